@@ -1,0 +1,6 @@
+//! The tabular-operator: refreshes and synchronises tabular models, exactly once.
+//!
+//! `docs/architecture.md` has the map. Dependencies point one way: `api` and [`operation`] are leaves, `engine`
+//! decides from them, `service` speaks to Azure, and `controller` is the only place where all of them meet.
+
+pub mod operation;

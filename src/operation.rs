@@ -1,0 +1,248 @@
+//! The words for an operation at a service: what is asked, and what the service was seen to say.
+//!
+//! Both services' clients speak in these words and the decision understands nothing else, so no HTTP
+//! status, header or body travels further in than [`crate::service`]. No I/O and no Kubernetes here.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The id that a service gave to an operation (Analysis Services `refreshId`, Power BI `requestId`).
+///
+/// Always 1 to 128 characters of `A-Z a-z 0-9 - _`, so it can stand in a URL path, a label or a log line as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(String);
+
+impl OperationId {
+    /// Takes an id from outside; `None` where it is empty, too long, or not safe in a URL path.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        ((1..=128).contains(&text.len()) && text.chars().all(safe)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as the service wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether two spellings name the same operation: the services write GUIDs in either case.
+    #[must_use]
+    pub fn same(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other)
+    }
+}
+
+impl fmt::Display for OperationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One table, or one partition of a table, as a refresh request names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ObjectName {
+    /// The table.
+    pub table: String,
+    /// One partition of the table; `None` is the whole table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+}
+
+/// What a refresh is asked to do: the service's own parameters. `None` leaves the service's own default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RefreshRequest {
+    /// `full`, `clearValues`, `calculate`, `dataOnly`, `automatic` or `defragment`.
+    pub refresh_type: Option<String>,
+    /// `transactional` or `partialBatch`.
+    pub commit_mode: Option<String>,
+    /// Threads that run the processing commands.
+    pub max_parallelism: Option<i32>,
+    /// How often the service itself tries again.
+    pub retry_count: Option<i32>,
+    /// What to refresh; empty is the whole model.
+    pub objects: Vec<ObjectName>,
+    /// Power BI alone: whether an incremental refresh policy is applied.
+    pub apply_refresh_policy: Option<bool>,
+    /// Power BI alone: the date that the policy takes for today, `YYYY-MM-DD`.
+    pub effective_date: Option<String>,
+    /// Power BI alone: how long one attempt may take.
+    pub attempt_timeout: Option<Duration>,
+}
+
+/// Where an operation stands, whatever the service calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Accepted, not yet begun.
+    NotStarted,
+    /// Under way. A state that nobody has documented counts as this: only a known end is an end.
+    InProgress,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended by the service's own time limit.
+    TimedOut,
+    /// Ended because somebody cancelled it.
+    Cancelled,
+}
+
+impl Phase {
+    /// Whether the operation will change no more.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        match self {
+            Self::NotStarted | Self::InProgress => false,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+        }
+    }
+}
+
+/// One object of an operation and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectProgress {
+    /// Which table or partition.
+    pub name: ObjectName,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The service's own word for it, at most 64 characters.
+    pub reported: String,
+}
+
+/// A message that the service attached to an operation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceMessage {
+    /// `Error` or `Warning`, as the service wrote it.
+    pub severity: String,
+    /// The service's code, such as `0xC11C0020`.
+    pub code: Option<String>,
+    /// The text, at most 1,024 characters.
+    pub text: String,
+}
+
+/// One operation, as a service described it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operation {
+    /// The service's id for it.
+    pub id: OperationId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The service's own word for the phase, at most 64 characters.
+    pub reported: String,
+    /// When it began, by the service's clock.
+    pub start: Option<Timestamp>,
+    /// When it ended, by the service's clock.
+    pub end: Option<Timestamp>,
+    /// The refresh type in lower case, where this answer said so.
+    pub refresh_type: Option<String>,
+    /// Its objects, where this answer had any. Absent and empty are the same: both are seen before it begins.
+    pub objects: Vec<ObjectProgress>,
+    /// What the service said about it; at most 50.
+    pub messages: Vec<ServiceMessage>,
+    /// The service's activity id, for a support case.
+    pub activity_id: Option<String>,
+}
+
+/// The operations of a model in a window of time, as its listing showed them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Listing {
+    /// Those that run, whenever they began, and those that began in the window asked for. Newest first.
+    /// Each is looked at one by one (type and objects) as far as the service allows; at most 50.
+    pub operations: Vec<Operation>,
+    /// Whether more matched than are shown here, so absence from it proves nothing.
+    pub truncated: bool,
+    /// The service's clock when it answered.
+    pub server_time: Option<Timestamp>,
+}
+
+/// Why a service, or an identity provider, gave no useful answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TroubleKind {
+    /// No connection, or no answer in time.
+    Unreachable,
+    /// Too many calls (429).
+    Throttled,
+    /// The service failed (5xx).
+    ServiceError,
+    /// An answer that is not the service's: HTML, truncated, too large, redirected, another host's.
+    InvalidAnswer,
+    /// The identity provider refuses the credentials.
+    CredentialsRefused,
+    /// The service refuses the identity (401, 403, or Analysis Services' 400 `Unauthorized`).
+    AccessDenied,
+    /// The server, model, workspace or semantic model is not there.
+    NotFound,
+    /// The server or capacity is paused or scaling.
+    Paused,
+    /// A quota is used up.
+    QuotaExceeded,
+    /// The service says that the request itself is wrong.
+    Rejected,
+}
+
+/// A call that brought nothing, in words that a user can act on. Never holds a secret or a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Trouble {
+    /// What sort of trouble it is.
+    pub kind: TroubleKind,
+    /// One sentence, at most 1,024 characters: what happened, and what to do where we know. Holds nothing that
+    /// differs from one try to the next (no times, no ids of the call), so that a repeat is recognised as one.
+    pub message: String,
+    /// How long the service asked us to stay away.
+    pub retry_after: Option<Duration>,
+    /// The service's activity id, for a support case.
+    pub activity_id: Option<String>,
+}
+
+/// What became of a submission (POST).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Submission {
+    /// The service has it, under this id.
+    Accepted {
+        /// The service's id for the operation.
+        id: OperationId,
+        /// The service's activity id, for a support case.
+        activity_id: Option<String>,
+        /// How long the service asked us to wait before the first look.
+        retry_after: Option<Duration>,
+    },
+    /// Nothing was started, for certain.
+    Refused(Trouble),
+    /// Nothing was started, since another operation runs on the model.
+    Busy {
+        /// The service's sentence.
+        message: String,
+    },
+    /// Nobody knows whether it was started: the answer was lost, or says nothing certain.
+    Unanswered {
+        /// What happened, in one sentence.
+        message: String,
+    },
+}
+
+/// What a look at one operation showed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Look {
+    /// There it is, with how long the service asked us to wait before the next look.
+    Found(Box<Operation>, Option<Duration>),
+    /// The service does not know it (404).
+    Gone,
+    /// Nothing was learnt.
+    Trouble(Trouble),
+}
+
+/// What became of a cancellation (DELETE). Only a look tells that the operation has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Cancellation {
+    /// The service will cancel it, by and by.
+    Accepted,
+    /// The service says that there is nothing to cancel: it has ended (409), or it is unknown (404).
+    NothingToCancel,
+    /// Nothing was learnt; the operation may be cancelled or not.
+    Trouble(Trouble),
+}
