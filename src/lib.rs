@@ -3,4 +3,5 @@
 //! `docs/architecture.md` has the map. Dependencies point one way: `api` and [`operation`] are leaves, `engine`
 //! decides from them, `service` speaks to Azure, and `controller` is the only place where all of them meet.
 
+pub mod api;
 pub mod operation;
