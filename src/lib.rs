@@ -4,4 +4,5 @@
 //! decides from them, `service` speaks to Azure, and `controller` is the only place where all of them meet.
 
 pub mod api;
+pub mod engine;
 pub mod operation;

@@ -19,9 +19,7 @@ pub use model::{AnalysisServicesModel, Model, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use reason::Reason;
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
-pub use run::{
-    CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType,
-};
+pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
 pub use status::Status;
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};

@@ -27,7 +27,13 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
     printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the service began"),
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "How long the operation took"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Operation", type_ = "string", json_path = ".status.run.operationId", priority = 1, description = "The service's id for the operation"),
+    printcolumn(
+        name = "Operation",
+        type_ = "string",
+        json_path = ".status.run.operationId",
+        priority = 1,
+        description = "The service's id for the operation"
+    ),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[x_kube(validation = Rule::new("!has(self.model.powerBI) || !has(self.refresh) || !has(self.refresh.commitMode) \

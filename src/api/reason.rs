@@ -18,6 +18,12 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name)),+ }
             }
 
+            /// The reason of this name; `None` for a word of another version.
+            #[must_use]
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $(stringify!($name) => Some(Self::$name),)+ _ => None }
+            }
+
             /// What it means and what to do, for the reference.
             #[must_use]
             pub fn explanation(self) -> &'static str {
@@ -105,10 +111,6 @@ reasons! {
     TriggerDropped,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced,
-    /// The operation was submitted and the service has it.
-    Submitted,
-    /// An operation failed and the run will submit another one (`backoffLimit`).
-    AttemptFailed,
     /// The object cannot be decoded: it was written by another version of the resource definition.
     Undecodable,
 }

@@ -108,6 +108,9 @@ pub struct Run {
     /// The service's id for the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<String>,
+    /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_operation_ids: Vec<String>,
     /// When the run was asked for.
     pub requested_time: Time,
     /// Since when it has waited for its turn on the model.
@@ -119,7 +122,7 @@ pub struct Run {
     /// When the operator last set out to submit it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_time: Option<Time>,
-    /// When the service began, by its own clock.
+    /// When the service began, by its own clock; until it has said so, when it took the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
     /// When it ended, by the service's clock where it said so.
@@ -149,6 +152,9 @@ pub struct Run {
     /// The service's activity id, for a support case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activity_id: Option<String>,
+    /// One documented word for why it stands as it does, the same as in the conditions.
+    #[serde(default)]
+    pub reason: String,
     /// One sentence, the same as in the conditions.
     #[serde(default)]
     pub message: String,
