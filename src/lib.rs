@@ -1,6 +1,10 @@
 //! The tabular-operator: refreshes and synchronises tabular models, exactly once.
 //!
 //! `docs/architecture.md` has the map. Dependencies point one way: `api` and [`operation`] are leaves, `engine`
-//! decides from them, `service` speaks to Azure, and `controller` is the only place where all of them meet.
+//! decides from them, `service` speaks to Azure, and [`controller`] is the only place where all of them meet.
+//! Around them stand [`cli`] and [`telemetry`].
 
+pub mod cli;
+pub mod controller;
 pub mod operation;
+pub mod telemetry;
