@@ -68,7 +68,7 @@ pub enum Command {
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
 
-    /// Prints the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
+    /// Prints the custom resource definitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
 }
 

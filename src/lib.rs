@@ -4,6 +4,8 @@
 //! decides from them, `service` speaks to Azure, and [`controller`] is the only place where all of them meet.
 //! Around them stand [`cli`] and [`telemetry`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod cli;
 pub mod controller;
 pub mod operation;

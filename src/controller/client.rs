@@ -1,6 +1,6 @@
 //! The connection to the Kubernetes API: where it is, and how it is spoken to.
 //!
-//! `KUBECONFIG` names it, or `~/.kube/config`, or the pod's ServiceAccount, in this order. The configuration is put
+//! `KUBECONFIG` names it, or `~/.kube/config`, or the pod's own account, in this order. The configuration is put
 //! together here and not by `kube::Config`, which would take `HTTPS_PROXY` for the Kubernetes API too, and would judge a
 //! kubeconfig's own `proxy-url` by `NO_PROXY`. Those variables are for Azure; `proxy-url` is for the Kubernetes API.
 
@@ -136,8 +136,12 @@ fn of_cluster(cluster: &Cluster) -> Result<Config, ClientError> {
 }
 
 fn uri(field: &str, text: &str) -> Result<Uri, ClientError> {
-    text.parse().map_err(|error| {
-        ClientError::Incomplete(format!("its {field} '{text}' is no URL ({error})"))
+    let whole =
+        |uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty());
+    text.parse().ok().filter(whole).ok_or_else(|| {
+        ClientError::Incomplete(format!(
+            "its {field} '{text}' is no URL such as https://host:6443"
+        ))
     })
 }
 
@@ -238,7 +242,7 @@ mod tests {
                 .contains("has no server")
         );
         assert!(
-            parse("{server: ':'}")
+            parse("{server: 'localhost'}")
                 .unwrap_err()
                 .to_string()
                 .contains("no URL")

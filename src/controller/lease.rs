@@ -18,6 +18,8 @@ mod record;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod tests;
 
 use std::hash::{BuildHasher, RandomState};

@@ -189,7 +189,7 @@ label! {
     Identity {
         /// A Secret's service principal.
         ServicePrincipal = "service-principal",
-        /// A federated ServiceAccount.
+        /// A federated `ServiceAccount`.
         WorkloadIdentity = "workload-identity",
         /// A managed identity.
         ManagedIdentity = "managed-identity",

@@ -182,7 +182,7 @@ mod tests {
     async fn probes_and_metrics_are_answered_on_a_free_port() {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, health, stop) = (server.address(), Health::new(), CancellationToken::new());
-        let served =
+        let task =
             tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
 
         let metrics = get(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -222,7 +222,7 @@ mod tests {
         );
 
         stop.cancel();
-        served.await.unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]

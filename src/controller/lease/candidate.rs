@@ -149,18 +149,18 @@ impl Candidate {
             Verdict::Free => Ok(record::taken(Some(lease), &self.settings, Timestamp::now())),
             Verdict::Ours => Ok(record::renewed(lease, &self.settings, Timestamp::now())),
             Verdict::Taken { by, until } => {
-                self.stand_by(by);
+                self.stand_by(&by);
                 Err(until.saturating_duration_since(now))
             }
         }
     }
 
-    fn stand_by(&self, holder: String) {
+    fn stand_by(&self, holder: &str) {
         let standing = Standing::Seeking {
-            holder: Some(holder.clone()),
+            holder: Some(holder.to_owned()),
         };
         if self.handle.set(standing) {
-            tracing::info!(lease = %self.settings.name, %holder, "standing by: another holds the lease");
+            tracing::info!(lease = %self.settings.name, holder, "standing by: another holds the lease");
         }
     }
 
@@ -179,6 +179,7 @@ impl Candidate {
                 () = sleep_until(holding.renew) => {}
             }
             let renewal = record::renewed(holding.lease.clone(), &self.settings, Timestamp::now());
+            let sent = Instant::now();
             let renewed = tokio::select! {
                 biased;
                 () = sleep_until(holding.until) => return self.run_out(),
@@ -188,7 +189,8 @@ impl Candidate {
             if Instant::now() >= holding.until {
                 return self.run_out();
             }
-            holding.renew = Instant::now() + self.settings.pace();
+            // After a failure: at once where the attempt itself took long, or else after a pause.
+            holding.renew = sent + self.settings.pace();
             match renewed {
                 Err(error) if error.is_not_found() => {
                     return Kept::Lost("the Lease was deleted".to_owned());
@@ -291,7 +293,7 @@ impl Candidate {
                 }
                 Err(error) if error.is_not_found() => return,
                 Err(error) => {
-                    tracing::warn!(lease = %self.settings.name, %error, "failed to give the lease back")
+                    tracing::warn!(lease = %self.settings.name, %error, "failed to give the lease back");
                 }
             }
         }

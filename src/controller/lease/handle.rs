@@ -65,10 +65,7 @@ impl LeaseHandle {
     #[must_use]
     pub fn holds_for(&self, margin: Duration) -> bool {
         match *self.standing.borrow() {
-            Standing::Held {
-                until: Some(until), ..
-            } => Instant::now() + margin < until,
-            Standing::Held { until: None, .. } => true,
+            Standing::Held { until, .. } => in_time(until, margin),
             Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => false,
         }
     }
@@ -78,8 +75,11 @@ impl LeaseHandle {
     #[must_use]
     pub fn term(&self) -> Option<i32> {
         match *self.standing.borrow() {
-            Standing::Held { term, .. } => term,
-            Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => None,
+            Standing::Held { until, term } if in_time(until, Duration::ZERO) => term,
+            Standing::Held { .. }
+            | Standing::Seeking { .. }
+            | Standing::Lost
+            | Standing::GivenBack => None,
         }
     }
 
@@ -105,7 +105,8 @@ impl LeaseHandle {
                 Standing::Seeking { .. } => None,
             };
             tokio::select! {
-                () = run_out(until) => return,
+                // Unless it was renewed at the last moment.
+                () = run_out(until) => if !self.holds() { return },
                 // The handle itself keeps the sender, so this cannot fail.
                 _ = changes.changed() => {}
             }
@@ -155,6 +156,10 @@ impl LeaseHandle {
     pub(super) fn ends(&self) -> impl Drop + use<> {
         self.ended.clone().drop_guard()
     }
+}
+
+fn in_time(until: Option<Instant>, margin: Duration) -> bool {
+    until.is_none_or(|until| Instant::now() + margin < until)
 }
 
 async fn run_out(until: Option<Instant>) {

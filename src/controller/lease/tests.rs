@@ -14,14 +14,14 @@ const DURATION: Duration = Duration::from_secs(15);
 const MOMENT: Duration = Duration::from_millis(10);
 
 /// One operator.
-struct Operator {
-    lease: LeaseHandle,
-    task: JoinHandle<()>,
+pub(super) struct Operator {
+    pub(super) lease: LeaseHandle,
+    pub(super) task: JoinHandle<()>,
     /// What is wrong with its own line to the API.
-    line: Arc<Mutex<Fault>>,
+    pub(super) line: Arc<Mutex<Fault>>,
 }
 
-fn operator(api: &FakeApi, name: &str) -> Operator {
+pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
     let line = Arc::new(Mutex::new(Fault::None));
     let settings = LeaseSettings {
         namespace: "ops".to_owned(),
@@ -36,7 +36,7 @@ fn operator(api: &FakeApi, name: &str) -> Operator {
 /// Waits within the paused clock, and says how long it took.
 async fn took(what: impl Future<Output = ()>) -> Duration {
     let start = Instant::now();
-    timeout(Duration::from_secs(120), what)
+    timeout(Duration::from_mins(2), what)
         .await
         .expect("it comes about within two minutes");
     start.elapsed()
@@ -104,7 +104,7 @@ async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
     let waited = took(b.lease.acquired()).await;
     assert!(waited <= DURATION + seconds(2), "{waited:?}");
     assert!(
-        waited >= DURATION - seconds(5),
+        waited >= seconds(10),
         "{waited:?} is less than a renewal could have been old"
     );
     assert_eq!(b.lease.term(), Some(1));
@@ -114,14 +114,14 @@ async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn no_clock_is_compared_with_anothers() {
-    // Taken, by the wall clock, a thousand years ago: it is waited for all the same.
+    // Taken, by the wall clock, in 1970: it is waited for all the same.
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
     a.task.abort();
     api.edit(|lease| {
         let spec = lease.as_mut().unwrap().spec.as_mut().unwrap();
-        spec.renew_time.as_mut().unwrap().0 = jiff::Timestamp::MIN;
+        spec.renew_time.as_mut().unwrap().0 = jiff::Timestamp::UNIX_EPOCH;
     });
     let b = operator(&api, "b");
     let waited = took(b.lease.acquired()).await;
@@ -248,7 +248,8 @@ async fn what_is_given_back_is_taken_at_once() {
     a.lease.acquired().await;
     let b = operator(&api, "b");
     b.lease.standing_by().await;
-    sleep(seconds(20)).await;
+    // Between two looks of the other one.
+    sleep(seconds(20) + Duration::from_millis(500)).await;
     let released = a.lease.clone();
     assert!(took(released.release()).await < MOMENT);
     assert!(!a.lease.holds());
@@ -315,7 +316,7 @@ async fn a_claim_in_doubt_is_taken_back_by_a_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_of_the_loop_is_a_loss_in_time() {
+async fn a_loop_that_dies_is_a_loss_in_time() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
