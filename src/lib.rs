@@ -4,3 +4,4 @@
 //! decides from them, `service` speaks to Azure, and `controller` is the only place where all of them meet.
 
 pub mod operation;
+pub mod service;
