@@ -93,31 +93,15 @@ pub struct RunArgs {
 #[command(next_help_heading = "Azure")]
 struct CloudArgs {
     /// The Azure cloud whose services are called; no resource can name a host outside it.
-    #[arg(
-        long,
-        env = "TABULAR_OPERATOR_CLOUD",
-        hide_env_values = true,
-        value_name = "CLOUD",
-        default_value = "public"
-    )]
+    #[arg(long, env = "TABULAR_OPERATOR_CLOUD", hide_env_values = true, value_name = "CLOUD", default_value = "public")]
     cloud: CloudName,
 
     /// The hosts and audiences of a cloud of your own, a YAML file: with `--cloud custom` alone.
-    #[arg(
-        long,
-        env = "TABULAR_OPERATOR_CLOUD_FILE",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "TABULAR_OPERATOR_CLOUD_FILE", hide_env_values = true, value_name = "FILE")]
     cloud_file: Option<PathBuf>,
 
     /// Certificates (PEM) to trust beside the usual ones, for Azure alone: a proxy's, or a private authority's.
-    #[arg(
-        long,
-        env = "TABULAR_OPERATOR_EXTRA_CA_FILE",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
+    #[arg(long, env = "TABULAR_OPERATOR_EXTRA_CA_FILE", hide_env_values = true, value_name = "FILE")]
     extra_ca_file: Option<PathBuf>,
 }
 
@@ -213,13 +197,7 @@ struct ObserveArgs {
     metrics_address: SocketAddr,
 
     /// How logs are written, to the standard error.
-    #[arg(
-        long,
-        env = "TABULAR_OPERATOR_LOG_FORMAT",
-        hide_env_values = true,
-        value_name = "FORMAT",
-        default_value = "json"
-    )]
+    #[arg(long, env = "TABULAR_OPERATOR_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
     log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace; or directives for its parts, such as

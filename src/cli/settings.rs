@@ -94,10 +94,7 @@ impl RunArgs {
     /// How logs are to be written: known before anything else, so that the rest can be logged.
     #[must_use]
     pub fn logs(&self) -> LogSettings {
-        LogSettings {
-            format: self.observe.log_format,
-            filter: self.observe.log_level.clone(),
-        }
+        LogSettings { format: self.observe.log_format, filter: self.observe.log_level.clone() }
     }
 
     /// Checks the flags against each other and reads the files that they name.
@@ -105,14 +102,7 @@ impl RunArgs {
     /// # Errors
     /// One sentence that names the flags and says what to write instead.
     pub fn settings(self) -> Result<Settings, SettingsError> {
-        let Self {
-            cloud,
-            scope,
-            pace,
-            leader,
-            limits,
-            observe,
-        } = self;
+        let Self { cloud, scope, pace, leader, limits, observe } = self;
         if pace.poll_min > pace.poll_max {
             return Err(SettingsError(format!(
                 "--poll-min ({}) is longer than --poll-max ({}): write a --poll-min that is at most --poll-max",
@@ -122,12 +112,8 @@ impl RunArgs {
         }
         let choice = match (cloud.cloud, cloud.cloud_file) {
             (CloudName::Custom, Some(path)) => {
-                let text = String::from_utf8(read("--cloud-file", &path)?).map_err(|_| {
-                    SettingsError(format!(
-                        "failed to read --cloud-file {}: it is not UTF-8 text",
-                        path.display()
-                    ))
-                })?;
+                let text = String::from_utf8(read("--cloud-file", &path)?)
+                    .map_err(|_| SettingsError(format!("failed to read --cloud-file {}: it is not UTF-8 text", path.display())))?;
                 CloudChoice::File { path, text }
             }
             (CloudName::Custom, None) => {
@@ -144,18 +130,10 @@ impl RunArgs {
         };
         Ok(Settings {
             cloud: choice,
-            extra_ca_pem: cloud
-                .extra_ca_file
-                .as_deref()
-                .map(certificates)
-                .transpose()?,
+            extra_ca_pem: cloud.extra_ca_file.as_deref().map(certificates).transpose()?,
             watch_namespaces: each_once(scope.watch_namespace),
             operator_identity_namespaces: each_once(scope.operator_identity_namespace),
-            polling: Polling {
-                min: pace.poll_min,
-                max: pace.poll_max,
-                fraction: pace.poll_fraction,
-            },
+            polling: Polling { min: pace.poll_min, max: pace.poll_max, fraction: pace.poll_fraction },
             call_timeout: pace.call_timeout,
             listing_lag: pace.listing_lag,
             leader_election: leader.leader_election.then_some(LeaderElection {
@@ -183,10 +161,7 @@ fn certificates(path: &Path) -> Result<Vec<u8>, SettingsError> {
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         certificate.map_err(|error| {
-            SettingsError(format!(
-                "failed to read --extra-ca-file {}: {error}; it must hold certificates in PEM",
-                path.display()
-            ))
+            SettingsError(format!("failed to read --extra-ca-file {}: {error}; it must hold certificates in PEM", path.display()))
         })?;
         count += 1;
     }
@@ -200,13 +175,10 @@ fn certificates(path: &Path) -> Result<Vec<u8>, SettingsError> {
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let refused =
-        |why: String| SettingsError(format!("failed to read {flag} {}: {why}", path.display()));
+    let refused = |why: String| SettingsError(format!("failed to read {flag} {}: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| refused(error.to_string()))?;
     let mut content = Vec::new();
-    file.take(FILE_LIMIT + 1)
-        .read_to_end(&mut content)
-        .map_err(|error| refused(error.to_string()))?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut content).map_err(|error| refused(error.to_string()))?;
     if content.len() as u64 > FILE_LIMIT {
         return Err(refused("it has more than 4 MiB".to_owned()));
     }

@@ -44,10 +44,7 @@ impl CallError {
 /// The library writes a whole status twice; the sentence in it is enough.
 fn describe(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!(
-            "the Kubernetes API said {}: {}",
-            status.code, status.message
-        ),
+        kube::Error::Api(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
         other => other.to_string(),
     }
 }
@@ -56,10 +53,7 @@ fn describe(error: &kube::Error) -> String {
 ///
 /// # Errors
 /// What the call itself failed with, or [`CallError::Timeout`].
-pub async fn bounded<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, CallError> {
+pub async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout(limit)),
@@ -72,30 +66,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_ends_at_its_deadline() {
-        let error = bounded(
-            Duration::from_secs(5),
-            std::future::pending::<Result<(), kube::Error>>(),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the Kubernetes API has not answered within 5s"
-        );
+        let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the Kubernetes API has not answered within 5s");
         assert_eq!(error.status(), None);
     }
 
     #[tokio::test]
     async fn a_refusal_is_one_sentence_with_its_status() {
-        let status = kube::core::Status::failure("leases is forbidden", "Forbidden")
-            .with_code(403)
-            .boxed();
+        let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
         let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
         let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "the Kubernetes API said 403: leases is forbidden"
-        );
+        assert_eq!(error.to_string(), "the Kubernetes API said 403: leases is forbidden");
         assert_eq!(error.status(), Some(403));
         assert!(!error.is_conflict() && !error.is_not_found());
     }

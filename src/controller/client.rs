@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderValue, USER_AGENT};
-use kube::config::{
-    AuthInfo, Cluster, ExecAuthCluster, InClusterError, Kubeconfig, KubeconfigError,
-};
+use kube::config::{AuthInfo, Cluster, ExecAuthCluster, InClusterError, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -28,9 +26,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// No kubeconfig, and no pod.
-    #[error(
-        "failed to find a Kubernetes API: {0}; set KUBECONFIG to a kubeconfig, or run in a pod with a ServiceAccount token"
-    )]
+    #[error("failed to find a Kubernetes API: {0}; set KUBECONFIG to a kubeconfig, or run in a pod with a ServiceAccount token")]
     Nowhere(#[source] InClusterError),
     /// The kubeconfig cannot be used.
     #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
@@ -62,9 +58,7 @@ fn ours(mut config: Config) -> Config {
     config.write_timeout = Some(WRITE_TIMEOUT);
     // One call is one request. Repeating is for the caller, who knows what a lost answer means.
     config.default_retry = false;
-    config
-        .headers
-        .push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     config
 }
 
@@ -73,8 +67,7 @@ fn kubeconfig() -> Result<Option<Kubeconfig>, KubeconfigError> {
     if let Some(named) = Kubeconfig::from_env()? {
         return Ok(Some(named));
     }
-    let usual =
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube").join("config"));
+    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube").join("config"));
     match usual {
         Some(path) if path.is_file() => Kubeconfig::read_from(path).map(Some),
         Some(_) | None => Ok(None),
@@ -99,50 +92,33 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
         .iter()
         .find(|cluster| cluster.name == context.cluster)
         .and_then(|named| named.cluster.as_ref())
-        .ok_or_else(|| {
-            incomplete(format!(
-                "the cluster '{}' of its current-context is not in it",
-                context.cluster
-            ))
-        })?;
+        .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context is not in it", context.cluster)))?;
     let mut config = of_cluster(cluster)?;
     config.auth_info = user(kubeconfig, context.user.as_deref(), cluster)?;
-    if let Some(namespace) = context
-        .namespace
-        .as_ref()
-        .filter(|namespace| !namespace.is_empty())
-    {
+    if let Some(namespace) = context.namespace.as_ref().filter(|namespace| !namespace.is_empty()) {
         config.default_namespace.clone_from(namespace);
     }
     Ok(config)
 }
 
 fn of_cluster(cluster: &Cluster) -> Result<Config, ClientError> {
-    let server = cluster.server.as_deref().ok_or_else(|| {
-        ClientError::Incomplete("the cluster of its current-context has no server".to_owned())
-    })?;
+    let server =
+        cluster.server.as_deref().ok_or_else(|| ClientError::Incomplete("the cluster of its current-context has no server".to_owned()))?;
     let mut config = Config::new(uri("server", server)?);
     config.root_cert = authorities(cluster)?;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name.clone_from(&cluster.tls_server_name);
-    config.proxy_url = cluster
-        .proxy_url
-        .as_deref()
-        .filter(|url| !url.is_empty())
-        .map(|url| uri("proxy-url", url))
-        .transpose()?;
+    config.proxy_url = cluster.proxy_url.as_deref().filter(|url| !url.is_empty()).map(|url| uri("proxy-url", url)).transpose()?;
     Ok(config)
 }
 
 fn uri(field: &str, text: &str) -> Result<Uri, ClientError> {
-    let whole =
-        |uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty());
-    text.parse().ok().filter(whole).ok_or_else(|| {
-        ClientError::Incomplete(format!(
-            "its {field} '{text}' is no URL such as https://host:6443"
-        ))
-    })
+    let whole = |uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty());
+    text.parse()
+        .ok()
+        .filter(whole)
+        .ok_or_else(|| ClientError::Incomplete(format!("its {field} '{text}' is no URL such as https://host:6443")))
 }
 
 /// The library decodes the data or reads the file, whichever there is, when it describes a cluster to a plugin.
@@ -154,26 +130,14 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect::<Result<Vec<_>, _>>()
         .map(Some)
-        .map_err(|error| {
-            ClientError::Incomplete(format!("its certificate-authority is not PEM ({error})"))
-        })
+        .map_err(|error| ClientError::Incomplete(format!("its certificate-authority is not PEM ({error})")))
 }
 
 /// The user of a context; none is anonymous, as for kubectl.
-fn user(
-    kubeconfig: &Kubeconfig,
-    name: Option<&str>,
-    cluster: &Cluster,
-) -> Result<AuthInfo, ClientError> {
+fn user(kubeconfig: &Kubeconfig, name: Option<&str>, cluster: &Cluster) -> Result<AuthInfo, ClientError> {
     let named = name.and_then(|name| kubeconfig.auth_infos.iter().find(|user| user.name == name));
-    let mut user = named
-        .and_then(|named| named.auth_info.clone())
-        .unwrap_or_default();
-    if let Some(plugin) = user
-        .exec
-        .as_mut()
-        .filter(|plugin| plugin.provide_cluster_info)
-    {
+    let mut user = named.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    if let Some(plugin) = user.exec.as_mut().filter(|plugin| plugin.provide_cluster_info) {
         plugin.cluster = Some(cluster.try_into()?);
     }
     Ok(user)
@@ -195,29 +159,20 @@ mod tests {
 
     #[test]
     fn a_kubeconfig_is_read_whole() {
-        let config =
-            ours(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
+        let config = ours(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
         assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:6443/");
         assert_eq!(config.default_namespace, "bi");
         assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
         assert!(config.auth_info.token.is_some());
         assert!(!config.default_retry);
         assert!(config.read_timeout.is_none(), "a watch may be silent");
-        assert_eq!(
-            config.headers[0].1,
-            format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str()
-        );
+        assert_eq!(config.headers[0].1, format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str());
     }
 
     #[test]
     fn only_the_kubeconfigs_own_proxy_counts() {
         assert_eq!(parse("{server: 'https://k'}").unwrap().proxy_url, None);
-        assert_eq!(
-            parse("{server: 'https://k', proxy-url: ''}")
-                .unwrap()
-                .proxy_url,
-            None
-        );
+        assert_eq!(parse("{server: 'https://k', proxy-url: ''}").unwrap().proxy_url, None);
         let through = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
         assert_eq!(through.proxy_url.unwrap().to_string(), "http://p:3128/");
     }
@@ -227,45 +182,24 @@ mod tests {
         // Ignored where another test of this process was first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
-        assert_eq!(
-            Client::try_from(ours(config)).unwrap().default_namespace(),
-            "bi"
-        );
+        assert_eq!(Client::try_from(ours(config)).unwrap().default_namespace(), "bi");
     }
 
     #[test]
     fn what_is_missing_is_said() {
-        assert!(
-            parse("{}")
-                .unwrap_err()
-                .to_string()
-                .contains("has no server")
-        );
-        assert!(
-            parse("{server: 'localhost'}")
-                .unwrap_err()
-                .to_string()
-                .contains("no URL")
-        );
-        let bad = parse("{server: 'https://k', certificate-authority-data: '!'}")
-            .unwrap_err()
-            .to_string();
+        assert!(parse("{}").unwrap_err().to_string().contains("has no server"));
+        assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("no URL"));
+        let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();
         assert!(bad.starts_with("failed to read the kubeconfig"), "{bad}");
-        let empty = from_kubeconfig(&Kubeconfig::default())
-            .unwrap_err()
-            .to_string();
+        let empty = from_kubeconfig(&Kubeconfig::default()).unwrap_err().to_string();
         assert!(empty.contains("no current-context"), "{empty}");
     }
 
     #[test]
     fn an_authority_is_decoded() {
         // "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-        let data =
-            "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
-        let config = parse(&format!(
-            "{{server: 'https://k', certificate-authority-data: {data}}}"
-        ))
-        .unwrap();
+        let data = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+        let config = parse(&format!("{{server: 'https://k', certificate-authority-data: {data}}}")).unwrap();
         assert_eq!(config.root_cert, Some(vec![vec![0, 0, 0]]));
     }
 }

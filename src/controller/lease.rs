@@ -93,11 +93,7 @@ impl Lease {
 
     /// As [`Self::spawn`], with a heartbeat and metrics.
     #[must_use]
-    pub fn spawn_reporting(
-        client: Client,
-        settings: LeaseSettings,
-        reports: LeaseReports,
-    ) -> (LeaseHandle, JoinHandle<()>) {
+    pub fn spawn_reporting(client: Client, settings: LeaseSettings, reports: LeaseReports) -> (LeaseHandle, JoinHandle<()>) {
         let handle = LeaseHandle::seeking();
         let task = tokio::spawn(Candidate::new(client, settings, reports, handle.clone()).run());
         (handle, task)

@@ -60,9 +60,7 @@ pub enum RunError {
     #[error("failed to listen for SIGTERM: {0}")]
     Signals(#[source] std::io::Error),
     /// Another may lead now.
-    #[error(
-        "the lease is lost: another operator may lead now, so this one ends; started again, it stands by"
-    )]
+    #[error("the lease is lost: another operator may lead now, so this one ends; started again, it stands by")]
     LeaseLost,
     /// The work failed.
     #[error("failed to go on: {0}")]
@@ -100,31 +98,16 @@ where
     let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
     let server = Server::bind(settings.metrics_address).await?;
     // Probes are answered to the very end: a process on its way out is alive.
-    tokio::spawn(server.serve(
-        Arc::clone(&metrics),
-        health.clone(),
-        CancellationToken::new(),
-    ));
+    tokio::spawn(server.serve(Arc::clone(&metrics), health.clone(), CancellationToken::new()));
 
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         () = first_answer(&client) => health.api_answered(),
     }
-    let lease = seek(
-        &client,
-        settings.leader_election.as_ref(),
-        &metrics,
-        &health,
-    );
+    let lease = seek(&client, settings.leader_election.as_ref(), &metrics, &health);
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
-    let running = Running {
-        settings: Arc::new(settings),
-        client,
-        lease: lease.clone(),
-        metrics,
-        health: health.clone(),
-        stop: stop.clone(),
-    };
+    let running =
+        Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, health: health.clone(), stop: stop.clone() };
     let ended = attend(work(running), &lease, &stop).await;
     health.stopping();
     lease.release().await;
@@ -182,33 +165,18 @@ async fn first_answer(client: &Client) {
     }
 }
 
-fn seek(
-    client: &Client,
-    election: Option<&LeaderElection>,
-    metrics: &Arc<Metrics>,
-    health: &Health,
-) -> LeaseHandle {
-    let Some(LeaderElection {
-        name,
-        namespace,
-        duration,
-    }) = election
-    else {
+fn seek(client: &Client, election: Option<&LeaderElection>, metrics: &Arc<Metrics>, health: &Health) -> LeaseHandle {
+    let Some(LeaderElection { name, namespace, duration }) = election else {
         tracing::info!("leader election is off: nothing keeps a second operator from acting too");
         return LeaseHandle::always();
     };
     let settings = LeaseSettings {
-        namespace: namespace
-            .clone()
-            .unwrap_or_else(|| client.default_namespace().to_owned()),
+        namespace: namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()),
         name: name.clone(),
         duration: *duration,
         identity: lease::identity(),
     };
-    let reports = LeaseReports {
-        heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))),
-        metrics: Some(Arc::clone(metrics)),
-    };
+    let reports = LeaseReports { heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))), metrics: Some(Arc::clone(metrics)) };
     let (handle, _ended_by_release) = Lease::spawn_reporting(client.clone(), settings, reports);
     handle
 }

@@ -23,10 +23,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
             }
         };
         let signal = next().await;
-        tracing::info!(
-            signal,
-            "stopping: no new work is taken, what is being written is finished"
-        );
+        tracing::info!(signal, "stopping: no new work is taken, what is being written is finished");
         told.cancel();
         let signal = next().await;
         tracing::warn!(signal, "stopping at once, as told a second time");

@@ -42,15 +42,8 @@ impl Health {
     pub fn heartbeat(&self, name: &'static str, limit: Duration) -> Heartbeat {
         let mut loops = self.inner.loops.lock();
         loops.retain(|watched| watched.name != name);
-        loops.push(Watched {
-            name,
-            limit,
-            last: Instant::now(),
-        });
-        Heartbeat {
-            health: self.clone(),
-            name,
-        }
+        loops.push(Watched { name, limit, last: Instant::now() });
+        Heartbeat { health: self.clone(), name }
     }
 
     /// The Kubernetes API has answered.
@@ -100,13 +93,7 @@ impl Health {
     /// A sentence that says what is missing.
     pub fn ready(&self) -> Result<&'static str, &'static str> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        let Inner {
-            loops: _,
-            api_answered,
-            caches_synced,
-            standby,
-            stopping,
-        } = &*self.inner;
+        let Inner { loops: _, api_answered, caches_synced, standby, stopping } = &*self.inner;
         if is(stopping) {
             Err("stopping")
         } else if !is(api_answered) {
@@ -123,10 +110,7 @@ impl Health {
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health")
-            .field("live", &self.live())
-            .field("ready", &self.ready())
-            .finish()
+        f.debug_struct("Health").field("live", &self.live()).field("ready", &self.ready()).finish()
     }
 }
 
@@ -141,25 +125,14 @@ impl Heartbeat {
     /// The loop has moved.
     pub fn beat(&self) {
         let now = Instant::now();
-        for watched in self
-            .health
-            .inner
-            .loops
-            .lock()
-            .iter_mut()
-            .filter(|watched| watched.name == self.name)
-        {
+        for watched in self.health.inner.loops.lock().iter_mut().filter(|watched| watched.name == self.name) {
             watched.last = now;
         }
     }
 
     /// The loop has ended as it should.
     pub fn finished(self) {
-        self.health
-            .inner
-            .loops
-            .lock()
-            .retain(|watched| watched.name != self.name);
+        self.health.inner.loops.lock().retain(|watched| watched.name != self.name);
     }
 }
 
@@ -199,12 +172,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(29)).await;
         assert_eq!(health.live(), Ok(()));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(
-            health
-                .live()
-                .unwrap_err()
-                .contains("dispatch loop is stuck")
-        );
+        assert!(health.live().unwrap_err().contains("dispatch loop is stuck"));
         heartbeat.finished();
         assert_eq!(health.live(), Ok(()));
     }

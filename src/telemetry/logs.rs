@@ -13,16 +13,7 @@ use crate::cli::{LogFormat, LogSettings};
 
 /// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
 /// secrets, so no filter opens them further.
-const SEE_SECRETS: &[&str] = &[
-    "azure_core",
-    "azure_identity",
-    "h2",
-    "hyper",
-    "hyper_util",
-    "reqwest",
-    "rustls",
-    "typespec",
-];
+const SEE_SECRETS: &[&str] = &["azure_core", "azure_identity", "h2", "hyper", "hyper_util", "reqwest", "rustls", "typespec"];
 
 /// Why logs could not be set up.
 #[derive(Debug, Error)]
@@ -47,9 +38,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     match text.trim().parse::<Level>() {
         Ok(level) => {
             let level = level.as_str().to_ascii_lowercase();
-            builder.parse(format!(
-                "warn,kube_client::client::builder=off,tabular_operator={level}"
-            ))
+            builder.parse(format!("warn,kube_client::client::builder=off,tabular_operator={level}"))
         }
         Err(_) => builder.parse(text),
     }
@@ -62,22 +51,13 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter)?.and(filter_fn(keeps_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_writer(std::io::stderr)
-            .boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer()
-                .with_ansi(colours)
-                .with_writer(std::io::stderr)
-                .boxed()
+            fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
         }
     };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init()?;
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
     log_panics();
     Ok(())
 }
@@ -88,24 +68,15 @@ fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
 
 fn sees_secrets(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or(target);
-    SEE_SECRETS
-        .iter()
-        .any(|name| library == *name || library.starts_with("typespec"))
+    SEE_SECRETS.iter().any(|name| library == *name || library.starts_with("typespec"))
 }
 
 /// A panic becomes a log line like any other, instead of text that a log store cannot read.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(
-            place,
-            message,
-            "a bug: the code panicked; please report it with this line"
-        );
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, message, "a bug: the code panicked; please report it with this line");
     }));
 }
 

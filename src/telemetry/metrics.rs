@@ -34,8 +34,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ActiveState, Answer, EndState, Identity, Kind, ReconcileResult, Route, Service, TokenResult,
-    UnknownSubmission, Write, WriteResult,
+    ActiveState, Answer, EndState, Identity, Kind, ReconcileResult, Route, Service, TokenResult, UnknownSubmission, Write, WriteResult,
 };
 
 /// What all metrics are called first.
@@ -46,9 +45,7 @@ const PASS_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 3
 /// From a near service to one that answers at its deadline (seconds).
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0];
 /// From a table to a night: 1 s to a day (seconds).
-const RUN_BUCKETS: [f64; 12] = [
-    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0,
-];
+const RUN_BUCKETS: [f64; 12] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0];
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
@@ -163,10 +160,7 @@ impl Metrics {
                 drop(self.runs_ended.get_or_create(&EndLabels { kind, state }));
             }
             for &result in ReconcileResult::ALL {
-                drop(
-                    self.reconciles
-                        .get_or_create(&ReconcileLabels { kind, result }),
-                );
+                drop(self.reconciles.get_or_create(&ReconcileLabels { kind, result }));
             }
         }
         for &outcome in UnknownSubmission::ALL {
@@ -179,82 +173,31 @@ impl Metrics {
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Which version runs", version);
         registry.register("reconciles", "Reconcile passes", self.reconciles.clone());
-        registry.register_with_unit(
-            "reconcile_duration",
-            "How long a reconcile pass took",
-            Unit::Seconds,
-            self.reconcile_duration.clone(),
-        );
-        registry.register(
-            "reconcile_queue_depth",
-            "Resources that are due and wait for a free worker",
-            self.queue_depth.clone(),
-        );
-        registry.register(
-            "active_runs",
-            "Runs that have not ended",
-            self.active_runs.clone(),
-        );
-        registry.register(
-            "runs_ended",
-            "Runs that have ended",
-            self.runs_ended.clone(),
-        );
+        registry.register_with_unit("reconcile_duration", "How long a reconcile pass took", Unit::Seconds, self.reconcile_duration.clone());
+        registry.register("reconcile_queue_depth", "Resources that are due and wait for a free worker", self.queue_depth.clone());
+        registry.register("active_runs", "Runs that have not ended", self.active_runs.clone());
+        registry.register("runs_ended", "Runs that have ended", self.runs_ended.clone());
         registry.register_with_unit(
             "run_duration",
             "From the service's start of an operation to its end",
             Unit::Seconds,
             self.run_duration.clone(),
         );
-        registry.register_with_unit(
-            "run_wait",
-            "From the request for a run to its submission",
-            Unit::Seconds,
-            self.run_wait.clone(),
-        );
+        registry.register_with_unit("run_wait", "From the request for a run to its submission", Unit::Seconds, self.run_wait.clone());
         registry.register("service_calls", "Calls to Azure", self.calls.clone());
-        registry.register_with_unit(
-            "service_call_duration",
-            "How long a call to Azure took",
-            Unit::Seconds,
-            self.call_duration.clone(),
-        );
-        registry.register(
-            "token_requests",
-            "Tokens asked for, those from the cache not among them",
-            self.tokens.clone(),
-        );
-        registry.register(
-            "unknown_submissions",
-            "Submissions whose answer was lost, and what became of them",
-            self.unknown.clone(),
-        );
-        registry.register(
-            "kubernetes_writes",
-            "Writes to the Kubernetes API",
-            self.writes.clone(),
-        );
-        registry.register(
-            "is_leader",
-            "1 while this process may act",
-            self.is_leader.clone(),
-        );
-        registry.register(
-            "lease_renewals",
-            "Renewals of the lease",
-            self.renewals.clone(),
-        );
+        registry.register_with_unit("service_call_duration", "How long a call to Azure took", Unit::Seconds, self.call_duration.clone());
+        registry.register("token_requests", "Tokens asked for, those from the cache not among them", self.tokens.clone());
+        registry.register("unknown_submissions", "Submissions whose answer was lost, and what became of them", self.unknown.clone());
+        registry.register("kubernetes_writes", "Writes to the Kubernetes API", self.writes.clone());
+        registry.register("is_leader", "1 while this process may act", self.is_leader.clone());
+        registry.register("lease_renewals", "Renewals of the lease", self.renewals.clone());
         self
     }
 
     /// A reconcile pass has ended.
     pub fn reconciled(&self, kind: Kind, result: ReconcileResult, took: Duration) {
-        self.reconciles
-            .get_or_create(&ReconcileLabels { kind, result })
-            .inc();
-        self.reconcile_duration
-            .get_or_create(&KindLabel { kind })
-            .observe(took.as_secs_f64());
+        self.reconciles.get_or_create(&ReconcileLabels { kind, result }).inc();
+        self.reconcile_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
     /// So many resources are due and wait for a free worker.
@@ -264,16 +207,12 @@ impl Metrics {
 
     /// So many runs are in this state.
     pub fn set_active_runs(&self, kind: Kind, state: ActiveState, count: usize) {
-        self.active_runs
-            .get_or_create(&ActiveLabels { kind, state })
-            .set(gauge(count));
+        self.active_runs.get_or_create(&ActiveLabels { kind, state }).set(gauge(count));
     }
 
     /// A run has been submitted, so long after it was asked for.
     pub fn run_submitted(&self, kind: Kind, waited: Duration) {
-        self.run_wait
-            .get_or_create(&KindLabel { kind })
-            .observe(waited.as_secs_f64());
+        self.run_wait.get_or_create(&KindLabel { kind }).observe(waited.as_secs_f64());
     }
 
     /// A run has ended; `took` is `None` where it never started.
@@ -281,31 +220,19 @@ impl Metrics {
         let labels = EndLabels { kind, state };
         self.runs_ended.get_or_create(&labels).inc();
         if let Some(took) = took {
-            self.run_duration
-                .get_or_create(&labels)
-                .observe(took.as_secs_f64());
+            self.run_duration.get_or_create(&labels).observe(took.as_secs_f64());
         }
     }
 
     /// A call to a service has been answered, or not.
     pub fn called(&self, service: Service, route: Route, answer: Answer, took: Duration) {
-        self.calls
-            .get_or_create(&CallLabels {
-                service,
-                route,
-                answer,
-            })
-            .inc();
-        self.call_duration
-            .get_or_create(&RouteLabels { service, route })
-            .observe(took.as_secs_f64());
+        self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
+        self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took.as_secs_f64());
     }
 
     /// A token has been asked for.
     pub fn token_requested(&self, identity: Identity, result: TokenResult) {
-        self.tokens
-            .get_or_create(&TokenLabels { identity, result })
-            .inc();
+        self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
     }
 
     /// An unknown submission was met, or resolved.
@@ -315,9 +242,7 @@ impl Metrics {
 
     /// Something was written to the Kubernetes API, or should have been.
     pub fn wrote(&self, write: Write, result: WriteResult) {
-        self.writes
-            .get_or_create(&WriteLabels { write, result })
-            .inc();
+        self.writes.get_or_create(&WriteLabels { write, result }).inc();
     }
 
     /// Whether this process may act.

@@ -33,8 +33,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// The port cannot be had.
 #[derive(Debug, Error)]
@@ -92,10 +91,7 @@ impl Server {
 }
 
 /// A slot first, then a connection: the kernel's queue holds those who wait.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, slot)),
@@ -126,18 +122,12 @@ async fn converse(stream: TcpStream, metrics: Arc<Metrics>, health: Health) {
 
 fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "only GET is answered here".to_owned(),
-        );
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here".to_owned());
     }
     match request.uri().path() {
         "/metrics" => match metrics.encode() {
             Ok(body) => respond(StatusCode::OK, OPEN_METRICS, body),
-            Err(error) => text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("failed to write the metrics: {error}"),
-            ),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
         },
         "/livez" => match health.live() {
             Ok(()) => text(StatusCode::OK, "ok".to_owned()),
@@ -147,10 +137,7 @@ fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Respon
             Ok(sentence) => text(StatusCode::OK, sentence.to_owned()),
             Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence.to_owned()),
         },
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "ask for /metrics, /livez or /readyz".to_owned(),
-        ),
+        _ => text(StatusCode::NOT_FOUND, "ask for /metrics, /livez or /readyz".to_owned()),
     }
 }
 
@@ -182,44 +169,20 @@ mod tests {
     async fn probes_and_metrics_are_answered_on_a_free_port() {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, health, stop) = (server.address(), Health::new(), CancellationToken::new());
-        let task =
-            tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
+        let task = tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
 
         let metrics = get(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
-        assert!(
-            metrics.contains("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-            "{metrics}"
-        );
+        assert!(metrics.contains("application/openmetrics-text; version=1.0.0; charset=utf-8"), "{metrics}");
         assert!(metrics.ends_with("# EOF\n"), "{metrics}");
 
-        assert!(
-            get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .starts_with("HTTP/1.1 200")
-        );
-        assert!(
-            get(address, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .starts_with("HTTP/1.1 500")
-        );
+        assert!(get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 500"));
         health.api_answered();
         health.caches_synced();
-        assert!(
-            get(address, "GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .starts_with("HTTP/1.1 200")
-        );
-        assert!(
-            get(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .starts_with("HTTP/1.1 404")
-        );
-        assert!(
-            get(address, "POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-                .await
-                .starts_with("HTTP/1.1 405")
-        );
+        assert!(get(address, "GET /readyz?verbose HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));
+        assert!(get(address, "POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 405"));
 
         stop.cancel();
         task.await.unwrap();
@@ -235,9 +198,7 @@ mod tests {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
         let probe = get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
-        let answer = tokio::time::timeout(HEAD_TIMEOUT + Duration::from_secs(3), probe)
-            .await
-            .unwrap();
+        let answer = tokio::time::timeout(HEAD_TIMEOUT + Duration::from_secs(3), probe).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         stop.cancel();
     }

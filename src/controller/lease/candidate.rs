@@ -53,20 +53,9 @@ enum Kept {
 }
 
 impl Candidate {
-    pub(super) fn new(
-        client: Client,
-        settings: LeaseSettings,
-        reports: LeaseReports,
-        handle: LeaseHandle,
-    ) -> Self {
+    pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
         let leases = Api::namespaced(client, &settings.namespace);
-        Self {
-            leases,
-            settings,
-            reports,
-            handle,
-            failing: false,
-        }
+        Self { leases, settings, reports, handle, failing: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -132,11 +121,7 @@ impl Candidate {
     }
 
     /// The Lease as it is to be written, or how long it is sure to be another's.
-    fn claim(
-        &self,
-        found: Option<Lease>,
-        sighting: &mut Option<Sighting>,
-    ) -> Result<Lease, Duration> {
+    fn claim(&self, found: Option<Lease>, sighting: &mut Option<Sighting>) -> Result<Lease, Duration> {
         let now = Instant::now();
         let Some(lease) = found else {
             *sighting = None;
@@ -156,9 +141,7 @@ impl Candidate {
     }
 
     fn stand_by(&self, holder: &str) {
-        let standing = Standing::Seeking {
-            holder: Some(holder.to_owned()),
-        };
+        let standing = Standing::Seeking { holder: Some(holder.to_owned()) };
         if self.handle.set(standing) {
             tracing::info!(lease = %self.settings.name, holder, "standing by: another holds the lease");
         }
@@ -235,16 +218,9 @@ impl Candidate {
     /// Writes the Lease, and counts from before that.
     async fn write(&self, lease: &Lease) -> Result<Holding, CallError> {
         let sent = Instant::now();
-        let params = PostParams {
-            field_manager: Some("tabular-operator".to_owned()),
-            ..PostParams::default()
-        };
+        let params = PostParams { field_manager: Some("tabular-operator".to_owned()), ..PostParams::default() };
         let written = if lease.metadata.resource_version.is_some() {
-            bounded(
-                self.settings.attempt(),
-                self.leases.replace(&self.settings.name, &params, lease),
-            )
-            .await
+            bounded(self.settings.attempt(), self.leases.replace(&self.settings.name, &params, lease)).await
         } else {
             bounded(self.settings.attempt(), self.leases.create(&params, lease)).await
         };
@@ -255,11 +231,7 @@ impl Candidate {
                 Err(_) => WriteResult::Error,
             });
         }
-        Ok(Holding {
-            lease: written?,
-            until: sent + self.settings.hold(),
-            renew: sent + self.settings.renewal(),
-        })
+        Ok(Holding { lease: written?, until: sent + self.settings.hold(), renew: sent + self.settings.renewal() })
     }
 
     /// Empties the Lease, if it is ours: the next one need not wait.
@@ -267,15 +239,8 @@ impl Candidate {
         for _ in 0..GIVE_BACK_ATTEMPTS {
             let lease = match known.take() {
                 Some(lease) => lease,
-                None => match bounded(
-                    self.settings.attempt(),
-                    self.leases.get_opt(&self.settings.name),
-                )
-                .await
-                {
-                    Ok(Some(lease)) if record::holder(&lease) == Some(&self.settings.identity) => {
-                        lease
-                    }
+                None => match bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)).await {
+                    Ok(Some(lease)) if record::holder(&lease) == Some(&self.settings.identity) => lease,
                     Ok(_) => return,
                     Err(error) => {
                         tracing::warn!(lease = %self.settings.name, %error, "failed to read the lease");
@@ -283,10 +248,7 @@ impl Candidate {
                     }
                 },
             };
-            match self
-                .write(&record::given_back(lease, Timestamp::now()))
-                .await
-            {
+            match self.write(&record::given_back(lease, Timestamp::now())).await {
                 Ok(_) => {
                     tracing::info!(lease = %self.settings.name, "gave the lease back");
                     return;
@@ -300,10 +262,7 @@ impl Candidate {
     }
 
     fn hold(&self, holding: &Holding, term: i32) {
-        self.handle.set(Standing::Held {
-            until: Some(holding.until),
-            term: Some(term),
-        });
+        self.handle.set(Standing::Held { until: Some(holding.until), term: Some(term) });
     }
 
     fn run_out(&self) -> Kept {
@@ -321,16 +280,12 @@ impl Candidate {
                 Some(value)
             }
             Err(error) => {
-                let LeaseSettings {
-                    namespace, name, ..
-                } = &self.settings;
+                let LeaseSettings { namespace, name, .. } = &self.settings;
                 if std::mem::replace(&mut self.failing, true) {
                     tracing::debug!(%namespace, lease = %name, %error, "failed again to {verb} the lease");
                 } else {
                     let advice = match error.status() {
-                        Some(401 | 403) => {
-                            "; allow get, create and update of leases in this namespace"
-                        }
+                        Some(401 | 403) => "; allow get, create and update of leases in this namespace",
                         Some(404) => "; create the namespace, or name another by --lease-namespace",
                         Some(_) | None => "",
                     };

@@ -41,16 +41,8 @@ struct State {
 
 impl FakeApi {
     pub(super) fn new() -> Self {
-        let state = State {
-            lease: None,
-            version: 0,
-            fault: Fault::None,
-            writes: Vec::new(),
-            reads: 0,
-        };
-        Self {
-            state: Arc::new(Mutex::new(state)),
-        }
+        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0 };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// A client of this API; `cut` is a fault on its own line alone.
@@ -72,9 +64,7 @@ impl FakeApi {
     }
 
     pub(super) fn holder(&self) -> Option<String> {
-        self.lease()
-            .and_then(|lease| lease.spec)
-            .and_then(|spec| spec.holder_identity)
+        self.lease().and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity)
     }
 
     pub(super) fn writes(&self) -> Vec<String> {
@@ -97,11 +87,7 @@ impl FakeApi {
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let fault = {
             let here = *cut.lock();
-            if here == Fault::None {
-                self.state.lock().fault
-            } else {
-                here
-            }
+            if here == Fault::None { self.state.lock().fault } else { here }
         };
         match fault {
             Fault::Away => std::future::pending().await,
@@ -109,11 +95,7 @@ impl FakeApi {
             Fault::None => self.done(&method, &body),
             Fault::AnswersLost => {
                 let answer = self.done(&method, &body);
-                if method == Method::GET {
-                    answer
-                } else {
-                    std::future::pending().await
-                }
+                if method == Method::GET { answer } else { std::future::pending().await }
             }
         }
     }
@@ -134,9 +116,7 @@ impl FakeApi {
                 let new: Lease = serde_json::from_slice(body).unwrap();
                 match &state.lease {
                     None => refuse(StatusCode::NOT_FOUND, "NotFound"),
-                    Some(old) if old.metadata.resource_version != new.metadata.resource_version => {
-                        refuse(StatusCode::CONFLICT, "Conflict")
-                    }
+                    Some(old) if old.metadata.resource_version != new.metadata.resource_version => refuse(StatusCode::CONFLICT, "Conflict"),
                     Some(_) => state.write(new),
                 }
             }
@@ -155,10 +135,7 @@ impl State {
     }
 
     fn write(&mut self, lease: Lease) -> Response<Body> {
-        let holder = lease
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.holder_identity.clone());
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         self.writes.push(holder.unwrap_or_default());
         self.lease = Some(lease);
         self.stamp();
@@ -173,8 +150,5 @@ fn say(status: StatusCode, body: &impl Serialize) -> Response<Body> {
 }
 
 fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
-    say(
-        status,
-        &Status::failure(reason, reason).with_code(status.as_u16()),
-    )
+    say(status, &Status::failure(reason, reason).with_code(status.as_u16()))
 }

@@ -23,10 +23,7 @@ pub(super) enum Standing {
     /// It wants the lease; `holder` is who has it, once that is known.
     Seeking { holder: Option<String> },
     /// It has the lease, until then or for ever.
-    Held {
-        until: Option<Instant>,
-        term: Option<i32>,
-    },
+    Held { until: Option<Instant>, term: Option<i32> },
     /// It had the lease, and has it no more.
     Lost,
     /// It gave up the lease, or the wish for it.
@@ -38,10 +35,7 @@ impl LeaseHandle {
     #[must_use]
     pub fn always() -> Self {
         let handle = Self::seeking();
-        handle.set(Standing::Held {
-            until: None,
-            term: None,
-        });
+        handle.set(Standing::Held { until: None, term: None });
         handle.ended.cancel();
         handle
     }
@@ -76,23 +70,18 @@ impl LeaseHandle {
     pub fn term(&self) -> Option<i32> {
         match *self.standing.borrow() {
             Standing::Held { until, term } if in_time(until, Duration::ZERO) => term,
-            Standing::Held { .. }
-            | Standing::Seeking { .. }
-            | Standing::Lost
-            | Standing::GivenBack => None,
+            Standing::Held { .. } | Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => None,
         }
     }
 
     /// Waits until the lease is held. For ever, where that does not come about: wait for [`Self::lost`] beside it.
     pub async fn acquired(&self) {
-        self.until(|standing| matches!(standing, Standing::Held { .. }))
-            .await;
+        self.until(|standing| matches!(standing, Standing::Held { .. })).await;
     }
 
     /// Waits until another was seen to hold the lease: this one stands by from then on.
     pub async fn standing_by(&self) {
-        self.until(|standing| matches!(standing, Standing::Seeking { holder: Some(_) }))
-            .await;
+        self.until(|standing| matches!(standing, Standing::Seeking { holder: Some(_) })).await;
     }
 
     /// Waits until the lease is held no more: lost, run out, or given back.
@@ -123,11 +112,7 @@ impl LeaseHandle {
 
     async fn until(&self, reached: impl Fn(&Standing) -> bool) {
         let mut changes = self.standing.subscribe();
-        if changes
-            .wait_for(|standing| reached(standing))
-            .await
-            .is_err()
-        {
+        if changes.wait_for(|standing| reached(standing)).await.is_err() {
             // The handle itself keeps the sender, so this is never reached.
             std::future::pending::<()>().await;
         }

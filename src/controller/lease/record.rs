@@ -25,10 +25,7 @@ impl Sighting {
         let version = &lease.metadata.resource_version;
         match earlier {
             Some(earlier) if earlier.version == *version => earlier,
-            Some(_) | None => Self {
-                version: version.clone(),
-                since: now,
-            },
+            Some(_) | None => Self { version: version.clone(), since: now },
         }
     }
 }
@@ -45,12 +42,7 @@ pub(super) enum Verdict {
 }
 
 /// Whether the Lease can be taken.
-pub(super) fn judge(
-    lease: &Lease,
-    sighting: &Sighting,
-    settings: &LeaseSettings,
-    now: Instant,
-) -> Verdict {
+pub(super) fn judge(lease: &Lease, sighting: &Sighting, settings: &LeaseSettings, now: Instant) -> Verdict {
     let Some(holder) = holder(lease) else {
         return Verdict::Free;
     };
@@ -59,58 +51,32 @@ pub(super) fn judge(
     }
     // The holder may have been told a longer duration than we were.
     let until = sighting.since + settings.duration.max(duration(lease));
-    if now < until {
-        Verdict::Taken {
-            by: holder.to_owned(),
-            until,
-        }
-    } else {
-        Verdict::Free
-    }
+    if now < until { Verdict::Taken { by: holder.to_owned(), until } } else { Verdict::Free }
 }
 
 /// Who holds it; nobody where it was given back.
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
-    lease
-        .spec
-        .as_ref()?
-        .holder_identity
-        .as_deref()
-        .filter(|holder| !holder.is_empty())
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
 /// How many holders it has had before this one.
 pub(super) fn transitions(lease: &Lease) -> i32 {
-    lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.lease_transitions)
-        .unwrap_or(0)
+    lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
 }
 
 fn duration(lease: &Lease) -> Duration {
-    let seconds = lease
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.lease_duration_seconds)
-        .unwrap_or(0);
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
 }
 
 /// The Lease, taken: `found` is what there was. Its resourceVersion goes with it, and so does all that is not ours.
 pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timestamp) -> Lease {
     let mut lease = found.unwrap_or_else(|| Lease {
-        metadata: ObjectMeta {
-            name: Some(settings.name.clone()),
-            namespace: Some(settings.namespace.clone()),
-            ..ObjectMeta::default()
-        },
+        metadata: ObjectMeta { name: Some(settings.name.clone()), namespace: Some(settings.namespace.clone()), ..ObjectMeta::default() },
         spec: None,
     });
     let before = lease.spec.take();
-    let transitions = before
-        .as_ref()
-        .map(|spec| spec.lease_transitions.unwrap_or(0).saturating_add(1));
+    let transitions = before.as_ref().map(|spec| spec.lease_transitions.unwrap_or(0).saturating_add(1));
     lease.spec = Some(LeaseSpec {
         holder_identity: Some(settings.identity.clone()),
         lease_duration_seconds: Some(whole_seconds(settings.duration)),
@@ -171,13 +137,7 @@ mod tests {
             let seen = Sighting::of(&lease, None, start);
             let judged = |now| judge(&lease, &seen, &settings("b"), now);
             let until = start + Duration::from_secs(15);
-            assert_eq!(
-                judged(until - Duration::from_millis(1)),
-                Verdict::Taken {
-                    by: "a".to_owned(),
-                    until
-                }
-            );
+            assert_eq!(judged(until - Duration::from_millis(1)), Verdict::Taken { by: "a".to_owned(), until });
             assert_eq!(judged(until), Verdict::Free);
         }
     }
@@ -200,12 +160,7 @@ mod tests {
         let mut lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
         for (seconds, waits) in [(60, 60), (1, 15), (-3, 15), (i32::MAX, 3600)] {
             lease.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
-            let Verdict::Taken { until, .. } = judge(
-                &lease,
-                &Sighting::of(&lease, None, now),
-                &settings("b"),
-                now,
-            ) else {
+            let Verdict::Taken { until, .. } = judge(&lease, &Sighting::of(&lease, None, now), &settings("b"), now) else {
                 panic!("it is taken")
             };
             assert_eq!(until - now, Duration::from_secs(waits));
@@ -216,10 +171,7 @@ mod tests {
     fn holders_are_counted_and_what_is_not_ours_is_kept() {
         let first = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
         assert_eq!(transitions(&first), 0);
-        let mut back = given_back(
-            renewed(first, &settings("a"), Timestamp::UNIX_EPOCH),
-            Timestamp::UNIX_EPOCH,
-        );
+        let mut back = given_back(renewed(first, &settings("a"), Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
         assert_eq!(holder(&back), None);
         back.spec.as_mut().unwrap().strategy = Some("theirs".to_owned());
         back.metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
@@ -227,10 +179,7 @@ mod tests {
         assert_eq!(transitions(&second), 1);
         assert_eq!(holder(&second), Some("b"));
         assert_eq!(second.metadata.resource_version.as_deref(), Some("9"));
-        assert_eq!(
-            second.spec.as_ref().unwrap().strategy.as_deref(),
-            Some("theirs")
-        );
+        assert_eq!(second.spec.as_ref().unwrap().strategy.as_deref(), Some("theirs"));
         assert!(second.metadata.labels.is_some());
     }
 

@@ -38,20 +38,10 @@ async fn never_two_at_a_time_whatever_fails() {
         let (mut latest, mut names) = (-1, 3);
         for step in 0..10_000 {
             sleep(Duration::from_millis(20 + dice.roll(60))).await;
-            let holders: Vec<_> = all
-                .iter()
-                .filter(|operator| operator.lease.holds())
-                .collect();
-            assert!(
-                holders.len() <= 1,
-                "seed {seed}, step {step}: {} hold it",
-                holders.len()
-            );
+            let holders: Vec<_> = all.iter().filter(|operator| operator.lease.holds()).collect();
+            assert!(holders.len() <= 1, "seed {seed}, step {step}: {} hold it", holders.len());
             if let Some(term) = holders.first().and_then(|holder| holder.lease.term()) {
-                assert!(
-                    term >= latest,
-                    "seed {seed}, step {step}: the term went from {latest} to {term}"
-                );
+                assert!(term >= latest, "seed {seed}, step {step}: the term went from {latest} to {term}");
                 latest = term;
             }
             let one = usize::try_from(dice.roll(3)).unwrap();
@@ -73,8 +63,5 @@ async fn never_two_at_a_time_whatever_fails() {
         }
         terms += latest;
     }
-    assert!(
-        terms > 100,
-        "{terms} changes of holder are too few to prove anything"
-    );
+    assert!(terms > 100, "{terms} changes of holder are too few to prove anything");
 }

@@ -23,12 +23,8 @@ pub(super) struct Operator {
 
 pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
     let line = Arc::new(Mutex::new(Fault::None));
-    let settings = LeaseSettings {
-        namespace: "ops".to_owned(),
-        name: "tabular-operator".to_owned(),
-        duration: DURATION,
-        identity: name.to_owned(),
-    };
+    let settings =
+        LeaseSettings { namespace: "ops".to_owned(), name: "tabular-operator".to_owned(), duration: DURATION, identity: name.to_owned() };
     let (lease, task) = Lease::spawn(api.client(&line), settings);
     Operator { lease, task, line }
 }
@@ -36,9 +32,7 @@ pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
 /// Waits within the paused clock, and says how long it took.
 async fn took(what: impl Future<Output = ()>) -> Duration {
     let start = Instant::now();
-    timeout(Duration::from_mins(2), what)
-        .await
-        .expect("it comes about within two minutes");
+    timeout(Duration::from_mins(2), what).await.expect("it comes about within two minutes");
     start.elapsed()
 }
 
@@ -55,17 +49,10 @@ async fn a_free_lease_is_taken_at_once_and_kept() {
     assert_eq!((a.lease.holds(), a.lease.term()), (true, Some(0)));
     for _ in 0..600 {
         sleep(seconds(1)).await;
-        assert!(
-            a.lease.holds_for(seconds(6)),
-            "what is left just before a renewal is 7 s of 15"
-        );
+        assert!(a.lease.holds_for(seconds(6)), "what is left just before a renewal is 7 s of 15");
     }
     // 600 s at a renewal every 5 s, and the first.
-    assert!(
-        (118..=122).contains(&api.writes().len()),
-        "{} writes",
-        api.writes().len()
-    );
+    assert!((118..=122).contains(&api.writes().len()), "{} writes", api.writes().len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,10 +73,7 @@ async fn of_many_at_once_one_wins() {
     let api = FakeApi::new();
     let all: Vec<_> = (0..20).map(|n| operator(&api, &format!("o{n}"))).collect();
     sleep(seconds(30)).await;
-    assert_eq!(
-        all.iter().filter(|operator| operator.lease.holds()).count(),
-        1
-    );
+    assert_eq!(all.iter().filter(|operator| operator.lease.holds()).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,10 +87,7 @@ async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
     a.task.abort();
     let waited = took(b.lease.acquired()).await;
     assert!(waited <= DURATION + seconds(2), "{waited:?}");
-    assert!(
-        waited >= seconds(10),
-        "{waited:?} is less than a renewal could have been old"
-    );
+    assert!(waited >= seconds(10), "{waited:?} is less than a renewal could have been old");
     assert_eq!(b.lease.term(), Some(1));
     // The handle of the dead one says so too, by its own clock.
     assert!(!a.lease.holds());
@@ -125,10 +106,7 @@ async fn no_clock_is_compared_with_anothers() {
     });
     let b = operator(&api, "b");
     let waited = took(b.lease.acquired()).await;
-    assert!(
-        (DURATION..DURATION + seconds(2)).contains(&waited),
-        "{waited:?}"
-    );
+    assert!((DURATION..DURATION + seconds(2)).contains(&waited), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,11 +125,7 @@ async fn a_holder_without_the_api_stops_before_another_can_begin() {
     assert!(stopped - start <= DURATION * 4 / 5, "{:?}", stopped - start);
     assert!(!b.lease.holds());
     b.lease.acquired().await;
-    assert!(
-        Instant::now() - stopped >= seconds(2),
-        "{:?} between the two",
-        Instant::now() - stopped
-    );
+    assert!(Instant::now() - stopped >= seconds(2), "{:?} between the two", Instant::now() - stopped);
     // It stays lost when the line is back.
     *a.line.lock() = Fault::None;
     sleep(seconds(60)).await;
@@ -204,13 +178,7 @@ async fn anothers_write_ends_it_at_the_next_renewal() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     api.edit(|lease| {
-        lease
-            .as_mut()
-            .unwrap()
-            .spec
-            .as_mut()
-            .unwrap()
-            .holder_identity = Some("thief".to_owned());
+        lease.as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("thief".to_owned());
     });
     assert!(took(a.lease.lost()).await <= seconds(6));
     assert!(!a.lease.holds());
@@ -233,8 +201,7 @@ async fn a_label_put_on_the_lease_costs_nothing() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     api.edit(|lease| {
-        lease.as_mut().unwrap().metadata.labels =
-            Some([("team".to_owned(), "bi".to_owned())].into());
+        lease.as_mut().unwrap().metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
     });
     sleep(seconds(30)).await;
     assert!(a.lease.holds());
@@ -322,10 +289,7 @@ async fn a_loop_that_dies_is_a_loss_in_time() {
     a.lease.acquired().await;
     a.task.abort();
     assert!(took(a.lease.lost()).await <= DURATION * 4 / 5);
-    assert!(
-        took(a.lease.release()).await < MOMENT,
-        "there is no loop to wait for"
-    );
+    assert!(took(a.lease.release()).await < MOMENT, "there is no loop to wait for");
 }
 
 #[tokio::test(start_paused = true)]

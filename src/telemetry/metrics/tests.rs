@@ -11,12 +11,7 @@ fn what_is_counted_is_shown_by_its_documented_name() {
     metrics.set_active_runs(Kind::ModelRefresh, ActiveState::Waiting, 2);
     metrics.run_submitted(Kind::ModelRefresh, second);
     metrics.run_ended(Kind::ModelRefresh, EndState::Succeeded, Some(second));
-    metrics.called(
-        Service::PowerBi,
-        Route::Submit,
-        Answer::of_status(429),
-        second,
-    );
+    metrics.called(Service::PowerBi, Route::Submit, Answer::of_status(429), second);
     metrics.token_requested(Identity::ServicePrincipal, TokenResult::Refused);
     metrics.unknown_submission(UnknownSubmission::Adopted);
     metrics.wrote(Write::Status, WriteResult::Conflict);
@@ -40,32 +35,18 @@ fn what_is_counted_is_shown_by_its_documented_name() {
         "is_leader 1",
         r#"lease_renewals_total{result="success"} 1"#,
     ] {
-        assert!(
-            text.contains(&format!("\ntabular_operator_{line}\n")),
-            "{line} is not in\n{text}"
-        );
+        assert!(text.contains(&format!("\ntabular_operator_{line}\n")), "{line} is not in\n{text}");
     }
-    assert!(
-        text.contains("tabular_operator_build_info{version="),
-        "{text}"
-    );
+    assert!(text.contains("tabular_operator_build_info{version="), "{text}");
 }
 
 #[test]
 fn every_metric_stands_in_the_table_above() {
     let source = include_str!("../metrics.rs");
     let text = Metrics::new().encode().unwrap();
-    for name in text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE tabular_operator_"))
-    {
+    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE tabular_operator_")) {
         let name = name.split(' ').next().unwrap();
-        let documented = source
-            .lines()
-            .any(|line| line.starts_with(&format!("//! | `{name}")));
-        assert!(
-            documented,
-            "{name} is missing from the table at the head of this file"
-        );
+        let documented = source.lines().any(|line| line.starts_with(&format!("//! | `{name}")));
+        assert!(documented, "{name} is missing from the table at the head of this file");
     }
 }
