@@ -133,7 +133,8 @@ struct PaceArgs {
           default_value = "30s", value_parser = values::poll)]
     poll_max: Duration,
 
-    /// The next look comes after this part of the time already run (0.01 to 1): an end is known that much late.
+    /// The next look comes after this part of the time already run (0.01 to 1): with 0.1 an end is known within a tenth
+    /// of the run's length, and never later than --poll-max.
     #[arg(long, env = "TABULAR_OPERATOR_POLL_FRACTION", hide_env_values = true, value_name = "FRACTION",
           default_value = "0.1", value_parser = values::fraction)]
     poll_fraction: f64,
@@ -200,7 +201,7 @@ struct ObserveArgs {
     #[arg(long, env = "TABULAR_OPERATOR_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
     log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug or trace; or directives for its parts, such as
+    /// What is logged: error, warn, info, debug or trace, of the operator's own; or directives for all parts, such as
     /// `info,tabular_operator::controller=debug`.
     #[arg(long, env = "TABULAR_OPERATOR_LOG_LEVEL", hide_env_values = true, value_name = "FILTER",
           default_value = "info", value_parser = values::log_filter)]

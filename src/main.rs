@@ -47,7 +47,7 @@ fn operate(args: RunArgs) -> ExitCode {
 }
 
 /// What the operator does while it runs.
-async fn work(running: Running) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn work(running: Running) -> Result<(), RunError> {
     running.health.caches_synced();
     running.stop.cancelled().await;
     Ok(())

@@ -67,7 +67,7 @@ impl LeaseSettings {
 
     /// How long one call may take: short enough for a second attempt on another connection before the lease is over.
     fn attempt(&self) -> Duration {
-        (self.duration / 5).max(Duration::from_millis(500))
+        (self.duration / 5).clamp(Duration::from_millis(500), Duration::from_secs(5))
     }
 }
 

@@ -19,6 +19,8 @@ use crate::telemetry::server::{BindError, Server};
 
 /// How long the work may take to end after SIGTERM. With the lease's give-back it fits into the 30 s that a pod has.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long giving back the lease may take.
+const GIVE_BACK: Duration = Duration::from_secs(8);
 /// How long the API server may take for its first answer, before it is asked again.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
 /// The pauses between such questions.
@@ -91,7 +93,7 @@ impl RunError {
 pub async fn run<W, F>(settings: Settings, work: W) -> Result<(), RunError>
 where
     W: FnOnce(Running) -> F,
-    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+    F: Future<Output = Result<(), RunError>>,
 {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     let client = client::connect()?;
@@ -110,14 +112,21 @@ where
         Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, health: health.clone(), stop: stop.clone() };
     let ended = attend(work(running), &lease, &stop).await;
     health.stopping();
-    lease.release().await;
+    if tokio::time::timeout(GIVE_BACK, lease.release())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "failed to give the lease back in time; the next leader waits for it to run out"
+        );
+    }
     reports.abort();
     ended
 }
 
 /// Waits for the work to end, or for a reason to end it.
 async fn attend(
-    work: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+    work: impl Future<Output = Result<(), RunError>>,
     lease: &LeaseHandle,
     stop: &CancellationToken,
 ) -> Result<(), RunError> {
@@ -131,7 +140,7 @@ async fn attend(
         ended = work => match ended {
             Ok(()) if stop.is_cancelled() => Ok(()),
             Ok(()) => Err(RunError::Ended),
-            Err(error) => Err(RunError::Work(error)),
+            Err(error) => Err(error),
         },
         () = grace => {
             tracing::warn!("the work has not ended within {}; it is left where it stands", humantime::format_duration(GRACE));
@@ -195,4 +204,54 @@ async fn report(lease: LeaseHandle, metrics: Arc<Metrics>, health: Health) {
     metrics.set_leader(true);
     lease.lost().await;
     metrics.set_leader(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn told_to_stop(stop: CancellationToken) -> Result<(), RunError> {
+        stop.cancelled().await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_when_told_to_is_a_good_end() {
+        let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
+        stop.cancel();
+        assert!(
+            attend(told_to_stop(stop.clone()), &lease, &stop)
+                .await
+                .is_ok()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_end_is_left_after_its_grace() {
+        let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
+        stop.cancel();
+        let start = tokio::time::Instant::now();
+        assert!(attend(std::future::pending(), &lease, &stop).await.is_ok());
+        assert_eq!(start.elapsed().as_secs(), GRACE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_lease_ends_the_process_with_1() {
+        let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
+        lease.release().await;
+        let error = attend(std::future::pending(), &lease, &stop)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RunError::LeaseLost));
+        assert_eq!(error.exit_code(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_ends_by_itself_is_an_error() {
+        let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
+        let error = attend(async { Ok(()) }, &lease, &stop).await.unwrap_err();
+        assert!(matches!(error, RunError::Ended));
+        let bad = async { Err(RunError::Settings(SettingsError("mend it".to_owned()))) };
+        assert_eq!(attend(bad, &lease, &stop).await.unwrap_err().exit_code(), 2);
+    }
 }
