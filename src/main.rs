@@ -4,8 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tabular_operator::api::crds;
 use tabular_operator::cli::{Cli, Command, RunArgs, print_crds};
-use tabular_operator::controller::run::{RunError, Running, run};
+use tabular_operator::controller::run::{RunError, run};
+use tabular_operator::controller::work;
 use tabular_operator::telemetry::logs;
 
 /// How long what is still running in the background may hold up the end of the process.
@@ -16,10 +18,10 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
         Command::Run(args) => operate(*args),
-        Command::Crds => match print_crds(&[], std::io::stdout().lock()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(1, &format!("failed to write the definitions: {error}")),
-        },
+        Command::Crds => {
+            let printed = crds().map_err(std::io::Error::other).and_then(|crds| print_crds(&crds, std::io::stdout().lock()));
+            printed.map_or_else(|error| fail(1, &format!("failed to write the definitions: {error}")), |()| ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -44,13 +46,6 @@ fn operate(args: RunArgs) -> ExitCode {
         }
         Err(error) => end(&error),
     }
-}
-
-/// What the operator does while it runs.
-async fn work(running: Running) -> Result<(), RunError> {
-    running.health.caches_synced();
-    running.stop.cancelled().await;
-    Ok(())
 }
 
 fn end(error: &RunError) -> ExitCode {

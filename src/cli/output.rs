@@ -24,19 +24,13 @@ mod tests {
     #[test]
     fn definitions_are_one_stream() {
         let named = |name: &str| CustomResourceDefinition {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                ..ObjectMeta::default()
-            },
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
             ..CustomResourceDefinition::default()
         };
         let mut out = Vec::new();
         print_crds(&[named("a"), named("b")], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(
-            text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"), "{text}");
         assert_eq!(text.matches("---\n").count(), 2);
         assert!(text.contains("name: b\n"), "{text}");
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Name;
@@ -38,6 +39,8 @@ pub(super) struct Context {
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    /// The uid under each name: a name may come back as another resource.
+    pub(super) uids: Mutex<HashMap<Name, String>>,
     pub(super) stores: Vec<Store<Guarded>>,
     pub(super) wakers: Wakers,
     /// How many passes run at the same time, over all watches.
@@ -49,6 +52,27 @@ impl Context {
     pub(super) fn objects(&self) -> impl Iterator<Item = Arc<ModelRefresh>> {
         let cached = self.stores.iter().flat_map(Store::state);
         cached.filter_map(|guarded| guarded.0.as_ref().ok().map(|object| self.memory.newest(&Arc::new(object.clone()))))
+    }
+
+    /// Notes which resource has this name now, and forgets the one that had it before.
+    pub(super) fn meet(&self, name: &Name, uid: &str) {
+        let before = self.uids.lock().insert(name.clone(), uid.to_owned());
+        if let Some(before) = before.filter(|before| before != uid) {
+            self.forget_uid(&before);
+        }
+    }
+
+    /// Forgets a resource that is gone.
+    pub(super) fn forget(&self, name: &Name) {
+        let uid = self.uids.lock().remove(name);
+        if let Some(uid) = uid {
+            self.forget_uid(&uid);
+        }
+    }
+
+    fn forget_uid(&self, uid: &str) {
+        self.memory.forget(uid);
+        self.wake(self.queue.forget(uid));
     }
 
     /// Has the resources looked at soon.

@@ -38,11 +38,13 @@ pub(super) enum PassError {
 pub(super) async fn pass(ctx: &Context, cached: Arc<ModelRefresh>) -> Result<Action, PassError> {
     let namespace = cached.namespace().unwrap_or_default();
     let name = Name { namespace: namespace.clone(), name: cached.name_any() };
+    let uid = cached.uid().unwrap_or_default();
+    ctx.meet(&name, &uid);
     let mut story = Story {
         ctx,
         records: Records::new(&ctx.client, &namespace),
         object: ctx.memory.newest(&cached),
-        uid: cached.uid().unwrap_or_default(),
+        uid,
         name,
         namespace_ending: false,
     };
@@ -102,8 +104,7 @@ impl Story<'_> {
                 (Effect::Release, _) => {
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
-                    self.ctx.memory.forget(&self.uid);
-                    self.ctx.wake(self.ctx.queue.forget(&self.uid));
+                    self.ctx.forget(&self.name);
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_)), Some(prepared)) => {
@@ -180,10 +181,7 @@ impl Story<'_> {
         match self.records.read(&self.name.name).await? {
             Some(object) if object.uid().as_deref() == Some(&self.uid) => self.ctx.memory.keep_latest(&object),
             // Gone, or another of the same name, which has a pass of its own.
-            Some(_) | None => {
-                self.ctx.memory.forget(&self.uid);
-                self.ctx.wake(self.ctx.queue.forget(&self.uid));
-            }
+            Some(_) | None => self.ctx.forget(&self.name),
         }
         Ok(())
     }

@@ -112,24 +112,15 @@ where
         Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, health: health.clone(), stop: stop.clone() };
     let ended = attend(work(running), &lease, &stop).await;
     health.stopping();
-    if tokio::time::timeout(GIVE_BACK, lease.release())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            "failed to give the lease back in time; the next leader waits for it to run out"
-        );
+    if tokio::time::timeout(GIVE_BACK, lease.release()).await.is_err() {
+        tracing::warn!("failed to give the lease back in time; the next leader waits for it to run out");
     }
     reports.abort();
     ended
 }
 
 /// Waits for the work to end, or for a reason to end it.
-async fn attend(
-    work: impl Future<Output = Result<(), RunError>>,
-    lease: &LeaseHandle,
-    stop: &CancellationToken,
-) -> Result<(), RunError> {
+async fn attend(work: impl Future<Output = Result<(), RunError>>, lease: &LeaseHandle, stop: &CancellationToken) -> Result<(), RunError> {
     let grace = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
@@ -219,11 +210,7 @@ mod tests {
     async fn work_that_ends_when_told_to_is_a_good_end() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         stop.cancel();
-        assert!(
-            attend(told_to_stop(stop.clone()), &lease, &stop)
-                .await
-                .is_ok()
-        );
+        assert!(attend(told_to_stop(stop.clone()), &lease, &stop).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,9 +226,7 @@ mod tests {
     async fn a_lost_lease_ends_the_process_with_1() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         lease.release().await;
-        let error = attend(std::future::pending(), &lease, &stop)
-            .await
-            .unwrap_err();
+        let error = attend(std::future::pending(), &lease, &stop).await.unwrap_err();
         assert!(matches!(error, RunError::LeaseLost));
         assert_eq!(error.exit_code(), 1);
     }

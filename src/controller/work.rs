@@ -1,6 +1,5 @@
 //! What the operator does while it leads: watches the resources, and runs a pass over each when it is due.
 
-use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +7,9 @@ use std::time::Duration;
 use futures::stream::SelectAll;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::{Controller, WatchStreamExt, predicates, watcher};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::runtime::{Predicate, predicates};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -22,10 +22,12 @@ use super::memory::Memory;
 use super::queue::Queue;
 use super::reconcile::{self, PassError};
 use super::references::Identities;
-use super::run::Running;
-use crate::api::{Reason, Run, RunState};
-use crate::engine::{Notice, TurnUse, turn_use};
-use crate::service::{Azure, CallRecord};
+use super::run::{RunError, Running};
+use crate::api::{Run, RunState};
+use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
+use crate::engine::{self, TurnUse, turn_use};
+use crate::service::cloud::Cloud;
+use crate::service::{self, Azure, CallRecord};
 use crate::telemetry::labels::{Answer, EndState, Kind, ReconcileResult, Route, Service};
 use crate::telemetry::metrics::Metrics;
 
@@ -42,10 +44,9 @@ const STALE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Where the settings for Azure cannot be used, or the watches end.
-pub async fn work(running: Running) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, health, stop } = running;
-    let azure = Azure::new(settings.service(observer(&metrics)))?;
-    // The caches are filled before there is anything to lead with, so that a standby takes over at once.
+    let azure = azure(&settings, &metrics)?;
     let namespaces: Vec<Option<String>> = match settings.watch_namespaces.as_slice() {
         [] => vec![None],
         some => some.iter().cloned().map(Some).collect(),
@@ -67,13 +68,14 @@ pub async fn work(running: Running) -> Result<(), Box<dyn Error + Send + Sync>> 
         identities: Identities::new(client.clone()),
         client,
         azure,
-        settings: settings.engine(),
+        settings: engine_settings(&settings),
         lease: lease.clone(),
         metrics,
         events: events.clone(),
         refusals: Refusals::default(),
         queue: Queue::default(),
         memory: Memory::default(),
+        uids: parking_lot::Mutex::default(),
         stores: watches.iter().map(|(_, reader, _, _)| reader.clone()).collect(),
         wakers,
         passes: Semaphore::new(usize::from(settings.max_concurrent_reconciles)),
@@ -134,7 +136,9 @@ pub async fn work(running: Running) -> Result<(), Box<dyn Error + Send + Sync>> 
                 Some(Ok(_)) => {}
                 // An object that is gone from the cache: nothing to do any more.
                 Some(Err(kube::runtime::controller::Error::ObjectNotFound(name))) => {
-                    tracing::debug!(%name, "a resource is gone");
+                    let namespace = name.namespace.unwrap_or_default();
+                    tracing::debug!(namespace, name = name.name, "a resource is gone");
+                    ctx.forget(&Name { namespace, name: name.name });
                 }
                 Some(Err(error)) => tracing::warn!(%error, "failed to run a pass"),
                 None => break,
@@ -143,9 +147,44 @@ pub async fn work(running: Running) -> Result<(), Box<dyn Error + Send + Sync>> 
         }
     }
     heartbeat.finished();
-    drop(ctx);
+    // Whoever can still hand in an event goes first, so that the writer comes to its end.
+    drop((controllers, ready, ctx));
     events.finish(events_writer).await;
     Ok(())
+}
+
+/// The clients of the services, as the command line says.
+fn azure(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Azure, SettingsError> {
+    let cloud = match &settings.cloud {
+        CloudChoice::Named(CloudName::UsGovernment) => Cloud::us_government(),
+        CloudChoice::Named(CloudName::UsGovernmentHigh) => Cloud::us_government_high(),
+        CloudChoice::Named(CloudName::UsGovernmentDod) => Cloud::us_government_dod(),
+        CloudChoice::Named(CloudName::China) => Cloud::china(),
+        // `Custom` never comes without its file.
+        CloudChoice::Named(CloudName::Public | CloudName::Custom) => Cloud::public(),
+        CloudChoice::File { path, text } => {
+            Cloud::from_file_text(text).map_err(|error| SettingsError(format!("--cloud-file {}: {error}", path.display())))?
+        }
+    };
+    let settings = service::Settings {
+        cloud,
+        extra_ca_pem: settings.extra_ca_pem.clone(),
+        call_timeout: settings.call_timeout,
+        max_calls_per_server: usize::from(settings.max_calls_per_server),
+        user_agent: concat!("tabular-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+        on_call: Some(observer(metrics)),
+    };
+    Azure::new(settings).map_err(|error| SettingsError(error.to_string()))
+}
+
+fn engine_settings(settings: &Settings) -> engine::Settings {
+    engine::Settings {
+        poll_min: settings.polling.min,
+        poll_max: settings.polling.max,
+        poll_fraction: settings.polling.fraction,
+        call_timeout: settings.call_timeout,
+        listing_lag: settings.listing_lag,
+    }
 }
 
 /// Puts those whose records say that they hold or wait into the queues of their models.
@@ -223,7 +262,7 @@ pub(super) fn count(metrics: &Metrics, run: &Run) {
 }
 
 /// Counts the calls to the services.
-fn observer(metrics: &Arc<Metrics>) -> crate::service::Observer {
+fn observer(metrics: &Arc<Metrics>) -> service::Observer {
     let metrics = Arc::clone(metrics);
     Arc::new(move |call: &CallRecord| {
         let route = match call.route {
@@ -238,6 +277,3 @@ fn observer(metrics: &Arc<Metrics>) -> crate::service::Observer {
         metrics.called(Service::AnalysisServices, route, answer, call.duration);
     })
 }
-
-#[allow(dead_code)]
-fn unused(_: &Store<Guarded>, _: Reason, _: Notice) {}
