@@ -100,8 +100,7 @@ fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, Er
             .year(),
     );
     let mut params = CertificateParams::new(names)?;
-    params.not_before =
-        rcgen::date_time_ymd(year, 1, 1) - std::time::Duration::from_secs(24 * 3600);
+    params.not_before = rcgen::date_time_ymd(year, 1, 1) - std::time::Duration::from_hours(24);
     params.not_after = rcgen::date_time_ymd(year + 1, 12, 31);
     params.distinguished_name = DistinguishedName::new();
     params

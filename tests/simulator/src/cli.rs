@@ -10,7 +10,7 @@ EXAMPLE
   simulator --ca-file ca.pem &
   {\"proxy\":\"http://127.0.0.1:40001\",\"control\":\"http://127.0.0.1:40002\",\"caFile\":\"ca.pem\"}
 
-  Without --world there is a tenant, an application with a secret, and one model of four tables' partitions:
+  Without --world there is a tenant, an application with a secret, and one model of three tables:
     tenant    72f988bf-0000-4000-8000-000000000001
     client    11111111-0000-4000-8000-000000000001   secret  example-secret
     server    asazure://westus.asazure.windows.net/myserver   database  AdventureWorks
@@ -31,7 +31,7 @@ EXAMPLE
 
 /// A local Azure: Entra ID and Analysis Services under their real names, behind an HTTPS CONNECT proxy on loopback.
 ///
-/// Point any client at it by its proxy setting (HTTPS_PROXY, --proxy) and by trusting the certificate in --ca-file. It leads
+/// Point any client at it by its proxy setting (`HTTPS_PROXY`, `--proxy`) and by trusting the certificate in --ca-file. It leads
 /// nowhere else: other hosts are refused. When it is ready it prints one line of JSON that says where it listens. SIGTERM and
 /// Ctrl-C end it with exit code 0; bad usage or settings give 2, and the rest 1.
 #[derive(Parser)]

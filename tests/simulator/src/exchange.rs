@@ -147,8 +147,9 @@ impl Passage<'_> {
                 let context = analysis_services::Context {
                     call: &self.call,
                     site: self.tunnel.site,
-                    token: self.token.as_ref(),
+                    token: self.token.as_deref(),
                     sequence: self.entry.sequence(),
+                    activity: uuid::Uuid::new_v4(),
                 };
                 analysis_services::handle(&state.world, request, &context)
             }
@@ -312,12 +313,11 @@ fn set(mut answer: Answer, name: &str, value: Option<&str>) -> Answer {
     let Ok(name) = HeaderName::try_from(name) else {
         return answer;
     };
-    match value {
-        Some(value) => answer.with(name, value),
-        None => {
-            answer.headers.remove(name);
-            answer
-        }
+    if let Some(value) = value {
+        answer.with(name, value)
+    } else {
+        answer.headers.remove(name);
+        answer
     }
 }
 

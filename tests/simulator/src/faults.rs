@@ -187,7 +187,7 @@ impl Drop for Held<'_> {
 /// All faults in force, in the order in which they were ordered.
 #[derive(Default)]
 pub struct Faults {
-    faults: Mutex<Vec<Arc<Fault>>>,
+    in_force: Mutex<Vec<Arc<Fault>>>,
     // Looked at before the lock, since there are none most of the time.
     count: AtomicUsize,
     ordered: AtomicU64,
@@ -207,7 +207,7 @@ impl Faults {
             held: AtomicU64::new(0),
             releases: watch::Sender::new(0),
         };
-        let mut faults = self.faults.lock();
+        let mut faults = self.in_force.lock();
         faults.push(Arc::new(fault));
         self.count.store(faults.len(), Ordering::Release);
         id
@@ -218,7 +218,7 @@ impl Faults {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.faults
+        self.in_force
             .lock()
             .iter()
             .find(|fault| fault.order.pattern.fits(subject) && fault.strikes())
@@ -236,7 +236,7 @@ impl Faults {
 
     /// Removes a fault, which lets go what it holds, and says whether there was one.
     pub fn remove(&self, id: &str) -> bool {
-        let mut faults = self.faults.lock();
+        let mut faults = self.in_force.lock();
         let before = faults.len();
         faults.retain(|fault| {
             let keep = *fault.id != *id;
@@ -251,7 +251,7 @@ impl Faults {
 
     /// Removes all faults.
     pub fn clear(&self) {
-        let removed = std::mem::take(&mut *self.faults.lock());
+        let removed = std::mem::take(&mut *self.in_force.lock());
         self.count.store(0, Ordering::Release);
         for fault in removed {
             fault.releases.send_modify(|count| *count += 1);
@@ -267,7 +267,7 @@ impl Faults {
     /// All faults as they stand.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
-        self.faults
+        self.in_force
             .lock()
             .iter()
             .map(|fault| fault.view())
@@ -275,7 +275,7 @@ impl Faults {
     }
 
     fn find(&self, id: &str) -> Option<Arc<Fault>> {
-        self.faults
+        self.in_force
             .lock()
             .iter()
             .find(|fault| *fault.id == *id)

@@ -8,7 +8,7 @@
 pub enum Cloud {
     /// Azure public, and the authority of GCC.
     Public,
-    /// Azure US government: GCC High and DoD.
+    /// Azure US government: GCC High and `DoD`.
     UsGovernment,
     /// Azure China, operated by 21Vianet.
     China,

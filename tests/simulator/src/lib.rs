@@ -4,6 +4,7 @@
 //! about them has to change. A control API on a second port sets the scene, orders faults, and shows what happened.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod analysis_services;
 pub mod answer;

@@ -38,8 +38,8 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), Failure> {
     let scene = scene(cli.world.as_deref()).map_err(|sentence| Failure(2, sentence))?;
     // Before it is announced, so that a signal right after that is not lost.
-    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
     let settings = Settings {
         proxy_address: cli.proxy_address,
         control_address: cli.control_address,
@@ -67,7 +67,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let mut stdout = io::stdout();
     writeln!(stdout, "{ready}")
         .and_then(|()| stdout.flush())
-        .map_err(failed)?;
+        .map_err(|error| failed(&error))?;
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -95,6 +95,6 @@ async fn end_of_input() {
     while matches!(input.read(&mut ignored).await, Ok(read) if read > 0) {}
 }
 
-fn failed(error: io::Error) -> Failure {
+fn failed(error: &io::Error) -> Failure {
     Failure(1, error.to_string())
 }

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::world::{
@@ -127,27 +126,4 @@ fn written(model: &Model, time: Timestamp) -> String {
         .settings()
         .timestamp_style
         .format(model.server_time(time))
-}
-
-/// The body of an error, as a capture of the refusal of a stranger shows it.
-pub fn error_body(
-    status: u16,
-    code: &str,
-    message: &str,
-    activity: Uuid,
-    parameters: &[&str],
-    now: Timestamp,
-) -> Value {
-    let mut details = vec![json!({"code": "RootActivityId", "message": activity})];
-    details.extend(parameters.iter().enumerate().map(
-        |(index, parameter)| json!({"code": format!("Param{}", index + 1), "message": parameter}),
-    ));
-    json!({
-        "code": code,
-        "subCode": 0,
-        "message": message,
-        "timeStamp": now,
-        "httpStatusCode": status,
-        "details": details,
-    })
 }

@@ -3,7 +3,7 @@
 mod operations;
 pub mod scene;
 
-use std::{io, sync::Arc};
+use std::{fmt::Display, io, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -24,12 +24,12 @@ use crate::{faults, ledger, state::State};
 pub struct Refused(StatusCode, String);
 
 impl Refused {
-    fn bad(why: impl ToString) -> Self {
-        Self(StatusCode::BAD_REQUEST, why.to_string())
+    fn bad(why: impl Display) -> Self {
+        Self(StatusCode::BAD_REQUEST, format!("{why}"))
     }
 
-    fn missing(what: impl ToString) -> Self {
-        Self(StatusCode::NOT_FOUND, what.to_string())
+    fn missing(what: impl Into<String>) -> Self {
+        Self(StatusCode::NOT_FOUND, what.into())
     }
 }
 

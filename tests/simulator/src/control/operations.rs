@@ -108,7 +108,7 @@ pub async fn end(
     let Ending { outcome, messages } = read(&body)?;
     let messages = messages.or(outcome.messages).unwrap_or_default();
     change(&state, id, |operation| {
-        operation.end(Timestamp::now(), outcome.status, messages)
+        operation.end(Timestamp::now(), outcome.status, messages);
     })
 }
 

@@ -65,9 +65,9 @@ impl Mint {
         by_certificate: bool,
         now: Timestamp,
     ) -> String {
-        let issued = now.as_second();
+        let since = now.as_second();
         let lifetime = i64::try_from(application.token_lifetime).unwrap_or(i64::MAX);
-        let expires = issued.saturating_add(lifetime);
+        let expires = since.saturating_add(lifetime);
         let issuer = format!(
             "https://{}/{}/",
             hosts::issuer_host(cloud),
@@ -84,8 +84,8 @@ impl Mint {
         let claims = json!({
             "aud": audience,
             "iss": issuer,
-            "iat": issued,
-            "nbf": issued,
+            "iat": since,
+            "nbf": since,
             "exp": expires,
             "aio": URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes()),
             "appid": application.client,
