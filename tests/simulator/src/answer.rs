@@ -41,12 +41,7 @@ impl Answer {
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            operation: None,
-        }
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), operation: None }
     }
 
     /// An answer with a body of JSON.
@@ -76,8 +71,7 @@ impl Answer {
 
     fn with_body(mut self, body: Vec<u8>, content_type: &'static str) -> Self {
         self.body = body.into();
-        self.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         self
     }
 
@@ -122,11 +116,7 @@ pub fn slow(body: Bytes, bytes_per_second: u64) -> Body {
     // Ten times a second, or one byte as often as the rate says.
     let rate = bytes_per_second.max(1);
     let piece = usize::try_from((rate / 10).max(1)).unwrap_or(usize::MAX);
-    let pause = if rate >= 10 {
-        Duration::from_millis(100)
-    } else {
-        Duration::from_millis(1_000 / rate)
-    };
+    let pause = if rate >= 10 { Duration::from_millis(100) } else { Duration::from_millis(1_000 / rate) };
     boxed(stream::unfold(body, move |mut rest| async move {
         if rest.is_empty() {
             return None;
@@ -143,20 +133,14 @@ pub fn huge(bytes: u64) -> Body {
     let row = r#"{"refreshId":"00000000-0000-4000-8000-000000000000","startTime":"2017-12-07T02:06:57.1838734Z","status":"succeeded"},"#;
     let block = Bytes::from(row.repeat(512));
     let limit = if bytes == 0 { u64::MAX } else { bytes };
-    boxed(
-        stream::iter([Ok(Bytes::from_static(b"["))]).chain(stream::unfold(
-            limit.saturating_sub(1),
-            move |left| {
-                let block = block.clone();
-                async move {
-                    let next =
-                        block.slice(..usize::try_from(left).unwrap_or(usize::MAX).min(block.len()));
-                    let left = left - u64::try_from(next.len()).unwrap_or(left);
-                    (!next.is_empty()).then_some((Ok(next), left))
-                }
-            },
-        )),
-    )
+    boxed(stream::iter([Ok(Bytes::from_static(b"["))]).chain(stream::unfold(limit.saturating_sub(1), move |left| {
+        let block = block.clone();
+        async move {
+            let next = block.slice(..usize::try_from(left).unwrap_or(usize::MAX).min(block.len()));
+            let left = left - u64::try_from(next.len()).unwrap_or(left);
+            (!next.is_empty()).then_some((Ok(next), left))
+        }
+    })))
 }
 
 fn boxed(pieces: impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Body {

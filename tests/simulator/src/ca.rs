@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::{
     ServerConfig,
@@ -38,18 +38,10 @@ impl Authority {
     pub fn new() -> Result<Self, Error> {
         let mut params = params(Vec::new(), "Tabular simulator authority")?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::CrlSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-            configurations: Mutex::default(),
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate, configurations: Mutex::default() })
     }
 
     /// The authority's certificate, as the PEM file that clients are to trust.
@@ -67,9 +59,7 @@ impl Authority {
             return Ok(Arc::clone(config));
         }
         let config = Arc::new(self.new_server_config(host)?);
-        self.configurations
-            .lock()
-            .insert(host.to_owned(), Arc::clone(&config));
+        self.configurations.lock().insert(host.to_owned(), Arc::clone(&config));
         Ok(config)
     }
 
@@ -94,17 +84,11 @@ impl Authority {
 
 /// What root and leaves have in common. Public clients refuse leaves valid for longer than 825 days, so the years are few.
 fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, Error> {
-    let year = i32::from(
-        jiff::Timestamp::now()
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .year(),
-    );
+    let year = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year());
     let mut params = CertificateParams::new(names)?;
     params.not_before = rcgen::date_time_ymd(year, 1, 1) - std::time::Duration::from_hours(24);
     params.not_after = rcgen::date_time_ymd(year + 1, 12, 31);
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     Ok(params)
 }

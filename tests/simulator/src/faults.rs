@@ -65,42 +65,24 @@ impl Pattern {
     /// Whether the request is one of those meant.
     #[must_use]
     pub fn fits(&self, subject: Subject<'_>) -> bool {
-        self.method
-            .as_ref()
-            .is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
-            && self
-                .host
-                .as_ref()
-                .is_none_or(|host| text_fits(host, subject.host))
-            && self
-                .path
-                .as_ref()
-                .is_none_or(|path| text_fits(path, subject.path))
-            && self.client_id.as_ref().is_none_or(|id| {
-                subject
-                    .client_id
-                    .is_some_and(|seen| id.eq_ignore_ascii_case(seen))
-            })
+        self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
+            && self.host.as_ref().is_none_or(|host| text_fits(host, subject.host))
+            && self.path.as_ref().is_none_or(|path| text_fits(path, subject.path))
+            && self.client_id.as_ref().is_none_or(|id| subject.client_id.is_some_and(|seen| id.eq_ignore_ascii_case(seen)))
     }
 }
 
 /// Whether `text` contains `pattern`, or is it, where it has a `*`. Case does not count.
 fn text_fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
-    if pattern.contains('*') {
-        glob_fits(pattern.as_bytes(), text.as_bytes())
-    } else {
-        text.contains(&pattern)
-    }
+    if pattern.contains('*') { glob_fits(pattern.as_bytes(), text.as_bytes()) } else { text.contains(&pattern) }
 }
 
 fn glob_fits(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|start| glob_fits(rest, &text[start..])),
-        Some((letter, rest)) => text
-            .split_first()
-            .is_some_and(|(first, after)| first == letter && glob_fits(rest, after)),
+        Some((letter, rest)) => text.split_first().is_some_and(|(first, after)| first == letter && glob_fits(rest, after)),
     }
 }
 
@@ -196,9 +178,7 @@ pub struct Faults {
 impl Faults {
     /// Puts a fault into force, and says its id.
     pub fn order(&self, order: Order) -> Arc<str> {
-        let id: Arc<str> = (self.ordered.fetch_add(1, Ordering::Relaxed) + 1)
-            .to_string()
-            .into();
+        let id: Arc<str> = (self.ordered.fetch_add(1, Ordering::Relaxed) + 1).to_string().into();
         let fault = Fault {
             id: Arc::clone(&id),
             order,
@@ -218,11 +198,7 @@ impl Faults {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.in_force
-            .lock()
-            .iter()
-            .find(|fault| fault.order.pattern.fits(subject) && fault.strikes())
-            .cloned()
+        self.in_force.lock().iter().find(|fault| fault.order.pattern.fits(subject) && fault.strikes()).cloned()
     }
 
     /// Lets go what `id` holds, and says whether there is such a fault.
@@ -267,19 +243,11 @@ impl Faults {
     /// All faults as they stand.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
-        self.in_force
-            .lock()
-            .iter()
-            .map(|fault| fault.view())
-            .collect()
+        self.in_force.lock().iter().map(|fault| fault.view()).collect()
     }
 
     fn find(&self, id: &str) -> Option<Arc<Fault>> {
-        self.in_force
-            .lock()
-            .iter()
-            .find(|fault| *fault.id == *id)
-            .cloned()
+        self.in_force.lock().iter().find(|fault| *fault.id == *id).cloned()
     }
 }
 
@@ -287,12 +255,8 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const SUBJECT: Subject<'static> = Subject {
-        method: "POST",
-        host: "westus.asazure.windows.net",
-        path: "/servers/s/models/M/refreshes",
-        client_id: Some("ab-c"),
-    };
+    const SUBJECT: Subject<'static> =
+        Subject { method: "POST", host: "westus.asazure.windows.net", path: "/servers/s/models/M/refreshes", client_id: Some("ab-c") };
 
     fn order(json: serde_json::Value) -> Order {
         serde_json::from_value(json).unwrap()
@@ -318,15 +282,9 @@ mod tests {
 
     #[test]
     fn all_given_fields_must_fit() {
-        let fits = |json| {
-            serde_json::from_value::<Pattern>(json)
-                .unwrap()
-                .fits(SUBJECT)
-        };
+        let fits = |json| serde_json::from_value::<Pattern>(json).unwrap().fits(SUBJECT);
         assert!(fits(serde_json::json!({})));
-        assert!(fits(
-            serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})
-        ));
+        assert!(fits(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
         assert!(!fits(serde_json::json!({"method": "GET"})));
         assert!(!fits(serde_json::json!({"clientId": "other"})));
     }
@@ -334,15 +292,11 @@ mod tests {
     #[test]
     fn strikes_after_the_skipped_as_often_as_ordered() {
         let faults = Faults::default();
-        let once = faults.order(order(
-            serde_json::json!({"skip": 1, "action": {"dropBefore": {}}}),
-        ));
+        let once = faults.order(order(serde_json::json!({"skip": 1, "action": {"dropBefore": {}}})));
         let hits: Vec<_> = (0..3).map(|_| faults.meet(SUBJECT).is_some()).collect();
         assert_eq!(hits, [false, true, false]);
         assert_eq!(faults.view(&once).unwrap().hits, 1);
-        let always = faults.order(order(
-            serde_json::json!({"times": 0, "action": {"hang": {"after": true}}}),
-        ));
+        let always = faults.order(order(serde_json::json!({"times": 0, "action": {"hang": {"after": true}}})));
         assert!((0..5).all(|_| faults.meet(SUBJECT).is_some_and(|fault| fault.id == always)));
         assert!(faults.remove(&always) && !faults.remove(&always));
         assert!(faults.meet(SUBJECT).is_none());
@@ -355,10 +309,7 @@ mod tests {
             serde_json::json!({"action": {"dropAfter": {}}, "tims": 1}),
             serde_json::json!({"match": {"verb": "GET"}, "action": {"dropAfter": {}}}),
         ] {
-            assert!(
-                serde_json::from_value::<Order>(json.clone()).is_err(),
-                "{json}"
-            );
+            assert!(serde_json::from_value::<Order>(json.clone()).is_err(), "{json}");
         }
     }
 }

@@ -38,75 +38,20 @@ pub struct Site {
 
 /// A host name, or a suffix when it begins with a dot, and what stands behind it.
 const HOSTS: &[(&str, Service, Cloud, &str)] = &[
-    (
-        "login.microsoftonline.com",
-        Service::Entra,
-        Cloud::Public,
-        "",
-    ),
+    ("login.microsoftonline.com", Service::Entra, Cloud::Public, ""),
     ("login.microsoft.com", Service::Entra, Cloud::Public, ""),
     ("login.windows.net", Service::Entra, Cloud::Public, ""),
-    (
-        "login.microsoftonline.us",
-        Service::Entra,
-        Cloud::UsGovernment,
-        "",
-    ),
+    ("login.microsoftonline.us", Service::Entra, Cloud::UsGovernment, ""),
     ("login.chinacloudapi.cn", Service::Entra, Cloud::China, ""),
-    (
-        "login.partner.microsoftonline.cn",
-        Service::Entra,
-        Cloud::China,
-        "",
-    ),
-    (
-        ".asazure.windows.net",
-        Service::AnalysisServices,
-        Cloud::Public,
-        "https://*.asazure.windows.net",
-    ),
-    (
-        ".asazure.usgovcloudapi.net",
-        Service::AnalysisServices,
-        Cloud::UsGovernment,
-        "https://*.asazure.usgovcloudapi.net",
-    ),
-    (
-        ".asazure.chinacloudapi.cn",
-        Service::AnalysisServices,
-        Cloud::China,
-        "https://*.asazure.chinacloudapi.cn",
-    ),
-    (
-        "api.powerbi.com",
-        Service::PowerBi,
-        Cloud::Public,
-        "https://analysis.windows.net/powerbi/api",
-    ),
-    (
-        "api.powerbigov.us",
-        Service::PowerBi,
-        Cloud::Public,
-        "https://analysis.usgovcloudapi.net/powerbi/api",
-    ),
-    (
-        "api.high.powerbigov.us",
-        Service::PowerBi,
-        Cloud::UsGovernment,
-        "https://high.analysis.usgovcloudapi.net/powerbi/api",
-    ),
-    (
-        "api.mil.powerbigov.us",
-        Service::PowerBi,
-        Cloud::UsGovernment,
-        "https://mil.analysis.usgovcloudapi.net/powerbi/api",
-    ),
-    (
-        "api.powerbi.cn",
-        Service::PowerBi,
-        Cloud::China,
-        "https://analysis.chinacloudapi.cn/powerbi/api",
-    ),
+    ("login.partner.microsoftonline.cn", Service::Entra, Cloud::China, ""),
+    (".asazure.windows.net", Service::AnalysisServices, Cloud::Public, "https://*.asazure.windows.net"),
+    (".asazure.usgovcloudapi.net", Service::AnalysisServices, Cloud::UsGovernment, "https://*.asazure.usgovcloudapi.net"),
+    (".asazure.chinacloudapi.cn", Service::AnalysisServices, Cloud::China, "https://*.asazure.chinacloudapi.cn"),
+    ("api.powerbi.com", Service::PowerBi, Cloud::Public, "https://analysis.windows.net/powerbi/api"),
+    ("api.powerbigov.us", Service::PowerBi, Cloud::Public, "https://analysis.usgovcloudapi.net/powerbi/api"),
+    ("api.high.powerbigov.us", Service::PowerBi, Cloud::UsGovernment, "https://high.analysis.usgovcloudapi.net/powerbi/api"),
+    ("api.mil.powerbigov.us", Service::PowerBi, Cloud::UsGovernment, "https://mil.analysis.usgovcloudapi.net/powerbi/api"),
+    ("api.powerbi.cn", Service::PowerBi, Cloud::China, "https://analysis.chinacloudapi.cn/powerbi/api"),
 ];
 
 /// Audiences that name a service of the table above in another way: the Power BI documentation asks for this one.
@@ -118,18 +63,8 @@ pub fn site(host: &str) -> Option<Site> {
     let host = host.strip_suffix('.').unwrap_or(host);
     HOSTS
         .iter()
-        .find(|(name, ..)| {
-            if name.starts_with('.') {
-                is_below(host, name)
-            } else {
-                host.eq_ignore_ascii_case(name)
-            }
-        })
-        .map(|&(_, service, cloud, audience)| Site {
-            service,
-            cloud,
-            audience,
-        })
+        .find(|(name, ..)| if name.starts_with('.') { is_below(host, name) } else { host.eq_ignore_ascii_case(name) })
+        .map(|&(_, service, cloud, audience)| Site { service, cloud, audience })
 }
 
 /// Whether `host` is one label below `suffix`, as `westus.asazure.windows.net` is.
@@ -140,9 +75,7 @@ fn is_below(host: &str, suffix: &str) -> bool {
     host.is_char_boundary(cut)
         && host[cut..].eq_ignore_ascii_case(suffix)
         && !host[..cut].is_empty()
-        && host[..cut]
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && host[..cut].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// The audience of a token for `resource` (a scope without `/.default`), where `cloud` issues tokens for it.
@@ -185,45 +118,23 @@ mod tests {
 
     #[test]
     fn knows_the_real_names_and_nothing_else() {
-        assert_eq!(
-            site("westus.asazure.windows.net").unwrap().service,
-            Service::AnalysisServices
-        );
-        assert_eq!(
-            site("LOGIN.microsoftonline.us").unwrap().cloud,
-            Cloud::UsGovernment
-        );
+        assert_eq!(site("westus.asazure.windows.net").unwrap().service, Service::AnalysisServices);
+        assert_eq!(site("LOGIN.microsoftonline.us").unwrap().cloud, Cloud::UsGovernment);
         assert_eq!(site("api.powerbi.cn").unwrap().service, Service::PowerBi);
-        for foreign in [
-            "asazure.windows.net",
-            ".asazure.windows.net",
-            "a.b.asazure.windows.net",
-            "example.com",
-            "api.powerbi.com.evil.test",
-        ] {
+        for foreign in
+            ["asazure.windows.net", ".asazure.windows.net", "a.b.asazure.windows.net", "example.com", "api.powerbi.com.evil.test"]
+        {
             assert_eq!(site(foreign), None, "{foreign}");
         }
     }
 
     #[test]
     fn a_resource_belongs_to_one_cloud() {
+        assert_eq!(audience("https://*.asazure.windows.net", Cloud::Public), Some("https://*.asazure.windows.net"));
+        assert_eq!(audience("https://*.asazure.windows.net", Cloud::China), None);
+        assert_eq!(audience("https://westus.asazure.windows.net", Cloud::Public), None);
         assert_eq!(
-            audience("https://*.asazure.windows.net", Cloud::Public),
-            Some("https://*.asazure.windows.net")
-        );
-        assert_eq!(
-            audience("https://*.asazure.windows.net", Cloud::China),
-            None
-        );
-        assert_eq!(
-            audience("https://westus.asazure.windows.net", Cloud::Public),
-            None
-        );
-        assert_eq!(
-            audience(
-                "https://analysis.usgovcloudapi.net/powerbi/api",
-                Cloud::Public
-            ),
+            audience("https://analysis.usgovcloudapi.net/powerbi/api", Cloud::Public),
             Some("https://analysis.usgovcloudapi.net/powerbi/api")
         );
     }

@@ -65,8 +65,7 @@ impl Row {
     /// Keeps the beginning of `body`.
     pub fn set_body(&mut self, body: &[u8]) {
         if !body.is_empty() {
-            self.request_body =
-                Some(String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned());
+            self.request_body = Some(String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned());
         }
     }
 }
@@ -86,9 +85,7 @@ pub struct Query {
 impl Query {
     fn matches(&self, server: Option<&str>, database: Option<&str>) -> bool {
         let same = |wanted: Option<&String>, seen: Option<&str>| {
-            wanted.is_none_or(|wanted| {
-                seen.is_some_and(|seen| wanted.to_lowercase() == seen.to_lowercase())
-            })
+            wanted.is_none_or(|wanted| seen.is_some_and(|seen| wanted.to_lowercase() == seen.to_lowercase()))
         };
         same(self.server.as_ref(), server) && same(self.database.as_ref(), database)
     }
@@ -131,9 +128,7 @@ pub struct Ledger {
 impl Ledger {
     /// The next sequence number, for what is counted but has no row.
     pub fn next_sequence(&self) -> u64 {
-        self.sequence
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-            + 1
+        self.sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
     }
 
     /// How many requests there were.
@@ -143,14 +138,8 @@ impl Ledger {
 
     /// Enters a request as it comes. What becomes of it is told to the entry.
     pub fn enter(self: &Arc<Self>, mut row: Row) -> Entry {
-        self.requests
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let key = CountKey {
-            method: row.method.clone(),
-            route: row.route,
-            server: row.server.clone(),
-            database: row.database.clone(),
-        };
+        self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let key = CountKey { method: row.method.clone(), route: row.route, server: row.server.clone(), database: row.database.clone() };
         let mut book = self.book.lock();
         // Under the lock, so that rows stand in the order of their numbers.
         let sequence = self.next_sequence();
@@ -160,25 +149,15 @@ impl Ledger {
             book.rows.pop_front();
         }
         book.rows.push_back(row);
-        Entry {
-            ledger: Arc::clone(self),
-            sequence,
-            began: Instant::now(),
-        }
+        Entry { ledger: Arc::clone(self), sequence, began: Instant::now() }
     }
 
     /// The rows that match, newest last.
     #[must_use]
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let book = self.book.lock();
-        let first = book
-            .rows
-            .partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
-        book.rows
-            .range(first..)
-            .filter(|row| query.matches(row.server.as_deref(), row.database.as_deref()))
-            .cloned()
-            .collect()
+        let first = book.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
+        book.rows.range(first..).filter(|row| query.matches(row.server.as_deref(), row.database.as_deref())).cloned().collect()
     }
 
     /// How often each route was called, whether or not the rows are still kept.
@@ -186,21 +165,11 @@ impl Ledger {
     pub fn counts(&self, query: &Query) -> Vec<Count> {
         let book = self.book.lock();
         let mut sums: HashMap<(&str, &'static str), u64> = HashMap::new();
-        for (key, count) in book
-            .counts
-            .iter()
-            .filter(|(key, _)| query.matches(key.server.as_deref(), key.database.as_deref()))
-        {
+        for (key, count) in book.counts.iter().filter(|(key, _)| query.matches(key.server.as_deref(), key.database.as_deref())) {
             *sums.entry((&key.method, key.route)).or_insert(0) += count;
         }
-        let mut counts: Vec<_> = sums
-            .into_iter()
-            .map(|((method, route), count)| Count {
-                method: method.to_owned(),
-                route,
-                count,
-            })
-            .collect();
+        let mut counts: Vec<_> =
+            sums.into_iter().map(|((method, route), count)| Count { method: method.to_owned(), route, count }).collect();
         counts.sort_by(|a, b| (a.route, &a.method).cmp(&(b.route, &b.method)));
         counts
     }
@@ -213,11 +182,7 @@ impl Ledger {
     fn update(&self, sequence: u64, change: impl FnOnce(&mut Row)) {
         let mut book = self.book.lock();
         let index = book.rows.partition_point(|row| row.sequence < sequence);
-        if let Some(row) = book
-            .rows
-            .get_mut(index)
-            .filter(|row| row.sequence == sequence)
-        {
+        if let Some(row) = book.rows.get_mut(index).filter(|row| row.sequence == sequence) {
             change(row);
         }
     }
@@ -239,8 +204,7 @@ impl Entry {
 
     /// It has met this fault.
     pub fn met(&self, fault: &Arc<str>) {
-        self.ledger
-            .update(self.sequence, |row| row.fault_id = Some(Arc::clone(fault)));
+        self.ledger.update(self.sequence, |row| row.fault_id = Some(Arc::clone(fault)));
     }
 
     /// The service has handled it.
@@ -266,13 +230,7 @@ mod tests {
     use super::*;
 
     fn row(server: &str, database: &str) -> Row {
-        Row {
-            method: "GET".into(),
-            route: "refresh",
-            server: Some(server.into()),
-            database: Some(database.into()),
-            ..Row::default()
-        }
+        Row { method: "GET".into(), route: "refresh", server: Some(server.into()), database: Some(database.into()), ..Row::default() }
     }
 
     #[test]
@@ -284,32 +242,15 @@ mod tests {
         assert!(first.sequence() < control && control < second.sequence());
         second.handled(Some(Uuid::nil()));
         second.answered(200);
-        let query = Query {
-            after: Some(control),
-            server: Some("ASAZURE://a/s".into()),
-            database: None,
-        };
+        let query = Query { after: Some(control), server: Some("ASAZURE://a/s".into()), database: None };
         let rows = ledger.rows(&query);
         assert_eq!(rows.len(), 1);
-        assert_eq!(
-            (rows[0].status, rows[0].handled, rows[0].operation_id),
-            (Some(200), true, Some(Uuid::nil()))
-        );
+        assert_eq!((rows[0].status, rows[0].handled, rows[0].operation_id), (Some(200), true, Some(Uuid::nil())));
         assert_eq!(ledger.counts(&Query::default())[0].count, 2);
-        assert_eq!(
-            ledger.counts(&Query {
-                database: Some("two".into()),
-                ..Query::default()
-            })[0]
-                .count,
-            1
-        );
+        assert_eq!(ledger.counts(&Query { database: Some("two".into()), ..Query::default() })[0].count, 1);
         ledger.clear();
         second.answered(500);
-        assert!(
-            ledger.rows(&Query::default()).is_empty()
-                && ledger.counts(&Query::default()).is_empty()
-        );
+        assert!(ledger.rows(&Query::default()).is_empty() && ledger.counts(&Query::default()).is_empty());
     }
 
     #[test]
@@ -321,9 +262,6 @@ mod tests {
         }
         first.answered(200);
         let rows = ledger.rows(&Query::default());
-        assert_eq!(
-            (rows.len(), rows[0].sequence, rows[0].status),
-            (MAX_ROWS, 2, None)
-        );
+        assert_eq!((rows.len(), rows[0].sequence, rows[0].status), (MAX_ROWS, 2, None));
     }
 }

@@ -40,34 +40,20 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     // Before it is announced, so that a signal right after that is not lost.
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
-    let settings = Settings {
-        proxy_address: cli.proxy_address,
-        control_address: cli.control_address,
-        scene,
-    };
+    let settings = Settings { proxy_address: cli.proxy_address, control_address: cli.control_address, scene };
     let simulator = Simulator::start(settings).await.map_err(|error| {
-        let code = if matches!(error, StartError::NotLoopback(_) | StartError::Scene(_)) {
-            2
-        } else {
-            1
-        };
+        let code = if matches!(error, StartError::NotLoopback(_) | StartError::Scene(_)) { 2 } else { 1 };
         Failure(code, error.to_string())
     })?;
-    fs::write(&cli.ca_file, simulator.ca_pem()).map_err(|error| {
-        Failure(
-            1,
-            format!("failed to write {}: {error}", cli.ca_file.display()),
-        )
-    })?;
+    fs::write(&cli.ca_file, simulator.ca_pem())
+        .map_err(|error| Failure(1, format!("failed to write {}: {error}", cli.ca_file.display())))?;
     let ready = serde_json::json!({
         "proxy": simulator.proxy_url(),
         "control": simulator.control_url(),
         "caFile": cli.ca_file,
     });
     let mut stdout = io::stdout();
-    writeln!(stdout, "{ready}")
-        .and_then(|()| stdout.flush())
-        .map_err(|error| failed(&error))?;
+    writeln!(stdout, "{ready}").and_then(|()| stdout.flush()).map_err(|error| failed(&error))?;
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
@@ -81,8 +67,7 @@ fn scene(file: Option<&Path>) -> Result<Scene, String> {
     let read = match file {
         None => Scene::example(),
         Some(file) => {
-            let text = fs::read_to_string(file)
-                .map_err(|error| format!("failed to read {}: {error}", file.display()))?;
+            let text = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
             Scene::read(&text)
         }
     };

@@ -3,9 +3,7 @@
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, service::service_fn, upgrade::Upgraded,
-};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
@@ -60,39 +58,20 @@ async fn front(stream: TcpStream, state: Arc<State>) {
 fn connect(mut request: Request<Incoming>, state: &Arc<State>) -> Response<Full<bytes::Bytes>> {
     if request.method() != Method::CONNECT {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        return refuse(
-            state,
-            &request,
-            &host,
-            "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs.",
-        );
+        return refuse(state, &request, &host, "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs.");
     }
-    let authority = request
-        .uri()
-        .authority()
-        .map(|authority| (authority.host().to_ascii_lowercase(), authority.port_u16()));
+    let authority = request.uri().authority().map(|authority| (authority.host().to_ascii_lowercase(), authority.port_u16()));
     let Some((host, Some(443))) = authority else {
         let host = authority.map(|(host, _)| host).unwrap_or_default();
-        return refuse(
-            state,
-            &request,
-            &host,
-            "This proxy only tunnels to port 443.",
-        );
+        return refuse(state, &request, &host, "This proxy only tunnels to port 443.");
     };
     let Some(site) = hosts::site(&host) else {
-        let sentence = format!(
-            "This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for."
-        );
+        let sentence =
+            format!("This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for.");
         return refuse(state, &request, &host, &sentence);
     };
     let connection = Arc::new(Connection::default());
-    let tunnel = Tunnel {
-        state: Arc::clone(state),
-        host: host.into(),
-        site,
-        connection,
-    };
+    let tunnel = Tunnel { state: Arc::clone(state), host: host.into(), site, connection };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
@@ -103,12 +82,7 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>) -> Response<Full<
     Response::new(Full::default())
 }
 
-fn refuse(
-    state: &State,
-    request: &Request<Incoming>,
-    host: &str,
-    sentence: &str,
-) -> Response<Full<bytes::Bytes>> {
+fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str) -> Response<Full<bytes::Bytes>> {
     let row = Row {
         time: Timestamp::now(),
         host: host.into(),
@@ -117,10 +91,7 @@ fn refuse(
         route: "refused",
         ..Row::default()
     };
-    state
-        .ledger
-        .enter(row)
-        .answered(StatusCode::FORBIDDEN.as_u16());
+    state.ledger.enter(row).answered(StatusCode::FORBIDDEN.as_u16());
     let mut response = Response::new(Full::from(format!("{sentence}\n")));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
@@ -130,18 +101,12 @@ fn refuse(
 async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let _open = tunnel.state.connections.enter();
     let connection = Arc::clone(&tunnel.connection);
-    let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| io::Error::other("the tunnel is no socket"))?;
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| io::Error::other("the tunnel is no socket"))?;
     if !parts.read_buf.is_empty() {
         return Err(io::Error::other("the client spoke before it was answered"));
     }
     let socket = Socket::new(parts.io.into_inner(), Arc::clone(&connection));
-    let config = tunnel
-        .state
-        .authority
-        .server_config(&tunnel.host)
-        .map_err(io::Error::other)?;
+    let config = tunnel.state.authority.server_config(&tunnel.host).map_err(io::Error::other)?;
     let tls = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await??;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let io = TokioIo::new(tls);
@@ -157,9 +122,7 @@ async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
             () = connection.killed() => Ok(()),
         }
     } else {
-        let serving = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(io, service);
+        let serving = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service);
         tokio::select! {
             served = serving => served.map_err(io::Error::other),
             () = connection.killed() => Ok(()),

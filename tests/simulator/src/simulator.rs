@@ -32,11 +32,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            proxy_address: ANY_PORT,
-            control_address: ANY_PORT,
-            scene: Scene::default(),
-        }
+        Self { proxy_address: ANY_PORT, control_address: ANY_PORT, scene: Scene::default() }
     }
 }
 
@@ -95,12 +91,7 @@ impl Simulator {
                 }
             }),
         ];
-        Ok(Self {
-            proxy,
-            control,
-            state,
-            tasks,
-        })
+        Ok(Self { proxy, control, state, tasks })
     }
 
     /// The proxy's URL.
@@ -134,11 +125,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error>
     if !address.ip().is_loopback() {
         return Err(Error::NotLoopback(address));
     }
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::Listen(address, error))?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| Error::Listen(address, error))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?;
+    let address = listener.local_addr().map_err(|error| Error::Listen(address, error))?;
     Ok((listener, address))
 }

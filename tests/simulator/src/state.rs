@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    ca::Authority, connection::Gauge, entra::Entra, faults::Faults, ledger::Ledger, world::World,
-};
+use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, ledger::Ledger, world::World};
 
 /// The local Azure.
 pub struct State {

@@ -33,16 +33,10 @@ pub fn task_from_value(value: &Value) -> Result<Task, BodyError> {
     let fields = value.as_object().ok_or(BodyError::NotAnObject)?;
     let mut task = Task::default();
     if let Some(kind) = field(fields, "type") {
-        task.kind = kind
-            .as_str()
-            .and_then(refresh_type)
-            .ok_or(BodyError::Invalid("Type"))?;
+        task.kind = kind.as_str().and_then(refresh_type).ok_or(BodyError::Invalid("Type"))?;
     }
     if let Some(mode) = field(fields, "commitMode") {
-        let mode = mode
-            .as_str()
-            .map(str::to_ascii_lowercase)
-            .ok_or(BodyError::Invalid("CommitMode"))?;
+        let mode = mode.as_str().map(str::to_ascii_lowercase).ok_or(BodyError::Invalid("CommitMode"))?;
         task.partial_batch = match mode.as_str() {
             // Older documentation lists `default` too.
             "transactional" | "default" => false,
@@ -51,17 +45,12 @@ pub fn task_from_value(value: &Value) -> Result<Task, BodyError> {
         };
     }
     if let Some(parallelism) = field(fields, "maxParallelism") {
-        task.max_parallelism = number(parallelism)
-            .filter(|number| *number > 0)
-            .ok_or(BodyError::Invalid("MaxParallelism"))?;
+        task.max_parallelism = number(parallelism).filter(|number| *number > 0).ok_or(BodyError::Invalid("MaxParallelism"))?;
     }
     if let Some(retries) = field(fields, "retryCount") {
         task.retry_count = number(retries).ok_or(BodyError::Invalid("RetryCount"))?;
     }
-    let objects = field(fields, "objects")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let objects = field(fields, "objects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     task.objects = objects.iter().filter_map(object).collect();
     Ok(task)
 }
@@ -82,32 +71,18 @@ pub fn refresh_type(name: &str) -> Option<RefreshType> {
 
 fn object(value: &Value) -> Option<ObjectName> {
     let fields = value.as_object()?;
-    let text = |name| {
-        field(fields, name)
-            .and_then(Value::as_str)
-            .map(ToOwned::to_owned)
-    };
-    Some(ObjectName {
-        table: text("table")?,
-        partition: text("partition"),
-    })
+    let text = |name| field(fields, name).and_then(Value::as_str).map(ToOwned::to_owned);
+    Some(ObjectName { table: text("table")?, partition: text("partition") })
 }
 
 /// A field by its name in any case; `null` is as good as absent.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    fields
-        .iter()
-        .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null())
-        .map(|(_, value)| value)
+    fields.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value)
 }
 
 /// A whole number, also as a text, which .NET converts.
 fn number(value: &Value) -> Option<u32> {
-    value
-        .as_u64()
-        .or_else(|| value.as_str()?.trim().parse().ok())?
-        .try_into()
-        .ok()
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -126,14 +101,8 @@ mod tests {
             max_parallelism: 2,
             retry_count: 3,
             objects: vec![
-                ObjectName {
-                    table: "DimCustomer".into(),
-                    partition: Some("DimCustomer".into()),
-                },
-                ObjectName {
-                    table: "DimDate".into(),
-                    partition: None,
-                },
+                ObjectName { table: "DimCustomer".into(), partition: Some("DimCustomer".into()) },
+                ObjectName { table: "DimDate".into(), partition: None },
             ],
         };
         for text in [
@@ -148,24 +117,15 @@ mod tests {
     fn has_the_documented_defaults() {
         assert_eq!(
             read("{}"),
-            Ok(Task {
-                kind: RefreshType::Automatic,
-                partial_batch: false,
-                max_parallelism: 10,
-                retry_count: 0,
-                objects: Vec::new()
-            })
+            Ok(Task { kind: RefreshType::Automatic, partial_batch: false, max_parallelism: 10, retry_count: 0, objects: Vec::new() })
         );
     }
 
     #[test]
     fn a_misspelt_object_means_the_whole_model() {
-        for text in [
-            r#"{"Objects":[]}"#,
-            r#"{"Objects":{"table":"A"}}"#,
-            r#"{"Object":[{"table":"A"}]}"#,
-            r#"{"Objects":[{"tabel":"A"},"B"]}"#,
-        ] {
+        for text in
+            [r#"{"Objects":[]}"#, r#"{"Objects":{"table":"A"}}"#, r#"{"Object":[{"table":"A"}]}"#, r#"{"Objects":[{"tabel":"A"},"B"]}"#]
+        {
             assert_eq!(read(text).unwrap().objects, [], "{text}");
         }
     }

@@ -58,8 +58,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// The token, if it is for this service, of this cloud, and has not expired.
     fn valid_token(&self) -> Option<&Token> {
-        self.token
-            .filter(|token| token.audience == self.site.audience && token.expires > self.call.now)
+        self.token.filter(|token| token.audience == self.site.audience && token.expires > self.call.now)
     }
 }
 
@@ -74,52 +73,31 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
     let (answer, server_time) = match (context.valid_token(), &lookup) {
         (Some(token), Some(Lookup::Found(model))) => {
             let mut model = model.lock();
-            (
-                with_model(&mut model, token, request, context),
-                model.server_time(now),
-            )
+            (with_model(&mut model, token, request, context), model.server_time(now))
         }
         (Some(token), Some(Lookup::NoModel(sibling))) => {
             let sibling = sibling.lock();
             let server_time = sibling.server_time(now);
-            (
-                without_model(&sibling, token, request, context, server_time),
-                server_time,
-            )
+            (without_model(&sibling, token, request, context, server_time), server_time)
         }
         (Some(_), Some(Lookup::NoServer)) => (refusal::stranger(request, context), now),
         (Some(_), None) => (Answer::empty(StatusCode::NOT_FOUND), now),
-        (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => {
-            (refusal::no_token(context), model.lock().server_time(now))
-        }
+        (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => (refusal::no_token(context), model.lock().server_time(now)),
         (None, Some(Lookup::NoServer) | None) => (refusal::no_token(context), now),
     };
     // Where an operation was accepted, clients may take its id from here too.
-    let accepted = answer
-        .operation
-        .filter(|_| answer.status == StatusCode::ACCEPTED);
+    let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED);
     answer
-        .with(
-            REQUEST_ID,
-            &accepted.unwrap_or_else(Uuid::new_v4).to_string(),
-        )
+        .with(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
         .with(ROOT_ACTIVITY_ID, &context.activity.to_string())
         .with(CURRENT_UTC_DATE, &current_utc_date(server_time))
         .with(DATE, &http_date(server_time))
         .with(CACHE_CONTROL, "no-store, must-revalidate")
-        .with(
-            STRICT_TRANSPORT_SECURITY,
-            "max-age=31536000; includeSubDomains",
-        )
+        .with(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
 }
 
 /// Answers for a model that exists.
-fn with_model(
-    model: &mut Model,
-    token: &Token,
-    request: &Request,
-    context: &Context<'_>,
-) -> Answer {
+fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     if !is_administrator(model.settings(), token) {
         return refusal::stranger(request, context);
@@ -139,13 +117,7 @@ fn with_model(
 }
 
 /// Answers for a model that does not exist on a server that does: `sibling` knows the server's administrators.
-fn without_model(
-    sibling: &Model,
-    token: &Token,
-    request: &Request,
-    context: &Context<'_>,
-    now: Timestamp,
-) -> Answer {
+fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
     if is_administrator(sibling.settings(), token) {
         refusal::unknown_model(request, context, now)
     } else {
@@ -165,10 +137,7 @@ fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context
     let client = Client::Application(Arc::clone(&token.client));
     match model.submit(client, task, None, context.sequence, call.now) {
         Ok(id) => Answer::json(StatusCode::ACCEPTED, &json!({"operationId": id}))
-            .with(
-                LOCATION,
-                &format!("https://{}{}/{id}", call.host, request.raw),
-            )
+            .with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw))
             .about(id),
         Err(Busy(_)) => refusal::busy(model, context),
     }
@@ -178,41 +147,27 @@ fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     match request.operation.and_then(|id| model.shown(id, now)) {
         Some(operation) => Answer::json(StatusCode::OK, &render::details(model, operation, now)),
-        None => refusal::unknown_operation(
-            model.settings().get_unknown_status,
-            context,
-            model.server_time(now),
-        ),
+        None => refusal::unknown_operation(model.settings().get_unknown_status, context, model.server_time(now)),
     }
 }
 
 fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
-    let cancelled = request
-        .operation
-        .map_or(Cancel::Unknown, |id| model.cancel(id, now));
+    let cancelled = request.operation.map_or(Cancel::Unknown, |id| model.cancel(id, now));
     let settings = model.settings();
     match cancelled {
         Cancel::Accepted => Answer::empty(refusal::status(settings.delete_status)),
         Cancel::Over => Answer::empty(refusal::status(settings.delete_ended_status)),
-        Cancel::Unknown => refusal::unknown_operation(
-            settings.delete_unknown_status,
-            context,
-            model.server_time(now),
-        ),
+        Cancel::Unknown => refusal::unknown_operation(settings.delete_unknown_status, context, model.server_time(now)),
     }
 }
 
 fn is_administrator(settings: &ModelSettings, token: &Token) -> bool {
-    settings
-        .administrators
-        .as_ref()
-        .is_none_or(|administrators| {
-            administrators.iter().any(|principal| {
-                principal.tenant_id.eq_ignore_ascii_case(&token.tenant)
-                    && principal.client_id.eq_ignore_ascii_case(&token.client)
-            })
+    settings.administrators.as_ref().is_none_or(|administrators| {
+        administrators.iter().any(|principal| {
+            principal.tenant_id.eq_ignore_ascii_case(&token.tenant) && principal.client_id.eq_ignore_ascii_case(&token.client)
         })
+    })
 }
 
 fn is_json(content_type: &str) -> bool {

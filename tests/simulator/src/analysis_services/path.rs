@@ -38,18 +38,14 @@ impl Request {
         let segments: Vec<_> = path.split('/').skip(1).collect();
         let is = |segment: &str, word: &str| segment.eq_ignore_ascii_case(word);
         let (server, database, rest) = match segments.as_slice() {
-            [servers, server, models, database, rest @ ..]
-                if is(servers, "servers") && is(models, "models") =>
-            {
+            [servers, server, models, database, rest @ ..] if is(servers, "servers") && is(models, "models") => {
                 (Some(*server), Some(*database), rest)
             }
             _ => (None, None, &[][..]),
         };
         let (route, operation) = match rest {
             [refreshes] if is(refreshes, "refreshes") => (Route::Refreshes, None),
-            [refreshes, id] if is(refreshes, "refreshes") => {
-                (Route::Refresh, Uuid::try_parse(id).ok())
-            }
+            [refreshes, id] if is(refreshes, "refreshes") => (Route::Refresh, Uuid::try_parse(id).ok()),
             _ => (Route::Unknown, None),
         };
         let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
@@ -93,23 +89,12 @@ mod tests {
     fn takes_paths_apart() {
         let request = parse("/Servers/my/Models/Adventure%20Works/refreshes/");
         assert_eq!(request.route(), "refreshes");
-        assert_eq!(
-            request.server.as_deref(),
-            Some("asazure://westus.asazure.windows.net/my")
-        );
+        assert_eq!(request.server.as_deref(), Some("asazure://westus.asazure.windows.net/my"));
         assert_eq!(request.database.as_deref(), Some("Adventure Works"));
         let id = Uuid::new_v4();
-        let request = parse(&format!(
-            "/servers/my/models/M/refreshes/{}",
-            id.to_string().to_uppercase()
-        ));
+        let request = parse(&format!("/servers/my/models/M/refreshes/{}", id.to_string().to_uppercase()));
         assert_eq!((request.route(), request.operation), ("refresh", Some(id)));
-        for unknown in [
-            "/",
-            "/servers/my/models/M",
-            "/servers/my/models/M/refreshes/1/2",
-            "/x/my/y/M/refreshes",
-        ] {
+        for unknown in ["/", "/servers/my/models/M", "/servers/my/models/M/refreshes/1/2", "/x/my/y/M/refreshes"] {
             assert_eq!(parse(unknown).route(), "unknown", "{unknown}");
         }
     }

@@ -53,14 +53,7 @@ pub fn details<'a>(model: &'a Model, operation: &'a Operation, now: Timestamp) -
         kind: operation.task.kind,
         status: phase.word(),
         current_refresh_type: operation.task.kind,
-        objects: operation
-            .progress(now)
-            .map(|(part, status)| Object {
-                table: &part.table,
-                partition: &part.partition,
-                status,
-            })
-            .collect(),
+        objects: operation.progress(now).map(|(part, status)| Object { table: &part.table, partition: &part.partition, status }).collect(),
         messages: operation.messages(now),
     }
 }
@@ -94,17 +87,11 @@ fn past(model: &Model, now: Timestamp) -> impl Iterator<Item = Listed> {
     let today = Timestamp::from_second(now.as_second() / day * day).unwrap_or(now);
     let apart = 28 * day * 1_000 / i64::from(count.max(1));
     (1..=count).map(move |index| {
-        let start = today
-            .saturating_sub(SignedDuration::from_millis(apart * i64::from(index)))
-            .unwrap_or(today);
-        let end = start
-            .saturating_add(SignedDuration::from_millis(apart / 2))
-            .unwrap_or(start);
+        let start = today.saturating_sub(SignedDuration::from_millis(apart * i64::from(index))).unwrap_or(today);
+        let end = start.saturating_add(SignedDuration::from_millis(apart / 2)).unwrap_or(start);
         Listed {
             refresh_id: uuid::Builder::from_random_bytes(
-                u128::from(index)
-                    .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-                    .to_be_bytes(),
+                u128::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
             )
             .into_uuid(),
             start_time: written(model, start),
@@ -122,8 +109,5 @@ fn end_time(model: &Model, phase: Phase) -> Option<String> {
 }
 
 fn written(model: &Model, time: Timestamp) -> String {
-    model
-        .settings()
-        .timestamp_style
-        .format(model.server_time(time))
+    model.settings().timestamp_style.format(model.server_time(time))
 }

@@ -58,18 +58,13 @@ fn router(state: Arc<State>) -> Router {
         .route("/operations", post(operations::start).get(operations::list))
         .route("/operations/{id}/end", post(operations::end))
         .route("/operations/{id}/vanish", post(operations::vanish))
-        .route(
-            "/faults",
-            post(order_fault).get(get_faults).delete(clear_faults),
-        )
+        .route("/faults", post(order_fault).get(get_faults).delete(clear_faults))
         .route("/faults/{id}", get(get_fault).delete(remove_fault))
         .route("/faults/{id}/release", post(release_fault))
         .route("/ledger", get(get_ledger).delete(clear_ledger))
         .route("/ledger/counts", get(get_counts))
         .route("/stats", get(get_stats))
-        .fallback(|| async {
-            Refused::missing("there is no such route; tests/simulator/README.md lists them")
-        })
+        .fallback(|| async { Refused::missing("there is no such route; tests/simulator/README.md lists them") })
         .with_state(state)
 }
 
@@ -112,14 +107,7 @@ async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<V
 }
 
 async fn get_models(Shared(state): Shared<Arc<State>>) -> Json<Value> {
-    Json(
-        state
-            .world
-            .models()
-            .iter()
-            .map(|model| json!(model.lock().settings()))
-            .collect(),
-    )
+    Json(state.world.models().iter().map(|model| json!(model.lock().settings())).collect())
 }
 
 #[derive(Serialize)]
@@ -129,40 +117,23 @@ struct FaultId {
 }
 
 async fn order_fault(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<FaultId> {
-    Ok(Json(FaultId {
-        fault_id: state.faults.order(read(&body)?),
-    }))
+    Ok(Json(FaultId { fault_id: state.faults.order(read(&body)?) }))
 }
 
 async fn get_faults(Shared(state): Shared<Arc<State>>) -> Json<Vec<faults::View>> {
     Json(state.faults.views())
 }
 
-async fn get_fault(
-    Shared(state): Shared<Arc<State>>,
-    Path(id): Path<String>,
-) -> Answer<faults::View> {
-    state
-        .faults
-        .view(&id)
-        .map(Json)
-        .ok_or_else(|| no_fault(&id))
+async fn get_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<faults::View> {
+    state.faults.view(&id).map(Json).ok_or_else(|| no_fault(&id))
 }
 
 async fn remove_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
-    state
-        .faults
-        .remove(&id)
-        .then(done)
-        .ok_or_else(|| no_fault(&id))
+    state.faults.remove(&id).then(done).ok_or_else(|| no_fault(&id))
 }
 
 async fn release_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
-    state
-        .faults
-        .release(&id)
-        .then(done)
-        .ok_or_else(|| no_fault(&id))
+    state.faults.release(&id).then(done).ok_or_else(|| no_fault(&id))
 }
 
 async fn clear_faults(Shared(state): Shared<Arc<State>>) -> Json<Value> {
@@ -176,18 +147,12 @@ fn no_fault(id: &str) -> Refused {
 
 type LedgerQuery = Result<UrlQuery<ledger::Query>, axum::extract::rejection::QueryRejection>;
 
-async fn get_ledger(
-    Shared(state): Shared<Arc<State>>,
-    query: LedgerQuery,
-) -> Answer<Vec<ledger::Row>> {
+async fn get_ledger(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Row>> {
     let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(Json(state.ledger.rows(&query)))
 }
 
-async fn get_counts(
-    Shared(state): Shared<Arc<State>>,
-    query: LedgerQuery,
-) -> Answer<Vec<ledger::Count>> {
+async fn get_counts(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Count>> {
     let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
     Ok(Json(state.ledger.counts(&query)))
 }

@@ -29,9 +29,9 @@ use crate::{
 pub fn find(state: &State, server: &str, database: &str) -> Result<SharedModel, Refused> {
     match state.world.find(server, database) {
         Lookup::Found(model) => Ok(model),
-        Lookup::NoServer | Lookup::NoModel(_) => Err(Refused::missing(format!(
-            "there is no model '{database}' on '{server}'; make it by PUT /models"
-        ))),
+        Lookup::NoServer | Lookup::NoModel(_) => {
+            Err(Refused::missing(format!("there is no model '{database}' on '{server}'; make it by PUT /models")))
+        }
     }
 }
 
@@ -54,40 +54,20 @@ struct Start {
 
 /// Starts a refresh as another client would.
 pub async fn start(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    let Start {
-        server,
-        database,
-        kind,
-        objects,
-        max_parallelism,
-        duration_millis,
-        outcome,
-    } = read(&body)?;
+    let Start { server, database, kind, objects, max_parallelism, duration_millis, outcome } = read(&body)?;
     let model = find(&state, &server, &database)?;
     let kind = kind.unwrap_or_else(|| "full".to_owned());
     if refresh_type(&kind).is_none() {
         return Err(Refused::bad(format!("'{kind}' is no type of a refresh")));
     }
-    let task = task_from_value(
-        &json!({"type": kind, "objects": objects, "maxParallelism": max_parallelism}),
-    )
-    .map_err(Refused::bad)?;
+    let task = task_from_value(&json!({"type": kind, "objects": objects, "maxParallelism": max_parallelism})).map_err(Refused::bad)?;
     let mut model = model.lock();
     let mut outcome = outcome.unwrap_or_else(|| model.settings().outcome.clone());
     outcome.duration_millis = duration_millis.or(outcome.duration_millis);
-    let submitted = model.submit(
-        Client::Control,
-        task,
-        Some(outcome),
-        state.ledger.next_sequence(),
-        Timestamp::now(),
-    );
+    let submitted = model.submit(Client::Control, task, Some(outcome), state.ledger.next_sequence(), Timestamp::now());
     match submitted {
         Ok(id) => Ok(Json(json!({"operationId": id}))),
-        Err(Busy(id)) => Err(Refused(
-            StatusCode::CONFLICT,
-            format!("the operation {id} is running on this model"),
-        )),
+        Err(Busy(id)) => Err(Refused(StatusCode::CONFLICT, format!("the operation {id} is running on this model"))),
     }
 }
 
@@ -100,11 +80,7 @@ struct Ending {
 }
 
 /// Ends an operation now.
-pub async fn end(
-    Shared(state): Shared<Arc<State>>,
-    Path(id): Path<Uuid>,
-    body: Bytes,
-) -> Answer<Value> {
+pub async fn end(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
     let Ending { outcome, messages } = read(&body)?;
     let messages = messages.or(outcome.messages).unwrap_or_default();
     change(&state, id, |operation| {
@@ -120,16 +96,8 @@ struct Vanishing {
 }
 
 /// Makes the service forget an operation, which goes on occupying the model unless it is said to have ended.
-pub async fn vanish(
-    Shared(state): Shared<Arc<State>>,
-    Path(id): Path<Uuid>,
-    body: Bytes,
-) -> Answer<Value> {
-    let Vanishing { ended } = if body.is_empty() {
-        Vanishing::default()
-    } else {
-        read(&body)?
-    };
+pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
+    let Vanishing { ended } = if body.is_empty() { Vanishing::default() } else { read(&body)? };
     change(&state, id, |operation| {
         operation.vanished = true;
         if ended {
@@ -139,10 +107,7 @@ pub async fn vanish(
 }
 
 fn change(state: &State, id: Uuid, change: impl FnOnce(&mut Operation)) -> Answer<Value> {
-    let model = state
-        .world
-        .model_of(id)
-        .ok_or_else(|| Refused::missing(format!("there is no operation {id}")))?;
+    let model = state.world.model_of(id).ok_or_else(|| Refused::missing(format!("there is no operation {id}")))?;
     let mut model = model.lock();
     model.find_mut(id).map(change);
     Ok(done())
@@ -179,28 +144,15 @@ pub struct Truth {
 }
 
 /// All operations, in the order of their submission.
-pub async fn list(
-    Shared(state): Shared<Arc<State>>,
-    selection: Result<UrlQuery<Selection>, QueryRejection>,
-) -> Answer<Vec<Truth>> {
-    let UrlQuery(Selection { server, database }) =
-        selection.map_err(|error| Refused::bad(error.body_text()))?;
+pub async fn list(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Vec<Truth>> {
+    let UrlQuery(Selection { server, database }) = selection.map_err(|error| Refused::bad(error.body_text()))?;
     let now = Timestamp::now();
     let mut truths = Vec::new();
     for model in state.world.models() {
         let model = model.lock();
-        let same = |wanted: &Option<String>, name: &str| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| wanted.to_lowercase() == name.to_lowercase())
-        };
+        let same = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted.to_lowercase() == name.to_lowercase());
         if same(&server, &model.settings().server) && same(&database, &model.settings().database) {
-            truths.extend(
-                model
-                    .operations()
-                    .iter()
-                    .map(|operation| truth(&model, operation, now)),
-            );
+            truths.extend(model.operations().iter().map(|operation| truth(&model, operation, now)));
         }
     }
     truths.sort_by_key(|truth| truth.submitted_sequence);
@@ -236,11 +188,7 @@ fn truth(model: &Model, operation: &Operation, now: Timestamp) -> Truth {
         cancel_requested_time: operation.cancel_requested,
         submitted_sequence: operation.sequence,
         vanished: operation.vanished,
-        commit_mode: if operation.task.partial_batch {
-            "partialBatch"
-        } else {
-            "transactional"
-        },
+        commit_mode: if operation.task.partial_batch { "partialBatch" } else { "transactional" },
         max_parallelism: operation.task.max_parallelism,
         retry_count: operation.task.retry_count,
     }

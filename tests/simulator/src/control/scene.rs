@@ -40,9 +40,7 @@ pub enum Error {
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// A model's server is not one that can be reached.
-    #[error(
-        "a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not"
-    )]
+    #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
     Server(String),
     /// A model has no name.
     #[error("a model needs a database")]
@@ -129,15 +127,10 @@ pub fn put_model(state: &State, settings: ModelSettings) -> Result<(), Error> {
 /// # Errors
 /// When they cannot be.
 pub fn check(settings: &ModelSettings) -> Result<(), Error> {
-    let named = settings
-        .server
-        .strip_prefix("asazure://")
-        .and_then(|rest| rest.split_once('/'));
+    let named = settings.server.strip_prefix("asazure://").and_then(|rest| rest.split_once('/'));
     let reachable = named.is_some_and(|(host, name)| {
         let service = crate::hosts::site(host).map(|site| site.service);
-        service == Some(crate::hosts::Service::AnalysisServices)
-            && !name.is_empty()
-            && !name.contains(['/', ':'])
+        service == Some(crate::hosts::Service::AnalysisServices) && !name.is_empty() && !name.contains(['/', ':'])
     });
     if !reachable {
         return Err(Error::Server(settings.server.clone()));
@@ -152,10 +145,7 @@ pub fn check(settings: &ModelSettings) -> Result<(), Error> {
         settings.delete_unknown_status,
         settings.get_unknown_status,
     ];
-    match statuses
-        .into_iter()
-        .find(|status| !(200..=999).contains(status))
-    {
+    match statuses.into_iter().find(|status| !(200..=999).contains(status)) {
         Some(status) => Err(Error::Status(status)),
         None => Ok(()),
     }
@@ -174,28 +164,17 @@ mod tests {
 
     #[test]
     fn reads_yaml_and_names_what_it_does_not_know() {
-        let scene = Scene::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n").unwrap();
-        assert_eq!(
-            scene.models[0].outcome.status,
-            crate::world::settings::End::Failed
-        );
+        let scene =
+            Scene::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n").unwrap();
+        assert_eq!(scene.models[0].outcome.status, crate::world::settings::End::Failed);
         let error = Scene::read("model: []").err().unwrap().to_string();
         assert!(error.contains("unknown field `model`"), "{error}");
     }
 
     #[test]
     fn refuses_a_server_that_cannot_be_reached() {
-        for server in [
-            "",
-            "westus.asazure.windows.net/s",
-            "asazure://example.com/s",
-            "asazure://westus.asazure.windows.net/s:rw",
-        ] {
-            let settings = ModelSettings {
-                server: server.into(),
-                database: "M".into(),
-                ..ModelSettings::default()
-            };
+        for server in ["", "westus.asazure.windows.net/s", "asazure://example.com/s", "asazure://westus.asazure.windows.net/s:rw"] {
+            let settings = ModelSettings { server: server.into(), database: "M".into(), ..ModelSettings::default() };
             assert!(check(&settings).is_err(), "{server}");
         }
     }

@@ -40,40 +40,24 @@ struct Claims {
 /// Checks that `application` itself has signed `assertion`, for the authority that was called, and lately.
 pub fn check(assertion: &str, application: &Application, call: &Call) -> Result<(), Refusal> {
     let mut pieces = assertion.splitn(3, '.');
-    let (Some(header), Some(claims), Some(signature)) =
-        (pieces.next(), pieces.next(), pieces.next())
-    else {
-        return Err(Refusal::MalformedAssertion(
-            "It does not have three segments.".to_owned(),
-        ));
+    let (Some(header), Some(claims), Some(signature)) = (pieces.next(), pieces.next(), pieces.next()) else {
+        return Err(Refusal::MalformedAssertion("It does not have three segments.".to_owned()));
     };
     let signed = &assertion[..header.len() + 1 + claims.len()];
     let header: Header = decode(header)?;
     let claims: Claims = decode(claims)?;
-    let signature = URL_SAFE_NO_PAD
-        .decode(signature)
-        .map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
+    let signature =
+        URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
 
     let algorithm = match header.alg.as_str() {
         "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
         "PS256" => &signature::RSA_PSS_2048_8192_SHA256,
         other => {
-            return Err(Refusal::MalformedAssertion(format!(
-                "Its algorithm '{other}' is not supported."
-            )));
+            return Err(Refusal::MalformedAssertion(format!("Its algorithm '{other}' is not supported.")));
         }
     };
-    let thumbprint = header
-        .x5t_s256
-        .as_ref()
-        .or(header.x5t.as_ref())
-        .or(header.kid.as_ref())
-        .cloned()
-        .unwrap_or_default();
-    let wrong = |reason| Refusal::WrongAssertion {
-        reason,
-        thumbprint: thumbprint.clone(),
-    };
+    let thumbprint = header.x5t_s256.as_ref().or(header.x5t.as_ref()).or(header.kid.as_ref()).cloned().unwrap_or_default();
+    let wrong = |reason| Refusal::WrongAssertion { reason, thumbprint: thumbprint.clone() };
     let certificate = application
         .certificates()
         .iter()
@@ -84,9 +68,7 @@ pub fn check(assertion: &str, application: &Application, call: &Call) -> Result<
     }
     UnparsedPublicKey::new(algorithm, &certificate.public_key)
         .verify(signed.as_bytes(), &signature)
-        .map_err(|_| {
-            wrong("The provided signature value did not match the expected signature value.")
-        })?;
+        .map_err(|_| wrong("The provided signature value did not match the expected signature value."))?;
 
     let client = &*application.client;
     if !(claims.iss.eq_ignore_ascii_case(client) && claims.sub.eq_ignore_ascii_case(client)) {
@@ -107,24 +89,18 @@ fn is_named(certificate: &Certificate, header: &Header) -> bool {
         (Some(sha256), ..) => *sha256 == certificate.sha256,
         (None, Some(sha1), _) => *sha1 == certificate.sha1,
         // Older libraries name the certificate by the thumbprint in hexadecimal digits.
-        (None, None, Some(kid)) => {
-            *kid == certificate.sha1 || kid.eq_ignore_ascii_case(&hexadecimal(&certificate.sha1))
-        }
+        (None, None, Some(kid)) => *kid == certificate.sha1 || kid.eq_ignore_ascii_case(&hexadecimal(&certificate.sha1)),
         (None, None, None) => false,
     }
 }
 
 fn hexadecimal(base64url: &str) -> String {
     use std::fmt::Write as _;
-    URL_SAFE_NO_PAD
-        .decode(base64url)
-        .unwrap_or_default()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    URL_SAFE_NO_PAD.decode(base64url).unwrap_or_default().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Whether `audience` is the token endpoint or the issuer of the tenant at the authority that was called.
@@ -137,23 +113,14 @@ fn is_authority(audience: &str, call: &Call, tenant: &str) -> bool {
     let Some((host, path)) = rest.split_once('/') else {
         return false;
     };
-    let same_cloud = hosts::site(host)
-        .zip(hosts::site(&call.host))
-        .is_some_and(|(named, called)| named == called);
+    let same_cloud = hosts::site(host).zip(hosts::site(&call.host)).is_some_and(|(named, called)| named == called);
     let Some(path) = path.strip_prefix(&tenant) else {
         return false;
     };
-    same_cloud
-        && matches!(
-            path,
-            "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token"
-        )
+    same_cloud && matches!(path, "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token")
 }
 
 fn decode<T: DeserializeOwned>(piece: &str) -> Result<T, Refusal> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(piece)
-        .map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::MalformedAssertion(format!("A segment cannot be read: {error}.")))
+    let bytes = URL_SAFE_NO_PAD.decode(piece).map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::MalformedAssertion(format!("A segment cannot be read: {error}.")))
 }

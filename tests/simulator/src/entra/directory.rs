@@ -86,8 +86,7 @@ impl Certificate {
         if !matches!(key.parsed(), Ok(PublicKey::RSA(_))) {
             return Err(CertificateError::NoRsa);
         }
-        let thumbprint =
-            |algorithm| URL_SAFE_NO_PAD.encode(digest::digest(algorithm, &pem.contents));
+        let thumbprint = |algorithm| URL_SAFE_NO_PAD.encode(digest::digest(algorithm, &pem.contents));
         Ok(Self {
             sha1: thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY),
             sha256: thumbprint(&digest::SHA256),
@@ -100,9 +99,10 @@ impl Certificate {
 impl Application {
     /// Checks the secret.
     pub(super) fn check_secret(&self, secret: &str) -> Result<(), Refusal> {
-        let registered = self.secret.as_ref().filter(|registered| {
-            constant_time::verify_slices_are_equal(registered.as_bytes(), secret.as_bytes()).is_ok()
-        });
+        let registered = self
+            .secret
+            .as_ref()
+            .filter(|registered| constant_time::verify_slices_are_equal(registered.as_bytes(), secret.as_bytes()).is_ok());
         match registered {
             None => Err(Refusal::WrongSecret(self.client.to_string())),
             Some(_) if self.secret_expired => Err(Refusal::ExpiredSecret(self.client.to_string())),
@@ -128,30 +128,17 @@ impl Directory {
     /// # Errors
     /// When one of its certificates cannot be used.
     pub fn put(&self, registration: Registration) -> Result<(), CertificateError> {
-        let Registration {
-            tenant_id,
-            client_id,
-            client_secret,
-            certificates,
-            token_lifetime_seconds,
-            secret_expired,
-        } = registration;
+        let Registration { tenant_id, client_id, client_secret, certificates, token_lifetime_seconds, secret_expired } = registration;
         let application = Application {
             tenant: tenant_id.as_str().into(),
             client: client_id.as_str().into(),
             token_lifetime: token_lifetime_seconds.unwrap_or(DEFAULT_LIFETIME),
             secret: client_secret,
             secret_expired,
-            certificates: certificates
-                .iter()
-                .map(|pem| Certificate::from_pem(pem))
-                .collect::<Result<_, _>>()?,
+            certificates: certificates.iter().map(|pem| Certificate::from_pem(pem)).collect::<Result<_, _>>()?,
         };
         let mut tenants = self.tenants.write();
-        tenants
-            .entry(tenant_id.to_lowercase())
-            .or_default()
-            .insert(client_id.to_lowercase(), Arc::new(application));
+        tenants.entry(tenant_id.to_lowercase()).or_default().insert(client_id.to_lowercase(), Arc::new(application));
         Ok(())
     }
 
@@ -164,10 +151,6 @@ impl Directory {
     /// An application of a tenant.
     #[must_use]
     pub fn find(&self, tenant: &str, client: &str) -> Option<Arc<Application>> {
-        self.tenants
-            .read()
-            .get(&tenant.to_lowercase())?
-            .get(&client.to_lowercase())
-            .cloned()
+        self.tenants.read().get(&tenant.to_lowercase())?.get(&client.to_lowercase()).cloned()
     }
 }

@@ -88,9 +88,7 @@ impl Refusal {
             Self::MissingParameter(name) => {
                 format!("The request body must contain the following parameter: '{name}'.")
             }
-            Self::WrongMethod => {
-                "The endpoint only accepts POST requests. Received a GET request.".to_owned()
-            }
+            Self::WrongMethod => "The endpoint only accepts POST requests. Received a GET request.".to_owned(),
             Self::UnknownTenant(tenant) => format!(
                 "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the \
                  correct cloud. Check with your subscription administrator, this may happen if there are no active \
@@ -104,11 +102,9 @@ impl Refusal {
             Self::UnsupportedGrant(grant) => {
                 format!("The app requested an unsupported grant type '{grant}'.")
             }
-            Self::NoCredential => {
-                "The request body must contain the following parameter: 'client_assertion' or \
+            Self::NoCredential => "The request body must contain the following parameter: 'client_assertion' or \
                  'client_secret'."
-                    .to_owned()
-            }
+                .to_owned(),
             Self::WrongSecret(client) => format!(
                 "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, \
                  not the client secret ID, for a secret added to app '{client}'."
@@ -124,18 +120,12 @@ impl Refusal {
                  '{thumbprint}']"
             ),
             Self::AssertionAudience(audience) => {
-                format!(
-                    "Client assertion audience claim does not match Realm issuer. The audience was '{audience}'."
-                )
+                format!("Client assertion audience claim does not match Realm issuer. The audience was '{audience}'.")
             }
             Self::AssertionIssuer(client) => {
-                format!(
-                    "Client assertion application identifier doesn't match 'client_id' parameter '{client}'."
-                )
+                format!("Client assertion application identifier doesn't match 'client_id' parameter '{client}'.")
             }
-            Self::AssertionTime => {
-                "Client assertion is not within its valid time range.".to_owned()
-            }
+            Self::AssertionTime => "Client assertion is not within its valid time range.".to_owned(),
             Self::UnknownResource { resource, tenant } => format!(
                 "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if \
                  the application has not been installed by the administrator of the tenant or consented to by any user in \

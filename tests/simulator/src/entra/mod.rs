@@ -75,23 +75,14 @@ impl Request {
             ["common", "discovery", "instance"] => ("common", Route::InstanceDiscovery),
             [tenant, "oauth2", "v2.0", "token"] => (tenant, Route::Token),
             [tenant, "oauth2", "token"] => (tenant, Route::TokenV1),
-            [tenant, "v2.0", ".well-known", "openid-configuration"]
-            | [tenant, ".well-known", "openid-configuration"] => {
+            [tenant, "v2.0", ".well-known", "openid-configuration"] | [tenant, ".well-known", "openid-configuration"] => {
                 (tenant, Route::OpenIdConfiguration)
             }
             [tenant, "discovery", "v2.0", "keys"] => (tenant, Route::Keys),
             _ => ("", Route::Unknown),
         };
-        let form = if matches!(route, Route::Token | Route::TokenV1) {
-            call.body.as_ref()
-        } else {
-            call.query.as_bytes()
-        };
-        Self {
-            tenant: tenant.to_owned(),
-            route,
-            form: form_urlencoded::parse(form).into_owned().collect(),
-        }
+        let form = if matches!(route, Route::Token | Route::TokenV1) { call.body.as_ref() } else { call.query.as_bytes() };
+        Self { tenant: tenant.to_owned(), route, form: form_urlencoded::parse(form).into_owned().collect() }
     }
 
     /// The route's name in the ledger.
@@ -114,22 +105,14 @@ impl Request {
     #[must_use]
     pub fn redacted_body(&self) -> String {
         let shown = self.form.iter().map(|(name, value)| match name.as_str() {
-            "client_secret" | "client_assertion" | "assertion" | "password" | "refresh_token"
-            | "code" => (name.as_str(), "(not shown)"),
+            "client_secret" | "client_assertion" | "assertion" | "password" | "refresh_token" | "code" => (name.as_str(), "(not shown)"),
             _ => (name.as_str(), value.as_str()),
         });
-        shown
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect::<Vec<_>>()
-            .join("&")
+        shown.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
     }
 
     fn field(&self, name: &str) -> Option<&str> {
-        self.form
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.form.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
     fn required(&self, name: &'static str) -> Result<&str, Refusal> {
@@ -143,11 +126,7 @@ impl Entra {
     /// # Errors
     /// When no key can be made.
     pub fn new() -> Result<Self, token::KeyError> {
-        Ok(Self {
-            directory: Directory::default(),
-            health: RwLock::default(),
-            mint: Mint::new()?,
-        })
+        Ok(Self { directory: Directory::default(), health: RwLock::default(), mint: Mint::new()? })
     }
 
     /// Sets how it is doing.
@@ -171,12 +150,8 @@ impl Entra {
             return Answer::html(StatusCode::SERVICE_UNAVAILABLE);
         }
         let answer = match request.route {
-            Route::Token | Route::TokenV1 if call.method != Method::POST => {
-                Refusal::WrongMethod.answer(call.now)
-            }
-            Route::Token | Route::TokenV1 => self
-                .grant(request, call, cloud)
-                .unwrap_or_else(|refusal| refusal.answer(call.now)),
+            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.answer(call.now),
+            Route::Token | Route::TokenV1 => self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.answer(call.now)),
             Route::InstanceDiscovery => instance_discovery(request, cloud),
             Route::OpenIdConfiguration => self.openid_configuration(request, cloud, call.now),
             Route::Keys => Answer::json(StatusCode::OK, &self.mint.published_keys()),
@@ -186,10 +161,7 @@ impl Entra {
             .with(CACHE_CONTROL, "no-store, no-cache")
             .with(PRAGMA, "no-cache")
             .with(HeaderName::from_static("x-content-type-options"), "nosniff")
-            .with(
-                HeaderName::from_static("x-ms-request-id"),
-                &Uuid::new_v4().to_string(),
-            )
+            .with(HeaderName::from_static("x-ms-request-id"), &Uuid::new_v4().to_string())
     }
 
     /// Grants a token by the client credentials flow, checking in the order in which the real one complains.
@@ -205,20 +177,11 @@ impl Entra {
         let application = self
             .directory
             .find(&request.tenant, client)
-            .ok_or_else(|| Refusal::UnknownApplication {
-                client: client.to_owned(),
-                tenant: request.tenant.clone(),
-            })?;
+            .ok_or_else(|| Refusal::UnknownApplication { client: client.to_owned(), tenant: request.tenant.clone() })?;
         let resource = requested_resource(request)?;
         let audience =
-            hosts::audience(&resource, cloud).ok_or_else(|| Refusal::UnknownResource {
-                resource,
-                tenant: request.tenant.clone(),
-            })?;
-        let by_certificate = match (
-            request.field("client_assertion"),
-            request.field("client_secret"),
-        ) {
+            hosts::audience(&resource, cloud).ok_or_else(|| Refusal::UnknownResource { resource, tenant: request.tenant.clone() })?;
+        let by_certificate = match (request.field("client_assertion"), request.field("client_secret")) {
             (Some(assertion), _) => {
                 let kind = request.field("client_assertion_type").unwrap_or_default();
                 if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
@@ -234,9 +197,7 @@ impl Entra {
             (None, None) => return Err(Refusal::NoCredential),
         };
         let lifetime = application.token_lifetime;
-        let token = self
-            .mint
-            .issue(&application, audience, cloud, by_certificate, call.now);
+        let token = self.mint.issue(&application, audience, cloud, by_certificate, call.now);
         Ok(Answer::json(
             StatusCode::OK,
             &json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}),
@@ -245,9 +206,7 @@ impl Entra {
 
     fn openid_configuration(&self, request: &Request, cloud: Cloud, now: Timestamp) -> Answer {
         let tenant = &request.tenant;
-        if !self.directory.has_tenant(tenant)
-            && !matches!(tenant.as_str(), "common" | "organizations")
-        {
+        if !self.directory.has_tenant(tenant) && !matches!(tenant.as_str(), "common" | "organizations") {
             return Refusal::UnknownTenant(tenant.clone()).answer(now);
         }
         let authority = format!("https://{}/{tenant}", hosts::authority_host(cloud));
@@ -277,14 +236,11 @@ fn requested_resource(request: &Request) -> Result<String, Refusal> {
         return request.required("resource").map(ToOwned::to_owned);
     }
     let scope = request.required("scope")?;
-    let mut resources = scope
-        .split_whitespace()
-        .filter(|scope| !matches!(*scope, "openid" | "profile" | "offline_access"));
+    let mut resources = scope.split_whitespace().filter(|scope| !matches!(*scope, "openid" | "profile" | "offline_access"));
     match (resources.next(), resources.next()) {
-        (Some(only), None) => only
-            .strip_suffix("/.default")
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| Refusal::ScopeWithoutDefault(scope.to_owned())),
+        (Some(only), None) => {
+            only.strip_suffix("/.default").map(ToOwned::to_owned).ok_or_else(|| Refusal::ScopeWithoutDefault(scope.to_owned()))
+        }
         _ => Err(Refusal::InvalidScope(scope.to_owned())),
     }
 }

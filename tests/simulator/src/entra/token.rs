@@ -49,37 +49,17 @@ impl Mint {
     pub fn new() -> Result<Self, KeyError> {
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
         let key_id = URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes());
-        Ok(Self {
-            key,
-            key_id,
-            issued: RwLock::default(),
-        })
+        Ok(Self { key, key_id, issued: RwLock::default() })
     }
 
     /// Issues a token with the claims of a version 1 access token, which is what both services get.
-    pub fn issue(
-        &self,
-        application: &Application,
-        audience: &'static str,
-        cloud: Cloud,
-        by_certificate: bool,
-        now: Timestamp,
-    ) -> String {
+    pub fn issue(&self, application: &Application, audience: &'static str, cloud: Cloud, by_certificate: bool, now: Timestamp) -> String {
         let since = now.as_second();
         let lifetime = i64::try_from(application.token_lifetime).unwrap_or(i64::MAX);
         let expires = since.saturating_add(lifetime);
-        let issuer = format!(
-            "https://{}/{}/",
-            hosts::issuer_host(cloud),
-            application.tenant
-        );
+        let issuer = format!("https://{}/{}/", hosts::issuer_host(cloud), application.tenant);
         // The service principal has an object id of its own in the real directory; one that is always the same will do.
-        let object = Uuid::from_u128(
-            application
-                .client
-                .bytes()
-                .fold(0_u128, |sum, byte| sum.rotate_left(7) ^ u128::from(byte)),
-        );
+        let object = Uuid::from_u128(application.client.bytes().fold(0_u128, |sum, byte| sum.rotate_left(7) ^ u128::from(byte)));
         let header = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id});
         let claims = json!({
             "aud": audience,
@@ -101,12 +81,7 @@ impl Mint {
         let mut text = format!("{}.{}", encode(&header), encode(&claims));
         let mut signature = vec![0; self.key.public_modulus_len()];
         // With a buffer of the right length only a broken key could fail; the token is then as unsigned as it looks.
-        let _ = self.key.sign(
-            &RSA_PKCS1_SHA256,
-            &SystemRandom::new(),
-            text.as_bytes(),
-            &mut signature,
-        );
+        let _ = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature);
         text.push('.');
         text.push_str(&URL_SAFE_NO_PAD.encode(&signature));
         let token = Token {

@@ -7,11 +7,7 @@ use serde_json::Value;
 
 /// One kind of fault. "Handled" means that the service does what was asked before the fault shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase",
-    deny_unknown_fields
-)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
     /// Answers with this status and is not handled.
     Status {

@@ -42,10 +42,7 @@ impl World {
         if let Some(model) = models.get(&database.to_lowercase()) {
             return Lookup::Found(Arc::clone(model));
         }
-        models
-            .values()
-            .next()
-            .map_or(Lookup::NoServer, |model| Lookup::NoModel(Arc::clone(model)))
+        models.values().next().map_or(Lookup::NoServer, |model| Lookup::NoModel(Arc::clone(model)))
     }
 
     /// Makes a model, or gives an existing one new settings; its operations stay.
@@ -55,10 +52,7 @@ impl World {
         match models.get(&settings.database.to_lowercase()) {
             Some(model) => model.lock().set(settings, true),
             None => {
-                models.insert(
-                    settings.database.to_lowercase(),
-                    Arc::new(Mutex::new(Model::new(settings))),
-                );
+                models.insert(settings.database.to_lowercase(), Arc::new(Mutex::new(Model::new(settings))));
             }
         }
     }
@@ -66,19 +60,12 @@ impl World {
     /// All models.
     #[must_use]
     pub fn models(&self) -> Vec<SharedModel> {
-        self.servers
-            .read()
-            .values()
-            .flat_map(HashMap::values)
-            .cloned()
-            .collect()
+        self.servers.read().values().flat_map(HashMap::values).cloned().collect()
     }
 
     /// The model that has the operation `id`.
     #[must_use]
     pub fn model_of(&self, id: Uuid) -> Option<SharedModel> {
-        self.models()
-            .into_iter()
-            .find(|model| model.lock().find(id).is_some())
+        self.models().into_iter().find(|model| model.lock().find(id).is_some())
     }
 }

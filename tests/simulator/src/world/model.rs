@@ -31,13 +31,7 @@ impl Model {
     #[must_use]
     pub fn new(settings: ModelSettings) -> Self {
         let whole = parts(&settings);
-        Self {
-            settings,
-            whole,
-            operations: Vec::new(),
-            by_id: HashMap::new(),
-            outcomes_used: 0,
-        }
+        Self { settings, whole, operations: Vec::new(), by_id: HashMap::new(), outcomes_used: 0 }
     }
 
     /// Its settings.
@@ -58,31 +52,21 @@ impl Model {
     /// What the server's clock shows.
     #[must_use]
     pub fn server_time(&self, time: Timestamp) -> Timestamp {
-        time.saturating_add(SignedDuration::from_millis(self.settings.clock_skew_millis))
-            .unwrap_or(time)
+        time.saturating_add(SignedDuration::from_millis(self.settings.clock_skew_millis)).unwrap_or(time)
     }
 
     /// The operation that occupies the model, whether or not it can be seen.
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Option<&Operation> {
         // One at a time, so only the last one can be under way.
-        self.operations
-            .last()
-            .filter(|operation| !matches!(operation.phase(now), Phase::Ended(..)))
+        self.operations.last().filter(|operation| !matches!(operation.phase(now), Phase::Ended(..)))
     }
 
     /// Accepts a refresh, unless one is under way.
     ///
     /// # Errors
     /// [`Busy`] with the operation that is in the way.
-    pub fn submit(
-        &mut self,
-        client: Client,
-        task: Task,
-        outcome: Option<Outcome>,
-        sequence: u64,
-        now: Timestamp,
-    ) -> Result<Uuid, Busy> {
+    pub fn submit(&mut self, client: Client, task: Task, outcome: Option<Outcome>, sequence: u64, now: Timestamp) -> Result<Uuid, Busy> {
         if let Some(running) = self.running(now) {
             return Err(Busy(running.id));
         }
@@ -91,8 +75,7 @@ impl Model {
         let plan = self.plan(&task, outcome, unknown);
         let id = Uuid::new_v4();
         self.by_id.insert(id, self.operations.len());
-        self.operations
-            .push(Operation::new(id, client, task, parts, now, sequence, plan));
+        self.operations.push(Operation::new(id, client, task, parts, now, sequence, plan));
         Ok(id)
     }
 
@@ -119,11 +102,7 @@ impl Model {
                 self.whole
                     .iter()
                     .filter(|part| part.table.to_lowercase() == table)
-                    .filter(|part| {
-                        partition
-                            .as_ref()
-                            .is_none_or(|name| part.partition.to_lowercase() == *name)
-                    })
+                    .filter(|part| partition.as_ref().is_none_or(|name| part.partition.to_lowercase() == *name))
                     .cloned(),
             );
             if found.len() == before && unknown.is_none() {
@@ -135,13 +114,8 @@ impl Model {
 
     fn plan(&self, task: &Task, outcome: Outcome, unknown: Option<ObjectName>) -> Plan {
         let settings = &self.settings;
-        let millis =
-            |millis: u64| SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
-        let not_started = millis(
-            outcome
-                .not_started_millis
-                .unwrap_or(settings.not_started_millis),
-        );
+        let millis = |millis: u64| SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
+        let not_started = millis(outcome.not_started_millis.unwrap_or(settings.not_started_millis));
         let attempt = millis(outcome.duration_millis.unwrap_or(settings.duration_millis));
         if let Some(object) = unknown {
             // It is accepted all the same, and fails as soon as the engine looks for the object.
@@ -160,38 +134,21 @@ impl Model {
             End::Succeeded | End::Cancelled => 0,
         });
         let (attempts, end) = if planned_failures > task.retry_count {
-            let end = if outcome.status == End::TimedOut {
-                End::TimedOut
-            } else {
-                End::Failed
-            };
+            let end = if outcome.status == End::TimedOut { End::TimedOut } else { End::Failed };
             (task.retry_count.saturating_add(1), end)
         } else {
             (planned_failures.saturating_add(1), outcome.status)
         };
-        let messages = outcome
-            .messages
-            .or_else(|| settings.messages.clone())
-            .unwrap_or_else(|| default_messages(end));
-        let failed_objects = outcome
-            .failed_objects
-            .unwrap_or_else(|| settings.failed_objects.clone());
-        Plan {
-            not_started,
-            attempt,
-            attempts,
-            end,
-            messages,
-            failed_objects,
-        }
+        let messages = outcome.messages.or_else(|| settings.messages.clone()).unwrap_or_else(|| default_messages(end));
+        let failed_objects = outcome.failed_objects.unwrap_or_else(|| settings.failed_objects.clone());
+        Plan { not_started, attempt, attempts, end, messages, failed_objects }
     }
 
     /// The operation that GET shows for `id`.
     #[must_use]
     pub fn shown(&self, id: Uuid, now: Timestamp) -> Option<&Operation> {
         let lag = self.settings.get_lag_millis;
-        self.find(id)
-            .filter(|operation| !operation.vanished && has_lagged(operation, lag, now))
+        self.find(id).filter(|operation| !operation.vanished && has_lagged(operation, lag, now))
     }
 
     /// The operations that the list shows, in its order.
@@ -215,9 +172,7 @@ impl Model {
 
     /// Asks for the cancellation of `id`.
     pub fn cancel(&mut self, id: Uuid, now: Timestamp) -> Cancel {
-        let delay = SignedDuration::from_millis(
-            i64::try_from(self.settings.cancel_millis).unwrap_or(i64::MAX),
-        );
+        let delay = SignedDuration::from_millis(i64::try_from(self.settings.cancel_millis).unwrap_or(i64::MAX));
         let Some(operation) = self.find_mut(id).filter(|operation| !operation.vanished) else {
             return Cancel::Unknown;
         };
@@ -231,16 +186,12 @@ impl Model {
     /// Any operation, seen or not.
     #[must_use]
     pub fn find(&self, id: Uuid) -> Option<&Operation> {
-        self.by_id
-            .get(&id)
-            .and_then(|index| self.operations.get(*index))
+        self.by_id.get(&id).and_then(|index| self.operations.get(*index))
     }
 
     /// Any operation, seen or not, to be changed.
     pub fn find_mut(&mut self, id: Uuid) -> Option<&mut Operation> {
-        self.by_id
-            .get(&id)
-            .and_then(|index| self.operations.get_mut(*index))
+        self.by_id.get(&id).and_then(|index| self.operations.get_mut(*index))
     }
 
     /// All operations, in the order of their submission.
@@ -270,25 +221,16 @@ fn parts(settings: &ModelSettings) -> Arc<[Part]> {
     for table in &settings.tables {
         let name: Arc<str> = table.name.as_str().into();
         if table.partitions.is_empty() {
-            parts.push(Part {
-                table: Arc::clone(&name),
-                partition: Arc::clone(&name),
-            });
+            parts.push(Part { table: Arc::clone(&name), partition: Arc::clone(&name) });
         }
-        parts.extend(table.partitions.iter().map(|partition| Part {
-            table: Arc::clone(&name),
-            partition: partition.as_str().into(),
-        }));
+        parts.extend(table.partitions.iter().map(|partition| Part { table: Arc::clone(&name), partition: partition.as_str().into() }));
     }
     parts.into()
 }
 
 fn not_found(object: &ObjectName) -> String {
     match &object.partition {
-        Some(partition) => format!(
-            "The partition '{partition}' of the table '{}' cannot be found in the model.",
-            object.table
-        ),
+        Some(partition) => format!("The partition '{partition}' of the table '{}' cannot be found in the model.", object.table),
         None => format!("The table '{}' cannot be found in the model.", object.table),
     }
 }

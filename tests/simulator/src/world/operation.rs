@@ -27,13 +27,7 @@ pub struct Task {
 
 impl Default for Task {
     fn default() -> Self {
-        Self {
-            kind: RefreshType::Automatic,
-            partial_batch: false,
-            max_parallelism: 10,
-            retry_count: 0,
-            objects: Vec::new(),
-        }
+        Self { kind: RefreshType::Automatic, partial_batch: false, max_parallelism: 10, retry_count: 0, objects: Vec::new() }
     }
 }
 
@@ -172,27 +166,8 @@ pub enum Status {
 impl Operation {
     /// Accepts `task` at `submitted`.
     #[must_use]
-    pub fn new(
-        id: Uuid,
-        client: Client,
-        task: Task,
-        parts: Arc<[Part]>,
-        submitted: Timestamp,
-        sequence: u64,
-        plan: Plan,
-    ) -> Self {
-        Self {
-            id,
-            client,
-            task,
-            parts,
-            submitted,
-            sequence,
-            cancel_requested: None,
-            vanished: false,
-            plan,
-            interventions: Vec::new(),
-        }
+    pub fn new(id: Uuid, client: Client, task: Task, parts: Arc<[Part]>, submitted: Timestamp, sequence: u64, plan: Plan) -> Self {
+        Self { id, client, task, parts, submitted, sequence, cancel_requested: None, vanished: false, plan, interventions: Vec::new() }
     }
 
     /// When it begins to work.
@@ -203,18 +178,13 @@ impl Operation {
     /// When and how it ends: as planned, or by whatever comes before that.
     fn ending(&self) -> (Timestamp, End, &[Message]) {
         let attempts = i32::try_from(self.plan.attempts).unwrap_or(i32::MAX);
-        let planned = (
-            later(self.started(), self.plan.attempt.saturating_mul(attempts)),
-            self.plan.end,
-            self.plan.messages.as_slice(),
-        );
-        self.interventions.iter().fold(planned, |earliest, other| {
-            if other.at < earliest.0 {
-                (other.at, other.end, &other.messages)
-            } else {
-                earliest
-            }
-        })
+        let planned = (later(self.started(), self.plan.attempt.saturating_mul(attempts)), self.plan.end, self.plan.messages.as_slice());
+        self.interventions.iter().fold(
+            planned,
+            |earliest, other| {
+                if other.at < earliest.0 { (other.at, other.end, &other.messages) } else { earliest }
+            },
+        )
     }
 
     /// Where it stands.
@@ -234,11 +204,7 @@ impl Operation {
     #[must_use]
     pub fn messages(&self, now: Timestamp) -> &[Message] {
         let (at, end, messages) = self.ending();
-        if now >= at && end != End::Succeeded {
-            messages
-        } else {
-            &[]
-        }
+        if now >= at && end != End::Succeeded { messages } else { &[] }
     }
 
     /// Asks for its cancellation, which takes effect after `delay`. Has no effect once it has ended; a repetition does not
@@ -246,72 +212,46 @@ impl Operation {
     pub fn cancel(&mut self, now: Timestamp, delay: SignedDuration) {
         if self.cancel_requested.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
             self.cancel_requested = Some(now);
-            self.interventions.push(Intervention {
-                at: later(now, delay),
-                end: End::Cancelled,
-                messages: Vec::new(),
-            });
+            self.interventions.push(Intervention { at: later(now, delay), end: End::Cancelled, messages: Vec::new() });
         }
     }
 
     /// Ends it now, unless it has ended.
     pub fn end(&mut self, now: Timestamp, end: End, messages: Vec<Message>) {
-        self.interventions.push(Intervention {
-            at: now,
-            end,
-            messages,
-        });
+        self.interventions.push(Intervention { at: now, end, messages });
     }
 
     /// Its objects and where each of them stands. There are none before it begins, as captures show.
     pub fn progress(&self, now: Timestamp) -> impl Iterator<Item = (&Part, Status)> {
         let phase = self.phase(now);
         let (at, end, _) = self.ending();
-        let seen = if phase == Phase::NotStarted || at < self.started() {
-            0
-        } else {
-            self.parts.len()
-        };
+        let seen = if phase == Phase::NotStarted || at < self.started() { 0 } else { self.parts.len() };
         let wave = self.wave(now.min(at));
         let size = self.wave_size();
         let failing_wave = self.first_failing_wave();
-        self.parts
-            .iter()
-            .enumerate()
-            .take(seen)
-            .map(move |(index, part)| {
-                let of_part = index / size;
-                let status = match (phase, end) {
-                    (Phase::NotStarted | Phase::InProgress, _) => match of_part.cmp(&wave) {
-                        std::cmp::Ordering::Less => Status::Succeeded,
-                        std::cmp::Ordering::Equal => Status::InProgress,
-                        std::cmp::Ordering::Greater => Status::NotStarted,
-                    },
-                    (Phase::Ended(..), End::Succeeded) => Status::Succeeded,
-                    (Phase::Ended(..), End::Failed) => {
-                        self.after_failure(part, of_part, failing_wave.unwrap_or(wave))
-                    }
-                    // A batch that was committed stays; a transaction is undone as a whole.
-                    (Phase::Ended(..), End::TimedOut | End::Cancelled)
-                        if self.task.partial_batch && of_part < wave =>
-                    {
-                        Status::Succeeded
-                    }
-                    (Phase::Ended(..), End::TimedOut) => Status::TimedOut,
-                    (Phase::Ended(..), End::Cancelled) => Status::Cancelled,
-                };
-                (part, status)
-            })
+        self.parts.iter().enumerate().take(seen).map(move |(index, part)| {
+            let of_part = index / size;
+            let status = match (phase, end) {
+                (Phase::NotStarted | Phase::InProgress, _) => match of_part.cmp(&wave) {
+                    std::cmp::Ordering::Less => Status::Succeeded,
+                    std::cmp::Ordering::Equal => Status::InProgress,
+                    std::cmp::Ordering::Greater => Status::NotStarted,
+                },
+                (Phase::Ended(..), End::Succeeded) => Status::Succeeded,
+                (Phase::Ended(..), End::Failed) => self.after_failure(part, of_part, failing_wave.unwrap_or(wave)),
+                // A batch that was committed stays; a transaction is undone as a whole.
+                (Phase::Ended(..), End::TimedOut | End::Cancelled) if self.task.partial_batch && of_part < wave => Status::Succeeded,
+                (Phase::Ended(..), End::TimedOut) => Status::TimedOut,
+                (Phase::Ended(..), End::Cancelled) => Status::Cancelled,
+            };
+            (part, status)
+        })
     }
 
     /// An object after a failure in `failing`: named ones, or those under way then, have failed; the others were undone, or
     /// stay as they were where each batch is committed.
     fn after_failure(&self, part: &Part, of_part: usize, failing: usize) -> Status {
-        let failed = if self.plan.failed_objects.is_empty() {
-            of_part == failing
-        } else {
-            self.fails(part)
-        };
+        let failed = if self.plan.failed_objects.is_empty() { of_part == failing } else { self.fails(part) };
         match (failed, self.task.partial_batch) {
             (true, _) => Status::Failed,
             (false, true) if of_part < failing => Status::Succeeded,
@@ -323,11 +263,7 @@ impl Operation {
     fn fails(&self, part: &Part) -> bool {
         let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
         self.plan.failed_objects.iter().any(|failed| {
-            same(&failed.table, &part.table)
-                && failed
-                    .partition
-                    .as_ref()
-                    .is_none_or(|partition| same(partition, &part.partition))
+            same(&failed.table, &part.table) && failed.partition.as_ref().is_none_or(|partition| same(partition, &part.partition))
         })
     }
 
@@ -335,17 +271,12 @@ impl Operation {
         if self.plan.failed_objects.is_empty() {
             return None;
         }
-        self.parts
-            .iter()
-            .position(|part| self.fails(part))
-            .map(|index| index / self.wave_size())
+        self.parts.iter().position(|part| self.fails(part)).map(|index| index / self.wave_size())
     }
 
     /// How many objects are worked on at a time.
     fn wave_size(&self) -> usize {
-        usize::try_from(self.task.max_parallelism)
-            .unwrap_or(usize::MAX)
-            .max(1)
+        usize::try_from(self.task.max_parallelism).unwrap_or(usize::MAX).max(1)
     }
 
     /// Which wave of objects an attempt is working on at `now`: all waves take the same time.

@@ -174,10 +174,7 @@ pub struct Outcome {
 
 impl From<End> for Outcome {
     fn from(status: End) -> Self {
-        Self {
-            status,
-            ..Self::default()
-        }
+        Self { status, ..Self::default() }
     }
 }
 
@@ -205,21 +202,9 @@ impl From<OutcomeForm> for Outcome {
     fn from(form: OutcomeForm) -> Self {
         match form {
             OutcomeForm::Status(status) => status.into(),
-            OutcomeForm::Detailed(Detailed {
-                status,
-                failed_attempts,
-                messages,
-                failed_objects,
-                not_started_millis,
-                duration_millis,
-            }) => Self {
-                status,
-                failed_attempts,
-                messages,
-                failed_objects,
-                not_started_millis,
-                duration_millis,
-            },
+            OutcomeForm::Detailed(Detailed { status, failed_attempts, messages, failed_objects, not_started_millis, duration_millis }) => {
+                Self { status, failed_attempts, messages, failed_objects, not_started_millis, duration_millis }
+            }
         }
     }
 }
@@ -246,11 +231,7 @@ impl Message {
     /// An error without a code, as the service gives for what a data source has said.
     #[must_use]
     pub fn error(message: impl Into<String>) -> Self {
-        Self {
-            code: None,
-            message: message.into(),
-            kind: error_type(),
-        }
+        Self { code: None, message: message.into(), kind: error_type() }
     }
 }
 
@@ -279,21 +260,11 @@ pub enum ListOrder {
 
 /// The tables of the documentation's example.
 fn example_tables() -> Vec<Table> {
-    let table = |name: &str, partitions: &[&str]| Table {
-        name: name.to_owned(),
-        partitions: partitions.iter().map(ToString::to_string).collect(),
-    };
+    let table =
+        |name: &str, partitions: &[&str]| Table { name: name.to_owned(), partitions: partitions.iter().map(ToString::to_string).collect() };
     vec![
         table("DimCustomer", &["DimCustomer"]),
         table("DimDate", &["DimDate"]),
-        table(
-            "FactSales",
-            &[
-                "FactSales 2023",
-                "FactSales 2024",
-                "FactSales 2025",
-                "FactSales 2026",
-            ],
-        ),
+        table("FactSales", &["FactSales 2023", "FactSales 2024", "FactSales 2025", "FactSales 2026"]),
     ]
 }

@@ -20,11 +20,7 @@ pub struct TimestampStyle {
 
 impl Default for TimestampStyle {
     fn default() -> Self {
-        Self {
-            digits: 7,
-            zone: true,
-            trim_zeros: false,
-        }
+        Self { digits: 7, zone: true, trim_zeros: false }
     }
 }
 
@@ -71,14 +67,7 @@ pub fn current_utc_date(time: Timestamp) -> String {
         12 => (12, "PM"),
         hour => (hour - 12, "PM"),
     };
-    format!(
-        "{}/{}/{} {hour}:{:02}:{:02} {half}",
-        civil.month(),
-        civil.day(),
-        civil.year(),
-        civil.minute(),
-        civil.second()
-    )
+    format!("{}/{}/{} {hour}:{:02}:{:02} {half}", civil.month(), civil.day(), civil.year(), civil.minute(), civil.second())
 }
 
 /// The value of `Date`, RFC 9110's IMF-fixdate.
@@ -91,27 +80,14 @@ pub fn http_date(time: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    const STYLE: fn(u8, bool, bool) -> TimestampStyle = |digits, zone, trim_zeros| TimestampStyle {
-        digits,
-        zone,
-        trim_zeros,
-    };
+    const STYLE: fn(u8, bool, bool) -> TimestampStyle = |digits, zone, trim_zeros| TimestampStyle { digits, zone, trim_zeros };
 
     #[test]
     fn writes_every_style() {
         let time: Timestamp = "2020-12-15T21:58:20.271220099Z".parse().unwrap();
-        assert_eq!(
-            TimestampStyle::default().format(time),
-            "2020-12-15T21:58:20.2712200Z"
-        );
-        assert_eq!(
-            STYLE(7, true, true).format(time),
-            "2020-12-15T21:58:20.27122Z"
-        );
-        assert_eq!(
-            STYLE(3, false, false).format(time),
-            "2020-12-15T21:58:20.271"
-        );
+        assert_eq!(TimestampStyle::default().format(time), "2020-12-15T21:58:20.2712200Z");
+        assert_eq!(STYLE(7, true, true).format(time), "2020-12-15T21:58:20.27122Z");
+        assert_eq!(STYLE(3, false, false).format(time), "2020-12-15T21:58:20.271");
         assert_eq!(STYLE(0, false, false).format(time), "2020-12-15T21:58:20");
         let whole: Timestamp = "2020-12-15T21:58:20Z".parse().unwrap();
         assert_eq!(STYLE(7, true, true).format(whole), "2020-12-15T21:58:20Z");
