@@ -21,7 +21,7 @@ use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 
 /// How long an identity that a model's service refused is not tried again, while it is the same identity.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_mins(1);
 /// How many refusals are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -102,8 +102,14 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
     let freshness = match effect {
         Effect::Submit => Freshness::Now,
         _ if object.metadata.deletion_timestamp.is_some() => Freshness::Last,
-        Effect::Look(_) | Effect::List(_) | Effect::Cancel(_) => Freshness::Lately,
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Freshness::Lately,
+        Effect::Look(_)
+        | Effect::List(_)
+        | Effect::Cancel(_)
+        | Effect::Nothing
+        | Effect::AddFinalizer
+        | Effect::TakeTurn
+        | Effect::TakeResubmit
+        | Effect::Release => Freshness::Lately,
     };
     let identity = match ctx.identities.of(object, freshness).await {
         Ok(identity) => identity,

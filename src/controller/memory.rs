@@ -67,7 +67,7 @@ impl Memory {
         let mut of = self.of.lock();
         let remembered = of.entry(uid.to_owned()).or_default();
         remembered.failures = remembered.failures.saturating_add(1);
-        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_secs(60))
+        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_mins(1))
     }
 
     /// A pass went well.

@@ -232,7 +232,7 @@ impl Story<'_> {
             "{}",
             run.message
         );
-        super::work::count(&self.ctx.metrics, run);
+        super::wiring::count(&self.ctx.metrics, run);
     }
 
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.

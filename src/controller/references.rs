@@ -15,7 +15,7 @@ use crate::engine::{Cure, Fault};
 use crate::service::identity::Identity;
 
 /// How long a Secret that was read serves the looks at a run; a submission always reads it anew.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// How many identities are remembered.
 const REMEMBERED: usize = 20_000;
 
