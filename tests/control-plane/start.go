@@ -107,11 +107,11 @@ func start(settings startSettings) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(settings.directory)) }()
 	}
 	defer release()
-	out, err := redirectOutput(filepath.Join(settings.directory, logName))
+	stdout, err := redirectOutput(filepath.Join(settings.directory, logName))
 	if err != nil {
 		return err
 	}
-	err = run(ctx, settings, out)
+	err = run(ctx, settings, stdout)
 	klog.Flush()
 	// A wish to end, however early it comes, is not a failure.
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -120,13 +120,11 @@ func start(settings startSettings) (err error) {
 	if err != nil && !settings.cleanup {
 		err = fmt.Errorf("%w (see %s)", err, filepath.Join(settings.directory, logName))
 	}
-	// Whatever goes wrong is said where the user sees it, not in the log.
-	os.Stderr = out.stderr
 	return err
 }
 
 // run starts the parts, announces them, and returns when ctx ends or a part has failed.
-func run(ctx context.Context, settings startSettings, out *output) error {
+func run(ctx context.Context, settings startSettings, stdout *os.File) error {
 	// The parts end when they are told to, each in its turn.
 	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
@@ -175,11 +173,11 @@ func run(ctx context.Context, settings startSettings, out *output) error {
 	if settings.auditLog != "" {
 		ready.AuditLog = &settings.auditLog
 	}
-	if err := json.NewEncoder(out.stdout).Encode(ready); err != nil {
+	if err := json.NewEncoder(stdout).Encode(ready); err != nil {
 		return fmt.Errorf("failed to write to standard output: %w", err)
 	}
 	// So that a reader who reads to the end gets there.
-	out.stdout.Close()
+	stdout.Close()
 
 	select {
 	case err := <-server.failed:
