@@ -37,8 +37,6 @@ enum Target {
     AnalysisServices {
         server: ServerName,
         database: DatabaseName,
-        /// `https://…/models/`.
-        base: String,
     },
 }
 
@@ -49,24 +47,11 @@ impl Model {
         database: DatabaseName,
         identity: Identity,
     ) -> Self {
-        let base = server.base_url();
         Self {
             shared,
             identity,
-            target: Target::AnalysisServices {
-                server,
-                database,
-                base,
-            },
+            target: Target::AnalysisServices { server, database },
         }
-    }
-
-    /// The same model at an address of a test's own server.
-    #[cfg(test)]
-    pub(super) fn at(mut self, address: &str) -> Self {
-        let Target::AnalysisServices { base, .. } = &mut self.target;
-        *base = address.to_owned();
-        self
     }
 
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
@@ -125,7 +110,7 @@ impl Model {
 
     fn refreshes(&self) -> Option<Url> {
         match &self.target {
-            Target::AnalysisServices { database, base, .. } => database.refreshes(base),
+            Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
         }
     }
 }

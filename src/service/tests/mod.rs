@@ -1,1 +1,7 @@
-//! Tests of the clients over real HTTP.
+//! Tests of the clients over real HTTPS.
+
+mod listings;
+mod looks;
+mod stage;
+mod submissions;
+mod tokens;
