@@ -14,7 +14,7 @@ use crate::operation::{
     Cancellation, Listing, Look, Operation, OperationId, RefreshRequest, Submission, Trouble,
     TroubleKind,
 };
-use crate::service::answer::{Answer, BodyFault, server_time};
+use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, Route};
 use crate::service::location::{self, Target};
 use crate::service::{Call, classify};
@@ -142,16 +142,7 @@ async fn select(
     mut incoming: Incoming,
     mut selection: Selection,
 ) -> Result<(Vec<Row>, bool), Trouble> {
-    let page = {
-        let head = Answer::new(
-            incoming.status(),
-            incoming.headers().clone(),
-            Vec::new(),
-            Some(BodyFault::Broken),
-        );
-        head.is_page()
-    };
-    if !(200..300).contains(&incoming.status()) || page {
+    if !(200..300).contains(&incoming.status()) {
         let answer = incoming.read(LARGEST_WORD).await;
         call.heed(&answer);
         return Err(classify::listing_trouble(&answer));

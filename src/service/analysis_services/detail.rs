@@ -83,14 +83,14 @@ impl Fields for Detail {
                     limit: MOST_OBJECTS,
                     keep: Part::progress,
                     of: PhantomData,
-                })?
+                })?;
             }
             "messages" => {
                 self.messages = value.next_value_seed(List {
                     limit: MOST_MESSAGES,
                     keep: Note::message,
                     of: PhantomData,
-                })?
+                })?;
             }
             _ => {
                 value.next_value::<IgnoredAny>()?;
