@@ -40,27 +40,13 @@ pub(super) struct Complaint {
 }
 
 impl Answer {
-    pub(super) fn new(
-        status: u16,
-        headers: HeaderMap,
-        body: Vec<u8>,
-        fault: Option<BodyFault>,
-    ) -> Self {
-        Self {
-            status,
-            headers,
-            body,
-            fault,
-        }
+    pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
+        Self { status, headers, body, fault }
     }
 
     /// A header's text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
     }
 
     pub(super) fn location(&self) -> Option<&str> {
@@ -76,10 +62,7 @@ impl Answer {
             Some(b'{' | b'[') => false,
             None if self.fault.is_none() => false,
             _ => {
-                let kind = self
-                    .header(CONTENT_TYPE.as_str())
-                    .unwrap_or_default()
-                    .to_ascii_lowercase();
+                let kind = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
                 kind.contains("html") || kind.contains("xml")
             }
         }
@@ -87,42 +70,29 @@ impl Answer {
 
     /// Whether a 401 is about the token, as RFC 6750 says it.
     pub(super) fn wants_bearer(&self) -> bool {
-        self.header(WWW_AUTHENTICATE.as_str())
-            .is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
+        self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
     }
 
     /// How long the answer asks to stay away.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let now = self
-            .header(DATE.as_str())
-            .and_then(timestamp::http_date)
-            .unwrap_or_else(Timestamp::now);
-        self.header(RETRY_AFTER.as_str())
-            .and_then(|wait| timestamp::retry_after(wait, now))
+        let now = self.header(DATE.as_str()).and_then(timestamp::http_date).unwrap_or_else(Timestamp::now);
+        self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, now))
     }
 
     /// The service's activity id, for a support case.
     pub(super) fn activity_id(&self) -> Option<String> {
         let named = ["x-ms-root-activity-id", "requestid", "x-ms-request-id"];
-        named
-            .iter()
-            .find_map(|name| self.header(name))
-            .and_then(id_text)
+        named.iter().find_map(|name| self.header(name)).and_then(id_text)
     }
 
     /// What `x-ms-xmlaerror-extended` says: the useful sentence where the body has none (seen in captures).
     pub(super) fn extended_error(&self) -> Option<String> {
-        self.header("x-ms-xmlaerror-extended")
-            .map(|sentence| text::tidy(sentence, 600))
-            .filter(|s| !s.is_empty())
+        self.header("x-ms-xmlaerror-extended").map(|sentence| text::tidy(sentence, 600)).filter(|s| !s.is_empty())
     }
 
     /// The body without a byte order mark and leading blanks.
     pub(super) fn text(&self) -> &[u8] {
-        let body = self
-            .body
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&self.body);
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         body.trim_ascii_start()
     }
 
@@ -136,52 +106,28 @@ impl Answer {
             Some(inner @ Value::Object(_)) => inner,
             _ => &body,
         };
-        let text_of = |name: &str| {
-            field(body, name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-        };
+        let text_of = |name: &str| field(body, name).and_then(Value::as_str).unwrap_or_default();
         let detail = |detail: &Value| {
-            let named = field(detail, "code")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let value = field(detail, "message")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            named
-                .eq_ignore_ascii_case("rootactivityid")
-                .then(|| id_text(value))
-                .flatten()
+            let named = field(detail, "code").and_then(Value::as_str).unwrap_or_default();
+            let value = field(detail, "message").and_then(Value::as_str).unwrap_or_default();
+            named.eq_ignore_ascii_case("rootactivityid").then(|| id_text(value)).flatten()
         };
         Complaint {
             code: text::tidy(text_of("code"), 128),
             message: text::tidy(text_of("message"), 600),
-            activity_id: field(body, "details")
-                .and_then(Value::as_array)
-                .and_then(|list| list.iter().find_map(detail)),
+            activity_id: field(body, "details").and_then(Value::as_array).and_then(|list| list.iter().find_map(detail)),
         }
     }
 
     /// The error in the body of an answer that is one; a large description of an operation is not read for it.
     pub(super) fn complaint_unless_done(&self) -> Complaint {
-        if (200..300).contains(&self.status) {
-            Complaint::default()
-        } else {
-            self.complaint()
-        }
+        if (200..300).contains(&self.status) { Complaint::default() } else { self.complaint() }
     }
 
     /// A body that is neither JSON nor a page is a sentence, or nothing.
     fn bare_complaint(&self) -> Complaint {
-        let plain = if self.is_page() {
-            String::new()
-        } else {
-            String::from_utf8_lossy(self.text()).into_owned()
-        };
-        Complaint {
-            message: text::tidy(&plain, 300),
-            ..Complaint::default()
-        }
+        let plain = if self.is_page() { String::new() } else { String::from_utf8_lossy(self.text()).into_owned() };
+        Complaint { message: text::tidy(&plain, 300), ..Complaint::default() }
     }
 }
 
@@ -194,11 +140,7 @@ pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// A field of an object, its name in any case.
 fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object
-        .as_object()?
-        .iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// An id of a call, if it looks like one.

@@ -71,10 +71,7 @@ impl Client {
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, SettingsError> {
         if settings.call_timeout.is_zero() || settings.max_calls_per_server == 0 {
-            return Err(SettingsError(
-                "the call timeout and the number of calls per server must be more than zero"
-                    .to_owned(),
-            ));
+            return Err(SettingsError("the call timeout and the number of calls per server must be more than zero".to_owned()));
         }
         let roots = roots::to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
         let builder = reqwest::Client::builder()
@@ -88,12 +85,9 @@ impl Client {
             // Azure's load balancers forget a connection after 240 s without telling.
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_keepalive(Duration::from_mins(1));
-        let http = refine(builder).build().map_err(|error| {
-            SettingsError(format!(
-                "the HTTP client cannot be set up: {}",
-                text::root_cause(&error)
-            ))
-        })?;
+        let http = refine(builder)
+            .build()
+            .map_err(|error| SettingsError(format!("the HTTP client cannot be set up: {}", text::root_cause(&error))))?;
         Ok(Self {
             http,
             call_timeout: settings.call_timeout,
@@ -112,18 +106,9 @@ impl Client {
     }
 
     /// Sends a request once, and waits for the head of its answer.
-    pub(super) async fn send(
-        &self,
-        route: Route,
-        request: reqwest::RequestBuilder,
-        deadline: Instant,
-    ) -> Result<Incoming, Fault> {
-        let request = request.build().map_err(|error| {
-            Fault::NotSent(format!(
-                "the request cannot be made: {}",
-                text::root_cause(&error)
-            ))
-        })?;
+    pub(super) async fn send(&self, route: Route, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+        let request =
+            request.build().map_err(|error| Fault::NotSent(format!("the request cannot be made: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut record = Record::begin(route, &host, self.on_call.clone());
@@ -134,21 +119,13 @@ impl Client {
             Ok(Ok(response)) => response,
         };
         record.status = Some(response.status().as_u16());
-        Ok(Incoming {
-            url,
-            response,
-            deadline,
-            large_bodies: Arc::clone(&self.large_bodies),
-            _record: record,
-        })
+        Ok(Incoming { url, response, deadline, large_bodies: Arc::clone(&self.large_bodies), _record: record })
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("call_timeout", &self.call_timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("call_timeout", &self.call_timeout).finish_non_exhaustive()
     }
 }
 
@@ -158,9 +135,7 @@ impl fmt::Debug for Client {
 fn fault(host: &str, error: &reqwest::Error) -> Fault {
     let cause = text::root_cause(error);
     if !error.is_connect() {
-        return Fault::Lost(format!(
-            "the connection to {host} was lost before an answer came: {cause}"
-        ));
+        return Fault::Lost(format!("the connection to {host} was lost before an answer came: {cause}"));
     }
     let hint = if cause.contains("UnknownIssuer") || cause.contains("invalid peer certificate") {
         "; where a proxy opens the connection, give its authority's certificate with --extra-ca-file"
@@ -210,10 +185,7 @@ impl Incoming {
     }
 
     async fn body(&mut self, limit: usize) -> (Vec<u8>, Option<BodyFault>) {
-        let announced = self
-            .response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok());
+        let announced = self.response.content_length().and_then(|length| usize::try_from(length).ok());
         if announced.is_some_and(|length| length > limit) {
             return (Vec::new(), Some(BodyFault::TooLarge));
         }
@@ -252,24 +224,14 @@ struct Record {
 
 impl Record {
     fn begin(route: Route, host: &str, on_call: Option<Observer>) -> Self {
-        Self {
-            route,
-            host: host.to_owned(),
-            begun: Instant::now(),
-            status: None,
-            on_call,
-        }
+        Self { route, host: host.to_owned(), begun: Instant::now(), status: None, on_call }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let record = CallRecord {
-            route: self.route.name,
-            host_kind: self.route.host_kind,
-            status: self.status,
-            duration: self.begun.elapsed(),
-        };
+        let record =
+            CallRecord { route: self.route.name, host_kind: self.route.host_kind, status: self.status, duration: self.begun.elapsed() };
         tracing::debug!(
             route = record.route,
             host = self.host,

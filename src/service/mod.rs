@@ -61,14 +61,7 @@ impl Azure {
     fn assemble(settings: Settings, http: http::Client) -> Self {
         let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()));
         let traffic = traffic::Traffic::new(settings.max_calls_per_server);
-        Self {
-            shared: Arc::new(Shared {
-                cloud: settings.cloud,
-                http,
-                tokens,
-                traffic,
-            }),
-        }
+        Self { shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic }) }
     }
 
     /// The cloud that this client speaks to.
@@ -79,20 +72,13 @@ impl Azure {
 
     /// One database of an Analysis Services server, as one identity sees it.
     #[must_use]
-    pub fn analysis_services(
-        &self,
-        server: ServerName,
-        database: DatabaseName,
-        identity: Identity,
-    ) -> Model {
+    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
         Model::analysis_services(Arc::clone(&self.shared), server, database, identity)
     }
 }
 
 impl fmt::Debug for Azure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Azure")
-            .field("cloud", &self.shared.cloud.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Azure").field("cloud", &self.shared.cloud.name).finish_non_exhaustive()
     }
 }

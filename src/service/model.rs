@@ -16,9 +16,7 @@ use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
 use super::identity::tokens::Token;
 use super::{Shared, classify};
-use crate::operation::{
-    Cancellation, Listing, Look, OperationId, RefreshRequest, Submission, Trouble, TroubleKind,
-};
+use crate::operation::{Cancellation, Listing, Look, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
 
 /// How soon a call that found no place among those in flight may ask again.
 const NO_PLACE_WAIT: Duration = Duration::from_millis(500);
@@ -34,24 +32,12 @@ pub struct Model {
 /// The service that has the model.
 #[derive(Clone)]
 enum Target {
-    AnalysisServices {
-        server: ServerName,
-        database: DatabaseName,
-    },
+    AnalysisServices { server: ServerName, database: DatabaseName },
 }
 
 impl Model {
-    pub(super) fn analysis_services(
-        shared: Arc<Shared>,
-        server: ServerName,
-        database: DatabaseName,
-        identity: Identity,
-    ) -> Self {
-        Self {
-            shared,
-            identity,
-            target: Target::AnalysisServices { server, database },
-        }
+    pub(super) fn analysis_services(shared: Arc<Shared>, server: ServerName, database: DatabaseName, identity: Identity) -> Self {
+        Self { shared, identity, target: Target::AnalysisServices { server, database } }
     }
 
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
@@ -64,30 +50,16 @@ impl Model {
     /// the server are in flight already.
     pub async fn prepare(&self) -> Result<Call, Trouble> {
         let shared = &self.shared;
-        if let Some(left) = shared
-            .traffic
-            .pause(self.host(), self.identity.fingerprint())
-        {
+        if let Some(left) = shared.traffic.pause(self.host(), self.identity.fingerprint()) {
             let message = "the service asked this identity to stay away for a while; calls resume by themselves";
-            return Err(Trouble {
-                retry_after: Some(left),
-                ..classify::trouble(TroubleKind::Throttled, message.to_owned())
-            });
+            return Err(Trouble { retry_after: Some(left), ..classify::trouble(TroubleKind::Throttled, message.to_owned()) });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(place) = shared.traffic.enter(&self.server_key()) else {
-            let message =
-                "as many calls to this server are in flight as may be; it is tried again by itself";
-            return Err(Trouble {
-                retry_after: Some(NO_PLACE_WAIT),
-                ..classify::trouble(TroubleKind::Throttled, message.to_owned())
-            });
+            let message = "as many calls to this server are in flight as may be; it is tried again by itself";
+            return Err(Trouble { retry_after: Some(NO_PLACE_WAIT), ..classify::trouble(TroubleKind::Throttled, message.to_owned()) });
         };
-        Ok(Call {
-            model: self.clone(),
-            token,
-            _place: place,
-        })
+        Ok(Call { model: self.clone(), token, _place: place })
     }
 
     fn host(&self) -> &str {
@@ -118,9 +90,7 @@ impl Model {
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
-            Target::AnalysisServices {
-                server, database, ..
-            } => write!(f, "Model({server}/{database})"),
+            Target::AnalysisServices { server, database, .. } => write!(f, "Model({server}/{database})"),
         }
     }
 }
@@ -183,12 +153,7 @@ impl Call {
             .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
     }
 
-    pub(super) async fn send(
-        &self,
-        route: Route,
-        request: RequestBuilder,
-        deadline: Instant,
-    ) -> Result<Incoming, Fault> {
+    pub(super) async fn send(&self, route: Route, request: RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
         self.model.shared.http.send(route, request, deadline).await
     }
 
@@ -201,14 +166,8 @@ impl Call {
     pub(super) fn heed(&self, answer: &Answer) {
         let shared = &self.model.shared;
         match answer.status {
-            429 => shared.traffic.set_pause(
-                self.model.host(),
-                self.model.identity.fingerprint(),
-                answer.retry_after(),
-            ),
-            401 => shared
-                .tokens
-                .forget(&self.model.identity, self.model.scope(), &self.token),
+            429 => shared.traffic.set_pause(self.model.host(), self.model.identity.fingerprint(), answer.retry_after()),
+            401 => shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token),
             _ => {}
         }
     }
@@ -216,8 +175,5 @@ impl Call {
 
 /// Names are checked before they get here, so this is never said; but it is no reason to panic either.
 fn no_address() -> Trouble {
-    classify::trouble(
-        TroubleKind::Rejected,
-        "the server and the database give no address".to_owned(),
-    )
+    classify::trouble(TroubleKind::Rejected, "the server and the database give no address".to_owned())
 }

@@ -9,14 +9,10 @@ use reqwest::Certificate;
 pub(super) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
     let mut roots = Vec::new();
     if let Some(pem) = extra_pem {
-        let extra = Certificate::from_pem_bundle(pem).map_err(|_| {
-            "the extra CA file cannot be read: it must hold certificates in PEM".to_owned()
-        })?;
+        let extra = Certificate::from_pem_bundle(pem)
+            .map_err(|_| "the extra CA file cannot be read: it must hold certificates in PEM".to_owned())?;
         if extra.is_empty() {
-            return Err(
-                "the extra CA file holds no certificate: it must hold certificates in PEM"
-                    .to_owned(),
-            );
+            return Err("the extra CA file holds no certificate: it must hold certificates in PEM".to_owned());
         }
         roots.extend(extra);
     }
@@ -36,10 +32,7 @@ mod tests {
         for (pem, expected) in [
             (&b""[..], "holds no certificate"),
             (b"hello", "holds no certificate"),
-            (
-                b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
-                "cannot be read",
-            ),
+            (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "cannot be read"),
         ] {
             let message = to_add(Some(pem)).unwrap_err();
             assert!(message.contains(expected), "{message}");

@@ -19,11 +19,7 @@ pub(super) fn iso(text: &str) -> Option<Timestamp> {
     if text.starts_with("0001-01-01") {
         return None;
     }
-    let local = || {
-        text.parse::<DateTime>()
-            .ok()
-            .and_then(|moment| Offset::UTC.to_timestamp(moment).ok())
-    };
+    let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
     text.parse::<Timestamp>().ok().or_else(local)
 }
 
@@ -39,10 +35,7 @@ fn shorten_fraction(text: &str) -> String {
 
 /// An HTTP date, `Fri, 01 Jan 2021 00:00:00 GMT`.
 pub(super) fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(text.trim())
-        .ok()
+    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()
 }
 
 /// The service's own clock: `x-ms-current-utc-date`, seen as `11/17/2025 8:25:35 AM`, or in ISO 8601.
@@ -59,20 +52,12 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // Digits that do not fit are a very long time.
-        return Some(
-            text.parse()
-                .map_or(LONGEST_WAIT, Duration::from_secs)
-                .min(LONGEST_WAIT),
-        );
+        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds)
-            .ok()
-            .map(|wait| wait.min(LONGEST_WAIT));
+        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST_WAIT));
     }
-    let wait = http_date(text)?
-        .duration_since(now)
-        .max(SignedDuration::ZERO);
+    let wait = http_date(text)?.duration_since(now).max(SignedDuration::ZERO);
     Some(wait.unsigned_abs().min(LONGEST_WAIT))
 }
 
@@ -87,46 +72,26 @@ mod tests {
     #[test]
     fn moments_are_read_in_every_spelling() {
         let rows = [
-            (
-                "2020-12-15T21:58:20.2712217Z",
-                "2020-12-15T21:58:20.2712217Z",
-            ),
+            ("2020-12-15T21:58:20.2712217Z", "2020-12-15T21:58:20.2712217Z"),
             ("2017-12-09T02:44:26.18", "2017-12-09T02:44:26.18Z"),
             ("2017-12-09T02:44:26", "2017-12-09T02:44:26Z"),
             ("2017-12-09T02:44:26Z", "2017-12-09T02:44:26Z"),
-            (
-                "2017-12-09T02:44:26.123456789123Z",
-                "2017-12-09T02:44:26.123456789Z",
-            ),
+            ("2017-12-09T02:44:26.123456789123Z", "2017-12-09T02:44:26.123456789Z"),
             ("2017-12-09T04:44:26.5+02:00", "2017-12-09T02:44:26.5Z"),
             (" 2017-12-09 02:44:26 ", "2017-12-09T02:44:26Z"),
         ];
         for (text, expected) in rows {
             assert_eq!(iso(text), Some(at(expected)), "{text}");
         }
-        for text in [
-            "",
-            "yesterday",
-            "0001-01-01T00:00:00",
-            "2017-13-09T02:44:26Z",
-            "2017-12-09T02:44:26.Z",
-        ] {
+        for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
             assert_eq!(iso(text), None, "{text}");
         }
     }
 
     #[test]
     fn the_services_clock_is_read() {
-        for text in [
-            "11/17/2025 8:25:35 AM",
-            "2025-11-17T08:25:35Z",
-            "Mon, 17 Nov 2025 08:25:35 GMT",
-        ] {
-            assert_eq!(
-                service_clock(text),
-                Some(at("2025-11-17T08:25:35Z")),
-                "{text}"
-            );
+        for text in ["11/17/2025 8:25:35 AM", "2025-11-17T08:25:35Z", "Mon, 17 Nov 2025 08:25:35 GMT"] {
+            assert_eq!(service_clock(text), Some(at("2025-11-17T08:25:35Z")), "{text}");
         }
         assert_eq!(service_clock("1f0c5c3e-0000-0000-0000-000000000000"), None);
     }
@@ -149,11 +114,7 @@ mod tests {
             ("Fri, 01 Jan 2027 00:00:00 GMT", Some(3600)),
         ];
         for (text, expected) in rows {
-            assert_eq!(
-                retry_after(text, now).map(|wait| wait.as_secs()),
-                expected,
-                "{text}"
-            );
+            assert_eq!(retry_after(text, now).map(|wait| wait.as_secs()), expected, "{text}");
         }
     }
 

@@ -25,11 +25,7 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(per_server: usize) -> Self {
-        Self {
-            per_server,
-            servers: Mutex::default(),
-            pauses: Mutex::default(),
-        }
+        Self { per_server, servers: Mutex::default(), pauses: Mutex::default() }
     }
 
     /// A place among the calls in flight to a server; `None` at once where there is none.
@@ -38,9 +34,7 @@ impl Traffic {
         if servers.len() >= SERVERS && !servers.contains_key(server) {
             servers.retain(|_, places| places.available_permits() < self.per_server);
         }
-        let places = servers
-            .entry(server.to_owned())
-            .or_insert_with(|| Arc::new(Semaphore::new(self.per_server)));
+        let places = servers.entry(server.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_server)));
         Arc::clone(places).try_acquire_owned().ok()
     }
 
@@ -49,9 +43,7 @@ impl Traffic {
         let now = Instant::now();
         let pauses = self.pauses.lock();
         let until = pauses.get(&(host.to_owned(), identity))?;
-        until
-            .checked_duration_since(now)
-            .filter(|left| !left.is_zero())
+        until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// Notes that a service asked an identity to stay away: every caller that shares both does.
@@ -101,10 +93,7 @@ mod tests {
         let traffic = Traffic::new(1);
         traffic.set_pause("host", someone(1), Some(Duration::from_secs(30)));
         traffic.set_pause("host", someone(1), None);
-        assert_eq!(
-            traffic.pause("host", someone(1)),
-            Some(Duration::from_secs(30))
-        );
+        assert_eq!(traffic.pause("host", someone(1)), Some(Duration::from_secs(30)));
         assert_eq!(traffic.pause("host", someone(2)), None);
         assert_eq!(traffic.pause("other", someone(1)), None);
         tokio::time::advance(Duration::from_secs(30)).await;

@@ -18,13 +18,8 @@ const MOST_MESSAGES: usize = 50;
 ///
 /// Analysis Services documentation, asynchronous refresh, "`GET /refreshes/<refreshId>`"; seen without objects and
 /// end while it runs, and with `messages` or without where it failed.
-pub(in crate::service) fn operation(
-    body: &[u8],
-    asked: &OperationId,
-    activity_id: Option<String>,
-) -> Result<Operation, &'static str> {
-    let Object(detail) = serde_json::from_slice::<Object<Detail>>(body)
-        .map_err(|_| "is not a description of a refresh")?;
+pub(in crate::service) fn operation(body: &[u8], asked: &OperationId, activity_id: Option<String>) -> Result<Operation, &'static str> {
+    let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
     if detail.ids.iter().any(|id| !asked.same(id)) {
         return Err("describes another refresh than was asked for");
     }
@@ -35,10 +30,7 @@ pub(in crate::service) fn operation(
         reported,
         start: detail.start.0.as_deref().and_then(timestamp::iso),
         end: detail.end.0.as_deref().and_then(timestamp::iso),
-        refresh_type: detail
-            .refresh_type
-            .at_most(64)
-            .map(|word| word.to_ascii_lowercase()),
+        refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
         objects: detail.objects,
         messages: detail.messages,
         activity_id,
@@ -79,18 +71,10 @@ impl Fields for Detail {
             "endtime" => self.end = value.next_value()?,
             "type" => self.refresh_type = value.next_value()?,
             "objects" => {
-                self.objects = value.next_value_seed(List {
-                    limit: MOST_OBJECTS,
-                    keep: Part::progress,
-                    of: PhantomData,
-                })?;
+                self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep: Part::progress, of: PhantomData })?;
             }
             "messages" => {
-                self.messages = value.next_value_seed(List {
-                    limit: MOST_MESSAGES,
-                    keep: Note::message,
-                    of: PhantomData,
-                })?;
+                self.messages = value.next_value_seed(List { limit: MOST_MESSAGES, keep: Note::message, of: PhantomData })?;
             }
             _ => {
                 value.next_value::<IgnoredAny>()?;
@@ -109,16 +93,9 @@ struct Part {
 
 impl Part {
     fn progress(self) -> Option<ObjectProgress> {
-        let name = ObjectName {
-            table: self.table.at_most(512)?,
-            partition: self.partition.at_most(512),
-        };
+        let name = ObjectName { table: self.table.at_most(512)?, partition: self.partition.at_most(512) };
         let reported = self.status.at_most(64).unwrap_or_default();
-        Some(ObjectProgress {
-            name,
-            phase: words::phase(&reported),
-            reported,
-        })
+        Some(ObjectProgress { name, phase: words::phase(&reported), reported })
     }
 }
 
@@ -147,26 +124,12 @@ struct Note {
 
 impl Note {
     fn message(self) -> Option<ServiceMessage> {
-        let text = text::cut(
-            &self
-                .text
-                .at_most(4096)
-                .map(|text| one_line(&text))
-                .unwrap_or_default(),
-            1024,
-        );
+        let text = text::cut(&self.text.at_most(4096).map(|text| one_line(&text)).unwrap_or_default(), 1024);
         let code = self.code.at_most(64);
         if text.is_empty() && code.is_none() {
             return None;
         }
-        Some(ServiceMessage {
-            severity: self
-                .severity
-                .at_most(64)
-                .unwrap_or_else(|| "Error".to_owned()),
-            code,
-            text,
-        })
+        Some(ServiceMessage { severity: self.severity.at_most(64).unwrap_or_else(|| "Error".to_owned()), code, text })
     }
 }
 
@@ -188,11 +151,7 @@ impl Fields for Note {
 
 /// A message of the service on one line, its ids kept: it belongs to one operation, and a support case needs them.
 fn one_line(message: &str) -> String {
-    message
-        .split(|c: char| c.is_control() || c == ' ')
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    message.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -201,11 +160,7 @@ mod tests {
     use crate::operation::Phase;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
-        operation(
-            body.as_bytes(),
-            &OperationId::parse("1344a272").unwrap(),
-            None,
-        )
+        operation(body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
     }
 
     #[test]
@@ -217,23 +172,11 @@ mod tests {
                 {"table": "DimDate", "status": "inProgress"}, {"status": "failed"}]}"#,
         )
         .unwrap();
-        assert_eq!(
-            (operation.phase, operation.reported.as_str()),
-            (Phase::Succeeded, "succeeded")
-        );
+        assert_eq!((operation.phase, operation.reported.as_str()), (Phase::Succeeded, "succeeded"));
         assert_eq!(operation.refresh_type.as_deref(), Some("full"));
-        assert_eq!(
-            operation.end,
-            timestamp::iso("2017-12-07T02:07:00.4929675Z")
-        );
+        assert_eq!(operation.end, timestamp::iso("2017-12-07T02:07:00.4929675Z"));
         assert_eq!(operation.objects.len(), 2);
-        assert_eq!(
-            operation.objects[1].name,
-            ObjectName {
-                table: "DimDate".to_owned(),
-                partition: None
-            }
-        );
+        assert_eq!(operation.objects[1].name, ObjectName { table: "DimDate".to_owned(), partition: None });
         assert_eq!(operation.objects[1].phase, Phase::InProgress);
     }
 
@@ -241,26 +184,11 @@ mod tests {
     fn odd_answers_are_read_as_far_as_they_say_something_certain() {
         let rows = [
             (r#"{"status":"notStarted","objects":[]}"#, Phase::NotStarted),
-            (
-                r#"{"STATUS":"Failed","Messages":null,"objects":null,"startTime":7}"#,
-                Phase::Failed,
-            ),
-            (
-                r#"{"status":"inProgress","endTime":"2017-12-07T02:07:00Z"}"#,
-                Phase::InProgress,
-            ),
-            (
-                r#"{"status":"somethingNew","extra":{"a":[1,{}]}}"#,
-                Phase::InProgress,
-            ),
-            (
-                r#"{"status":"cancelled","objects":"none","messages":{"a":1}}"#,
-                Phase::Cancelled,
-            ),
-            (
-                r#"{"status":"succeeded","refreshId":"1344A272","objects":[{"table":"t","status":"failed"}]}"#,
-                Phase::Succeeded,
-            ),
+            (r#"{"STATUS":"Failed","Messages":null,"objects":null,"startTime":7}"#, Phase::Failed),
+            (r#"{"status":"inProgress","endTime":"2017-12-07T02:07:00Z"}"#, Phase::InProgress),
+            (r#"{"status":"somethingNew","extra":{"a":[1,{}]}}"#, Phase::InProgress),
+            (r#"{"status":"cancelled","objects":"none","messages":{"a":1}}"#, Phase::Cancelled),
+            (r#"{"status":"succeeded","refreshId":"1344A272","objects":[{"table":"t","status":"failed"}]}"#, Phase::Succeeded),
         ];
         for (body, phase) in rows {
             assert_eq!(read(body).unwrap().phase, phase, "{body}");
@@ -277,22 +205,13 @@ mod tests {
             ("<html>", "is not a description"),
             (r#"{"status":"succeeded""#, "is not a description"),
             (r#"{"status":"succeeded"} tail"#, "is not a description"),
-            (
-                r#"{"status":"succeeded","status":"inProgress"}"#,
-                "is not a description",
-            ),
+            (r#"{"status":"succeeded","status":"inProgress"}"#, "is not a description"),
             (r#"{"startTime":"2017-12-07T02:06:57Z"}"#, "has no status"),
             (r#"{"status":null}"#, "has no status"),
             (r#"{"status":"  "}"#, "has no status"),
             (r#"{"status":{"value":"succeeded"}}"#, "has no status"),
-            (
-                r#"{"status":"succeeded","refreshId":"other"}"#,
-                "describes another",
-            ),
-            (
-                r#"{"requestId":"1344a272","operationId":"other","status":"succeeded"}"#,
-                "describes another",
-            ),
+            (r#"{"status":"succeeded","refreshId":"other"}"#, "describes another"),
+            (r#"{"requestId":"1344a272","operationId":"other","status":"succeeded"}"#, "describes another"),
         ];
         for (body, expected) in rows {
             let fault = read(body).unwrap_err();
@@ -304,10 +223,7 @@ mod tests {
     fn messages_are_bounded() {
         let long = "ä".repeat(3000);
         let note = format!(r#"{{"code":42,"message":"{long}\r\n","type":"Error"}}"#);
-        let body = format!(
-            r#"{{"status":"failed","messages":[{{}},{}]}}"#,
-            vec![note; 80].join(",")
-        );
+        let body = format!(r#"{{"status":"failed","messages":[{{}},{}]}}"#, vec![note; 80].join(","));
         let messages = read(&body).unwrap().messages;
         assert_eq!(messages.len(), MOST_MESSAGES);
         assert_eq!(messages[0].code.as_deref(), Some("42"));
@@ -318,13 +234,7 @@ mod tests {
     fn ten_thousand_partitions_are_read_and_a_million_are_not_kept() {
         let of = |n: usize| {
             let part = r#"{"table":"t","partition":"p","status":"succeeded"}"#;
-            read(&format!(
-                r#"{{"status":"succeeded","objects":[{}]}}"#,
-                vec![part; n].join(",")
-            ))
-            .unwrap()
-            .objects
-            .len()
+            read(&format!(r#"{{"status":"succeeded","objects":[{}]}}"#, vec![part; n].join(","))).unwrap().objects.len()
         };
         assert_eq!(of(10_000), 10_000);
         assert_eq!(of(60_000), MOST_OBJECTS);

@@ -18,9 +18,7 @@ pub(super) struct Text(pub(super) Option<String>);
 impl Text {
     /// The text, if it says anything, with at most `limit` characters.
     pub(super) fn at_most(self, limit: usize) -> Option<String> {
-        self.0
-            .map(|text| cut(text.trim(), limit))
-            .filter(|text| !text.is_empty())
+        self.0.map(|text| cut(text.trim(), limit)).filter(|text| !text.is_empty())
     }
 }
 
@@ -88,9 +86,7 @@ pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Fields> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_map(ObjectVisitor(PhantomData))
-            .map(Object)
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
     }
 }
 

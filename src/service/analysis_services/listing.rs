@@ -37,14 +37,8 @@ impl Window {
     ///
     /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
     /// So the service's clock, which was read at some time during the call, is held against the end of the call.
-    pub(in crate::service) fn since(
-        &self,
-        server_time: Option<Timestamp>,
-        elapsed: Duration,
-    ) -> Timestamp {
-        let back = |moment: Timestamp, by: SignedDuration| {
-            moment.checked_sub(by).unwrap_or(Timestamp::MIN)
-        };
+    pub(in crate::service) fn since(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Timestamp {
+        let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         let Some(server) = server_time else {
             return back(self.intent, UNKNOWN_CLOCK);
@@ -96,17 +90,12 @@ pub(in crate::service) struct Selection {
 
 impl Selection {
     pub(in crate::service) fn new(since: Timestamp) -> Self {
-        Self {
-            since,
-            rows: Vec::new(),
-            truncated: false,
-        }
+        Self { since, rows: Vec::new(), truncated: false }
     }
 
     /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
     pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
-        let Object(fields) =
-            serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
+        let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
         let reported = fields.status.at_most(64).unwrap_or_default();
         let phase = words::phase(&reported);
         let start = fields.start.0.as_deref().and_then(timestamp::iso);
@@ -119,13 +108,7 @@ impl Selection {
             return Ok(());
         };
         let end = fields.end.0.as_deref().and_then(timestamp::iso);
-        self.rows.push(Row {
-            id,
-            phase,
-            reported,
-            start,
-            end,
-        });
+        self.rows.push(Row { id, phase, reported, start, end });
         if self.rows.len() >= 4 * MOST_ROWS {
             self.order();
         }
@@ -150,8 +133,7 @@ impl Selection {
             rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id))
         });
         let mut seen = HashSet::new();
-        self.rows
-            .retain(|row| seen.insert(row.id.as_str().to_ascii_lowercase()));
+        self.rows.retain(|row| seen.insert(row.id.as_str().to_ascii_lowercase()));
         if self.rows.len() > MOST_ROWS {
             self.rows.truncate(MOST_ROWS);
             self.truncated = true;
@@ -195,10 +177,7 @@ mod tests {
 
     #[test]
     fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
-        let window = Window {
-            intent: at("2026-01-01T12:00:00Z"),
-            now: at("2026-01-01T12:01:00Z"),
-        };
+        let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
         let rows = [
             (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:55Z"),
             (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:55Z"),
@@ -220,10 +199,7 @@ mod tests {
             selection.take(row.as_bytes()).unwrap();
         }
         let (rows, truncated) = selection.finish();
-        (
-            rows.into_iter().map(|row| row.id.to_string()).collect(),
-            truncated,
-        )
+        (rows.into_iter().map(|row| row.id.to_string()).collect(), truncated)
     }
 
     #[test]
@@ -244,30 +220,19 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_named_leaves_a_doubt() {
         assert_eq!(select(&["{}"]), (vec![], true));
-        assert_eq!(
-            select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]),
-            (vec![], true)
-        );
-        assert_eq!(
-            select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]),
-            (vec![], false)
-        );
+        assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
+        assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
     }
 
     #[test]
     fn rows_are_bounded() {
         let mut selection = Selection::new(Timestamp::MIN);
         for n in 0..10_000 {
-            let row = format!(
-                r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#
-            );
+            let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
             selection.take(row.as_bytes()).unwrap();
             assert!(selection.rows.len() <= 4 * MOST_ROWS);
         }
         let (rows, truncated) = selection.finish();
-        assert_eq!(
-            (rows.len(), rows[0].id.as_str(), truncated),
-            (MOST_ROWS, "r9999", true)
-        );
+        assert_eq!((rows.len(), rows[0].id.as_str(), truncated), (MOST_ROWS, "r9999", true));
     }
 }

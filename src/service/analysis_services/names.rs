@@ -8,11 +8,7 @@ use url::Url;
 use crate::service::cloud::{Cloud, dns_label};
 
 /// What stays as it is in one segment of a path: RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A server of a cloud, from its name `asazure://<rollout>.asazure.windows.net/<server>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,33 +27,20 @@ impl ServerName {
     /// # Errors
     /// One sentence that says what to write.
     pub fn parse(text: &str, cloud: &Cloud) -> Result<Self, String> {
-        let suffixes: Vec<&str> = cloud
-            .analysis_services
-            .iter()
-            .map(|service| service.host.as_str())
-            .collect();
+        let suffixes: Vec<&str> = cloud.analysis_services.iter().map(|service| service.host.as_str()).collect();
         let Some(first) = suffixes.first() else {
-            return Err(format!(
-                "the operator's cloud ({}) has no Analysis Services",
-                cloud.name
-            ));
+            return Err(format!("the operator's cloud ({}) has no Analysis Services", cloud.name));
         };
         let shape = format!("asazure://<region>{first}/<server>");
         let text = text.trim();
         let scheme = "asazure://";
         let rest = match text.get(..scheme.len()) {
-            Some(start) if start.eq_ignore_ascii_case(scheme) => {
-                text.get(scheme.len()..).unwrap_or_default()
-            }
+            Some(start) if start.eq_ignore_ascii_case(scheme) => text.get(scheme.len()..).unwrap_or_default(),
             _ => {
-                return Err(format!(
-                    "the server name must begin with asazure://: write it like {shape}"
-                ));
+                return Err(format!("the server name must begin with asazure://: write it like {shape}"));
             }
         };
-        let (host, server) = rest
-            .split_once('/')
-            .ok_or_else(|| format!("the server name ends after its host: write it like {shape}"))?;
+        let (host, server) = rest.split_once('/').ok_or_else(|| format!("the server name ends after its host: write it like {shape}"))?;
         let host = host.to_ascii_lowercase();
         let server = match server.split_once(':') {
             None => server,
@@ -67,42 +50,19 @@ impl ServerName {
                 ));
             }
             Some(_) => {
-                return Err(format!(
-                    "the server name has a port or a suffix after its colon: write it like {shape}"
-                ));
+                return Err(format!("the server name has a port or a suffix after its colon: write it like {shape}"));
             }
         };
-        let of_cloud = |suffix: &str| {
-            host.strip_suffix(suffix)
-                .is_some_and(|region| region.split('.').all(dns_label))
-                && host.len() <= 253
-        };
-        let Some(service) = cloud
-            .analysis_services
-            .iter()
-            .find(|service| of_cloud(&service.host))
-        else {
-            let hosts = suffixes
-                .iter()
-                .map(|suffix| format!("*{suffix}"))
-                .collect::<Vec<_>>()
-                .join(" or ");
-            return Err(format!(
-                "the server's host is not one of the operator's cloud ({}): it must be {hosts}",
-                cloud.name
-            ));
+        let of_cloud = |suffix: &str| host.strip_suffix(suffix).is_some_and(|region| region.split('.').all(dns_label)) && host.len() <= 253;
+        let Some(service) = cloud.analysis_services.iter().find(|service| of_cloud(&service.host)) else {
+            let hosts = suffixes.iter().map(|suffix| format!("*{suffix}")).collect::<Vec<_>>().join(" or ");
+            return Err(format!("the server's host is not one of the operator's cloud ({}): it must be {hosts}", cloud.name));
         };
         let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !(1..=128).contains(&server.len()) || !server.chars().all(safe) {
-            return Err(format!(
-                "the server name after the last slash must be letters and digits alone: write it like {shape}"
-            ));
+            return Err(format!("the server name after the last slash must be letters and digits alone: write it like {shape}"));
         }
-        Ok(Self {
-            host,
-            server: server.to_owned(),
-            scope: service.scope.clone(),
-        })
+        Ok(Self { host, server: server.to_owned(), scope: service.scope.clone() })
     }
 
     /// The host that is called.
@@ -149,9 +109,7 @@ impl DatabaseName {
     /// One sentence that says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
-            return Err(
-                "the database name is empty: write the name of a model of the server".to_owned(),
-            );
+            return Err("the database name is empty: write the name of a model of the server".to_owned());
         }
         // Both are taken out of a path even when they are percent-encoded, and another address would be called.
         if matches!(text, "." | "..") {
@@ -161,9 +119,7 @@ impl DatabaseName {
             return Err("the database name is longer than 256 characters".to_owned());
         }
         if text.chars().any(char::is_control) {
-            return Err(
-                "the database name holds a control character, such as a line break".to_owned(),
-            );
+            return Err("the database name holds a control character, such as a line break".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
@@ -193,30 +149,14 @@ mod tests {
 
     #[test]
     fn a_server_of_the_cloud_becomes_its_address() {
-        let server = ServerName::parse(
-            "asazure://WestUS.asazure.windows.net/MyServer",
-            &Cloud::public(),
-        )
-        .unwrap();
-        assert_eq!(
-            server.base_url(),
-            "https://westus.asazure.windows.net/servers/MyServer/models/"
-        );
-        assert_eq!(
-            server.to_string(),
-            "asazure://westus.asazure.windows.net/MyServer"
-        );
+        let server = ServerName::parse("asazure://WestUS.asazure.windows.net/MyServer", &Cloud::public()).unwrap();
+        assert_eq!(server.base_url(), "https://westus.asazure.windows.net/servers/MyServer/models/");
+        assert_eq!(server.to_string(), "asazure://westus.asazure.windows.net/MyServer");
         assert_eq!(server.key(), "westus.asazure.windows.net/myserver");
         let gov = Cloud::us_government();
         for (name, scope) in [
-            (
-                "asazure://a.asazure.usgovcloudapi.net/s",
-                "https://*.asazure.usgovcloudapi.net/.default",
-            ),
-            (
-                "asazure://a.b.asazure.windows.net/s",
-                "https://*.asazure.windows.net/.default",
-            ),
+            ("asazure://a.asazure.usgovcloudapi.net/s", "https://*.asazure.usgovcloudapi.net/.default"),
+            ("asazure://a.b.asazure.windows.net/s", "https://*.asazure.windows.net/.default"),
         ] {
             assert_eq!(ServerName::parse(name, &gov).unwrap().scope(), scope);
         }
@@ -225,80 +165,26 @@ mod tests {
     #[test]
     fn nothing_leads_elsewhere() {
         let rows = [
-            (
-                "https://westus.asazure.windows.net/s",
-                "must begin with asazure://",
-            ),
+            ("https://westus.asazure.windows.net/s", "must begin with asazure://"),
             ("westus.asazure.windows.net/s", "must begin with asazure://"),
             ("é", "must begin with asazure://"),
-            (
-                "asazure://westus.asazure.windows.net",
-                "ends after its host",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/",
-                "letters and digits alone",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/s/",
-                "letters and digits alone",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/s?x",
-                "letters and digits alone",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/..",
-                "letters and digits alone",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/s:rw",
-                "write asazure://westus.asazure.windows.net/s",
-            ),
-            (
-                "asazure://westus.asazure.windows.net/s:443",
-                "port or a suffix",
-            ),
-            (
-                "asazure://westus.asazure.windows.net:444/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://u@westus.asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://.asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://evil.com#.asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://evil.com\\.asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://evil.com%2f.asazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://xasazure.windows.net/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://a.asazure.windows.net.evil.com/s",
-                "not one of the operator's cloud",
-            ),
-            (
-                "asazure://a.asazure.chinacloudapi.cn/s",
-                "must be *.asazure.windows.net",
-            ),
+            ("asazure://westus.asazure.windows.net", "ends after its host"),
+            ("asazure://westus.asazure.windows.net/", "letters and digits alone"),
+            ("asazure://westus.asazure.windows.net/s/", "letters and digits alone"),
+            ("asazure://westus.asazure.windows.net/s?x", "letters and digits alone"),
+            ("asazure://westus.asazure.windows.net/..", "letters and digits alone"),
+            ("asazure://westus.asazure.windows.net/s:rw", "write asazure://westus.asazure.windows.net/s"),
+            ("asazure://westus.asazure.windows.net/s:443", "port or a suffix"),
+            ("asazure://westus.asazure.windows.net:444/s", "not one of the operator's cloud"),
+            ("asazure://u@westus.asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://.asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://evil.com#.asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://evil.com\\.asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://evil.com%2f.asazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://xasazure.windows.net/s", "not one of the operator's cloud"),
+            ("asazure://a.asazure.windows.net.evil.com/s", "not one of the operator's cloud"),
+            ("asazure://a.asazure.chinacloudapi.cn/s", "must be *.asazure.windows.net"),
         ];
         for (name, expected) in rows {
             let message = ServerName::parse(name, &Cloud::public()).unwrap_err();

@@ -30,10 +30,7 @@ pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
     set("CommitMode", commit_mode.as_deref().map(Value::from));
     set("MaxParallelism", max_parallelism.map(Value::from));
     set("RetryCount", retry_count.map(Value::from));
-    set(
-        "Objects",
-        (!objects.is_empty()).then(|| objects.iter().map(object).collect()),
-    );
+    set("Objects", (!objects.is_empty()).then(|| objects.iter().map(object).collect()));
     Value::Object(body)
 }
 
@@ -56,14 +53,8 @@ mod tests {
             max_parallelism: Some(2),
             retry_count: Some(2),
             objects: vec![
-                ObjectName {
-                    table: "DimCustomer".to_owned(),
-                    partition: Some("DimCustomer".to_owned()),
-                },
-                ObjectName {
-                    table: "DimDate".to_owned(),
-                    partition: None,
-                },
+                ObjectName { table: "DimCustomer".to_owned(), partition: Some("DimCustomer".to_owned()) },
+                ObjectName { table: "DimDate".to_owned(), partition: None },
             ],
             apply_refresh_policy: Some(true),
             ..RefreshRequest::default()

@@ -37,11 +37,7 @@ enum Place {
 
 impl Rows {
     /// Takes the next piece of the answer, and gives each row that it completes to `take`.
-    pub(in crate::service) fn feed(
-        &mut self,
-        piece: &[u8],
-        mut take: impl FnMut(&[u8]) -> Result<(), RowFault>,
-    ) -> Result<(), RowFault> {
+    pub(in crate::service) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
         for &byte in piece {
             if self.place == Place::Inside {
                 self.inside(byte)?;
@@ -54,9 +50,7 @@ impl Rows {
             }
             self.place = match (self.place, byte) {
                 (place, b' ' | b'\t' | b'\r' | b'\n') => place,
-                (Place::Before, 0xef | 0xbb | 0xbf)
-                    if b"\xef\xbb\xbf".get(self.mark) == Some(&byte) =>
-                {
+                (Place::Before, 0xef | 0xbb | 0xbf) if b"\xef\xbb\xbf".get(self.mark) == Some(&byte) => {
                     self.mark += 1;
                     Place::Before
                 }
@@ -136,20 +130,10 @@ mod tests {
         ];
         for (text, expected) in rows {
             for size in [1, 3, 100] {
-                assert_eq!(
-                    split(text.as_bytes(), size).map(|rows| rows.len()),
-                    expected,
-                    "{text}"
-                );
+                assert_eq!(split(text.as_bytes(), size).map(|rows| rows.len()), expected, "{text}");
             }
         }
-        assert_eq!(
-            split(
-                format!(r#"[{{"a":"{}"}}]"#, "x".repeat(LONGEST_ROW)).as_bytes(),
-                1000
-            ),
-            None
-        );
+        assert_eq!(split(format!(r#"[{{"a":"{}"}}]"#, "x".repeat(LONGEST_ROW)).as_bytes(), 1000), None);
     }
 
     proptest! {

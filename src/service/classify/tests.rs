@@ -4,14 +4,14 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 
+/// Header lines.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
 const CALLED: &str = "https://w.asazure.windows.net/servers/s/models/m/refreshes";
 const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
 const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
-const EXTENDED: (&str, &str) = (
-    "x-ms-xmlaerror-extended",
-    "Either server 's' does not exist or user is not the administrator of 's'",
-);
+const EXTENDED: (&str, &str) = ("x-ms-xmlaerror-extended", "Either server 's' does not exist or user is not the administrator of 's'");
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut map = HeaderMap::new();
@@ -62,45 +62,24 @@ fn cancelled(answer: &Answer) -> String {
 
 #[test]
 fn an_acceptance_is_named_by_location_then_body_then_header() {
-    let here = (
-        "location",
-        "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a",
-    );
-    let there = (
-        "location",
-        "https://evil.example.com/servers/s/models/m/refreshes/1a",
-    );
+    let here = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
+    let there = ("location", "https://evil.example.com/servers/s/models/m/refreshes/1a");
     let request_id = ("x-ms-request-id", "3c");
     let body = r#"{"operationId":"2b"}"#;
-    let rows: [(u16, &[(&str, &str)], &str, &str); 20] = [
+    let rows: [(u16, Lines, &str, &str); 20] = [
         (202, &[here, request_id], body, "accepted 1a"),
         (202, &[here], "", "accepted 1a"),
         (200, &[here], PAGE, "accepted 1a"),
-        (
-            202,
-            &[("location", "/servers/s/models/m/refreshes/1a")],
-            "",
-            "accepted 1a",
-        ),
+        (202, &[("location", "/servers/s/models/m/refreshes/1a")], "", "accepted 1a"),
         (201, &[request_id], body, "accepted 2b"),
         (202, &[], r#"{"RefreshID":"2b"}"#, "accepted 2b"),
         (202, &[], "\u{feff}{\"OPERATIONID\":\"2b\"}", "accepted 2b"),
         (202, &[there, request_id], body, "accepted 2b"),
         (202, &[there, request_id], "", "accepted 3c"),
-        (
-            202,
-            &[("location", "https://w.asazure.windows.net/elsewhere/1a")],
-            body,
-            "accepted 2b",
-        ),
+        (202, &[("location", "https://w.asazure.windows.net/elsewhere/1a")], body, "accepted 2b"),
         (202, &[request_id], "", "accepted 3c"),
         (202, &[HTML, request_id], "", "accepted 3c"),
-        (
-            202,
-            &[request_id],
-            r#"{"operationId":"../x"}"#,
-            "accepted 3c",
-        ),
+        (202, &[request_id], r#"{"operationId":"../x"}"#, "accepted 3c"),
         (202, &[there], "", "unanswered"),
         (202, &[], "", "unanswered"),
         (204, &[], "", "unanswered"),
@@ -110,11 +89,7 @@ fn an_acceptance_is_named_by_location_then_body_then_header() {
         (200, &[request_id], PAGE, "unanswered"),
     ];
     for (status, headers, body, expected) in rows {
-        assert_eq!(
-            submitted(&answer(status, headers, body)),
-            expected,
-            "{status} {headers:?} {body}"
-        );
+        assert_eq!(submitted(&answer(status, headers, body)), expected, "{status} {headers:?} {body}");
     }
 }
 
@@ -127,8 +102,8 @@ fn every_other_answer_means_one_thing_for_each_verb() {
     let firewall = complain("Unauthorized", "Client with IP Address '1.2.3.4' is not allowed to access the server.");
     let paused = complain("ServerPausedOrScaling", "The server is paused.");
     let over = complain("BadRequest", "The refresh cannot be cancelled.");
-    let none: &[(&str, &str)] = &[];
-    let rows: Vec<(u16, &[(&str, &str)], &str, &str, &str, &str)> = vec![
+    let none: Lines = &[];
+    let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
         // status, headers, body                                        submission             look             cancellation
         (101, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
         (300, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
@@ -196,46 +171,18 @@ fn every_other_answer_means_one_thing_for_each_verb() {
 
 #[test]
 fn a_success_is_believed_only_if_it_says_something() {
-    let rows: [(u16, &[(&str, &str)], &str, &str, &str); 7] = [
-        (
-            200,
-            &[],
-            r#"{"status":"succeeded"}"#,
-            "Succeeded",
-            "accepted",
-        ),
-        (
-            202,
-            &[],
-            r#"{"status":"inProgress"}"#,
-            "InProgress",
-            "accepted",
-        ),
-        (
-            200,
-            &[],
-            "\u{feff} {\"status\":\"failed\"}",
-            "Failed",
-            "accepted",
-        ),
+    let rows: [(u16, Lines, &str, &str, &str); 7] = [
+        (200, &[], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
+        (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
+        (200, &[], "\u{feff} {\"status\":\"failed\"}", "Failed", "accepted"),
         (202, &[], "", "InvalidAnswer", "accepted"),
         (204, &[HTML], "", "InvalidAnswer", "accepted"),
         (200, &[HTML], PAGE, "InvalidAnswer", "InvalidAnswer"),
-        (
-            200,
-            &[HTML],
-            r#"{"status":"succeeded"}"#,
-            "Succeeded",
-            "accepted",
-        ),
+        (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
     ];
     for (status, headers, body, look, cancellation) in rows {
         let answer = answer(status, headers, body);
-        assert_eq!(
-            (seen(&answer).as_str(), cancelled(&answer).as_str()),
-            (look, cancellation),
-            "{status} {body}"
-        );
+        assert_eq!((seen(&answer).as_str(), cancelled(&answer).as_str()), (look, cancellation), "{status} {body}");
     }
 }
 
@@ -243,19 +190,9 @@ fn a_success_is_believed_only_if_it_says_something() {
 fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
     let rows = [
         (200, "unanswered", "InvalidAnswer", "accepted"),
-        (
-            400,
-            "refused InvalidAnswer",
-            "InvalidAnswer",
-            "InvalidAnswer",
-        ),
+        (400, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
         (401, "refused AccessDenied", "AccessDenied", "AccessDenied"),
-        (
-            404,
-            "refused InvalidAnswer",
-            "InvalidAnswer",
-            "InvalidAnswer",
-        ),
+        (404, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
         (409, "busy", "ServiceError", "nothing"),
         (429, "refused Throttled", "Throttled", "Throttled"),
         (503, "unanswered", "ServiceError", "ServiceError"),
@@ -264,15 +201,7 @@ fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
         let mut answer = answer(status, &[], "{\"code\":");
         answer.fault = Some(BodyFault::Broken);
         let words = (submitted(&answer), seen(&answer), cancelled(&answer));
-        assert_eq!(
-            words,
-            (
-                submission.to_owned(),
-                look.to_owned(),
-                cancellation.to_owned()
-            ),
-            "{status}"
-        );
+        assert_eq!(words, (submission.to_owned(), look.to_owned(), cancellation.to_owned()), "{status}");
     }
 }
 
@@ -282,41 +211,20 @@ fn troubles_say_what_to_do_and_nothing_that_changes() {
         Submission::Refused(trouble) => trouble,
         other => panic!("{other:?}"),
     };
-    let denied = of(&answer(
-        400,
-        &[EXTENDED, ("retry-after", "7200")],
-        UNAUTHORIZED,
-    ));
-    assert!(
-        denied.message.contains("administrators, added directly"),
-        "{}",
-        denied.message
-    );
-    assert!(
-        denied.message.ends_with("is not the administrator of 's'"),
-        "{}",
-        denied.message
-    );
+    let denied = of(&answer(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
+    assert!(denied.message.contains("administrators, added directly"), "{}", denied.message);
+    assert!(denied.message.ends_with("is not the administrator of 's'"), "{}", denied.message);
     assert_eq!(denied.activity_id.as_deref(), Some("0f9a-1"));
-    assert_eq!(
-        denied.retry_after,
-        Some(std::time::Duration::from_secs(3600))
-    );
+    assert_eq!(denied.retry_after, Some(std::time::Duration::from_hours(1)));
 
     let message = "It failed.\r\nTechnical Details:\r\nRootActivityId: 0f9a\r\nDate (UTC): 1/1/2026 1:00:00 AM";
     let body = complain("BadThing", message);
-    assert_eq!(
-        of(&answer(400, &[], &body)).message,
-        "the service rejects the request (HTTP 400, BadThing): It failed."
-    );
+    assert_eq!(of(&answer(400, &[], &body)).message, "the service rejects the request (HTTP 400, BadThing): It failed.");
 
     let long = complain(&"c".repeat(5000), &"ä".repeat(5000));
     assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
 
-    let echo = complain(
-        "X",
-        "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig",
-    );
+    let echo = complain("X", "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig");
     assert!(!of(&answer(400, &[], &echo)).message.contains("eyJ"));
 }
 

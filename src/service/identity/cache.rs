@@ -69,11 +69,7 @@ enum Known {
 
 impl Cache {
     /// The token of a key; `fetch` is called where there is none worth sending, and by one caller at a time.
-    pub(super) async fn get<F>(
-        &self,
-        key: &Key,
-        fetch: impl FnOnce() -> F,
-    ) -> Result<Token, Trouble>
+    pub(super) async fn get<F>(&self, key: &Key, fetch: impl FnOnce() -> F) -> Result<Token, Trouble>
     where
         F: Future<Output = Result<Token, Trouble>>,
     {
@@ -101,10 +97,7 @@ impl Cache {
         };
         let now = Instant::now();
         let mut state = entry.state.lock();
-        let is_it = state
-            .token
-            .as_ref()
-            .is_some_and(|token| token.same(refused));
+        let is_it = state.token.as_ref().is_some_and(|token| token.same(refused));
         let lately = state.forgotten.is_some_and(|at| now < at + FORGET_PAUSE);
         if is_it && !lately {
             state.token = None;
@@ -118,45 +111,23 @@ impl Cache {
             let now = Instant::now();
             entries.retain(|_, entry| Arc::strong_count(entry) > 1 || entry.worth_keeping(now));
             if entries.len() >= CAPACITY {
-                let oldest = entries
-                    .iter()
-                    .min_by_key(|(_, entry)| entry.state.lock().used)
-                    .map(|(key, _)| key.clone());
+                let oldest = entries.iter().min_by_key(|(_, entry)| entry.state.lock().used).map(|(key, _)| key.clone());
                 oldest.map(|key| entries.remove(&key));
             }
         }
-        Arc::clone(
-            entries
-                .entry(key.clone())
-                .or_insert_with(|| Arc::new(Entry::new())),
-        )
+        Arc::clone(entries.entry(key.clone()).or_insert_with(|| Arc::new(Entry::new())))
     }
 }
 
 impl Entry {
     fn new() -> Self {
-        let state = State {
-            token: None,
-            failure: None,
-            forgotten: None,
-            used: Instant::now(),
-        };
-        Self {
-            state: Mutex::new(state),
-            gate: tokio::sync::Mutex::new(()),
-        }
+        let state = State { token: None, failure: None, forgotten: None, used: Instant::now() };
+        Self { state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
     fn worth_keeping(&self, now: Instant) -> bool {
         let state = self.state.lock();
-        state
-            .token
-            .as_ref()
-            .is_some_and(|token| now < token.expires)
-            || state
-                .failure
-                .as_ref()
-                .is_some_and(|failure| now < failure.until)
+        state.token.as_ref().is_some_and(|token| now < token.expires) || state.failure.as_ref().is_some_and(|failure| now < failure.until)
     }
 
     fn known(&self) -> Known {
@@ -188,11 +159,7 @@ impl Entry {
                 let failure = Failure::new(trouble, before, now);
                 let told = failure.told(now);
                 state.failure = Some(failure);
-                state
-                    .token
-                    .clone()
-                    .filter(|token| now < token.expires)
-                    .ok_or(told)
+                state.token.clone().filter(|token| now < token.expires).ok_or(told)
             }
         }
     }
@@ -205,11 +172,7 @@ impl Failure {
             _ => before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)),
         };
         let asked = trouble.retry_after.unwrap_or_default();
-        Self {
-            trouble,
-            until: now + pause.max(asked),
-            pause,
-        }
+        Self { trouble, until: now + pause.max(asked), pause }
     }
 
     /// The trouble, with the wait that is left of it. Refused credentials name none: they are cured by a change.
@@ -218,10 +181,7 @@ impl Failure {
             TroubleKind::CredentialsRefused => None,
             _ => Some(self.until.saturating_duration_since(now)),
         };
-        Trouble {
-            retry_after: left,
-            ..self.trouble.clone()
-        }
+        Trouble { retry_after: left, ..self.trouble.clone() }
     }
 }
 

@@ -10,9 +10,7 @@ use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
-use azure_core::http::{
-    AsyncRawResponse, Body, ClientOptions, HttpClient, Request, RetryOptions, StatusCode, Transport,
-};
+use azure_core::http::{AsyncRawResponse, Body, ClientOptions, HttpClient, Request, RetryOptions, StatusCode, Transport};
 use azure_core::time::OffsetDateTime;
 use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
 use tokio::time::Instant;
@@ -24,10 +22,7 @@ use crate::operation::{Trouble, TroubleKind};
 use crate::service::cloud::Cloud;
 use crate::service::http::{Client, Fault, LARGEST_WORD, Route};
 
-const ROUTE: Route = Route {
-    name: "POST token",
-    host_kind: "entra-id",
-};
+const ROUTE: Route = Route { name: "POST token", host_kind: "entra-id" };
 
 /// Entra ID of one cloud.
 pub(in crate::service) struct Entra {
@@ -37,10 +32,7 @@ pub(in crate::service) struct Entra {
 
 impl Entra {
     pub(in crate::service) fn new(cloud: &Cloud, http: Client) -> Self {
-        Self {
-            authority: cloud.authority_host.clone(),
-            http,
-        }
+        Self { authority: cloud.authority_host.clone(), http }
     }
 
     /// Asks for a token, once.
@@ -50,32 +42,19 @@ impl Entra {
         }
     }
 
-    async fn by_secret(
-        &self,
-        principal: &ServicePrincipalSecret,
-        scope: &str,
-    ) -> Result<Token, Trouble> {
+    async fn by_secret(&self, principal: &ServicePrincipalSecret, scope: &str) -> Result<Token, Trouble> {
         let secret = &principal.client_secret;
-        let options = ClientSecretCredentialOptions {
-            client_options: self.options(secret),
-        };
+        let options = ClientSecretCredentialOptions { client_options: self.options(secret) };
         let made = ClientSecretCredential::new(
             &principal.tenant_id,
             principal.client_id.clone(),
             Secret::new(secret.expose().to_owned()),
             Some(options),
         );
-        let credential = made.map_err(|_| {
-            refusal::refused(
-                "the credentials cannot be used: check tenantId, clientId and clientSecret"
-                    .to_owned(),
-            )
-        })?;
+        let credential =
+            made.map_err(|_| refusal::refused("the credentials cannot be used: check tenantId, clientId and clientSecret".to_owned()))?;
         let asked = Instant::now();
-        let token = credential
-            .get_token(&[scope], None)
-            .await
-            .map_err(|error| trouble(&error))?;
+        let token = credential.get_token(&[scope], None).await.map_err(|error| trouble(&error))?;
         let lifetime = token.expires_on - OffsetDateTime::now_utc();
         let lifetime = Duration::try_from(lifetime).unwrap_or_default();
         Token::new(token.token.secret(), asked, lifetime).ok_or_else(unusable)
@@ -86,11 +65,7 @@ impl Entra {
     fn options(&self, secret: &SecretText) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
-        let relay = Relay {
-            authority: self.authority.clone(),
-            http: self.http.clone(),
-            secret: secret.clone(),
-        };
+        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), secret: secret.clone() };
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(Transport::new(Arc::new(relay))),
@@ -113,8 +88,7 @@ struct Relay {
 impl Relay {
     async fn exchange(&self, request: &Request) -> Result<String, Trouble> {
         let url = Url::parse(request.url().as_str()).map_err(|_| unusable())?;
-        let allowed =
-            Url::parse(&self.authority).is_ok_and(|authority| authority.origin() == url.origin());
+        let allowed = Url::parse(&self.authority).is_ok_and(|authority| authority.origin() == url.origin());
         let Body::Bytes(body) = request.body() else {
             return Err(unusable());
         };
@@ -125,10 +99,7 @@ impl Relay {
         let mut tries = 0;
         let incoming = loop {
             tries += 1;
-            let mut call = self
-                .http
-                .request(reqwest::Method::POST, url.clone())
-                .body(body.clone());
+            let mut call = self.http.request(reqwest::Method::POST, url.clone()).body(body.clone());
             for (name, value) in request.headers().iter() {
                 // Ours names the operator.
                 if !name.as_str().eq_ignore_ascii_case("user-agent") {
@@ -151,25 +122,15 @@ impl Relay {
 impl HttpClient for Relay {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         match self.exchange(request).await {
-            Ok(body) => Ok(AsyncRawResponse::from_bytes(
-                StatusCode::Ok,
-                Headers::new(),
-                body,
-            )),
-            Err(trouble) => Err(azure_core::Error::with_error(
-                ErrorKind::Other,
-                Carried(trouble),
-                "no token",
-            )),
+            Ok(body) => Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), body)),
+            Err(trouble) => Err(azure_core::Error::with_error(ErrorKind::Other, Carried(trouble), "no token")),
         }
     }
 }
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay")
-            .field("authority", &self.authority)
-            .finish_non_exhaustive()
+        f.debug_struct("Relay").field("authority", &self.authority).finish_non_exhaustive()
     }
 }
 

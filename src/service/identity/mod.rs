@@ -32,27 +32,17 @@ impl Identity {
     ///
     /// # Errors
     /// One sentence that names the key (`tenantId`, `clientId` or `clientSecret`) and says what it must be.
-    pub fn service_principal_secret(
-        tenant_id: &str,
-        client_id: &str,
-        client_secret: &str,
-    ) -> Result<Self, String> {
+    pub fn service_principal_secret(tenant_id: &str, client_id: &str, client_secret: &str) -> Result<Self, String> {
         let (tenant_id, client_id) = (tenant_id.trim(), client_id.trim());
         if !guid(tenant_id) && !domain(tenant_id) {
-            return Err(
-                "tenantId must be the tenant's GUID or its domain, like contoso.onmicrosoft.com"
-                    .to_owned(),
-            );
+            return Err("tenantId must be the tenant's GUID or its domain, like contoso.onmicrosoft.com".to_owned());
         }
         if !guid(client_id) {
             return Err("clientId must be the application's (client) id, a GUID".to_owned());
         }
         let client_secret = client_secret.trim_end_matches(['\r', '\n']);
         if client_secret.is_empty() {
-            return Err(
-                "clientSecret is empty: it must be the value of a client secret of the application"
-                    .to_owned(),
-            );
+            return Err("clientSecret is empty: it must be the value of a client secret of the application".to_owned());
         }
         Ok(Self::ServicePrincipalSecret(ServicePrincipalSecret {
             tenant_id: tenant_id.to_ascii_lowercase(),
@@ -95,17 +85,12 @@ impl Fingerprint {
 fn guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12]
-        && groups
-            .iter()
-            .all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// Whether a text is a domain name of two labels or more.
 fn domain(text: &str) -> bool {
-    text.len() <= 253
-        && text.split('.').count() >= 2
-        && text.split('.').all(super::cloud::dns_label)
+    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(super::cloud::dns_label)
 }
 
 #[cfg(test)]
@@ -131,14 +116,7 @@ mod tests {
             let message = Identity::service_principal_secret(tenant, client, secret).unwrap_err();
             assert!(message.starts_with(key), "{message}");
         }
-        assert!(
-            Identity::service_principal_secret(
-                " contoso.onmicrosoft.com\n",
-                &format!("{GUID}\n"),
-                "s\n"
-            )
-            .is_ok()
-        );
+        assert!(Identity::service_principal_secret(" contoso.onmicrosoft.com\n", &format!("{GUID}\n"), "s\n").is_ok());
     }
 
     #[test]
@@ -146,10 +124,7 @@ mod tests {
         let of = |secret| Identity::service_principal_secret(GUID, GUID, secret).unwrap();
         assert_eq!(of("a").fingerprint(), of("a\n").fingerprint());
         assert_ne!(of("a").fingerprint(), of("b").fingerprint());
-        assert_ne!(
-            Fingerprint::of(&[b"ab", b"c"]),
-            Fingerprint::of(&[b"a", b"bc"])
-        );
+        assert_ne!(Fingerprint::of(&[b"ab", b"c"]), Fingerprint::of(&[b"a", b"bc"]));
     }
 
     #[test]

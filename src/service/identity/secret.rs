@@ -24,11 +24,7 @@ impl SecretText {
     /// A text from outside without this secret in it.
     pub(in crate::service) fn scrub(&self, text: &str) -> String {
         // A secret of a few letters would tear ordinary words apart, and say by that what it is.
-        if self.0.len() < 6 {
-            text.to_owned()
-        } else {
-            text.replace(&*self.0, "[redacted]")
-        }
+        if self.0.len() < 6 { text.to_owned() } else { text.replace(&*self.0, "[redacted]") }
     }
 }
 
@@ -60,12 +56,7 @@ mod tests {
     fn it_prints_as_nothing() {
         let secret = SecretText::new("planted-secret");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
-        assert_eq!(
-            secret.scrub("the planted-secret is wrong"),
-            "the [redacted] is wrong"
-        );
-        assert!(
-            secret == SecretText::new("planted-secret") && secret != SecretText::new("planted")
-        );
+        assert_eq!(secret.scrub("the planted-secret is wrong"), "the [redacted] is wrong");
+        assert!(secret == SecretText::new("planted-secret") && secret != SecretText::new("planted"));
     }
 }

@@ -33,18 +33,9 @@ impl Token {
         header.set_sensitive(true);
         let expires = asked + lifetime;
         // Tokens of a few seconds exist in tests: they too are used for most of their life.
-        let renew_at = expires
-            .checked_sub(RENEWAL.min(lifetime / 5))
-            .unwrap_or(asked);
-        let last_call = expires
-            .checked_sub(LAST_CALL.min(lifetime / 10))
-            .unwrap_or(asked);
-        Some(Self {
-            header,
-            obtained: asked,
-            renew_at,
-            expires: last_call,
-        })
+        let renew_at = expires.checked_sub(RENEWAL.min(lifetime / 5)).unwrap_or(asked);
+        let last_call = expires.checked_sub(LAST_CALL.min(lifetime / 10)).unwrap_or(asked);
+        Some(Self { header, obtained: asked, renew_at, expires: last_call })
     }
 
     /// The `Authorization` header; it is marked, so that no HTTP library prints it.
@@ -72,33 +63,18 @@ pub(in crate::service) struct Tokens {
 
 impl Tokens {
     pub(in crate::service) fn new(entra: Entra) -> Self {
-        Self {
-            entra,
-            cache: Cache::default(),
-        }
+        Self { entra, cache: Cache::default() }
     }
 
     /// A token that is still valid, from the cache or from Entra ID.
-    pub(in crate::service) async fn token(
-        &self,
-        identity: &Identity,
-        scope: &str,
-    ) -> Result<Token, Trouble> {
-        let key = Key {
-            identity: identity.fingerprint(),
-            scope: scope.to_owned(),
-        };
-        self.cache
-            .get(&key, || self.entra.token(identity, scope))
-            .await
+    pub(in crate::service) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
+        let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
+        self.cache.get(&key, || self.entra.token(identity, scope)).await
     }
 
     /// Forgets a token that a service refused, so that the next call asks for a fresh one.
     pub(in crate::service) fn forget(&self, identity: &Identity, scope: &str, refused: &Token) {
-        let key = Key {
-            identity: identity.fingerprint(),
-            scope: scope.to_owned(),
-        };
+        let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
         self.cache.forget(&key, refused);
     }
 }

@@ -45,14 +45,9 @@ pub(super) enum Reply {
 
 /// An answer with a status, some header lines and a body.
 pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
+    let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
     let length = body.len();
-    Reply::Write(format!(
-        "HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    ))
+    Reply::Write(format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"))
 }
 
 type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
@@ -66,9 +61,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts it. Where the script has no reply, tokens are granted and all else is 404.
-    pub(super) async fn new(
-        script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
-    ) -> Self {
+    pub(super) async fn new(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let (tls, ca_pem) = tls();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,19 +69,10 @@ impl Stage {
         let (script, log): (Arc<Script>, _) = (Arc::new(script), Arc::clone(&requests));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(
-                    tls.clone(),
-                    stream,
-                    Arc::clone(&script),
-                    Arc::clone(&log),
-                ));
+                tokio::spawn(serve(tls.clone(), stream, Arc::clone(&script), Arc::clone(&log)));
             }
         });
-        Self {
-            address,
-            ca_pem,
-            requests,
-        }
+        Self { address, ca_pem, requests }
     }
 
     pub(super) fn requests(&self) -> Vec<Request> {
@@ -97,18 +81,14 @@ impl Stage {
 
     /// How many requests came whose line begins so.
     pub(super) fn count(&self, start: &str) -> usize {
-        self.requests
-            .lock()
-            .iter()
-            .filter(|request| request.line.starts_with(start))
-            .count()
+        self.requests.lock().iter().filter(|request| request.line.starts_with(start)).count()
     }
 
     pub(super) fn settings(&self) -> Settings {
         Settings {
             cloud: Cloud::public(),
             extra_ca_pem: Some(self.ca_pem.clone().into_bytes()),
-            call_timeout: Duration::from_millis(1500),
+            call_timeout: Duration::from_secs(20),
             max_calls_per_server: 4,
             user_agent: "tabular-operator/test".to_owned(),
             on_call: None,
@@ -123,12 +103,7 @@ impl Stage {
     /// The same, with Analysis Services at an address of its own.
     pub(super) fn azure_with(&self, settings: Settings, server: SocketAddr) -> Azure {
         let http = http::Client::build(&settings, |builder| {
-            builder
-                .https_only(true)
-                .no_proxy()
-                .resolve(ENTRA, self.address)
-                .resolve(EVIL, self.address)
-                .resolve(SERVER, server)
+            builder.https_only(true).no_proxy().resolve(ENTRA, self.address).resolve(EVIL, self.address).resolve(SERVER, server)
         });
         Azure::assemble(settings, http.unwrap())
     }
@@ -137,16 +112,17 @@ impl Stage {
     pub(super) fn model(&self) -> Model {
         model_of(&self.azure(self.settings()))
     }
+
+    /// Settings for what takes until its deadline.
+    pub(super) fn hasty(&self) -> Settings {
+        Settings { call_timeout: Duration::from_secs(2), ..self.settings() }
+    }
 }
 
 pub(super) fn model_of(azure: &Azure) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
     let identity = Identity::service_principal_secret(GUID, GUID, SECRET).unwrap();
-    azure.analysis_services(
-        server,
-        DatabaseName::parse("Adventure Works").unwrap(),
-        identity,
-    )
+    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
 }
 
 fn tls() -> (TlsAcceptor, String) {
@@ -157,29 +133,18 @@ fn tls() -> (TlsAcceptor, String) {
     let key = KeyPair::generate().unwrap();
     let names = [ENTRA, SERVER, EVIL].map(str::to_owned).to_vec();
     let issuer = Issuer::new(ca, ca_key);
-    let certificate = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&key, &issuer)
-        .unwrap();
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
         .unwrap();
     (TlsAcceptor::from(Arc::new(config)), ca_certificate.pem())
 }
 
-async fn serve(
-    tls: TlsAcceptor,
-    stream: TcpStream,
-    script: Arc<Script>,
-    log: Arc<Mutex<Vec<Request>>>,
-) {
+async fn serve(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>) {
     let Ok(mut stream) = tls.accept(stream).await else {
         return;
     };
@@ -199,7 +164,7 @@ async fn serve(
         Reply::Write(text) => write(&mut stream, &text).await,
         Reply::WriteAndHang(text) => {
             write(&mut stream, &text).await;
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
         }
         Reply::WriteEndlessly(head, piece) => {
             write(&mut stream, &head).await;
@@ -220,28 +185,18 @@ fn request(text: &str) -> Option<Request> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let header = |name: &str| {
         let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.to_owned())
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
     };
     let length: usize = header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut words = head.split(' ');
     let (method, path) = (words.next()?, words.next()?);
     let line = format!("{method} {}{path}", header("host").unwrap_or_default());
-    (body.len() >= length).then(|| Request {
-        line,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+    (body.len() >= length).then(|| Request { line, head: head.to_owned(), body: body.to_owned() })
 }
 
 fn usual(request: &Request) -> Reply {
     if request.line.starts_with(&format!("POST {ENTRA}")) {
-        return reply(
-            200,
-            &[],
-            r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#,
-        );
+        return reply(200, &[], r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#);
     }
     reply(404, &[], "")
 }

@@ -19,61 +19,29 @@ async fn one_token_serves_many_calls_and_is_asked_for_as_documented() {
     assert!(calls.iter().all(Result::is_ok));
     let requests = stage.requests();
     assert_eq!(requests.len(), 1);
-    assert_eq!(
-        requests[0].line,
-        format!("POST {ENTRA}/f089354e-8366-4e18-aea3-4cb4a3a50b48/oauth2/v2.0/token")
-    );
-    assert!(
-        requests[0]
-            .body
-            .contains("scope=https%3A%2F%2F*.asazure.windows.net%2F.default"),
-        "{}",
-        requests[0].body
-    );
-    assert!(
-        requests[0]
-            .body
-            .contains(&format!("client_secret={SECRET}"))
-    );
-    assert!(
-        requests[0]
-            .head
-            .contains("user-agent: tabular-operator/test"),
-        "{}",
-        requests[0].head
-    );
+    assert_eq!(requests[0].line, format!("POST {ENTRA}/f089354e-8366-4e18-aea3-4cb4a3a50b48/oauth2/v2.0/token"));
+    assert!(requests[0].body.contains("scope=https%3A%2F%2F*.asazure.windows.net%2F.default"), "{}", requests[0].body);
+    assert!(requests[0].body.contains(&format!("client_secret={SECRET}")));
+    assert!(requests[0].head.contains("user-agent: tabular-operator/test"), "{}", requests[0].head);
 }
 
 #[tokio::test]
 async fn a_refused_secret_is_a_sentence_and_is_not_asked_about_again() {
-    let body = r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.\r\nTrace ID: 1","error_codes":[7000215]}"#;
-    let stage =
-        Stage::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
+    let body =
+        r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.\r\nTrace ID: 1","error_codes":[7000215]}"#;
+    let stage = Stage::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
     let model = stage.model();
     for _ in 0..3 {
         let trouble = model.prepare().await.unwrap_err();
-        assert_eq!(
-            (trouble.kind, trouble.retry_after),
-            (TroubleKind::CredentialsRefused, None)
-        );
-        assert!(
-            trouble
-                .message
-                .ends_with("into clientSecret (AADSTS7000215)"),
-            "{}",
-            trouble.message
-        );
+        assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::CredentialsRefused, None));
+        assert!(trouble.message.ends_with("into clientSecret (AADSTS7000215)"), "{}", trouble.message);
     }
     assert_eq!(stage.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn an_identity_provider_that_fails_is_given_time() {
-    let stage = Stage::new(|request| {
-        asked(&request.line)
-            .then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))
-    })
-    .await;
+    let stage = Stage::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
     let model = stage.model();
     for _ in 0..3 {
         let trouble = model.prepare().await.unwrap_err();
@@ -86,10 +54,8 @@ async fn an_identity_provider_that_fails_is_given_time() {
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_once_more() {
     let count = AtomicUsize::new(0);
-    let stage = Stage::new(move |request| {
-        (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)
-    })
-    .await;
+    let stage =
+        Stage::new(move |request| (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)).await;
     assert!(stage.model().prepare().await.is_ok());
     assert_eq!(stage.requests().len(), 2);
 }
@@ -97,10 +63,7 @@ async fn a_lost_answer_is_asked_for_once_more() {
 #[tokio::test]
 async fn no_secret_follows_a_redirect() {
     let there = format!("https://{EVIL}/token");
-    let stage = Stage::new(move |request| {
-        asked(&request.line).then(|| reply(307, &[("location", &there)], ""))
-    })
-    .await;
+    let stage = Stage::new(move |request| asked(&request.line).then(|| reply(307, &[("location", &there)], ""))).await;
     let trouble = stage.model().prepare().await.unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::InvalidAnswer);
     assert_eq!(stage.requests().len(), 1);
@@ -108,30 +71,16 @@ async fn no_secret_follows_a_redirect() {
 
 #[tokio::test]
 async fn a_token_that_the_service_refuses_is_replaced_once() {
-    let stage = Stage::new(|request| {
-        request
-            .line
-            .starts_with(&format!("GET {SERVER}"))
-            .then(|| reply(401, &[("www-authenticate", "Bearer")], ""))
-    })
-    .await;
+    let stage =
+        Stage::new(|request| request.line.starts_with(&format!("GET {SERVER}")).then(|| reply(401, &[("www-authenticate", "Bearer")], "")))
+            .await;
     let model = stage.model();
     let id = OperationId::parse("1").unwrap();
     for _ in 0..4 {
         let look = model.prepare().await.unwrap().look(&id).await;
-        assert!(
-            matches!(&look, Look::Trouble(trouble) if trouble.kind == TroubleKind::AccessDenied),
-            "{look:?}"
-        );
+        assert!(matches!(&look, Look::Trouble(trouble) if trouble.kind == TroubleKind::AccessDenied), "{look:?}");
     }
-    assert_eq!(
-        stage
-            .requests()
-            .iter()
-            .filter(|request| asked(&request.line))
-            .count(),
-        2
-    );
+    assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
 }
 
 #[tokio::test]
@@ -139,16 +88,9 @@ async fn an_unknown_authority_is_said_with_what_to_do() {
     let stage = Stage::new(|_| None).await;
     let mut settings = stage.settings();
     settings.extra_ca_pem = None;
-    let trouble = model_of(&stage.azure(settings))
-        .prepare()
-        .await
-        .unwrap_err();
+    let trouble = model_of(&stage.azure(settings)).prepare().await.unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Unreachable);
-    assert!(
-        trouble.message.contains("--extra-ca-file"),
-        "{}",
-        trouble.message
-    );
+    assert!(trouble.message.contains("--extra-ca-file"), "{}", trouble.message);
 }
 
 #[tokio::test]
