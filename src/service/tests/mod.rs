@@ -1,5 +1,6 @@
 //! Tests of the clients over real HTTPS.
 
+mod http2;
 mod listings;
 mod looks;
 mod stage;

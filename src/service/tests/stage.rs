@@ -62,7 +62,7 @@ pub(super) struct Stage {
 impl Stage {
     /// Starts it. Where the script has no reply, tokens are granted and all else is 404.
     pub(super) async fn new(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let (tls, ca_pem) = tls();
+        let (tls, ca_pem) = tls(&[]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -85,27 +85,17 @@ impl Stage {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        Settings {
-            cloud: Cloud::public(),
-            extra_ca_pem: Some(self.ca_pem.clone().into_bytes()),
-            call_timeout: Duration::from_secs(20),
-            max_calls_per_server: 4,
-            user_agent: "tabular-operator/test".to_owned(),
-            on_call: None,
-        }
+        settings(&self.ca_pem)
     }
 
     /// A client that finds this server under every name.
     pub(super) fn azure(&self, settings: Settings) -> Azure {
-        self.azure_with(settings, self.address)
+        azure(settings, self.address, self.address)
     }
 
     /// The same, with Analysis Services at an address of its own.
     pub(super) fn azure_with(&self, settings: Settings, server: SocketAddr) -> Azure {
-        let http = http::Client::build(&settings, |builder| {
-            builder.https_only(true).no_proxy().resolve(ENTRA, self.address).resolve(EVIL, self.address).resolve(SERVER, server)
-        });
-        Azure::assemble(settings, http.unwrap())
+        azure(settings, self.address, server)
     }
 
     /// The model that the tests are about.
@@ -119,13 +109,34 @@ impl Stage {
     }
 }
 
+/// Settings that trust this authority.
+pub(super) fn settings(ca_pem: &str) -> Settings {
+    Settings {
+        cloud: Cloud::public(),
+        extra_ca_pem: Some(ca_pem.as_bytes().to_vec()),
+        call_timeout: Duration::from_secs(20),
+        max_calls_per_server: 4,
+        user_agent: "tabular-operator/test".to_owned(),
+        on_call: None,
+    }
+}
+
+/// A client that finds Entra ID and all else at one address, and Analysis Services at another.
+pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
+    let http = http::Client::build(&settings, |builder| {
+        builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server)
+    });
+    Azure::assemble(settings, http.unwrap())
+}
+
 pub(super) fn model_of(azure: &Azure) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
     let identity = Identity::service_principal_secret(GUID, GUID, SECRET).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
 }
 
-fn tls() -> (TlsAcceptor, String) {
+/// A server's side of TLS for every name here, and the authority that vouches for it.
+pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(vec![]).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -135,12 +146,13 @@ fn tls() -> (TlsAcceptor, String) {
     let issuer = Issuer::new(ca, ca_key);
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
         .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     (TlsAcceptor::from(Arc::new(config)), ca_certificate.pem())
 }
 
