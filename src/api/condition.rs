@@ -1,0 +1,50 @@
+//! Conditions by the rules of kstatus, which Flux, Helm and `kubectl wait` read.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+
+/// The types of condition that a resource of this group has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ConditionType {
+    /// True while work is under way or about to begin. Absent otherwise.
+    Reconciling,
+    /// True where nothing goes on until somebody acts. Absent otherwise.
+    Stalled,
+    /// The summary: True after a success, False after an end that needs a human, Unknown while it runs.
+    Ready,
+    /// How the latest run ended: Unknown while it runs.
+    Succeeded,
+    /// True at any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns.
+    Finished,
+}
+
+/// `True`, `False` or `Unknown`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ConditionStatus {
+    /// It is so.
+    True,
+    /// It is not so.
+    False,
+    /// It cannot be told yet.
+    Unknown,
+}
+
+/// One condition of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Which condition: Ready, Reconciling, Stalled, Succeeded or Finished.
+    pub r#type: ConditionType,
+    /// True, False or Unknown.
+    pub status: ConditionStatus,
+    /// The `metadata.generation` that this condition speaks of.
+    pub observed_generation: i64,
+    /// When the condition's status last changed.
+    pub last_transition_time: Time,
+    /// One documented word for why; see the reference of reasons.
+    pub reason: String,
+    /// One sentence for a person.
+    pub message: String,
+}

@@ -1,0 +1,56 @@
+//! The resources as users write and read them: types, defaults, admission rules, conditions, reasons. No I/O.
+
+mod annotations;
+mod condition;
+mod credentials;
+mod model;
+mod model_refresh;
+mod reason;
+mod refresh;
+mod run;
+mod status;
+mod time;
+mod trigger;
+
+pub use annotations::{ADOPT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
+pub use condition::{Condition, ConditionStatus, ConditionType};
+pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};
+pub use model::{AnalysisServicesModel, Model, PowerBiModel};
+pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
+pub use reason::Reason;
+pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
+pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
+pub use status::Status;
+pub use time::Time;
+pub use trigger::{AfterRefresh, RefreshTrigger};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The custom resource definitions, as `tabular-operator crds` prints them and `crds/` holds them.
+///
+/// # Errors
+/// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
+pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    [ModelRefresh::crd()].into_iter().map(without_nullable).collect()
+}
+
+/// Takes `nullable` off every field. An optional field is left out rather than null, and the rules' `has()` would take a
+/// null for something that is set.
+fn without_nullable(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
+    fn tidy(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                if fields.get("nullable").is_some_and(serde_json::Value::is_boolean) {
+                    fields.remove("nullable");
+                }
+                fields.values_mut().for_each(tidy);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(tidy),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => {}
+        }
+    }
+    let mut value = serde_json::to_value(definition)?;
+    tidy(&mut value);
+    serde_json::from_value(value)
+}

@@ -1,0 +1,258 @@
+//! One run: from its trigger to the end of its operation at the service.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Model, Time};
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum TriggerType {
+    /// The resource is new.
+    Creation,
+    /// What is to be done has changed, or `trigger.token` has.
+    Change,
+    /// The annotation `run-requested-at` got a new value.
+    Request,
+    /// `trigger.schedule` was due.
+    Schedule,
+    /// The refresh that it follows succeeded.
+    AfterRefresh,
+}
+
+impl fmt::Display for TriggerType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creation => "Creation",
+            Self::Change => "Change",
+            Self::Request => "Request",
+            Self::Schedule => "Schedule",
+            Self::AfterRefresh => "AfterRefresh",
+        })
+    }
+}
+
+/// What started a run, and the value that did.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trigger {
+    /// Creation, Change, Request, Schedule or AfterRefresh.
+    pub r#type: TriggerType,
+    /// The token, the annotation's value, or the scheduled time.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RunState {
+    /// Nothing is submitted: it waits for its turn, for another client's refresh, for an outside cause to be cured, or
+    /// for the time of its next attempt.
+    Waiting,
+    /// About to be submitted, or submitted without an answer: an operation may or may not have begun.
+    Submitting,
+    /// The service has it, under `operationId`.
+    Running,
+    /// The service was asked to cancel it, and has not said yet that it has ended.
+    Cancelling,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+    /// Ended by a deadline, the operator's or the service's.
+    TimedOut,
+    /// Ended because somebody cancelled it.
+    Cancelled,
+}
+
+impl RunState {
+    /// Whether the run will change no more.
+    #[must_use]
+    pub fn ended(self) -> bool {
+        match self {
+            Self::Waiting | Self::Submitting | Self::Running | Self::Cancelling => false,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+        }
+    }
+}
+
+/// Why the operator cancels an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum CancelCause {
+    /// The resource is being deleted.
+    Deletion,
+    /// A new trigger replaces it (`concurrencyPolicy: Replace`).
+    Replacement,
+    /// `activeDeadlineSeconds` is over.
+    Deadline,
+}
+
+/// One run of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Counts this resource's runs, from 1.
+    pub number: i32,
+    /// What started it.
+    pub trigger: Trigger,
+    /// Counts the operations that this run submitted, from 1.
+    pub attempt: i32,
+    /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, TimedOut or Cancelled.
+    pub state: RunState,
+    /// The model that the operation is on; the run keeps to it when the spec changes meanwhile.
+    pub model: Model,
+    /// A digest of the model and the refresh parameters that this run asks for.
+    pub work: String,
+    /// The service's id for the operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_operation_ids: Vec<String>,
+    /// When the run was asked for.
+    pub requested_time: Time,
+    /// Since when it has waited for its turn on the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_since_time: Option<Time>,
+    /// Not submitted before this time: the pause after a failed attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_time: Option<Time>,
+    /// When the operator last set out to submit it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_time: Option<Time>,
+    /// When the service began, by its own clock; until it has said so, when it took the operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_time: Option<Time>,
+    /// When it ended, by the service's clock where it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_time: Option<Time>,
+    /// How long the operation took, such as `1m32s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// Why the operator cancels it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_cause: Option<CancelCause>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// How far the operation has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Objects that failed, at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_objects: Vec<FailedObject>,
+    /// What the service said, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Message>,
+    /// Operations that may be the one that an unanswered submission began, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// The service's activity id, for a support case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_id: Option<String>,
+    /// One documented word for why it stands as it does, the same as in the conditions.
+    #[serde(default)]
+    pub reason: String,
+    /// One sentence, the same as in the conditions.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// How far an operation has come, in objects (partitions).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Completed, of all: `3/24`.
+    pub summary: String,
+    /// All objects of the operation.
+    pub total: i32,
+    /// Those that are done.
+    pub completed: i32,
+    /// Those that failed.
+    pub failed: i32,
+    /// The same by table, where there are at most 20 tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableProgress>,
+}
+
+/// How far one table has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TableProgress {
+    /// The table.
+    pub name: String,
+    /// Its objects.
+    pub total: i32,
+    /// Those that are done.
+    pub completed: i32,
+}
+
+/// An object that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedObject {
+    /// The table.
+    pub table: String,
+    /// The partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// The service's word for it.
+    pub status: String,
+}
+
+/// A message of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Message {
+    /// Error or Warning.
+    pub r#type: String,
+    /// The service's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The text, at most 1024 bytes.
+    pub message: String,
+}
+
+/// An operation that may be the one that an unanswered submission began.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The service's id for it.
+    pub operation_id: String,
+    /// When it began, by the service's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_time: Option<Time>,
+    /// The service's word for where it stands.
+    pub status: String,
+}
+
+/// A run that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The run's number.
+    pub number: i32,
+    /// What started it.
+    pub trigger: Trigger,
+    /// How many operations it submitted.
+    pub attempts: i32,
+    /// Succeeded, Failed, TimedOut or Cancelled.
+    pub state: RunState,
+    /// The service's id for the last operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// When the service began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_time: Option<Time>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_time: Option<Time>,
+    /// How long the operation took, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<i64>,
+    /// The sentence that it ended with.
+    #[serde(default)]
+    pub message: String,
+}

@@ -1,0 +1,66 @@
+//! What the operator says of a resource.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, HistoryEntry, Run, Time, Trigger};
+
+/// What the operator knows of this resource. Never more than 64 KiB.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
+pub struct Status {
+    /// The `metadata.generation` that the operator has looked at; -1 before the first look.
+    #[serde(default = "never")]
+    pub observed_generation: i64,
+    /// Ready, Reconciling, Stalled, Succeeded and Finished, by the rules of kstatus.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The model, in short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The latest run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// The trigger that will start a run when the present one has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Trigger>,
+    /// The runs that have ended, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub history: Vec<HistoryEntry>,
+    /// The value of the annotation `run-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_request: Option<String>,
+    /// The value of `trigger.token` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_token: Option<String>,
+    /// A digest of the model and the refresh parameters that were handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_work: Option<String>,
+    /// When the latest successful run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_successful_time: Option<Time>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            observed_generation: never(),
+            conditions: Vec::new(),
+            model: None,
+            run: None,
+            queued: None,
+            history: Vec::new(),
+            last_handled_request: None,
+            last_handled_token: None,
+            last_handled_work: None,
+            last_successful_time: None,
+        }
+    }
+}
+
+fn never() -> i64 {
+    -1
+}

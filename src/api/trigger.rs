@@ -1,0 +1,63 @@
+//! What starts a run.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// What starts a run, beside the annotation `tabular-operator.dev/run-requested-at`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
+    .message("timeZone needs a schedule"))]
+#[x_kube(validation = Rule::new("!has(self.startingDeadlineSeconds) || has(self.schedule)")
+    .message("startingDeadlineSeconds needs a schedule"))]
+#[x_kube(validation = Rule::new("!(has(self.schedule) && has(self.afterRefresh))")
+    .message("set schedule or afterRefresh, not both: a follower runs when the refresh that it follows has succeeded"))]
+pub struct RefreshTrigger {
+    /// Whether a new resource, and a change of `model` or `refresh`, starts a run. Default: true, but false with a
+    /// `schedule` or `afterRefresh`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_change: Option<bool>,
+    /// A free text, such as a release or a commit; a new value starts a run. At most 256 characters. Taking it away starts nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub token: Option<String>,
+    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 9, max = 100))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9*,/-]+ +[0-9*,/-]+ +[0-9*,/?L-]+ +[0-9A-Za-z*,/-]+ +[0-9A-Za-z*,/?#-]+$')")
+        .message("write the schedule as five fields of cron (minute, hour, day of month, month, day of week), such as \"0 5 * * *\"; \
+            the time zone goes into timeZone"))]
+    pub schedule: Option<String>,
+    /// The time zone of `schedule`, by its IANA name, such as `Europe/Rome`. Default: `Etc/UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.matches('^(UTC|GMT|[A-Za-z]+(/[A-Za-z0-9_+-]+){1,2})$')")
+        .message("timeZone is an IANA name such as Europe/Rome or Etc/UTC, not an abbreviation or an offset"))]
+    pub time_zone: Option<String>,
+    /// How late a scheduled run may still begin, in seconds; later it is skipped. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 10, max = 604_800))]
+    pub starting_deadline_seconds: Option<i32>,
+    /// A ModelRefresh of this namespace: after each of its successful runs, this one runs once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_refresh: Option<AfterRefresh>,
+}
+
+/// The ModelRefresh to follow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AfterRefresh {
+    /// The name of a ModelRefresh in this namespace.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
+        .message("name is the name of a ModelRefresh in this namespace"))]
+    pub name: String,
+}
+
+impl RefreshTrigger {
+    /// Whether a new resource and a change of what is to be done start a run.
+    #[must_use]
+    pub fn runs_on_change(&self) -> bool {
+        self.on_change.unwrap_or(self.schedule.is_none() && self.after_refresh.is_none())
+    }
+}

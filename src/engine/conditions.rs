@@ -1,0 +1,173 @@
+//! Conditions, derived from the record by the rules of kstatus. `Ready` is a summary and never set by hand.
+
+use jiff::Timestamp;
+
+use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time};
+
+/// What the conditions say where they say something else than the run does.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// Nothing is asked for, and nothing has run.
+    Idle,
+    /// A run is to begin, but not while it is suspended.
+    Suspended(String),
+    /// A run is about to begin.
+    Next(String),
+    /// No run can begin until somebody acts. `for_good` where only a change of the spec helps.
+    Stalled { reason: Reason, message: String, for_good: bool },
+}
+
+/// Whether a run that is under way goes on only when somebody acts.
+#[must_use]
+pub(super) fn stalls(reason: Reason) -> bool {
+    match reason {
+        Reason::SubmissionUnknown
+        | Reason::InvalidSpec
+        | Reason::Unsupported
+        | Reason::ServerNotInCloud
+        | Reason::SecretNotFound
+        | Reason::SecretInvalid
+        | Reason::SecretForbidden
+        | Reason::IdentityNotAllowed
+        | Reason::CredentialsRefused
+        | Reason::AccessDenied
+        | Reason::ModelNotFound
+        | Reason::ServerPaused
+        | Reason::QuotaExceeded => true,
+        Reason::Idle
+        | Reason::Suspended
+        | Reason::WaitingForTurn
+        | Reason::ModelBusy
+        | Reason::BackingOff
+        | Reason::Submitting
+        | Reason::ResolvingSubmission
+        | Reason::Running
+        | Reason::Cancelling
+        | Reason::Retrying
+        | Reason::Succeeded
+        | Reason::RefreshFailed
+        | Reason::TimedOut
+        | Reason::DeadlineExceeded
+        | Reason::WaitDeadlineExceeded
+        | Reason::Cancelled
+        | Reason::Replaced
+        | Reason::OperationLost
+        | Reason::Conflict
+        | Reason::RequestRejected
+        | Reason::ContradictoryAnswer
+        | Reason::Released
+        | Reason::Adopted
+        | Reason::TriggerDropped
+        | Reason::ConflictReplaced
+        | Reason::Undecodable => false,
+    }
+}
+
+/// The four things that a user is told, before they are spread over conditions.
+struct Summary<'a> {
+    reconciling: bool,
+    stalled: bool,
+    ready: ConditionStatus,
+    /// `None` where no run has begun.
+    outcome: Option<(ConditionStatus, bool)>,
+    reason: &'a str,
+    message: &'a str,
+}
+
+/// Derives the conditions of `record`, keeping the time of those whose status did not change.
+#[must_use]
+pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let summary = match (standing, &record.run) {
+        (Some(standing), run) => of_standing(standing, run.as_ref()),
+        (None, Some(run)) => of_run(run),
+        (None, None) => of_standing(&Standing::Idle, None),
+    };
+    let truth = |holds: bool| {
+        if holds { ConditionStatus::True } else { ConditionStatus::False }
+    };
+    let mut wanted = Vec::with_capacity(4);
+    if summary.reconciling {
+        wanted.push((ConditionType::Reconciling, ConditionStatus::True));
+    }
+    if summary.stalled {
+        wanted.push((ConditionType::Stalled, ConditionStatus::True));
+    }
+    wanted.push((ConditionType::Ready, summary.ready));
+    if let Some((succeeded, finished)) = summary.outcome {
+        wanted.push((ConditionType::Succeeded, succeeded));
+        wanted.push((ConditionType::Finished, truth(finished)));
+    }
+    let since = |kind, status| {
+        let before = record.conditions.iter().find(|condition| condition.r#type == kind && condition.status == status);
+        before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
+    };
+    let condition = |(kind, status)| Condition {
+        r#type: kind,
+        status,
+        observed_generation: generation,
+        last_transition_time: since(kind, status),
+        reason: summary.reason.to_owned(),
+        message: summary.message.to_owned(),
+    };
+    wanted.into_iter().map(condition).collect()
+}
+
+fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> {
+    let pending = Some((ConditionStatus::Unknown, false));
+    match standing {
+        Standing::Idle => Summary {
+            reconciling: false,
+            stalled: false,
+            ready: ConditionStatus::True,
+            outcome: None,
+            reason: Reason::Idle.as_str(),
+            message: "waiting for a trigger",
+        },
+        Standing::Suspended(message) => Summary {
+            reconciling: false,
+            stalled: false,
+            ready: ConditionStatus::False,
+            outcome: run.and(pending),
+            reason: Reason::Suspended.as_str(),
+            message,
+        },
+        Standing::Next(message) => Summary {
+            reconciling: true,
+            stalled: false,
+            ready: ConditionStatus::Unknown,
+            outcome: pending,
+            reason: Reason::Submitting.as_str(),
+            message,
+        },
+        Standing::Stalled { reason, message, for_good } => Summary {
+            reconciling: false,
+            stalled: true,
+            ready: ConditionStatus::False,
+            outcome: if *for_good { Some((ConditionStatus::False, true)) } else { pending },
+            reason: reason.as_str(),
+            message,
+        },
+    }
+}
+
+fn of_run(run: &Run) -> Summary<'_> {
+    let stalled = Reason::parse(&run.reason).is_some_and(stalls);
+    let (stalled, ready, outcome) = match run.state {
+        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => {
+            (true, ConditionStatus::False, (ConditionStatus::Unknown, false))
+        }
+        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
+            (false, ConditionStatus::Unknown, (ConditionStatus::Unknown, false))
+        }
+        RunState::Succeeded => (false, ConditionStatus::True, (ConditionStatus::True, true)),
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled => (true, ConditionStatus::False, (ConditionStatus::False, true)),
+    };
+    Summary {
+        reconciling: ready == ConditionStatus::Unknown,
+        stalled,
+        ready,
+        outcome: Some(outcome),
+        reason: &run.reason,
+        message: &run.message,
+    }
+}

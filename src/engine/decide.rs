@@ -1,0 +1,64 @@
+//! The decision itself, from top to bottom.
+
+use super::conditions::Standing;
+use super::pass::Pass;
+use super::{Cure, Effect, Seen, Situation, Step, deletion, following, pace, submission, triggers, waiting};
+use crate::api::RunState;
+
+/// Decides what to record and what to do next.
+///
+/// The caller writes [`Step::recorded`] with the resource version of the status that it gave, before it performs
+/// [`Step::effect`]; if that write is refused, the view was stale and the whole step is void. What the effect brought
+/// goes into the next decision as [`Situation::seen`].
+///
+/// 1. A resource that is being deleted starts nothing more, and keeps its finalizer until nothing of it runs.
+/// 2. A run under way is followed by what its own record says, whatever the spec says meanwhile.
+/// 3. Only where no run is under way is a trigger looked at.
+#[must_use]
+pub fn decide(situation: &Situation<'_>) -> Step {
+    let pass = Pass::new(situation);
+    if pass.deleting() {
+        return deletion::decide(pass);
+    }
+    match situation.recorded.run.as_ref().map(|run| run.state) {
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
+        Some(RunState::Waiting) => waiting::decide(pass),
+        Some(RunState::Submitting) => submission::decide(pass),
+        Some(RunState::Running) => following::running(pass),
+        Some(RunState::Cancelling) => following::cancelling(pass),
+    }
+}
+
+/// No run is under way: is one due?
+fn idle(mut pass: Pass<'_>) -> Step {
+    let desired = pass.desired;
+    if let Some(fault) = &desired.fault {
+        let for_good = fault.cure == Cure::Spec;
+        pass.stand(Standing::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
+        return pass.stop(Effect::Nothing, (!for_good).then_some(pace::CLUSTER));
+    }
+    let Some(trigger) = triggers::due(desired, &pass.record) else {
+        triggers::settle(desired, &mut pass.record);
+        return pass.stop(Effect::Nothing, None);
+    };
+    if desired.policy.suspend {
+        pass.stand(Standing::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", trigger.r#type)));
+        return pass.stop(Effect::Nothing, None);
+    }
+    if !desired.finalizer {
+        // Before the first operation can exist there is somebody who will see to its end.
+        return match pass.situation.seen {
+            Seen::Nothing => pass.keep(Effect::AddFinalizer, None),
+            Seen::Turn(_)
+            | Seen::Submission(_)
+            | Seen::Look(_)
+            | Seen::Listing { .. }
+            | Seen::Cancellation(_)
+            | Seen::Trouble(_)
+            | Seen::Fault(_)
+            | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        };
+    }
+    waiting::begin(&mut pass, trigger);
+    waiting::decide(pass)
+}

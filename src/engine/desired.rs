@@ -1,0 +1,197 @@
+//! What is asked for: a resource's spec, metadata and annotations, with every default filled in.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Fault;
+use super::text;
+use crate::api::{
+    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, RefreshObject, RefreshParameters,
+};
+use crate::operation::{ObjectName, RefreshRequest};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// The resource's uid: another uid is another resource, whatever its name.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Where the resource is being deleted.
+    pub deletion: Option<Deletion>,
+    /// Whether our finalizer is on it.
+    pub finalizer: bool,
+    /// What the annotations ask for.
+    pub requests: Requests,
+    /// What is to be done.
+    pub work: Work,
+    /// `trigger.token`.
+    pub token: Option<String>,
+    /// Whether creation and change start a run.
+    pub runs_on_change: bool,
+    /// How runs are to be handled.
+    pub policy: Policy,
+    /// What is wrong with the spec, in a way that only the operator can tell.
+    pub fault: Option<Fault>,
+}
+
+/// A deletion that was asked for.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// When.
+    pub requested: Timestamp,
+    /// Whether the whole namespace is going, so that what is missing in it cannot be mended.
+    pub namespace_ending: bool,
+}
+
+/// What the annotations ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// `run-requested-at`.
+    pub run: Option<String>,
+    /// `adopt`.
+    pub adopt: Option<String>,
+    /// `resubmit: "true"`.
+    pub resubmit: bool,
+    /// `release: "true"`.
+    pub release: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// On which model.
+    pub model: Model,
+    /// What.
+    pub request: RefreshRequest,
+    /// Tells this work from other work: changes when, and only when, what is to be done changes.
+    pub digest: String,
+}
+
+/// How runs are to be handled.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// A new trigger during a run.
+    pub concurrency: ConcurrencyPolicy,
+    /// The service is busy with another's refresh.
+    pub conflict: ConflictPolicy,
+    /// A deletion during a run.
+    pub deletion: DeletionPolicy,
+    /// Whether nothing is to begin.
+    pub suspend: bool,
+    /// How long a run may wait for its turn.
+    pub wait_deadline: Duration,
+    /// How long an operation may run.
+    pub active_deadline: Duration,
+    /// How many fresh operations after a failed one.
+    pub backoff_limit: i32,
+    /// How many ended runs are kept.
+    pub history_limit: usize,
+}
+
+impl Desired {
+    /// What a `ModelRefresh` asks for. `namespace_ending` counts only where it is being deleted.
+    #[must_use]
+    pub fn of_refresh(refresh: &ModelRefresh, fault: Option<Fault>, namespace_ending: bool) -> Self {
+        // Taken apart whole, so that a new field fails to compile until somebody has decided what it means.
+        let ModelRefreshSpec {
+            model,
+            credentials: _, // who to be is no part of what is to be done
+            refresh: parameters,
+            trigger,
+            concurrency_policy,
+            conflict_policy,
+            wait_deadline_seconds,
+            active_deadline_seconds,
+            backoff_limit,
+            suspend,
+            deletion_policy,
+            history_limit,
+        } = &refresh.spec;
+        let annotation = |key: &str| refresh.annotations().get(key).filter(|value| !value.is_empty());
+        Self {
+            uid: refresh.uid().unwrap_or_default(),
+            generation: refresh.metadata.generation.unwrap_or_default(),
+            deletion: refresh.metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
+            finalizer: refresh.finalizers().iter().any(|name| name == api::FINALIZER),
+            requests: Requests {
+                run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
+                adopt: annotation(api::ADOPT).cloned(),
+                resubmit: annotation(api::RESUBMIT).is_some_and(|value| value == "true"),
+                release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
+            },
+            work: Work::of(model, parameters.as_ref()),
+            token: trigger.as_ref().and_then(|trigger| trigger.token.clone()),
+            runs_on_change: trigger.as_ref().is_none_or(api::RefreshTrigger::runs_on_change),
+            policy: Policy {
+                concurrency: *concurrency_policy,
+                conflict: *conflict_policy,
+                deletion: *deletion_policy,
+                suspend: *suspend,
+                wait_deadline: seconds(*wait_deadline_seconds),
+                active_deadline: seconds(*active_deadline_seconds),
+                backoff_limit: *backoff_limit,
+                history_limit: usize::try_from(*history_limit).unwrap_or(0),
+            },
+            fault,
+        }
+    }
+}
+
+fn seconds(count: i32) -> Duration {
+    Duration::from_secs(u64::try_from(count).unwrap_or(0))
+}
+
+impl Work {
+    /// The work that a model and its refresh parameters ask for.
+    #[must_use]
+    pub fn of(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
+        let parameters = parameters.cloned().unwrap_or_default();
+        let digest = digest(model, &parameters);
+        let RefreshParameters {
+            r#type,
+            commit_mode,
+            max_parallelism,
+            retry_count,
+            objects,
+            apply_refresh_policy,
+            effective_date,
+            attempt_timeout_seconds,
+        } = parameters;
+        let name = |RefreshObject { table, partition }| ObjectName { table, partition };
+        let request = RefreshRequest {
+            refresh_type: Some(r#type.as_str().to_owned()),
+            commit_mode: commit_mode.map(|mode| mode.as_str().to_owned()),
+            max_parallelism,
+            retry_count,
+            objects: objects.into_iter().map(name).collect(),
+            apply_refresh_policy,
+            effective_date,
+            attempt_timeout: attempt_timeout_seconds.map(seconds),
+        };
+        Self { model: model.clone(), request, digest }
+    }
+}
+
+/// A digest that is the same for the same work in every version of the operator: another digest starts a run.
+/// The order of the objects is no part of it, since tools reorder lists that are sets.
+fn digest(model: &Model, parameters: &RefreshParameters) -> String {
+    #[derive(Serialize)]
+    struct Canonical<'a> {
+        model: &'a Model,
+        refresh: &'a RefreshParameters,
+    }
+    let mut parameters = parameters.clone();
+    parameters.objects.sort_by(|a, b| (&a.table, &a.partition).cmp(&(&b.table, &b.partition)));
+    let canonical = serde_json::to_vec(&Canonical { model, refresh: &parameters }).unwrap_or_default();
+    Sha256::digest(&canonical).iter().take(12).fold(String::new(), |mut hex, byte| {
+        use std::fmt::Write as _;
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

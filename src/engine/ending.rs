@@ -1,0 +1,183 @@
+//! How an operation, and with it a run, ends.
+
+use std::time::Duration;
+
+use super::conditions::Standing;
+use super::pass::Pass;
+use super::{Effect, Step, deletion, pace, progress, text, triggers};
+use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time};
+use crate::operation::{Operation, Phase};
+
+/// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
+const CONTRADICTIONS_TAKEN: u32 = 3;
+/// The longest message of a run that has ended, in its history, in bytes.
+const HISTORY_SENTENCE: usize = 256;
+
+/// The service says that the operation has ended.
+pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
+    let failed = operation.objects.iter().filter(|object| matches!(object.phase, Phase::Failed | Phase::TimedOut)).count();
+    let contradicts = operation.phase == Phase::Succeeded && failed > 0;
+    if contradicts && pass.scratch.contradictions < CONTRADICTIONS_TAKEN {
+        // One answer may be torn between two moments of the service; it is not taken for an end at once.
+        pass.scratch.contradictions += 1;
+        let pause = pass.situation.settings.poll_min;
+        return pass.keep_for(pause);
+    }
+    let now = pass.now;
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    progress::record(run, operation);
+    let start = operation.start.map(Time::from).or(run.started_time);
+    // Where the two clocks differ, an end before the start would be nonsense.
+    let end = operation.end.map(Time::from).filter(|end| start.is_none_or(|start| *end >= start)).unwrap_or_else(|| Time::from(now));
+    (run.started_time, run.ended_time) = (start, Some(end));
+    let (cause, attempt, id) = (run.cancel_cause, run.attempt, &operation.id);
+    let said = said(operation);
+    let (state, reason, message) = match operation.phase {
+        Phase::Succeeded if contradicts => (
+            RunState::Failed,
+            Reason::ContradictoryAnswer,
+            format!("the service says that operation {id} succeeded, and that {failed} of its objects failed"),
+        ),
+        Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, format!("operation {id} succeeded")),
+        Phase::Failed => (RunState::Failed, Reason::RefreshFailed, format!("operation {id} failed{said}")),
+        Phase::TimedOut => (RunState::TimedOut, Reason::TimedOut, format!("operation {id} exceeded the service's time limit{said}")),
+        Phase::Cancelled => cancelled(&pass, cause, &format!("operation {id}")),
+        // Not an end; the caller does not come here with one.
+        Phase::NotStarted | Phase::InProgress => {
+            return pass.keep(Effect::Nothing, Some(pace::CLUSTER));
+        }
+    };
+    if pass.deleting() {
+        return deletion::release(pass, Some((reason, message)));
+    }
+    let again = match operation.phase {
+        Phase::Failed | Phase::TimedOut => cause.is_none() && attempt <= pass.desired.policy.backoff_limit,
+        Phase::Succeeded | Phase::Cancelled | Phase::NotStarted | Phase::InProgress => false,
+    };
+    if again {
+        return attempt_again(pass, &message);
+    }
+    end_with(pass, state, reason, message)
+}
+
+/// A cancelled operation ends a run by why it was cancelled.
+fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunState, Reason, String) {
+    match cause {
+        Some(CancelCause::Deadline) => {
+            let seconds = pass.desired.policy.active_deadline.as_secs();
+            (RunState::TimedOut, Reason::DeadlineExceeded, format!("{what} was cancelled after {seconds} s (activeDeadlineSeconds)"))
+        }
+        Some(CancelCause::Replacement) => {
+            (RunState::Cancelled, Reason::Replaced, format!("{what} was cancelled: a new trigger replaced it"))
+        }
+        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled: its resource is deleted")),
+        None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),
+    }
+}
+
+/// The service knows the operation no longer, neither by its id nor in its listing.
+pub(super) fn lost(pass: Pass<'_>) -> Step {
+    let Some(run) = pass.record.run.as_ref() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    let id = run.operation_id.clone().unwrap_or_default();
+    let cause = run.cancel_cause;
+    let (state, reason, message) = if cause.is_some() {
+        cancelled(&pass, cause, &format!("operation {id}, which the service no longer knows,"))
+    } else {
+        let message = format!(
+            "the service no longer knows operation {id}, so how it ended cannot be told; look at the model, then trigger a new run"
+        );
+        (RunState::Failed, Reason::OperationLost, message)
+    };
+    if pass.deleting() {
+        return deletion::release(pass, Some((reason, message)));
+    }
+    end(pass, state, reason, message)
+}
+
+/// Ends the run now.
+pub(super) fn end(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String) -> Step {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.ended_time = Some(Time::from(pass.now));
+    }
+    end_with(pass, state, reason, message)
+}
+
+fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String) -> Step {
+    let limit = pass.desired.policy.history_limit;
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    run.tell(state, reason, message);
+    (run.waiting_for, run.waiting_since_time, run.next_attempt_time) = (None, None, None);
+    let seconds = run.started_time.zip(run.ended_time).map(|(start, end)| end.seconds_since(start).max(0));
+    run.duration = seconds.map(duration);
+    let entry = HistoryEntry {
+        number: run.number,
+        trigger: run.trigger.clone(),
+        attempts: run.attempt,
+        state,
+        operation_id: run.operation_id.clone(),
+        started_time: run.started_time,
+        ended_time: run.ended_time,
+        duration_seconds: seconds,
+        message: text::bounded(&run.message, HISTORY_SENTENCE),
+    };
+    let number = run.number;
+    if state == RunState::Succeeded {
+        pass.record.last_successful_time = run.ended_time;
+    }
+    remember(&mut pass.record, entry, limit);
+    pass.scratch = super::Scratch::default();
+    // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
+    let Some(due) = triggers::due(pass.desired, &pass.record) else {
+        return pass.stop(Effect::Nothing, None);
+    };
+    if pass.desired.fault.is_none() && !pass.desired.policy.suspend {
+        pass.stand(Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type)));
+    }
+    pass.stop(Effect::Nothing, Some(Duration::ZERO))
+}
+
+fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
+    record.history.insert(0, entry);
+    record.history.truncate(limit);
+}
+
+/// The run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt.
+fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    let next = run.attempt.saturating_add(1);
+    let pause = pace::attempt(next);
+    let of = pass.desired.policy.backoff_limit.saturating_add(1);
+    run.attempt = next;
+    run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
+    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows in {} s: {failure}", pause.as_secs()));
+    pass.scratch = super::Scratch::default();
+    pass.stop(Effect::Nothing, Some(pause))
+}
+
+/// The service's first error, or its first message, as the tail of a sentence.
+fn said(operation: &Operation) -> String {
+    let error = operation.messages.iter().find(|message| message.severity.eq_ignore_ascii_case("error"));
+    let Some(message) = error.or(operation.messages.first()) else {
+        return String::new();
+    };
+    let code = message.code.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
+    format!(": {}{}", text::bounded(&code, text::NAME), text::bounded(&message.text, text::SENTENCE))
+}
+
+/// `92` as `1m32s`.
+fn duration(seconds: i64) -> String {
+    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest}s"),
+        (_, _) => format!("{hours}h{minutes}m{rest}s"),
+    }
+}

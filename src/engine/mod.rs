@@ -1,0 +1,27 @@
+//! The decision: what is asked for, what is recorded, what was just learnt and the time, to a new record and one effect.
+//!
+//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide`] from top to bottom, and then the file of
+//! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
+
+mod conditions;
+mod decide;
+mod deletion;
+mod desired;
+mod ending;
+mod following;
+mod pace;
+mod pass;
+mod progress;
+mod situation;
+mod submission;
+mod text;
+mod triggers;
+mod troubles;
+mod waiting;
+
+pub use decide::decide;
+pub use desired::{Deletion, Desired, Policy, Requests, Work};
+pub use situation::{Cure, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
+
+#[cfg(test)]
+mod tests;

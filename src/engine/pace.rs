@@ -1,0 +1,63 @@
+//! When to look again.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Settings;
+
+/// What a cure in the cluster is looked for at, such as a Secret that is missing.
+pub(super) const CLUSTER: Duration = Duration::from_secs(5);
+/// What a cure at the service is looked for at, such as a server that is paused.
+pub(super) const SERVICE: Duration = Duration::from_secs(60);
+/// How long a cancellation that was answered may show no effect before it is sent again.
+pub(super) const CANCEL_AGAIN: Duration = Duration::from_secs(30);
+/// The shortest time between two writes of nothing but progress.
+pub(super) const PROGRESS: Duration = Duration::from_secs(10);
+/// The pause before the second attempt of a run; each further one doubles it.
+const ATTEMPT: Duration = Duration::from_secs(5);
+/// The longest pause between two attempts, or between two tries of a call.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The pause after `elapsed` of an operation: a part of it, so that its end is known within that part of its length.
+#[must_use]
+pub(super) fn poll(settings: &Settings, elapsed: Duration, seed: (&str, Timestamp)) -> Duration {
+    let pause = elapsed.mul_f64(settings.poll_fraction).clamp(settings.poll_min, settings.poll_max);
+    // Many operations that began together must not be looked at together for ever. Never beyond the pause itself.
+    pause.mul_f64(1.0 - 0.15 * spread(seed)).max(settings.poll_min)
+}
+
+/// The pause after the `count`th call in a row that brought nothing, from a second to a minute.
+#[must_use]
+pub(super) fn retry(count: u32, seed: (&str, Timestamp)) -> Duration {
+    let pause = Duration::from_secs(1).saturating_mul(1 << count.saturating_sub(1).min(6)).min(LONGEST);
+    pause.mul_f64(1.0 - 0.25 * spread(seed))
+}
+
+/// The pause between two looks at an operation that is being cancelled: somebody is waiting for it.
+#[must_use]
+pub(super) fn brief(settings: &Settings) -> Duration {
+    settings.poll_min.saturating_mul(2).min(settings.poll_max)
+}
+
+/// The pause before attempt `attempt` of a run.
+#[must_use]
+pub(super) fn attempt(attempt: i32) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(2).clamp(0, 6)).unwrap_or(0);
+    ATTEMPT.saturating_mul(1 << doublings).min(LONGEST)
+}
+
+/// From 0 to 1, different for each resource and moment, and the same when asked again: the decision has no dice.
+fn spread((uid, now): (&str, Timestamp)) -> f64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    now.as_second().hash(&mut hasher);
+    f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+/// The time from `earlier` to `later`; nothing where it is the other way round.
+#[must_use]
+pub(super) fn between(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or(Duration::ZERO)
+}

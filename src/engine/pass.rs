@@ -1,0 +1,177 @@
+//! One pass under construction: the working copy that the rules change, and how it becomes a step.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::conditions::{self, Standing};
+use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
+use crate::api::{ConditionType, Reason, Run, RunState, Status};
+use crate::operation::OperationId;
+
+/// The working copy of one decision.
+pub(super) struct Pass<'a> {
+    pub(super) situation: &'a Situation<'a>,
+    pub(super) desired: &'a Desired,
+    pub(super) now: Timestamp,
+    pub(super) record: Status,
+    pub(super) scratch: Scratch,
+    standing: Option<Standing>,
+    notices: Vec<Notice>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(situation: &'a Situation<'a>) -> Self {
+        Self {
+            situation,
+            desired: situation.desired,
+            now: situation.now,
+            record: situation.recorded.clone(),
+            scratch: situation.scratch.clone(),
+            standing: None,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Says something else in the conditions than the run does.
+    pub(super) fn stand(&mut self, standing: Standing) {
+        self.standing = Some(standing);
+    }
+
+    /// Adds an event that the record alone does not tell.
+    pub(super) fn notice(&mut self, reason: Reason, warning: bool, message: impl AsRef<str>) {
+        self.notices.push(Notice { reason, warning, message: text::bounded(message.as_ref(), text::SENTENCE) });
+    }
+
+    /// Ends the pass without any change of the record: nothing was learnt that is worth a write.
+    pub(super) fn keep(self, effect: Effect, look_again: Option<Duration>) -> Step {
+        Step { recorded: self.situation.recorded.clone(), scratch: self.scratch, effect, notices: self.notices, look_again }
+    }
+
+    /// Ends the pass with what it recorded.
+    pub(super) fn stop(mut self, effect: Effect, look_again: Option<Duration>) -> Step {
+        self.record.observed_generation = self.desired.generation;
+        let model = self.record.run.as_ref().filter(|run| !run.state.ended()).map_or(&self.desired.work.model, |run| &run.model);
+        self.record.model = Some(text::bounded(&model.display(), text::NAME));
+        self.record.conditions = conditions::derive(&self.record, self.standing.as_ref(), self.desired.generation, self.now);
+        self.tell_transition();
+        Step { recorded: self.record, scratch: self.scratch, effect, notices: self.notices, look_again }
+    }
+
+    /// Ends the pass where the next look comes after `pause`, and not before.
+    pub(super) fn stop_for(mut self, pause: Duration) -> Step {
+        self.scratch.next_look = self.now.checked_add(pause).ok();
+        self.stop(Effect::Nothing, Some(pause))
+    }
+
+    /// Ends the pass without any change of the record, where the next look comes after `pause`.
+    pub(super) fn keep_for(mut self, pause: Duration) -> Step {
+        self.scratch.next_look = self.now.checked_add(pause).ok();
+        self.keep(Effect::Nothing, Some(pause))
+    }
+
+    /// How long until the next look is due; `None` where it is due now.
+    pub(super) fn not_before(&self) -> Option<Duration> {
+        // What somebody has just edited is looked at, whatever was remembered before.
+        if self.situation.recorded.observed_generation != self.desired.generation {
+            return None;
+        }
+        self.scratch.next_look.map(|next| pace::between(self.now, next)).filter(|pause| !pause.is_zero())
+    }
+
+    /// What makes pauses differ from resource to resource.
+    pub(super) fn seed(&self) -> (&'a str, Timestamp) {
+        (&self.desired.uid, self.now)
+    }
+
+    /// Whether the resource is being deleted.
+    pub(super) fn deleting(&self) -> bool {
+        self.desired.deletion.is_some()
+    }
+
+    /// One event for each transition: when the summary's reason, the run or its attempt is another than before.
+    fn tell_transition(&mut self) {
+        let summary = |status: &Status| {
+            let ready = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready)?;
+            let run = status.run.as_ref().map(|run| (run.number, run.attempt));
+            Some((ready.reason.clone(), run, ready.message.clone()))
+        };
+        let before = summary(self.situation.recorded);
+        let Some((reason, run, message)) = summary(&self.record) else {
+            return;
+        };
+        if before.is_some_and(|(old, old_run, _)| old == reason && old_run == run) {
+            return;
+        }
+        let Some(reason) = Reason::parse(&reason) else {
+            return;
+        };
+        if let Some(warning) = told(reason) {
+            self.notices.push(Notice { reason, warning, message });
+        }
+    }
+}
+
+/// Whether a reason is told as an event when it comes up, and whether as a warning.
+fn told(reason: Reason) -> Option<bool> {
+    match reason {
+        Reason::Idle
+        | Reason::Submitting
+        | Reason::Released
+        | Reason::Adopted
+        | Reason::TriggerDropped
+        | Reason::ConflictReplaced
+        | Reason::Undecodable => None,
+        Reason::Suspended
+        | Reason::WaitingForTurn
+        | Reason::ModelBusy
+        | Reason::Running
+        | Reason::Cancelling
+        | Reason::Succeeded
+        | Reason::Replaced => Some(false),
+        Reason::BackingOff
+        | Reason::ResolvingSubmission
+        | Reason::Retrying
+        | Reason::RefreshFailed
+        | Reason::TimedOut
+        | Reason::DeadlineExceeded
+        | Reason::WaitDeadlineExceeded
+        | Reason::Cancelled
+        | Reason::OperationLost
+        | Reason::Conflict
+        | Reason::RequestRejected
+        | Reason::ContradictoryAnswer
+        | Reason::SubmissionUnknown
+        | Reason::InvalidSpec
+        | Reason::Unsupported
+        | Reason::ServerNotInCloud
+        | Reason::SecretNotFound
+        | Reason::SecretInvalid
+        | Reason::SecretForbidden
+        | Reason::IdentityNotAllowed
+        | Reason::CredentialsRefused
+        | Reason::AccessDenied
+        | Reason::ModelNotFound
+        | Reason::ServerPaused
+        | Reason::QuotaExceeded => Some(true),
+    }
+}
+
+impl Run {
+    /// Says why the run stands as it does.
+    pub(super) fn tell(&mut self, state: RunState, reason: Reason, message: impl AsRef<str>) {
+        self.state = state;
+        reason.as_str().clone_into(&mut self.reason);
+        self.message = text::bounded(message.as_ref(), text::SENTENCE);
+    }
+
+    /// The reason, where this version knows it.
+    pub(super) fn why(&self) -> Option<Reason> {
+        Reason::parse(&self.reason)
+    }
+
+    /// The id of the operation, where there is one.
+    pub(super) fn operation(&self) -> Option<OperationId> {
+        self.operation_id.as_deref().and_then(OperationId::parse)
+    }
+}

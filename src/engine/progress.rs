@@ -1,0 +1,79 @@
+//! How far an operation has come, in few words whatever its size.
+
+use std::collections::BTreeMap;
+
+use super::text;
+use crate::api::{FailedObject, Message, Progress, Run, TableProgress};
+use crate::operation::{Operation, Phase};
+
+/// The most tables that are shown one by one.
+const TABLES: usize = 20;
+/// The most failed objects that are shown.
+const FAILED_OBJECTS: usize = 20;
+/// The most messages that are shown.
+const MESSAGES: usize = 10;
+
+/// Records what an operation shows of its progress, its failed objects and its messages.
+pub(super) fn record(run: &mut Run, operation: &Operation) {
+    // Some answers have no objects, or fewer: what was seen stays.
+    if !operation.objects.is_empty() {
+        run.progress = Some(progress(operation));
+        run.failed_objects = failed(operation);
+    }
+    if !operation.messages.is_empty() {
+        run.messages = messages(operation);
+    }
+    if operation.activity_id.is_some() && run.activity_id.is_none() {
+        run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::NAME));
+    }
+}
+
+fn did_fail(phase: Phase) -> bool {
+    match phase {
+        Phase::Failed | Phase::TimedOut | Phase::Cancelled => true,
+        Phase::NotStarted | Phase::InProgress | Phase::Succeeded => false,
+    }
+}
+
+fn progress(operation: &Operation) -> Progress {
+    let mut tables: BTreeMap<&str, (i32, i32)> = BTreeMap::new();
+    for object in &operation.objects {
+        let (total, completed) = tables.entry(&object.name.table).or_default();
+        *total = total.saturating_add(1);
+        if object.phase == Phase::Succeeded {
+            *completed = completed.saturating_add(1);
+        }
+    }
+    let total = tables.values().map(|(total, _)| total).sum();
+    let completed = tables.values().map(|(_, completed)| completed).sum();
+    let failed = operation.objects.iter().filter(|object| did_fail(object.phase)).count();
+    let few = tables.len() <= TABLES;
+    let table = |(name, (total, completed)): (&str, (i32, i32))| TableProgress { name: text::bounded(name, text::NAME), total, completed };
+    Progress {
+        summary: format!("{completed}/{total}"),
+        total,
+        completed,
+        failed: i32::try_from(failed).unwrap_or(i32::MAX),
+        tables: if few { tables.into_iter().map(table).collect() } else { Vec::new() },
+    }
+}
+
+fn failed(operation: &Operation) -> Vec<FailedObject> {
+    let failed = operation.objects.iter().filter(|object| did_fail(object.phase)).take(FAILED_OBJECTS);
+    failed
+        .map(|object| FailedObject {
+            table: text::bounded(&object.name.table, text::NAME),
+            partition: object.name.partition.as_deref().map(|name| text::bounded(name, text::NAME)),
+            status: text::bounded(&object.reported, text::NAME),
+        })
+        .collect()
+}
+
+fn messages(operation: &Operation) -> Vec<Message> {
+    let message = |message: &crate::operation::ServiceMessage| Message {
+        r#type: text::bounded(&message.severity, text::NAME),
+        code: message.code.as_deref().map(|code| text::bounded(code, text::NAME)),
+        message: text::bounded(&message.text, text::SENTENCE),
+    };
+    operation.messages.iter().take(MESSAGES).map(message).collect()
+}

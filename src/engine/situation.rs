@@ -1,0 +1,190 @@
+//! What the decision is made on, and what it says.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Desired;
+use crate::api::{Reason, RunState, Status, Time};
+use crate::operation::{Cancellation, Listing, Look, OperationId, Submission, Trouble};
+
+/// The operator's settings that the decision depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The shortest pause between two looks at an operation.
+    pub poll_min: Duration,
+    /// The longest pause between two looks at an operation.
+    pub poll_max: Duration,
+    /// The pause between two looks, as a part of the time that the operation has run.
+    pub poll_fraction: f64,
+    /// How long one call may take, so how long after its intent a submission may still arrive.
+    pub call_timeout: Duration,
+    /// How long the service's listing, and its look-up by id, may lag behind what it has accepted.
+    pub listing_lag: Duration,
+}
+
+/// Everything that a decision is made on.
+#[derive(Clone, Debug)]
+pub struct Situation<'a> {
+    /// What is asked for.
+    pub desired: &'a Desired,
+    /// What is on record: the status, as it was read with the resource version that the next write must carry.
+    pub recorded: &'a Status,
+    /// What was remembered since the last look, where this process remembers anything.
+    pub scratch: &'a Scratch,
+    /// What was just learnt.
+    pub seen: Seen,
+    /// The time.
+    pub now: Timestamp,
+    /// The operator's settings.
+    pub settings: &'a Settings,
+}
+
+/// What was just learnt. One variant for each effect, and [`Seen::Fault`] for what hindered it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Seen {
+    /// Nothing yet: this is a first look.
+    Nothing,
+    /// Whether it is this run's turn on its model.
+    Turn(Turn),
+    /// What became of a submission.
+    Submission(Submission),
+    /// What a look at the operation showed.
+    Look(Look),
+    /// What the service's listing showed.
+    Listing {
+        /// The operations, or why there are none.
+        result: Result<Listing, Trouble>,
+        /// The ids, in lower case, that other resources follow or have followed.
+        taken: BTreeSet<String>,
+    },
+    /// What became of a cancellation.
+    Cancellation(Cancellation),
+    /// A call could not even be prepared.
+    Trouble(Trouble),
+    /// Something outside the service is wrong: a Secret, a reference, a permission.
+    Fault(Fault),
+    /// The annotation `resubmit` has been taken off, so it counts this once.
+    ResubmitTaken,
+}
+
+/// Whether it is a run's turn on its model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Turn {
+    /// It is.
+    Granted,
+    /// Another resource of this operator is ahead: its namespace and name.
+    Behind(String),
+}
+
+/// Where the cure of a fault lies, which says when to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cure {
+    /// In the spec: only a change of it helps.
+    Spec,
+    /// In the cluster: a Secret, a ServiceAccount, a permission. Looked at every few seconds.
+    Cluster,
+}
+
+/// What hinders a run, in words that a user can act on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fault {
+    /// Which fault.
+    pub reason: Reason,
+    /// One sentence: what is wrong, and what to do.
+    pub message: String,
+    /// Where the cure lies.
+    pub cure: Cure,
+}
+
+/// What the operator may do next. At most one for each decision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Add the finalizer, in a write of its own.
+    AddFinalizer,
+    /// Ask the queue of the model for a turn.
+    TakeTurn,
+    /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent.
+    Submit,
+    /// Look at one operation.
+    Look(OperationId),
+    /// List the model's operations that run, or that began since the moment given (by our clock).
+    List(Timestamp),
+    /// Cancel one operation.
+    Cancel(OperationId),
+    /// Take off the annotation `resubmit`.
+    TakeResubmit,
+    /// Drop the finalizer.
+    Release,
+}
+
+/// Something to tell as an event.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Notice {
+    /// The event's reason.
+    pub reason: Reason,
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// One sentence.
+    pub message: String,
+}
+
+/// What is remembered between two looks and may be lost at any moment: it spares calls and writes, never decides the promise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scratch {
+    /// No look before this moment.
+    pub next_look: Option<Timestamp>,
+    /// Calls in a row that brought nothing.
+    pub troubles: u32,
+    /// When a cancellation was last answered.
+    pub cancelled_at: Option<Timestamp>,
+    /// When progress was last written.
+    pub progress_written: Option<Timestamp>,
+    /// Looks in a row that contradicted themselves.
+    pub contradictions: u32,
+}
+
+/// What to record and what to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The record: to be written, where it differs from what was recorded, before the effect.
+    pub recorded: Status,
+    /// What to remember.
+    pub scratch: Scratch,
+    /// What to do.
+    pub effect: Effect,
+    /// What to tell.
+    pub notices: Vec<Notice>,
+    /// When to look again at the latest, if nothing happens before; `None` is never.
+    pub look_again: Option<Duration>,
+}
+
+/// What a run's record means to the queue of its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnUse {
+    /// An operation is, or may be, under way: nobody else's turn.
+    Holds,
+    /// It waits for its turn since that time.
+    Waits(Time),
+    /// It has nothing to do with the queue: ended, or waiting for a human, who must hold up nobody else.
+    Free,
+}
+
+/// What a recorded status means to the queue, so that the queue can be made anew after a restart.
+#[must_use]
+pub fn turn_use(status: &Status) -> TurnUse {
+    let Some(run) = &status.run else {
+        return TurnUse::Free;
+    };
+    let held_for_human = Reason::parse(&run.reason).is_some_and(super::conditions::stalls);
+    match run.state {
+        RunState::Waiting if held_for_human || run.reason == Reason::Suspended.as_str() => TurnUse::Free,
+        RunState::Waiting => TurnUse::Waits(run.requested_time),
+        RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
+        RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => TurnUse::Free,
+    }
+}

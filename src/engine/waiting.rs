@@ -1,0 +1,241 @@
+//! A run that is not submitted: it waits for its turn, for another client, for a cure, for its next attempt.
+
+use super::conditions::Standing;
+use super::pass::Pass;
+use super::troubles::{self, Grade};
+use super::{Effect, Fault, Seen, Step, Turn, ending, pace, text, triggers};
+use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
+use crate::operation::{Operation, Submission, Trouble};
+
+/// The latest operations that are remembered, so that none of them is taken for a new one.
+const REMEMBERED_OPERATIONS: usize = 12;
+
+/// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
+pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
+    let before = pass.record.run.take();
+    let number = before.as_ref().map_or(1, |run| run.number.saturating_add(1));
+    let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
+    let mut run = Run {
+        number,
+        trigger,
+        attempt: 1,
+        state: RunState::Waiting,
+        model: pass.desired.work.model.clone(),
+        work: pass.desired.work.digest.clone(),
+        operation_id: None,
+        earlier_operation_ids,
+        requested_time: Time::from(pass.now),
+        waiting_since_time: None,
+        next_attempt_time: None,
+        submitted_time: None,
+        started_time: None,
+        ended_time: None,
+        duration: None,
+        cancel_cause: None,
+        waiting_for: None,
+        progress: None,
+        failed_objects: Vec::new(),
+        messages: Vec::new(),
+        candidates: Vec::new(),
+        activity_id: None,
+        reason: String::new(),
+        message: String::new(),
+    };
+    run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+    pass.record.run = Some(run);
+    pass.scratch = super::Scratch::default();
+}
+
+/// The operations that a run knows, its own last, bounded.
+fn earlier_operations(run: Run) -> Vec<String> {
+    let mut ids = run.earlier_operation_ids;
+    ids.extend(run.operation_id);
+    let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
+    ids.drain(..surplus);
+    ids
+}
+
+/// Decides for a run that is not submitted.
+pub(super) fn decide(mut pass: Pass<'_>) -> Step {
+    let desired = pass.desired;
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    // Nothing is submitted yet, so the run is for what is asked for now.
+    run.model = desired.work.model.clone();
+    run.work.clone_from(&desired.work.digest);
+
+    if let Some(Fault { reason, message, cure: _ }) = &desired.fault {
+        run.tell(RunState::Waiting, *reason, message);
+        return pass.stop(Effect::Nothing, None);
+    }
+    if desired.policy.suspend {
+        let message = "suspended: the run goes on when spec.suspend is false";
+        run.tell(RunState::Waiting, Reason::Suspended, message);
+        (run.waiting_since_time, run.waiting_for) = (None, None);
+        pass.stand(Standing::Suspended(message.to_owned()));
+        return pass.stop(Effect::Nothing, None);
+    }
+    let deadline = run.waiting_since_time.and_then(|since| since.timestamp().checked_add(desired.policy.wait_deadline).ok());
+    if deadline.is_some_and(|deadline| pass.now >= deadline) {
+        let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
+        let seconds = desired.policy.wait_deadline.as_secs();
+        let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}");
+        return ending::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
+    }
+    let until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
+
+    match &pass.situation.seen {
+        Seen::Nothing => {
+            let until_attempt = run.next_attempt_time.map(|time| pace::between(pass.now, time.timestamp()));
+            if let Some(pause) = until_attempt.filter(|pause| !pause.is_zero()).or_else(|| pass.not_before()) {
+                return pass.stop(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
+            }
+            pass.keep(Effect::TakeTurn, None)
+        }
+        Seen::Turn(Turn::Behind(ahead)) => {
+            run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+            run.waiting_for = Some(text::bounded(ahead, text::NAME));
+            run.tell(RunState::Waiting, Reason::WaitingForTurn, format!("waits for its turn on the model, behind {ahead}"));
+            // Whoever leaves the queue wakes the next; the look is a safety net.
+            let pause = until_deadline.map_or(pace::SERVICE, |deadline| deadline.min(pace::SERVICE));
+            pass.scratch.next_look = None;
+            pass.stop(Effect::Nothing, Some(pause))
+        }
+        Seen::Turn(Turn::Granted) => {
+            if asks_first(run) {
+                let since = run.submitted_time.unwrap_or(run.requested_time).timestamp();
+                return pass.keep(Effect::List(since), None);
+            }
+            submit(pass)
+        }
+        Seen::Listing { result: Ok(listing), taken } => {
+            let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
+            match blocking {
+                None => submit(pass),
+                Some(operation) => blocked_by(pass, operation, taken.contains(&operation.id.as_str().to_lowercase())),
+            }
+        }
+        Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => refused(pass, trouble),
+        Seen::Fault(fault) => {
+            run.tell(RunState::Waiting, fault.reason, &fault.message);
+            (run.waiting_since_time, run.waiting_for) = (None, None);
+            pass.stop_for(pace::CLUSTER)
+        }
+        // The other client's refresh was cancelled, or not: only the listing tells when it is gone.
+        Seen::Cancellation(_) => {
+            let pause = pass.situation.settings.poll_min;
+            pass.stop_for(pause)
+        }
+        Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+    }
+}
+
+/// Whether the listing is asked before anything is submitted: a try that was refused once costs no write a second time.
+fn asks_first(run: &Run) -> bool {
+    match run.why() {
+        Some(Reason::ModelBusy | Reason::Retrying) => true,
+        Some(reason) => super::conditions::stalls(reason) && run.submitted_time.is_some(),
+        None => false,
+    }
+}
+
+/// Records the intent, and submits. The one place that does.
+pub(super) fn submit(mut pass: Pass<'_>) -> Step {
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    run.earlier_operation_ids = earlier_operations(run.clone());
+    run.operation_id = None;
+    run.submitted_time = Some(Time::from(pass.now));
+    (run.waiting_since_time, run.waiting_for, run.next_attempt_time) = (None, None, None);
+    (run.started_time, run.ended_time, run.duration, run.progress) = (None, None, None, None);
+    run.candidates.clear();
+    run.failed_objects.clear();
+    run.messages.clear();
+    run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
+    triggers::settle(pass.desired, &mut pass.record);
+    pass.scratch = super::Scratch::default();
+    pass.stop(Effect::Submit, None)
+}
+
+/// What a submission that started nothing means. `run` is recorded as Submitting.
+pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
+    match submission {
+        Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
+            ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
+        }
+        Submission::Refused(trouble) => refused(pass, trouble),
+        Submission::Busy { message } => {
+            if pass.desired.policy.conflict == ConflictPolicy::Fail {
+                let message = format!("another client's refresh of the model is running, and conflictPolicy is Fail: {message}");
+                return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+            }
+            if let Some(run) = pass.record.run.as_mut() {
+                run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+                run.waiting_for = Some("another client's refresh".to_owned());
+                run.tell(RunState::Waiting, Reason::ModelBusy, "waits for another client's refresh of the model");
+            }
+            // The listing says which one it is.
+            let pause = pass.situation.settings.poll_min;
+            pass.stop_for(pause)
+        }
+        Submission::Accepted { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),
+    }
+}
+
+/// Nothing was started, since a call was refused or brought nothing.
+fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+    let reason = troubles::reason(trouble.kind);
+    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+    let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Waiting, reason, &trouble.message);
+        if trouble.activity_id.is_some() && run.activity_id.is_none() {
+            run.activity_id.clone_from(&trouble.activity_id);
+        }
+        if troubles::grade(trouble.kind) == Grade::Blocked {
+            // Somebody has to act: the wait for a turn begins anew when they have.
+            (run.waiting_since_time, run.waiting_for) = (None, None);
+        } else {
+            run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+            run.waiting_for = Some("an answer of the service".to_owned());
+        }
+    }
+    pass.stop_for(pause)
+}
+
+/// Another client's refresh is running.
+fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> Step {
+    pass.scratch.troubles = 0;
+    if pass.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
+        let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
+        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+    }
+    let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own;
+    let id = operation.id.clone();
+    let since = operation.start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default();
+    let whose = if of_our_own { "of another resource" } else { "by another client" };
+    let holder = format!("refresh {id} {whose}{since}");
+    let now = pass.now;
+    let mut waited = std::time::Duration::ZERO;
+    if let Some(run) = pass.record.run.as_mut() {
+        let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
+        waited = pace::between(since.timestamp(), now);
+        let verb = if replace { "cancels and waits for" } else { "waits for" };
+        run.tell(RunState::Waiting, Reason::ModelBusy, format!("{verb} {holder}"));
+        run.waiting_for = Some(holder);
+    }
+    if replace && cancel_is_due(&pass) {
+        pass.scratch.cancelled_at = Some(now);
+        pass.notice(Reason::ConflictReplaced, true, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        return pass.stop(Effect::Cancel(id), None);
+    }
+    let pause = pace::poll(pass.situation.settings, waited, pass.seed());
+    pass.stop_for(pause)
+}
+
+/// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.
+pub(super) fn cancel_is_due(pass: &Pass<'_>) -> bool {
+    pass.scratch.cancelled_at.is_none_or(|at| pace::between(at, pass.now) >= pace::CANCEL_AGAIN)
+}
