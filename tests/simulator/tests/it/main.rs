@@ -2,9 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binary;
+mod certificates;
 mod entra;
 mod faults;
 mod operations;
 mod proxy;
 mod refreshes;
+mod refusals;
 mod support;

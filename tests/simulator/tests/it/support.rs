@@ -63,15 +63,15 @@ impl Scene {
             .unwrap()
             .extend(model.as_object().unwrap().clone());
         scene.control(Method::PUT, "/models", settings).await;
-        scene.token = scene
+        let granted: Value = scene
             .sign_in(CLIENT, SECRET, SCOPE)
             .await
-            .json::<Value>()
+            .json()
             .await
-            .unwrap()["access_token"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+            .unwrap();
+        scene
+            .token
+            .push_str(granted["access_token"].as_str().unwrap());
         scene
     }
 
@@ -89,19 +89,9 @@ impl Scene {
     }
 
     pub async fn token_request(&self, tenant: &str, form: &[(&str, &str)]) -> Response {
-        let body: String = form
-            .iter()
-            .map(|(name, value)| {
-                format!(
-                    "{name}={}",
-                    value
-                        .bytes()
-                        .map(|byte| format!("%{byte:02X}"))
-                        .collect::<String>()
-                )
-            })
-            .collect::<Vec<_>>()
-            .join("&");
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let request = self
             .http
             .post(format!("{AUTHORITY}/{tenant}/oauth2/v2.0/token"));
