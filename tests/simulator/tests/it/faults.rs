@@ -57,6 +57,32 @@ async fn an_answer_is_lost_before_or_after_it_counts() {
 }
 
 #[tokio::test]
+async fn one_request_alone_is_dropped() {
+    over_both(async |scene| {
+        let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
+        let drop = async {
+            let view = format!("/faults/{held}");
+            until("the request", async || {
+                (scene.look(&view).await["held"] == 1).then_some(())
+            })
+            .await;
+            for (action, count) in [("dropBefore", 0), ("dropAfter", 1)] {
+                scene.fault("POST", json!({action: {"alone": true}})).await;
+                let request = scene.call(Method::POST, "/refreshes").json(&json!({}));
+                assert!(request.send().await.is_err());
+                assert_eq!(last(&scene).await, (count == 1, Value::Null));
+                assert_eq!(scene.operations().await.len(), count);
+            }
+            let release = format!("{view}/release");
+            scene.control(Method::POST, &release, Value::Null).await;
+        };
+        let ((status, list), ()) = tokio::join!(scene.get("/refreshes"), drop);
+        assert_eq!((status, list.as_array().unwrap().len()), (200, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn delays_and_hangs() {
     over_both(async |scene| {
         scene.fault("GET", json!({"delay": {"millis": 30}})).await;
