@@ -90,14 +90,19 @@ async fn delays_and_hangs() {
         assert_eq!(scene.get("/refreshes").await.0, 200);
         assert!(began.elapsed() >= Duration::from_millis(30));
         for (after, count) in [(false, 0), (true, 1)] {
-            scene.fault("POST", json!({"hang": {"after": after}})).await;
-            let request = scene
-                .call(Method::POST, "/refreshes")
-                .json(&json!({}))
-                .timeout(Duration::from_millis(60))
-                .send()
+            let fault = scene.fault("POST", json!({"hang": {"after": after}})).await;
+            let view = format!("/faults/{fault}");
+            let hanging = async {
+                until("the request", async || {
+                    let hit = scene.look(&view).await["hits"] == 1;
+                    (hit && scene.operations().await.len() == count).then_some(())
+                })
                 .await;
-            assert!(request.unwrap_err().is_timeout());
+            };
+            tokio::select! {
+                _ = scene.submit(json!({})) => panic!("it was answered"),
+                () = hanging => {}
+            }
             assert_eq!(last(&scene).await, (after, Value::Null));
             assert_eq!(scene.operations().await.len(), count);
         }

@@ -8,8 +8,11 @@ use crate::support::{DATABASE, MODEL, SERVER, Scene, TENANT, client, until};
 #[tokio::test]
 async fn a_refresh_goes_to_its_end() {
     for http1 in [false, true] {
-        let scene = Scene::over(json!({"notStartedMillis": 40, "durationMillis": 60}), http1).await;
-        let accepted = scene.submit(json!({"Type": "Full", "MaxParallelism": 1, "Objects": [{"table": "DimDate"}, {"table": "FactSales", "partition": "FactSales 2025"}]})).await;
+        let scene = Scene::over(json!({"notStartedMillis": 600_000}), http1).await;
+        let objects =
+            json!([{"table": "DimDate"}, {"table": "FactSales", "partition": "FactSales 2025"}]);
+        let body = json!({"Type": "Full", "MaxParallelism": 1, "Objects": objects});
+        let accepted = scene.submit(body.clone()).await;
         assert_eq!(accepted.status(), 202);
         let headers = accepted.headers().clone();
         let id = accepted.json::<Value>().await.unwrap()["operationId"]
@@ -39,6 +42,19 @@ async fn a_refresh_goes_to_its_end() {
             start.len() == "2020-12-15T21:58:20.2712217Z".len() && start.ends_with('Z'),
             "{start}"
         );
+        scene
+            .control(
+                Method::POST,
+                &format!("/operations/{id}/vanish"),
+                json!({"ended": true}),
+            )
+            .await;
+
+        scene
+            .patch(json!({"notStartedMillis": 20, "durationMillis": 60}))
+            .await;
+        let accepted = scene.submit(body).await.json::<Value>().await.unwrap();
+        let id = accepted["operationId"].as_str().unwrap().to_owned();
         let end = until("the end", async || {
             Some(scene.get(&format!("/refreshes/{id}")).await.1)
                 .filter(|seen| seen.get("endTime").is_some())
@@ -55,7 +71,7 @@ async fn a_refresh_goes_to_its_end() {
         let (_, list) = scene.get("/refreshes").await;
         assert_eq!(
             list,
-            json!([{"refreshId": id, "startTime": start, "endTime": end["endTime"], "status": "succeeded"}])
+            json!([{"refreshId": id, "startTime": end["startTime"], "endTime": end["endTime"], "status": "succeeded"}])
         );
     }
 }
