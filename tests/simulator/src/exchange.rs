@@ -1,6 +1,6 @@
 //! One exchange: a request goes into the ledger, past the faults, to its service, and back.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
@@ -18,7 +18,7 @@ use crate::{
     connection::Connection,
     entra::{self, Token},
     faults::{
-        Subject,
+        Fault, Subject,
         action::{Action, Moment},
     },
     hosts::{Service, Site},
@@ -41,6 +41,11 @@ pub struct Tunnel {
     pub connection: Arc<Connection>,
 }
 
+/// No answer is given, because a fault says so.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault has dropped the request")]
+pub struct Dropped;
+
 /// A request, taken apart for the service that it is for.
 enum Target {
     Entra(entra::Request),
@@ -61,8 +66,11 @@ struct Passage<'a> {
 /// Answers a request.
 ///
 /// # Errors
-/// Never: a fault that gives no answer ends the connection instead.
-pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Where a fault wants no answer to be given.
+pub async fn answer(
+    tunnel: Arc<Tunnel>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
@@ -79,33 +87,37 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     };
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
-        Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
+        Service::AnalysisServices => {
+            Target::AnalysisServices(analysis_services::Request::parse(&call))
+        }
         Service::PowerBi => Target::Nothing,
     };
-    let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
+    let token = call
+        .bearer()
+        .and_then(|text| tunnel.state.entra.token(text));
     let row = row(&call, &target, token.as_deref());
     let path = row.path.clone();
     let client = row.client_id.clone();
     let entry = tunnel.state.ledger.enter(row);
-    let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref() };
+    let subject = Subject {
+        method: call.method.as_str(),
+        host: &call.host,
+        path: &path,
+        client_id: client.as_deref(),
+    };
     let fault = tunnel.state.faults.meet(subject);
-    let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
+    let mut passage = Passage {
+        tunnel: &tunnel,
+        call,
+        target,
+        token,
+        entry,
+    };
     let response = match fault {
         None => response(passage.handle().await),
         Some(fault) => {
             passage.entry.met(&fault.id);
-            match fault.action() {
-                Action::Hold { at: Moment::Before } => {
-                    fault.hold().await;
-                    response(passage.handle().await)
-                }
-                Action::Hold { at: Moment::After } => {
-                    let answer = passage.handle().await;
-                    fault.hold().await;
-                    response(answer)
-                }
-                action => passage.with(action).await,
-            }
+            passage.with(&fault).await?
         }
     };
     passage.entry.answered(response.status().as_u16());
@@ -119,7 +131,12 @@ impl Passage<'_> {
         self.call.now = Timestamp::now();
         let state = &self.tunnel.state;
         let answer = match &self.target {
-            Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
+            Target::Entra(request) => {
+                state
+                    .entra
+                    .handle(request, &self.call, self.tunnel.site.cloud)
+                    .await
+            }
             Target::AnalysisServices(request) => {
                 let context = analysis_services::Context {
                     call: &self.call,
@@ -136,36 +153,47 @@ impl Passage<'_> {
         answer
     }
 
-    /// Lets a fault do what it does, except for holding.
-    async fn with(&mut self, action: &Action) -> Response<Body> {
+    /// Lets a fault do what it does.
+    async fn with(&mut self, fault: &Fault) -> Result<Response<Body>, Dropped> {
         let connection = &self.tunnel.connection;
-        match action {
-            Action::Hold { .. } => response(self.handle().await),
-            Action::Status { code, body, headers } => {
-                let mut answer =
-                    body.as_ref().map_or_else(|| Answer::empty(status(*code)), |body| replaced(Answer::empty(status(*code)), body));
+        Ok(match fault.action() {
+            Action::Hold { at: Moment::Before } => {
+                fault.hold().await;
+                response(self.handle().await)
+            }
+            Action::Hold { at: Moment::After } => {
+                let answer = self.handle().await;
+                fault.hold().await;
+                response(answer)
+            }
+            Action::Status {
+                code,
+                body,
+                headers,
+            } => {
+                let mut answer = body.as_ref().map_or_else(
+                    || Answer::empty(status(*code)),
+                    |body| replaced(Answer::empty(status(*code)), body),
+                );
                 for (name, value) in headers {
                     answer = set(answer, name, Some(value));
                 }
                 response(answer)
             }
-            Action::DropBefore {} => {
-                connection.kill(false);
-                std::future::pending().await
-            }
-            Action::DropAfter {} => {
+            Action::DropBefore { alone } => return self.dropped(*alone).await,
+            Action::DropAfter { alone } => {
                 self.handle().await;
-                connection.kill(false);
-                std::future::pending().await
+                return self.dropped(*alone).await;
             }
             Action::Delay { millis, before } => {
                 let wait = Duration::from_millis(*millis);
                 if *before {
                     tokio::time::sleep(wait).await;
-                    return response(self.handle().await);
                 }
                 let answer = self.handle().await;
-                tokio::time::sleep(wait).await;
+                if !*before {
+                    tokio::time::sleep(wait).await;
+                }
                 response(answer)
             }
             Action::Hang { after } => {
@@ -183,7 +211,12 @@ impl Passage<'_> {
             }
             Action::ResetMidBody {} => {
                 let answer = self.handle().await;
-                let body = answer::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
+                let body = answer::cut(
+                    &answer.body,
+                    answer.body.len() / 2,
+                    Arc::clone(connection),
+                    true,
+                );
                 let promised = answer.body.len().max(1);
                 streamed(answer, body, Some(promised))
             }
@@ -200,19 +233,36 @@ impl Passage<'_> {
                 }
                 response(Answer::html(status(*code)))
             }
-            Action::Redirect { code, location } => response(Answer::empty(status(*code)).with(LOCATION, location)),
-            Action::Location { value } => response(set(self.handle().await, LOCATION.as_str(), value.as_deref())),
+            Action::Redirect { code, location } => {
+                response(Answer::empty(status(*code)).with(LOCATION, location))
+            }
+            Action::Location { value } => response(set(
+                self.handle().await,
+                LOCATION.as_str(),
+                value.as_deref(),
+            )),
             Action::Body(body) => response(replaced(self.handle().await, body)),
             Action::Headers(headers) => {
                 let answer = self.handle().await;
-                response(headers.iter().fold(answer, |answer, (name, value)| set(answer, name, value.as_deref())))
+                response(headers.iter().fold(answer, |answer, (name, value)| {
+                    set(answer, name, value.as_deref())
+                }))
             }
             Action::StatusAfter { code } => {
                 let mut answer = self.handle().await;
                 answer.status = status(*code);
                 response(answer)
             }
+        })
+    }
+
+    /// Gives no answer: ends the stream alone, which is the connection in HTTP/1.1, or all of the connection.
+    async fn dropped(&self, alone: bool) -> Result<Response<Body>, Dropped> {
+        if alone {
+            return Err(Dropped);
         }
+        self.tunnel.connection.kill(false);
+        std::future::pending().await
     }
 }
 
@@ -222,7 +272,11 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         time: call.now,
         host: Arc::clone(&call.host),
         method: call.method.to_string(),
-        path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
+        path: if call.query.is_empty() {
+            call.path.clone()
+        } else {
+            format!("{}?{}", call.path, call.query)
+        },
         route: "unknown",
         client_id: token.map(|token| Arc::clone(&token.client)),
         token_audience: token.map(|token| token.audience.into()),
