@@ -67,10 +67,7 @@ struct Passage<'a> {
 ///
 /// # Errors
 /// Where a fault wants no answer to be given.
-pub async fn answer(
-    tunnel: Arc<Tunnel>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Dropped> {
+pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
@@ -87,32 +84,17 @@ pub async fn answer(
     };
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
-        Service::AnalysisServices => {
-            Target::AnalysisServices(analysis_services::Request::parse(&call))
-        }
+        Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
         Service::PowerBi => Target::Nothing,
     };
-    let token = call
-        .bearer()
-        .and_then(|text| tunnel.state.entra.token(text));
+    let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
     let row = row(&call, &target, token.as_deref());
     let path = row.path.clone();
     let client = row.client_id.clone();
     let entry = tunnel.state.ledger.enter(row);
-    let subject = Subject {
-        method: call.method.as_str(),
-        host: &call.host,
-        path: &path,
-        client_id: client.as_deref(),
-    };
+    let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref() };
     let fault = tunnel.state.faults.meet(subject);
-    let mut passage = Passage {
-        tunnel: &tunnel,
-        call,
-        target,
-        token,
-        entry,
-    };
+    let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
     let response = match fault {
         None => response(passage.handle().await),
         Some(fault) => {
@@ -131,12 +113,7 @@ impl Passage<'_> {
         self.call.now = Timestamp::now();
         let state = &self.tunnel.state;
         let answer = match &self.target {
-            Target::Entra(request) => {
-                state
-                    .entra
-                    .handle(request, &self.call, self.tunnel.site.cloud)
-                    .await
-            }
+            Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
             Target::AnalysisServices(request) => {
                 let context = analysis_services::Context {
                     call: &self.call,
@@ -166,15 +143,9 @@ impl Passage<'_> {
                 fault.hold().await;
                 response(answer)
             }
-            Action::Status {
-                code,
-                body,
-                headers,
-            } => {
-                let mut answer = body.as_ref().map_or_else(
-                    || Answer::empty(status(*code)),
-                    |body| replaced(Answer::empty(status(*code)), body),
-                );
+            Action::Status { code, body, headers } => {
+                let mut answer =
+                    body.as_ref().map_or_else(|| Answer::empty(status(*code)), |body| replaced(Answer::empty(status(*code)), body));
                 for (name, value) in headers {
                     answer = set(answer, name, Some(value));
                 }
@@ -211,12 +182,7 @@ impl Passage<'_> {
             }
             Action::ResetMidBody {} => {
                 let answer = self.handle().await;
-                let body = answer::cut(
-                    &answer.body,
-                    answer.body.len() / 2,
-                    Arc::clone(connection),
-                    true,
-                );
+                let body = answer::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
                 let promised = answer.body.len().max(1);
                 streamed(answer, body, Some(promised))
             }
@@ -233,20 +199,12 @@ impl Passage<'_> {
                 }
                 response(Answer::html(status(*code)))
             }
-            Action::Redirect { code, location } => {
-                response(Answer::empty(status(*code)).with(LOCATION, location))
-            }
-            Action::Location { value } => response(set(
-                self.handle().await,
-                LOCATION.as_str(),
-                value.as_deref(),
-            )),
+            Action::Redirect { code, location } => response(Answer::empty(status(*code)).with(LOCATION, location)),
+            Action::Location { value } => response(set(self.handle().await, LOCATION.as_str(), value.as_deref())),
             Action::Body(body) => response(replaced(self.handle().await, body)),
             Action::Headers(headers) => {
                 let answer = self.handle().await;
-                response(headers.iter().fold(answer, |answer, (name, value)| {
-                    set(answer, name, value.as_deref())
-                }))
+                response(headers.iter().fold(answer, |answer, (name, value)| set(answer, name, value.as_deref())))
             }
             Action::StatusAfter { code } => {
                 let mut answer = self.handle().await;
@@ -272,11 +230,7 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         time: call.now,
         host: Arc::clone(&call.host),
         method: call.method.to_string(),
-        path: if call.query.is_empty() {
-            call.path.clone()
-        } else {
-            format!("{}?{}", call.path, call.query)
-        },
+        path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
         route: "unknown",
         client_id: token.map(|token| Arc::clone(&token.client)),
         token_audience: token.map(|token| token.audience.into()),

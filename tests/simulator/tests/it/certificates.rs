@@ -29,11 +29,7 @@ fn credential(expired: bool) -> Credential {
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
     }
     let certificate = params.self_signed(&key).unwrap();
-    Credential {
-        key: RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap(),
-        pem: certificate.pem(),
-        der: certificate.der().to_vec(),
-    }
+    Credential { key: RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap(), pem: certificate.pem(), der: certificate.der().to_vec() }
 }
 
 fn assertion(signer: &Credential, header: &Value, changes: &Value) -> String {
@@ -42,30 +38,11 @@ fn assertion(signer: &Credential, header: &Value, changes: &Value) -> String {
         "aud": format!("{AUTHORITY}/{TENANT}/oauth2/v2.0/token"),
         "iss": CLIENT, "sub": CLIENT, "jti": "1", "nbf": now, "exp": now + 600,
     });
-    claims
-        .as_object_mut()
-        .unwrap()
-        .extend(changes.as_object().unwrap().clone());
-    let message = format!(
-        "{}.{}",
-        BASE64.encode(header.to_string()),
-        BASE64.encode(claims.to_string())
-    );
-    let padding: &'static dyn RsaEncoding = if header["alg"] == "PS256" {
-        &RSA_PSS_SHA256
-    } else {
-        &RSA_PKCS1_SHA256
-    };
+    claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
+    let padding: &'static dyn RsaEncoding = if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
     let mut signature = vec![0; signer.key.public_modulus_len()];
-    signer
-        .key
-        .sign(
-            padding,
-            &SystemRandom::new(),
-            message.as_bytes(),
-            &mut signature,
-        )
-        .unwrap();
+    signer.key.sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
     format!("{message}.{}", BASE64.encode(signature))
 }
 
@@ -73,11 +50,8 @@ fn assertion(signer: &Credential, header: &Value, changes: &Value) -> String {
 async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
     let scene = Scene::new(json!({})).await;
     let (good, stale, foreign) = (credential(false), credential(true), credential(false));
-    let application =
-        json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": [good.pem, stale.pem]});
-    scene
-        .control(Method::PUT, "/applications", application)
-        .await;
+    let application = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": [good.pem, stale.pem]});
+    scene.control(Method::PUT, "/applications", application).await;
     let sign_in = async |assertion: String| {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let form = [
@@ -89,8 +63,7 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         ];
         scene.token_request(TENANT, &form).await
     };
-    let sha256 =
-        |credential: &Credential| BASE64.encode(digest::digest(&digest::SHA256, &credential.der));
+    let sha256 = |credential: &Credential| BASE64.encode(digest::digest(&digest::SHA256, &credential.der));
     let named = |credential: &Credential| json!({"alg": "RS256", "typ": "JWT", "x5t#S256": sha256(credential)});
     let unchanged = json!({});
 
@@ -99,58 +72,22 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         json!({"alg": "PS256", "x5t#S256": sha256(&good)}),
         json!({"alg": "RS256", "x5t": BASE64.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &good.der))}),
     ] {
-        assert_eq!(
-            sign_in(assertion(&good, &header, &unchanged))
-                .await
-                .status(),
-            200,
-            "{header}"
-        );
+        assert_eq!(sign_in(assertion(&good, &header, &unchanged)).await.status(), 200, "{header}");
     }
     let now = jiff::Timestamp::now().as_second();
     for (assertion, code) in [
         (assertion(&foreign, &named(&good), &unchanged), 700_027),
         (assertion(&foreign, &named(&foreign), &unchanged), 700_027),
         (assertion(&stale, &named(&stale), &unchanged), 700_027),
-        (
-            assertion(&good, &named(&good), &json!({"exp": now - 3_600})),
-            700_024,
-        ),
-        (
-            assertion(&good, &named(&good), &json!({"iss": "another"})),
-            700_021,
-        ),
-        (
-            assertion(
-                &good,
-                &named(&good),
-                &json!({"aud": format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")}),
-            ),
-            700_023,
-        ),
-        (
-            assertion(
-                &good,
-                &json!({"alg": "none", "x5t#S256": sha256(&good)}),
-                &unchanged,
-            ),
-            50_027,
-        ),
+        (assertion(&good, &named(&good), &json!({"exp": now - 3_600})), 700_024),
+        (assertion(&good, &named(&good), &json!({"iss": "another"})), 700_021),
+        (assertion(&good, &named(&good), &json!({"aud": format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")})), 700_023),
+        (assertion(&good, &json!({"alg": "none", "x5t#S256": sha256(&good)}), &unchanged), 50_027),
         ("a.b".to_owned(), 50_027),
     ] {
         assert_eq!(refused(sign_in(assertion).await).await, (401, code));
     }
-    assert_eq!(
-        refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await,
-        (401, 7_000_215),
-        "it has no secret any more"
-    );
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "it has no secret any more");
     let broken = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": ["nonsense"]});
-    assert_eq!(
-        scene
-            .try_control(Method::PUT, "/applications", broken)
-            .await
-            .0,
-        400
-    );
+    assert_eq!(scene.try_control(Method::PUT, "/applications", broken).await.0, 400);
 }

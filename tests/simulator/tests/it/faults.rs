@@ -38,16 +38,9 @@ async fn a_status_comes_in_place_of_the_service() {
 #[tokio::test]
 async fn an_answer_is_lost_before_or_after_it_counts() {
     over_both(async |scene| {
-        for (action, count) in [
-            (json!({"dropBefore": {}}), 0),
-            (json!({"dropAfter": {}}), 1),
-        ] {
+        for (action, count) in [(json!({"dropBefore": {}}), 0), (json!({"dropAfter": {}}), 1)] {
             scene.fault("POST", action).await;
-            let request = scene
-                .call(Method::POST, "/refreshes")
-                .json(&json!({}))
-                .send()
-                .await;
+            let request = scene.call(Method::POST, "/refreshes").json(&json!({})).send().await;
             assert!(request.is_err());
             assert_eq!(last(&scene).await, (count == 1, Value::Null));
             assert_eq!(scene.operations().await.len(), count);
@@ -62,10 +55,7 @@ async fn one_request_alone_is_dropped() {
         let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
         let drop = async {
             let view = format!("/faults/{held}");
-            until("the request", async || {
-                (scene.look(&view).await["held"] == 1).then_some(())
-            })
-            .await;
+            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
             for (action, count) in [("dropBefore", 0), ("dropAfter", 1)] {
                 scene.fault("POST", json!({action: {"alone": true}})).await;
                 let request = scene.call(Method::POST, "/refreshes").json(&json!({}));
@@ -116,31 +106,17 @@ async fn a_held_request_goes_on_when_it_is_released() {
         for (at, while_held) in [("before", 0), ("after", 2)] {
             let fault = scene.fault("POST", json!({"hold": {"at": at}})).await;
             let held = async {
-                until("the request", async || {
-                    (scene.look(&format!("/faults/{fault}")).await["held"] == 1).then_some(())
-                })
-                .await;
+                until("the request", async || (scene.look(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
                 assert_eq!(scene.operations().await.len(), while_held);
-                scene
-                    .control(
-                        Method::POST,
-                        &format!("/faults/{fault}/release"),
-                        Value::Null,
-                    )
-                    .await;
+                scene.control(Method::POST, &format!("/faults/{fault}/release"), Value::Null).await;
             };
             let (answer, ()) = tokio::join!(scene.submit(json!({})), held);
             assert_eq!(answer.status(), 202);
             let view = scene.look(&format!("/faults/{fault}")).await;
             assert_eq!((&view["hits"], &view["held"]), (&json!(1), &json!(0)));
             for operation in scene.operations().await {
-                let end = format!(
-                    "/operations/{}/vanish",
-                    operation["operationId"].as_str().unwrap()
-                );
-                scene
-                    .control(Method::POST, &end, json!({"ended": true}))
-                    .await;
+                let end = format!("/operations/{}/vanish", operation["operationId"].as_str().unwrap());
+                scene.control(Method::POST, &end, json!({"ended": true})).await;
             }
         }
         assert_eq!(scene.operations().await.len(), 2);
@@ -154,22 +130,14 @@ async fn who_leaves_while_held_before_is_not_handled() {
         let fault = scene.fault("POST", json!({"hold": {"at": "before"}})).await;
         let view = format!("/faults/{fault}");
         let leave = async {
-            until("the request", async || {
-                (scene.look(&view).await["held"] == 1).then_some(())
-            })
-            .await;
+            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
         };
         tokio::select! {
             _ = scene.submit(json!({})) => panic!("it was answered"),
             () = leave => {}
         }
-        until("the client's leaving", async || {
-            (scene.look(&view).await["held"] == 0).then_some(())
-        })
-        .await;
-        scene
-            .control(Method::POST, &format!("{view}/release"), Value::Null)
-            .await;
+        until("the client's leaving", async || (scene.look(&view).await["held"] == 0).then_some(())).await;
+        scene.control(Method::POST, &format!("{view}/release"), Value::Null).await;
         assert_eq!(last(&scene).await, (false, Value::Null));
         assert_eq!(scene.operations().await.len(), 0);
     })
@@ -179,27 +147,14 @@ async fn who_leaves_while_held_before_is_not_handled() {
 #[tokio::test]
 async fn bodies_are_cut_off_or_reset() {
     over_both(async |scene| {
-        for action in [
-            json!({"truncate": {"bytes": 10}}),
-            json!({"truncate": {"bytes": 1_000}}),
-            json!({"resetMidBody": {}}),
-        ] {
+        for action in [json!({"truncate": {"bytes": 10}}), json!({"truncate": {"bytes": 1_000}}), json!({"resetMidBody": {}})] {
             scene.fault("POST", action.clone()).await;
             let answer = scene.submit(json!({})).await;
             assert_eq!(answer.status(), 202);
             assert!(answer.bytes().await.is_err(), "{action}");
             assert_eq!(last(&scene).await, (true, json!(202)));
-            let id = scene.last_row().await["operationId"]
-                .as_str()
-                .unwrap()
-                .to_owned();
-            scene
-                .control(
-                    Method::POST,
-                    &format!("/operations/{id}/end"),
-                    json!({"outcome": "succeeded"}),
-                )
-                .await;
+            let id = scene.last_row().await["operationId"].as_str().unwrap().to_owned();
+            scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
         }
     })
     .await;
@@ -208,36 +163,17 @@ async fn bodies_are_cut_off_or_reset() {
 #[tokio::test]
 async fn bodies_are_huge_or_slow() {
     over_both(async |scene| {
-        scene
-            .fault("GET", json!({"huge": {"bytes": 3_000_000}}))
-            .await;
-        let body = scene
-            .call(Method::GET, "/refreshes")
-            .send()
-            .await
-            .unwrap()
-            .bytes()
-            .await
-            .unwrap();
-        assert_eq!(
-            (body.len(), &body[..14]),
-            (3_000_000, &br#"[{"refreshId":"#[..])
-        );
+        scene.fault("GET", json!({"huge": {"bytes": 3_000_000}})).await;
+        let body = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes().await.unwrap();
+        assert_eq!((body.len(), &body[..14]), (3_000_000, &br#"[{"refreshId":"#[..]));
         scene.fault("GET", json!({"huge": {}})).await;
-        let mut endless = scene
-            .call(Method::GET, "/refreshes")
-            .send()
-            .await
-            .unwrap()
-            .bytes_stream();
+        let mut endless = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes_stream();
         let mut seen = 0;
         while seen < 20_000_000 {
             seen += endless.next().await.unwrap().unwrap().len();
         }
         drop(endless);
-        scene
-            .fault("GET", json!({"slow": {"bytesPerSecond": 20}}))
-            .await;
+        scene.fault("GET", json!({"slow": {"bytesPerSecond": 20}})).await;
         let began = std::time::Instant::now();
         assert_eq!(scene.get("/refreshes").await, (200, json!([])));
         assert!(began.elapsed() >= Duration::from_millis(90));
@@ -250,62 +186,22 @@ async fn answers_are_not_what_they_should_be() {
     over_both(async |scene| {
         scene.fault("GET", json!({"html": {"code": 502}})).await;
         let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!(
-            (
-                answer.status().as_u16(),
-                answer.headers()["content-type"].to_str().unwrap()
-            ),
-            (502, "text/html")
-        );
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (502, "text/html"));
         assert!(answer.text().await.unwrap().contains("<html>"));
-        scene
-            .fault(
-                "GET",
-                json!({"redirect": {"code": 307, "location": "https://evil.example/x"}}),
-            )
-            .await;
+        scene.fault("GET", json!({"redirect": {"code": 307, "location": "https://evil.example/x"}})).await;
         let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert_eq!(
-            (
-                answer.status().as_u16(),
-                answer.headers()["location"].to_str().unwrap()
-            ),
-            (307, "https://evil.example/x")
-        );
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (307, "https://evil.example/x"));
         assert_eq!(last(&scene).await, (false, json!(307)));
         scene.fault("GET", json!({"body": "{\"half"})).await;
-        assert_eq!(
-            scene
-                .call(Method::GET, "/refreshes")
-                .send()
-                .await
-                .unwrap()
-                .text()
-                .await
-                .unwrap(),
-            "{\"half"
-        );
+        assert_eq!(scene.call(Method::GET, "/refreshes").send().await.unwrap().text().await.unwrap(), "{\"half");
         scene.fault("GET", json!({"body": {"status": 7}})).await;
         assert_eq!(scene.get("/refreshes").await, (200, json!({"status": 7})));
-        scene
-            .fault(
-                "GET",
-                json!({"headers": {"x-more": "1", "x-ms-request-id": null}}),
-            )
-            .await;
+        scene.fault("GET", json!({"headers": {"x-more": "1", "x-ms-request-id": null}})).await;
         let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
-        assert!(
-            answer.headers().contains_key("x-more")
-                && !answer.headers().contains_key("x-ms-request-id")
-        );
-        scene
-            .fault("POST", json!({"statusAfter": {"code": 500}}))
-            .await;
+        assert!(answer.headers().contains_key("x-more") && !answer.headers().contains_key("x-ms-request-id"));
+        scene.fault("POST", json!({"statusAfter": {"code": 500}})).await;
         assert_eq!(scene.submit(json!({})).await.status(), 500);
-        assert_eq!(
-            (last(&scene).await, scene.operations().await.len()),
-            ((true, json!(500)), 1)
-        );
+        assert_eq!((last(&scene).await, scene.operations().await.len()), ((true, json!(500)), 1));
     })
     .await;
 }
@@ -314,29 +210,12 @@ async fn answers_are_not_what_they_should_be() {
 async fn locations_are_foreign_or_missing() {
     let scene = Scene::new(json!({})).await;
     for value in [json!("https://evil.example/refreshes/1"), Value::Null] {
-        scene
-            .fault("POST", json!({"location": {"value": value}}))
-            .await;
+        scene.fault("POST", json!({"location": {"value": value}})).await;
         let answer = scene.submit(json!({})).await;
         assert_eq!(answer.status(), 202);
-        assert_eq!(
-            answer
-                .headers()
-                .get("location")
-                .map(|seen| seen.to_str().unwrap()),
-            value.as_str()
-        );
-        let id = answer.json::<Value>().await.unwrap()["operationId"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        scene
-            .control(
-                Method::POST,
-                &format!("/operations/{id}/end"),
-                json!({"outcome": "succeeded"}),
-            )
-            .await;
+        assert_eq!(answer.headers().get("location").map(|seen| seen.to_str().unwrap()), value.as_str());
+        let id = answer.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned();
+        scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
     }
 }
 
@@ -345,10 +224,7 @@ async fn entra_id_has_faults_by_application() {
     use crate::support::{CLIENT, SCOPE, SECRET};
     let scene = Scene::new(json!({})).await;
     let order = json!({"match": {"host": "login.*", "clientId": CLIENT}, "skip": 1, "times": 2, "action": {"html": {"code": 503, "handled": true}}});
-    let fault = scene.control(Method::POST, "/faults", order).await["faultId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let fault = scene.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned();
     let mut statuses = Vec::new();
     for _ in 0..4 {
         statuses.push(scene.sign_in(CLIENT, SECRET, SCOPE).await.status().as_u16());
@@ -356,11 +232,5 @@ async fn entra_id_has_faults_by_application() {
     assert_eq!(statuses, [200, 503, 503, 200]);
     assert_eq!(scene.look("/faults").await[0]["hits"], 2);
     scene.control(Method::DELETE, "/faults", Value::Null).await;
-    assert_eq!(
-        scene
-            .try_control(Method::GET, &format!("/faults/{fault}"), Value::Null)
-            .await
-            .0,
-        404
-    );
+    assert_eq!(scene.try_control(Method::GET, &format!("/faults/{fault}"), Value::Null).await.0, 404);
 }

@@ -11,9 +11,7 @@ use crate::support::Scene;
 
 /// What the proxy answers to these bytes.
 async fn say(scene: &Scene, text: &str) -> String {
-    let mut stream = TcpStream::connect(scene.simulator.proxy_url().trim_start_matches("http://"))
-        .await
-        .unwrap();
+    let mut stream = TcpStream::connect(scene.simulator.proxy_url().trim_start_matches("http://")).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4_096];
     let mut length = 0;
@@ -31,61 +29,25 @@ async fn say(scene: &Scene, text: &str) -> String {
 async fn refuses_to_lead_elsewhere() {
     let scene = Scene::new(json!({})).await;
     for (request, word) in [
-        (
-            "CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
-            "example.com",
-        ),
-        (
-            "CONNECT 127.0.0.1:443 HTTP/1.1\r\nhost: 127.0.0.1:443\r\n\r\n",
-            "127.0.0.1",
-        ),
-        (
-            "CONNECT westus.asazure.windows.net:22 HTTP/1.1\r\nhost: x\r\n\r\n",
-            "443",
-        ),
-        (
-            "GET http://westus.asazure.windows.net/ HTTP/1.1\r\nhost: x\r\n\r\n",
-            "CONNECT",
-        ),
+        ("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n", "example.com"),
+        ("CONNECT 127.0.0.1:443 HTTP/1.1\r\nhost: 127.0.0.1:443\r\n\r\n", "127.0.0.1"),
+        ("CONNECT westus.asazure.windows.net:22 HTTP/1.1\r\nhost: x\r\n\r\n", "443"),
+        ("GET http://westus.asazure.windows.net/ HTTP/1.1\r\nhost: x\r\n\r\n", "CONNECT"),
     ] {
         let answer = say(&scene, request).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains(word),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains(word), "{answer}");
         let row = scene.last_row().await;
-        assert_eq!(
-            (&row["route"], &row["status"], &row["handled"]),
-            (&json!("refused"), &json!(403), &json!(false))
-        );
+        assert_eq!((&row["route"], &row["status"], &row["handled"]), (&json!("refused"), &json!(403), &json!(false)));
     }
-    assert!(
-        say(
-            &scene,
-            "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n"
-        )
-        .await
-        .starts_with("HTTP/1.1 200 ")
-    );
-    let error = scene
-        .http
-        .get("https://example.com/")
-        .send()
-        .await
-        .unwrap_err();
+    assert!(say(&scene, "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    let error = scene.http.get("https://example.com/").send().await.unwrap_err();
     assert!(error.is_connect(), "{error:?}");
 }
 
 #[tokio::test]
 async fn serves_this_machine_alone() {
-    let settings = Settings {
-        proxy_address: "0.0.0.0:0".parse().unwrap(),
-        ..Settings::default()
-    };
-    assert!(matches!(
-        Simulator::start(settings).await,
-        Err(Error::NotLoopback(_))
-    ));
+    let settings = Settings { proxy_address: "0.0.0.0:0".parse().unwrap(), ..Settings::default() };
+    assert!(matches!(Simulator::start(settings).await, Err(Error::NotLoopback(_))));
 }
 
 #[tokio::test]
@@ -97,11 +59,5 @@ async fn only_its_own_authority_vouches_for_it() {
         .tls_certs_only([reqwest::Certificate::from_pem(other.ca_pem().as_bytes()).unwrap()])
         .build()
         .unwrap();
-    assert!(
-        distrustful
-            .get("https://api.powerbi.com/")
-            .send()
-            .await
-            .is_err()
-    );
+    assert!(distrustful.get("https://api.powerbi.com/").send().await.is_err());
 }
