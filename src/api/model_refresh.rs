@@ -1,5 +1,8 @@
 //! `ModelRefresh`: a model that is to be refreshed, and when, and how.
 
+// The derives repeat each field's attributes on types of their own.
+#![allow(clippy::duplicated_attributes)]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,11 +65,11 @@ pub struct ModelRefreshSpec {
     /// `Replace` (cancel that refresh). Default: Wait.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has TimedOut. Default: 86400 (24 hours).
+    /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).
     #[serde(default = "day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
-    /// How long an operation may run, in seconds, 1 to 604800. Then it is cancelled and the run has TimedOut. Default: 86400 (24 hours).
+    /// How long an operation may run, in seconds, 1 to 604800. Then it is cancelled and the run has `TimedOut`. Default: 86400 (24 hours).
     #[serde(default = "day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
