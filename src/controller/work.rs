@@ -75,7 +75,8 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         () = stop.cancelled() => return Ok(()),
         () = lease.acquired() => {}
     }
-    let ready = ready(Arc::clone(&ctx), health.clone()).boxed().shared();
+    // A task of its own: with nothing to reconcile there is nobody else to bring it forward.
+    let ready = tokio::spawn(ready(Arc::clone(&ctx), health.clone())).map(drop).boxed().shared();
     let mut passes = SelectAll::new();
     for watch in watches {
         passes.push(control(watch, settings.max_concurrent_reconciles, &ctx, &ready, &stop));
