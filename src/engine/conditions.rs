@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::text;
 use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time};
 
 /// What the conditions say where they say something else than the run does.
@@ -101,13 +102,14 @@ pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i
         let before = record.conditions.iter().find(|condition| condition.r#type == kind && condition.status == status);
         before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
     };
+    let message = text::bounded(summary.message, text::SENTENCE);
     let condition = |(kind, status)| Condition {
         r#type: kind,
         status,
         observed_generation: generation,
         last_transition_time: since(kind, status),
         reason: summary.reason.to_owned(),
-        message: summary.message.to_owned(),
+        message: message.clone(),
     };
     wanted.into_iter().map(condition).collect()
 }
@@ -153,6 +155,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
 fn of_run(run: &Run) -> Summary<'_> {
     let stalled = Reason::parse(&run.reason).is_some_and(stalls);
     let (stalled, ready, outcome) = match run.state {
+        RunState::Waiting if run.reason == Reason::Suspended.as_str() => (false, ConditionStatus::False, (ConditionStatus::Unknown, false)),
         RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => {
             (true, ConditionStatus::False, (ConditionStatus::Unknown, false))
         }

@@ -1,8 +1,10 @@
 //! The decision itself, from top to bottom.
 
+use std::time::Duration;
+
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Cure, Effect, Seen, Situation, Step, deletion, following, pace, submission, triggers, waiting};
+use super::{Cure, Effect, Seen, Situation, Step, deletion, ending, following, pace, submission, triggers, waiting};
 use crate::api::RunState;
 
 /// Decides what to record and what to do next.
@@ -19,6 +21,11 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     let pass = Pass::new(situation);
     if pass.deleting() {
         return deletion::decide(pass);
+    }
+    let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
+    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing {
+        // Somebody has replaced the object whole, and the finalizer with it.
+        return pass.keep(Effect::AddFinalizer, None);
     }
     match situation.recorded.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
@@ -42,22 +49,19 @@ fn idle(mut pass: Pass<'_>) -> Step {
         return pass.stop(Effect::Nothing, None);
     };
     if desired.policy.suspend {
-        pass.stand(Standing::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", trigger.r#type)));
+        pass.stand(Standing::Suspended(ending::suspended(&trigger)));
         return pass.stop(Effect::Nothing, None);
     }
     if !desired.finalizer {
         // Before the first operation can exist there is somebody who will see to its end.
-        return match pass.situation.seen {
-            Seen::Nothing => pass.keep(Effect::AddFinalizer, None),
-            Seen::Turn(_)
-            | Seen::Submission(_)
-            | Seen::Look(_)
-            | Seen::Listing { .. }
-            | Seen::Cancellation(_)
-            | Seen::Trouble(_)
-            | Seen::Fault(_)
-            | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
-        };
+        return pass.keep(Effect::AddFinalizer, None);
+    }
+    match pass.situation.seen {
+        Seen::Nothing | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
+        // The answer to a question of a run that is over: it says nothing about the next.
+        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+            return pass.keep(Effect::Nothing, Some(Duration::ZERO));
+        }
     }
     waiting::begin(&mut pass, trigger);
     waiting::decide(pass)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::conditions::Standing;
 use super::pass::Pass;
 use super::{Effect, Step, deletion, pace, progress, text, triggers};
-use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time};
+use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, Phase};
 
 /// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
@@ -126,20 +126,31 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
-    let number = run.number;
+    let (number, said) = (run.number, run.message.clone());
     if state == RunState::Succeeded {
         pass.record.last_successful_time = run.ended_time;
     }
     remember(&mut pass.record, entry, limit);
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    let Some(due) = triggers::due(pass.desired, &pass.record) else {
+    pass.record.queued = triggers::due(pass.desired, &pass.record);
+    let Some(due) = &pass.record.queued else {
         return pass.stop(Effect::Nothing, None);
     };
     if pass.desired.fault.is_none() && !pass.desired.policy.suspend {
-        pass.stand(Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type)));
+        let next = format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type);
+        // The conditions speak of the next run, so this end is told apart.
+        pass.notice(reason, state != RunState::Succeeded, said);
+        pass.stand(Standing::Next(next));
+    } else if pass.desired.fault.is_none() {
+        pass.stand(Standing::Suspended(suspended(due)));
     }
     pass.stop(Effect::Nothing, Some(Duration::ZERO))
+}
+
+/// Why a run that is due does not begin.
+pub(super) fn suspended(due: &Trigger) -> String {
+    format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type)
 }
 
 fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
@@ -169,7 +180,7 @@ fn said(operation: &Operation) -> String {
         return String::new();
     };
     let code = message.code.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
-    format!(": {}{}", text::bounded(&code, text::NAME), text::bounded(&message.text, text::SENTENCE))
+    format!(": {}{}", text::bounded(&code, text::WORD), text::bounded(&message.text, text::SENTENCE))
 }
 
 /// `92` as `1m32s`.

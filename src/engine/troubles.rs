@@ -9,7 +9,7 @@ use crate::api::Reason;
 use crate::operation::{Trouble, TroubleKind};
 
 /// The longest that a service may send us away for at once.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(3600);
+const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
 
 /// The three grades of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
