@@ -14,14 +14,8 @@ const CLOCK_GRAIN: Duration = Duration::from_secs(5);
 /// How much the service's clock may differ from ours where it did not say what it was.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-/// How far back a listing is asked for, so that it reaches back far enough by any clock that can be trusted at all.
-const LISTED_BACK: Duration = Duration::from_mins(15);
-
-/// From when on a listing is asked for, by our clock, so that whatever began at `intent` is in it although the clocks differ.
-#[must_use]
-pub(super) fn listed_since(intent: Timestamp) -> Timestamp {
-    earlier(intent, LISTED_BACK)
-}
+/// A difference of the clocks that is not believed: a gateway's cached answer, rather.
+const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whether an operation certainly began before an intent, whatever the service's clock shows.
 #[must_use]
@@ -43,8 +37,6 @@ pub(super) struct Evidence<'a> {
     window: (Timestamp, Timestamp),
     /// Whether the service said what its clock shows.
     clock_known: bool,
-    /// Whether the listing reaches back to the beginning of the window.
-    covered: bool,
 }
 
 impl<'a> Evidence<'a> {
@@ -55,20 +47,14 @@ impl<'a> Evidence<'a> {
         (intent, now, server_time): (Timestamp, Timestamp, Option<Timestamp>),
         settings: &Settings,
     ) -> Self {
-        let (offset, allowance) = match server_time {
-            Some(server) => (server.duration_since(now), CLOCK_GRAIN),
-            None => (SignedDuration::ZERO, CLOCK_SKEW),
-        };
-        let intent_there = intent.checked_add(offset).unwrap_or(intent);
-        let from = earlier(intent_there, allowance);
+        let ahead = server_time.map(|server| server.duration_since(now));
+        let clock_known = ahead.is_some_and(|ahead| ahead.abs() <= UNBELIEVABLE);
+        let intent_there = intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
+        // Every doubt makes the window wider: a candidate too many is a question to a person, one too few a second submission.
+        let (first, allowance) = if clock_known { (intent_there, CLOCK_GRAIN) } else { (intent.min(intent_there), CLOCK_SKEW) };
+        let from = earlier(first, allowance);
         let to = intent_there.checked_add(settings.call_timeout + allowance).unwrap_or(intent_there);
-        let covered = from >= listed_since(intent);
-        Self { run, request, taken, window: (from, to), clock_known: server_time.is_some(), covered }
-    }
-
-    /// Whether the listing reaches back far enough for absence from it to prove anything.
-    pub(super) fn covered(&self) -> bool {
-        self.covered
+        Self { run, request, taken, window: (from, to), clock_known }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.

@@ -2,7 +2,7 @@
 
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, ending, evidence, pace, progress, triggers, waiting};
+use super::{Effect, Seen, Step, ending, pace, progress, triggers, waiting};
 use crate::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Time};
 use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
 
@@ -221,7 +221,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
             }
         }
     }
-    pass.stop_for(pause.max(retry_after.unwrap_or_default()))
+    pass.stop_for(pause.max(pace::asked(retry_after)))
 }
 
 /// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
@@ -233,8 +233,7 @@ fn gone(mut pass: Pass<'_>) -> Step {
         return pass.keep_for(pause);
     }
     pass.scratch.troubles = 0;
-    let since = evidence::listed_since(submitted);
-    pass.keep(Effect::List(since), None)
+    pass.keep(Effect::List(submitted), None)
 }
 
 /// Nothing was learnt, and it is no news.

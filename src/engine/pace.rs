@@ -17,6 +17,8 @@ pub(super) const CANCEL_AGAIN: Duration = Duration::from_secs(30);
 pub(super) const PROGRESS: Duration = Duration::from_secs(10);
 /// The pause before the second attempt of a run; each further one doubles it.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// The longest that a service may send us away for at once.
+pub(super) const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
 /// The longest pause between two attempts, or between two tries of a call.
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -75,6 +77,12 @@ pub(super) fn until(moment: Timestamp, now: Timestamp) -> Option<Duration> {
 #[must_use]
 pub(super) fn passed(at: Timestamp, pause: Duration, now: Timestamp) -> bool {
     now < at || between(at, now) >= pause
+}
+
+/// How long the service asked us to stay away, as far as it is heeded.
+#[must_use]
+pub(super) fn asked(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or_default().min(LONGEST_ABSENCE)
 }
 
 /// The time from `earlier` to `later`; nothing where it is the other way round.

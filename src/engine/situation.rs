@@ -116,7 +116,8 @@ pub enum Effect {
     Submit,
     /// Look at one operation.
     Look(OperationId),
-    /// List the model's operations that run, or that began since the moment given (by our clock).
+    /// List the model's operations that run, or that began since the moment given. That is by our clock; whoever lists allows
+    /// for the service's being another.
     List(Timestamp),
     /// Cancel one operation.
     Cancel(OperationId),

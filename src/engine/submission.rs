@@ -37,7 +37,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             if let Some(pause) = pass.not_before() {
                 pass.keep(Effect::Nothing, Some(pause))
             } else {
-                let since = evidence::listed_since(intent(&pass));
+                let since = intent(&pass);
                 pass.keep(Effect::List(since), None)
             }
         }
@@ -73,7 +73,7 @@ fn accepted(mut pass: Pass<'_>, id: &OperationId, activity_id: Option<&str>, ret
         run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(pass.now));
     }
-    let pause = pass.situation.settings.poll_min.max(retry_after.unwrap_or_default());
+    let pause = pass.situation.settings.poll_min.max(pace::asked(retry_after));
     follow(pass, id, pause)
 }
 
@@ -152,7 +152,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
             let one = (*one).clone();
             adopt(pass, &one)
         }
-        [] if !listing.truncated && certain && evidence.covered() => never_started(pass),
+        [] if !listing.truncated && certain => never_started(pass),
         several if !certain || !listing.truncated && several.len() == 1 => {
             let message = "the answer to the submission was lost, so the service's listing is read until it shows the operation";
             if let Some(run) = pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::ResolvingSubmission)) {
@@ -164,13 +164,8 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
             pass.stop_for(pause)
         }
         [] | [_] => {
-            let why = if listing.truncated {
-                "the service's listing is too long to be read whole"
-            } else {
-                "the service's clock differs too much from ours to read its listing"
-            };
             let shown: Vec<Operation> = candidates.into_iter().cloned().collect();
-            hold(pass, why, &shown)
+            hold(pass, "the service's listing is too long to be read whole", &shown)
         }
         several => {
             let why = format!("{} operations may be the one that it began", several.len());
