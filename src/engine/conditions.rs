@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::text;
-use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time};
+use super::{Cure, Desired, text};
+use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time, Trigger};
 
 /// What the conditions say where they say something else than the run does.
 #[derive(Clone, Debug)]
@@ -16,6 +16,19 @@ pub(super) enum Standing {
     Next(String),
     /// No run can begin until somebody acts. `for_good` where only a change of the spec helps.
     Stalled { reason: Reason, message: String, for_good: bool },
+}
+
+impl Standing {
+    /// What keeps the next run from beginning, while none is under way. A fault in the spec is one even where nothing is due.
+    #[must_use]
+    pub(super) fn hindering(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
+        if let Some(fault) = desired.fault.as_ref().filter(|fault| fault.cure == Cure::Spec || due.is_some()) {
+            let for_good = fault.cure == Cure::Spec;
+            return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
+        }
+        let suspended = |due: &Trigger| Self::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type));
+        due.filter(|_| desired.policy.suspend).map(suspended)
+    }
 }
 
 /// Whether a run that is under way goes on only when somebody acts.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Cure, Effect, Seen, Situation, Step, deletion, ending, following, pace, submission, triggers, waiting};
+use super::{Cure, Effect, Seen, Situation, Step, deletion, following, pace, submission, triggers, waiting};
 use crate::api::RunState;
 
 /// Decides what to record and what to do next.
@@ -39,19 +39,16 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    if let Some(fault) = &desired.fault {
-        let for_good = fault.cure == Cure::Spec;
-        pass.stand(Standing::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
-        return pass.stop(Effect::Nothing, (!for_good).then_some(pace::CLUSTER));
+    let due = triggers::due(desired, &pass.record);
+    if let Some(standing) = Standing::hindering(desired, due.as_ref()) {
+        let passes_by_itself = matches!(&desired.fault, Some(fault) if fault.cure == Cure::Cluster);
+        pass.stand(standing);
+        return pass.stop(Effect::Nothing, passes_by_itself.then_some(pace::CLUSTER));
     }
-    let Some(trigger) = triggers::due(desired, &pass.record) else {
+    let Some(trigger) = due else {
         triggers::settle(desired, &mut pass.record);
         return pass.stop(Effect::Nothing, None);
     };
-    if desired.policy.suspend {
-        pass.stand(Standing::Suspended(ending::suspended(&trigger)));
-        return pass.stop(Effect::Nothing, None);
-    }
     if !desired.finalizer {
         // Before the first operation can exist there is somebody who will see to its end.
         return pass.keep(Effect::AddFinalizer, None);

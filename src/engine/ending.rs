@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Step, deletion, pace, progress, text, triggers};
+use super::{Effect, Step, deletion, pace, progress, text, triggers, waiting};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, Phase};
 
@@ -133,24 +133,19 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
     remember(&mut pass.record, entry, limit);
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    pass.record.queued = triggers::due(pass.desired, &pass.record);
-    let Some(due) = &pass.record.queued else {
+    let due = triggers::due(pass.desired, &pass.record);
+    if due.is_none() {
+        triggers::settle(pass.desired, &mut pass.record);
+    }
+    pass.record.queued.clone_from(&due);
+    let next = |due: &Trigger| Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type));
+    let Some(standing) = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next)) else {
         return pass.stop(Effect::Nothing, None);
     };
-    if pass.desired.fault.is_none() && !pass.desired.policy.suspend {
-        let next = format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type);
-        // The conditions speak of the next run, so this end is told apart.
-        pass.notice(reason, state != RunState::Succeeded, said);
-        pass.stand(Standing::Next(next));
-    } else if pass.desired.fault.is_none() {
-        pass.stand(Standing::Suspended(suspended(due)));
-    }
+    // The conditions speak of what comes next, so this end is told apart.
+    pass.notice(reason, state != RunState::Succeeded, said);
+    pass.stand(standing);
     pass.stop(Effect::Nothing, Some(Duration::ZERO))
-}
-
-/// Why a run that is due does not begin.
-pub(super) fn suspended(due: &Trigger) -> String {
-    format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type)
 }
 
 fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
@@ -160,6 +155,7 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
 
 /// The run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt.
 fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
+    waiting::renew(&mut pass);
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
@@ -170,7 +166,9 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows in {} s: {failure}", pause.as_secs()));
     pass.scratch = super::Scratch::default();
-    pass.stop(Effect::Nothing, Some(pause))
+    // Where something else holds it up, the next look says so at once.
+    let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
+    pass.stop(Effect::Nothing, Some(if held_up { Duration::ZERO } else { pause }))
 }
 
 /// The service's first error, or its first message, as the tail of a sentence.

@@ -16,20 +16,21 @@ pub(super) fn running(mut pass: Pass<'_>) -> Step {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
+    // A trigger that waits, or was dropped, is on record before it can be met again.
+    let due = heed_triggers(&mut pass);
     match &pass.situation.seen {
         Seen::Nothing => {
-            if let Some(cause) = cancel_cause(&mut pass) {
+            if let Some(cause) = cancel_cause(&pass, due) {
                 return cancel(pass, cause, id);
             }
             match pass.not_before() {
                 Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-                // A trigger that waits, or was dropped, is on record before it can be met again.
                 None => pass.stop(Effect::Look(id), None),
             }
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
         Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
@@ -39,23 +40,21 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
+    heed_triggers(&mut pass);
     match &pass.situation.seen {
         // The request to cancel may have been lost, and to repeat it does no harm.
-        Seen::Nothing => {
-            heed_triggers(&mut pass);
-            match pass.not_before() {
-                Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-                None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
-                None => pass.stop(Effect::Look(id), None),
-            }
-        }
+        Seen::Nothing => match pass.not_before() {
+            Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
+            None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
+            None => pass.stop(Effect::Look(id), None),
+        },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
             pass.scratch.cancelled_at = Some(pass.now);
             pass.scratch.cancel_refused = false;
             pass.scratch.troubles = 0;
             let pause = pace::brief(pass.situation.settings);
-            pass.keep_for(pause)
+            pass.stop_for(pause)
         }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => {
             // The operation may have ended meanwhile, so the next look comes first.
@@ -64,7 +63,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             troubled(pass, trouble, "cannot be cancelled")
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
-        Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -99,7 +98,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
                 let mut pass = pass;
                 pass.scratch.contradictions += 1;
                 let pause = pace::retry(pass.scratch.contradictions, pass.seed());
-                pass.keep_for(pause)
+                pass.stop_for(pause)
             }
             None => ending::lost(pass),
         },
@@ -116,19 +115,19 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             pass.stop_for(pace::CLUSTER)
         }
         Seen::Nothing | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
 
-/// Whether the operation is to be cancelled, and what a trigger that came meanwhile means.
-fn cancel_cause(pass: &mut Pass<'_>) -> Option<CancelCause> {
+/// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
+fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
     if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
     let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend;
-    let replaces = heed_triggers(pass) && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace;
+    let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace;
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
 
@@ -230,17 +229,17 @@ fn gone(mut pass: Pass<'_>) -> Step {
     let age = pace::between(submitted, pass.now);
     if age < pass.situation.settings.listing_lag {
         let pause = pace::poll(pass.situation.settings, age, pass.seed());
-        return pass.keep_for(pause);
+        return pass.stop_for(pause);
     }
     pass.scratch.troubles = 0;
-    pass.keep(Effect::List(submitted), None)
+    pass.stop(Effect::List(submitted), None)
 }
 
 /// Nothing was learnt, and it is no news.
 fn troubled_briefly(mut pass: Pass<'_>) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = pace::retry(pass.scratch.troubles, pass.seed());
-    pass.keep_for(pause)
+    pass.stop_for(pause)
 }
 
 /// A call brought nothing. The operation goes on, and its id stays on record.
@@ -252,7 +251,7 @@ fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
         Grade::Blocked => false,
     };
     if passing && pass.scratch.troubles < TROUBLES_SHOWN {
-        return pass.keep_for(pause);
+        return pass.stop_for(pause);
     }
     let reason = troubles::reason(trouble.kind);
     // One passing trouble after another is no news.

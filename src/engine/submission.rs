@@ -147,32 +147,43 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     let certain_after = settings.call_timeout + settings.listing_lag + Duration::from_secs(1);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = waited >= certain_after;
-    match candidates.as_slice() {
-        [one] if !listing.truncated && (evidence.proves(one) || certain && evidence.shows_all(one)) => {
-            let one = (*one).clone();
-            adopt(pass, &one)
-        }
-        [] if !listing.truncated && certain => never_started(pass),
-        several if !certain || !listing.truncated && several.len() == 1 => {
+    let verdict = match candidates.as_slice() {
+        [one] if !listing.truncated && evidence.proves(one) => Verdict::It((*one).clone()),
+        _ if !certain => Verdict::TooEarly,
+        _ if listing.truncated => Verdict::Unclear("the service's listing is too long to be read whole".to_owned()),
+        [] => Verdict::None,
+        [one] if !evidence.shows_all(one) => Verdict::TooEarly,
+        [one] if request.is_some() => Verdict::It((*one).clone()),
+        [_] => Verdict::Unclear("the spec has changed since, so an operation cannot be told by it".to_owned()),
+        several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
+    };
+    let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
+    match verdict {
+        Verdict::It(operation) => adopt(pass, &operation),
+        Verdict::None => never_started(pass),
+        Verdict::Unclear(why) => hold(pass, &why, &candidates),
+        Verdict::TooEarly => {
             let message = "the answer to the submission was lost, so the service's listing is read until it shows the operation";
             if let Some(run) = pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::ResolvingSubmission)) {
                 run.tell(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
-            let certain_in = certain_after.saturating_sub(waited).max(settings.poll_min);
             let pause = pace::poll(settings, waited, pass.seed());
-            let pause = if certain { pause } else { pause.min(certain_in) };
-            pass.stop_for(pause)
-        }
-        [] | [_] => {
-            let shown: Vec<Operation> = candidates.into_iter().cloned().collect();
-            hold(pass, "the service's listing is too long to be read whole", &shown)
-        }
-        several => {
-            let why = format!("{} operations may be the one that it began", several.len());
-            let shown: Vec<Operation> = several.iter().map(|operation| (*operation).clone()).collect();
-            hold(pass, &why, &shown)
+            let certain_in = certain_after.saturating_sub(waited).max(settings.poll_min);
+            pass.stop_for(if certain { pause } else { pause.min(certain_in) })
         }
     }
+}
+
+/// What a listing says of a submission whose answer was lost.
+enum Verdict {
+    /// This operation is the one.
+    It(Operation),
+    /// It never started.
+    None,
+    /// A later listing will say more.
+    TooEarly,
+    /// Only a person can say.
+    Unclear(String),
 }
 
 /// It is certain that nothing began: the service would show it by now.
@@ -195,6 +206,7 @@ fn never_started(mut pass: Pass<'_>) -> Step {
 fn resubmit(mut pass: Pass<'_>) -> Step {
     let message = "to be submitted again, as the annotation resubmit says";
     pass.notice(Reason::ResolvingSubmission, true, message);
+    waiting::renew(&mut pass);
     if let Some(run) = pass.record.run.as_mut() {
         run.candidates.clear();
         run.tell(RunState::Waiting, Reason::Retrying, message);

@@ -59,13 +59,10 @@ fn earlier_operations(run: Run) -> Vec<String> {
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
     let moved = has_moved(&pass);
+    renew(&mut pass);
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
-    // Nothing is submitted yet, so the run is for what is asked for now.
-    run.model = desired.work.model.clone();
-    run.work.clone_from(&desired.work.digest);
-
     if let Some(fault) = &desired.fault {
         return hindered(pass, fault);
     }
@@ -137,6 +134,15 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     }
 }
 
+/// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
+pub(super) fn renew(pass: &mut Pass<'_>) {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.model = pass.desired.work.model.clone();
+        run.work.clone_from(&pass.desired.work.digest);
+        pass.record.queued = None;
+    }
+}
+
 /// Whether the run that is on record is for another model than the spec names now.
 fn has_moved(pass: &Pass<'_>) -> bool {
     let recorded = pass.situation.recorded.run.as_ref().filter(|run| !run.state.ended());
@@ -194,12 +200,16 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
             ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
         }
-        Submission::Refused(trouble) => refused(pass, trouble),
+        Submission::Refused(trouble) => {
+            renew(&mut pass);
+            refused(pass, trouble)
+        }
         Submission::Busy { message } => {
             if pass.desired.policy.conflict == ConflictPolicy::Fail {
                 let message = format!("another client's refresh of the model is running, and conflictPolicy is Fail: {message}");
                 return ending::end(pass, RunState::Failed, Reason::Conflict, message);
             }
+            renew(&mut pass);
             let mut waited = std::time::Duration::ZERO;
             if let Some(run) = pass.record.run.as_mut() {
                 let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));

@@ -35,11 +35,10 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
         assert!(!desired.policy.suspend && desired.fault.is_none());
     }
-    the_end_is_true(world, before, after);
 }
 
-/// An end in the status is the end at the service.
-fn the_end_is_true(world: &World, before: &Status, after: &Status) {
+/// What is written of an end is the end at the service.
+pub(super) fn written(world: &World, before: &Status, after: &Status) {
     let Some(run) = after.run.as_ref().filter(|run| run.state.ended()) else { return };
     if before.run.as_ref().is_some_and(|old| old.number == run.number && old.state.ended()) {
         return;
@@ -107,7 +106,7 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
     let run = step.recorded.run.as_ref().unwrap();
     for op in &world.service.ops {
         let Owner::Run(number, attempt) = op.owner else { continue };
-        if number == run.number {
+        if number == run.number && !op.vanished {
             assert!(attempt < run.attempt, "attempt {attempt} of run {number} is submitted twice");
             assert!(matches!(op.phase(world.now), Phase::Failed | Phase::TimedOut), "submitted again after {:?}", op.outcome);
             assert!(run.attempt <= desired.policy.backoff_limit + 1 || attempt < run.attempt, "more attempts than backoffLimit allows");
@@ -116,9 +115,9 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
 }
 
 /// A stranger's operation is cancelled only where `conflictPolicy` says so; our own is never taken for one.
-pub(super) fn cancellation(world: &World, desired: &Desired, id: &OperationId) {
+pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
     let op = world.service.ops.iter().find(|op| op.id == *id);
-    let run = world.object.status.as_ref().and_then(|status| status.run.as_ref()).unwrap();
+    let run = step.recorded.run.as_ref().unwrap();
     let followed = run.operation_id.as_deref() == Some(id.as_str());
     match op.map(|op| op.owner) {
         Some(Owner::Stranger) if !world.person_answers => {

@@ -5,4 +5,5 @@ mod laws;
 mod service;
 mod world;
 
+mod simulation;
 mod triggers;
