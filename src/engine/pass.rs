@@ -52,6 +52,7 @@ impl<'a> Pass<'a> {
         let under_way = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
         if effect == Effect::Nothing && under_way {
             recorded.observed_generation = self.desired.generation;
+            recorded.history.truncate(self.desired.policy.history_limit);
             for condition in &mut recorded.conditions {
                 condition.observed_generation = self.desired.generation;
             }

@@ -5,5 +5,14 @@ mod laws;
 mod service;
 mod world;
 
+mod adoption;
+mod bounds;
+mod concurrency;
+mod conflicts;
+mod deletions;
+mod lasting;
+mod operations;
+mod queue;
 mod simulation;
+mod submissions;
 mod triggers;

@@ -170,6 +170,16 @@ impl Service {
         }
     }
 
+    /// A stranger's operation begins.
+    pub(super) fn stranger(&mut self, length: u64, refresh_type: &str) -> OperationId {
+        let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let request = RefreshRequest { refresh_type: Some(refresh_type.to_owned()), ..RefreshRequest::default() };
+        let id = self.accept(Owner::Stranger, &request);
+        (self.length, self.outcomes) = (own, outcomes);
+        id.expect("nothing else runs")
+    }
+
     fn view(&self, op: &Op) -> Operation {
         let phase = op.phase(self.now);
         let names = op.objects.iter().cloned();
@@ -197,7 +207,7 @@ impl Service {
         if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
             return Look::Trouble(trouble);
         }
-        let found = self.visible().find(|op| op.id == *id);
+        let found = self.visible().find(|op| op.id.same(id.as_str()));
         found.map_or(Look::Gone, |op| Look::Found(Box::new(self.view(op)), None))
     }
 

@@ -11,7 +11,7 @@ use super::service::{Ask, Fate, Owner, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType};
 use crate::engine::{Cure, Fault, Seen};
-use crate::operation::{Phase, RefreshRequest, TroubleKind};
+use crate::operation::{Phase, TroubleKind};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -117,11 +117,10 @@ fn play(world: &mut World, act: Act) {
         Act::Length(time) => world.service.length = secs(time),
         Act::Lag(time) => world.service.lag = secs(time),
         Act::Stranger(time) => {
-            let own = std::mem::replace(&mut world.service.length, secs(time));
-            let request = RefreshRequest { refresh_type: Some("calculate".to_owned()), ..RefreshRequest::default() };
-            let outcomes = std::mem::take(&mut world.service.outcomes);
-            world.service.accept(Owner::Stranger, &request);
-            (world.service.length, world.service.outcomes) = (own, outcomes);
+            let now = world.now;
+            if !world.service.ops.iter().any(|op| op.live(now)) {
+                world.service.stranger(time, "calculate");
+            }
         }
         Act::StrangersEnd => {
             let now = world.now;

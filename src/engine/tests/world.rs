@@ -176,6 +176,17 @@ impl World {
         self
     }
 
+    /// Lets time go by until the latest run stands so.
+    pub(super) fn run_until(&mut self, state: RunState) -> &mut Self {
+        for _ in 0..3_000 {
+            if self.status().run.as_ref().is_some_and(|run| run.state == state) {
+                return self;
+            }
+            self.run_for(secs(1));
+        }
+        panic!("never {state:?}: {:#?}", self.status().run);
+    }
+
     /// One pass, as the controller makes it; on a view that is `stale` versions old where that is said.
     pub(super) fn pass(&mut self, stale: Option<usize>) -> Ended {
         if self.gone {
