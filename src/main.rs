@@ -1,2 +1,60 @@
-//! Start-up only.
-fn main() {}
+//! Start-up only: the crypto provider, the command line, logs, and what was asked for.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tabular_operator::api::crds;
+use tabular_operator::cli::{Cli, Command, RunArgs, print_crds};
+use tabular_operator::controller::run::{RunError, run};
+use tabular_operator::controller::work;
+use tabular_operator::telemetry::logs;
+
+/// How long what is still running in the background may hold up the end of the process.
+const LINGER: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    // Fails only where one is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match Cli::parse().command {
+        Command::Run(args) => operate(*args),
+        Command::Crds => {
+            let printed = crds().map_err(std::io::Error::other).and_then(|crds| print_crds(&crds, std::io::stdout().lock()));
+            printed.map_or_else(|error| fail(1, &format!("failed to write the definitions: {error}")), |()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn operate(args: RunArgs) -> ExitCode {
+    if let Err(error) = logs::start(&args.logs()) {
+        return fail(2, &error.to_string());
+    }
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return fail(2, &error.to_string()),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("failed to start: {error}")),
+    };
+    let ended = runtime.block_on(run(settings, work));
+    runtime.shutdown_timeout(LINGER);
+    match ended {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => end(&error),
+    }
+}
+
+fn end(error: &RunError) -> ExitCode {
+    tracing::error!("{error}");
+    ExitCode::from(error.exit_code())
+}
+
+/// Before logs are set up, and for bad settings: a sentence for the person who typed the command.
+fn fail(code: u8, sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,37 @@
+//! What the commands other than `run` print.
+
+use std::io::{self, Write};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+/// Prints the definitions as one YAML stream, as `kubectl apply -f -` reads it.
+///
+/// # Errors
+/// Where the output cannot be written.
+pub fn print_crds(definitions: &[CustomResourceDefinition], mut out: impl Write) -> io::Result<()> {
+    for definition in definitions {
+        let yaml = serde_yaml_ng::to_string(definition).map_err(io::Error::other)?;
+        write!(out, "---\n{yaml}")?;
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    #[test]
+    fn definitions_are_one_stream() {
+        let named = |name: &str| CustomResourceDefinition {
+            metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+            ..CustomResourceDefinition::default()
+        };
+        let mut out = Vec::new();
+        print_crds(&[named("a"), named("b")], &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"), "{text}");
+        assert_eq!(text.matches("---\n").count(), 2);
+        assert!(text.contains("name: b\n"), "{text}");
+    }
+}

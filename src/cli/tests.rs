@@ -1,0 +1,159 @@
+//! The command line as it is typed, and as the environment has it.
+
+use std::io::Write;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+
+use super::{Cli, CloudChoice, CloudName, Command, LogFormat, RunArgs, Settings};
+
+fn args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
+    let words = ["tabular-operator", "run"].iter().chain(flags);
+    match Cli::try_parse_from(words)?.command {
+        Command::Run(args) => Ok(*args),
+        Command::Crds => panic!("run was asked for"),
+    }
+}
+
+fn settings(flags: &[&str]) -> Result<Settings, String> {
+    args(flags).map_err(|error| error.to_string())?.settings().map_err(|error| error.to_string())
+}
+
+fn refused(flags: &[&str], by: &str) {
+    let sentence = settings(flags).unwrap_err();
+    assert!(sentence.contains(by), "{flags:?} was refused, but by: {sentence}");
+}
+
+/// A file that is gone when it is dropped.
+fn file(content: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content).unwrap();
+    file
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn the_defaults_are_those_of_the_help() {
+    let settings = settings(&[]).unwrap();
+    assert_eq!(settings.cloud, CloudChoice::Named(CloudName::Public));
+    assert_eq!(settings.extra_ca_pem, None);
+    assert!(settings.watch_namespaces.is_empty() && settings.operator_identity_namespaces.is_empty());
+    assert_eq!(settings.polling.min, Duration::from_secs(1));
+    assert_eq!(settings.polling.max, Duration::from_secs(30));
+    assert!((settings.polling.fraction - 0.1).abs() < f64::EPSILON);
+    assert_eq!(settings.call_timeout, Duration::from_secs(30));
+    assert_eq!(settings.listing_lag, Duration::from_mins(2));
+    let election = settings.leader_election.unwrap();
+    assert_eq!((election.name.as_str(), election.namespace), ("tabular-operator", None));
+    assert_eq!(election.duration, Duration::from_secs(15));
+    assert_eq!((settings.max_concurrent_reconciles, settings.max_calls_per_server), (64, 32));
+    assert_eq!(settings.metrics_address.to_string(), "0.0.0.0:8080");
+    let logs = args(&[]).unwrap().logs();
+    assert_eq!((logs.format, logs.filter.as_str()), (LogFormat::Json, "info"));
+}
+
+#[test]
+fn every_flag_of_run_is_a_variable_too_and_says_its_meaning() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    for flag in run.get_arguments().filter(|flag| flag.get_id() != "help") {
+        let long = flag.get_long().unwrap();
+        let variable = format!("TABULAR_OPERATOR_{}", long.to_uppercase().replace('-', "_"));
+        assert_eq!(flag.get_env().unwrap().to_str(), Some(variable.as_str()));
+        assert!(flag.get_help().is_some(), "--{long} has no help");
+        assert!(flag.get_help_heading().is_some(), "--{long} stands under no heading");
+    }
+}
+
+#[test]
+fn lists_are_repeated_or_separated_by_commas() {
+    let flags = ["--watch-namespace", "finance,bi", "--watch-namespace", "bi"];
+    assert_eq!(settings(&flags).unwrap().watch_namespaces, ["bi", "finance"]);
+}
+
+#[test]
+fn leader_election_takes_a_value() {
+    assert_eq!(settings(&["--leader-election", "false"]).unwrap().leader_election, None);
+    assert!(settings(&["--leader-election=true"]).unwrap().leader_election.is_some());
+    refused(&["--leader-election=perhaps"], "true, false");
+}
+
+#[test]
+fn every_cloud_has_its_name() {
+    for (name, cloud) in [
+        ("public", CloudName::Public),
+        ("us-government", CloudName::UsGovernment),
+        ("us-government-high", CloudName::UsGovernmentHigh),
+        ("us-government-dod", CloudName::UsGovernmentDod),
+        ("china", CloudName::China),
+    ] {
+        assert_eq!(settings(&["--cloud", name]).unwrap().cloud, CloudChoice::Named(cloud));
+    }
+}
+
+#[test]
+fn values_out_of_bounds_are_refused_with_what_to_write() {
+    refused(&["--poll-min", "30"], "number and its unit");
+    refused(&["--poll-min", "1ms"], "from 10ms to 1h");
+    refused(&["--poll-max", "2h"], "from 10ms to 1h");
+    refused(&["--poll-fraction", "0"], "from 0.01 to 1");
+    refused(&["--poll-fraction", "1.5"], "from 0.01 to 1");
+    refused(&["--poll-fraction", "NaN"], "from 0.01 to 1");
+    refused(&["--call-timeout", "0s"], "from 100ms to 10m");
+    refused(&["--lease-duration", "900ms"], "from 1s to 1h");
+    refused(&["--max-concurrent-reconciles", "0"], "1..=1024");
+    refused(&["--max-calls-per-server", "many"], "many");
+    refused(&["--metrics-address", ":8080"], "0.0.0.0:8080");
+    refused(&["--watch-namespace", ""], "a namespace is missing");
+    refused(&["--watch-namespace", "bi,"], "a namespace is missing");
+    refused(&["--watch-namespace", "Bi"], "a-z, 0-9");
+    refused(&["--lease-name=-x"], "a name is");
+    refused(&["--log-level", "kube=loud"], "write a level");
+    refused(&["--log-format", "xml"], "json, text");
+    refused(&["--otlp-endpoint", "http://x"], "unexpected argument");
+}
+
+#[test]
+fn the_bounds_of_polling_stand_in_order() {
+    refused(&["--poll-min", "1m"], "--poll-min (1m) is longer than --poll-max (30s)");
+    assert!(settings(&["--poll-min", "30s"]).is_ok());
+}
+
+#[test]
+fn a_cloud_file_goes_with_a_custom_cloud_alone() {
+    refused(&["--cloud", "custom"], "needs --cloud-file");
+    refused(&["--cloud-file", "/nowhere"], "goes with --cloud custom alone");
+    refused(&["--cloud", "custom", "--cloud-file", "/nowhere"], "failed to read --cloud-file /nowhere");
+    let binary = file(&[0xff, 0xfe]);
+    refused(&["--cloud", "custom", "--cloud-file", binary.path().to_str().unwrap()], "not UTF-8");
+    let good = file(b"hosts: []\n");
+    let choice = settings(&["--cloud", "custom", "--cloud-file", good.path().to_str().unwrap()]).unwrap().cloud;
+    assert_eq!(choice, CloudChoice::File { path: good.path().to_owned(), text: "hosts: []\n".to_owned() });
+}
+
+#[test]
+fn an_authority_file_holds_certificates() {
+    let given = |content: &[u8]| {
+        let file = file(content);
+        settings(&["--extra-ca-file", file.path().to_str().unwrap()])
+    };
+    refused(&["--extra-ca-file", "/nowhere"], "failed to read --extra-ca-file /nowhere");
+    refused(&["--extra-ca-file", "/"], "failed to read --extra-ca-file /");
+    assert!(given(b"not PEM").unwrap_err().contains("no certificate is in it"));
+    assert!(given(b"-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n").is_err());
+    assert!(given(&vec![b'\n'; 5 * 1024 * 1024]).unwrap_err().contains("more than 4 MiB"));
+    let pem: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    assert_eq!(given(pem).unwrap().extra_ca_pem.as_deref(), Some(pem));
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_help_with_0() {
+    assert_eq!(args(&["--poll-min", "x"]).unwrap_err().exit_code(), 2);
+    assert_eq!(args(&["--help"]).unwrap_err().exit_code(), 0);
+    assert_eq!(Cli::try_parse_from(["tabular-operator", "--version"]).unwrap_err().exit_code(), 0);
+    assert_eq!(Cli::try_parse_from(["tabular-operator"]).unwrap_err().exit_code(), 2);
+}

@@ -1,0 +1,83 @@
+//! One call to the Kubernetes API under a deadline.
+//!
+//! The client has no read timeout, for a watch may be silent for minutes: so every other call gets its deadline here.
+//! A call on a connection that died unnoticed would otherwise wait for ever.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// Why a call to the Kubernetes API gave no answer that can be used.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// The API server said no, or could not be asked.
+    #[error("{}", describe(.0))]
+    Kube(#[from] kube::Error),
+    /// Nothing came back in time. A write may have been done all the same.
+    #[error("the Kubernetes API has not answered within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+}
+
+impl CallError {
+    /// The HTTP status, where the API server answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status.code),
+            Self::Kube(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// Whether the object has changed since it was read, or is there already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    /// Whether the object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status() == Some(404)
+    }
+}
+
+/// The library writes a whole status twice; the sentence in it is enough.
+fn describe(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        other => other.to_string(),
+    }
+}
+
+/// Waits for a call no longer than `limit`.
+///
+/// # Errors
+/// What the call itself failed with, or [`CallError::Timeout`].
+pub async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::Timeout(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_ends_at_its_deadline() {
+        let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the Kubernetes API has not answered within 5s");
+        assert_eq!(error.status(), None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_one_sentence_with_its_status() {
+        let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
+        let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
+        let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();
+        assert_eq!(error.to_string(), "the Kubernetes API said 403: leases is forbidden");
+        assert_eq!(error.status(), Some(403));
+        assert!(!error.is_conflict() && !error.is_not_found());
+    }
+}

@@ -1,0 +1,205 @@
+//! The connection to the Kubernetes API: where it is, and how it is spoken to.
+//!
+//! `KUBECONFIG` names it, or `~/.kube/config`, or the pod's own account, in this order. The configuration is put
+//! together here and not by `kube::Config`, which would take `HTTPS_PROXY` for the Kubernetes API too, and would judge a
+//! kubeconfig's own `proxy-url` by `NO_PROXY`. Those variables are for Azure; `proxy-url` is for the Kubernetes API.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::{HeaderValue, USER_AGENT};
+use kube::config::{AuthInfo, Cluster, ExecAuthCluster, InClusterError, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use thiserror::Error;
+
+/// How the API server, its logs and its audit know us.
+const AGENT: &str = concat!("tabular-operator/", env!("CARGO_PKG_VERSION"));
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API server may take nothing of what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why there is no connection to speak of: a matter of settings, each of them.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No kubeconfig, and no pod.
+    #[error("failed to find a Kubernetes API: {0}; set KUBECONFIG to a kubeconfig, or run in a pod with a ServiceAccount token")]
+    Nowhere(#[source] InClusterError),
+    /// The kubeconfig cannot be used.
+    #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// The kubeconfig lacks something, or names what it does not hold.
+    #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
+    Incomplete(String),
+    /// The library refuses what the configuration says.
+    #[error("failed to set up the Kubernetes client: {0}")]
+    Setup(#[source] kube::Error),
+}
+
+/// Sets up a client. It connects with the first call; its default namespace is that of the pod, or of the kubeconfig's
+/// context. Call it where tokio runs.
+///
+/// # Errors
+/// Where there is no configuration, or one that cannot work.
+pub fn connect() -> Result<Client, ClientError> {
+    let config = match kubeconfig()? {
+        Some(kubeconfig) => from_kubeconfig(&kubeconfig)?,
+        None => Config::incluster().map_err(ClientError::Nowhere)?,
+    };
+    Client::try_from(ours(config)).map_err(ClientError::Setup)
+}
+
+/// What is the same wherever the API is.
+fn ours(mut config: Config) -> Config {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(WRITE_TIMEOUT);
+    // One call is one request. Repeating is for the caller, who knows what a lost answer means.
+    config.default_retry = false;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    config
+}
+
+/// A kubeconfig that is named has to be there; the one at the usual place need not.
+fn kubeconfig() -> Result<Option<Kubeconfig>, KubeconfigError> {
+    if let Some(named) = Kubeconfig::from_env()? {
+        return Ok(Some(named));
+    }
+    let usual = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".kube").join("config"));
+    match usual {
+        Some(path) if path.is_file() => Kubeconfig::read_from(path).map(Some),
+        Some(_) | None => Ok(None),
+    }
+}
+
+fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
+    let incomplete = |what: String| ClientError::Incomplete(what);
+    let current = kubeconfig
+        .current_context
+        .as_deref()
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| incomplete("it has no current-context".to_owned()))?;
+    let context = kubeconfig
+        .contexts
+        .iter()
+        .find(|context| context.name == current)
+        .and_then(|named| named.context.as_ref())
+        .ok_or_else(|| incomplete(format!("its current-context '{current}' is not in it")))?;
+    let cluster = kubeconfig
+        .clusters
+        .iter()
+        .find(|cluster| cluster.name == context.cluster)
+        .and_then(|named| named.cluster.as_ref())
+        .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context is not in it", context.cluster)))?;
+    let mut config = of_cluster(cluster)?;
+    config.auth_info = user(kubeconfig, context.user.as_deref(), cluster)?;
+    if let Some(namespace) = context.namespace.as_ref().filter(|namespace| !namespace.is_empty()) {
+        config.default_namespace.clone_from(namespace);
+    }
+    Ok(config)
+}
+
+fn of_cluster(cluster: &Cluster) -> Result<Config, ClientError> {
+    let server =
+        cluster.server.as_deref().ok_or_else(|| ClientError::Incomplete("the cluster of its current-context has no server".to_owned()))?;
+    let mut config = Config::new(uri("server", server)?);
+    config.root_cert = authorities(cluster)?;
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.disable_compression = cluster.disable_compression.unwrap_or(false);
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    config.proxy_url = cluster.proxy_url.as_deref().filter(|url| !url.is_empty()).map(|url| uri("proxy-url", url)).transpose()?;
+    Ok(config)
+}
+
+fn uri(field: &str, text: &str) -> Result<Uri, ClientError> {
+    let whole = |uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty());
+    text.parse()
+        .ok()
+        .filter(whole)
+        .ok_or_else(|| ClientError::Incomplete(format!("its {field} '{text}' is no URL such as https://host:6443")))
+}
+
+/// The library decodes the data or reads the file, whichever there is, when it describes a cluster to a plugin.
+fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
+    let Some(pem) = ExecAuthCluster::try_from(cluster)?.certificate_authority_data else {
+        return Ok(None);
+    };
+    CertificateDer::pem_slice_iter(&pem)
+        .map(|certificate| certificate.map(|der| der.to_vec()))
+        .collect::<Result<Vec<_>, _>>()
+        .map(Some)
+        .map_err(|error| ClientError::Incomplete(format!("its certificate-authority is not PEM ({error})")))
+}
+
+/// The user of a context; none is anonymous, as for kubectl.
+fn user(kubeconfig: &Kubeconfig, name: Option<&str>, cluster: &Cluster) -> Result<AuthInfo, ClientError> {
+    let named = name.and_then(|name| kubeconfig.auth_infos.iter().find(|user| user.name == name));
+    let mut user = named.and_then(|named| named.auth_info.clone()).unwrap_or_default();
+    if let Some(plugin) = user.exec.as_mut().filter(|plugin| plugin.provide_cluster_info) {
+        plugin.cluster = Some(cluster.try_into()?);
+    }
+    Ok(user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(cluster: &str) -> Result<Config, ClientError> {
+        let yaml = format!(
+            "{{apiVersion: v1, kind: Config, current-context: here,
+              contexts: [{{name: here, context: {{cluster: one, user: me, namespace: bi}}}}],
+              users: [{{name: me, user: {{token: t}}}}],
+              clusters: [{{name: one, cluster: {cluster}}}]}}"
+        );
+        from_kubeconfig(&Kubeconfig::from_yaml(&yaml).unwrap())
+    }
+
+    #[test]
+    fn a_kubeconfig_is_read_whole() {
+        let config = ours(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
+        assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:6443/");
+        assert_eq!(config.default_namespace, "bi");
+        assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
+        assert!(config.auth_info.token.is_some());
+        assert!(!config.default_retry);
+        assert!(config.read_timeout.is_none(), "a watch may be silent");
+        assert_eq!(config.headers[0].1, format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str());
+    }
+
+    #[test]
+    fn only_the_kubeconfigs_own_proxy_counts() {
+        assert_eq!(parse("{server: 'https://k'}").unwrap().proxy_url, None);
+        assert_eq!(parse("{server: 'https://k', proxy-url: ''}").unwrap().proxy_url, None);
+        let through = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
+        assert_eq!(through.proxy_url.unwrap().to_string(), "http://p:3128/");
+    }
+
+    #[tokio::test]
+    async fn a_client_can_be_made_with_a_proxy() {
+        // Ignored where another test of this process was first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
+        assert_eq!(Client::try_from(ours(config)).unwrap().default_namespace(), "bi");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert!(parse("{}").unwrap_err().to_string().contains("has no server"));
+        assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("no URL"));
+        let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();
+        assert!(bad.starts_with("failed to read the kubeconfig"), "{bad}");
+        let empty = from_kubeconfig(&Kubeconfig::default()).unwrap_err().to_string();
+        assert!(empty.contains("no current-context"), "{empty}");
+    }
+
+    #[test]
+    fn an_authority_is_decoded() {
+        // "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        let data = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+        let config = parse(&format!("{{server: 'https://k', certificate-authority-data: {data}}}")).unwrap();
+        assert_eq!(config.root_cert, Some(vec![vec![0, 0, 0]]));
+    }
+}

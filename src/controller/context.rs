@@ -1,0 +1,93 @@
+//! What every pass has at hand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::Client;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::Name;
+use super::effects::Refusals;
+use super::events::Events;
+use super::lease::LeaseHandle;
+use super::memory::Memory;
+use super::queue::Queue;
+use super::references::Identities;
+use crate::api::ModelRefresh;
+use crate::engine::Settings;
+use crate::service::Azure;
+use crate::telemetry::metrics::Metrics;
+
+/// A resource as the watch gives it: one that cannot be decoded does not stop the others.
+pub(super) type Guarded = DeserializeGuard<ModelRefresh>;
+
+/// Where a resource is asked to be looked at again, by the namespace that its watch is of; `None` is all namespaces.
+pub(super) type Wakers = HashMap<Option<String>, mpsc::UnboundedSender<ObjectRef<Guarded>>>;
+
+/// What every pass has at hand.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) azure: Azure,
+    pub(super) settings: Settings,
+    pub(super) lease: LeaseHandle,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) events: Events,
+    pub(super) identities: Identities,
+    pub(super) refusals: Refusals,
+    pub(super) queue: Queue,
+    pub(super) memory: Memory,
+    /// The uid under each name: a name may come back as another resource.
+    pub(super) uids: Mutex<HashMap<Name, String>>,
+    pub(super) stores: Vec<Store<Guarded>>,
+    pub(super) wakers: Wakers,
+    /// How many passes run at the same time, over all watches.
+    pub(super) passes: Semaphore,
+}
+
+impl Context {
+    /// Shows every resource, as it is known now.
+    pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
+        for guarded in self.stores.iter().flat_map(Store::state) {
+            let Ok(cached) = &guarded.0 else { continue };
+            match self.memory.newer_than(cached) {
+                Some(newer) => show(&newer),
+                None => show(cached),
+            }
+        }
+    }
+
+    /// Notes which resource has this name now, and forgets the one that had it before.
+    pub(super) fn meet(&self, name: &Name, uid: &str) {
+        let before = self.uids.lock().insert(name.clone(), uid.to_owned());
+        if let Some(before) = before.filter(|before| before != uid) {
+            self.forget_uid(&before);
+        }
+    }
+
+    /// Forgets a resource that is gone.
+    pub(super) fn forget(&self, name: &Name) {
+        let uid = self.uids.lock().remove(name);
+        if let Some(uid) = uid {
+            self.forget_uid(&uid);
+        }
+    }
+
+    fn forget_uid(&self, uid: &str) {
+        self.memory.forget(uid);
+        self.wake(self.queue.forget(uid));
+    }
+
+    /// Has the resources looked at soon.
+    pub(super) fn wake(&self, names: Vec<Name>) {
+        for name in names {
+            let waker = self.wakers.get(&None).or_else(|| self.wakers.get(&Some(name.namespace.clone())));
+            if let Some(waker) = waker {
+                // Fails only where the watch has ended, and then nobody is woken any more.
+                let _ = waker.send(ObjectRef::new(&name.name).within(&name.namespace));
+            }
+        }
+    }
+}

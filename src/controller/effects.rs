@@ -1,0 +1,198 @@
+//! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
+//! decision.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::call::CallError;
+use super::context::Context;
+use super::references::{self, Freshness, NoIdentity};
+use crate::api::{Model, ModelRefresh, ModelRefreshSpec, Reason};
+use crate::engine::{Cure, Desired, Effect, Fault, Seen};
+use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::service::analysis_services::{DatabaseName, ServerName};
+use crate::service::cloud::Cloud;
+use crate::service::identity::{Fingerprint, Identity};
+use crate::service::{Call, Window};
+
+/// How long an identity that a model's service refused is not tried again, while it is the same identity.
+const REFUSED: Duration = Duration::from_mins(1);
+/// How many refusals are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// What is wrong with a spec, in a way that only the operator can tell. It costs no call.
+pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> {
+    let fault = |reason, message| Some(Fault { reason, message, cure: Cure::Spec });
+    let Some(named) = &spec.model.analysis_services else {
+        let message = "this version of the operator does not refresh Power BI semantic models: use spec.model.analysisServices";
+        return fault(Reason::Unsupported, message.to_owned());
+    };
+    if spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some() || trigger.after_refresh.is_some()) {
+        let message = "this version of the operator does not run on spec.trigger.schedule or spec.trigger.afterRefresh: leave them out";
+        return fault(Reason::Unsupported, message.to_owned());
+    }
+    if let Err(message) = ServerName::parse(&named.server, cloud) {
+        return fault(Reason::ServerNotInCloud, format!("spec.model.analysisServices.server: {message}"));
+    }
+    if let Err(message) = DatabaseName::parse(&named.database) {
+        return fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"));
+    }
+    references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
+}
+
+/// The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    lately: Mutex<HashMap<(Fingerprint, String), (Trouble, Instant)>>,
+}
+
+impl Refusals {
+    fn of(&self, identity: &Identity, model: &str) -> Option<Trouble> {
+        let lately = self.lately.lock();
+        let (trouble, at) = lately.get(&(identity.fingerprint(), model.to_owned()))?;
+        (at.elapsed() < REFUSED).then(|| trouble.clone())
+    }
+
+    fn remember(&self, identity: Fingerprint, model: &str, trouble: &Trouble) {
+        let mut lately = self.lately.lock();
+        if lately.len() >= REMEMBERED {
+            lately.retain(|_, (_, at)| at.elapsed() < REFUSED);
+        }
+        lately.insert((identity, model.to_owned()), (trouble.clone(), Instant::now()));
+    }
+}
+
+/// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
+pub(super) struct Prepared {
+    call: Call,
+    identity: Fingerprint,
+    model: String,
+}
+
+/// Why a call could not be prepared.
+pub(super) enum Unprepared {
+    /// What the decision has to know.
+    Seen(Box<Seen>),
+    /// The Kubernetes API gave no answer; the pass is repeated later.
+    Call(CallError),
+}
+
+/// Whether an effect is a call to a service, which is prepared before anything is recorded.
+pub(super) fn is_call(effect: &Effect) -> bool {
+    match effect {
+        Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_) => true,
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => false,
+    }
+}
+
+/// Prepares a call on `model` for the resource.
+pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model, effect: &Effect) -> Result<Prepared, Unprepared> {
+    let seen = |seen| Unprepared::Seen(Box::new(seen));
+    let ours = |message: String| seen(Seen::Fault(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec }));
+    let Some(named) = &model.analysis_services else {
+        return Err(ours("the run's model is not one of Analysis Services".to_owned()));
+    };
+    let server = ServerName::parse(&named.server, ctx.azure.cloud()).map_err(ours)?;
+    let database = DatabaseName::parse(&named.database).map_err(ours)?;
+    let freshness = match effect {
+        Effect::Submit => Freshness::Now,
+        _ if object.metadata.deletion_timestamp.is_some() => Freshness::Last,
+        Effect::Look(_)
+        | Effect::List(_)
+        | Effect::Cancel(_)
+        | Effect::Nothing
+        | Effect::AddFinalizer
+        | Effect::TakeTurn
+        | Effect::TakeResubmit
+        | Effect::Release => Freshness::Lately,
+    };
+    let identity = match ctx.identities.of(object, freshness).await {
+        Ok(identity) => identity,
+        Err(NoIdentity::Fault(fault)) => return Err(seen(Seen::Fault(fault))),
+        Err(NoIdentity::Call(error)) => return Err(Unprepared::Call(error)),
+    };
+    let key = model.key();
+    if let Some(trouble) = ctx.refusals.of(&identity, &key) {
+        ctx.identities.refused(object);
+        return Err(seen(Seen::Trouble(trouble)));
+    }
+    let fingerprint = identity.fingerprint();
+    match ctx.azure.analysis_services(server, database, identity).prepare().await {
+        Ok(call) => Ok(Prepared { call, identity: fingerprint, model: key }),
+        Err(trouble) => {
+            if trouble.kind == TroubleKind::CredentialsRefused {
+                ctx.identities.refused(object);
+            }
+            Err(seen(Seen::Trouble(trouble)))
+        }
+    }
+}
+
+/// Makes a call that was prepared.
+pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
+    let Prepared { call, identity, model } = prepared;
+    let seen = match effect {
+        // Between the write of the intent and this moment the lease may have run out; then another operator has the say.
+        Effect::Submit if !ctx.lease.holds() => {
+            let message = "the operator's lease ran out before the submission was sent".to_owned();
+            Seen::Submission(Submission::Unanswered { message })
+        }
+        Effect::Submit => Seen::Submission(call.submit_refresh(&desired.work.request).await),
+        Effect::Look(id) => Seen::Look(call.look(id).await),
+        Effect::List(intent) => {
+            let result = call.list(Window { intent: *intent, now: Timestamp::now() }).await;
+            Seen::Listing { result, taken: taken_by_others(ctx, object, &model) }
+        }
+        Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
+    };
+    if let Some(trouble) = refusal_in(&seen) {
+        ctx.refusals.remember(identity, &model, trouble);
+        ctx.identities.refused(object);
+    }
+    seen
+}
+
+/// The refusal of the identity that an answer is, if it is one.
+fn refusal_in(seen: &Seen) -> Option<&Trouble> {
+    use crate::operation::{Cancellation, Look};
+    let trouble = match seen {
+        Seen::Submission(Submission::Refused(trouble))
+        | Seen::Look(Look::Trouble(trouble))
+        | Seen::Listing { result: Err(trouble), .. }
+        | Seen::Cancellation(Cancellation::Trouble(trouble)) => trouble,
+        Seen::Submission(_)
+        | Seen::Look(_)
+        | Seen::Listing { .. }
+        | Seen::Cancellation(_)
+        | Seen::Nothing
+        | Seen::Turn(_)
+        | Seen::Trouble(_)
+        | Seen::Fault(_)
+        | Seen::ResubmitTaken => return None,
+    };
+    (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
+}
+
+/// The operations on a model that other resources follow or have followed: none of them can be this resource's.
+fn taken_by_others(ctx: &Context, object: &ModelRefresh, model: &str) -> BTreeSet<String> {
+    let own = object.uid();
+    let mut taken = BTreeSet::new();
+    ctx.each_object(|other| {
+        let Some(status) = other.status.as_ref().filter(|_| other.uid() != own) else { return };
+        let on_model = status.run.as_ref().is_some_and(|run| run.model.key() == model) || other.spec.model.key() == model;
+        if !on_model {
+            return;
+        }
+        taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));
+        if let Some(run) = &status.run {
+            taken.extend(run.operation_id.iter().chain(&run.earlier_operation_ids).map(|id| id.to_lowercase()));
+        }
+    });
+    taken
+}

@@ -1,0 +1,116 @@
+//! Leader election: only the holder of a `coordination.k8s.io/v1` Lease acts.
+//!
+//! What makes it safe, each rule on its own:
+//! - Every write carries the resourceVersion that it was decided on, so of two candidates one is refused.
+//! - The holder counts from *before* it sent the request that the API server accepted, by its own monotonic clock, and
+//!   stops at four fifths of the lease's duration. Nobody else can have begun to count earlier.
+//! - A candidate takes over only when it has itself seen the Lease unchanged for the whole duration. The times written
+//!   in the Lease are for people; no clock is ever compared with another machine's.
+//! - A lease that was lost stays lost. The process ends, and comes back as a candidate of a new name.
+//!
+//! An API server that is away costs the holder its lease, though nobody can take it meanwhile: the holder cannot tell
+//! that from being cut off alone.
+
+mod candidate;
+mod handle;
+mod record;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::task::JoinHandle;
+
+use crate::telemetry::health::Heartbeat;
+use crate::telemetry::metrics::Metrics;
+use candidate::Candidate;
+pub use handle::LeaseHandle;
+
+/// Which Lease, and for whom.
+#[derive(Clone, Debug)]
+pub struct LeaseSettings {
+    /// The Lease's namespace.
+    pub namespace: String,
+    /// The Lease's name.
+    pub name: String,
+    /// How long a silent holder is waited for. The Lease itself has whole seconds: it is rounded up there.
+    pub duration: Duration,
+    /// This candidate's name, different for every process: see [`identity`].
+    pub identity: String,
+}
+
+impl LeaseSettings {
+    /// How long a holder may act after it sent its last good renewal. The fifth that is left keeps it apart from the
+    /// next one, whatever a pause of the scheduler or a slow look at the clock adds.
+    fn hold(&self) -> Duration {
+        self.duration * 4 / 5
+    }
+
+    /// The time from one renewal to the next.
+    fn renewal(&self) -> Duration {
+        self.duration / 3
+    }
+
+    /// How often a candidate looks at the Lease, and a holder whose renewal failed tries again. A second at most: it is
+    /// what a failover takes beyond the duration, and what a lease that was given back waits for its next holder.
+    fn pace(&self) -> Duration {
+        (self.duration / 15).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    }
+
+    /// How long one call may take: short enough for a second attempt on another connection before the lease is over.
+    fn attempt(&self) -> Duration {
+        (self.duration / 5).clamp(Duration::from_millis(500), Duration::from_secs(5))
+    }
+}
+
+/// What the loop reports to, where there is somebody to report to.
+#[derive(Debug, Default)]
+pub struct LeaseReports {
+    /// Beaten at every look at the Lease.
+    pub heartbeat: Option<Heartbeat>,
+    /// Renewals are counted here.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
+/// Leader election.
+#[derive(Debug)]
+pub struct Lease;
+
+impl Lease {
+    /// Starts to seek the Lease, and to keep it. The task ends when the lease was lost or given back.
+    #[must_use]
+    pub fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, JoinHandle<()>) {
+        Self::spawn_reporting(client, settings, LeaseReports::default())
+    }
+
+    /// As [`Self::spawn`], with a heartbeat and metrics.
+    #[must_use]
+    pub fn spawn_reporting(client: Client, settings: LeaseSettings, reports: LeaseReports) -> (LeaseHandle, JoinHandle<()>) {
+        let handle = LeaseHandle::seeking();
+        let task = tokio::spawn(Candidate::new(client, settings, reports, handle.clone()).run());
+        (handle, task)
+    }
+}
+
+/// A name for this process that no other has or had: the host's, which is the pod's, and something random. A container
+/// that is started anew in the same pod is another one, and waits for its predecessor's lease to run out.
+#[must_use]
+pub fn identity() -> String {
+    let host = std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "tabular-operator".to_owned());
+    // The standard library takes the keys of each hasher from the system's randomness.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{host}_{random:016x}")
+}

@@ -1,0 +1,154 @@
+//! A Kubernetes API that holds one Lease, in memory, with faults on demand.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::{Method, Request, Response, StatusCode};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// What goes wrong with the requests that follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Nothing.
+    None,
+    /// No request is ever answered, and none is done.
+    Away,
+    /// Writes are done, and their answers are lost.
+    AnswersLost,
+    /// Everything is refused.
+    Forbidden,
+}
+
+#[derive(Clone)]
+pub(super) struct FakeApi {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    lease: Option<Lease>,
+    version: u64,
+    fault: Fault,
+    /// Holders, in the order in which writes were accepted.
+    writes: Vec<String>,
+    reads: usize,
+}
+
+impl FakeApi {
+    pub(super) fn new() -> Self {
+        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0 };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// A client of this API; `cut` is a fault on its own line alone.
+    pub(super) fn client(&self, cut: &Arc<Mutex<Fault>>) -> Client {
+        let (api, cut) = (self.clone(), Arc::clone(cut));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (api, cut) = (api.clone(), Arc::clone(&cut));
+            async move { Ok::<_, Infallible>(api.answer(request, &cut).await) }
+        });
+        Client::new(service, "ops")
+    }
+
+    pub(super) fn fail(&self, fault: Fault) {
+        self.state.lock().fault = fault;
+    }
+
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.state.lock().lease.clone()
+    }
+
+    pub(super) fn holder(&self) -> Option<String> {
+        self.lease().and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity)
+    }
+
+    pub(super) fn writes(&self) -> Vec<String> {
+        self.state.lock().writes.clone()
+    }
+
+    pub(super) fn reads(&self) -> usize {
+        self.state.lock().reads
+    }
+
+    /// Somebody else's hand: a person with kubectl, or another operator.
+    pub(super) fn edit(&self, edit: impl FnOnce(&mut Option<Lease>)) {
+        let mut state = self.state.lock();
+        edit(&mut state.lease);
+        state.stamp();
+    }
+
+    async fn answer(&self, request: Request<Body>, cut: &Mutex<Fault>) -> Response<Body> {
+        let method = request.method().clone();
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let fault = {
+            let here = *cut.lock();
+            if here == Fault::None { self.state.lock().fault } else { here }
+        };
+        match fault {
+            Fault::Away => std::future::pending().await,
+            Fault::Forbidden => refuse(StatusCode::FORBIDDEN, "Forbidden"),
+            Fault::None => self.done(&method, &body),
+            Fault::AnswersLost => {
+                let answer = self.done(&method, &body);
+                if method == Method::GET { answer } else { std::future::pending().await }
+            }
+        }
+    }
+
+    fn done(&self, method: &Method, body: &[u8]) -> Response<Body> {
+        let mut state = self.state.lock();
+        match *method {
+            Method::GET => {
+                state.reads += 1;
+                match &state.lease {
+                    Some(lease) => say(StatusCode::OK, lease),
+                    None => refuse(StatusCode::NOT_FOUND, "NotFound"),
+                }
+            }
+            Method::POST if state.lease.is_some() => refuse(StatusCode::CONFLICT, "AlreadyExists"),
+            Method::POST => state.write(serde_json::from_slice(body).unwrap()),
+            Method::PUT => {
+                let new: Lease = serde_json::from_slice(body).unwrap();
+                match &state.lease {
+                    None => refuse(StatusCode::NOT_FOUND, "NotFound"),
+                    Some(old) if old.metadata.resource_version != new.metadata.resource_version => refuse(StatusCode::CONFLICT, "Conflict"),
+                    Some(_) => state.write(new),
+                }
+            }
+            _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        }
+    }
+}
+
+impl State {
+    fn stamp(&mut self) {
+        self.version += 1;
+        let version = self.version.to_string();
+        if let Some(lease) = &mut self.lease {
+            lease.metadata.resource_version = Some(version);
+        }
+    }
+
+    fn write(&mut self, lease: Lease) -> Response<Body> {
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+        self.writes.push(holder.unwrap_or_default());
+        self.lease = Some(lease);
+        self.stamp();
+        say(StatusCode::OK, self.lease.as_ref().unwrap())
+    }
+}
+
+fn say(status: StatusCode, body: &impl Serialize) -> Response<Body> {
+    let mut response = Response::new(Body::from(serde_json::to_vec(body).unwrap()));
+    *response.status_mut() = status;
+    response
+}
+
+fn refuse(status: StatusCode, reason: &str) -> Response<Body> {
+    say(status, &Status::failure(reason, reason).with_code(status.as_u16()))
+}

@@ -1,0 +1,192 @@
+//! The Lease object: what it says, and how it is written. No I/O here, and the time is an argument.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use tokio::time::Instant;
+
+use super::LeaseSettings;
+
+/// The longest duration that is believed of another's Lease. A wrong one must not lock everybody out for ever.
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// A version of the Lease, and since when this process has seen it unchanged.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    version: Option<String>,
+    since: Instant,
+}
+
+impl Sighting {
+    /// Takes note of what was read. `now` is after the answer came in: a later beginning is the safe one.
+    pub(super) fn of(lease: &Lease, earlier: Option<Self>, now: Instant) -> Self {
+        let version = &lease.metadata.resource_version;
+        match earlier {
+            Some(earlier) if earlier.version == *version => earlier,
+            Some(_) | None => Self { version: version.clone(), since: now },
+        }
+    }
+}
+
+/// What a candidate makes of the Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It can be taken: given back, run out, or never held.
+    Free,
+    /// It is held in our name: the answer to a write of ours was lost.
+    Ours,
+    /// Another has it, until then at the least.
+    Taken { by: String, until: Instant },
+}
+
+/// Whether the Lease can be taken.
+pub(super) fn judge(lease: &Lease, sighting: &Sighting, settings: &LeaseSettings, now: Instant) -> Verdict {
+    let Some(holder) = holder(lease) else {
+        return Verdict::Free;
+    };
+    if holder == settings.identity {
+        return Verdict::Ours;
+    }
+    // The holder may have been told a longer duration than we were.
+    let until = sighting.since + settings.duration.max(duration(lease));
+    if now < until { Verdict::Taken { by: holder.to_owned(), until } } else { Verdict::Free }
+}
+
+/// Who holds it; nobody where it was given back.
+pub(super) fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+}
+
+/// How many holders it has had before this one.
+pub(super) fn transitions(lease: &Lease) -> i32 {
+    lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
+}
+
+fn duration(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
+}
+
+/// The Lease, taken: `found` is what there was. Its resourceVersion goes with it, and so does all that is not ours.
+pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timestamp) -> Lease {
+    let mut lease = found.unwrap_or_else(|| Lease {
+        metadata: ObjectMeta { name: Some(settings.name.clone()), namespace: Some(settings.namespace.clone()), ..ObjectMeta::default() },
+        spec: None,
+    });
+    let before = lease.spec.take();
+    let transitions = before.as_ref().map(|spec| spec.lease_transitions.unwrap_or(0).saturating_add(1));
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(settings.identity.clone()),
+        lease_duration_seconds: Some(whole_seconds(settings.duration)),
+        acquire_time: Some(MicroTime(time)),
+        renew_time: Some(MicroTime(time)),
+        lease_transitions: Some(transitions.unwrap_or(0)),
+        ..before.unwrap_or_default()
+    });
+    lease
+}
+
+/// The Lease, renewed by its holder.
+pub(super) fn renewed(mut lease: Lease, settings: &LeaseSettings, time: Timestamp) -> Lease {
+    let spec = lease.spec.get_or_insert_default();
+    spec.renew_time = Some(MicroTime(time));
+    spec.lease_duration_seconds = Some(whole_seconds(settings.duration));
+    lease
+}
+
+/// The Lease, given back by its holder. The count of holders stays: the next one adds to it.
+pub(super) fn given_back(mut lease: Lease, time: Timestamp) -> Lease {
+    let spec = lease.spec.get_or_insert_default();
+    spec.holder_identity = Some(String::new());
+    spec.renew_time = Some(MicroTime(time));
+    spec.lease_duration_seconds = Some(1);
+    lease
+}
+
+fn whole_seconds(duration: Duration) -> i32 {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(seconds.max(1)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(identity: &str) -> LeaseSettings {
+        LeaseSettings {
+            namespace: "ops".to_owned(),
+            name: "tabular-operator".to_owned(),
+            duration: Duration::from_secs(15),
+            identity: identity.to_owned(),
+        }
+    }
+
+    fn at(version: &str, mut lease: Lease) -> Lease {
+        lease.metadata.resource_version = Some(version.to_owned());
+        lease
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_runs_out_by_our_own_clock_only() {
+        // Written by a clock that is years behind, then ahead: it makes no difference.
+        for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+            let lease = at("7", taken(None, &settings("a"), time));
+            let start = Instant::now();
+            let seen = Sighting::of(&lease, None, start);
+            let judged = |now| judge(&lease, &seen, &settings("b"), now);
+            let until = start + Duration::from_secs(15);
+            assert_eq!(judged(until - Duration::from_millis(1)), Verdict::Taken { by: "a".to_owned(), until });
+            assert_eq!(judged(until), Verdict::Free);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_begins_the_wait_anew() {
+        let start = Instant::now();
+        let lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        let seen = Sighting::of(&at("7", lease.clone()), None, start);
+        let later = start + Duration::from_secs(14);
+        let same = Sighting::of(&at("7", lease.clone()), Some(seen.clone()), later);
+        assert_eq!(same.since, start);
+        let changed = Sighting::of(&at("8", lease), Some(seen), later);
+        assert_eq!(changed.since, later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn anothers_longer_duration_is_respected_within_reason() {
+        let now = Instant::now();
+        let mut lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        for (seconds, waits) in [(60, 60), (1, 15), (-3, 15), (i32::MAX, 3600)] {
+            lease.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
+            let Verdict::Taken { until, .. } = judge(&lease, &Sighting::of(&lease, None, now), &settings("b"), now) else {
+                panic!("it is taken")
+            };
+            assert_eq!(until - now, Duration::from_secs(waits));
+        }
+    }
+
+    #[test]
+    fn holders_are_counted_and_what_is_not_ours_is_kept() {
+        let first = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
+        assert_eq!(transitions(&first), 0);
+        let mut back = given_back(renewed(first, &settings("a"), Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
+        assert_eq!(holder(&back), None);
+        back.spec.as_mut().unwrap().strategy = Some("theirs".to_owned());
+        back.metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
+        let second = taken(Some(at("9", back)), &settings("b"), Timestamp::UNIX_EPOCH);
+        assert_eq!(transitions(&second), 1);
+        assert_eq!(holder(&second), Some("b"));
+        assert_eq!(second.metadata.resource_version.as_deref(), Some("9"));
+        assert_eq!(second.spec.as_ref().unwrap().strategy.as_deref(), Some("theirs"));
+        assert!(second.metadata.labels.is_some());
+    }
+
+    #[test]
+    fn whole_seconds_are_never_too_few() {
+        assert_eq!(whole_seconds(Duration::from_millis(1_500)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(15)), 15);
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! Random schedules of faults: whatever fails, and whenever, nobody holds the lease while another does.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::fake::{FakeApi, Fault};
+use super::tests::operator;
+
+/// A small generator, so that a schedule can be run again by its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+
+    fn fault(&mut self) -> Fault {
+        match self.roll(8) {
+            0 => Fault::Away,
+            1 => Fault::AnswersLost,
+            2 => Fault::Forbidden,
+            _ => Fault::None,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_two_at_a_time_whatever_fails() {
+    let mut terms = 0;
+    for seed in 1..=20 {
+        let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let api = FakeApi::new();
+        let mut all: Vec<_> = (0..3).map(|n| operator(&api, &format!("o{n}"))).collect();
+        let (mut latest, mut names) = (-1, 3);
+        for step in 0..10_000 {
+            sleep(Duration::from_millis(20 + dice.roll(60))).await;
+            let holders: Vec<_> = all.iter().filter(|operator| operator.lease.holds()).collect();
+            assert!(holders.len() <= 1, "seed {seed}, step {step}: {} hold it", holders.len());
+            if let Some(term) = holders.first().and_then(|holder| holder.lease.term()) {
+                assert!(term >= latest, "seed {seed}, step {step}: the term went from {latest} to {term}");
+                latest = term;
+            }
+            let one = usize::try_from(dice.roll(3)).unwrap();
+            match dice.roll(100) {
+                0 => *all[one].line.lock() = dice.fault(),
+                1 => api.fail(dice.fault()),
+                2 if dice.roll(4) == 0 => {
+                    let lease = all[one].lease.clone();
+                    tokio::spawn(async move { lease.release().await });
+                }
+                3 if dice.roll(4) == 0 => all[one].task.abort(),
+                _ => {}
+            }
+            // What has ended is started anew, as its pod would be. It has no say in it any more.
+            if all[one].task.is_finished() && !all[one].lease.holds() {
+                all[one] = operator(&api, &format!("o{names}"));
+                names += 1;
+            }
+        }
+        terms += latest;
+    }
+    assert!(terms > 100, "{terms} changes of holder are too few to prove anything");
+}

@@ -1,0 +1,323 @@
+//! The lease against an API in memory, on a paused clock: every second here is a step of that clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::fake::{FakeApi, Fault};
+use super::{Lease, LeaseHandle, LeaseSettings, identity};
+
+const DURATION: Duration = Duration::from_secs(15);
+const MOMENT: Duration = Duration::from_millis(10);
+
+/// One operator.
+pub(super) struct Operator {
+    pub(super) lease: LeaseHandle,
+    pub(super) task: JoinHandle<()>,
+    /// What is wrong with its own line to the API.
+    pub(super) line: Arc<Mutex<Fault>>,
+}
+
+pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
+    let line = Arc::new(Mutex::new(Fault::None));
+    let settings =
+        LeaseSettings { namespace: "ops".to_owned(), name: "tabular-operator".to_owned(), duration: DURATION, identity: name.to_owned() };
+    let (lease, task) = Lease::spawn(api.client(&line), settings);
+    Operator { lease, task, line }
+}
+
+/// Waits within the paused clock, and says how long it took.
+async fn took(what: impl Future<Output = ()>) -> Duration {
+    let start = Instant::now();
+    timeout(Duration::from_mins(2), what).await.expect("it comes about within two minutes");
+    start.elapsed()
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_lease_is_taken_at_once_and_kept() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    assert!(!a.lease.holds() && a.lease.term().is_none());
+    assert!(took(a.lease.acquired()).await < MOMENT);
+    assert_eq!((a.lease.holds(), a.lease.term()), (true, Some(0)));
+    for _ in 0..600 {
+        sleep(seconds(1)).await;
+        assert!(a.lease.holds_for(seconds(6)), "what is left just before a renewal is 7 s of 15");
+    }
+    // 600 s at a renewal every 5 s, and the first.
+    assert!((118..=122).contains(&api.writes().len()), "{} writes", api.writes().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_one_stands_by() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    let b = operator(&api, "b");
+    assert!(took(b.lease.standing_by()).await < MOMENT);
+    sleep(seconds(300)).await;
+    assert!(a.lease.holds() && !b.lease.holds());
+    assert!(api.writes().iter().all(|holder| holder == "a"));
+    assert!(api.reads() <= 302, "{} looks in 300 s", api.reads());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_at_once_one_wins() {
+    let api = FakeApi::new();
+    let all: Vec<_> = (0..20).map(|n| operator(&api, &format!("o{n}"))).collect();
+    sleep(seconds(30)).await;
+    assert_eq!(all.iter().filter(|operator| operator.lease.holds()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    let b = operator(&api, "b");
+    b.lease.standing_by().await;
+    sleep(seconds(37)).await;
+    a.task.abort();
+    let waited = took(b.lease.acquired()).await;
+    assert!(waited <= DURATION + seconds(2), "{waited:?}");
+    assert!(waited >= seconds(10), "{waited:?} is less than a renewal could have been old");
+    assert_eq!(b.lease.term(), Some(1));
+    // The handle of the dead one says so too, by its own clock.
+    assert!(!a.lease.holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_clock_is_compared_with_anothers() {
+    // Taken, by the wall clock, in 1970: it is waited for all the same.
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    a.task.abort();
+    api.edit(|lease| {
+        let spec = lease.as_mut().unwrap().spec.as_mut().unwrap();
+        spec.renew_time.as_mut().unwrap().0 = jiff::Timestamp::UNIX_EPOCH;
+    });
+    let b = operator(&api, "b");
+    let waited = took(b.lease.acquired()).await;
+    assert!((DURATION..DURATION + seconds(2)).contains(&waited), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_without_the_api_stops_before_another_can_begin() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    let b = operator(&api, "b");
+    sleep(seconds(31)).await;
+    // It alone is cut off.
+    *a.line.lock() = Fault::Away;
+    let start = Instant::now();
+    took(a.lease.lost()).await;
+    let stopped = Instant::now();
+    assert!(!a.lease.holds() && a.lease.term().is_none());
+    assert!(stopped - start <= DURATION * 4 / 5, "{:?}", stopped - start);
+    assert!(!b.lease.holds());
+    b.lease.acquired().await;
+    assert!(Instant::now() - stopped >= seconds(2), "{:?} between the two", Instant::now() - stopped);
+    // It stays lost when the line is back.
+    *a.line.lock() = Fault::None;
+    sleep(seconds(60)).await;
+    assert!(!a.lease.holds() && b.lease.holds());
+    assert!(a.task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_absence_of_the_api_is_ridden_out() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    for fault in [Fault::Away, Fault::Forbidden, Fault::AnswersLost] {
+        // Just before a renewal, for 6 s of the 7 that are left.
+        sleep(seconds(4)).await;
+        api.fail(fault);
+        sleep(seconds(6)).await;
+        api.fail(Fault::None);
+        sleep(seconds(10)).await;
+        assert!(a.lease.holds(), "after {fault:?}");
+    }
+    assert_eq!(a.lease.term(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_lost_for_long_are_no_renewals() {
+    // The writes are done; but whoever does not know that must not act.
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.fail(Fault::AnswersLost);
+    assert!(took(a.lease.lost()).await <= DURATION * 4 / 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_found_again() {
+    let api = FakeApi::new();
+    api.fail(Fault::AnswersLost);
+    let a = operator(&api, "a");
+    sleep(seconds(1)).await;
+    api.fail(Fault::None);
+    assert_eq!(api.holder().as_deref(), Some("a"));
+    assert!(took(a.lease.acquired()).await < seconds(5));
+    assert_eq!(a.lease.term(), Some(0), "it is one and the same claim");
+}
+
+#[tokio::test(start_paused = true)]
+async fn anothers_write_ends_it_at_the_next_renewal() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.edit(|lease| {
+        lease.as_mut().unwrap().spec.as_mut().unwrap().holder_identity = Some("thief".to_owned());
+    });
+    assert!(took(a.lease.lost()).await <= seconds(6));
+    assert!(!a.lease.holds());
+    assert_eq!(api.holder().as_deref(), Some("thief"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_lost() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.edit(|lease| *lease = None);
+    assert!(took(a.lease.lost()).await <= seconds(6));
+    assert!(api.lease().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_label_put_on_the_lease_costs_nothing() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.edit(|lease| {
+        lease.as_mut().unwrap().metadata.labels = Some([("team".to_owned(), "bi".to_owned())].into());
+    });
+    sleep(seconds(30)).await;
+    assert!(a.lease.holds());
+    assert!(api.lease().unwrap().metadata.labels.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_is_taken_at_once() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    let b = operator(&api, "b");
+    b.lease.standing_by().await;
+    // Between two looks of the other one.
+    sleep(seconds(20) + Duration::from_millis(500)).await;
+    let released = a.lease.clone();
+    assert!(took(released.release()).await < MOMENT);
+    assert!(!a.lease.holds());
+    assert_eq!(api.holder().as_deref(), Some(""));
+    assert!(took(a.lease.lost()).await < MOMENT);
+    assert!(took(b.lease.acquired()).await <= seconds(1));
+    assert_eq!(b.lease.term(), Some(1));
+    released.release().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_back_does_not_wait_for_an_api_that_is_away() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.fail(Fault::Away);
+    let release = a.lease.release();
+    let waited = took(release).await;
+    assert!(waited <= seconds(9), "{waited:?}");
+    assert!(!a.lease.holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_acts_while_it_is_given_back() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    api.fail(Fault::AnswersLost);
+    let lease = a.lease.clone();
+    let releasing = tokio::spawn(async move { lease.release().await });
+    sleep(MOMENT).await;
+    // The API server has emptied it already, though no answer came.
+    assert_eq!(api.holder().as_deref(), Some(""));
+    assert!(!a.lease.holds());
+    releasing.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_candidate_can_be_released_too() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    let b = operator(&api, "b");
+    b.lease.standing_by().await;
+    assert!(took(b.lease.release()).await < MOMENT);
+    assert!(!b.lease.holds() && a.lease.holds());
+    assert_eq!(api.holder().as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_in_doubt_is_taken_back_by_a_release() {
+    let api = FakeApi::new();
+    api.fail(Fault::AnswersLost);
+    let a = operator(&api, "a");
+    sleep(MOMENT).await;
+    assert_eq!(api.holder().as_deref(), Some("a"));
+    let lease = a.lease.clone();
+    let releasing = tokio::spawn(async move { lease.release().await });
+    sleep(seconds(1)).await;
+    api.fail(Fault::None);
+    releasing.await.unwrap();
+    assert_eq!(api.holder().as_deref(), Some(""));
+    assert!(!a.lease.holds());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_dies_is_a_loss_in_time() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    a.task.abort();
+    assert!(took(a.lease.lost()).await <= DURATION * 4 / 5);
+    assert!(took(a.lease.release()).await < MOMENT, "there is no loop to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_knows_it_when_it_thaws() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    a.lease.acquired().await;
+    // The clock goes on and nothing of ours runs: the first question after it is answered rightly.
+    tokio::time::advance(seconds(13)).await;
+    assert!(!a.lease.holds());
+    sleep(seconds(5)).await;
+    assert!(!a.lease.holds(), "and it is not taken up again");
+    assert!(a.task.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_election_it_always_holds() {
+    let lease = LeaseHandle::always();
+    assert!(took(lease.acquired()).await < MOMENT);
+    assert!(lease.holds() && lease.holds_for(seconds(1_000_000)) && lease.term().is_none());
+    assert!(timeout(seconds(1_000), lease.lost()).await.is_err());
+    assert!(took(lease.release()).await < MOMENT);
+    assert!(!lease.holds());
+    assert!(took(lease.lost()).await < MOMENT);
+}
+
+#[test]
+fn no_two_processes_share_a_name() {
+    assert_ne!(identity(), identity());
+    assert!(identity().contains('_'));
+}

@@ -1,0 +1,98 @@
+//! What is remembered of each resource between two passes. All of it may be lost; none of it decides the promise.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use parking_lot::Mutex;
+
+use crate::api::ModelRefresh;
+use crate::engine::Scratch;
+
+/// The memory of all resources, by uid.
+#[derive(Debug, Default)]
+pub struct Memory {
+    of: Mutex<HashMap<String, Remembered>>,
+}
+
+/// What is remembered of one resource.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// What the decision remembers.
+    pub scratch: Scratch,
+    /// The object as our own last write left it, until the watch shows it: the cache lags behind our writes.
+    latest: Option<Arc<ModelRefresh>>,
+    /// Passes in a row that failed.
+    failures: u32,
+}
+
+impl Memory {
+    /// What is remembered of the resource with this uid.
+    #[must_use]
+    pub fn scratch(&self, uid: &str) -> Scratch {
+        self.of.lock().get(uid).map(|remembered| remembered.scratch.clone()).unwrap_or_default()
+    }
+
+    /// Remembers for the next pass.
+    pub fn keep_scratch(&self, uid: &str, scratch: Scratch) {
+        self.of.lock().entry(uid.to_owned()).or_default().scratch = scratch;
+    }
+
+    /// The newer of what the cache shows and what our own last write left.
+    #[must_use]
+    pub fn newest(&self, cached: &Arc<ModelRefresh>) -> Arc<ModelRefresh> {
+        let Some(uid) = cached.uid() else { return Arc::clone(cached) };
+        let mut of = self.of.lock();
+        let Some(remembered) = of.get_mut(&uid) else { return Arc::clone(cached) };
+        match &remembered.latest {
+            Some(latest) if version(latest) > version(cached) => Arc::clone(latest),
+            Some(_) | None => {
+                remembered.latest = None;
+                Arc::clone(cached)
+            }
+        }
+    }
+
+    /// What our own last write left, where the cache does not show it yet.
+    #[must_use]
+    pub fn newer_than(&self, cached: &ModelRefresh) -> Option<Arc<ModelRefresh>> {
+        let of = self.of.lock();
+        let latest = of.get(cached.metadata.uid.as_deref()?)?.latest.as_ref()?;
+        (version(latest) > version(cached)).then(|| Arc::clone(latest))
+    }
+
+    /// Remembers the object as a write, or a read past the cache, showed it.
+    pub fn keep_latest(&self, object: &Arc<ModelRefresh>) {
+        if let Some(uid) = object.uid() {
+            self.of.lock().entry(uid).or_default().latest = Some(Arc::clone(object));
+        }
+    }
+
+    /// How long to wait after a pass that failed, longer each time, up to a minute.
+    #[must_use]
+    pub fn failed(&self, uid: &str) -> Duration {
+        let mut of = self.of.lock();
+        let remembered = of.entry(uid.to_owned()).or_default();
+        remembered.failures = remembered.failures.saturating_add(1);
+        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_mins(1))
+    }
+
+    /// A pass went well.
+    pub fn succeeded(&self, uid: &str) {
+        if let Some(remembered) = self.of.lock().get_mut(uid) {
+            remembered.failures = 0;
+        }
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.of.lock().remove(uid);
+    }
+}
+
+/// The resource version as a number. The API says that they may be compared, and the etcd revisions that they are always
+/// could be; one that is no number counts as older than any, so that the cache is believed.
+fn version(object: &ModelRefresh) -> u64 {
+    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,180 @@
+//! The queue of each model, over all namespaces: first come, first served, and one operation at a time.
+//!
+//! In memory only. After a restart it is made anew from the records, which say who holds and since when the others wait.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+
+use super::Name;
+use crate::api::Time;
+use crate::engine::{Turn, TurnUse};
+
+/// The queues of all models.
+#[derive(Debug, Default)]
+pub struct Queue {
+    lanes: Mutex<Lanes>,
+}
+
+#[derive(Debug, Default)]
+struct Lanes {
+    /// By the key of the model.
+    by_model: HashMap<String, Lane>,
+    /// Which model a resource is in the queue of, by its uid.
+    model_of: HashMap<String, String>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Those with an operation under way, or about to submit one. More than one only where a record says so.
+    holders: BTreeMap<String, Name>,
+    /// Those that wait, by the time since when, and then by uid.
+    waiting: BTreeMap<(Time, String), Name>,
+}
+
+impl Queue {
+    /// Asks for a turn on a model: granted where nobody holds it and nobody came before.
+    #[must_use]
+    pub fn take(&self, model: &str, uid: &str, name: &Name, since: Time) -> Turn {
+        let mut lanes = self.lanes.lock();
+        lanes.place(model, uid, name, TurnUse::Waits(since));
+        let Some(lane) = lanes.by_model.get_mut(model) else { return Turn::Granted };
+        let ahead = lane.holders.values().next().or_else(|| {
+            let first = lane.waiting.iter().next();
+            first.filter(|((_, first), _)| first != uid).map(|(_, name)| name)
+        });
+        if let Some(ahead) = ahead {
+            return Turn::Behind(seen_from(name, ahead));
+        }
+        // From now on it holds, so that nobody else is granted the same turn before its intent is on record.
+        lanes.place(model, uid, name, TurnUse::Holds);
+        Turn::Granted
+    }
+
+    /// Takes over what a resource's record means, and gives the names of those whose turn it may be now.
+    pub fn update(&self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) -> Vec<Name> {
+        let mut lanes = self.lanes.lock();
+        let before = lanes.next(uid, model);
+        lanes.place(model, uid, name, turn_use);
+        let after = lanes.next(uid, model);
+        after.difference(&before).filter(|next| *next != name).cloned().collect()
+    }
+
+    /// Forgets a resource, and gives the names of those whose turn it may be now.
+    pub fn forget(&self, uid: &str) -> Vec<Name> {
+        let mut lanes = self.lanes.lock();
+        let Some(model) = lanes.model_of.get(uid).cloned() else { return Vec::new() };
+        lanes.remove(uid);
+        lanes.by_model.get(&model).and_then(Lane::next).cloned().into_iter().collect()
+    }
+
+    /// How many wait, on all models.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.lanes.lock().by_model.values().map(|lane| lane.waiting.len()).sum()
+    }
+}
+
+impl Lanes {
+    fn place(&mut self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) {
+        self.remove(uid);
+        match turn_use {
+            TurnUse::Free => return,
+            TurnUse::Holds => {
+                self.by_model.entry(model.to_owned()).or_default().holders.insert(uid.to_owned(), name.clone());
+            }
+            TurnUse::Waits(since) => {
+                self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
+            }
+        }
+        self.model_of.insert(uid.to_owned(), model.to_owned());
+    }
+
+    fn remove(&mut self, uid: &str) {
+        let Some(model) = self.model_of.remove(uid) else { return };
+        let Some(lane) = self.by_model.get_mut(&model) else { return };
+        lane.holders.remove(uid);
+        lane.waiting.retain(|(_, waiting), _| waiting != uid);
+        if lane.holders.is_empty() && lane.waiting.is_empty() {
+            self.by_model.remove(&model);
+        }
+    }
+
+    /// Whose turn it may be, on the model that a resource was on and on the one that it is on now.
+    fn next(&self, uid: &str, model: &str) -> BTreeSet<Name> {
+        let models = self.model_of.get(uid).map(String::as_str).into_iter().chain([model]);
+        models.filter_map(|model| self.by_model.get(model).and_then(Lane::next)).cloned().collect()
+    }
+}
+
+impl Lane {
+    /// The first that waits, where nobody holds.
+    fn next(&self) -> Option<&Name> {
+        self.holders.is_empty().then(|| self.waiting.values().next()).flatten()
+    }
+}
+
+/// How one resource is told of another that is ahead. The names of another namespace are not everybody's to read.
+fn seen_from(name: &Name, ahead: &Name) -> String {
+    if name.namespace == ahead.namespace { ahead.name.clone() } else { "a resource of another namespace".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        Name { namespace: "bi".to_owned(), name: name.to_owned() }
+    }
+
+    fn at(second: i64) -> Time {
+        Time::from(jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn first_come_first_served_and_the_next_is_woken() {
+        let queue = Queue::default();
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.take("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.depth(), 2);
+        assert_eq!(queue.update("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        assert_eq!(queue.take("m", "c", &name("c"), at(3)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Granted);
+    }
+
+    #[test]
+    fn models_do_not_wait_for_each_other() {
+        let queue = Queue::default();
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.take("n", "b", &name("b"), at(2)), Turn::Granted);
+    }
+
+    #[test]
+    fn whoever_waits_for_a_human_holds_up_nobody() {
+        let queue = Queue::default();
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.update("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        // It comes back with its old place, but does not push aside who holds.
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Granted);
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.forget("b"), vec![name("a")]);
+    }
+
+    #[test]
+    fn a_change_of_model_wakes_those_of_the_old_one() {
+        let queue = Queue::default();
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.update("n", "a", &name("a"), TurnUse::Waits(at(1))), vec![name("b")]);
+    }
+
+    #[test]
+    fn another_namespace_is_not_named() {
+        let queue = Queue::default();
+        let other = Name { namespace: "secret-project".to_owned(), name: "x".to_owned() };
+        assert_eq!(queue.take("m", "x", &other, at(1)), Turn::Granted);
+        assert_eq!(queue.take("m", "a", &name("a"), at(2)), Turn::Behind("a resource of another namespace".to_owned()));
+    }
+}

@@ -1,0 +1,274 @@
+//! One pass over one resource: read, decide, record, one effect, and what it brought goes into the next decision.
+//!
+//! A thin loop around [`decide`]; it decides nothing itself. Nothing here is retried: a pass that cannot go on ends, and the
+//! next one begins with a fresh look.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+
+use super::Name;
+use super::call::{CallError, bounded};
+use super::context::Context;
+use super::effects::{self, Unprepared};
+use super::records::{CALL, Records};
+use super::wiring;
+use crate::api::{self, ModelRefresh, Run, RunState, Status};
+use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, TurnUse, decide, turn_use};
+use crate::telemetry::labels::{Write, WriteResult};
+
+/// The most decisions that one pass makes; a longer story goes on in the next pass.
+const DECISIONS: usize = 12;
+
+/// Why a pass could not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PassError {
+    /// The view was stale, or somebody else wrote meanwhile. Ordinary: the next pass looks afresh.
+    #[error("the resource has changed since it was read")]
+    Stale,
+    /// The Kubernetes API gave no answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// Brings one resource as far as it can be brought now.
+pub(super) async fn pass(ctx: &Context, cached: Arc<ModelRefresh>) -> Result<Action, PassError> {
+    let namespace = cached.namespace().unwrap_or_default();
+    let name = Name { namespace: namespace.clone(), name: cached.name_any() };
+    let uid = cached.uid().unwrap_or_default();
+    ctx.meet(&name, &uid);
+    let mut story = Story {
+        ctx,
+        records: Records::new(&ctx.client, &namespace),
+        object: ctx.memory.newest(&cached),
+        uid,
+        name,
+        namespace_ending: false,
+        released: false,
+    };
+    let outcome = story.tell().await;
+    story.leave_or_keep_turn(outcome.is_err());
+    if let Err(PassError::Stale) = &outcome {
+        story.look_afresh().await?;
+    }
+    outcome
+}
+
+/// One pass under way.
+struct Story<'a> {
+    ctx: &'a Context,
+    records: Records,
+    object: Arc<ModelRefresh>,
+    uid: String,
+    name: Name,
+    namespace_ending: bool,
+    /// Let go: it is no longer this operator's.
+    released: bool,
+}
+
+impl Story<'_> {
+    async fn tell(&mut self) -> Result<Action, PassError> {
+        self.namespace_ending = self.is_namespace_ending().await;
+        let mut seen = Seen::Nothing;
+        for _ in 0..DECISIONS {
+            let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
+            let desired = Desired::of_refresh(&self.object, fault, self.namespace_ending);
+            let step = self.decide(&desired, seen);
+            let prepared = match self.prepare(&step).await {
+                Ok(prepared) => prepared,
+                // Nothing of this step happens; the decision is made again, knowing why.
+                Err(Unprepared::Seen(hindrance)) => {
+                    seen = *hindrance;
+                    continue;
+                }
+                Err(Unprepared::Call(error)) => return Err(error.into()),
+            };
+            self.record(&step).await?;
+            self.ctx.memory.keep_scratch(&self.uid, step.scratch);
+            self.publish(&step.notices);
+            seen = match (&step.effect, prepared) {
+                (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),
+                (Effect::AddFinalizer, _) => {
+                    self.object = self.written(Write::Finalizer, self.records.add_finalizer(&self.object).await)?;
+                    Seen::Nothing
+                }
+                (Effect::TakeTurn, _) => {
+                    let since = self.object.status.as_ref().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
+                    Seen::Turn(self.ctx.queue.take(&desired.work.model.key(), &self.uid, &self.name, since))
+                }
+                (Effect::TakeResubmit, _) => {
+                    let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
+                    self.object = self.written(Write::Finalizer, write)?;
+                    Seen::ResubmitTaken
+                }
+                (Effect::Release, _) => {
+                    let write = self.records.drop_finalizer(&self.object).await;
+                    self.written(Write::Finalizer, write)?;
+                    self.ctx.forget(&self.name);
+                    self.released = true;
+                    return Ok(Action::await_change());
+                }
+                (effect @ (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_)), Some(prepared)) => {
+                    effects::call(self.ctx, &self.object, &desired, effect, prepared).await
+                }
+                (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_), None) => Seen::Nothing,
+            };
+        }
+        Ok(Action::requeue(Duration::from_millis(200)))
+    }
+
+    fn decide(&self, desired: &Desired, seen: Seen) -> Step {
+        let blank = Status::default();
+        let scratch = self.ctx.memory.scratch(&self.uid);
+        decide(&Situation {
+            desired,
+            recorded: self.object.status.as_ref().unwrap_or(&blank),
+            scratch: &scratch,
+            seen,
+            now: Timestamp::now(),
+            settings: &self.ctx.settings,
+        })
+    }
+
+    /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
+    async fn prepare(&self, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
+        if !effects::is_call(&step.effect) {
+            return Ok(None);
+        }
+        let run = step.recorded.run.as_ref().or_else(|| self.object.status.as_ref()?.run.as_ref());
+        // A run that is under way keeps to the model that it was submitted on.
+        let model = run.filter(|run| !run.state.ended()).map_or(&self.object.spec.model, |run| &run.model);
+        effects::prepare(self.ctx, &self.object, model, &step.effect).await.map(Some)
+    }
+
+    /// Writes the record where it says something new, under the resource version that it was decided on.
+    async fn record(&mut self, step: &Step) -> Result<(), PassError> {
+        if self.object.status.as_ref() == Some(&step.recorded) || (self.object.status.is_none() && step.recorded == Status::default()) {
+            return Ok(());
+        }
+        if !self.ctx.lease.holds() {
+            return Err(PassError::Stale);
+        }
+        let before = self.object.status.as_ref().and_then(|status| status.run.clone());
+        let write = self.records.write_status(&self.object, &step.recorded).await;
+        self.object = self.written(Write::Status, write)?;
+        if let Some(run) = &step.recorded.run {
+            self.report(before.as_ref(), run);
+        }
+        Ok(())
+    }
+
+    /// Takes over what a write left, or ends the pass where the write was refused.
+    fn written<T: Kept>(&self, what: Write, outcome: Result<T, CallError>) -> Result<T, PassError> {
+        let result = match &outcome {
+            Ok(_) => WriteResult::Success,
+            Err(error) if error.is_conflict() || error.is_not_found() => WriteResult::Conflict,
+            Err(_) => WriteResult::Error,
+        };
+        self.ctx.metrics.wrote(what, result);
+        match outcome {
+            Ok(written) => {
+                written.keep(self.ctx);
+                Ok(written)
+            }
+            Err(error) if error.is_conflict() || error.is_not_found() => Err(PassError::Stale),
+            // A write without an answer may have been done: only a fresh look tells.
+            Err(error) => Err(PassError::Call(error)),
+        }
+    }
+
+    /// Takes what the cluster says now for the next pass: a stale view is never a place to stop.
+    async fn look_afresh(&self) -> Result<(), PassError> {
+        match self.records.read(&self.name.name).await? {
+            Some(object) if object.uid().as_deref() == Some(&self.uid) => self.ctx.memory.keep_latest(&object),
+            // Gone, or another of the same name, which has a pass of its own.
+            Some(_) | None => self.ctx.forget(&self.name),
+        }
+        Ok(())
+    }
+
+    /// Tells the queue what the record means now, and wakes whoever is next.
+    fn leave_or_keep_turn(&self, failed: bool) {
+        let status = self.object.status.as_ref();
+        let turn = status.map_or(TurnUse::Free, turn_use);
+        // A write without an answer may have recorded an intent: until a fresh look, nobody else gets the turn.
+        if failed && turn == TurnUse::Free && self.object.metadata.deletion_timestamp.is_none() {
+            return;
+        }
+        if self.released {
+            return;
+        }
+        let run = status.and_then(|status| status.run.as_ref()).filter(|run| !run.state.ended());
+        let model = run.map_or_else(|| self.object.spec.model.key(), |run| run.model.key());
+        self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
+    }
+
+    fn publish(&self, notices: &[Notice]) {
+        for notice in notices {
+            self.ctx.events.publish(&self.object.metadata, notice);
+            wiring::count_notice(&self.ctx.metrics, notice);
+        }
+    }
+
+    /// One log line for each transition.
+    fn report(&self, before: Option<&Run>, run: &Run) {
+        let same = before.is_some_and(|before| before.state == run.state && before.reason == run.reason && before.number == run.number);
+        if same {
+            return;
+        }
+        tracing::info!(
+            namespace = self.name.namespace,
+            name = self.name.name,
+            uid = self.uid,
+            run = run.number,
+            attempt = run.attempt,
+            state = ?run.state,
+            reason = run.reason,
+            operation = run.operation_id,
+            activity = run.activity_id,
+            "{}",
+            run.message
+        );
+        wiring::count(&self.ctx.metrics, run);
+    }
+
+    /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.
+    async fn is_namespace_ending(&self) -> bool {
+        let running = self.object.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(|run| !run.state.ended());
+        if self.object.metadata.deletion_timestamp.is_none() || !running {
+            return false;
+        }
+        let namespaces: Api<Namespace> = Api::all(self.ctx.client.clone());
+        match bounded(CALL, namespaces.get(&self.name.namespace)).await {
+            Ok(namespace) => namespace.metadata.deletion_timestamp.is_some(),
+            Err(error) => {
+                tracing::debug!(%error, namespace = self.name.namespace, "failed to ask whether the namespace is being deleted");
+                false
+            }
+        }
+    }
+}
+
+/// Since when a recorded run waits for its turn.
+fn waiting_since(status: &Status) -> Option<api::Time> {
+    status.run.as_ref().filter(|run| run.state == RunState::Waiting).map(|run| run.requested_time)
+}
+
+/// What a write leaves to be remembered.
+trait Kept {
+    fn keep(&self, ctx: &Context);
+}
+
+impl Kept for Arc<ModelRefresh> {
+    fn keep(&self, ctx: &Context) {
+        ctx.memory.keep_latest(self);
+    }
+}
+
+impl Kept for () {
+    fn keep(&self, _: &Context) {}
+}

@@ -1,0 +1,263 @@
+//! The Azure clouds: which hosts a call may leave for, and what its token must be for.
+
+use serde::Deserialize;
+use url::Url;
+
+/// A service of a cloud: where it answers, and the scope of its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAddress {
+    /// The host, with a port where it has one of its own; for Analysis Services the suffix, with its leading dot.
+    pub host: String,
+    /// What a token is asked for, `<audience>/.default`.
+    pub scope: String,
+}
+
+/// One cloud.
+///
+/// The hosts are those of the Power BI documentation (embedding in national clouds) and of the Analysis Services
+/// documentation ("the audience must have the `*` character as the subdomain").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// `public`, `us-government`, `us-government-high`, `us-government-dod`, `china` or `custom`.
+    pub name: String,
+    /// Where tokens are asked for, such as `https://login.microsoftonline.com`; always https, no path.
+    pub authority_host: String,
+    /// Analysis Services: host suffixes with the scope of each. GCC has two, since its tenants live in the public
+    /// directory and may have servers in either cloud.
+    pub analysis_services: Vec<ServiceAddress>,
+    /// Power BI, where the cloud has it.
+    pub power_bi: Option<ServiceAddress>,
+}
+
+/// Why a cloud file cannot be used: one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CloudError(String);
+
+const PUBLIC_AUTHORITY: &str = "https://login.microsoftonline.com";
+const US_AUTHORITY: &str = "https://login.microsoftonline.us";
+const PUBLIC_SERVERS: &str = ".asazure.windows.net";
+const US_SERVERS: &str = ".asazure.usgovcloudapi.net";
+
+impl Cloud {
+    /// The names that [`Cloud::by_name`] knows.
+    pub const NAMES: [&'static str; 5] = ["public", "us-government", "us-government-high", "us-government-dod", "china"];
+
+    /// Azure as most know it.
+    #[must_use]
+    pub fn public() -> Self {
+        Self::documented("public", PUBLIC_AUTHORITY, &[PUBLIC_SERVERS], "api.powerbi.com", "analysis.windows.net")
+    }
+
+    /// US government, GCC: its directory is the public one.
+    #[must_use]
+    pub fn us_government() -> Self {
+        let servers = [US_SERVERS, PUBLIC_SERVERS];
+        Self::documented("us-government", PUBLIC_AUTHORITY, &servers, "api.powerbigov.us", "analysis.usgovcloudapi.net")
+    }
+
+    /// US government, GCC High.
+    #[must_use]
+    pub fn us_government_high() -> Self {
+        let (api, tokens) = ("api.high.powerbigov.us", "high.analysis.usgovcloudapi.net");
+        Self::documented("us-government-high", US_AUTHORITY, &[US_SERVERS], api, tokens)
+    }
+
+    /// US government, Department of Defense.
+    #[must_use]
+    pub fn us_government_dod() -> Self {
+        let (api, tokens) = ("api.mil.powerbigov.us", "mil.analysis.usgovcloudapi.net");
+        Self::documented("us-government-dod", US_AUTHORITY, &[US_SERVERS], api, tokens)
+    }
+
+    /// China, operated by 21Vianet.
+    #[must_use]
+    pub fn china() -> Self {
+        let authority = "https://login.chinacloudapi.cn";
+        let (api, tokens) = ("api.powerbi.cn", "analysis.chinacloudapi.cn");
+        Self::documented("china", authority, &[".asazure.chinacloudapi.cn"], api, tokens)
+    }
+
+    /// The cloud of this name, one of [`Cloud::NAMES`].
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "public" => Some(Self::public()),
+            "us-government" => Some(Self::us_government()),
+            "us-government-high" => Some(Self::us_government_high()),
+            "us-government-dod" => Some(Self::us_government_dod()),
+            "china" => Some(Self::china()),
+            _ => None,
+        }
+    }
+
+    fn documented(name: &str, authority: &str, servers: &[&str], power_bi: &str, power_bi_tokens: &str) -> Self {
+        let server = |suffix: &&str| ServiceAddress { host: (*suffix).to_owned(), scope: format!("https://*{suffix}/.default") };
+        Self {
+            name: name.to_owned(),
+            authority_host: authority.to_owned(),
+            analysis_services: servers.iter().map(server).collect(),
+            power_bi: Some(ServiceAddress { host: power_bi.to_owned(), scope: format!("https://{power_bi_tokens}/powerbi/api/.default") }),
+        }
+    }
+
+    /// A cloud of one's own, from the text of its file (YAML):
+    ///
+    /// ```yaml
+    /// authority: https://login.example.com
+    /// analysisServices: {hostSuffix: .asazure.example.com, audience: "https://*.asazure.example.com"}
+    /// powerBI: {host: api.powerbi.example.com, audience: https://analysis.example.com/powerbi/api}
+    /// ```
+    ///
+    /// One of the two services may be left out.
+    ///
+    /// # Errors
+    /// One sentence that names the field and says what to write.
+    pub fn from_file_text(text: &str) -> Result<Self, CloudError> {
+        let file: File = serde_yaml_ng::from_str(text).map_err(|error| CloudError(format!("the cloud file cannot be read: {error}")))?;
+        if file.analysis_services.is_none() && file.power_bi.is_none() {
+            return Err(CloudError("the cloud file names no service: write analysisServices, powerBI or both".to_owned()));
+        }
+        let analysis_services = file.analysis_services.map(|service| {
+            let suffix = service.host_suffix.strip_prefix('.').unwrap_or(&service.host_suffix);
+            let host = format!(".{}", host_name("analysisServices.hostSuffix", suffix)?);
+            Ok(ServiceAddress { host, scope: scope("analysisServices.audience", &service.audience)? })
+        });
+        let power_bi = file.power_bi.map(|service| {
+            let host = host_and_port("powerBI.host", &service.host)?;
+            Ok(ServiceAddress { host, scope: scope("powerBI.audience", &service.audience)? })
+        });
+        Ok(Self {
+            name: "custom".to_owned(),
+            authority_host: format!("https://{}", host_and_port("authority", &file.authority)?),
+            analysis_services: analysis_services.transpose()?.into_iter().collect(),
+            power_bi: power_bi.transpose()?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct File {
+    authority: String,
+    analysis_services: Option<AnalysisServicesFile>,
+    #[serde(rename = "powerBI")]
+    power_bi: Option<PowerBiFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct AnalysisServicesFile {
+    host_suffix: String,
+    audience: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PowerBiFile {
+    host: String,
+    audience: String,
+}
+
+/// `https://host[:port]` or `host[:port]`, as `host[:port]`.
+fn host_and_port(field: &str, value: &str) -> Result<String, CloudError> {
+    let text = value.trim();
+    let example = if field == "authority" { "https://login.example.com" } else { "api.example.com" };
+    let wrong = |what: &str| CloudError(format!("{field} in the cloud file {what}: write it like {example}"));
+    if text.starts_with("http:") {
+        return Err(CloudError(format!("{field} in the cloud file is plain http: tokens leave by https alone, write https://…")));
+    }
+    let address = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let url = Url::parse(&address).map_err(|_| wrong("is not a host"))?;
+    if url.scheme() != "https" {
+        return Err(wrong("is not an https address"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds a user name or a password"));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has more after its host"));
+    }
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
+    Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+}
+
+/// A host name alone, in lower case.
+fn host_name(field: &str, value: &str) -> Result<String, CloudError> {
+    let name = value.trim().to_ascii_lowercase();
+    if name.split('.').count() >= 2 && name.split('.').all(dns_label) {
+        return Ok(name);
+    }
+    Err(CloudError(format!("{field} in the cloud file is not the end of a host name: write it like .asazure.example.com")))
+}
+
+/// Whether a text is one label of a host name: letters, digits and inner hyphens, at most 63.
+pub(super) fn dns_label(label: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    (1..=63).contains(&label.len()) && label.chars().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+}
+
+/// `<audience>/.default`; the audience is an https or api URI, in which a `*` may stand for itself.
+fn scope(field: &str, audience: &str) -> Result<String, CloudError> {
+    let audience = audience.trim().trim_end_matches('/');
+    let audience = audience.strip_suffix("/.default").unwrap_or(audience);
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}');
+    let rest = audience.strip_prefix("https://").or_else(|| audience.strip_prefix("api://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.chars().all(plain) => Ok(format!("{audience}/.default")),
+        _ => Err(CloudError(format!("{field} in the cloud file is not an audience: write it like https://*.asazure.example.com"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_cloud_of_that_name() {
+        for name in Cloud::NAMES {
+            let cloud = Cloud::by_name(name).unwrap();
+            assert_eq!(cloud.name, name);
+            assert!(cloud.authority_host.starts_with("https://login."));
+        }
+        assert_eq!(Cloud::by_name("Public"), None);
+        assert_eq!(Cloud::public().analysis_services[0].scope, "https://*.asazure.windows.net/.default");
+        assert_eq!(Cloud::china().power_bi.unwrap().scope, "https://analysis.chinacloudapi.cn/powerbi/api/.default");
+    }
+
+    #[test]
+    fn a_cloud_file_is_read() {
+        let cloud = Cloud::from_file_text(
+            "authority: https://login.example.com:8443/\n\
+             analysisServices: {hostSuffix: asazure.example.com, audience: 'https://*.asazure.example.com'}\n\
+             powerBI: {host: api.example.com, audience: https://analysis.example.com/powerbi/api}\n",
+        )
+        .unwrap();
+        assert_eq!(cloud.authority_host, "https://login.example.com:8443");
+        assert_eq!(cloud.analysis_services[0].host, ".asazure.example.com");
+        assert_eq!(cloud.analysis_services[0].scope, "https://*.asazure.example.com/.default");
+        assert_eq!(cloud.power_bi.unwrap().scope, "https://analysis.example.com/powerbi/api/.default");
+    }
+
+    #[test]
+    fn each_mistake_in_a_cloud_file_is_one_sentence() {
+        let service = "analysisServices: {hostSuffix: .a.example.com, audience: 'https://*.a.example.com'}";
+        let rows = [
+            (format!("authority: http://login.example.com\n{service}"), "authority in the cloud file is plain http"),
+            (format!("authority: https://u:p@login.example.com\n{service}"), "holds a user name"),
+            (format!("authority: https://login.example.com/tenant\n{service}"), "has more after its host"),
+            (format!("authority: ''\n{service}"), "is not a host"),
+            ("authority: https://login.example.com".to_owned(), "names no service"),
+            (service.to_owned(), "missing field `authority`"),
+            (format!("authorty: x\n{service}"), "unknown field `authorty`"),
+            (service.replace(".a.example.com,", "com,") + "\nauthority: https://l.example.com", "not the end of a host name"),
+            (service.replace("https://*", "http://*") + "\nauthority: https://l.example.com", "is not an audience"),
+            ("- nonsense".to_owned(), "cannot be read"),
+        ];
+        for (text, expected) in rows {
+            let message = Cloud::from_file_text(&text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}\n{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! One HTTP exchange: sent once, with a deadline for all of it, and an answer that is read within bounds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use reqwest::redirect::Policy;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::answer::{Answer, BodyFault};
+use super::settings::{CallRecord, Observer, Settings, SettingsError};
+use super::{roots, text};
+
+/// The largest answer that is read.
+pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
+
+/// The largest answer that is read where a few words are expected (to a POST or DELETE, an error, a token).
+pub(super) const LARGEST_WORD: usize = 256 * 1024;
+
+/// How many answers larger than [`LARGEST_WORD`] may be in memory at once, over all servers.
+const LARGE_BODIES: usize = 4;
+
+/// The longest that connecting may take, tunnel and handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The shared client. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    call_timeout: Duration,
+    on_call: Option<Observer>,
+    large_bodies: Arc<Semaphore>,
+}
+
+/// Why there is no answer: one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The request never left: no name, connection, tunnel or handshake.
+    NotSent(String),
+    /// The request may have arrived.
+    Lost(String),
+}
+
+impl Fault {
+    pub(super) fn into_message(self) -> String {
+        match self {
+            Self::NotSent(message) | Self::Lost(message) => message,
+        }
+    }
+}
+
+/// What an exchange is called in logs and metrics.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Route {
+    pub(super) name: &'static str,
+    pub(super) host_kind: &'static str,
+}
+
+impl Client {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Self::build(settings, |builder| builder.https_only(true))
+    }
+
+    /// `refine` is the tests' way to speak to a server of their own without TLS.
+    pub(super) fn build(
+        settings: &Settings,
+        refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, SettingsError> {
+        if settings.call_timeout.is_zero() || settings.max_calls_per_server == 0 {
+            return Err(SettingsError("the call timeout and the number of calls per server must be more than zero".to_owned()));
+        }
+        let roots = roots::to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
+        let builder = reqwest::Client::builder()
+            .user_agent(&settings.user_agent)
+            .tls_certs_merge(roots)
+            // A redirect is looked at by whoever made the call: a token must not follow it to another host.
+            .redirect(Policy::none())
+            // By default a request is sent again after an HTTP/2 GOAWAY. A POST never is, by nobody but the engine.
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.call_timeout.mul_f32(0.5)))
+            // Azure's load balancers forget a connection after 240 s without telling.
+            .pool_idle_timeout(Duration::from_secs(90))
+            .tcp_keepalive(Duration::from_mins(1));
+        let http = refine(builder)
+            .build()
+            .map_err(|error| SettingsError(format!("the HTTP client cannot be set up: {}", text::root_cause(&error))))?;
+        Ok(Self {
+            http,
+            call_timeout: settings.call_timeout,
+            on_call: settings.on_call.clone(),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+        })
+    }
+
+    pub(super) fn request(&self, method: reqwest::Method, url: Url) -> reqwest::RequestBuilder {
+        self.http.request(method, url)
+    }
+
+    /// When a call that begins now must be over.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.call_timeout
+    }
+
+    /// Sends a request once, and waits for the head of its answer.
+    pub(super) async fn send(&self, route: Route, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+        let request =
+            request.build().map_err(|error| Fault::NotSent(format!("the request cannot be made: {}", text::root_cause(&error))))?;
+        let url = request.url().clone();
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let mut record = Record::begin(route, &host, self.on_call.clone());
+        let sent = timeout_at(deadline, self.http.execute(request)).await;
+        let response = match sent {
+            Err(_) => return Err(Fault::Lost(format!("{host} gave no answer in time"))),
+            Ok(Err(error)) => return Err(fault(&host, &error)),
+            Ok(Ok(response)) => response,
+        };
+        record.status = Some(response.status().as_u16());
+        Ok(Incoming { url, response, deadline, large_bodies: Arc::clone(&self.large_bodies), _record: record })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("call_timeout", &self.call_timeout).finish_non_exhaustive()
+    }
+}
+
+/// Whether a request that failed may have arrived, and why it failed.
+///
+/// Only what fails while connecting has surely not been sent. A pooled connection that dies is none of that.
+fn fault(host: &str, error: &reqwest::Error) -> Fault {
+    let cause = text::root_cause(error);
+    if !error.is_connect() {
+        return Fault::Lost(format!("the connection to {host} was lost before an answer came: {cause}"));
+    }
+    let hint = if cause.contains("UnknownIssuer") || cause.contains("invalid peer certificate") {
+        "; where a proxy opens the connection, give its authority's certificate with --extra-ca-file"
+    } else {
+        ""
+    };
+    Fault::NotSent(format!("no connection to {host}: {cause}{hint}"))
+}
+
+/// An answer whose head has come.
+pub(super) struct Incoming {
+    pub(super) url: Url,
+    response: reqwest::Response,
+    deadline: Instant,
+    large_bodies: Arc<Semaphore>,
+    _record: Record,
+}
+
+impl Incoming {
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        match timeout_at(self.deadline, self.response.chunk()).await {
+            Err(_) => Err(BodyFault::Slow),
+            Ok(Err(_)) => Err(BodyFault::Broken),
+            Ok(Ok(chunk)) => Ok(chunk),
+        }
+    }
+
+    /// The whole answer. What is wrong with its body is part of it, as its head alone can say enough.
+    pub(super) async fn read(mut self, limit: usize) -> Answer {
+        let (body, fault) = self.body(limit).await;
+        Answer::new(self.status(), self.response.headers().clone(), body, fault)
+    }
+
+    /// As [`Incoming::read`], but waits for the body no longer than `patience`.
+    pub(super) async fn read_within(mut self, limit: usize, patience: Duration) -> Answer {
+        self.deadline = self.deadline.min(Instant::now() + patience);
+        self.read(limit).await
+    }
+
+    async fn body(&mut self, limit: usize) -> (Vec<u8>, Option<BodyFault>) {
+        let announced = self.response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) {
+            return (Vec::new(), Some(BodyFault::TooLarge));
+        }
+        let mut body = Vec::with_capacity(announced.unwrap_or_default().min(LARGEST_WORD));
+        let mut large: Option<OwnedSemaphorePermit> = None;
+        loop {
+            let chunk = match self.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return (body, None),
+                Err(fault) => return (body, Some(fault)),
+            };
+            let length = body.len() + chunk.len();
+            if length > limit {
+                return (Vec::new(), Some(BodyFault::TooLarge));
+            }
+            if length > LARGEST_WORD && large.is_none() {
+                let turn = Arc::clone(&self.large_bodies).acquire_owned();
+                match timeout_at(self.deadline, turn).await {
+                    Ok(Ok(permit)) => large = Some(permit),
+                    Ok(Err(_)) | Err(_) => return (Vec::new(), Some(BodyFault::Slow)),
+                }
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// Tells of an exchange when it is over, however it ends.
+struct Record {
+    route: Route,
+    host: String,
+    begun: Instant,
+    status: Option<u16>,
+    on_call: Option<Observer>,
+}
+
+impl Record {
+    fn begin(route: Route, host: &str, on_call: Option<Observer>) -> Self {
+        Self { route, host: host.to_owned(), begun: Instant::now(), status: None, on_call }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let record =
+            CallRecord { route: self.route.name, host_kind: self.route.host_kind, status: self.status, duration: self.begun.elapsed() };
+        tracing::debug!(
+            route = record.route,
+            host = self.host,
+            status = record.status,
+            milliseconds = u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
+            "called"
+        );
+        if let Some(on_call) = &self.on_call {
+            on_call(&record);
+        }
+    }
+}

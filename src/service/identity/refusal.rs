@@ -1,0 +1,190 @@
+//! What Entra ID's answers mean: a token, or a sentence that says what to check.
+
+use serde_json::{Value, json};
+
+use super::SecretText;
+use crate::operation::{Trouble, TroubleKind};
+use crate::service::answer::Answer;
+use crate::service::text;
+
+/// The longest life of a token that is believed: a week. Entra ID's live for an hour, or for a day.
+const LONGEST_LIFE: u64 = 7 * 24 * 3600;
+
+/// What is assumed of a token that does not say how long it lives.
+const ASSUMED_LIFE: u64 = 300;
+
+/// A token answer in the one form that `azure_identity` reads, or what is in the way.
+pub(super) fn granted(answer: &Answer, secret: &SecretText) -> Result<String, Trouble> {
+    if answer.fault.is_some() {
+        return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+    }
+    let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
+    if !(200..300).contains(&answer.status) {
+        return Err(refusal(answer, &body, secret));
+    }
+    let token = body["access_token"].as_str().unwrap_or_default();
+    // The length of a token is not limited by any document; a header's is, by every server.
+    if token.is_empty() || token.len() > 65_536 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        let what = "the answer of the identity provider holds no token: is something else answering in its place?";
+        return Err(trouble(TroubleKind::InvalidAnswer, what.to_owned()));
+    }
+    // A number in version 2.0 of the endpoint, a text in version 1.0.
+    let life = match &body["expires_in"] {
+        Value::Number(seconds) => seconds.as_u64(),
+        Value::String(seconds) => seconds.parse().ok(),
+        _ => None,
+    };
+    let life = life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE);
+    Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
+}
+
+/// Entra ID's error answer as a trouble.
+///
+/// Microsoft identity platform documentation, "authentication and authorization error codes".
+fn refusal(answer: &Answer, body: &Value, secret: &SecretText) -> Trouble {
+    let retry_after = answer.retry_after();
+    let with_wait = |trouble: Trouble| Trouble { retry_after, ..trouble };
+    if answer.status == 429 {
+        let what = "the identity provider asks for fewer requests; they resume by themselves";
+        return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
+    }
+    let error = body["error"].as_str().unwrap_or_default();
+    let description = secret.scrub(body["error_description"].as_str().unwrap_or_default());
+    let code = code(body, &description);
+    let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
+    if answer.status >= 500 || answer.status == 408 || passing {
+        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {})", answer.status)));
+    }
+    if !body.is_object() || (error.is_empty() && code.is_none()) {
+        let what = format!(
+            "something that is not the identity provider answered in its place (HTTP {}): a proxy, or a wrong cloud setting",
+            answer.status
+        );
+        return trouble(TroubleKind::InvalidAnswer, what);
+    }
+    refused(sentence(code, error, &description))
+}
+
+/// The AADSTS code: from the list of codes, else from the description.
+fn code(body: &Value, description: &str) -> Option<u64> {
+    let listed = body["error_codes"].as_array().and_then(|codes| codes.first()).and_then(Value::as_u64);
+    let written = || {
+        let digits = description.split("AADSTS").nth(1)?;
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        digits.get(..end)?.parse().ok()
+    };
+    listed.or_else(written)
+}
+
+/// What to check, code by code; Entra ID's own sentence where we know nothing better.
+fn sentence(code: Option<u64>, error: &str, description: &str) -> String {
+    let Some(number) = code else {
+        let said = text::tidy(description, 300);
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        return format!("Entra ID refuses the credentials ({}){said}", text::tidy(error, 64));
+    };
+    let advice = match number {
+        7_000_215 => {
+            "Entra ID refuses the client secret: put the value of a client secret of the application, not its id, into clientSecret"
+        }
+        7_000_222 => "the client secret has expired: make a new one for the application and put its value into clientSecret",
+        7_000_216 | 7_000_218 => "Entra ID got no client secret: put the value of one into clientSecret",
+        700_016 => "Entra ID does not know the application in this tenant: check clientId, and that tenantId is the tenant that has it",
+        7_000_229 | 650_052 | 650_051 => {
+            "the application has no service principal in this tenant: make one, or check clientId and tenantId"
+        }
+        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another",
+        90_002 | 900_021 | 900_023 | 90_013 => {
+            "Entra ID does not know the tenant: check tenantId, and that the operator's cloud is the tenant's"
+        }
+        500_011 | 500_014 => {
+            "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's"
+        }
+        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant keeps the application out: ask its administrator",
+        _ => {
+            let said = text::tidy(description, 400);
+            let said = said.trim_start_matches(&format!("AADSTS{number}")).trim_start_matches([':', ' ']);
+            return format!("Entra ID refuses the credentials: {said} (AADSTS{number})");
+        }
+    };
+    format!("{advice} (AADSTS{number})")
+}
+
+/// Credentials that are refused, for this reason.
+pub(super) fn refused(message: String) -> Trouble {
+    trouble(TroubleKind::CredentialsRefused, message)
+}
+
+fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn read(status: u16, body: &str) -> Result<String, Trouble> {
+        let answer = Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
+        granted(&answer, &SecretText::new("planted-secret"))
+    }
+
+    fn entra(code: u64, text: &str) -> String {
+        let description = format!("AADSTS{code}: {text}\r\nTrace ID: 0f\r\nCorrelation ID: 1e\r\nTimestamp: 2026-01-01 00:00:00Z");
+        json!({"error": "invalid_client", "error_description": description, "error_codes": [code], "trace_id": "0f"}).to_string()
+    }
+
+    #[test]
+    fn a_token_is_read_in_either_version_of_the_answer() {
+        let rows = [
+            (r#"{"token_type":"Bearer","expires_in":3599,"access_token":"t"}"#, 3599),
+            (r#"{"token_type":"Bearer","expires_in":"3599","access_token":"t","resource":"x"}"#, 3599),
+            (r#"{"access_token":"t"}"#, 300),
+            (r#"{"access_token":"t","expires_in":9223372036854775807}"#, 604_800),
+        ];
+        for (body, life) in rows {
+            let granted: Value = serde_json::from_str(&read(200, body).unwrap()).unwrap();
+            assert_eq!((granted["access_token"].as_str(), granted["expires_in"].as_u64()), (Some("t"), Some(life)), "{body}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_one_stable_sentence() {
+        let html = "<html><body>Blocked</body></html>".to_owned();
+        let rows = [
+            (401, entra(7_000_215, "Invalid client secret provided."), TroubleKind::CredentialsRefused, "not its id, into clientSecret"),
+            (401, entra(7_000_222, "expired"), TroubleKind::CredentialsRefused, "has expired"),
+            (400, entra(700_016, "not found"), TroubleKind::CredentialsRefused, "check clientId"),
+            (400, entra(90_002, "Tenant not found"), TroubleKind::CredentialsRefused, "check tenantId"),
+            (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
+            (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
+            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed"),
+            (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
+            (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
+            (429, String::new(), TroubleKind::Throttled, "fewer requests"),
+            (403, html.clone(), TroubleKind::InvalidAnswer, "not the identity provider"),
+            (404, "{}".to_owned(), TroubleKind::InvalidAnswer, "not the identity provider"),
+            (302, String::new(), TroubleKind::InvalidAnswer, "not the identity provider"),
+            (200, html, TroubleKind::InvalidAnswer, "no token"),
+            (200, json!({"access_token": ""}).to_string(), TroubleKind::InvalidAnswer, "no token"),
+            (200, json!({"access_token": "a b\n"}).to_string(), TroubleKind::InvalidAnswer, "no token"),
+        ];
+        for (status, body, kind, expected) in rows {
+            let trouble = read(status, &body).unwrap_err();
+            assert_eq!(trouble.kind, kind, "{body}");
+            assert!(trouble.message.contains(expected), "{}", trouble.message);
+            for unstable in ["Trace", "0f", "2026", "\n", "planted"] {
+                assert!(!trouble.message.contains(unstable), "{}", trouble.message);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let answer = Answer::new(status, HeaderMap::new(), body, None);
+            let _ = granted(&answer, &SecretText::new("x"));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The id of an operation in the `Location` of an answer, if that `Location` can be believed.
+
+use url::Url;
+
+use crate::operation::OperationId;
+
+/// What a `Location` leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// An address on the host that was called.
+    Here(Url),
+    /// An address on another host, or without TLS: nothing is sent there. Its host, for the log.
+    Elsewhere(String),
+    /// No address at all.
+    Nonsense,
+}
+
+/// Where a `Location` leads, seen from the address that was called. Scheme, host and port must be the same.
+pub(super) fn target(location: &str, called: &Url) -> Target {
+    let Ok(url) = called.join(location) else {
+        return Target::Nonsense;
+    };
+    let same = url.scheme() == called.scheme()
+        && url.host_str() == called.host_str()
+        && url.port_or_known_default() == called.port_or_known_default()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if same { Target::Here(url) } else { Target::Elsewhere(url.host_str().unwrap_or_default().to_owned()) }
+}
+
+/// The id at the end of `…/refreshes/<id>`.
+///
+/// Analysis Services documentation, asynchronous refresh: "The Location header in the response includes the refresh
+/// ID". Seen absolute; a relative one is read too.
+pub(super) fn refresh_id(url: &Url) -> Option<OperationId> {
+    let mut segments = url.path_segments()?.rev().skip_while(|segment| segment.is_empty());
+    let id = segments.next()?;
+    let collection = segments.next()?;
+    if collection.eq_ignore_ascii_case("refreshes") { OperationId::parse(id) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_location_on_the_host_that_was_called_names_the_operation() {
+        let called = Url::parse("https://w.asazure.windows.net/servers/s/models/m/refreshes").unwrap();
+        let rows = [
+            ("https://w.asazure.windows.net/servers/s/models/m/refreshes/1a-2B", Some("1a-2B")),
+            ("https://W.ASAZURE.windows.net:443/servers/s/models/m/Refreshes/1/", Some("1")),
+            ("https://w.asazure.windows.net/servers/s/models/m/refreshes/1?api=2", Some("1")),
+            ("/servers/s/models/m/refreshes/1", Some("1")),
+            ("refreshes/1", Some("1")),
+            ("//w.asazure.windows.net/x/refreshes/1", Some("1")),
+            ("https://w.asazure.windows.net:444/servers/s/models/m/refreshes/1", None),
+            ("http://w.asazure.windows.net/servers/s/models/m/refreshes/1", None),
+            ("https://u@w.asazure.windows.net/servers/s/models/m/refreshes/1", None),
+            ("https://evil.example.com/servers/s/models/m/refreshes/1", None),
+            ("//evil.example.com/refreshes/1", None),
+            ("https://w.asazure.windows.net/servers/s/models/m/refreshes", None),
+            ("https://w.asazure.windows.net/servers/s/models/m/sync/1", None),
+            ("https://w.asazure.windows.net/refreshes/a%20b", None),
+            ("", None),
+            ("https://", None),
+        ];
+        for (location, expected) in rows {
+            let found = match target(location, &called) {
+                Target::Here(url) => refresh_id(&url),
+                Target::Elsewhere(_) | Target::Nonsense => None,
+            };
+            assert_eq!(found.as_ref().map(OperationId::as_str), expected, "{location}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The clients of the services, and the identities that they are called with. Knows nothing of Kubernetes.
+//!
+//! [`Azure`] is made once and shared. [`Azure::analysis_services`] gives a [`Model`]; [`Model::prepare`] gives a
+//! [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
+//! each of which answers in the words of [`crate::operation`]. What an answer means is decided in `classify`, by
+//! pure functions over its status, headers and body; everything else here only carries.
+
+pub mod analysis_services;
+mod answer;
+mod classify;
+pub mod cloud;
+mod http;
+pub mod identity;
+mod location;
+mod model;
+mod roots;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod text;
+mod timestamp;
+mod traffic;
+mod words;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use analysis_services::Window;
+pub use model::{Call, Model};
+pub use settings::{CallRecord, Observer, Settings, SettingsError};
+
+use analysis_services::{DatabaseName, ServerName};
+use cloud::Cloud;
+use identity::Identity;
+use identity::tokens::Tokens;
+
+/// The services of one cloud: a shared HTTP client, the tokens, and the limits on calls in flight. Cheap to clone.
+#[derive(Clone)]
+pub struct Azure {
+    shared: Arc<Shared>,
+}
+
+/// What every call needs.
+struct Shared {
+    cloud: Cloud,
+    http: http::Client,
+    tokens: Tokens,
+    traffic: traffic::Traffic,
+}
+
+impl Azure {
+    /// Makes the client; nothing is called yet.
+    ///
+    /// # Errors
+    /// Where the settings cannot be used, such as a certificate file that holds no certificate.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let http = http::Client::new(&settings)?;
+        Ok(Self::assemble(settings, http))
+    }
+
+    fn assemble(settings: Settings, http: http::Client) -> Self {
+        let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()));
+        let traffic = traffic::Traffic::new(settings.max_calls_per_server);
+        Self { shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic }) }
+    }
+
+    /// The cloud that this client speaks to.
+    #[must_use]
+    pub fn cloud(&self) -> &Cloud {
+        &self.shared.cloud
+    }
+
+    /// One database of an Analysis Services server, as one identity sees it.
+    #[must_use]
+    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
+        Model::analysis_services(Arc::clone(&self.shared), server, database, identity)
+    }
+}
+
+impl fmt::Debug for Azure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Azure").field("cloud", &self.shared.cloud.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+//! Whose certificates are believed: the machine's authorities, and those that the operator is given.
+
+use reqwest::Certificate;
+
+/// The authorities to add to what the machine's own store holds.
+///
+/// Those of `extra_pem` are always added, never put in place of the others. Where the machine has no store at all (an
+/// image made `FROM scratch`), Mozilla's are added too, as the client would believe nobody otherwise.
+pub(super) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
+    let mut roots = Vec::new();
+    if let Some(pem) = extra_pem {
+        let extra = Certificate::from_pem_bundle(pem)
+            .map_err(|_| "the extra CA file cannot be read: it must hold certificates in PEM".to_owned())?;
+        if extra.is_empty() {
+            return Err("the extra CA file holds no certificate: it must hold certificates in PEM".to_owned());
+        }
+        roots.extend(extra);
+    }
+    if rustls_native_certs::load_native_certs().certs.is_empty() {
+        let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        roots.extend(mozilla.filter_map(|der| Certificate::from_der(der).ok()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        for (pem, expected) in [
+            (&b""[..], "holds no certificate"),
+            (b"hello", "holds no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "cannot be read"),
+        ] {
+            let message = to_add(Some(pem)).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

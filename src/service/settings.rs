@@ -1,0 +1,57 @@
+//! What the clients of the services are set up with.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cloud::Cloud;
+
+/// What [`super::Azure`] is made from.
+#[derive(Clone)]
+pub struct Settings {
+    /// The cloud; a call leaves for no host but its.
+    pub cloud: Cloud,
+    /// Certificates of further authorities (PEM), trusted beside the usual ones.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// How long one call may take, its answer's body included.
+    pub call_timeout: Duration,
+    /// How many calls to one server may be in flight at once.
+    pub max_calls_per_server: usize,
+    /// What the services are told about who calls, `tabular-operator/<version>`.
+    pub user_agent: String,
+    /// Told of every HTTP exchange, for metrics.
+    pub on_call: Option<Observer>,
+}
+
+/// Who is told of every HTTP exchange.
+pub type Observer = Arc<dyn Fn(&CallRecord) + Send + Sync>;
+
+/// One HTTP exchange. Every text in it is one of a few, so that it can label a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// `POST refreshes`, `GET refresh`, `GET refreshes`, `DELETE refresh` or `POST token`.
+    pub route: &'static str,
+    /// `analysis-services` or `entra-id`.
+    pub host_kind: &'static str,
+    /// The HTTP status; `None` where no answer came.
+    pub status: Option<u16>,
+    /// From before the request until the last byte of the answer that was read.
+    pub duration: Duration,
+}
+
+/// Why the settings cannot be used: one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(pub(super) String);
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("cloud", &self.cloud.name)
+            .field("extra_ca_pem", &self.extra_ca_pem.is_some())
+            .field("call_timeout", &self.call_timeout)
+            .field("max_calls_per_server", &self.max_calls_per_server)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}

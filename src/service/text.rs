@@ -1,0 +1,75 @@
+//! Texts from outside: made short, plain, and free of what differs from one try to the next.
+
+/// At most `limit` characters of a text, with an ellipsis where it was cut.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    if text.chars().nth(limit).is_none() {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(limit.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+/// Where the part of a message begins that only its call has (Entra ID and Analysis Services both append such).
+const TRAILERS: [&str; 7] =
+    ["technical details", "trace id", "correlation id", "rootactivityid", "activity id", "timestamp:", "date (utc)"];
+
+/// A message from outside as one line of at most `limit` characters: control characters become spaces, what looks
+/// like a token is taken out, and so is the tail that names this one call.
+pub(super) fn tidy(text: &str, limit: usize) -> String {
+    let head = cut(text, 4 * limit);
+    // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
+    let lower = head.to_ascii_lowercase();
+    let end = TRAILERS.iter().filter_map(|trailer| lower.find(trailer)).min().unwrap_or(head.len());
+    let head = head.get(..end).unwrap_or(&head);
+    let plain: String = head.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { "[redacted]" } else { word }).collect();
+    let line = words.join(" ");
+    cut(line.trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
+}
+
+/// Whether a word is, or carries, a signed token: its base64 begins with `eyJ`, for `{"`.
+fn token_like(word: &str) -> bool {
+    word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
+}
+
+/// The innermost cause of an error, which says the most; the outer ones repeat the address.
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    tidy(&cause.to_string(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("häß", 3), "häß");
+        assert_eq!(cut("häßlich", 3), "hä…");
+        assert_eq!(cut("", 0), "");
+    }
+
+    #[test]
+    fn what_differs_from_call_to_call_is_left_out() {
+        let rows = [
+            ("AADSTS1: No. Trace ID: 1-2 Correlation ID: 3 Timestamp: 2020-01-01", "AADSTS1: No."),
+            ("It failed.\r\n\r\nTechnical Details:\r\nRootActivityId: 5", "It failed."),
+            ("Bearer eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y refused", "Bearer [redacted] refused"),
+            ("  a\tb\nc ", "a b c"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(tidy(text, 100), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_tidied_within_its_limit(text in "\\PC*", limit in 1usize..50) {
+            assert!(tidy(&text, limit).chars().count() <= limit);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The services' spellings of a moment.
+
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+
+/// The longest wait that is taken from a `Retry-After`.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits.
+///
+/// Analysis Services documentation, asynchronous refresh: seven digits and `Z`; the sync answers there have neither.
+pub(super) fn iso(text: &str) -> Option<Timestamp> {
+    let text = shorten_fraction(text.trim());
+    // .NET's default value for a moment that never was.
+    if text.starts_with("0001-01-01") {
+        return None;
+    }
+    let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
+    text.parse::<Timestamp>().ok().or_else(local)
+}
+
+/// At most nine fractional digits: more say nothing that a [`Timestamp`] can hold.
+fn shorten_fraction(text: &str) -> String {
+    let Some((whole, rest)) = text.split_once('.') else {
+        return text.to_owned();
+    };
+    let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (fraction, zone) = rest.split_at(digits);
+    format!("{whole}.{}{zone}", fraction.get(..9).unwrap_or(fraction))
+}
+
+/// An HTTP date, `Fri, 01 Jan 2021 00:00:00 GMT`.
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()
+}
+
+/// The service's own clock: `x-ms-current-utc-date`, seen as `11/17/2025 8:25:35 AM`, or in ISO 8601.
+pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
+    let american = || {
+        let moment = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
+        Offset::UTC.to_timestamp(moment).ok()
+    };
+    iso(text).or_else(american).or_else(|| http_date(text))
+}
+
+/// How long a `Retry-After` asks to stay away (seconds or an HTTP date), at most an hour.
+pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        // Digits that do not fit are a very long time.
+        return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok().map(|wait| wait.min(LONGEST_WAIT));
+    }
+    let wait = http_date(text)?.duration_since(now).max(SignedDuration::ZERO);
+    Some(wait.unsigned_abs().min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn moments_are_read_in_every_spelling() {
+        let rows = [
+            ("2020-12-15T21:58:20.2712217Z", "2020-12-15T21:58:20.2712217Z"),
+            ("2017-12-09T02:44:26.18", "2017-12-09T02:44:26.18Z"),
+            ("2017-12-09T02:44:26", "2017-12-09T02:44:26Z"),
+            ("2017-12-09T02:44:26Z", "2017-12-09T02:44:26Z"),
+            ("2017-12-09T02:44:26.123456789123Z", "2017-12-09T02:44:26.123456789Z"),
+            ("2017-12-09T04:44:26.5+02:00", "2017-12-09T02:44:26.5Z"),
+            (" 2017-12-09 02:44:26 ", "2017-12-09T02:44:26Z"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(iso(text), Some(at(expected)), "{text}");
+        }
+        for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
+            assert_eq!(iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_services_clock_is_read() {
+        for text in ["11/17/2025 8:25:35 AM", "2025-11-17T08:25:35Z", "Mon, 17 Nov 2025 08:25:35 GMT"] {
+            assert_eq!(service_clock(text), Some(at("2025-11-17T08:25:35Z")), "{text}");
+        }
+        assert_eq!(service_clock("1f0c5c3e-0000-0000-0000-000000000000"), None);
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_bounded() {
+        let now = at("2021-01-01T00:00:00Z");
+        let rows = [
+            ("30", Some(30)),
+            ("0", Some(0)),
+            ("1.5", Some(1)),
+            ("99999999999999999999999", Some(3600)),
+            ("7200", Some(3600)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+            ("NaN", None),
+            ("Fri, 01 Jan 2021 00:00:10 GMT", Some(10)),
+            ("Thu, 31 Dec 2020 23:59:50 GMT", Some(0)),
+            ("Fri, 01 Jan 2027 00:00:00 GMT", Some(3600)),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(retry_after(text, now).map(|wait| wait.as_secs()), expected, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC*") {
+            let _ = (iso(&text), service_clock(&text), retry_after(&text, Timestamp::UNIX_EPOCH));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The values that metric labels can take: closed sets, so that no name of anybody's object becomes a time series.
+
+use std::fmt::{self, Write as _};
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+
+/// A set of label values and how each is written.
+macro_rules! label {
+    ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$about])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// As the label has it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                encoder.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+label! {
+    /// The resource's kind.
+    Kind {
+        /// `ModelRefresh`.
+        ModelRefresh = "ModelRefresh",
+        /// `ModelSync`.
+        ModelSync = "ModelSync",
+    }
+}
+
+label! {
+    /// How a reconcile pass ended.
+    ReconcileResult {
+        /// It did what there was to do.
+        Success = "success",
+        /// The view that it was made on was stale; the next pass looks again.
+        Conflict = "conflict",
+        /// It failed, and is tried again later.
+        Error = "error",
+        /// It took longer than a pass may.
+        Timeout = "timeout",
+        /// It panicked: a bug.
+        Panic = "panic",
+    }
+}
+
+label! {
+    /// A state in which a run still has something before it.
+    ActiveState {
+        /// Waits for its turn.
+        Waiting = "Waiting",
+        /// Is being submitted.
+        Submitting = "Submitting",
+        /// Runs at the service.
+        Running = "Running",
+        /// Is being cancelled.
+        Cancelling = "Cancelling",
+    }
+}
+
+label! {
+    /// A state in which a run has ended.
+    EndState {
+        /// It did what was asked.
+        Succeeded = "Succeeded",
+        /// It failed.
+        Failed = "Failed",
+        /// It took too long.
+        TimedOut = "TimedOut",
+        /// It was cancelled.
+        Cancelled = "Cancelled",
+    }
+}
+
+label! {
+    /// The service that is called.
+    Service {
+        /// Azure Analysis Services.
+        AnalysisServices = "analysis-services",
+        /// Power BI.
+        PowerBi = "power-bi",
+    }
+}
+
+label! {
+    /// What is called.
+    Route {
+        /// Starts an operation.
+        Submit = "submit",
+        /// Looks at one operation.
+        Look = "look",
+        /// Lists the operations.
+        List = "list",
+        /// Cancels an operation.
+        Cancel = "cancel",
+        /// Finds a name's id.
+        Resolve = "resolve",
+    }
+}
+
+label! {
+    /// What came back of a call: the class of the status, and apart from it what an alert must tell apart.
+    Answer {
+        /// 200 to 299.
+        Success = "2xx",
+        /// 300 to 399: a redirect is never followed to another host.
+        Redirect = "3xx",
+        /// 401 and 403.
+        Denied = "denied",
+        /// 404.
+        NotFound = "404",
+        /// 409.
+        Conflict = "409",
+        /// 429.
+        Throttled = "429",
+        /// Any other of 400 to 499.
+        ClientError = "4xx",
+        /// 500 to 599.
+        ServerError = "5xx",
+        /// No answer within the time allowed.
+        Timeout = "timeout",
+        /// No connection, or a broken one.
+        Connection = "connection",
+        /// An answer that makes no sense.
+        Unreadable = "unreadable",
+    }
+}
+
+impl Answer {
+    /// The answer with this HTTP status.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirect,
+            401 | 403 => Self::Denied,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            429 => Self::Throttled,
+            400..=499 => Self::ClientError,
+            500..=599 => Self::ServerError,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+label! {
+    /// What is written to the Kubernetes API.
+    Write {
+        /// A finalizer, put on or taken off.
+        Finalizer = "finalizer",
+        /// A status: an intent, an outcome, an end.
+        Status = "status",
+        /// A status that says no more than how far a run has come.
+        Progress = "progress",
+        /// An event.
+        Event = "event",
+    }
+}
+
+label! {
+    /// What came of a write to the Kubernetes API.
+    WriteResult {
+        /// Written.
+        Success = "success",
+        /// Refused, since the object has changed.
+        Conflict = "conflict",
+        /// Failed, or nobody knows.
+        Error = "error",
+    }
+}
+
+label! {
+    /// Whose token is asked for.
+    Identity {
+        /// A Secret's service principal.
+        ServicePrincipal = "service-principal",
+        /// A federated `ServiceAccount`.
+        WorkloadIdentity = "workload-identity",
+        /// A managed identity.
+        ManagedIdentity = "managed-identity",
+        /// The operator's own.
+        Operator = "operator",
+    }
+}
+
+label! {
+    /// What came of asking for a token.
+    TokenResult {
+        /// A new token.
+        Success = "success",
+        /// The identity provider said no: the credentials are wrong.
+        Refused = "refused",
+        /// It could not be asked.
+        Error = "error",
+    }
+}
+
+label! {
+    /// What became of a submission whose answer was lost.
+    UnknownSubmission {
+        /// Nobody knows yet whether it started.
+        Observed = "observed",
+        /// It had started, and is followed.
+        Adopted = "adopted",
+        /// It had not, and was submitted again.
+        Resubmitted = "resubmitted",
+        /// Only a person can tell.
+        Held = "held",
+    }
+}

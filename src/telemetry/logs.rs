@@ -1,0 +1,107 @@
+//! Logs: one line per event to the standard error, as JSON or as text.
+
+use std::io::IsTerminal;
+
+use thiserror::Error;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::cli::{LogFormat, LogSettings};
+
+/// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
+/// secrets, so no filter opens them further.
+const SEE_SECRETS: &[&str] = &["azure_core", "azure_identity", "h2", "hyper", "hyper_util", "reqwest", "rustls", "typespec"];
+
+/// Why logs could not be set up.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("failed to read --log-level: {0}")]
+    Filter(#[from] ParseError),
+    /// Something else set up logs first.
+    #[error("failed to set up logs: {0}")]
+    Taken(#[from] TryInitError),
+}
+
+/// Reads `--log-level`.
+///
+/// A level alone is the operator's own level: the libraries then speak from `warn` on, except for one that repeats as
+/// an error every answer that we judge ourselves. Directives are taken as they are.
+///
+/// # Errors
+/// Where it is neither.
+pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    let builder = EnvFilter::builder();
+    match text.trim().parse::<Level>() {
+        Ok(level) => {
+            let level = level.as_str().to_ascii_lowercase();
+            builder.parse(format!("warn,kube_client::client::builder=off,tabular_operator={level}"))
+        }
+        Err(_) => builder.parse(text),
+    }
+}
+
+/// Starts to log.
+///
+/// # Errors
+/// Where the filter cannot be read, or logs are set up already.
+pub fn start(settings: &LogSettings) -> Result<(), LogError> {
+    let filter = filter(&settings.filter)?.and(filter_fn(keeps_secrets));
+    let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;
+    log_panics();
+    Ok(())
+}
+
+fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || !sees_secrets(metadata.target())
+}
+
+fn sees_secrets(target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or(target);
+    SEE_SECRETS.iter().any(|name| library == *name || library.starts_with("typespec"))
+}
+
+/// A panic becomes a log line like any other, instead of text that a log store cannot read.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, message, "a bug: the code panicked; please report it with this line");
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_the_operators_own() {
+        let shown = filter("debug").unwrap().to_string();
+        assert!(shown.contains("tabular_operator=debug"), "{shown}");
+        assert!(shown.contains("warn"), "{shown}");
+    }
+
+    #[test]
+    fn directives_are_taken_as_they_are() {
+        assert_eq!(filter("kube=debug").unwrap().to_string(), "kube=debug");
+        assert!(filter("kube=loud").is_err());
+    }
+
+    #[test]
+    fn libraries_that_see_tokens_are_known_by_their_module() {
+        assert!(sees_secrets("h2::codec::framed_write"));
+        assert!(sees_secrets("typespec_client_core::http"));
+        assert!(!sees_secrets("tabular_operator::service"));
+        assert!(!sees_secrets("h2o"));
+    }
+}

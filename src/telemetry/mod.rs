@@ -1,0 +1,7 @@
+//! What the operator tells about itself: logs, metrics, and whether it is well.
+
+pub mod health;
+pub mod labels;
+pub mod logs;
+pub mod metrics;
+pub mod server;

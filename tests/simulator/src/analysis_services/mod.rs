@@ -1,0 +1,176 @@
+//! Azure Analysis Services: the asynchronous refresh API under `/servers/<server>/models/<model>/`.
+//!
+//! Sources: "Asynchronous refresh with the REST API" for routes, values and 409; captures by users for the headers, 415,
+//! the raw bodies and the refusal of strangers. What nobody has written down is a setting of the model.
+
+mod body;
+mod path;
+mod refusal;
+mod render;
+
+use std::sync::Arc;
+
+use hyper::{
+    StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, DATE, HeaderName, LOCATION, STRICT_TRANSPORT_SECURITY},
+};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use self::path::Route;
+pub use self::{
+    body::{refresh_type, task_from_value},
+    path::Request,
+};
+use crate::{
+    answer::Answer,
+    call::Call,
+    entra::Token,
+    hosts::Site,
+    world::{
+        Lookup, World,
+        model::{Busy, Cancel, Model},
+        operation::Client,
+        settings::ModelSettings,
+        timestamp::{current_utc_date, http_date},
+    },
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
+const ROOT_ACTIVITY_ID: HeaderName = HeaderName::from_static("x-ms-root-activity-id");
+const CURRENT_UTC_DATE: HeaderName = HeaderName::from_static("x-ms-current-utc-date");
+
+/// What answering a request takes.
+pub struct Context<'a> {
+    /// The request.
+    pub call: &'a Call,
+    /// The host that it was sent to.
+    pub site: Site,
+    /// What its token says, if Entra ID has issued it.
+    pub token: Option<&'a Token>,
+    /// Where the ledger has it.
+    pub sequence: u64,
+    /// The id under which the service's support would find it.
+    pub activity: Uuid,
+}
+
+impl Context<'_> {
+    /// The token, if it is for this service, of this cloud, and has not expired.
+    fn valid_token(&self) -> Option<&Token> {
+        self.token.filter(|token| token.audience == self.site.audience && token.expires > self.call.now)
+    }
+}
+
+/// Answers a request.
+#[must_use]
+pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer {
+    let now = context.call.now;
+    let lookup = match (&request.server, &request.database) {
+        (Some(server), Some(database)) => Some(world.find(server, database)),
+        _ => None,
+    };
+    let (answer, server_time) = match (context.valid_token(), &lookup) {
+        (Some(token), Some(Lookup::Found(model))) => {
+            let mut model = model.lock();
+            (with_model(&mut model, token, request, context), model.server_time(now))
+        }
+        (Some(token), Some(Lookup::NoModel(sibling))) => {
+            let sibling = sibling.lock();
+            let server_time = sibling.server_time(now);
+            (without_model(&sibling, token, request, context, server_time), server_time)
+        }
+        (Some(_), Some(Lookup::NoServer)) => (refusal::stranger(request, context), now),
+        (Some(_), None) => (Answer::empty(StatusCode::NOT_FOUND), now),
+        (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => (refusal::no_token(context), model.lock().server_time(now)),
+        (None, Some(Lookup::NoServer) | None) => (refusal::no_token(context), now),
+    };
+    // Where an operation was accepted, clients may take its id from here too.
+    let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED);
+    answer
+        .with(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
+        .with(ROOT_ACTIVITY_ID, &context.activity.to_string())
+        .with(CURRENT_UTC_DATE, &current_utc_date(server_time))
+        .with(DATE, &http_date(server_time))
+        .with(CACHE_CONTROL, "no-store, must-revalidate")
+        .with(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
+}
+
+/// Answers for a model that exists.
+fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+    let now = context.call.now;
+    if !is_administrator(model.settings(), token) {
+        return refusal::stranger(request, context);
+    }
+    if model.settings().paused {
+        return refusal::paused(model, context);
+    }
+    match (request.route, context.call.method.as_str()) {
+        (Route::Refreshes, "POST") => submit(model, token, request, context),
+        (Route::Refreshes, "GET") => Answer::json(StatusCode::OK, &render::list(model, now)),
+        (Route::Refresh, "GET") => show(model, request, context),
+        (Route::Refresh, "DELETE") => cancel(model, request, context),
+        (Route::Refreshes, _) => refusal::wrong_method("GET, POST"),
+        (Route::Refresh, _) => refusal::wrong_method("GET, DELETE"),
+        (Route::Unknown, _) => Answer::empty(StatusCode::NOT_FOUND),
+    }
+}
+
+/// Answers for a model that does not exist on a server that does: `sibling` knows the server's administrators.
+fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
+    if is_administrator(sibling.settings(), token) {
+        refusal::unknown_model(request, context, now)
+    } else {
+        refusal::stranger(request, context)
+    }
+}
+
+fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+    let call = context.call;
+    if !call.header(CONTENT_TYPE.as_str()).is_some_and(is_json) {
+        return refusal::media_type();
+    }
+    let task = match body::task(&call.body) {
+        Ok(task) => task,
+        Err(error) => return refusal::bad_body(&error, context, model.server_time(call.now)),
+    };
+    let client = Client::Application(Arc::clone(&token.client));
+    match model.submit(client, task, None, context.sequence, call.now) {
+        Ok(id) => Answer::json(StatusCode::ACCEPTED, &json!({"operationId": id}))
+            .with(LOCATION, &format!("https://{}{}/{id}", call.host, request.raw))
+            .about(id),
+        Err(Busy(_)) => refusal::busy(model, context),
+    }
+}
+
+fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
+    let now = context.call.now;
+    match request.operation.and_then(|id| model.shown(id, now)) {
+        Some(operation) => Answer::json(StatusCode::OK, &render::details(model, operation, now)),
+        None => refusal::unknown_operation(model.settings().get_unknown_status, context, model.server_time(now)),
+    }
+}
+
+fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
+    let now = context.call.now;
+    let cancelled = request.operation.map_or(Cancel::Unknown, |id| model.cancel(id, now));
+    let settings = model.settings();
+    match cancelled {
+        Cancel::Accepted => Answer::empty(refusal::status(settings.delete_status)),
+        Cancel::Over => Answer::empty(refusal::status(settings.delete_ended_status)),
+        Cancel::Unknown => refusal::unknown_operation(settings.delete_unknown_status, context, model.server_time(now)),
+    }
+}
+
+fn is_administrator(settings: &ModelSettings, token: &Token) -> bool {
+    settings.administrators.as_ref().is_none_or(|administrators| {
+        administrators.iter().any(|principal| {
+            principal.tenant_id.eq_ignore_ascii_case(&token.tenant) && principal.client_id.eq_ignore_ascii_case(&token.client)
+        })
+    })
+}
+
+fn is_json(content_type: &str) -> bool {
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json") || media.eq_ignore_ascii_case("text/json")
+}

@@ -1,0 +1,113 @@
+//! The bodies that Analysis Services answers with, field by field as captures and the documentation show them.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::world::{
+    model::Model,
+    operation::{Operation, Phase, RefreshType, Status},
+    settings::{ListOrder, Message},
+};
+
+/// One row of the list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    refresh_id: Uuid,
+    start_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<String>,
+    status: Status,
+}
+
+/// One operation in full.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Details<'a> {
+    start_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<String>,
+    #[serde(rename = "type")]
+    kind: RefreshType,
+    status: Status,
+    current_refresh_type: RefreshType,
+    objects: Vec<Object<'a>>,
+    #[serde(skip_serializing_if = "<[Message]>::is_empty")]
+    messages: &'a [Message],
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    table: &'a str,
+    partition: &'a str,
+    status: Status,
+}
+
+/// The body of GET by id.
+pub fn details<'a>(model: &'a Model, operation: &'a Operation, now: Timestamp) -> Details<'a> {
+    let phase = operation.phase(now);
+    Details {
+        start_time: written(model, operation.submitted),
+        end_time: end_time(model, phase),
+        kind: operation.task.kind,
+        status: phase.word(),
+        current_refresh_type: operation.task.kind,
+        objects: operation.progress(now).map(|(part, status)| Object { table: &part.table, partition: &part.partition, status }).collect(),
+        messages: operation.messages(now),
+    }
+}
+
+/// The body of the list: a bare array.
+pub fn list(model: &Model, now: Timestamp) -> Vec<Listed> {
+    let real = model.listed(now).into_iter().map(|operation| {
+        let phase = operation.phase(now);
+        Listed {
+            refresh_id: operation.id,
+            start_time: written(model, operation.submitted),
+            end_time: end_time(model, phase),
+            status: phase.word(),
+        }
+    });
+    match model.settings().list_order {
+        ListOrder::Newest | ListOrder::Shuffled => real.chain(past(model, now)).collect(),
+        ListOrder::Oldest => {
+            let mut rows: Vec<_> = past(model, now).collect();
+            rows.reverse();
+            rows.extend(real);
+            rows
+        }
+    }
+}
+
+/// The ended operations of past days that the settings ask for, newest first, the same at each call of a day.
+fn past(model: &Model, now: Timestamp) -> impl Iterator<Item = Listed> {
+    let count = model.settings().past_operations;
+    let day = 24 * 3_600;
+    let today = Timestamp::from_second(now.as_second() / day * day).unwrap_or(now);
+    let apart = 28 * day * 1_000 / i64::from(count.max(1));
+    (1..=count).map(move |index| {
+        let start = today.saturating_sub(SignedDuration::from_millis(apart * i64::from(index))).unwrap_or(today);
+        let end = start.saturating_add(SignedDuration::from_millis(apart / 2)).unwrap_or(start);
+        Listed {
+            refresh_id: uuid::Builder::from_random_bytes(
+                u128::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
+            )
+            .into_uuid(),
+            start_time: written(model, start),
+            end_time: Some(written(model, end)),
+            status: Status::Succeeded,
+        }
+    })
+}
+
+fn end_time(model: &Model, phase: Phase) -> Option<String> {
+    match phase {
+        Phase::NotStarted | Phase::InProgress => None,
+        Phase::Ended(at, _) => Some(written(model, at)),
+    }
+}
+
+fn written(model: &Model, time: Timestamp) -> String {
+    model.settings().timestamp_style.format(model.server_time(time))
+}

@@ -1,0 +1,40 @@
+//! One call, as a service gets it.
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method, header::AUTHORIZATION};
+use jiff::Timestamp;
+
+/// A request with its whole body, and the time that it is answered at.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The real name that it was sent to.
+    pub host: std::sync::Arc<str>,
+    /// Its method.
+    pub method: Method,
+    /// Its path, still percent-encoded.
+    pub path: String,
+    /// Its query, without the question mark.
+    pub query: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// When it is handled.
+    pub now: Timestamp,
+}
+
+impl Call {
+    /// The bearer token that came with it.
+    #[must_use]
+    pub fn bearer(&self) -> Option<&str> {
+        let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// A header as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}

@@ -1,0 +1,167 @@
+//! The control API: plain HTTP and JSON on loopback, for whoever sets the scene and looks at what happened.
+
+mod operations;
+pub mod scene;
+
+use std::{fmt::Display, io, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query as UrlQuery, State as Shared},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{faults, ledger, state::State};
+
+/// A request that cannot be met, and why.
+#[derive(Debug)]
+pub struct Refused(StatusCode, String);
+
+impl Refused {
+    fn bad(why: impl Display) -> Self {
+        Self(StatusCode::BAD_REQUEST, format!("{why}"))
+    }
+
+    fn missing(what: impl Into<String>) -> Self {
+        Self(StatusCode::NOT_FOUND, what.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// Serves the control API on `listener` for ever.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<()> {
+    axum::serve(listener, router(state)).await
+}
+
+fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
+        .route("/applications", put(put_application))
+        .route("/entra", put(put_entra))
+        .route("/models", put(put_model).patch(patch_model).get(get_models))
+        .route("/operations", post(operations::start).get(operations::list))
+        .route("/operations/{id}/end", post(operations::end))
+        .route("/operations/{id}/vanish", post(operations::vanish))
+        .route("/faults", post(order_fault).get(get_faults).delete(clear_faults))
+        .route("/faults/{id}", get(get_fault).delete(remove_fault))
+        .route("/faults/{id}/release", post(release_fault))
+        .route("/ledger", get(get_ledger).delete(clear_ledger))
+        .route("/ledger/counts", get(get_counts))
+        .route("/stats", get(get_stats))
+        .fallback(|| async { Refused::missing("there is no such route; tests/simulator/README.md lists them") })
+        .with_state(state)
+}
+
+/// Reads a body; what is unknown or of the wrong type is refused with a sentence that names it.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(Refused::bad)
+}
+
+fn done() -> Json<Value> {
+    Json(json!({}))
+}
+
+async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    scene::register(&state, read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+async fn put_entra(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    state.entra.set_health(read(&body)?);
+    Ok(done())
+}
+
+async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    scene::put_model(&state, read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    let patch: Value = read(&body)?;
+    let text = |name: &str| patch.get(name).and_then(Value::as_str).unwrap_or_default();
+    let model = operations::find(&state, text("server"), text("database"))?;
+    let mut model = model.lock();
+    let mut settings = model.settings().patched(&patch).map_err(Refused::bad)?;
+    scene::check(&settings).map_err(Refused::bad)?;
+    // The patch names them to find the model; they stay as they were written first.
+    settings.server.clone_from(&model.settings().server);
+    settings.database.clone_from(&model.settings().database);
+    model.set(settings, patch.get("outcomes").is_some());
+    Ok(done())
+}
+
+async fn get_models(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    Json(state.world.models().iter().map(|model| json!(model.lock().settings())).collect())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FaultId {
+    fault_id: Arc<str>,
+}
+
+async fn order_fault(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<FaultId> {
+    Ok(Json(FaultId { fault_id: state.faults.order(read(&body)?) }))
+}
+
+async fn get_faults(Shared(state): Shared<Arc<State>>) -> Json<Vec<faults::View>> {
+    Json(state.faults.views())
+}
+
+async fn get_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<faults::View> {
+    state.faults.view(&id).map(Json).ok_or_else(|| no_fault(&id))
+}
+
+async fn remove_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
+    state.faults.remove(&id).then(done).ok_or_else(|| no_fault(&id))
+}
+
+async fn release_fault(Shared(state): Shared<Arc<State>>, Path(id): Path<String>) -> Answer<Value> {
+    state.faults.release(&id).then(done).ok_or_else(|| no_fault(&id))
+}
+
+async fn clear_faults(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    state.faults.clear();
+    done()
+}
+
+fn no_fault(id: &str) -> Refused {
+    Refused::missing(format!("there is no fault '{id}'"))
+}
+
+type LedgerQuery = Result<UrlQuery<ledger::Query>, axum::extract::rejection::QueryRejection>;
+
+async fn get_ledger(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Row>> {
+    let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
+    Ok(Json(state.ledger.rows(&query)))
+}
+
+async fn get_counts(Shared(state): Shared<Arc<State>>, query: LedgerQuery) -> Answer<Vec<ledger::Count>> {
+    let UrlQuery(query) = query.map_err(|error| Refused::bad(error.body_text()))?;
+    Ok(Json(state.ledger.counts(&query)))
+}
+
+async fn clear_ledger(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    state.ledger.clear();
+    done()
+}
+
+async fn get_stats(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    Json(json!({"openConnections": state.connections.value(), "requests": state.ledger.requests()}))
+}

@@ -1,0 +1,181 @@
+//! The scene that a simulator starts with: from a world file, or the example that `--help` shows.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    entra::{
+        Health,
+        directory::{CertificateError, Registration},
+    },
+    faults::Order,
+    state::State,
+    world::settings::ModelSettings,
+};
+
+/// A world file: the bodies of the control API, in lists.
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Scene {
+    /// Bodies of `PUT /applications`.
+    pub applications: Vec<Registration>,
+    /// Bodies of `PUT /models`.
+    pub models: Vec<ModelSettings>,
+    /// The body of `PUT /entra`.
+    pub entra: Option<Health>,
+    /// Bodies of `POST /faults`.
+    pub faults: Vec<Order>,
+}
+
+/// Why a scene cannot be set.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It is neither JSON nor YAML, or has a field that is unknown or of the wrong type.
+    #[error("failed to read the world: {0}")]
+    Read(#[from] serde_yaml_ng::Error),
+    /// An application's ids are missing.
+    #[error("an application needs a tenantId and a clientId")]
+    NoIds,
+    /// One of an application's certificates cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A model's server is not one that can be reached.
+    #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
+    Server(String),
+    /// A model has no name.
+    #[error("a model needs a database")]
+    NoDatabase,
+    /// A status of a model's settings is no HTTP status.
+    #[error("{0} is no HTTP status")]
+    Status(u16),
+}
+
+impl Scene {
+    /// Reads a world file, JSON or YAML.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    pub fn read(text: &str) -> Result<Self, Error> {
+        Ok(serde_yaml_ng::from_str(text)?)
+    }
+
+    /// The example: one application with a secret, and the documentation's server and model.
+    ///
+    /// # Errors
+    /// Never, as its test shows.
+    pub fn example() -> Result<Self, Error> {
+        let scene = json!({
+            "applications": [{
+                "tenantId": "72f988bf-0000-4000-8000-000000000001",
+                "clientId": "11111111-0000-4000-8000-000000000001",
+                "clientSecret": "example-secret",
+            }],
+            "models": [{
+                "server": "asazure://westus.asazure.windows.net/myserver",
+                "database": "AdventureWorks",
+                "notStartedMillis": 1_000,
+                "durationMillis": 20_000,
+            }],
+        });
+        Self::read(&scene.to_string())
+    }
+
+    /// Sets the scene.
+    ///
+    /// # Errors
+    /// When something in it cannot be.
+    pub fn set(self, state: &State) -> Result<(), Error> {
+        for application in self.applications {
+            register(state, application)?;
+        }
+        for model in self.models {
+            put_model(state, model)?;
+        }
+        if let Some(health) = self.entra {
+            state.entra.set_health(health);
+        }
+        for order in self.faults {
+            state.faults.order(order);
+        }
+        Ok(())
+    }
+}
+
+/// Registers an application.
+///
+/// # Errors
+/// When it has no ids, or a certificate that cannot be used.
+pub fn register(state: &State, registration: Registration) -> Result<(), Error> {
+    if registration.tenant_id.is_empty() || registration.client_id.is_empty() {
+        return Err(Error::NoIds);
+    }
+    Ok(state.entra.directory.put(registration)?)
+}
+
+/// Makes a model or changes it.
+///
+/// # Errors
+/// When its settings cannot be.
+pub fn put_model(state: &State, settings: ModelSettings) -> Result<(), Error> {
+    check(&settings)?;
+    state.world.put(settings);
+    Ok(())
+}
+
+/// Checks what the types of the settings do not.
+///
+/// # Errors
+/// When they cannot be.
+pub fn check(settings: &ModelSettings) -> Result<(), Error> {
+    let named = settings.server.strip_prefix("asazure://").and_then(|rest| rest.split_once('/'));
+    let reachable = named.is_some_and(|(host, name)| {
+        let service = crate::hosts::site(host).map(|site| site.service);
+        service == Some(crate::hosts::Service::AnalysisServices) && !name.is_empty() && !name.contains(['/', ':'])
+    });
+    if !reachable {
+        return Err(Error::Server(settings.server.clone()));
+    }
+    if settings.database.is_empty() {
+        return Err(Error::NoDatabase);
+    }
+    let statuses = [
+        settings.paused_status,
+        settings.delete_status,
+        settings.delete_ended_status,
+        settings.delete_unknown_status,
+        settings.get_unknown_status,
+    ];
+    match statuses.into_iter().find(|status| !(200..=999).contains(status)) {
+        Some(status) => Err(Error::Status(status)),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_can_be_read() {
+        let scene = Scene::example().unwrap();
+        assert_eq!((scene.applications.len(), scene.models.len()), (1, 1));
+        check(&scene.models[0]).unwrap();
+    }
+
+    #[test]
+    fn reads_yaml_and_names_what_it_does_not_know() {
+        let scene =
+            Scene::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n").unwrap();
+        assert_eq!(scene.models[0].outcome.status, crate::world::settings::End::Failed);
+        let error = Scene::read("model: []").err().unwrap().to_string();
+        assert!(error.contains("unknown field `model`"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_server_that_cannot_be_reached() {
+        for server in ["", "westus.asazure.windows.net/s", "asazure://example.com/s", "asazure://westus.asazure.windows.net/s:rw"] {
+            let settings = ModelSettings { server: server.into(), database: "M".into(), ..ModelSettings::default() };
+            assert!(check(&settings).is_err(), "{server}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Entra ID: the token endpoint, and what client libraries ask an authority before they use it.
+//!
+//! Sources: "OAuth 2.0 client credentials flow" and "Microsoft Entra authentication and authorization error codes" of the
+//! Microsoft identity platform; the texts of errors as client libraries' issue trackers quote them.
+
+mod assertion;
+pub mod directory;
+mod error;
+mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use hyper::{
+    Method, StatusCode,
+    header::{CACHE_CONTROL, HeaderName, PRAGMA},
+};
+use jiff::Timestamp;
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+pub use self::token::Token;
+use self::{directory::Directory, error::Refusal, token::Mint};
+use crate::{
+    answer::Answer,
+    call::Call,
+    hosts::{self, Cloud},
+};
+
+/// The longest a token is valid by default, in seconds.
+pub const DEFAULT_LIFETIME: u64 = 3_599;
+
+/// Entra ID of all clouds.
+pub struct Entra {
+    /// The registered applications.
+    pub directory: Directory,
+    health: RwLock<Health>,
+    mint: Mint,
+}
+
+/// How Entra ID as a whole is doing. The body of `PUT /entra`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Health {
+    /// Whether it answers everything with 503 and a page of HTML.
+    pub unavailable: bool,
+    /// How long it waits before it answers.
+    pub delay_millis: u64,
+}
+
+/// A request to Entra ID, taken apart.
+pub struct Request {
+    tenant: String,
+    route: Route,
+    form: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Token,
+    TokenV1,
+    InstanceDiscovery,
+    OpenIdConfiguration,
+    Keys,
+    Unknown,
+}
+
+impl Request {
+    /// Takes a request apart.
+    #[must_use]
+    pub fn parse(call: &Call) -> Self {
+        let segments: Vec<_> = call.path.trim_matches('/').split('/').collect();
+        let (tenant, route) = match *segments {
+            ["common", "discovery", "instance"] => ("common", Route::InstanceDiscovery),
+            [tenant, "oauth2", "v2.0", "token"] => (tenant, Route::Token),
+            [tenant, "oauth2", "token"] => (tenant, Route::TokenV1),
+            [tenant, "v2.0", ".well-known", "openid-configuration"] | [tenant, ".well-known", "openid-configuration"] => {
+                (tenant, Route::OpenIdConfiguration)
+            }
+            [tenant, "discovery", "v2.0", "keys"] => (tenant, Route::Keys),
+            _ => ("", Route::Unknown),
+        };
+        let form = if matches!(route, Route::Token | Route::TokenV1) { call.body.as_ref() } else { call.query.as_bytes() };
+        Self { tenant: tenant.to_owned(), route, form: form_urlencoded::parse(form).into_owned().collect() }
+    }
+
+    /// The route's name in the ledger.
+    #[must_use]
+    pub fn route(&self) -> &'static str {
+        match self.route {
+            Route::Token | Route::TokenV1 => "token",
+            Route::InstanceDiscovery | Route::OpenIdConfiguration | Route::Keys => "discovery",
+            Route::Unknown => "unknown",
+        }
+    }
+
+    /// The application that asks.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.field("client_id")
+    }
+
+    /// The request's body as the ledger may show it.
+    #[must_use]
+    pub fn redacted_body(&self) -> String {
+        let shown = self.form.iter().map(|(name, value)| match name.as_str() {
+            "client_secret" | "client_assertion" | "assertion" | "password" | "refresh_token" | "code" => (name.as_str(), "(not shown)"),
+            _ => (name.as_str(), value.as_str()),
+        });
+        shown.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&self, name: &'static str) -> Result<&str, Refusal> {
+        self.field(name).ok_or(Refusal::MissingParameter(name))
+    }
+}
+
+impl Entra {
+    /// Entra ID without applications, with a signing key of its own.
+    ///
+    /// # Errors
+    /// When no key can be made.
+    pub fn new() -> Result<Self, token::KeyError> {
+        Ok(Self { directory: Directory::default(), health: RwLock::default(), mint: Mint::new()? })
+    }
+
+    /// Sets how it is doing.
+    pub fn set_health(&self, health: Health) {
+        *self.health.write() = health;
+    }
+
+    /// What a bearer token says, if it was issued here; it may have expired.
+    #[must_use]
+    pub fn token(&self, text: &str) -> Option<Arc<Token>> {
+        self.mint.find(text)
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
+        let health = self.health.read().clone();
+        if health.delay_millis > 0 {
+            tokio::time::sleep(Duration::from_millis(health.delay_millis)).await;
+        }
+        if health.unavailable {
+            return Answer::html(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let answer = match request.route {
+            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.answer(call.now),
+            Route::Token | Route::TokenV1 => self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.answer(call.now)),
+            Route::InstanceDiscovery => instance_discovery(request, cloud),
+            Route::OpenIdConfiguration => self.openid_configuration(request, cloud, call.now),
+            Route::Keys => Answer::json(StatusCode::OK, &self.mint.published_keys()),
+            Route::Unknown => Answer::empty(StatusCode::NOT_FOUND),
+        };
+        answer
+            .with(CACHE_CONTROL, "no-store, no-cache")
+            .with(PRAGMA, "no-cache")
+            .with(HeaderName::from_static("x-content-type-options"), "nosniff")
+            .with(HeaderName::from_static("x-ms-request-id"), &Uuid::new_v4().to_string())
+    }
+
+    /// Grants a token by the client credentials flow, checking in the order in which the real one complains.
+    fn grant(&self, request: &Request, call: &Call, cloud: Cloud) -> Result<Answer, Refusal> {
+        let grant = request.required("grant_type")?;
+        let client = request.required("client_id")?;
+        if !self.directory.has_tenant(&request.tenant) {
+            return Err(Refusal::UnknownTenant(request.tenant.clone()));
+        }
+        if grant != "client_credentials" {
+            return Err(Refusal::UnsupportedGrant(grant.to_owned()));
+        }
+        let application = self
+            .directory
+            .find(&request.tenant, client)
+            .ok_or_else(|| Refusal::UnknownApplication { client: client.to_owned(), tenant: request.tenant.clone() })?;
+        let resource = requested_resource(request)?;
+        let audience =
+            hosts::audience(&resource, cloud).ok_or_else(|| Refusal::UnknownResource { resource, tenant: request.tenant.clone() })?;
+        let by_certificate = match (request.field("client_assertion"), request.field("client_secret")) {
+            (Some(assertion), _) => {
+                let kind = request.field("client_assertion_type").unwrap_or_default();
+                if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+                    return Err(Refusal::MissingParameter("client_assertion_type"));
+                }
+                assertion::check(assertion, &application, call)?;
+                true
+            }
+            (None, Some(secret)) => {
+                application.check_secret(secret)?;
+                false
+            }
+            (None, None) => return Err(Refusal::NoCredential),
+        };
+        let lifetime = application.token_lifetime;
+        let token = self.mint.issue(&application, audience, cloud, by_certificate, call.now);
+        Ok(Answer::json(
+            StatusCode::OK,
+            &json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}),
+        ))
+    }
+
+    fn openid_configuration(&self, request: &Request, cloud: Cloud, now: Timestamp) -> Answer {
+        let tenant = &request.tenant;
+        if !self.directory.has_tenant(tenant) && !matches!(tenant.as_str(), "common" | "organizations") {
+            return Refusal::UnknownTenant(tenant.clone()).answer(now);
+        }
+        let authority = format!("https://{}/{tenant}", hosts::authority_host(cloud));
+        Answer::json(
+            StatusCode::OK,
+            &json!({
+                "token_endpoint": format!("{authority}/oauth2/v2.0/token"),
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+                "jwks_uri": format!("{authority}/discovery/v2.0/keys"),
+                "issuer": format!("{authority}/v2.0"),
+                "authorization_endpoint": format!("{authority}/oauth2/v2.0/authorize"),
+                "device_authorization_endpoint": format!("{authority}/oauth2/v2.0/devicecode"),
+                "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+                "scopes_supported": ["openid", "profile", "email", "offline_access"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "tenant_region_scope": "EU",
+                "cloud_instance_name": hosts::authority_host(cloud).trim_start_matches("login."),
+            }),
+        )
+    }
+}
+
+/// The resource of a version 2 scope (`<resource>/.default`) or of version 1's `resource`.
+fn requested_resource(request: &Request) -> Result<String, Refusal> {
+    if request.route == Route::TokenV1 {
+        return request.required("resource").map(ToOwned::to_owned);
+    }
+    let scope = request.required("scope")?;
+    let mut resources = scope.split_whitespace().filter(|scope| !matches!(*scope, "openid" | "profile" | "offline_access"));
+    match (resources.next(), resources.next()) {
+        (Some(only), None) => {
+            only.strip_suffix("/.default").map(ToOwned::to_owned).ok_or_else(|| Refusal::ScopeWithoutDefault(scope.to_owned()))
+        }
+        _ => Err(Refusal::InvalidScope(scope.to_owned())),
+    }
+}
+
+/// Which authorities are one and the same, as MSAL asks before it trusts one.
+fn instance_discovery(request: &Request, cloud: Cloud) -> Answer {
+    let host = hosts::authority_host(cloud);
+    let default = format!("https://{host}/common/oauth2/v2.0/authorize");
+    let endpoint = request.field("authorization_endpoint").unwrap_or(&default);
+    let tenant = endpoint.split('/').nth(3).unwrap_or("common");
+    Answer::json(
+        StatusCode::OK,
+        &json!({
+            "tenant_discovery_endpoint": format!("https://{host}/{tenant}/v2.0/.well-known/openid-configuration"),
+            "api-version": "1.1",
+            "metadata": [
+                {
+                    "preferred_network": "login.microsoftonline.com",
+                    "preferred_cache": "login.windows.net",
+                    "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+                },
+                {
+                    "preferred_network": "login.partner.microsoftonline.cn",
+                    "preferred_cache": "login.partner.microsoftonline.cn",
+                    "aliases": ["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+                },
+                {
+                    "preferred_network": "login.microsoftonline.us",
+                    "preferred_cache": "login.microsoftonline.us",
+                    "aliases": ["login.microsoftonline.us", "login.usgovcloudapi.net"],
+                },
+            ],
+        }),
+    )
+}

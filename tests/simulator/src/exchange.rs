@@ -1,0 +1,308 @@
+//! One exchange: a request goes into the ledger, past the faults, to its service, and back.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode,
+    body::Incoming,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
+};
+use jiff::Timestamp;
+
+use crate::{
+    analysis_services,
+    answer::{self, Answer, Body},
+    call::Call,
+    connection::Connection,
+    entra::{self, Token},
+    faults::{
+        Fault, Subject,
+        action::{Action, Moment},
+    },
+    hosts::{Service, Site},
+    ledger::{Entry, Row},
+    state::State,
+};
+
+/// The largest body that a request may have.
+const MAX_REQUEST: usize = 4 << 20;
+
+/// Where a request came from: a tunnel to one host.
+pub struct Tunnel {
+    /// Everything that there is.
+    pub state: Arc<State>,
+    /// The host that the client believes to speak to.
+    pub host: Arc<str>,
+    /// What stands behind that name.
+    pub site: Site,
+    /// The way to end the connection.
+    pub connection: Arc<Connection>,
+}
+
+/// No answer is given, because a fault says so.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault has dropped the request")]
+pub struct Dropped;
+
+/// A request, taken apart for the service that it is for.
+enum Target {
+    Entra(entra::Request),
+    AnalysisServices(analysis_services::Request),
+    /// A host whose service has no routes here.
+    Nothing,
+}
+
+/// A call on its way through.
+struct Passage<'a> {
+    tunnel: &'a Tunnel,
+    call: Call,
+    target: Target,
+    token: Option<Arc<Token>>,
+    entry: Entry,
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Where a fault wants no answer to be given.
+pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_REQUEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Ok(response(Answer::empty(StatusCode::PAYLOAD_TOO_LARGE))),
+    };
+    let call = Call {
+        host: Arc::clone(&tunnel.host),
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body,
+        now: Timestamp::now(),
+    };
+    let target = match tunnel.site.service {
+        Service::Entra => Target::Entra(entra::Request::parse(&call)),
+        Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
+        Service::PowerBi => Target::Nothing,
+    };
+    let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
+    let row = row(&call, &target, token.as_deref());
+    let path = row.path.clone();
+    let client = row.client_id.clone();
+    let entry = tunnel.state.ledger.enter(row);
+    let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref() };
+    let fault = tunnel.state.faults.meet(subject);
+    let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
+    let response = match fault {
+        None => response(passage.handle().await),
+        Some(fault) => {
+            passage.entry.met(&fault.id);
+            passage.with(&fault).await?
+        }
+    };
+    passage.entry.answered(response.status().as_u16());
+    Ok(response)
+}
+
+impl Passage<'_> {
+    /// Lets the service do what is asked.
+    async fn handle(&mut self) -> Answer {
+        // A fault may have held it back: what counts is when the service gets it.
+        self.call.now = Timestamp::now();
+        let state = &self.tunnel.state;
+        let answer = match &self.target {
+            Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
+            Target::AnalysisServices(request) => {
+                let context = analysis_services::Context {
+                    call: &self.call,
+                    site: self.tunnel.site,
+                    token: self.token.as_deref(),
+                    sequence: self.entry.sequence(),
+                    activity: uuid::Uuid::new_v4(),
+                };
+                analysis_services::handle(&state.world, request, &context)
+            }
+            Target::Nothing => Answer::empty(StatusCode::NOT_FOUND),
+        };
+        self.entry.handled(answer.operation);
+        answer
+    }
+
+    /// Lets a fault do what it does.
+    async fn with(&mut self, fault: &Fault) -> Result<Response<Body>, Dropped> {
+        let connection = &self.tunnel.connection;
+        Ok(match fault.action() {
+            Action::Hold { at: Moment::Before } => {
+                fault.hold().await;
+                response(self.handle().await)
+            }
+            Action::Hold { at: Moment::After } => {
+                let answer = self.handle().await;
+                fault.hold().await;
+                response(answer)
+            }
+            Action::Status { code, body, headers } => {
+                let mut answer =
+                    body.as_ref().map_or_else(|| Answer::empty(status(*code)), |body| replaced(Answer::empty(status(*code)), body));
+                for (name, value) in headers {
+                    answer = set(answer, name, Some(value));
+                }
+                response(answer)
+            }
+            Action::DropBefore { alone } => return self.dropped(*alone).await,
+            Action::DropAfter { alone } => {
+                self.handle().await;
+                return self.dropped(*alone).await;
+            }
+            Action::Delay { millis, before } => {
+                let wait = Duration::from_millis(*millis);
+                if *before {
+                    tokio::time::sleep(wait).await;
+                }
+                let answer = self.handle().await;
+                if !*before {
+                    tokio::time::sleep(wait).await;
+                }
+                response(answer)
+            }
+            Action::Hang { after } => {
+                if *after {
+                    self.handle().await;
+                }
+                std::future::pending().await
+            }
+            Action::Truncate { bytes } => {
+                let answer = self.handle().await;
+                let body = answer::cut(&answer.body, *bytes, Arc::clone(connection), false);
+                // More than is sent, also where all of a short body is.
+                let promised = answer.body.len().max(answer.body.len().min(*bytes) + 1);
+                streamed(answer, body, Some(promised))
+            }
+            Action::ResetMidBody {} => {
+                let answer = self.handle().await;
+                let body = answer::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
+                let promised = answer.body.len().max(1);
+                streamed(answer, body, Some(promised))
+            }
+            Action::Huge { bytes } => streamed(self.handle().await, answer::huge(*bytes), None),
+            Action::Slow { bytes_per_second } => {
+                let answer = self.handle().await;
+                let body = answer::slow(answer.body.clone(), *bytes_per_second);
+                let promised = answer.body.len();
+                streamed(answer, body, Some(promised))
+            }
+            Action::Html { code, handled } => {
+                if *handled {
+                    self.handle().await;
+                }
+                response(Answer::html(status(*code)))
+            }
+            Action::Redirect { code, location } => response(Answer::empty(status(*code)).with(LOCATION, location)),
+            Action::Location { value } => response(set(self.handle().await, LOCATION.as_str(), value.as_deref())),
+            Action::Body(body) => response(replaced(self.handle().await, body)),
+            Action::Headers(headers) => {
+                let answer = self.handle().await;
+                response(headers.iter().fold(answer, |answer, (name, value)| set(answer, name, value.as_deref())))
+            }
+            Action::StatusAfter { code } => {
+                let mut answer = self.handle().await;
+                answer.status = status(*code);
+                response(answer)
+            }
+        })
+    }
+
+    /// Gives no answer: ends the stream alone, which is the connection in HTTP/1.1, or all of the connection.
+    async fn dropped(&self, alone: bool) -> Result<Response<Body>, Dropped> {
+        if alone {
+            return Err(Dropped);
+        }
+        self.tunnel.connection.kill(false);
+        std::future::pending().await
+    }
+}
+
+/// The request's row in the ledger.
+fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
+    let mut row = Row {
+        time: call.now,
+        host: Arc::clone(&call.host),
+        method: call.method.to_string(),
+        path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
+        route: "unknown",
+        client_id: token.map(|token| Arc::clone(&token.client)),
+        token_audience: token.map(|token| token.audience.into()),
+        content_type: call.header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
+        user_agent: call.header(USER_AGENT.as_str()).map(Into::into),
+        client_request_id: call.header("x-ms-client-request-id").map(ToOwned::to_owned),
+        ..Row::default()
+    };
+    match target {
+        Target::Entra(request) => {
+            row.route = request.route();
+            row.client_id = request.client_id().map(Into::into);
+            row.set_body(request.redacted_body().as_bytes());
+        }
+        Target::AnalysisServices(request) => {
+            row.route = request.route();
+            row.server.clone_from(&request.server);
+            row.database.clone_from(&request.database);
+            row.operation_id = request.operation;
+            row.set_body(&call.body);
+        }
+        Target::Nothing => row.set_body(&call.body),
+    }
+    row
+}
+
+/// The answer with another body: a text as it is, anything else as JSON.
+fn replaced(mut answer: Answer, body: &serde_json::Value) -> Answer {
+    match body {
+        serde_json::Value::String(text) => answer.body = Bytes::from(text.clone()),
+        other => {
+            let json = Answer::json(answer.status, other);
+            answer.body = json.body;
+            answer.headers.extend(json.headers);
+        }
+    }
+    answer
+}
+
+/// The answer with a header set, or removed. What no header can be called is left out.
+fn set(mut answer: Answer, name: &str, value: Option<&str>) -> Answer {
+    let Ok(name) = HeaderName::try_from(name) else {
+        return answer;
+    };
+    if let Some(value) = value {
+        answer.with(name, value)
+    } else {
+        answer.headers.remove(name);
+        answer
+    }
+}
+
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn response(answer: Answer) -> Response<Body> {
+    assemble(answer.status, answer.headers, answer::whole(answer.body))
+}
+
+/// An answer whose body is a stream, with the length that it promises.
+fn streamed(answer: Answer, body: Body, promised: Option<usize>) -> Response<Body> {
+    let mut headers = answer.headers;
+    if let Some(length) = promised {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    assemble(answer.status, headers, body)
+}
+
+fn assemble(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,315 @@
+//! The faults that were ordered: which request meets which, and how often.
+
+pub mod action;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use self::action::Action;
+
+/// An order for a fault, as the control API takes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Order {
+    /// Which requests it concerns. Nothing: all.
+    #[serde(default, rename = "match")]
+    pub pattern: Pattern,
+    /// How many of them it lets pass first. Default 0.
+    #[serde(default)]
+    pub skip: u64,
+    /// How many of them it hits then; 0 for all. Default 1.
+    #[serde(default = "once")]
+    pub times: u64,
+    /// What it does to them.
+    pub action: Action,
+}
+
+fn once() -> u64 {
+    1
+}
+
+/// Which requests a fault concerns: those that all given fields fit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Pattern {
+    /// The method.
+    pub method: Option<String>,
+    /// A part of the host's name, or all of it with `*` for any text.
+    pub host: Option<String>,
+    /// A part of path and query, or all of it with `*` for any text.
+    pub path: Option<String>,
+    /// The application.
+    pub client_id: Option<String>,
+}
+
+/// What a pattern looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The request's method.
+    pub method: &'a str,
+    /// The host that it was sent to.
+    pub host: &'a str,
+    /// Its path and query.
+    pub path: &'a str,
+    /// The application, where the request names one.
+    pub client_id: Option<&'a str>,
+}
+
+impl Pattern {
+    /// Whether the request is one of those meant.
+    #[must_use]
+    pub fn fits(&self, subject: Subject<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
+            && self.host.as_ref().is_none_or(|host| text_fits(host, subject.host))
+            && self.path.as_ref().is_none_or(|path| text_fits(path, subject.path))
+            && self.client_id.as_ref().is_none_or(|id| subject.client_id.is_some_and(|seen| id.eq_ignore_ascii_case(seen)))
+    }
+}
+
+/// Whether `text` contains `pattern`, or is it, where it has a `*`. Case does not count.
+fn text_fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
+    if pattern.contains('*') { glob_fits(pattern.as_bytes(), text.as_bytes()) } else { text.contains(&pattern) }
+}
+
+fn glob_fits(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|start| glob_fits(rest, &text[start..])),
+        Some((letter, rest)) => text.split_first().is_some_and(|(first, after)| first == letter && glob_fits(rest, after)),
+    }
+}
+
+/// A fault in force.
+pub struct Fault {
+    /// Its id.
+    pub id: Arc<str>,
+    order: Order,
+    seen: AtomicU64,
+    hits: AtomicU64,
+    held: AtomicU64,
+    releases: watch::Sender<u64>,
+}
+
+/// A fault, as the control API shows it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct View {
+    /// Its id.
+    pub fault_id: Arc<str>,
+    /// How many requests it has hit.
+    pub hits: u64,
+    /// How many it is holding now.
+    pub held: u64,
+    /// What was ordered.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+impl Fault {
+    /// What it does.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.order.action
+    }
+
+    /// Counts a request that fits, and says whether it is hit.
+    fn strikes(&self) -> bool {
+        let index = self.seen.fetch_add(1, Ordering::Relaxed);
+        let Some(index) = index.checked_sub(self.order.skip) else {
+            return false;
+        };
+        let strikes = self.order.times == 0 || index < self.order.times;
+        if strikes {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+        }
+        strikes
+    }
+
+    /// Holds the caller until the next release, or until the fault is removed.
+    pub async fn hold(&self) {
+        let mut releases = self.releases.subscribe();
+        let _held = Held::new(&self.held);
+        // An error means that the fault is gone, which releases as well.
+        let _ = releases.changed().await;
+    }
+
+    fn view(&self) -> View {
+        View {
+            fault_id: Arc::clone(&self.id),
+            hits: self.hits.load(Ordering::Relaxed),
+            held: self.held.load(Ordering::Relaxed),
+            order: self.order.clone(),
+        }
+    }
+}
+
+/// Counts a held request for as long as it lives, however it ends.
+struct Held<'a>(&'a AtomicU64);
+
+impl<'a> Held<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All faults in force, in the order in which they were ordered.
+#[derive(Default)]
+pub struct Faults {
+    in_force: Mutex<Vec<Arc<Fault>>>,
+    // Looked at before the lock, since there are none most of the time.
+    count: AtomicUsize,
+    ordered: AtomicU64,
+}
+
+impl Faults {
+    /// Puts a fault into force, and says its id.
+    pub fn order(&self, order: Order) -> Arc<str> {
+        let id: Arc<str> = (self.ordered.fetch_add(1, Ordering::Relaxed) + 1).to_string().into();
+        let fault = Fault {
+            id: Arc::clone(&id),
+            order,
+            seen: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            releases: watch::Sender::new(0),
+        };
+        let mut faults = self.in_force.lock();
+        faults.push(Arc::new(fault));
+        self.count.store(faults.len(), Ordering::Release);
+        id
+    }
+
+    /// The fault that this request meets: the first that fits and still has hits left.
+    pub fn meet(&self, subject: Subject<'_>) -> Option<Arc<Fault>> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.in_force.lock().iter().find(|fault| fault.order.pattern.fits(subject) && fault.strikes()).cloned()
+    }
+
+    /// Lets go what `id` holds, and says whether there is such a fault.
+    pub fn release(&self, id: &str) -> bool {
+        let fault = self.find(id);
+        if let Some(fault) = &fault {
+            fault.releases.send_modify(|count| *count += 1);
+        }
+        fault.is_some()
+    }
+
+    /// Removes a fault, which lets go what it holds, and says whether there was one.
+    pub fn remove(&self, id: &str) -> bool {
+        let mut faults = self.in_force.lock();
+        let before = faults.len();
+        faults.retain(|fault| {
+            let keep = *fault.id != *id;
+            if !keep {
+                fault.releases.send_modify(|count| *count += 1);
+            }
+            keep
+        });
+        self.count.store(faults.len(), Ordering::Release);
+        faults.len() < before
+    }
+
+    /// Removes all faults.
+    pub fn clear(&self) {
+        let removed = std::mem::take(&mut *self.in_force.lock());
+        self.count.store(0, Ordering::Release);
+        for fault in removed {
+            fault.releases.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// A fault as it stands.
+    #[must_use]
+    pub fn view(&self, id: &str) -> Option<View> {
+        self.find(id).map(|fault| fault.view())
+    }
+
+    /// All faults as they stand.
+    #[must_use]
+    pub fn views(&self) -> Vec<View> {
+        self.in_force.lock().iter().map(|fault| fault.view()).collect()
+    }
+
+    fn find(&self, id: &str) -> Option<Arc<Fault>> {
+        self.in_force.lock().iter().find(|fault| *fault.id == *id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUBJECT: Subject<'static> =
+        Subject { method: "POST", host: "westus.asazure.windows.net", path: "/servers/s/models/M/refreshes", client_id: Some("ab-c") };
+
+    fn order(json: serde_json::Value) -> Order {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn patterns_fit_parts_or_globs() {
+        for (pattern, text, fits) in [
+            ("refreshes", "/m/refreshes/1", true),
+            ("*/refreshes", "/m/refreshes/1", false),
+            ("*/refreshes", "/m/refreshes", true),
+            ("/m/*/1", "/m/refreshes/1", true),
+            ("*refresh*", "/m/Refreshes/1", true),
+            ("a*a", "a", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("a*c*c", "a-c", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(text_fits(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn all_given_fields_must_fit() {
+        let fits = |json| serde_json::from_value::<Pattern>(json).unwrap().fits(SUBJECT);
+        assert!(fits(serde_json::json!({})));
+        assert!(fits(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
+        assert!(!fits(serde_json::json!({"method": "GET"})));
+        assert!(!fits(serde_json::json!({"clientId": "other"})));
+    }
+
+    #[test]
+    fn strikes_after_the_skipped_as_often_as_ordered() {
+        let faults = Faults::default();
+        let once = faults.order(order(serde_json::json!({"skip": 1, "action": {"dropBefore": {}}})));
+        let hits: Vec<_> = (0..3).map(|_| faults.meet(SUBJECT).is_some()).collect();
+        assert_eq!(hits, [false, true, false]);
+        assert_eq!(faults.view(&once).unwrap().hits, 1);
+        let always = faults.order(order(serde_json::json!({"times": 0, "action": {"hang": {"after": true}}})));
+        assert!((0..5).all(|_| faults.meet(SUBJECT).is_some_and(|fault| fault.id == always)));
+        assert!(faults.remove(&always) && !faults.remove(&always));
+        assert!(faults.meet(SUBJECT).is_none());
+    }
+
+    #[test]
+    fn an_order_that_is_not_understood_is_refused() {
+        for json in [
+            serde_json::json!({"action": {"dropBefor": {}}}),
+            serde_json::json!({"action": {"dropAfter": {}}, "tims": 1}),
+            serde_json::json!({"match": {"verb": "GET"}, "action": {"dropAfter": {}}}),
+        ] {
+            assert!(serde_json::from_value::<Order>(json.clone()).is_err(), "{json}");
+        }
+    }
+}

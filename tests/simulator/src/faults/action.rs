@@ -1,0 +1,115 @@
+//! What a fault does to a request: the words of the control API.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One kind of fault. "Handled" means that the service does what was asked before the fault shows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum Action {
+    /// Answers with this status and is not handled.
+    Status {
+        /// The status.
+        code: u16,
+        /// The body: a text as it is, anything else as JSON.
+        #[serde(default)]
+        body: Option<Value>,
+        /// Headers to add.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+    },
+    /// Closes the connection; not handled.
+    DropBefore {
+        /// Whether other requests on an HTTP/2 connection go on: then this one's stream is reset. Default false.
+        #[serde(default)]
+        alone: bool,
+    },
+    /// Handled, and then the connection is closed without an answer.
+    DropAfter {
+        /// As for [`Self::DropBefore`].
+        #[serde(default)]
+        alone: bool,
+    },
+    /// Waits.
+    Delay {
+        /// How long.
+        millis: u64,
+        /// Whether it is handled after the wait (default) or before it.
+        #[serde(default = "yes")]
+        before: bool,
+    },
+    /// Never answers.
+    Hang {
+        /// Whether it is handled. Default false.
+        #[serde(default)]
+        after: bool,
+    },
+    /// Holds the request until it is released. A request held before it is handled never is if its client goes away.
+    Hold {
+        /// Whether it is held before or after it is handled.
+        at: Moment,
+    },
+    /// Handled; the answer's `Content-Length` is right, but the connection ends after so many bytes of the body.
+    Truncate {
+        /// How many bytes are sent.
+        bytes: usize,
+    },
+    /// Handled; the body is replaced by an array of operations that goes on.
+    Huge {
+        /// For so many bytes; 0: without end.
+        #[serde(default)]
+        bytes: u64,
+    },
+    /// Handled; the body comes at this rate.
+    Slow {
+        /// Bytes in a second, at least 1.
+        bytes_per_second: u64,
+    },
+    /// Answers with an HTML page, as gateways do.
+    Html {
+        /// The status.
+        code: u16,
+        /// Whether it is handled before. Default false.
+        #[serde(default)]
+        handled: bool,
+    },
+    /// Answers with a redirect and is not handled.
+    Redirect {
+        /// The status, 301 to 308.
+        code: u16,
+        /// Where to.
+        location: String,
+    },
+    /// Handled; the answer's `Location` is replaced.
+    Location {
+        /// The new value; `null` for none at all.
+        value: Option<String>,
+    },
+    /// Handled; the answer's body is replaced: a text as it is, anything else as JSON.
+    Body(Value),
+    /// Handled; headers of the answer are set, or removed where the value is `null`.
+    Headers(BTreeMap<String, Option<String>>),
+    /// Handled; the answer's status is replaced.
+    StatusAfter {
+        /// The new status.
+        code: u16,
+    },
+    /// Handled; the connection is reset after half of the body.
+    ResetMidBody {},
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Before or after a request is handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Moment {
+    /// Before.
+    Before,
+    /// After.
+    After,
+}

@@ -1,0 +1,267 @@
+//! The ledger: what was asked of the local Azure and what it answered. Never a secret, an assertion or a token.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::AtomicU64},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// How many rows are kept; the oldest are dropped beyond it.
+const MAX_ROWS: usize = 100_000;
+
+/// How much of a request's body is kept.
+const MAX_BODY: usize = 4_096;
+
+/// One request.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// Counts all requests, and the submissions of the control API, since the start.
+    pub sequence: u64,
+    /// When it came.
+    pub time: Timestamp,
+    /// The real name that it was sent to.
+    pub host: Arc<str>,
+    /// Its method; `CONNECT` where the proxy has refused a tunnel.
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    /// Which of the services' routes that is, such as `refresh` or `token`.
+    pub route: &'static str,
+    /// The server that the path names, as `asazure://…`.
+    pub server: Option<String>,
+    /// The database that the path names.
+    pub database: Option<String>,
+    /// The application, from the token or the token request.
+    pub client_id: Option<Arc<str>>,
+    /// The audience of the token.
+    pub token_audience: Option<Arc<str>>,
+    /// The request's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The request's `User-Agent`.
+    pub user_agent: Option<Arc<str>>,
+    /// The request's `x-ms-client-request-id`.
+    pub client_request_id: Option<String>,
+    /// The status of the answer; `null` while there is none, or if none was sent.
+    pub status: Option<u16>,
+    /// Whether the service has done what was asked (or has refused it); false where a fault came first.
+    pub handled: bool,
+    /// The fault that it met.
+    pub fault_id: Option<Arc<str>>,
+    /// The operation that it has started, or that it names.
+    pub operation_id: Option<Uuid>,
+    /// The beginning of its body; secrets are left out.
+    pub request_body: Option<String>,
+    /// How long it took until the answer was ready; `null` until then.
+    pub duration_millis: Option<u64>,
+}
+
+impl Row {
+    /// Keeps the beginning of `body`.
+    pub fn set_body(&mut self, body: &[u8]) {
+        if !body.is_empty() {
+            self.request_body = Some(String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned());
+        }
+    }
+}
+
+/// Which rows to show.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Query {
+    /// Only those after this sequence number.
+    pub after: Option<u64>,
+    /// Only those for this server, `asazure://…`.
+    pub server: Option<String>,
+    /// Only those for this database.
+    pub database: Option<String>,
+}
+
+impl Query {
+    fn matches(&self, server: Option<&str>, database: Option<&str>) -> bool {
+        let same = |wanted: Option<&String>, seen: Option<&str>| {
+            wanted.is_none_or(|wanted| seen.is_some_and(|seen| wanted.to_lowercase() == seen.to_lowercase()))
+        };
+        same(self.server.as_ref(), server) && same(self.database.as_ref(), database)
+    }
+}
+
+/// How often a route was called with a method.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Count {
+    /// The method.
+    pub method: String,
+    /// The route, as in [`Row::route`].
+    pub route: &'static str,
+    /// How often, since the start or since the ledger was cleared.
+    pub count: u64,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct CountKey {
+    method: String,
+    route: &'static str,
+    server: Option<String>,
+    database: Option<String>,
+}
+
+#[derive(Default)]
+struct Book {
+    rows: VecDeque<Row>,
+    counts: HashMap<CountKey, u64>,
+}
+
+/// All rows.
+#[derive(Default)]
+pub struct Ledger {
+    book: Mutex<Book>,
+    sequence: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Ledger {
+    /// The next sequence number, for what is counted but has no row.
+    pub fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
+    }
+
+    /// How many requests there were.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Enters a request as it comes. What becomes of it is told to the entry.
+    pub fn enter(self: &Arc<Self>, mut row: Row) -> Entry {
+        self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let key = CountKey { method: row.method.clone(), route: row.route, server: row.server.clone(), database: row.database.clone() };
+        let mut book = self.book.lock();
+        // Under the lock, so that rows stand in the order of their numbers.
+        let sequence = self.next_sequence();
+        row.sequence = sequence;
+        *book.counts.entry(key).or_insert(0) += 1;
+        if book.rows.len() >= MAX_ROWS {
+            book.rows.pop_front();
+        }
+        book.rows.push_back(row);
+        Entry { ledger: Arc::clone(self), sequence, began: Instant::now() }
+    }
+
+    /// The rows that match, newest last.
+    #[must_use]
+    pub fn rows(&self, query: &Query) -> Vec<Row> {
+        let book = self.book.lock();
+        let first = book.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
+        book.rows.range(first..).filter(|row| query.matches(row.server.as_deref(), row.database.as_deref())).cloned().collect()
+    }
+
+    /// How often each route was called, whether or not the rows are still kept.
+    #[must_use]
+    pub fn counts(&self, query: &Query) -> Vec<Count> {
+        let book = self.book.lock();
+        let mut sums: HashMap<(&str, &'static str), u64> = HashMap::new();
+        for (key, count) in book.counts.iter().filter(|(key, _)| query.matches(key.server.as_deref(), key.database.as_deref())) {
+            *sums.entry((&key.method, key.route)).or_insert(0) += count;
+        }
+        let mut counts: Vec<_> =
+            sums.into_iter().map(|((method, route), count)| Count { method: method.to_owned(), route, count }).collect();
+        counts.sort_by(|a, b| (a.route, &a.method).cmp(&(b.route, &b.method)));
+        counts
+    }
+
+    /// Forgets all rows and counts. Sequence numbers go on.
+    pub fn clear(&self) {
+        *self.book.lock() = Book::default();
+    }
+
+    fn update(&self, sequence: u64, change: impl FnOnce(&mut Row)) {
+        let mut book = self.book.lock();
+        let index = book.rows.partition_point(|row| row.sequence < sequence);
+        if let Some(row) = book.rows.get_mut(index).filter(|row| row.sequence == sequence) {
+            change(row);
+        }
+    }
+}
+
+/// A request that stands in the ledger and is being answered.
+pub struct Entry {
+    ledger: Arc<Ledger>,
+    sequence: u64,
+    began: Instant,
+}
+
+impl Entry {
+    /// Its number.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// It has met this fault.
+    pub fn met(&self, fault: &Arc<str>) {
+        self.ledger.update(self.sequence, |row| row.fault_id = Some(Arc::clone(fault)));
+    }
+
+    /// The service has handled it.
+    pub fn handled(&self, operation: Option<Uuid>) {
+        self.ledger.update(self.sequence, |row| {
+            row.handled = true;
+            row.operation_id = operation.or(row.operation_id);
+        });
+    }
+
+    /// The answer is on its way.
+    pub fn answered(&self, status: u16) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.ledger.update(self.sequence, |row| {
+            row.status = Some(status);
+            row.duration_millis = Some(millis);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(server: &str, database: &str) -> Row {
+        Row { method: "GET".into(), route: "refresh", server: Some(server.into()), database: Some(database.into()), ..Row::default() }
+    }
+
+    #[test]
+    fn shows_what_is_asked_for_and_counts_it() {
+        let ledger = Arc::new(Ledger::default());
+        let first = ledger.enter(row("asazure://a/s", "One"));
+        let control = ledger.next_sequence();
+        let second = ledger.enter(row("asazure://a/s", "Two"));
+        assert!(first.sequence() < control && control < second.sequence());
+        second.handled(Some(Uuid::nil()));
+        second.answered(200);
+        let query = Query { after: Some(control), server: Some("ASAZURE://a/s".into()), database: None };
+        let rows = ledger.rows(&query);
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].status, rows[0].handled, rows[0].operation_id), (Some(200), true, Some(Uuid::nil())));
+        assert_eq!(ledger.counts(&Query::default())[0].count, 2);
+        assert_eq!(ledger.counts(&Query { database: Some("two".into()), ..Query::default() })[0].count, 1);
+        ledger.clear();
+        second.answered(500);
+        assert!(ledger.rows(&Query::default()).is_empty() && ledger.counts(&Query::default()).is_empty());
+    }
+
+    #[test]
+    fn is_bounded() {
+        let ledger = Arc::new(Ledger::default());
+        let first = ledger.enter(row("s", "d"));
+        for _ in 0..MAX_ROWS {
+            ledger.enter(row("s", "d"));
+        }
+        first.answered(200);
+        let rows = ledger.rows(&Query::default());
+        assert_eq!((rows.len(), rows[0].sequence, rows[0].status), (MAX_ROWS, 2, None));
+    }
+}

@@ -1,0 +1,25 @@
+//! A local Azure for tests: Entra ID and Analysis Services under their real names.
+//!
+//! Clients reach it as an HTTPS `CONNECT` proxy on loopback and trust the authority that it makes at start-up; nothing else
+//! about them has to change. A control API on a second port sets the scene, orders faults, and shows what happened.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod analysis_services;
+pub mod answer;
+pub mod ca;
+pub mod call;
+pub mod connection;
+pub mod control;
+pub mod entra;
+pub mod exchange;
+pub mod faults;
+pub mod hosts;
+pub mod ledger;
+pub mod proxy;
+pub mod simulator;
+pub mod state;
+pub mod world;
+
+pub use self::simulator::{Settings, Simulator};

@@ -1,0 +1,21 @@
+//! Everything that there is behind the proxy.
+
+use std::sync::Arc;
+
+use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, ledger::Ledger, world::World};
+
+/// The local Azure.
+pub struct State {
+    /// The authority of its certificates.
+    pub authority: Authority,
+    /// Entra ID.
+    pub entra: Entra,
+    /// Servers, models and operations.
+    pub world: World,
+    /// Faults in force.
+    pub faults: Faults,
+    /// What was asked.
+    pub ledger: Arc<Ledger>,
+    /// Open tunnels.
+    pub connections: Arc<Gauge>,
+}

@@ -1,0 +1,117 @@
+//! The service's rules for the operations of a model, without a clock.
+
+use super::*;
+use crate::world::operation::{RefreshType, Status};
+
+fn at(millis: i64) -> Timestamp {
+    "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_millis(millis)
+}
+
+fn model(changes: &serde_json::Value) -> Model {
+    let settings = ModelSettings { not_started_millis: 100, duration_millis: 400, cancel_millis: 50, ..ModelSettings::default() };
+    Model::new(settings.patched(changes).unwrap())
+}
+
+fn submit(model: &mut Model, now: Timestamp) -> Result<Uuid, Busy> {
+    model.submit(Client::Control, Task::default(), None, 1, now)
+}
+
+fn object(table: &str, partition: Option<&str>) -> ObjectName {
+    ObjectName { table: table.into(), partition: partition.map(Into::into) }
+}
+
+#[test]
+fn accepts_one_at_a_time() {
+    let mut model = model(&serde_json::json!({}));
+    let first = submit(&mut model, at(0)).unwrap();
+    assert_eq!(submit(&mut model, at(499)), Err(Busy(first)));
+    assert!(submit(&mut model, at(500)).is_ok());
+    assert_eq!(model.operations().len(), 2);
+}
+
+#[test]
+fn a_vanished_operation_is_forgotten_but_stays_in_the_way() {
+    let mut model = model(&serde_json::json!({}));
+    let id = submit(&mut model, at(0)).unwrap();
+    model.find_mut(id).unwrap().vanished = true;
+    assert!(model.shown(id, at(1)).is_none());
+    assert!(model.listed(at(1)).is_empty());
+    assert_eq!(model.cancel(id, at(1)), Cancel::Unknown);
+    assert_eq!(submit(&mut model, at(1)), Err(Busy(id)));
+}
+
+#[test]
+fn lags_hide_a_new_operation() {
+    let mut model = model(&serde_json::json!({"listLagMillis": 100, "getLagMillis": 30}));
+    let id = submit(&mut model, at(0)).unwrap();
+    assert!(model.shown(id, at(29)).is_none());
+    assert!(model.shown(id, at(30)).is_some());
+    assert!(model.listed(at(99)).is_empty());
+    assert_eq!(model.listed(at(100)).len(), 1);
+}
+
+#[test]
+fn lists_in_the_order_that_is_set_and_for_thirty_days() {
+    let mut model = model(&serde_json::json!({"listOrder": "oldest"}));
+    let ids: Vec<_> = (0..5).map(|index| submit(&mut model, at(index * 1_000)).unwrap()).collect();
+    let listed = |model: &Model, now| model.listed(now).iter().map(|operation| operation.id).collect::<Vec<_>>();
+    assert_eq!(listed(&model, at(9_000)), ids);
+    model.set(model.settings().patched(&serde_json::json!({"listOrder": "newest"})).unwrap(), false);
+    assert_eq!(listed(&model, at(9_000)), ids.iter().rev().copied().collect::<Vec<_>>());
+    assert_eq!(listed(&model, at(30 * 24 * 3_600_000 + 3_500)), [ids[4]]);
+}
+
+#[test]
+fn outcomes_are_used_up_one_by_one() {
+    let mut model =
+        model(&serde_json::json!({"outcome": "succeeded", "outcomes": ["failed", {"status": "timedOut", "durationMillis": 1}]}));
+    let ends: Vec<_> = (0..3)
+        .map(|index| {
+            let id = submit(&mut model, at(index * 1_000)).unwrap();
+            model.find(id).unwrap().phase(at(index * 1_000 + 999)).word()
+        })
+        .collect();
+    assert_eq!(ends, [Status::Failed, Status::TimedOut, Status::Succeeded]);
+}
+
+#[test]
+fn the_service_retries_by_itself() {
+    let mut model = model(&serde_json::json!({"outcome": {"status": "succeeded", "failedAttempts": 2}}));
+    let mut run = |retry_count, start: i64| {
+        let task = Task { retry_count, ..Task::default() };
+        let id = model.submit(Client::Control, task, None, 1, at(start)).unwrap();
+        model.find(id).unwrap().phase(at(start + 100_000))
+    };
+    assert_eq!(run(1, 0), Phase::Ended(at(900), End::Failed));
+    assert_eq!(run(2, 10_000), Phase::Ended(at(11_300), End::Succeeded));
+}
+
+#[test]
+fn names_objects_without_regard_to_case() {
+    let mut model = model(&serde_json::json!({}));
+    let objects = vec![object("dimcustomer", Some("DIMCUSTOMER")), object("FactSales", None)];
+    let task = Task { kind: RefreshType::Full, objects, ..Task::default() };
+    let id = model.submit(Client::Control, task, None, 1, at(0)).unwrap();
+    assert_eq!(model.find(id).unwrap().parts.len(), 5);
+}
+
+#[test]
+fn an_unknown_object_is_accepted_and_fails() {
+    let mut model = model(&serde_json::json!({}));
+    let task = Task { objects: vec![object("DimDate", Some("Nothing"))], retry_count: 3, ..Task::default() };
+    let id = model.submit(Client::Control, task, None, 1, at(0)).unwrap();
+    let operation = model.find(id).unwrap();
+    assert_eq!(operation.phase(at(99)), Phase::NotStarted);
+    assert_eq!(operation.phase(at(100)), Phase::Ended(at(100), End::Failed));
+    assert!(operation.messages(at(100))[0].message.contains("'Nothing' of the table 'DimDate'"));
+}
+
+#[test]
+fn a_patch_keeps_what_it_does_not_name_and_refuses_what_it_does_not_know() {
+    let settings = model(&serde_json::json!({"outcomes": ["failed"], "messages": [{"message": "a"}]})).settings().clone();
+    let patched = settings.patched(&serde_json::json!({"paused": true, "messages": null})).unwrap();
+    assert!(patched.paused && patched.messages.is_none());
+    assert_eq!((patched.outcomes.len(), patched.duration_millis), (1, 400));
+    assert!(settings.patched(&serde_json::json!({"durationMilis": 1})).is_err());
+    assert!(settings.patched(&serde_json::json!(7)).is_err());
+}

@@ -1,0 +1,301 @@
+//! One refresh as a function of the clock: it is planned when it is accepted, and whoever looks at it passes the time in.
+//!
+//! So nothing runs in the background, and ten thousand running operations cost no more than their memory.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::settings::{End, FailedObject, Message};
+
+/// What a client asks for. Defaults and values are those of the service's documentation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// The kind of processing.
+    pub kind: RefreshType,
+    /// `partialBatch` commits batch by batch; otherwise all or nothing.
+    pub partial_batch: bool,
+    /// How many objects are processed at a time. Default 10.
+    pub max_parallelism: u32,
+    /// How many more attempts the service makes by itself. Default 0.
+    pub retry_count: u32,
+    /// What to refresh. Empty: the whole model.
+    pub objects: Vec<ObjectName>,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Self { kind: RefreshType::Automatic, partial_batch: false, max_parallelism: 10, retry_count: 0, objects: Vec::new() }
+    }
+}
+
+/// The kinds of processing. `add` is documented as not supported, so it is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RefreshType {
+    /// Data and calculations.
+    Full,
+    /// Empties the objects.
+    ClearValues,
+    /// Calculations alone.
+    Calculate,
+    /// Data alone.
+    DataOnly,
+    /// What is not up to date.
+    Automatic,
+    /// Clears dictionaries of unused values.
+    Defragment,
+}
+
+/// A table or one of its partitions, as a request names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectName {
+    /// The table.
+    pub table: String,
+    /// The partition; `None` for the whole table.
+    pub partition: Option<String>,
+}
+
+/// A partition that an operation works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// The table's name.
+    pub table: Arc<str>,
+    /// The partition's name.
+    pub partition: Arc<str>,
+}
+
+/// Who has started an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// An application with a token.
+    Application(Arc<str>),
+    /// The control API: another client, seen from outside.
+    Control,
+}
+
+/// How an operation will go, if nobody intervenes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How long it is `notStarted`.
+    pub not_started: SignedDuration,
+    /// How long one attempt takes.
+    pub attempt: SignedDuration,
+    /// How many attempts it takes to the end.
+    pub attempts: u32,
+    /// The end.
+    pub end: End,
+    /// What is said of a failure.
+    pub messages: Vec<Message>,
+    /// Which objects fail. Empty: those under way at the end.
+    pub failed_objects: Vec<FailedObject>,
+}
+
+/// An end that came otherwise than planned.
+#[derive(Clone, Debug)]
+struct Intervention {
+    at: Timestamp,
+    end: End,
+    messages: Vec<Message>,
+}
+
+/// One refresh.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    /// Its id.
+    pub id: Uuid,
+    /// Who asked for it.
+    pub client: Client,
+    /// What was asked for.
+    pub task: Task,
+    /// What that comes to.
+    pub parts: Arc<[Part]>,
+    /// When it was accepted.
+    pub submitted: Timestamp,
+    /// Where the ledger has the submission.
+    pub sequence: u64,
+    /// When somebody first asked for its cancellation.
+    pub cancel_requested: Option<Timestamp>,
+    /// Whether GET and the list have forgotten it.
+    pub vanished: bool,
+    plan: Plan,
+    interventions: Vec<Intervention>,
+}
+
+/// Where an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Accepted, not begun.
+    NotStarted,
+    /// Under way.
+    InProgress,
+    /// Over, since then and in this way.
+    Ended(Timestamp, End),
+}
+
+impl Phase {
+    /// The service's word for it.
+    #[must_use]
+    pub fn word(self) -> Status {
+        match self {
+            Self::NotStarted => Status::NotStarted,
+            Self::InProgress => Status::InProgress,
+            Self::Ended(_, End::Succeeded) => Status::Succeeded,
+            Self::Ended(_, End::Failed) => Status::Failed,
+            Self::Ended(_, End::TimedOut) => Status::TimedOut,
+            Self::Ended(_, End::Cancelled) => Status::Cancelled,
+        }
+    }
+}
+
+/// The documented status values, of an operation or of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Status {
+    NotStarted,
+    InProgress,
+    TimedOut,
+    Cancelled,
+    Failed,
+    Succeeded,
+}
+
+impl Operation {
+    /// Accepts `task` at `submitted`.
+    #[must_use]
+    pub fn new(id: Uuid, client: Client, task: Task, parts: Arc<[Part]>, submitted: Timestamp, sequence: u64, plan: Plan) -> Self {
+        Self { id, client, task, parts, submitted, sequence, cancel_requested: None, vanished: false, plan, interventions: Vec::new() }
+    }
+
+    /// When it begins to work.
+    fn started(&self) -> Timestamp {
+        later(self.submitted, self.plan.not_started)
+    }
+
+    /// When and how it ends: as planned, or by whatever comes before that.
+    fn ending(&self) -> (Timestamp, End, &[Message]) {
+        let attempts = i32::try_from(self.plan.attempts).unwrap_or(i32::MAX);
+        let planned = (later(self.started(), self.plan.attempt.saturating_mul(attempts)), self.plan.end, self.plan.messages.as_slice());
+        self.interventions.iter().fold(
+            planned,
+            |earliest, other| {
+                if other.at < earliest.0 { (other.at, other.end, &other.messages) } else { earliest }
+            },
+        )
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn phase(&self, now: Timestamp) -> Phase {
+        let (at, end, _) = self.ending();
+        if now >= at {
+            Phase::Ended(at, end)
+        } else if now >= self.started() {
+            Phase::InProgress
+        } else {
+            Phase::NotStarted
+        }
+    }
+
+    /// What the service says of its end, once it has ended.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp) -> &[Message] {
+        let (at, end, messages) = self.ending();
+        if now >= at && end != End::Succeeded { messages } else { &[] }
+    }
+
+    /// Asks for its cancellation, which takes effect after `delay`. Has no effect once it has ended; a repetition does not
+    /// put it off.
+    pub fn cancel(&mut self, now: Timestamp, delay: SignedDuration) {
+        if self.cancel_requested.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
+            self.cancel_requested = Some(now);
+            self.interventions.push(Intervention { at: later(now, delay), end: End::Cancelled, messages: Vec::new() });
+        }
+    }
+
+    /// Ends it now, unless it has ended.
+    pub fn end(&mut self, now: Timestamp, end: End, messages: Vec<Message>) {
+        self.interventions.push(Intervention { at: now, end, messages });
+    }
+
+    /// Its objects and where each of them stands. There are none before it begins, as captures show.
+    pub fn progress(&self, now: Timestamp) -> impl Iterator<Item = (&Part, Status)> {
+        let phase = self.phase(now);
+        let (at, end, _) = self.ending();
+        let seen = if phase == Phase::NotStarted || at < self.started() { 0 } else { self.parts.len() };
+        let wave = self.wave(now.min(at));
+        let size = self.wave_size();
+        let failing_wave = self.first_failing_wave();
+        self.parts.iter().enumerate().take(seen).map(move |(index, part)| {
+            let of_part = index / size;
+            let status = match (phase, end) {
+                (Phase::NotStarted | Phase::InProgress, _) => match of_part.cmp(&wave) {
+                    std::cmp::Ordering::Less => Status::Succeeded,
+                    std::cmp::Ordering::Equal => Status::InProgress,
+                    std::cmp::Ordering::Greater => Status::NotStarted,
+                },
+                (Phase::Ended(..), End::Succeeded) => Status::Succeeded,
+                (Phase::Ended(..), End::Failed) => self.after_failure(part, of_part, failing_wave.unwrap_or(wave)),
+                // A batch that was committed stays; a transaction is undone as a whole.
+                (Phase::Ended(..), End::TimedOut | End::Cancelled) if self.task.partial_batch && of_part < wave => Status::Succeeded,
+                (Phase::Ended(..), End::TimedOut) => Status::TimedOut,
+                (Phase::Ended(..), End::Cancelled) => Status::Cancelled,
+            };
+            (part, status)
+        })
+    }
+
+    /// An object after a failure in `failing`: named ones, or those under way then, have failed; the others were undone, or
+    /// stay as they were where each batch is committed.
+    fn after_failure(&self, part: &Part, of_part: usize, failing: usize) -> Status {
+        let failed = if self.plan.failed_objects.is_empty() { of_part == failing } else { self.fails(part) };
+        match (failed, self.task.partial_batch) {
+            (true, _) => Status::Failed,
+            (false, true) if of_part < failing => Status::Succeeded,
+            (false, true) if of_part > failing => Status::NotStarted,
+            (false, _) => Status::Cancelled,
+        }
+    }
+
+    fn fails(&self, part: &Part) -> bool {
+        let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+        self.plan.failed_objects.iter().any(|failed| {
+            same(&failed.table, &part.table) && failed.partition.as_ref().is_none_or(|partition| same(partition, &part.partition))
+        })
+    }
+
+    fn first_failing_wave(&self) -> Option<usize> {
+        if self.plan.failed_objects.is_empty() {
+            return None;
+        }
+        self.parts.iter().position(|part| self.fails(part)).map(|index| index / self.wave_size())
+    }
+
+    /// How many objects are worked on at a time.
+    fn wave_size(&self) -> usize {
+        usize::try_from(self.task.max_parallelism).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// Which wave of objects an attempt is working on at `now`: all waves take the same time.
+    fn wave(&self, now: Timestamp) -> usize {
+        let waves = self.parts.len().div_ceil(self.wave_size()).max(1);
+        let attempt = self.plan.attempt.as_nanos().max(1);
+        let elapsed = now.duration_since(self.started()).as_nanos().max(0);
+        let over = elapsed >= attempt.saturating_mul(i128::from(self.plan.attempts));
+        let within = if over { attempt - 1 } else { elapsed % attempt };
+        let wave = within.saturating_mul(i128::try_from(waves).unwrap_or(i128::MAX)) / attempt;
+        usize::try_from(wave).unwrap_or(usize::MAX).min(waves - 1)
+    }
+}
+
+/// `time` plus `span`, as late as can be written where that would be later.
+fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_add(span).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+#[path = "operation_tests.rs"]
+mod tests;

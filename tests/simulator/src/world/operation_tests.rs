@@ -1,0 +1,114 @@
+//! What an operation looks like at each time, without a clock.
+
+use super::*;
+
+const START: &str = "2026-01-01T00:00:00Z";
+
+fn at(millis: i64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + SignedDuration::from_millis(millis)
+}
+
+fn plan(end: End) -> Plan {
+    Plan {
+        not_started: SignedDuration::from_millis(100),
+        attempt: SignedDuration::from_millis(400),
+        attempts: 1,
+        end,
+        messages: vec![Message::error("no")],
+        failed_objects: Vec::new(),
+    }
+}
+
+/// Four partitions, two at a time: two waves of 200 ms each.
+fn operation(plan: Plan, partial_batch: bool) -> Operation {
+    let parts = (1..=4).map(|number| Part { table: "T".into(), partition: format!("P{number}").into() }).collect();
+    let task = Task { max_parallelism: 2, partial_batch, ..Task::default() };
+    Operation::new(Uuid::nil(), Client::Control, task, parts, at(0), 1, plan)
+}
+
+fn words(operation: &Operation, now: Timestamp) -> Vec<Status> {
+    operation.progress(now).map(|(_, status)| status).collect()
+}
+
+#[test]
+fn goes_from_not_started_to_its_end_wave_by_wave() {
+    use Status::{InProgress, NotStarted, Succeeded};
+    let operation = operation(plan(End::Succeeded), false);
+    assert_eq!(operation.phase(at(99)), Phase::NotStarted);
+    assert_eq!(words(&operation, at(99)), []);
+    assert_eq!(operation.phase(at(100)), Phase::InProgress);
+    assert_eq!(words(&operation, at(100)), [InProgress, InProgress, NotStarted, NotStarted]);
+    assert_eq!(words(&operation, at(300)), [Succeeded, Succeeded, InProgress, InProgress]);
+    assert_eq!(operation.phase(at(499)), Phase::InProgress);
+    assert_eq!(operation.phase(at(500)), Phase::Ended(at(500), End::Succeeded));
+    assert_eq!(words(&operation, at(500)), [Succeeded; 4]);
+    assert!(operation.messages(at(500)).is_empty());
+}
+
+#[test]
+fn a_failure_says_so_at_its_end_only() {
+    let operation = operation(plan(End::Failed), false);
+    assert!(operation.messages(at(499)).is_empty());
+    assert_eq!(operation.messages(at(500)), [Message::error("no")]);
+    assert_eq!(words(&operation, at(500)), [Status::Cancelled, Status::Cancelled, Status::Failed, Status::Failed]);
+}
+
+#[test]
+fn committed_batches_stay_after_a_failure() {
+    let failed_objects = vec![FailedObject { table: "t".into(), partition: Some("p2".into()) }];
+    let operation = operation(Plan { failed_objects, ..plan(End::Failed) }, true);
+    assert_eq!(words(&operation, at(500)), [Status::Cancelled, Status::Failed, Status::NotStarted, Status::NotStarted]);
+}
+
+#[test]
+fn attempts_follow_each_other_within_one_operation() {
+    let operation = operation(Plan { attempts: 3, ..plan(End::Succeeded) }, false);
+    assert_eq!(words(&operation, at(450))[0], Status::Succeeded);
+    assert_eq!(words(&operation, at(510))[0], Status::InProgress, "the second attempt starts over");
+    assert_eq!(operation.phase(at(1_299)), Phase::InProgress);
+    assert_eq!(operation.phase(at(1_300)), Phase::Ended(at(1_300), End::Succeeded));
+}
+
+#[test]
+fn a_cancellation_takes_its_time_and_a_second_one_does_not_put_it_off() {
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.cancel(at(150), SignedDuration::from_millis(100));
+    operation.cancel(at(200), SignedDuration::from_millis(1_000));
+    assert_eq!(operation.phase(at(249)), Phase::InProgress);
+    assert_eq!(operation.phase(at(250)), Phase::Ended(at(250), End::Cancelled));
+    assert_eq!(operation.cancel_requested, Some(at(150)));
+}
+
+#[test]
+fn a_cancellation_that_comes_too_late_changes_nothing() {
+    let mut slow = operation(plan(End::Succeeded), false);
+    slow.cancel(at(450), SignedDuration::from_millis(100));
+    assert_eq!(slow.phase(at(600)), Phase::Ended(at(500), End::Succeeded));
+    let mut over = operation(plan(End::Failed), false);
+    over.cancel(at(500), SignedDuration::ZERO);
+    assert_eq!((over.cancel_requested, over.phase(at(600))), (None, Phase::Ended(at(500), End::Failed)));
+}
+
+#[test]
+fn a_cancellation_before_the_start_leaves_no_objects() {
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.cancel(at(10), SignedDuration::from_millis(10));
+    assert_eq!(operation.phase(at(20)), Phase::Ended(at(20), End::Cancelled));
+    assert_eq!(words(&operation, at(500)), []);
+}
+
+#[test]
+fn an_end_by_force_is_final() {
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.end(at(200), End::TimedOut, Vec::new());
+    operation.end(at(300), End::Failed, Vec::new());
+    assert_eq!(operation.phase(at(900)), Phase::Ended(at(200), End::TimedOut));
+}
+
+#[test]
+fn a_duration_beyond_all_time_never_ends() {
+    let forever = Plan { attempt: SignedDuration::MAX, attempts: 3, ..plan(End::Succeeded) };
+    let operation = operation(forever, false);
+    assert_eq!(operation.phase(at(i64::from(i32::MAX))), Phase::InProgress);
+    assert_eq!(words(&operation, at(1_000_000))[0], Status::InProgress);
+}
