@@ -13,8 +13,8 @@ fn running() -> World {
     world
 }
 
-fn no_secret() -> Option<Seen> {
-    Some(Seen::Fault(Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone".to_owned(), cure: Cure::Cluster }))
+fn no_secret() -> Seen {
+    Seen::Fault(Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone".to_owned(), cure: Cure::Cluster })
 }
 
 #[test]
@@ -110,11 +110,11 @@ fn orphan_and_release_let_go_and_say_what_may_still_run() {
 #[test]
 fn without_its_secret_it_is_held_but_not_in_a_namespace_that_is_going() {
     let mut world = running();
-    world.hindrance = no_secret();
+    world.hindrance = Some(no_secret());
     world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
     assert!(!world.gone);
     let mut world = running();
-    (world.hindrance, world.namespace_ending) = (no_secret(), true);
+    (world.hindrance, world.namespace_ending) = (Some(no_secret()), true);
     world.delete().run_for(secs(100));
     assert!(!world.gone, "the Secret may come back for a moment");
     world.run_for(secs(60));

@@ -101,7 +101,7 @@ impl Service {
             skew: SignedDuration::ZERO,
             tells_time: true,
             lag: Duration::ZERO,
-            length: Duration::from_secs(60),
+            length: Duration::from_mins(1),
             outcomes: VecDeque::new(),
             posts: VecDeque::new(),
             asks: VecDeque::new(),

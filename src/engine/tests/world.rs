@@ -22,6 +22,7 @@ pub(super) enum Ended {
     Crashed,
 }
 
+#[allow(clippy::struct_excessive_bools)] // a world is no state machine
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) settings: Settings,
