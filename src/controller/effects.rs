@@ -183,19 +183,16 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
 fn taken_by_others(ctx: &Context, object: &ModelRefresh, model: &str) -> BTreeSet<String> {
     let own = object.uid();
     let mut taken = BTreeSet::new();
-    for other in ctx.objects() {
-        if other.uid() == own {
-            continue;
-        }
-        let Some(status) = &other.status else { continue };
+    ctx.each_object(|other| {
+        let Some(status) = other.status.as_ref().filter(|_| other.uid() != own) else { return };
         let on_model = status.run.as_ref().is_some_and(|run| run.model.key() == model) || other.spec.model.key() == model;
         if !on_model {
-            continue;
+            return;
         }
         taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));
         if let Some(run) = &status.run {
             taken.extend(run.operation_id.iter().chain(&run.earlier_operation_ids).map(|id| id.to_lowercase()));
         }
-    }
+    });
     taken
 }

@@ -16,6 +16,7 @@ use super::call::{CallError, bounded};
 use super::context::Context;
 use super::effects::{self, Unprepared};
 use super::records::{CALL, Records};
+use super::wiring;
 use crate::api::{self, ModelRefresh, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, TurnUse, decide, turn_use};
 use crate::telemetry::labels::{Write, WriteResult};
@@ -204,12 +205,12 @@ impl Story<'_> {
         let run = status.and_then(|status| status.run.as_ref()).filter(|run| !run.state.ended());
         let model = run.map_or_else(|| self.object.spec.model.key(), |run| run.model.key());
         self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
-        self.ctx.metrics.set_queue_depth(self.ctx.queue.depth());
     }
 
     fn publish(&self, notices: &[Notice]) {
         for notice in notices {
-            self.ctx.events.publish(&self.object, notice);
+            self.ctx.events.publish(&self.object.metadata, notice);
+            wiring::count_notice(&self.ctx.metrics, notice);
         }
     }
 
@@ -232,7 +233,7 @@ impl Story<'_> {
             "{}",
             run.message
         );
-        super::wiring::count(&self.ctx.metrics, run);
+        wiring::count(&self.ctx.metrics, run);
     }
 
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use super::context::{Context, Guarded};
 use super::reconcile::{self, PassError};
+use crate::api::Reason;
+use crate::engine::Notice;
 use crate::telemetry::labels::{Kind, ReconcileResult};
 
 /// How long one pass may take; every call in it has a deadline of its own, so this is a last resort.
@@ -31,6 +33,8 @@ pub(super) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result
         Ok(object) => Arc::new(object.clone()),
         Err(invalid) => {
             tracing::warn!(namespace, name, error = invalid.error, "failed to decode a resource; it is left alone");
+            let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {}", invalid.error);
+            ctx.events.publish(&invalid.metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
             return Ok(Action::await_change());
         }
     };

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Run, RunState};
+use super::context::Context;
+use crate::api::{Reason, Run, RunState};
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
-use crate::engine;
+use crate::engine::{self, Notice};
 use crate::service::cloud::Cloud;
 use crate::service::{self, Azure, CallRecord};
-use crate::telemetry::labels::{Answer, EndState, Kind, Route, Service};
+use crate::telemetry::labels::{ActiveState, Answer, EndState, Identity, Kind, Route, Service, TokenResult, UnknownSubmission};
 use crate::telemetry::metrics::Metrics;
 
 /// The clients of the services, as the command line says.
@@ -66,6 +67,39 @@ pub(super) fn count(metrics: &Metrics, run: &Run) {
     metrics.run_ended(Kind::ModelRefresh, end, took);
 }
 
+/// Counts what became of submissions whose answer was lost.
+pub(super) fn count_notice(metrics: &Metrics, notice: &Notice) {
+    let outcome = match (notice.reason, notice.warning) {
+        (Reason::ResolvingSubmission, true) => UnknownSubmission::Observed,
+        (Reason::ResolvingSubmission, false) => UnknownSubmission::Resubmitted,
+        (Reason::Adopted, _) => UnknownSubmission::Adopted,
+        (Reason::SubmissionUnknown, _) => UnknownSubmission::Held,
+        // Any other reason has nothing to do with it.
+        _ => return,
+    };
+    metrics.unknown_submission(outcome);
+}
+
+/// Shows how many runs are under way, by state.
+pub(super) fn show_active(ctx: &Context) {
+    let mut counts = [0_usize; 4];
+    ctx.each_object(|object| {
+        let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
+        match state {
+            Some(RunState::Waiting) => counts[0] += 1,
+            Some(RunState::Submitting) => counts[1] += 1,
+            Some(RunState::Running) => counts[2] += 1,
+            Some(RunState::Cancelling) => counts[3] += 1,
+            None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => {}
+        }
+    });
+    let states = [ActiveState::Waiting, ActiveState::Submitting, ActiveState::Running, ActiveState::Cancelling];
+    for (state, count) in states.into_iter().zip(counts) {
+        ctx.metrics.set_active_runs(Kind::ModelRefresh, state, count);
+    }
+    ctx.metrics.set_queue_depth(ctx.queue.depth());
+}
+
 /// Counts the calls to the services.
 fn observer(metrics: &Arc<Metrics>) -> service::Observer {
     let metrics = Arc::clone(metrics);
@@ -75,7 +109,14 @@ fn observer(metrics: &Arc<Metrics>) -> service::Observer {
             "GET refresh" => Route::Look,
             "GET refreshes" => Route::List,
             "DELETE refresh" => Route::Cancel,
-            // Tokens are counted apart.
+            "POST token" => {
+                let result = match call.status {
+                    Some(200..=299) => TokenResult::Success,
+                    Some(400..=499) => TokenResult::Refused,
+                    Some(_) | None => TokenResult::Error,
+                };
+                return metrics.token_requested(Identity::ServicePrincipal, result);
+            }
             _ => return,
         };
         let answer = call.status.map_or(Answer::Connection, Answer::of_status);

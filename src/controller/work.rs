@@ -30,6 +30,8 @@ use crate::telemetry::health::Health;
 
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
 const WATCH_SECONDS: u32 = 200;
+/// How often the gauges of runs under way are set.
+const SHOW: Duration = Duration::from_secs(5);
 /// A dispatcher that has not moved for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
 
@@ -96,9 +98,9 @@ fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, Wakers) {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
         };
         let (reader, writer) = reflector::store();
-        let (sender, wakes) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         wakers.insert(namespace, sender);
-        watches.push(Watch { api, reader, writer, wakes });
+        watches.push(Watch { api, reader, writer, wakes: receiver });
     }
     (watches, wakers)
 }
@@ -155,6 +157,7 @@ fn control(
 async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Context, health: &Health) {
     let heartbeat = health.heartbeat("controller", STUCK);
     let mut beat = tokio::time::interval(Duration::from_secs(1));
+    let mut show = tokio::time::interval(SHOW);
     loop {
         tokio::select! {
             pass = passes.next() => match pass {
@@ -168,6 +171,7 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
                 None => break,
             },
             _ = beat.tick() => heartbeat.beat(),
+            _ = show.tick() => wiring::show_active(ctx),
         }
     }
     heartbeat.finished();
@@ -175,13 +179,13 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
 
 /// Puts those whose records say that they hold or wait into the queues of their models.
 fn rebuild_queue(ctx: &Context) {
-    for object in ctx.objects() {
-        let Some(status) = &object.status else { continue };
-        let (Some(run), turn) = (&status.run, turn_use(status)) else { continue };
+    ctx.each_object(|object| {
+        let Some(status) = &object.status else { return };
+        let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
         if turn == TurnUse::Free {
-            continue;
+            return;
         }
         let name = Name { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
         ctx.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), &name, turn);
-    }
+    });
 }
