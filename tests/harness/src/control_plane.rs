@@ -30,13 +30,7 @@ impl ControlPlane {
         command.arg("start").arg("--parent-exits").arg("--cleanup");
         command.arg("--directory").arg(directory.join("control-plane")).arg("--audit-log").arg(&audit);
         let (server, ready) = Server::start(&mut command, &directory.join("control-plane.stderr"));
-        Self {
-            server,
-            program,
-            kubeconfig: text(&ready, "kubeconfig").into(),
-            url: text(&ready, "server"),
-            audit: Audit::new(audit),
-        }
+        Self { server, program, kubeconfig: text(&ready, "kubeconfig").into(), url: text(&ready, "server"), audit: Audit::new(audit) }
     }
 
     /// An administrator's client. It belongs to the runtime that it is made in.

@@ -49,9 +49,17 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it, and does not wait.
+    /// Starts it with settings that make tests fast, and does not wait.
     #[must_use]
     pub fn start(settings: &OperatorSettings, guard: &'static Guard) -> Self {
+        let mut settings = settings.clone();
+        settings.arguments.splice(0..0, FAST.iter().map(ToString::to_string));
+        Self::start_as_is(&settings, guard)
+    }
+
+    /// Starts it with nothing but its own settings, and does not wait.
+    #[must_use]
+    pub fn start_as_is(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let log = File::options().create(true).append(true).open(&settings.log).expect("failed to open the operator's log");
         let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
         let child = command(settings).stderr(log).spawn().expect("failed to start the operator");
@@ -137,7 +145,7 @@ impl Operator {
     /// Starts the next process with the same settings; this one has to be gone.
     pub fn restart(&mut self) {
         assert!(self.ended, "kill or terminate the operator before it is started again");
-        *self = Self::start(&self.settings, self.guard);
+        *self = Self::start_as_is(&self.settings, self.guard);
     }
 
     fn gone(&mut self) {
@@ -168,7 +176,6 @@ pub fn command(settings: &OperatorSettings) -> Command {
     }
     command
         .arg("run")
-        .args(FAST)
         .args(&settings.arguments)
         .arg("--extra-ca-file")
         .arg(&settings.authority)

@@ -23,11 +23,7 @@ pub fn simulator() -> PathBuf {
 
 fn program(variable: &str, name: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| target().join("release").join(name), PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is not there: build it with `make build`, or name another by {variable}",
-        path.display()
-    );
+    assert!(path.is_file(), "{} is not there: build it with `make build`, or name another by {variable}", path.display());
     path
 }
 

@@ -65,7 +65,7 @@ pub async fn account(client: &Client, name: &str, namespace: &str, everywhere: b
 }
 
 /// Creates an object from JSON.
-pub(crate) async fn make<K>(api: &Api<K>, object: serde_json::Value) -> K
+pub async fn make<K>(api: &Api<K>, object: serde_json::Value) -> K
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {

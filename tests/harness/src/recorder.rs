@@ -53,7 +53,10 @@ impl Recorder {
         let list = api.list(&ListParams::default()).await.expect("failed to list");
         let from = list.metadata.resource_version.unwrap_or_default();
         let versions = Versions::default();
-        versions.lock().unwrap_or_else(PoisonError::into_inner).extend(list.items.into_iter().map(|object| Version { object, deleted: false }));
+        versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(list.items.into_iter().map(|object| Version { object, deleted: false }));
         let (told, count) = watch::channel(0);
         let task = tokio::spawn(record(api, from, Arc::clone(&versions), told));
         Self { versions, count, task }

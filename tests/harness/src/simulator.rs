@@ -86,6 +86,10 @@ pub struct Operation {
     pub objects: Vec<Value>,
     /// notStarted, inProgress, succeeded, failed, timedOut or cancelled.
     pub status: String,
+    /// When it began, truly: without the clock skew that clients see.
+    pub start_time: Option<String>,
+    /// When it ended, truly.
+    pub end_time: Option<String>,
     /// When somebody asked for its end.
     pub cancel_requested_time: Option<String>,
     /// Its place among all requests.
@@ -182,6 +186,13 @@ impl SimulatorClient {
     /// Changes a model: `server`, `database` and what is to be other.
     pub async fn patch_model(&self, changes: Value) {
         self.send(Method::PATCH, "/models", Some(changes)).await;
+    }
+
+    /// How many requests of a method and a route (`refreshes`, `refresh`, `token`) there were, of all models.
+    pub async fn count(&self, method: &str, route: &str) -> u64 {
+        let counts: Vec<Value> = self.read("/ledger/counts", &[]).await;
+        let of = |count: &Value| (count["method"] == method && count["route"] == route).then(|| count["count"].as_u64()).flatten();
+        counts.iter().find_map(of).unwrap_or(0)
     }
 
     /// Starts a refresh as another client would, and gives its id.

@@ -84,10 +84,7 @@ impl Site {
     /// The API server itself, for a kubeconfig.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            url: self.control_plane.url().to_owned(),
-            authority: kubeconfig::authority(self.control_plane.kubeconfig()),
-        }
+        Endpoint { url: self.control_plane.url().to_owned(), authority: kubeconfig::authority(self.control_plane.kubeconfig()) }
     }
 
     /// Where files of tests go. It is removed when this process ends; `TABULAR_OPERATOR_TEST_KEEP=1` keeps it.

@@ -73,8 +73,11 @@ impl World {
         let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
         let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
         kubeconfig::write(&file("kubeconfig"), &endpoint, &token, &namespace);
-        let mut arguments =
-            vec![format!("--watch-namespace={namespace}"), format!("--lease-namespace={}", rbac::OPERATORS), format!("--lease-name={namespace}")];
+        let mut arguments = vec![
+            format!("--watch-namespace={namespace}"),
+            format!("--lease-namespace={}", rbac::OPERATORS),
+            format!("--lease-name={namespace}"),
+        ];
         arguments.extend(setting.arguments);
         let settings = OperatorSettings {
             kubeconfig: file("kubeconfig"),
@@ -321,7 +324,8 @@ impl World {
         let latest = serde_yaml_ng::to_string(&latest).unwrap_or_default();
         let events = self.events(name).await.join("\n");
         let azure = self.operations().await;
-        let ledger: Vec<String> = self.ledger().await.iter().map(|row| format!("{} {} -> {:?}", row.method, row.path, row.status)).collect();
+        let ledger: Vec<String> =
+            self.ledger().await.iter().map(|row| format!("{} {} -> {:?}", row.method, row.path, row.status)).collect();
         let ledger = ledger[ledger.len().saturating_sub(20)..].join("\n");
         panic!(
             "waited {limit:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
@@ -333,9 +337,10 @@ impl World {
     pub async fn events(&self, name: &str) -> Vec<String> {
         let api: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let events = api.list(&kube::api::ListParams::default()).await.expect("failed to list events");
-        let ours = events.items.into_iter().filter(|event| {
-            event.regarding.as_ref().is_some_and(|regarding| regarding.name.as_deref() == Some(name))
-        });
+        let ours = events
+            .items
+            .into_iter()
+            .filter(|event| event.regarding.as_ref().is_some_and(|regarding| regarding.name.as_deref() == Some(name)));
         let said = ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()));
         said.collect()
     }
