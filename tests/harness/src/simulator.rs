@@ -254,6 +254,11 @@ impl Fault {
         eventually("the fault to hold a request", async || (self.view().await.held > 0).then_some(())).await;
     }
 
+    /// Waits until it holds none any more: whoever asked is gone.
+    pub async fn holds_none(&self) {
+        eventually("the held request to be given up", async || (self.view().await.held == 0).then_some(())).await;
+    }
+
     /// Waits until it has hit as many requests.
     pub async fn has_hit(&self, count: u64) {
         eventually("the fault to hit", async || (self.hits().await >= count).then_some(())).await;
