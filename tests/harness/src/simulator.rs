@@ -116,6 +116,8 @@ impl Operation {
 pub struct Row {
     /// Counts all requests.
     pub sequence: u64,
+    /// When it came.
+    pub time: String,
     /// The real name that it was sent to.
     pub host: String,
     /// GET, POST, …; `CONNECT` where the proxy has refused a tunnel.
