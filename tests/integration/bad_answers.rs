@@ -78,7 +78,8 @@ async fn looks_that_take_long_or_bring_much_change_nothing() {
 
 #[tokio::test]
 async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
-    let setting = Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };
+    let setting =
+        Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };
     let (world, _operator) = World::running("young", setting).await;
     world.apply("orders", &json!({})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -88,7 +89,8 @@ async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
 
 #[tokio::test]
 async fn an_operation_that_vanishes_is_lost_and_not_begun_anew() {
-    let (world, _operator) = World::running("vanished", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
+    let (world, _operator) =
+        World::running("vanished", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({"backoffLimit": 2})).await;
     let running = world.until_state("orders", RunState::Running).await;
     let id = run(&running).operation_id.clone().unwrap();

@@ -41,7 +41,8 @@ async fn a_secret_without_a_key_stalls_until_it_has_it() {
     world.put_secret_keys(json!({"tenantId": harness::world::TENANT, "clientId": world.client_id})).await;
     world.apply("orders", &json!({})).await;
     let stalled = world.until_reason("orders", "Stalled", "SecretInvalid").await;
-    let message = &harness::world::status(&stalled).conditions.iter().find(|condition| condition.reason == "SecretInvalid").unwrap().message;
+    let message =
+        &harness::world::status(&stalled).conditions.iter().find(|condition| condition.reason == "SecretInvalid").unwrap().message;
     assert!(message.contains("clientSecret"), "{message}");
     assert_eq!(calls(&world).await, 0);
     world.put_secret("right").await;
@@ -107,7 +108,9 @@ async fn an_unknown_model_and_an_unknown_server_stall() {
     // The service itself does not tell these two apart.
     let stalled = |object: &tabular_operator::api::ModelRefresh| {
         let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|found| found.r#type == ConditionType::Stalled && matches!(found.reason.as_str(), "ModelNotFound" | "AccessDenied"))
+        conditions
+            .iter()
+            .any(|found| found.r#type == ConditionType::Stalled && matches!(found.reason.as_str(), "ModelNotFound" | "AccessDenied"))
     };
     world.until("server", "Stalled", stalled).await;
     // A change of the spec is a new run, at once.

@@ -74,7 +74,14 @@ async fn killed_at_each_of_its_writes() {
 
 #[tokio::test]
 async fn each_of_its_writes_is_refused_or_its_answer_lost() {
-    let actions = [Action::Answer(409), Action::Answer(500), Action::Answer(429), Action::Drop(Moment::Before), Action::Drop(Moment::After), Action::Truncate];
+    let actions = [
+        Action::Answer(409),
+        Action::Answer(500),
+        Action::Answer(429),
+        Action::Drop(Moment::Before),
+        Action::Drop(Moment::After),
+        Action::Truncate,
+    ];
     let (world, _operator) = stoppable("spoilt").await;
     // One resource and model for each fault, so that each has its own writes; the patterns go by the resource's name.
     let cells = actions.into_iter().flat_map(|action| (0..4_usize).map(move |index| (action, index)));

@@ -10,7 +10,8 @@ use tabular_operator::api::{RELEASE, RunState};
 
 /// A world with one operation that would run for long.
 async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
-    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..Setting::default() };
+    let setting =
+        Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
     world.apply("orders", &spec).await;
     world.until_state("orders", RunState::Running).await;

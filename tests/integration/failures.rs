@@ -13,7 +13,8 @@ async fn with_model(name: &str, model: Value) -> (World, harness::Operator) {
 async fn a_failure_says_what_the_service_said() {
     let messages = json!([{"code": "0xC1000123", "message": "The credentials provided for the SQL source are invalid.", "type": "Error"}]);
     let failed_objects = json!([{"table": "DimDate"}]);
-    let (world, _operator) = with_model("failure", json!({"outcome": "failed", "messages": messages, "failedObjects": failed_objects})).await;
+    let (world, _operator) =
+        with_model("failure", json!({"outcome": "failed", "messages": messages, "failedObjects": failed_objects})).await;
     world.apply("orders", &json!({})).await;
     let failed = world.until_state("orders", RunState::Failed).await;
     let run = run(&failed);
@@ -37,7 +38,8 @@ async fn a_failed_attempt_is_followed_by_another_where_backoff_limit_allows() {
     assert_eq!((run(&done).number, run(&done).attempt, status(&done).history.len()), (1, 2, 1));
     assert_eq!(status(&done).history[0].attempts, 2);
     assert_eq!(world.operations().await.len(), 2);
-    let failed = world.recorder.of("orders").iter().any(|version| harness::world::run_state(&version.decode().unwrap()) == Some(RunState::Failed));
+    let failed =
+        world.recorder.of("orders").iter().any(|version| harness::world::run_state(&version.decode().unwrap()) == Some(RunState::Failed));
     assert!(!failed, "it was said to have failed while another attempt was due");
     world.assert_kstatus();
 }

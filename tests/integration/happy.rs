@@ -53,7 +53,8 @@ async fn a_refresh_is_submitted_as_asked_and_followed_to_its_end() {
     assert_eq!(order, [RunState::Submitting, RunState::Running, RunState::Succeeded]);
     eventually("the events", async || {
         let events = world.events("orders").await;
-        (events.iter().any(|event| event.starts_with("Running: ")) && events.iter().any(|event| event.starts_with("Succeeded: "))).then_some(())
+        (events.iter().any(|event| event.starts_with("Running: ")) && events.iter().any(|event| event.starts_with("Succeeded: ")))
+            .then_some(())
     })
     .await;
 }

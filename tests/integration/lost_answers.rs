@@ -46,7 +46,8 @@ async fn a_submission_that_a_gateway_swallowed_is_repeated_after_the_lag() {
 
 #[tokio::test]
 async fn a_list_that_lags_is_given_its_time() {
-    let (world, _operator) = World::running("list-lag", Setting { model: Some(json!({"listLagMillis": 2_000})), ..Setting::default() }).await;
+    let (world, _operator) =
+        World::running("list-lag", Setting { model: Some(json!({"listLagMillis": 2_000})), ..Setting::default() }).await;
     world.fault("POST", "refreshes", &json!({"action": {"dropAfter": {}}})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;

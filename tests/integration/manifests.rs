@@ -96,7 +96,8 @@ async fn the_definition_installs_without_a_warning() {
     let control_plane = &Site::get().control_plane;
     for definition in tabular_operator::api::crds().unwrap() {
         let text = serde_yaml_ng::to_string(&definition).unwrap();
-        let applied = control_plane.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &text).await;
+        let applied =
+            control_plane.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &text).await;
         assert!(applied.status.success() && applied.stderr.is_empty(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
     let api: Api<CustomResourceDefinition> = Api::all(Site::get().client().await);
@@ -113,7 +114,9 @@ async fn kubectl_explains_every_field() {
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     })
     .await;
-    for field in ["type", "commitMode", "maxParallelism", "retryCount", "objects", "table", "partition", "applyRefreshPolicy", "effectiveDate"] {
+    for field in
+        ["type", "commitMode", "maxParallelism", "retryCount", "objects", "table", "partition", "applyRefreshPolicy", "effectiveDate"]
+    {
         assert!(refresh.contains(field), "{field} is not explained in\n{refresh}");
     }
     for (path, sentences) in [

@@ -20,7 +20,8 @@ async fn holder(world: &World) -> Option<String> {
 
 #[tokio::test]
 async fn sigterm_ends_it_with_0_and_the_next_one_leads_at_once() {
-    let (world, mut operator) = World::running("sigterm", Setting { model: Some(json!({"durationMillis": 4_000})), ..Setting::default() }).await;
+    let (world, mut operator) =
+        World::running("sigterm", Setting { model: Some(json!({"durationMillis": 4_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     assert!(holder(&world).await.is_some());
@@ -33,7 +34,8 @@ async fn sigterm_ends_it_with_0_and_the_next_one_leads_at_once() {
 
 #[tokio::test]
 async fn a_standby_is_ready_and_takes_over() {
-    let (world, mut leader) = World::running("standby", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
+    let (world, mut leader) =
+        World::running("standby", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let before = holder(&world).await;
@@ -52,14 +54,24 @@ async fn a_standby_is_ready_and_takes_over() {
 #[tokio::test]
 async fn bad_flags_end_it_with_2_and_a_sentence() {
     let world = World::new("flags").await;
-    for (flag, said) in [("--poll-min=fast", "--poll-min"), ("--cloud=mars", "--cloud"), ("--no-such-flag", "--no-such-flag"), ("--extra-ca-file=/nowhere", "/nowhere")] {
+    for (flag, said) in [
+        ("--poll-min=fast", "--poll-min"),
+        ("--cloud=mars", "--cloud"),
+        ("--no-such-flag", "--no-such-flag"),
+        ("--extra-ca-file=/nowhere", "/nowhere"),
+    ] {
         let mut settings = world.operator_settings().clone();
         if let Some(file) = flag.strip_prefix("--extra-ca-file=") {
             settings.authority = file.into();
         } else {
             settings.arguments.push(flag.to_owned());
         }
-        let output = tokio::process::Command::from(operator::command(&settings)).stdout(Stdio::null()).stderr(Stdio::piped()).output().await.unwrap();
+        let output = tokio::process::Command::from(operator::command(&settings))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .output()
+            .await
+            .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{flag}: {errors}");
         assert!(errors.contains(said), "{flag}: {errors}");
@@ -82,7 +94,8 @@ async fn an_object_that_cannot_be_decoded_does_not_stop_the_others() {
     world.apply("odd", &json!({"suspend": true})).await;
     world.until("odd", "to be seen", |object| object.status.as_ref().is_some_and(|status| status.observed_generation > 0)).await;
     // The API server takes this for a time, and nobody else does.
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("tabular-operator.dev", "v1alpha1", "ModelRefresh"), "modelrefreshes");
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("tabular-operator.dev", "v1alpha1", "ModelRefresh"), "modelrefreshes");
     let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
     let status = json!({"status": {"lastSuccessfulTime": "2026-11-21T05:00:00+99:99"}});
     api.patch_status("odd", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();

@@ -46,10 +46,13 @@ async fn each_trigger_is_one_run_and_nothing_else_is() {
     ] {
         world.edit("orders", &json!({"spec": edit})).await;
     }
-    world.until("orders", "the edits to be seen", |object| {
-        status(object).observed_generation == object.metadata.generation.unwrap() && object.spec.history_limit == 5 && object.spec.backoff_limit == 1
-    })
-    .await;
+    world
+        .until("orders", "the edits to be seen", |object| {
+            status(object).observed_generation == object.metadata.generation.unwrap()
+                && object.spec.history_limit == 5
+                && object.spec.backoff_limit == 1
+        })
+        .await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21T06:00:00Z")).await;
     let fifth = world.until_run("orders", 5, RunState::Succeeded).await;
     assert_eq!(run(&fifth).trigger.value, "2026-11-21T06:00:00Z");
@@ -87,10 +90,11 @@ async fn what_was_triggered_while_suspended_runs_once_afterwards() {
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert!(run(&done).number <= 2);
     world.annotate("orders", RUN_REQUESTED_AT, Some("four")).await;
-    world.until("orders", "the request", |object| {
-        status(object).last_handled_request.as_deref() == Some("four") && run(object).state == RunState::Succeeded
-    })
-    .await;
+    world
+        .until("orders", "the request", |object| {
+            status(object).last_handled_request.as_deref() == Some("four") && run(object).state == RunState::Succeeded
+        })
+        .await;
     assert_eq!(world.operations().await.len(), 2, "one run for all that was triggered while it was suspended, and one since");
     world.assert_kstatus();
 }
