@@ -13,7 +13,7 @@ pub struct Credentials {
     /// A service principal whose details are in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_principal_ref: Option<ServicePrincipalRef>,
-    /// A ServiceAccount of this namespace that is federated with a Microsoft Entra application.
+    /// A `ServiceAccount` of this namespace that is federated with a Microsoft Entra application.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
     /// A managed identity of the operator's nodes or pod, where its administrator allows it for this namespace.
@@ -33,11 +33,11 @@ pub struct ServicePrincipalRef {
     pub name: String,
 }
 
-/// A federated ServiceAccount of this namespace.
+/// A federated `ServiceAccount` of this namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
-    /// The ServiceAccount's name. Its annotations `azure.workload.identity/client-id` and
+    /// The `ServiceAccount`'s name. Its annotations `azure.workload.identity/client-id` and
     /// `azure.workload.identity/tenant-id` say who it is in Microsoft Entra ID.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")

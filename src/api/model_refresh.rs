@@ -1,5 +1,8 @@
 //! `ModelRefresh`: a model that is to be refreshed, and when, and how.
 
+// The derives repeat each field's attributes on types of their own.
+#![allow(clippy::duplicated_attributes)]
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,7 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
     doc = "A tabular model that is to be refreshed: an Azure Analysis Services database or a Power BI semantic model.",
     printcolumn(name = "Model", type_ = "string", json_path = ".status.model", description = "The server and the model"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.run.state", description = "Where the latest run stands"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it stands so"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.run.progress.summary", description = "Objects done, of all"),
     printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the service began"),
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "How long the operation took"),
@@ -62,11 +66,11 @@ pub struct ModelRefreshSpec {
     /// `Replace` (cancel that refresh). Default: Wait.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has TimedOut. Default: 86400 (24 hours).
+    /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).
     #[serde(default = "day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
-    /// How long an operation may run, in seconds, 1 to 604800. Then it is cancelled and the run has TimedOut. Default: 86400 (24 hours).
+    /// How long an operation may run, in seconds, 1 to 604800. Then it is cancelled and the run has `TimedOut`. Default: 86400 (24 hours).
     #[serde(default = "day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,

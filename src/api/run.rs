@@ -38,7 +38,7 @@ impl fmt::Display for TriggerType {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
-    /// Creation, Change, Request, Schedule or AfterRefresh.
+    /// Creation, Change, Request, Schedule or `AfterRefresh`.
     pub r#type: TriggerType,
     /// The token, the annotation's value, or the scheduled time.
     #[serde(default)]
@@ -99,7 +99,7 @@ pub struct Run {
     pub trigger: Trigger,
     /// Counts the operations that this run submitted, from 1.
     pub attempt: i32,
-    /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, TimedOut or Cancelled.
+    /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
     pub state: RunState,
     /// The model that the operation is on; the run keeps to it when the spec changes meanwhile.
     pub model: Model,
@@ -238,7 +238,7 @@ pub struct HistoryEntry {
     pub trigger: Trigger,
     /// How many operations it submitted.
     pub attempts: i32,
-    /// Succeeded, Failed, TimedOut or Cancelled.
+    /// Succeeded, Failed, `TimedOut` or Cancelled.
     pub state: RunState,
     /// The service's id for the last operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,16 +38,16 @@ pub struct RefreshTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 604_800))]
     pub starting_deadline_seconds: Option<i32>,
-    /// A ModelRefresh of this namespace: after each of its successful runs, this one runs once.
+    /// A `ModelRefresh` of this namespace: after each of its successful runs, this one runs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_refresh: Option<AfterRefresh>,
 }
 
-/// The ModelRefresh to follow.
+/// The `ModelRefresh` to follow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AfterRefresh {
-    /// The name of a ModelRefresh in this namespace.
+    /// The name of a `ModelRefresh` in this namespace.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
         .message("name is the name of a ModelRefresh in this namespace"))]

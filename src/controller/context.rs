@@ -48,10 +48,15 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// All resources, as they are known now.
-    pub(super) fn objects(&self) -> impl Iterator<Item = Arc<ModelRefresh>> {
-        let cached = self.stores.iter().flat_map(Store::state);
-        cached.filter_map(|guarded| guarded.0.as_ref().ok().map(|object| self.memory.newest(&Arc::new(object.clone()))))
+    /// Shows every resource, as it is known now.
+    pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
+        for guarded in self.stores.iter().flat_map(Store::state) {
+            let Ok(cached) = &guarded.0 else { continue };
+            match self.memory.newer_than(cached) {
+                Some(newer) => show(&newer),
+                None => show(cached),
+            }
+        }
     }
 
     /// Notes which resource has this name now, and forgets the one that had it before.

@@ -2,7 +2,6 @@
 //! decision.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,8 +11,8 @@ use tokio::time::Instant;
 
 use super::call::CallError;
 use super::context::Context;
-use super::references::{Freshness, NoIdentity};
-use crate::api::{Model, ModelRefresh, Reason};
+use super::references::{self, Freshness, NoIdentity};
+use crate::api::{Model, ModelRefresh, ModelRefreshSpec, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{Submission, Trouble, TroubleKind};
 use crate::service::analysis_services::{DatabaseName, ServerName};
@@ -22,22 +21,28 @@ use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 
 /// How long an identity that a model's service refused is not tried again, while it is the same identity.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_mins(1);
 /// How many refusals are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// What is wrong with a model's name, which only the operator can tell: whether its server is of this cloud.
-pub(super) fn fault_of(model: &Model, cloud: &Cloud) -> Option<Fault> {
+/// What is wrong with a spec, in a way that only the operator can tell. It costs no call.
+pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> {
     let fault = |reason, message| Some(Fault { reason, message, cure: Cure::Spec });
-    let Some(named) = &model.analysis_services else {
+    let Some(named) = &spec.model.analysis_services else {
         let message = "this version of the operator does not refresh Power BI semantic models: use spec.model.analysisServices";
         return fault(Reason::Unsupported, message.to_owned());
     };
+    if spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some() || trigger.after_refresh.is_some()) {
+        let message = "this version of the operator does not run on spec.trigger.schedule or spec.trigger.afterRefresh: leave them out";
+        return fault(Reason::Unsupported, message.to_owned());
+    }
     if let Err(message) = ServerName::parse(&named.server, cloud) {
         return fault(Reason::ServerNotInCloud, format!("spec.model.analysisServices.server: {message}"));
     }
-    let message = DatabaseName::parse(&named.database).err()?;
-    fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"))
+    if let Err(message) = DatabaseName::parse(&named.database) {
+        return fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"));
+    }
+    references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
 }
 
 /// The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
@@ -97,8 +102,14 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
     let freshness = match effect {
         Effect::Submit => Freshness::Now,
         _ if object.metadata.deletion_timestamp.is_some() => Freshness::Last,
-        Effect::Look(_) | Effect::List(_) | Effect::Cancel(_) => Freshness::Lately,
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Freshness::Lately,
+        Effect::Look(_)
+        | Effect::List(_)
+        | Effect::Cancel(_)
+        | Effect::Nothing
+        | Effect::AddFinalizer
+        | Effect::TakeTurn
+        | Effect::TakeResubmit
+        | Effect::Release => Freshness::Lately,
     };
     let identity = match ctx.identities.of(object, freshness).await {
         Ok(identity) => identity,
@@ -172,24 +183,16 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
 fn taken_by_others(ctx: &Context, object: &ModelRefresh, model: &str) -> BTreeSet<String> {
     let own = object.uid();
     let mut taken = BTreeSet::new();
-    for other in ctx.objects() {
-        if other.uid() == own {
-            continue;
-        }
-        let Some(status) = &other.status else { continue };
+    ctx.each_object(|other| {
+        let Some(status) = other.status.as_ref().filter(|_| other.uid() != own) else { return };
         let on_model = status.run.as_ref().is_some_and(|run| run.model.key() == model) || other.spec.model.key() == model;
         if !on_model {
-            continue;
+            return;
         }
         taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));
         if let Some(run) = &status.run {
             taken.extend(run.operation_id.iter().chain(&run.earlier_operation_ids).map(|id| id.to_lowercase()));
         }
-    }
+    });
     taken
-}
-
-/// Whether the object is gone from the cluster, or only from the cache.
-pub(super) fn still_there(object: &Arc<ModelRefresh>) -> bool {
-    object.metadata.deletion_timestamp.is_none() || !object.finalizers().is_empty()
 }

@@ -1,5 +1,6 @@
 //! Events: one for each transition, written in the background. A lost event never hinders a run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 
 use super::call::bounded;
@@ -16,7 +17,6 @@ use crate::api::ModelRefresh;
 use crate::engine::Notice;
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
-use std::sync::Arc;
 
 /// How many events may wait to be written; beyond it they are dropped, and that is logged.
 const BACKLOG: usize = 4096;
@@ -51,23 +51,31 @@ impl Events {
         (Self { backlog, instance }, writer)
     }
 
-    /// Hands in one event about a resource.
-    pub(super) fn publish(&self, object: &ModelRefresh, notice: &Notice) {
+    /// Hands in one event about the resource with this metadata.
+    pub(super) fn publish(&self, object: &ObjectMeta, notice: &Notice) {
         let now = Timestamp::now();
-        let namespace = object.namespace().unwrap_or_default();
-        let reference: ObjectReference = object.object_ref(&());
+        let namespace = object.namespace.clone().unwrap_or_default();
+        let name = object.name.clone().unwrap_or_default();
         let event = Event {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(now)),
             metadata: ObjectMeta {
                 // A name of its own for each: a library that merges repeats keeps the note of the first.
-                name: Some(format!("{}.{:x}", object.name_any().chars().take(200).collect::<String>(), now.as_nanosecond())),
+                name: Some(format!("{}.{:x}", name.chars().take(200).collect::<String>(), now.as_nanosecond())),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
             note: Some(cut(&notice.message)),
             reason: Some(notice.reason.as_str().to_owned()),
-            regarding: Some(reference),
+            regarding: Some(ObjectReference {
+                api_version: Some(ModelRefresh::api_version(&()).into_owned()),
+                kind: Some(ModelRefresh::kind(&()).into_owned()),
+                namespace: Some(namespace.clone()),
+                name: Some(name),
+                uid: object.uid.clone(),
+                resource_version: object.resource_version.clone(),
+                field_path: None,
+            }),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(self.instance.clone()),
             type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),

@@ -54,6 +54,14 @@ impl Memory {
         }
     }
 
+    /// What our own last write left, where the cache does not show it yet.
+    #[must_use]
+    pub fn newer_than(&self, cached: &ModelRefresh) -> Option<Arc<ModelRefresh>> {
+        let of = self.of.lock();
+        let latest = of.get(cached.metadata.uid.as_deref()?)?.latest.as_ref()?;
+        (version(latest) > version(cached)).then(|| Arc::clone(latest))
+    }
+
     /// Remembers the object as a write, or a read past the cache, showed it.
     pub fn keep_latest(&self, object: &Arc<ModelRefresh>) {
         if let Some(uid) = object.uid() {
@@ -67,7 +75,7 @@ impl Memory {
         let mut of = self.of.lock();
         let remembered = of.entry(uid.to_owned()).or_default();
         remembered.failures = remembered.failures.saturating_add(1);
-        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_secs(60))
+        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_mins(1))
     }
 
     /// A pass went well.

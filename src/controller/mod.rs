@@ -1,6 +1,7 @@
 //! Kubernetes I/O: where the resources, the decision and the services meet.
 //!
-//! [`run`] has the life of the process, `work` what it does while it leads, `reconcile` one pass over one resource.
+//! [`run`] has the life of the process, `work` what it does while it leads, `reconcile` one pass over one resource,
+//! `effects` the calls to the services.
 
 pub mod call;
 pub mod client;
@@ -15,6 +16,8 @@ mod records;
 mod references;
 pub mod run;
 pub mod shutdown;
+mod supervise;
+mod wiring;
 mod work;
 
 pub use work::work;

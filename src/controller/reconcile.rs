@@ -16,6 +16,7 @@ use super::call::{CallError, bounded};
 use super::context::Context;
 use super::effects::{self, Unprepared};
 use super::records::{CALL, Records};
+use super::wiring;
 use crate::api::{self, ModelRefresh, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, TurnUse, decide, turn_use};
 use crate::telemetry::labels::{Write, WriteResult};
@@ -47,6 +48,7 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<ModelRefresh>) -> Result<Act
         uid,
         name,
         namespace_ending: false,
+        released: false,
     };
     let outcome = story.tell().await;
     story.leave_or_keep_turn(outcome.is_err());
@@ -64,6 +66,8 @@ struct Story<'a> {
     uid: String,
     name: Name,
     namespace_ending: bool,
+    /// Let go: it is no longer this operator's.
+    released: bool,
 }
 
 impl Story<'_> {
@@ -71,7 +75,7 @@ impl Story<'_> {
         self.namespace_ending = self.is_namespace_ending().await;
         let mut seen = Seen::Nothing;
         for _ in 0..DECISIONS {
-            let fault = effects::fault_of(&self.object.spec.model, self.ctx.azure.cloud());
+            let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
             let desired = Desired::of_refresh(&self.object, fault, self.namespace_ending);
             let step = self.decide(&desired, seen);
             let prepared = match self.prepare(&step).await {
@@ -105,6 +109,7 @@ impl Story<'_> {
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
                     self.ctx.forget(&self.name);
+                    self.released = true;
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_)), Some(prepared)) => {
@@ -194,18 +199,18 @@ impl Story<'_> {
         if failed && turn == TurnUse::Free && self.object.metadata.deletion_timestamp.is_none() {
             return;
         }
-        if !effects::still_there(&self.object) {
+        if self.released {
             return;
         }
         let run = status.and_then(|status| status.run.as_ref()).filter(|run| !run.state.ended());
         let model = run.map_or_else(|| self.object.spec.model.key(), |run| run.model.key());
         self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
-        self.ctx.metrics.set_queue_depth(self.ctx.queue.depth());
     }
 
     fn publish(&self, notices: &[Notice]) {
         for notice in notices {
-            self.ctx.events.publish(&self.object, notice);
+            self.ctx.events.publish(&self.object.metadata, notice);
+            wiring::count_notice(&self.ctx.metrics, notice);
         }
     }
 
@@ -228,7 +233,7 @@ impl Story<'_> {
             "{}",
             run.message
         );
-        super::work::count(&self.ctx.metrics, run);
+        wiring::count(&self.ctx.metrics, run);
     }
 
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.

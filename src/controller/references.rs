@@ -15,7 +15,7 @@ use crate::engine::{Cure, Fault};
 use crate::service::identity::Identity;
 
 /// How long a Secret that was read serves the looks at a run; a submission always reads it anew.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// How many identities are remembered.
 const REMEMBERED: usize = 20_000;
 
@@ -53,12 +53,10 @@ impl Identities {
     /// Who to be at the service for a resource.
     pub(super) async fn of(&self, object: &ModelRefresh, freshness: Freshness) -> Result<Identity, NoIdentity> {
         let namespace = object.namespace().unwrap_or_default();
-        let Some(credentials) = &object.spec.credentials else {
-            return Err(NoIdentity::Fault(unsupported("the operator's own identity")));
-        };
-        let Credentials { service_principal_ref, workload_identity: _, managed_identity: _ } = credentials;
-        let Some(reference) = service_principal_ref else {
-            return Err(NoIdentity::Fault(unsupported("workloadIdentity and managedIdentity")));
+        let reference = object.spec.credentials.as_ref().and_then(|credentials| credentials.service_principal_ref.as_ref());
+        let Some(reference) = reference else {
+            let message = unsupported(object.spec.credentials.as_ref()).unwrap_or_default();
+            return Err(NoIdentity::Fault(Fault { reason: Reason::Unsupported, message, cure: Cure::Spec }));
         };
         let key = (namespace, reference.name.clone());
         let remembered = self.lately.lock().get(&key).cloned();
@@ -149,7 +147,14 @@ fn identity_of(name: &str, secret: &Secret) -> Result<Identity, String> {
     Identity::service_principal_secret(&tenant, &client, &secret).map_err(|error| format!("the Secret {name} cannot be used: {error}"))
 }
 
-fn unsupported(what: &str) -> Fault {
-    let message = format!("this version of the operator does not use {what}: name a Secret in spec.credentials.servicePrincipalRef");
-    Fault { reason: Reason::Unsupported, message, cure: Cure::Spec }
+/// What this version of the operator cannot do with the credentials that a resource asks for.
+pub(super) fn unsupported(credentials: Option<&Credentials>) -> Option<String> {
+    let what = match credentials {
+        None => "the operator's own identity",
+        Some(Credentials { service_principal_ref: Some(_), workload_identity: _, managed_identity: _ }) => return None,
+        Some(Credentials { service_principal_ref: None, workload_identity: _, managed_identity: _ }) => {
+            "workloadIdentity or managedIdentity"
+        }
+    };
+    Some(format!("this version of the operator does not use {what}: name a Secret in spec.credentials.servicePrincipalRef"))
 }

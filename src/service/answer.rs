@@ -54,10 +54,18 @@ impl Answer {
     }
 
     /// Whether this is a page for people: a gateway's, a proxy's or a portal's, not the service's own answer.
+    ///
+    /// The body tells; its announced type counts only where it is neither markup nor JSON.
     pub(super) fn is_page(&self) -> bool {
-        let kind = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
-        let something = !self.text().is_empty() || self.fault.is_some();
-        self.text().starts_with(b"<") || (something && (kind.contains("html") || kind.contains("xml")))
+        match self.text().first() {
+            Some(b'<') => true,
+            Some(b'{' | b'[') => false,
+            None if self.fault.is_none() => false,
+            _ => {
+                let kind = self.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
+                kind.contains("html") || kind.contains("xml")
+            }
+        }
     }
 
     /// Whether a 401 is about the token, as RFC 6750 says it.

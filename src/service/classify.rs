@@ -22,7 +22,7 @@ enum Word {
     Foreign,
     /// 429.
     Throttled,
-    /// 408, 425: it may have been taken, or not.
+    /// 1xx, 408, 425: it may have been taken, or not.
     Unclear,
     /// 5xx.
     Failed,
@@ -51,7 +51,7 @@ fn word(answer: &Answer, complaint: &Complaint) -> Word {
         200..=299 => Word::Done,
         300..=399 => Word::Moved,
         429 => Word::Throttled,
-        408 | 425 => Word::Unclear,
+        ..200 | 408 | 425 => Word::Unclear,
         401 if answer.wants_bearer() => Word::Denied,
         500.. if page => Word::Failed,
         407 => Word::Foreign,
@@ -287,3 +287,6 @@ fn trouble_of(word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
 pub(super) fn trouble(kind: TroubleKind, message: String) -> Trouble {
     Trouble { kind, message, retry_after: None, activity_id: None }
 }
+
+#[cfg(test)]
+mod tests;

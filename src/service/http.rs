@@ -84,7 +84,7 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT.min(settings.call_timeout.mul_f32(0.5)))
             // Azure's load balancers forget a connection after 240 s without telling.
             .pool_idle_timeout(Duration::from_secs(90))
-            .tcp_keepalive(Duration::from_secs(60));
+            .tcp_keepalive(Duration::from_mins(1));
         let http = refine(builder)
             .build()
             .map_err(|error| SettingsError(format!("the HTTP client cannot be set up: {}", text::root_cause(&error))))?;

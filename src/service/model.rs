@@ -32,26 +32,12 @@ pub struct Model {
 /// The service that has the model.
 #[derive(Clone)]
 enum Target {
-    AnalysisServices {
-        server: ServerName,
-        database: DatabaseName,
-        /// `https://…/models/`.
-        base: String,
-    },
+    AnalysisServices { server: ServerName, database: DatabaseName },
 }
 
 impl Model {
     pub(super) fn analysis_services(shared: Arc<Shared>, server: ServerName, database: DatabaseName, identity: Identity) -> Self {
-        let base = server.base_url();
-        Self { shared, identity, target: Target::AnalysisServices { server, database, base } }
-    }
-
-    /// The same model at an address of a test's own server.
-    #[cfg(test)]
-    pub(super) fn at(mut self, address: &str) -> Self {
-        let Target::AnalysisServices { base, .. } = &mut self.target;
-        *base = address.to_owned();
-        self
+        Self { shared, identity, target: Target::AnalysisServices { server, database } }
     }
 
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
@@ -96,7 +82,7 @@ impl Model {
 
     fn refreshes(&self) -> Option<Url> {
         match &self.target {
-            Target::AnalysisServices { database, base, .. } => database.refreshes(base),
+            Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
         }
     }
 }

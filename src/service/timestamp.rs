@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 /// The longest wait that is taken from a `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits.
 ///

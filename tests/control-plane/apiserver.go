@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
@@ -56,7 +58,16 @@ func startAPIServer(ctx context.Context, settings startSettings, etcdURL string,
 	} else {
 		run = func() error { return runAPIServer(ctx, listener, arguments) }
 	}
-	failed, ended := make(chan error, 1), make(chan struct{})
+	failed, ended := make(chan error, 2), make(chan struct{})
+	// A start-up hook that fails, be it only because it was interrupted, ends its process. Here that is for us to do,
+	// in order, and with the exit code of whatever came first.
+	klog.OsExit = func(int) {
+		select {
+		case failed <- errors.New("a component gave up: its reason stands in the log after a line with F"):
+		default:
+		}
+		select {}
+	}
 	go func() {
 		defer close(ended)
 		if err := run(); err != nil {

@@ -41,7 +41,7 @@ say "building the local control plane (Kubernetes $kubernetes, about 6 minutes o
 began=$SECONDS
 mkdir -p "$directory"
 building=$directory/.building.$$
-trap 'rm -f "$building"' EXIT
+trap 'rm -f "$building"; rmdir "$directory" 2>/dev/null || true' EXIT
 IFS=. read -r major minor _ <<<"$kubernetes"
 # Helm and other clients refuse a server that does not say its version.
 version=k8s.io/component-base/version

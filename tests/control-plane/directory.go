@@ -43,13 +43,12 @@ func takeDirectory(directory string, cleanup bool) (release func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// output is what standard output and standard error were before the components got the log instead.
-type output struct {
-	stdout, stderr *os.File
-}
+// complaints is where the user sees them: what standard error was before the components got the log instead.
+var complaints = os.Stderr
 
 // redirectOutput lets this process and its children write to the log whatever they print: klog, zap, warnings, panics.
-func redirectOutput(path string) (*output, error) {
+// It returns what standard output was.
+func redirectOutput(path string) (*os.File, error) {
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
@@ -68,7 +67,8 @@ func redirectOutput(path string) (*output, error) {
 			return nil, err
 		}
 	}
-	return &output{stdout, stderr}, nil
+	complaints = stderr
+	return stdout, nil
 }
 
 // keep duplicates a file for us alone: a child process that held our standard output open would let its reader wait.

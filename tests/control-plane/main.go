@@ -48,7 +48,7 @@ func main() {
 	}
 	root.AddCommand(startCommand(), kubectlHelp(), versionCommand())
 	if err := root.Execute(); err != nil {
-		fmt.Fprintf(os.Stderr, "control-plane: %v\n", err)
+		fmt.Fprintf(complaints, "control-plane: %v\n", err)
 		os.Exit(1)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -107,11 +105,11 @@ func start(settings startSettings) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(settings.directory)) }()
 	}
 	defer release()
-	out, err := redirectOutput(filepath.Join(settings.directory, logName))
+	stdout, err := redirectOutput(filepath.Join(settings.directory, logName))
 	if err != nil {
 		return err
 	}
-	err = run(ctx, settings, out)
+	err = run(ctx, settings, stdout)
 	klog.Flush()
 	// A wish to end, however early it comes, is not a failure.
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -120,13 +118,11 @@ func start(settings startSettings) (err error) {
 	if err != nil && !settings.cleanup {
 		err = fmt.Errorf("%w (see %s)", err, filepath.Join(settings.directory, logName))
 	}
-	// Whatever goes wrong is said where the user sees it, not in the log.
-	os.Stderr = out.stderr
 	return err
 }
 
 // run starts the parts, announces them, and returns when ctx ends or a part has failed.
-func run(ctx context.Context, settings startSettings, out *output) error {
+func run(ctx context.Context, settings startSettings, stdout *os.File) error {
 	// The parts end when they are told to, each in its turn.
 	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
@@ -175,11 +171,11 @@ func run(ctx context.Context, settings startSettings, out *output) error {
 	if settings.auditLog != "" {
 		ready.AuditLog = &settings.auditLog
 	}
-	if err := json.NewEncoder(out.stdout).Encode(ready); err != nil {
+	if err := json.NewEncoder(stdout).Encode(ready); err != nil {
 		return fmt.Errorf("failed to write to standard output: %w", err)
 	}
 	// So that a reader who reads to the end gets there.
-	out.stdout.Close()
+	stdout.Close()
 
 	select {
 	case err := <-server.failed:
@@ -223,12 +219,8 @@ func waitForServiceAccount(ctx context.Context, config *rest.Config, failed <-ch
 		return err
 	}
 	for {
-		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
-		if err == nil {
+		if _, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{}); err == nil {
 			return nil
-		}
-		if status := apierrors.APIStatus(nil); errors.As(err, &status) && status.Status().Code == http.StatusForbidden {
-			return err
 		}
 		select {
 		case err := <-failed:

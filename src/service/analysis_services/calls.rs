@@ -11,7 +11,7 @@ use super::listing::{Row, Selection, Window};
 use super::request;
 use super::rows::Rows;
 use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
-use crate::service::answer::{Answer, BodyFault, server_time};
+use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, Route};
 use crate::service::location::{self, Target};
 use crate::service::{Call, classify};
@@ -98,11 +98,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
 
 /// The rows that matter, read as they arrive; and whether there may be more.
 async fn select(call: &Call, mut incoming: Incoming, mut selection: Selection) -> Result<(Vec<Row>, bool), Trouble> {
-    let page = {
-        let head = Answer::new(incoming.status(), incoming.headers().clone(), Vec::new(), Some(BodyFault::Broken));
-        head.is_page()
-    };
-    if !(200..300).contains(&incoming.status()) || page {
+    if !(200..300).contains(&incoming.status()) {
         let answer = incoming.read(LARGEST_WORD).await;
         call.heed(&answer);
         return Err(classify::listing_trouble(&answer));

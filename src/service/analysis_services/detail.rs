@@ -70,8 +70,12 @@ impl Fields for Detail {
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
             "type" => self.refresh_type = value.next_value()?,
-            "objects" => self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep: Part::progress, of: PhantomData })?,
-            "messages" => self.messages = value.next_value_seed(List { limit: MOST_MESSAGES, keep: Note::message, of: PhantomData })?,
+            "objects" => {
+                self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep: Part::progress, of: PhantomData })?;
+            }
+            "messages" => {
+                self.messages = value.next_value_seed(List { limit: MOST_MESSAGES, keep: Note::message, of: PhantomData })?;
+            }
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }

@@ -18,14 +18,14 @@ use crate::operation::{Trouble, TroubleKind};
 const CAPACITY: usize = 1024;
 
 /// How long refused credentials are not tried again. A changed secret is another identity, and tried at once.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+const REFUSED_PAUSE: Duration = Duration::from_mins(1);
 
 /// The first and the longest wait after a failure that may pass by itself.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How often a token that a service refused is dropped: once a minute, as a fresh one may be refused as well.
-const FORGET_PAUSE: Duration = Duration::from_secs(60);
+const FORGET_PAUSE: Duration = Duration::from_mins(1);
 
 /// Whose token, and what for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -21,7 +21,7 @@ pub(in crate::service) struct Token {
 }
 
 /// The longest before its end that a token is renewed, as Microsoft's own libraries do.
-const RENEWAL: Duration = Duration::from_secs(300);
+const RENEWAL: Duration = Duration::from_mins(5);
 
 /// The longest before its end that a token is no longer sent: it must live until the call arrives.
 const LAST_CALL: Duration = Duration::from_secs(10);

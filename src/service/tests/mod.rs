@@ -1,1 +1,8 @@
-//! Tests of the clients over real HTTP.
+//! Tests of the clients over real HTTPS.
+
+mod http2;
+mod listings;
+mod looks;
+mod stage;
+mod submissions;
+mod tokens;

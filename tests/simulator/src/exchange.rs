@@ -1,6 +1,6 @@
 //! One exchange: a request goes into the ledger, past the faults, to its service, and back.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
@@ -18,7 +18,7 @@ use crate::{
     connection::Connection,
     entra::{self, Token},
     faults::{
-        Subject,
+        Fault, Subject,
         action::{Action, Moment},
     },
     hosts::{Service, Site},
@@ -41,6 +41,11 @@ pub struct Tunnel {
     pub connection: Arc<Connection>,
 }
 
+/// No answer is given, because a fault says so.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault has dropped the request")]
+pub struct Dropped;
+
 /// A request, taken apart for the service that it is for.
 enum Target {
     Entra(entra::Request),
@@ -61,8 +66,8 @@ struct Passage<'a> {
 /// Answers a request.
 ///
 /// # Errors
-/// Never: a fault that gives no answer ends the connection instead.
-pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Where a fault wants no answer to be given.
+pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
         Ok(body) => body.to_bytes(),
@@ -94,18 +99,7 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
         None => response(passage.handle().await),
         Some(fault) => {
             passage.entry.met(&fault.id);
-            match fault.action() {
-                Action::Hold { at: Moment::Before } => {
-                    fault.hold().await;
-                    response(passage.handle().await)
-                }
-                Action::Hold { at: Moment::After } => {
-                    let answer = passage.handle().await;
-                    fault.hold().await;
-                    response(answer)
-                }
-                action => passage.with(action).await,
-            }
+            passage.with(&fault).await?
         }
     };
     passage.entry.answered(response.status().as_u16());
@@ -136,11 +130,19 @@ impl Passage<'_> {
         answer
     }
 
-    /// Lets a fault do what it does, except for holding.
-    async fn with(&mut self, action: &Action) -> Response<Body> {
+    /// Lets a fault do what it does.
+    async fn with(&mut self, fault: &Fault) -> Result<Response<Body>, Dropped> {
         let connection = &self.tunnel.connection;
-        match action {
-            Action::Hold { .. } => response(self.handle().await),
+        Ok(match fault.action() {
+            Action::Hold { at: Moment::Before } => {
+                fault.hold().await;
+                response(self.handle().await)
+            }
+            Action::Hold { at: Moment::After } => {
+                let answer = self.handle().await;
+                fault.hold().await;
+                response(answer)
+            }
             Action::Status { code, body, headers } => {
                 let mut answer =
                     body.as_ref().map_or_else(|| Answer::empty(status(*code)), |body| replaced(Answer::empty(status(*code)), body));
@@ -149,23 +151,20 @@ impl Passage<'_> {
                 }
                 response(answer)
             }
-            Action::DropBefore {} => {
-                connection.kill(false);
-                std::future::pending().await
-            }
-            Action::DropAfter {} => {
+            Action::DropBefore { alone } => return self.dropped(*alone).await,
+            Action::DropAfter { alone } => {
                 self.handle().await;
-                connection.kill(false);
-                std::future::pending().await
+                return self.dropped(*alone).await;
             }
             Action::Delay { millis, before } => {
                 let wait = Duration::from_millis(*millis);
                 if *before {
                     tokio::time::sleep(wait).await;
-                    return response(self.handle().await);
                 }
                 let answer = self.handle().await;
-                tokio::time::sleep(wait).await;
+                if !*before {
+                    tokio::time::sleep(wait).await;
+                }
                 response(answer)
             }
             Action::Hang { after } => {
@@ -212,7 +211,16 @@ impl Passage<'_> {
                 answer.status = status(*code);
                 response(answer)
             }
+        })
+    }
+
+    /// Gives no answer: ends the stream alone, which is the connection in HTTP/1.1, or all of the connection.
+    async fn dropped(&self, alone: bool) -> Result<Response<Body>, Dropped> {
+        if alone {
+            return Err(Dropped);
         }
+        self.tunnel.connection.kill(false);
+        std::future::pending().await
     }
 }
 

@@ -1,1 +1,170 @@
 //! Tests of the token cache.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::{advance, sleep};
+
+use super::*;
+
+fn key(n: u32) -> Key {
+    Key { identity: Fingerprint::of(&[&n.to_be_bytes()]), scope: "scope".to_owned() }
+}
+
+fn token(text: &str, seconds: u64) -> Token {
+    Token::new(text, Instant::now(), Duration::from_secs(seconds)).unwrap()
+}
+
+fn failure(kind: TroubleKind) -> Trouble {
+    Trouble { kind, message: "no".to_owned(), retry_after: None, activity_id: None }
+}
+
+fn text(token: &Token) -> String {
+    token.authorization().to_str().unwrap().to_owned()
+}
+
+/// A source of answers that counts how often it is asked.
+struct Source {
+    asked: AtomicUsize,
+    answer: Result<(&'static str, u64), TroubleKind>,
+}
+
+impl Source {
+    fn new(answer: Result<(&'static str, u64), TroubleKind>) -> Self {
+        Self { asked: AtomicUsize::new(0), answer }
+    }
+
+    async fn ask(&self) -> Result<Token, Trouble> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(10)).await;
+        self.answer.map(|(text, life)| token(text, life)).map_err(failure)
+    }
+
+    fn count(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_share_one_request_and_its_token() {
+    let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
+    let key = key(1);
+    let tokens = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.ask()))).await;
+    assert!(tokens.iter().all(|token| text(token.as_ref().unwrap()) == "Bearer a"));
+    assert_eq!(source.count(), 1);
+    advance(Duration::from_mins(50)).await;
+    assert!(cache.get(&key, || source.ask()).await.is_ok());
+    assert_eq!(source.count(), 1);
+    advance(Duration::from_secs(310)).await;
+    assert!(cache.get(&key, || source.ask()).await.is_ok());
+    assert_eq!(source.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_share_one_failure_too() {
+    let (cache, source) = (Cache::default(), Source::new(Err(TroubleKind::Unreachable)));
+    let key = key(1);
+    let answers = futures::future::join_all((0..50).map(|_| cache.get(&key, || source.ask()))).await;
+    assert!(answers.iter().all(Result::is_err));
+    assert_eq!(source.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_valid_token_outlives_failed_renewals() {
+    let cache = Cache::default();
+    let key = key(1);
+    let (good, bad) = (Source::new(Ok(("a", 3600))), Source::new(Err(TroubleKind::Unreachable)));
+    cache.get(&key, || good.ask()).await.unwrap();
+    advance(Duration::from_secs(3400)).await;
+    for _ in 0..100 {
+        assert_eq!(text(&cache.get(&key, || bad.ask()).await.unwrap()), "Bearer a");
+    }
+    assert_eq!(bad.count(), 1);
+    advance(Duration::from_secs(195)).await;
+    assert_eq!(cache.get(&key, || bad.ask()).await.unwrap_err().kind, TroubleKind::Unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_renews_the_others_go_on() {
+    let cache = Cache::default();
+    let key = key(1);
+    let (first, second) = (Source::new(Ok(("a", 3600))), Source::new(Ok(("b", 3600))));
+    cache.get(&key, || first.ask()).await.unwrap();
+    advance(Duration::from_secs(3400)).await;
+    let seen = futures::future::join_all((0..3).map(|_| cache.get(&key, || second.ask()))).await;
+    let seen: Vec<String> = seen.iter().map(|token| text(token.as_ref().unwrap())).collect();
+    assert_eq!(seen, ["Bearer b", "Bearer a", "Bearer a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_paced() {
+    let (cache, source) = (Cache::default(), Source::new(Err(TroubleKind::ServiceError)));
+    let key = key(1);
+    for _ in 0..600 {
+        let trouble = cache.get(&key, || source.ask()).await.unwrap_err();
+        assert!(trouble.retry_after.is_some_and(|wait| wait <= LONGEST_PAUSE));
+        advance(Duration::from_millis(990)).await;
+    }
+    // 1, 2, 4, 8, 16, and then every 30 s of about ten minutes.
+    assert!((20..=26).contains(&source.count()), "{}", source.count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_tried_again_after_a_minute_and_changed_ones_at_once() {
+    let cache = Cache::default();
+    let (refused, good) = (Source::new(Err(TroubleKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
+    for _ in 0..10 {
+        let trouble = cache.get(&key(1), || refused.ask()).await.unwrap_err();
+        assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::CredentialsRefused, None));
+        advance(Duration::from_secs(5)).await;
+    }
+    assert_eq!(refused.count(), 1);
+    assert!(cache.get(&key(2), || good.ask()).await.is_ok());
+    advance(Duration::from_secs(11)).await;
+    assert!(cache.get(&key(1), || good.ask()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_holds_up_nobody() {
+    let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
+    let key = key(1);
+    let given_up = tokio::time::timeout(Duration::from_millis(1), cache.get(&key, || source.ask())).await;
+    assert!(given_up.is_err());
+    assert!(cache.get(&key, || source.ask()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_forgotten_once_a_minute() {
+    let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
+    let key = key(1);
+    for _ in 0..30 {
+        let token = cache.get(&key, || source.ask()).await.unwrap();
+        cache.forget(&key, &token);
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(source.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_is_bounded() {
+    let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
+    let count = u32::try_from(CAPACITY).unwrap() + 100;
+    for n in 0..count {
+        cache.get(&key(n), || source.ask()).await.unwrap();
+    }
+    assert_eq!(cache.entries.lock().len(), CAPACITY);
+    let asked = source.count();
+    cache.get(&key(count - 1), || source.ask()).await.unwrap();
+    assert_eq!(source.count(), asked);
+    cache.get(&key(0), || source.ask()).await.unwrap();
+    assert_eq!(source.count(), asked + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_a_few_seconds_is_used_for_most_of_them() {
+    let (cache, source) = (Cache::default(), Source::new(Ok(("a", 10))));
+    let key = key(1);
+    cache.get(&key, || source.ask()).await.unwrap();
+    advance(Duration::from_secs(7)).await;
+    cache.get(&key, || source.ask()).await.unwrap();
+    assert_eq!(source.count(), 1);
+}

@@ -21,9 +21,17 @@ pub enum Action {
         headers: BTreeMap<String, String>,
     },
     /// Closes the connection; not handled.
-    DropBefore {},
+    DropBefore {
+        /// Whether other requests on an HTTP/2 connection go on: then this one's stream is reset. Default false.
+        #[serde(default)]
+        alone: bool,
+    },
     /// Handled, and then the connection is closed without an answer.
-    DropAfter {},
+    DropAfter {
+        /// As for [`Self::DropBefore`].
+        #[serde(default)]
+        alone: bool,
+    },
     /// Waits.
     Delay {
         /// How long.

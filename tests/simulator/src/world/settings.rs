@@ -180,7 +180,7 @@ impl From<End> for Outcome {
 
 /// The two ways to write an [`Outcome`].
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "an outcome is succeeded, failed, timedOut or cancelled, or an object with such a status and details")]
 enum OutcomeForm {
     Status(End),
     Detailed(Detailed),

@@ -1,0 +1,65 @@
+//! What stands around a pass: the lease, the limits, and that nothing in it hinders another resource.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use tokio::time::Instant;
+
+use super::context::{Context, Guarded};
+use super::reconcile::{self, PassError};
+use crate::api::Reason;
+use crate::engine::Notice;
+use crate::telemetry::labels::{Kind, ReconcileResult};
+
+/// How long one pass may take; every call in it has a deadline of its own, so this is a last resort.
+const PASS: Duration = Duration::from_mins(5);
+/// How long after a pass whose view was stale the next one begins.
+const STALE: Duration = Duration::from_millis(20);
+
+/// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
+pub(super) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+    if !ctx.lease.holds() {
+        return Ok(Action::await_change());
+    }
+    let Ok(_place) = ctx.passes.acquire().await else { return Ok(Action::await_change()) };
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let uid = object.uid().unwrap_or_default();
+    let object = match &object.0 {
+        Ok(object) => Arc::new(object.clone()),
+        Err(invalid) => {
+            tracing::warn!(namespace, name, error = invalid.error, "failed to decode a resource; it is left alone");
+            let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {}", invalid.error);
+            ctx.events.publish(&invalid.metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
+            return Ok(Action::await_change());
+        }
+    };
+    let began = Instant::now();
+    let outcome = tokio::time::timeout(PASS, AssertUnwindSafe(reconcile::pass(&ctx, object)).catch_unwind()).await;
+    let (result, action) = match outcome {
+        Ok(Ok(Ok(action))) => {
+            ctx.memory.succeeded(&uid);
+            (ReconcileResult::Success, action)
+        }
+        Ok(Ok(Err(PassError::Stale))) => (ReconcileResult::Conflict, Action::requeue(STALE)),
+        Ok(Ok(Err(PassError::Call(error)))) => {
+            let pause = ctx.memory.failed(&uid);
+            tracing::warn!(namespace, name, %error, retry_in = ?pause, "failed to go on with a resource");
+            (ReconcileResult::Error, Action::requeue(pause))
+        }
+        Ok(Err(_)) => {
+            tracing::error!(namespace, name, "a pass over a resource panicked; please report this");
+            (ReconcileResult::Panic, Action::requeue(ctx.memory.failed(&uid)))
+        }
+        Err(_) => {
+            tracing::error!(namespace, name, "a pass over a resource took longer than {} s and was given up", PASS.as_secs());
+            (ReconcileResult::Timeout, Action::requeue(ctx.memory.failed(&uid)))
+        }
+    };
+    ctx.metrics.reconciled(Kind::ModelRefresh, result, began.elapsed());
+    Ok(action)
+}

@@ -1,0 +1,251 @@
+//! The table: an answer in, the word that it means for each verb out.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+
+/// Header lines.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
+const CALLED: &str = "https://w.asazure.windows.net/servers/s/models/m/refreshes";
+const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+const PAGE: &str = "<!DOCTYPE html><html><body>Blocked by policy</body></html>";
+const UNAUTHORIZED: &str = r#"{"code":"Unauthorized","subCode":0,"message":"An internal error occurred.","timeStamp":"2020-12-15T21:58:20.2712217Z","httpStatusCode":400,"details":[{"code":"RootActivityId","message":"0f9a-1"},{"code":"Param1","message":"asazure://w.asazure.windows.net/s"}]}"#;
+const EXTENDED: (&str, &str) = ("x-ms-xmlaerror-extended", "Either server 's' does not exist or user is not the administrator of 's'");
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        map.insert(name, HeaderValue::from_str(value).unwrap());
+    }
+    Answer::new(status, map, body.as_bytes().to_vec(), None)
+}
+
+fn called() -> Url {
+    Url::parse(CALLED).unwrap()
+}
+
+fn asked() -> OperationId {
+    OperationId::parse("1a").unwrap()
+}
+
+fn complain(code: &str, message: &str) -> String {
+    serde_json::json!({"code": code, "message": message}).to_string()
+}
+
+/// A word in short, so that the tables read as tables.
+fn submitted(answer: &Answer) -> String {
+    match submission(answer, &called()) {
+        Submission::Accepted { id, .. } => format!("accepted {id}"),
+        Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
+        Submission::Busy { .. } => "busy".to_owned(),
+        Submission::Unanswered { .. } => "unanswered".to_owned(),
+    }
+}
+
+fn seen(answer: &Answer) -> String {
+    match look(answer, &asked()) {
+        Look::Found(operation, _) => format!("{:?}", operation.phase),
+        Look::Gone => "gone".to_owned(),
+        Look::Trouble(trouble) => format!("{:?}", trouble.kind),
+    }
+}
+
+fn cancelled(answer: &Answer) -> String {
+    match cancellation(answer) {
+        Cancellation::Accepted => "accepted".to_owned(),
+        Cancellation::NothingToCancel => "nothing".to_owned(),
+        Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
+    }
+}
+
+#[test]
+fn an_acceptance_is_named_by_location_then_body_then_header() {
+    let here = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
+    let there = ("location", "https://evil.example.com/servers/s/models/m/refreshes/1a");
+    let request_id = ("x-ms-request-id", "3c");
+    let body = r#"{"operationId":"2b"}"#;
+    let rows: [(u16, Lines, &str, &str); 20] = [
+        (202, &[here, request_id], body, "accepted 1a"),
+        (202, &[here], "", "accepted 1a"),
+        (200, &[here], PAGE, "accepted 1a"),
+        (202, &[("location", "/servers/s/models/m/refreshes/1a")], "", "accepted 1a"),
+        (201, &[request_id], body, "accepted 2b"),
+        (202, &[], r#"{"RefreshID":"2b"}"#, "accepted 2b"),
+        (202, &[], "\u{feff}{\"OPERATIONID\":\"2b\"}", "accepted 2b"),
+        (202, &[there, request_id], body, "accepted 2b"),
+        (202, &[there, request_id], "", "accepted 3c"),
+        (202, &[("location", "https://w.asazure.windows.net/elsewhere/1a")], body, "accepted 2b"),
+        (202, &[request_id], "", "accepted 3c"),
+        (202, &[HTML, request_id], "", "accepted 3c"),
+        (202, &[request_id], r#"{"operationId":"../x"}"#, "accepted 3c"),
+        (202, &[there], "", "unanswered"),
+        (202, &[], "", "unanswered"),
+        (204, &[], "", "unanswered"),
+        (200, &[], "{}", "unanswered"),
+        (200, &[], "[1,2", "unanswered"),
+        (200, &[HTML, request_id], PAGE, "unanswered"),
+        (200, &[request_id], PAGE, "unanswered"),
+    ];
+    for (status, headers, body, expected) in rows {
+        assert_eq!(submitted(&answer(status, headers, body)), expected, "{status} {headers:?} {body}");
+    }
+}
+
+/// Every answer that is no success, and what it means for a submission, a look and a cancellation.
+#[test]
+#[rustfmt::skip]
+fn every_other_answer_means_one_thing_for_each_verb() {
+    let busy = complain("InvalidRequest", "Invalid dataset refresh request. Another refresh request is already executing");
+    let nested = r#"{"error":{"code":"RefreshInProgress","message":"no"}}"#.to_owned();
+    let firewall = complain("Unauthorized", "Client with IP Address '1.2.3.4' is not allowed to access the server.");
+    let paused = complain("ServerPausedOrScaling", "The server is paused.");
+    let over = complain("BadRequest", "The refresh cannot be cancelled.");
+    let none: Lines = &[];
+    let rows: Vec<(u16, Lines, &str, &str, &str, &str)> = vec![
+        // status, headers, body                                        submission             look             cancellation
+        (101, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (300, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (301, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (302, &[("location", "https://evil.example.com/")], "",         "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (303, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (304, none, "",                                                 "unanswered",            "InvalidAnswer", "InvalidAnswer"),
+        (307, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (308, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (400, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (400, none, "{\"code\":\"BadRequest\"}",                        "refused Rejected",      "Rejected",      "Rejected"),
+        (400, none, &over,                                              "refused Rejected",      "Rejected",      "nothing"),
+        (400, none, &busy,                                              "busy",                  "ServiceError",  "nothing"),
+        (400, none, &nested,                                            "busy",                  "ServiceError",  "nothing"),
+        (400, none, "There is already a refresh in progress.",          "busy",                  "ServiceError",  "nothing"),
+        (400, none, UNAUTHORIZED,                                       "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, &[EXTENDED], UNAUTHORIZED,                                "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, none, &firewall,                                          "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (400, none, &paused,                                            "refused Paused",        "Paused",        "Paused"),
+        (503, none, &paused,                                            "refused Paused",        "Paused",        "Paused"),
+        (400, none, r#"{"code":"servernotready"}"#,                   "refused Paused",        "Paused",        "Paused"),
+        (404, none, r#"{"code":"CapacityNotActive"}"#,                "refused Paused",        "Paused",        "Paused"),
+        (400, none, r#"{"code":"ServerNotFoundForConnectionMode"}"#,  "refused NotFound",      "NotFound",      "NotFound"),
+        (404, none, r#"{"code":"DatabaseNotFound"}"#,                 "refused NotFound",      "NotFound",      "NotFound"),
+        (400, none, r#"{"code":"RefreshNotFound"}"#,                  "refused NotFound",      "gone",          "nothing"),
+        (400, none, r#"{"code":"XmlaEndpointDisabled"}"#,             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, none, "",                                                 "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, &[HTML, ("www-authenticate", "Bearer realm=x")], PAGE,    "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (401, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (403, none, "{\"Message\":\"no\"}",                             "refused AccessDenied",  "AccessDenied",  "AccessDenied"),
+        (403, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (404, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
+        (404, &[HTML], "",                                              "refused NotFound",      "gone",          "nothing"),
+        (404, none, "Not Found",                                        "refused NotFound",      "gone",          "nothing"),
+        (404, none, "{\"code\":\"NotFound\"}",                          "refused NotFound",      "gone",          "nothing"),
+        (404, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (404, none, PAGE,                                               "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (405, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (407, none, "",                                                 "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (408, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (409, none, "",                                                 "busy",                  "ServiceError",  "nothing"),
+        (409, none, "{\"code\":\"Conflict\"}",                          "busy",                  "ServiceError",  "nothing"),
+        (409, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (410, none, "",                                                 "refused NotFound",      "gone",          "nothing"),
+        (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
+        (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
+        (425, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
+        (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
+        (500, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (501, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+        (502, &[HTML], PAGE,                                            "unanswered",            "ServiceError",  "ServiceError"),
+        (503, none, "{\"code\":\"Unauthorized\"}",                      "unanswered",            "ServiceError",  "ServiceError"),
+        (504, none, "{\"error\":7}",                                    "unanswered",            "ServiceError",  "ServiceError"),
+        (599, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
+    ];
+    for (status, headers, body, submission, look, cancellation) in rows {
+        let answer = answer(status, headers, body);
+        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+        let expected = (submission.to_owned(), look.to_owned(), cancellation.to_owned());
+        assert_eq!(words, expected, "{status} {headers:?} {body}");
+    }
+}
+
+#[test]
+fn a_success_is_believed_only_if_it_says_something() {
+    let rows: [(u16, Lines, &str, &str, &str); 7] = [
+        (200, &[], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
+        (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
+        (200, &[], "\u{feff} {\"status\":\"failed\"}", "Failed", "accepted"),
+        (202, &[], "", "InvalidAnswer", "accepted"),
+        (204, &[HTML], "", "InvalidAnswer", "accepted"),
+        (200, &[HTML], PAGE, "InvalidAnswer", "InvalidAnswer"),
+        (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
+    ];
+    for (status, headers, body, look, cancellation) in rows {
+        let answer = answer(status, headers, body);
+        assert_eq!((seen(&answer).as_str(), cancelled(&answer).as_str()), (look, cancellation), "{status} {body}");
+    }
+}
+
+#[test]
+fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
+    let rows = [
+        (200, "unanswered", "InvalidAnswer", "accepted"),
+        (400, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (401, "refused AccessDenied", "AccessDenied", "AccessDenied"),
+        (404, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
+        (409, "busy", "ServiceError", "nothing"),
+        (429, "refused Throttled", "Throttled", "Throttled"),
+        (503, "unanswered", "ServiceError", "ServiceError"),
+    ];
+    for (status, submission, look, cancellation) in rows {
+        let mut answer = answer(status, &[], "{\"code\":");
+        answer.fault = Some(BodyFault::Broken);
+        let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+        assert_eq!(words, (submission.to_owned(), look.to_owned(), cancellation.to_owned()), "{status}");
+    }
+}
+
+#[test]
+fn troubles_say_what_to_do_and_nothing_that_changes() {
+    let of = |answer: &Answer| match submission(answer, &called()) {
+        Submission::Refused(trouble) => trouble,
+        other => panic!("{other:?}"),
+    };
+    let denied = of(&answer(400, &[EXTENDED, ("retry-after", "7200")], UNAUTHORIZED));
+    assert!(denied.message.contains("administrators, added directly"), "{}", denied.message);
+    assert!(denied.message.ends_with("is not the administrator of 's'"), "{}", denied.message);
+    assert_eq!(denied.activity_id.as_deref(), Some("0f9a-1"));
+    assert_eq!(denied.retry_after, Some(std::time::Duration::from_hours(1)));
+
+    let message = "It failed.\r\nTechnical Details:\r\nRootActivityId: 0f9a\r\nDate (UTC): 1/1/2026 1:00:00 AM";
+    let body = complain("BadThing", message);
+    assert_eq!(of(&answer(400, &[], &body)).message, "the service rejects the request (HTTP 400, BadThing): It failed.");
+
+    let long = complain(&"c".repeat(5000), &"ä".repeat(5000));
+    assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
+
+    let echo = complain("X", "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig");
+    assert!(!of(&answer(400, &[], &echo)).message.contains("eyJ"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_panics_and_no_doubt_is_taken_for_a_refusal(
+        status in 100u16..=999,
+        body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        location in "\\PC{0,60}",
+        extended in "\\PC{0,60}",
+    ) {
+        let mut answer = answer(status, &[], "");
+        answer.body = body;
+        if let (Ok(location), Ok(extended)) = (HeaderValue::from_str(&location), HeaderValue::from_str(&extended)) {
+            answer.headers.insert("location", location);
+            answer.headers.insert("x-ms-xmlaerror-extended", extended);
+        }
+        let submission = submission(&answer, &called());
+        let _ = (look(&answer, &asked()), cancellation(&answer), listing_trouble(&answer));
+        if status >= 500 {
+            proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a listing brings: the rows that matter, each with its own description.
+
+use jiff::Timestamp;
+
+use super::stage::{Reply, SERVER, Stage, reply};
+use crate::operation::{Listing, Phase, Trouble, TroubleKind};
+use crate::service::Window;
+
+const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
+
+fn window() -> Window {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:00:30Z") }
+}
+
+async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+    let stage = Stage::new(move |request| {
+        let path = request.line.strip_prefix(&format!("GET {SERVER}{PATH}"))?;
+        answer(path)
+    })
+    .await;
+    let call = stage.model().prepare().await.unwrap();
+    (call.list(window()).await, stage)
+}
+
+const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");
+
+#[tokio::test]
+async fn rows_that_matter_are_looked_at_one_by_one() {
+    let rows = r#"[
+        {"refreshId":"old","startTime":"2026-01-01T09:00:00Z","endTime":"2026-01-01T09:01:00Z","status":"succeeded"},
+        {"refreshId":"runs","startTime":"2026-01-01T10:00:00Z","status":"inProgress"},
+        {"refreshId":"mine","startTime":"2026-01-01T12:00:01.5","status":"notStarted"},
+        {"refreshId":"odd","startTime":"2026-01-01T12:00:02","status":"inProgress"},
+        {"refreshId":"gone","startTime":"2026-01-01T12:00:03","status":"succeeded"}]"#;
+    let (listing, stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], rows)),
+        "/mine" => Some(reply(
+            200,
+            &[],
+            r#"{"type":"Full","status":"inProgress","objects":[{"table":"t","partition":"p","status":"notStarted"}]}"#,
+        )),
+        "/runs" => Some(reply(200, &[], r#"{"type":"calculate","status":"succeeded"}"#)),
+        "/odd" => Some(reply(200, &[], "<html>")),
+        _ => None,
+    })
+    .await;
+    let listing = listing.unwrap();
+    let seen: Vec<_> = listing
+        .operations
+        .iter()
+        .map(|operation| (operation.id.as_str(), operation.phase, operation.refresh_type.as_deref(), operation.objects.len()))
+        .collect();
+    let expected = [
+        ("gone", Phase::Succeeded, None, 0),
+        ("odd", Phase::InProgress, None, 0),
+        ("mine", Phase::InProgress, Some("full"), 1),
+        ("runs", Phase::Succeeded, Some("calculate"), 0),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(listing.operations[2].start, "2026-01-01T12:00:01.5Z".parse().ok());
+    assert_eq!((listing.truncated, listing.server_time), (false, "2026-01-01T12:00:30Z".parse().ok()));
+    assert_eq!(stage.count("GET"), 5);
+}
+
+#[tokio::test]
+async fn a_list_without_end_is_cut_short_and_says_so() {
+    let row = r#"{"refreshId":"old","startTime":"2026-01-01T09:00:00Z","status":"succeeded"},"#.repeat(1000);
+    let (listing, _stage) =
+        list(move |_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n[".to_owned(), row.clone()))).await;
+    let listing = listing.unwrap();
+    assert!(listing.truncated && listing.operations.is_empty());
+}
+
+#[tokio::test]
+async fn more_rows_than_are_looked_at_are_said_to_be_more() {
+    let rows: Vec<String> =
+        (0..30).map(|n| format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:01:{n:02}Z","status":"succeeded"}}"#)).collect();
+    let rows = format!("[{}]", rows.join(","));
+    let (listing, stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], &rows)),
+        _ => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
+    })
+    .await;
+    let listing = listing.unwrap();
+    assert_eq!((listing.operations.len(), listing.truncated), (30, true));
+    assert_eq!(stage.count("GET"), 21);
+}
+
+#[tokio::test]
+async fn what_is_no_list_teaches_nothing() {
+    let cases: [(u16, &str, &str, TroubleKind); 8] = [
+        (200, "text/html", "<html>", TroubleKind::InvalidAnswer),
+        (200, "application/json", "", TroubleKind::InvalidAnswer),
+        (200, "application/json", "{}", TroubleKind::InvalidAnswer),
+        (200, "application/json", r#"[{"refreshId":"a""#, TroubleKind::InvalidAnswer),
+        (404, "application/json", "{}", TroubleKind::NotFound),
+        (403, "application/json", "{}", TroubleKind::AccessDenied),
+        (503, "text/html", "<html>", TroubleKind::ServiceError),
+        (302, "text/plain", "", TroubleKind::InvalidAnswer),
+    ];
+    for (status, kind, body, expected) in cases {
+        let (listing, _stage) = list(move |_| Some(reply(status, &[("content-type", kind)], body))).await;
+        assert_eq!(listing.unwrap_err().kind, expected, "{status} {body}");
+    }
+    // A row whose own description cannot be had now: it may be the one that is looked for.
+    let (listing, _stage) = list(|path| match path {
+        "" => Some(reply(200, &[CLOCK], r#"[{"refreshId":"a","status":"inProgress"}]"#)),
+        _ => Some(reply(503, &[], "")),
+    })
+    .await;
+    assert_eq!(listing.unwrap_err().kind, TroubleKind::ServiceError);
+}

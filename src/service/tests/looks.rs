@@ -1,0 +1,95 @@
+//! What a GET and a DELETE of one operation bring, with answers of every sort.
+
+use super::stage::{EVIL, Reply, SERVER, Stage, model_of, reply};
+use crate::operation::{Cancellation, Look, OperationId, Phase, TroubleKind};
+use crate::service::Settings;
+
+const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes/1a";
+
+fn id() -> OperationId {
+    OperationId::parse("1a").unwrap()
+}
+
+async fn look(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Look, Stage) {
+    look_with(Stage::settings, answer).await
+}
+
+async fn look_with(settings: fn(&Stage) -> Settings, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Look, Stage) {
+    let stage = Stage::new(move |request| {
+        let path = request.line.strip_prefix(&format!("GET {SERVER}"))?;
+        answer(path)
+    })
+    .await;
+    let call = model_of(&stage.azure(settings(&stage))).prepare().await.unwrap();
+    (call.look(&id()).await, stage)
+}
+
+fn phase(look: Look) -> Phase {
+    match look {
+        Look::Found(operation, _) => operation.phase,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn trouble(look: Look) -> (TroubleKind, String) {
+    match look {
+        Look::Trouble(trouble) => (trouble.kind, trouble.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_operation_is_seen_and_a_missing_one_is_gone() {
+    let (seen, stage) = look(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
+    assert_eq!(phase(seen), Phase::Succeeded);
+    assert!(stage.requests()[1].head.contains("authorization: Bearer planted-token"));
+    assert_eq!(look(|_| None).await.0, Look::Gone);
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_in_size_and_time() {
+    let (seen, _stage) =
+        look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
+    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()));
+
+    let (seen, _stage) = look(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
+    assert_eq!(trouble(seen).0, TroubleKind::InvalidAnswer);
+
+    let (seen, _stage) =
+        look_with(Stage::hasty, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned()))).await;
+    assert_eq!(trouble(seen), (TroubleKind::Unreachable, "the service's answer did not end in time".to_owned()));
+
+    let (seen, _stage) =
+        look(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
+    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()));
+}
+
+#[tokio::test]
+async fn redirects_are_followed_on_the_same_host_alone() {
+    let (seen, _stage) = look(|path| match path {
+        PATH => Some(reply(302, &[("location", "/other")], "")),
+        "/other" => Some(reply(200, &[], r#"{"status":"failed"}"#)),
+        _ => None,
+    })
+    .await;
+    assert_eq!(phase(seen), Phase::Failed);
+
+    for there in [format!("https://{EVIL}/x"), format!("http://{SERVER}/x"), format!("https://{SERVER}:444/x")] {
+        let (seen, stage) = look(move |_| Some(reply(302, &[("location", &there)], ""))).await;
+        assert_eq!(trouble(seen).0, TroubleKind::InvalidAnswer);
+        assert_eq!(stage.requests().len(), 2);
+        assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+    }
+
+    let (seen, stage) = look(|_| Some(reply(302, &[("location", PATH)], ""))).await;
+    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()));
+    assert_eq!(stage.count(&format!("GET {SERVER}")), 4);
+}
+
+#[tokio::test]
+async fn a_cancellation_is_sent_once() {
+    let stage = Stage::new(|request| request.line.starts_with("DELETE").then(|| reply(204, &[], ""))).await;
+    let call = stage.model().prepare().await.unwrap();
+    assert_eq!(call.cancel(&id()).await, Cancellation::Accepted);
+    assert_eq!(stage.requests()[1].line, format!("DELETE {SERVER}{PATH}"));
+}

@@ -1,0 +1,214 @@
+//! A server that plays both Entra ID and Analysis Services, under their real names, with any answer one can write.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::service::analysis_services::{DatabaseName, ServerName};
+use crate::service::cloud::Cloud;
+use crate::service::identity::Identity;
+use crate::service::{Azure, Model, Settings, http};
+
+pub(super) const ENTRA: &str = "login.microsoftonline.com";
+pub(super) const SERVER: &str = "westus.asazure.windows.net";
+pub(super) const EVIL: &str = "evil.example.com";
+pub(super) const SECRET: &str = "planted-secret";
+const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// `POST westus.asazure.windows.net/servers/…`.
+    pub(super) line: String,
+    pub(super) head: String,
+    pub(super) body: String,
+}
+
+/// What the server does after a request.
+pub(super) enum Reply {
+    /// Writes this and closes.
+    Write(String),
+    /// Writes this, and then nothing, for ever.
+    WriteAndHang(String),
+    /// Writes this, and then this again and again.
+    WriteEndlessly(String, String),
+    /// Closes without a word.
+    Close,
+}
+
+/// An answer with a status, some header lines and a body.
+pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+    let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+    let length = body.len();
+    Reply::Write(format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"))
+}
+
+type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
+
+/// The server, and what it was asked.
+pub(super) struct Stage {
+    pub(super) address: SocketAddr,
+    ca_pem: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Stage {
+    /// Starts it. Where the script has no reply, tokens are granted and all else is 404.
+    pub(super) async fn new(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let (tls, ca_pem) = tls(&[]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (script, log): (Arc<Script>, _) = (Arc::new(script), Arc::clone(&requests));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(tls.clone(), stream, Arc::clone(&script), Arc::clone(&log)));
+            }
+        });
+        Self { address, ca_pem, requests }
+    }
+
+    pub(super) fn requests(&self) -> Vec<Request> {
+        self.requests.lock().clone()
+    }
+
+    /// How many requests came whose line begins so.
+    pub(super) fn count(&self, start: &str) -> usize {
+        self.requests.lock().iter().filter(|request| request.line.starts_with(start)).count()
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        settings(&self.ca_pem)
+    }
+
+    /// A client that finds this server under every name.
+    pub(super) fn azure(&self, settings: Settings) -> Azure {
+        azure(settings, self.address, self.address)
+    }
+
+    /// The same, with Analysis Services at an address of its own.
+    pub(super) fn azure_with(&self, settings: Settings, server: SocketAddr) -> Azure {
+        azure(settings, self.address, server)
+    }
+
+    /// The model that the tests are about.
+    pub(super) fn model(&self) -> Model {
+        model_of(&self.azure(self.settings()))
+    }
+
+    /// Settings for what takes until its deadline.
+    pub(super) fn hasty(&self) -> Settings {
+        Settings { call_timeout: Duration::from_secs(2), ..self.settings() }
+    }
+}
+
+/// Settings that trust this authority.
+pub(super) fn settings(ca_pem: &str) -> Settings {
+    Settings {
+        cloud: Cloud::public(),
+        extra_ca_pem: Some(ca_pem.as_bytes().to_vec()),
+        call_timeout: Duration::from_secs(20),
+        max_calls_per_server: 4,
+        user_agent: "tabular-operator/test".to_owned(),
+        on_call: None,
+    }
+}
+
+/// A client that finds Entra ID and all else at one address, and Analysis Services at another.
+pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
+    let http = http::Client::build(&settings, |builder| {
+        builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server)
+    });
+    Azure::assemble(settings, http.unwrap())
+}
+
+pub(super) fn model_of(azure: &Azure) -> Model {
+    let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
+    let identity = Identity::service_principal_secret(GUID, GUID, SECRET).unwrap();
+    azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
+}
+
+/// A server's side of TLS for every name here, and the authority that vouches for it.
+pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_certificate = ca.self_signed(&ca_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let names = [ENTRA, SERVER, EVIL].map(str::to_owned).to_vec();
+    let issuer = Issuer::new(ca, ca_key);
+    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+        .unwrap();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    (TlsAcceptor::from(Arc::new(config)), ca_certificate.pem())
+}
+
+async fn serve(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>, log: Arc<Mutex<Vec<Request>>>) {
+    let Ok(mut stream) = tls.accept(stream).await else {
+        return;
+    };
+    let mut seen = Vec::new();
+    let request = loop {
+        let mut piece = [0; 4096];
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => return,
+            Ok(n) => seen.extend_from_slice(&piece[..n]),
+        }
+        if let Some(request) = request(&String::from_utf8_lossy(&seen)) {
+            break request;
+        }
+    };
+    log.lock().push(request.clone());
+    match script(&request).unwrap_or_else(|| usual(&request)) {
+        Reply::Write(text) => write(&mut stream, &text).await,
+        Reply::WriteAndHang(text) => {
+            write(&mut stream, &text).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        }
+        Reply::WriteEndlessly(head, piece) => {
+            write(&mut stream, &head).await;
+            while stream.write_all(piece.as_bytes()).await.is_ok() {}
+        }
+        Reply::Close => {}
+    }
+    let _ = stream.shutdown().await;
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
+    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.flush().await;
+}
+
+/// The request, once all of it is there.
+fn request(text: &str) -> Option<Request> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let header = |name: &str| {
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
+    };
+    let length: usize = header("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut words = head.split(' ');
+    let (method, path) = (words.next()?, words.next()?);
+    let line = format!("{method} {}{path}", header("host").unwrap_or_default());
+    (body.len() >= length).then(|| Request { line, head: head.to_owned(), body: body.to_owned() })
+}
+
+fn usual(request: &Request) -> Reply {
+    if request.line.starts_with(&format!("POST {ENTRA}")) {
+        return reply(200, &[], r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#);
+    }
+    reply(404, &[], "")
+}

@@ -1,0 +1,176 @@
+//! What becomes of a POST, when its answer comes and when it does not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+
+use super::stage::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
+use crate::operation::{ObjectName, RefreshRequest, Submission, TroubleKind};
+
+const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
+
+fn posted(request: &Request) -> bool {
+    request.line.starts_with(&format!("POST {SERVER}"))
+}
+
+/// A stage where the POST gets this reply, and what becomes of it.
+async fn submit(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, Stage) {
+    let stage = Stage::new(move |request| posted(request).then(&answer)).await;
+    let call = model_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
+    (call.submit_refresh(&RefreshRequest::default()).await, stage)
+}
+
+fn id_of(submission: Submission) -> String {
+    match submission {
+        Submission::Accepted { id, .. } => id.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(submission: Submission) -> (TroubleKind, String) {
+    match submission {
+        Submission::Refused(trouble) => (trouble.kind, trouble.message),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_is_asked_for_as_documented() {
+    let location = format!("https://{SERVER}{PATH}/1a");
+    let headers = [("location", location.as_str()), ("x-ms-root-activity-id", "act"), ("retry-after", "3")];
+    let accepted = reply_text(202, &headers, r#"{"operationId":"2b"}"#);
+    let stage = Stage::new(move |request| posted(request).then(|| Reply::Write(accepted.clone()))).await;
+    let records = Arc::new(Mutex::new(Vec::new()));
+    let mut settings = stage.settings();
+    let seen = Arc::clone(&records);
+    settings.on_call = Some(Arc::new(move |record| seen.lock().push((record.route, record.host_kind, record.status))));
+    let call = model_of(&stage.azure(settings)).prepare().await.unwrap();
+    assert_eq!(stage.count(&format!("POST {SERVER}")), 0);
+
+    let objects = vec![ObjectName { table: "t".to_owned(), partition: None }];
+    let request = RefreshRequest { refresh_type: Some("full".to_owned()), objects, ..RefreshRequest::default() };
+    let submission = call.submit_refresh(&request).await;
+
+    let Submission::Accepted { id, activity_id, retry_after } = submission else { panic!("{submission:?}") };
+    assert_eq!((id.as_str(), activity_id.as_deref(), retry_after), ("1a", Some("act"), Some(Duration::from_secs(3))));
+    let requests = stage.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].line, format!("POST {SERVER}{PATH}"));
+    assert_eq!(requests[1].body, r#"{"Objects":[{"table":"t"}],"Type":"full"}"#);
+    for line in [
+        "authorization: Bearer planted-token",
+        "content-type: application/json",
+        "accept: application/json",
+        "user-agent: tabular-operator/test",
+        "x-ms-client-request-id: ",
+    ] {
+        assert!(requests[1].head.contains(line), "{line}\n{}", requests[1].head);
+    }
+    let expected = [("POST token", "entra-id", Some(200)), ("POST refreshes", "analysis-services", Some(202))];
+    assert_eq!(*records.lock(), expected);
+}
+
+fn reply_text(status: u16, headers: &[(&str, &str)], body: &str) -> String {
+    match reply(status, headers, body) {
+        Reply::Write(text) => text,
+        _ => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_a_doubt_and_is_not_asked_for_again() {
+    let (submission, stage) = submit(|| Reply::Close).await;
+    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+
+    let (submission, stage) = submit(|| Reply::WriteAndHang(String::new())).await;
+    let expected = format!("{SERVER} gave no answer in time");
+    assert_eq!(submission, Submission::Unanswered { message: expected });
+    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+
+    let (submission, _stage) = submit(|| Reply::Write("HTTP/1.1 20".to_owned())).await;
+    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+}
+
+#[tokio::test]
+async fn a_named_operation_is_accepted_whatever_becomes_of_the_body() {
+    let head = format!("HTTP/1.1 202 X\r\nlocation: https://{SERVER}{PATH}/1a\r\n");
+    let hang = format!("{head}content-length: 50\r\n\r\n{{\"oper");
+    let begun = Instant::now();
+    let (submission, _stage) = submit(move || Reply::WriteAndHang(hang.clone())).await;
+    assert_eq!(id_of(submission), "1a");
+    assert!(begun.elapsed() < Duration::from_millis(1900));
+
+    let endless = format!("{head}connection: close\r\n\r\n");
+    let (submission, _stage) = submit(move || Reply::WriteEndlessly(endless.clone(), "x".repeat(4096))).await;
+    assert_eq!(id_of(submission), "1a");
+
+    let cut = format!("{head}content-length: 50\r\n\r\n{{\"oper");
+    let (submission, _stage) = submit(move || Reply::Write(cut.clone())).await;
+    assert_eq!(id_of(submission), "1a");
+
+    let unnamed = "HTTP/1.1 202 X\r\ncontent-length: 50\r\n\r\n{\"operationId\":\"1".to_owned();
+    let (submission, _stage) = submit(move || Reply::Write(unnamed.clone())).await;
+    assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
+}
+
+#[tokio::test]
+async fn what_never_left_is_refused() {
+    let stage = Stage::new(|_| None).await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let azure = stage.azure_with(stage.settings(), closed);
+    let call = model_of(&azure).prepare().await.unwrap();
+    let (kind, message) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    assert_eq!(kind, TroubleKind::Unreachable);
+    assert!(message.starts_with(&format!("no connection to {SERVER}: ")), "{message}");
+
+    // A listener that never speaks: the handshake does not end.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let azure = stage.azure_with(stage.hasty(), silent.local_addr().unwrap());
+    let call = model_of(&azure).prepare().await.unwrap();
+    let (kind, message) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    assert_eq!(kind, TroubleKind::Unreachable, "{message}");
+}
+
+#[tokio::test]
+async fn no_token_follows_a_redirect_or_a_foreign_location() {
+    let there = format!("https://{EVIL}{PATH}");
+    let (submission, stage) = submit(move || reply(307, &[("location", &there)], "")).await;
+    let (kind, message) = refused(submission);
+    assert_eq!(kind, TroubleKind::InvalidAnswer);
+    assert!(message.contains(EVIL), "{message}");
+    assert_eq!(stage.requests().len(), 2);
+
+    let there = format!("https://{EVIL}{PATH}/1a");
+    let (submission, stage) = submit(move || reply(202, &[("location", &there)], r#"{"operationId":"2b"}"#)).await;
+    assert_eq!(id_of(submission), "2b");
+    assert_eq!(stage.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_throttled_identity_stays_away_from_the_host() {
+    let stage = Stage::new(|request| posted(request).then(|| reply(429, &[("retry-after", "40")], ""))).await;
+    let azure = stage.azure(stage.settings());
+    let call = model_of(&azure).prepare().await.unwrap();
+    let (kind, _) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    assert_eq!(kind, TroubleKind::Throttled);
+    let trouble = model_of(&azure).prepare().await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::Throttled);
+    assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+    assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
+}
+
+#[tokio::test]
+async fn calls_in_flight_are_bounded_per_server() {
+    let stage = Stage::new(|_| None).await;
+    let mut settings = stage.settings();
+    settings.max_calls_per_server = 1;
+    let model = model_of(&stage.azure(settings));
+    let call = model.prepare().await.unwrap();
+    let trouble = model.prepare().await.unwrap_err();
+    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, Some(Duration::from_millis(500))));
+    drop(call);
+    assert!(model.prepare().await.is_ok());
+}

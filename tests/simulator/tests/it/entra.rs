@@ -1,0 +1,106 @@
+//! Entra ID: tokens by secret, what libraries ask for first, and its refusals.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{AUTHORITY, CLIENT, SCOPE, SECRET, Scene, TENANT};
+
+/// Status and code of a refusal that has the shape of the real ones.
+pub async fn refused(answer: reqwest::Response) -> (u16, u64) {
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap();
+    let code = body["error_codes"][0].as_u64().unwrap();
+    let description = body["error_description"].as_str().unwrap();
+    assert!(description.starts_with(&format!("AADSTS{code}: ")), "{description}");
+    assert!(description.contains(" Trace ID: ") && description.contains(" Correlation ID: ") && description.contains(" Timestamp: "));
+    for field in ["error", "timestamp", "trace_id", "correlation_id", "error_uri"] {
+        assert!(body[field].is_string(), "{field}");
+    }
+    (status, code)
+}
+
+#[tokio::test]
+async fn a_secret_gives_a_token_with_the_claims_of_the_real_ones() {
+    let scene = Scene::new(json!({})).await;
+    let claims: Value = serde_json::from_slice(&BASE64.decode(scene.token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    assert_eq!(
+        (&claims["aud"], &claims["appid"], &claims["tid"]),
+        (&json!("https://*.asazure.windows.net"), &json!(CLIENT), &json!(TENANT))
+    );
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3_599);
+    let ledger = scene.look("/ledger").await.to_string();
+    assert!(!ledger.contains(SECRET) && !ledger.contains(&scene.token), "{ledger}");
+}
+
+#[tokio::test]
+async fn refusals_have_their_codes() {
+    let scene = Scene::new(json!({})).await;
+    assert_eq!(refused(scene.sign_in(CLIENT, "wrong", SCOPE).await).await, (401, 7_000_215));
+    assert_eq!(refused(scene.sign_in("unknown", SECRET, SCOPE).await).await, (400, 700_016));
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, "https://nothing.example/.default").await).await, (400, 500_011));
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, "https://*.asazure.chinacloudapi.cn/.default").await).await, (400, 500_011));
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, "https://*.asazure.windows.net/user").await).await, (400, 1_002_012));
+    assert_eq!(
+        refused(scene.token_request("no-tenant", &[("client_id", CLIENT), ("grant_type", "client_credentials")]).await).await,
+        (400, 90_002)
+    );
+    assert_eq!(refused(scene.token_request(TENANT, &[("grant_type", "client_credentials")]).await).await, (400, 900_144));
+    assert_eq!(refused(scene.token_request(TENANT, &[("client_id", CLIENT), ("grant_type", "password")]).await).await, (400, 70_003));
+    let bare = [("client_id", CLIENT), ("grant_type", "client_credentials"), ("scope", SCOPE)];
+    assert_eq!(refused(scene.token_request(TENANT, &bare).await).await, (401, 7_000_216));
+    let application = json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET, "secretExpired": true});
+    scene.control(Method::PUT, "/applications", application).await;
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_222));
+    assert_eq!(refused(scene.sign_in(CLIENT, "wrong", SCOPE).await).await, (401, 7_000_215));
+}
+
+#[tokio::test]
+async fn it_can_be_down() {
+    let scene = Scene::new(json!({})).await;
+    scene.control(Method::PUT, "/entra", json!({"unavailable": true, "delayMillis": 1})).await;
+    let answer = scene.sign_in(CLIENT, SECRET, SCOPE).await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (503, "text/html"));
+    scene.control(Method::PUT, "/entra", json!({})).await;
+    assert_eq!(scene.sign_in(CLIENT, SECRET, SCOPE).await.status(), 200);
+}
+
+#[tokio::test]
+async fn libraries_find_what_they_ask_for_first() {
+    let scene = Scene::new(json!({})).await;
+    let get = async |path: String| scene.http.get(format!("{AUTHORITY}{path}")).send().await.unwrap().json::<Value>().await.unwrap();
+    let instance =
+        get("/common/discovery/instance?api-version=1.1&authorization_endpoint=https://login.microsoftonline.com/t/oauth2/v2.0/authorize"
+            .into())
+        .await;
+    assert_eq!(instance["tenant_discovery_endpoint"], "https://login.microsoftonline.com/t/v2.0/.well-known/openid-configuration");
+    let configuration = get(format!("/{TENANT}/v2.0/.well-known/openid-configuration")).await;
+    assert_eq!(configuration["token_endpoint"], format!("{AUTHORITY}/{TENANT}/oauth2/v2.0/token"));
+    let keys = get(format!("/{TENANT}/discovery/v2.0/keys")).await;
+    let key = &keys["keys"][0];
+    let (n, e) = (BASE64.decode(key["n"].as_str().unwrap()).unwrap(), BASE64.decode(key["e"].as_str().unwrap()).unwrap());
+    let (signed, signature) = scene.token.rsplit_once('.').unwrap();
+    aws_lc_rs::signature::RsaPublicKeyComponents { n, e }
+        .verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &BASE64.decode(signature).unwrap())
+        .expect("the published key verifies the token");
+}
+
+#[tokio::test]
+async fn version_one_and_the_sovereign_clouds_answer_too() {
+    let scene = Scene::new(json!({})).await;
+    let post = async |url: String, body: String| {
+        scene.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
+    };
+    let credentials = format!("grant_type=client_credentials&client_id={CLIENT}&client_secret={SECRET}");
+    let answer = post(format!("{AUTHORITY}/{TENANT}/oauth2/token"), format!("{credentials}&resource=https://*.asazure.windows.net")).await;
+    assert_eq!(answer.status(), 200);
+    for (authority, scope) in [
+        ("login.microsoftonline.us", "https://*.asazure.usgovcloudapi.net/.default"),
+        ("login.microsoftonline.us", "https://high.analysis.usgovcloudapi.net/powerbi/api/.default"),
+        ("login.chinacloudapi.cn", "https://*.asazure.chinacloudapi.cn/.default"),
+        ("login.microsoftonline.com", "https://analysis.usgovcloudapi.net/powerbi/api/.default"),
+    ] {
+        let answer = post(format!("https://{authority}/{TENANT}/oauth2/v2.0/token"), format!("{credentials}&scope={scope}")).await;
+        assert_eq!(answer.status(), 200, "{authority} {scope}");
+    }
+}

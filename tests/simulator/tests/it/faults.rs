@@ -1,0 +1,236 @@
+//! Every kind of fault, as the client meets it and as the ledger tells it.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Scene, until};
+
+async fn over_both(test: impl AsyncFn(Scene)) {
+    for http1 in [false, true] {
+        test(Scene::over(json!({}), http1).await).await;
+    }
+}
+
+/// Whether the last request was handled, and how it was answered.
+async fn last(scene: &Scene) -> (bool, Value) {
+    let row = scene.last_row().await;
+    assert!(row["faultId"].is_string());
+    (row["handled"].as_bool().unwrap(), row["status"].clone())
+}
+
+#[tokio::test]
+async fn a_status_comes_in_place_of_the_service() {
+    over_both(async |scene| {
+        scene.fault("POST", json!({"status": {"code": 429, "body": {"error": "slow down"}, "headers": {"Retry-After": "7"}}})).await;
+        let answer = scene.submit(json!({})).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "7"));
+        assert_eq!(answer.json::<Value>().await.unwrap(), json!({"error": "slow down"}));
+        assert_eq!(last(&scene).await, (false, json!(429)));
+        assert_eq!(scene.operations().await.len(), 0);
+        scene.start().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_lost_before_or_after_it_counts() {
+    over_both(async |scene| {
+        for (action, count) in [(json!({"dropBefore": {}}), 0), (json!({"dropAfter": {}}), 1)] {
+            scene.fault("POST", action).await;
+            let request = scene.call(Method::POST, "/refreshes").json(&json!({})).send().await;
+            assert!(request.is_err());
+            assert_eq!(last(&scene).await, (count == 1, Value::Null));
+            assert_eq!(scene.operations().await.len(), count);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_request_alone_is_dropped() {
+    over_both(async |scene| {
+        let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
+        let drop = async {
+            let view = format!("/faults/{held}");
+            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
+            for (action, count) in [("dropBefore", 0), ("dropAfter", 1)] {
+                scene.fault("POST", json!({action: {"alone": true}})).await;
+                let request = scene.call(Method::POST, "/refreshes").json(&json!({}));
+                assert!(request.send().await.is_err());
+                assert_eq!(last(&scene).await, (count == 1, Value::Null));
+                assert_eq!(scene.operations().await.len(), count);
+            }
+            let release = format!("{view}/release");
+            scene.control(Method::POST, &release, Value::Null).await;
+        };
+        let ((status, list), ()) = tokio::join!(scene.get("/refreshes"), drop);
+        assert_eq!((status, list.as_array().unwrap().len()), (200, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn delays_and_hangs() {
+    over_both(async |scene| {
+        scene.fault("GET", json!({"delay": {"millis": 30}})).await;
+        let began = std::time::Instant::now();
+        assert_eq!(scene.get("/refreshes").await.0, 200);
+        assert!(began.elapsed() >= Duration::from_millis(30));
+        for (after, count) in [(false, 0), (true, 1)] {
+            let fault = scene.fault("POST", json!({"hang": {"after": after}})).await;
+            let view = format!("/faults/{fault}");
+            let hanging = async {
+                until("the request", async || {
+                    let hit = scene.look(&view).await["hits"] == 1;
+                    (hit && scene.operations().await.len() == count).then_some(())
+                })
+                .await;
+            };
+            tokio::select! {
+                _ = scene.submit(json!({})) => panic!("it was answered"),
+                () = hanging => {}
+            }
+            assert_eq!(last(&scene).await, (after, Value::Null));
+            assert_eq!(scene.operations().await.len(), count);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_held_request_goes_on_when_it_is_released() {
+    over_both(async |scene| {
+        for (at, while_held) in [("before", 0), ("after", 2)] {
+            let fault = scene.fault("POST", json!({"hold": {"at": at}})).await;
+            let held = async {
+                until("the request", async || (scene.look(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
+                assert_eq!(scene.operations().await.len(), while_held);
+                scene.control(Method::POST, &format!("/faults/{fault}/release"), Value::Null).await;
+            };
+            let (answer, ()) = tokio::join!(scene.submit(json!({})), held);
+            assert_eq!(answer.status(), 202);
+            let view = scene.look(&format!("/faults/{fault}")).await;
+            assert_eq!((&view["hits"], &view["held"]), (&json!(1), &json!(0)));
+            for operation in scene.operations().await {
+                let end = format!("/operations/{}/vanish", operation["operationId"].as_str().unwrap());
+                scene.control(Method::POST, &end, json!({"ended": true})).await;
+            }
+        }
+        assert_eq!(scene.operations().await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_held_before_is_not_handled() {
+    over_both(async |scene| {
+        let fault = scene.fault("POST", json!({"hold": {"at": "before"}})).await;
+        let view = format!("/faults/{fault}");
+        let leave = async {
+            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
+        };
+        tokio::select! {
+            _ = scene.submit(json!({})) => panic!("it was answered"),
+            () = leave => {}
+        }
+        until("the client's leaving", async || (scene.look(&view).await["held"] == 0).then_some(())).await;
+        scene.control(Method::POST, &format!("{view}/release"), Value::Null).await;
+        assert_eq!(last(&scene).await, (false, Value::Null));
+        assert_eq!(scene.operations().await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_are_cut_off_or_reset() {
+    over_both(async |scene| {
+        for action in [json!({"truncate": {"bytes": 10}}), json!({"truncate": {"bytes": 1_000}}), json!({"resetMidBody": {}})] {
+            scene.fault("POST", action.clone()).await;
+            let answer = scene.submit(json!({})).await;
+            assert_eq!(answer.status(), 202);
+            assert!(answer.bytes().await.is_err(), "{action}");
+            assert_eq!(last(&scene).await, (true, json!(202)));
+            let id = scene.last_row().await["operationId"].as_str().unwrap().to_owned();
+            scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_are_huge_or_slow() {
+    over_both(async |scene| {
+        scene.fault("GET", json!({"huge": {"bytes": 3_000_000}})).await;
+        let body = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes().await.unwrap();
+        assert_eq!((body.len(), &body[..14]), (3_000_000, &br#"[{"refreshId":"#[..]));
+        scene.fault("GET", json!({"huge": {}})).await;
+        let mut endless = scene.call(Method::GET, "/refreshes").send().await.unwrap().bytes_stream();
+        let mut seen = 0;
+        while seen < 20_000_000 {
+            seen += endless.next().await.unwrap().unwrap().len();
+        }
+        drop(endless);
+        scene.fault("GET", json!({"slow": {"bytesPerSecond": 20}})).await;
+        let began = std::time::Instant::now();
+        assert_eq!(scene.get("/refreshes").await, (200, json!([])));
+        assert!(began.elapsed() >= Duration::from_millis(90));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn answers_are_not_what_they_should_be() {
+    over_both(async |scene| {
+        scene.fault("GET", json!({"html": {"code": 502}})).await;
+        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (502, "text/html"));
+        assert!(answer.text().await.unwrap().contains("<html>"));
+        scene.fault("GET", json!({"redirect": {"code": 307, "location": "https://evil.example/x"}})).await;
+        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (307, "https://evil.example/x"));
+        assert_eq!(last(&scene).await, (false, json!(307)));
+        scene.fault("GET", json!({"body": "{\"half"})).await;
+        assert_eq!(scene.call(Method::GET, "/refreshes").send().await.unwrap().text().await.unwrap(), "{\"half");
+        scene.fault("GET", json!({"body": {"status": 7}})).await;
+        assert_eq!(scene.get("/refreshes").await, (200, json!({"status": 7})));
+        scene.fault("GET", json!({"headers": {"x-more": "1", "x-ms-request-id": null}})).await;
+        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert!(answer.headers().contains_key("x-more") && !answer.headers().contains_key("x-ms-request-id"));
+        scene.fault("POST", json!({"statusAfter": {"code": 500}})).await;
+        assert_eq!(scene.submit(json!({})).await.status(), 500);
+        assert_eq!((last(&scene).await, scene.operations().await.len()), ((true, json!(500)), 1));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn locations_are_foreign_or_missing() {
+    let scene = Scene::new(json!({})).await;
+    for value in [json!("https://evil.example/refreshes/1"), Value::Null] {
+        scene.fault("POST", json!({"location": {"value": value}})).await;
+        let answer = scene.submit(json!({})).await;
+        assert_eq!(answer.status(), 202);
+        assert_eq!(answer.headers().get("location").map(|seen| seen.to_str().unwrap()), value.as_str());
+        let id = answer.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned();
+        scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "succeeded"})).await;
+    }
+}
+
+#[tokio::test]
+async fn entra_id_has_faults_by_application() {
+    use crate::support::{CLIENT, SCOPE, SECRET};
+    let scene = Scene::new(json!({})).await;
+    let order = json!({"match": {"host": "login.*", "clientId": CLIENT}, "skip": 1, "times": 2, "action": {"html": {"code": 503, "handled": true}}});
+    let fault = scene.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned();
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(scene.sign_in(CLIENT, SECRET, SCOPE).await.status().as_u16());
+    }
+    assert_eq!(statuses, [200, 503, 503, 200]);
+    assert_eq!(scene.look("/faults").await[0]["hits"], 2);
+    scene.control(Method::DELETE, "/faults", Value::Null).await;
+    assert_eq!(scene.try_control(Method::GET, &format!("/faults/{fault}"), Value::Null).await.0, 404);
+}

@@ -1,0 +1,12 @@
+//! The simulator as a client meets it: through the proxy, under the real names, trusting its authority.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod binary;
+mod certificates;
+mod entra;
+mod faults;
+mod operations;
+mod proxy;
+mod refreshes;
+mod refusals;
+mod support;

@@ -1,0 +1,63 @@
+//! The proxy itself: where it leads, and that it leads nowhere else.
+
+use serde_json::json;
+use simulator::{Settings, Simulator, simulator::Error};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::Scene;
+
+/// What the proxy answers to these bytes.
+async fn say(scene: &Scene, text: &str) -> String {
+    let mut stream = TcpStream::connect(scene.simulator.proxy_url().trim_start_matches("http://")).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let mut length = 0;
+    while !String::from_utf8_lossy(&answer[..length]).contains("\n\r\n")
+        || (answer.starts_with(b"HTTP/1.1 403") && !answer[..length].ends_with(b".\n"))
+    {
+        let read = stream.read(&mut answer[length..]).await.unwrap();
+        assert!(read > 0, "it was closed");
+        length += read;
+    }
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn refuses_to_lead_elsewhere() {
+    let scene = Scene::new(json!({})).await;
+    for (request, word) in [
+        ("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n", "example.com"),
+        ("CONNECT 127.0.0.1:443 HTTP/1.1\r\nhost: 127.0.0.1:443\r\n\r\n", "127.0.0.1"),
+        ("CONNECT westus.asazure.windows.net:22 HTTP/1.1\r\nhost: x\r\n\r\n", "443"),
+        ("GET http://westus.asazure.windows.net/ HTTP/1.1\r\nhost: x\r\n\r\n", "CONNECT"),
+    ] {
+        let answer = say(&scene, request).await;
+        assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains(word), "{answer}");
+        let row = scene.last_row().await;
+        assert_eq!((&row["route"], &row["status"], &row["handled"]), (&json!("refused"), &json!(403), &json!(false)));
+    }
+    assert!(say(&scene, "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    let error = scene.http.get("https://example.com/").send().await.unwrap_err();
+    assert!(error.is_connect(), "{error:?}");
+}
+
+#[tokio::test]
+async fn serves_this_machine_alone() {
+    let settings = Settings { proxy_address: "0.0.0.0:0".parse().unwrap(), ..Settings::default() };
+    assert!(matches!(Simulator::start(settings).await, Err(Error::NotLoopback(_))));
+}
+
+#[tokio::test]
+async fn only_its_own_authority_vouches_for_it() {
+    let scene = Scene::new(json!({})).await;
+    let other = Simulator::start(Settings::default()).await.unwrap();
+    let distrustful = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::https(scene.simulator.proxy_url()).unwrap())
+        .tls_certs_only([reqwest::Certificate::from_pem(other.ca_pem().as_bytes()).unwrap()])
+        .build()
+        .unwrap();
+    assert!(distrustful.get("https://api.powerbi.com/").send().await.is_err());
+}

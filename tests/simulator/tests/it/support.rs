@@ -1,0 +1,141 @@
+//! A simulator of one's own, a client that uses it, and its control API.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Certificate, Client, Method, Proxy, RequestBuilder, Response};
+use serde_json::{Value, json};
+use simulator::{Settings, Simulator};
+
+pub const TENANT: &str = "72f988bf-0000-4000-8000-000000000001";
+pub const CLIENT: &str = "11111111-0000-4000-8000-000000000001";
+pub const SECRET: &str = "s3cret~planted";
+pub const SERVER: &str = "asazure://westus.asazure.windows.net/myserver";
+pub const DATABASE: &str = "AdventureWorks";
+pub const MODEL: &str = "https://westus.asazure.windows.net/servers/myserver/models/AdventureWorks";
+pub const SCOPE: &str = "https://*.asazure.windows.net/.default";
+pub const AUTHORITY: &str = "https://login.microsoftonline.com";
+
+/// A simulator with one application and one model, and a client that has a token.
+pub struct Scene {
+    pub simulator: Simulator,
+    pub http: Client,
+    pub token: String,
+    plain: Client,
+}
+
+/// A client of the services, as the simulator's users make one.
+pub fn client(simulator: &Simulator, http1: bool) -> Client {
+    let builder = Client::builder()
+        .proxy(Proxy::https(simulator.proxy_url()).unwrap())
+        .tls_certs_only([Certificate::from_pem(simulator.ca_pem().as_bytes()).unwrap()])
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20));
+    if http1 { builder.http1_only() } else { builder }.build().unwrap()
+}
+
+impl Scene {
+    /// The scene over HTTP/2, with the given fields of `PUT /models`.
+    pub async fn new(model: Value) -> Self {
+        Self::over(model, false).await
+    }
+
+    pub async fn over(model: Value, http1: bool) -> Self {
+        let simulator = Simulator::start(Settings::default()).await.unwrap();
+        let http = client(&simulator, http1);
+        let mut scene = Self { http, plain: Client::builder().no_proxy().build().unwrap(), token: String::new(), simulator };
+        scene.control(Method::PUT, "/applications", json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET})).await;
+        let mut settings =
+            json!({"server": SERVER, "database": DATABASE, "notStartedMillis": 0, "durationMillis": 600_000, "cancelMillis": 0});
+        settings.as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
+        scene.control(Method::PUT, "/models", settings).await;
+        let granted: Value = scene.sign_in(CLIENT, SECRET, SCOPE).await.json().await.unwrap();
+        scene.token.push_str(granted["access_token"].as_str().unwrap());
+        scene
+    }
+
+    pub async fn sign_in(&self, client: &str, secret: &str, scope: &str) -> Response {
+        self.token_request(
+            TENANT,
+            &[("client_id", client), ("client_secret", secret), ("scope", scope), ("grant_type", "client_credentials")],
+        )
+        .await
+    }
+
+    pub async fn token_request(&self, tenant: &str, form: &[(&str, &str)]) -> Response {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.http.post(format!("{AUTHORITY}/{tenant}/oauth2/v2.0/token"));
+        request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
+    }
+
+    /// A call below the model's URL.
+    pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{MODEL}{path}")).bearer_auth(&self.token)
+    }
+
+    pub async fn submit(&self, body: Value) -> Response {
+        self.call(Method::POST, "/refreshes").json(&body).send().await.unwrap()
+    }
+
+    /// Starts a refresh of the whole model, and gives its id.
+    pub async fn start(&self) -> String {
+        let answer = self.submit(json!({"Type": "full"})).await;
+        assert_eq!(answer.status(), 202);
+        answer.json::<Value>().await.unwrap()["operationId"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.call(Method::GET, path).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A call to the control API that must be met.
+    pub async fn control(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.try_control(method, path, body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    pub async fn try_control(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let request = self.plain.request(method, format!("{}{path}", self.simulator.control_url()));
+        let request = if body.is_null() { request } else { request.json(&body) };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    pub async fn look(&self, path: &str) -> Value {
+        self.control(Method::GET, path, Value::Null).await
+    }
+
+    pub async fn patch(&self, mut fields: Value) {
+        fields["server"] = SERVER.into();
+        fields["database"] = DATABASE.into();
+        self.control(Method::PATCH, "/models", fields).await;
+    }
+
+    /// Orders a fault for the next such request to Analysis Services.
+    pub async fn fault(&self, method: &str, action: Value) -> String {
+        let order = json!({"match": {"method": method, "host": "*.asazure.windows.net"}, "action": action});
+        self.control(Method::POST, "/faults", order).await["faultId"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn operations(&self) -> Vec<Value> {
+        self.look("/operations").await.as_array().unwrap().clone()
+    }
+
+    /// The newest row of the ledger.
+    pub async fn last_row(&self) -> Value {
+        self.look("/ledger").await.as_array().unwrap().last().unwrap().clone()
+    }
+}
+
+/// Waits until `check` gives something, for at most ten seconds.
+pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} did not come");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
