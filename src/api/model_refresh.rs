@@ -26,7 +26,12 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
     doc = "A tabular model that is to be refreshed: an Azure Analysis Services database or a Power BI semantic model.",
     printcolumn(name = "Model", type_ = "string", json_path = ".status.model", description = "The server and the model"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.run.state", description = "Where the latest run stands"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it stands so"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it stands so"
+    ),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.run.progress.summary", description = "Objects done, of all"),
     printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the service began"),
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "How long the operation took"),

@@ -62,7 +62,8 @@ fn rows(text: &mut String, prefix: &str, schema: &Value) {
             kind.push_str(", required");
         }
         let mut meaning = about_of(field);
-        let allowed: Vec<String> = inner["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        let allowed: Vec<String> =
+            inner["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
         if !allowed.is_empty() {
             write!(meaning, " One of {}.", allowed.join(", ")).unwrap();
         }

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, text};
 use crate::Outcome;
+use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, text};
 
 /// What the service says when the failing refresh fails.
 pub const COMPLAINT: &str = "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";

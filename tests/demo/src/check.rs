@@ -83,7 +83,10 @@ impl Evidence<'_> {
 
 fn full(evidence: &Evidence<'_>) -> bool {
     let moving = |seen: &Seen| {
-        seen.once(|run| run.state == RunState::Running && run.progress.as_ref().is_some_and(|progress| progress.completed > 0 && progress.completed < progress.total))
+        seen.once(|run| {
+            run.state == RunState::Running
+                && run.progress.as_ref().is_some_and(|progress| progress.completed > 0 && progress.completed < progress.total)
+        })
     };
     let true_end = |operation: &Operation| operation.status == "succeeded" && operation.kind == "full" && operation.objects.len() == 3;
     evidence.seen(FULL).is_some_and(moving) && evidence.ended(FULL, RunState::Succeeded) && evidence.own(FULL).is_some_and(true_end)
@@ -102,15 +105,23 @@ fn blocked(evidence: &Evidence<'_>) -> bool {
     let other = evidence.operations.iter().find(|operation| operation.by_another() && operation.database == own.database);
     let Some(other) = other else { return false };
     let named = |seen: &Seen| {
-        seen.once(|run| run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.operation_id)))
+        seen.once(|run| {
+            run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.operation_id))
+        })
     };
     let in_turn = other.status == "succeeded" && other.end_time.is_some_and(|end| end <= own.start_time);
     let refused = evidence.ledger.iter().any(|request| request.status == Some(409) && request.database.as_deref() == Some(&own.database));
-    evidence.seen(BLOCKED).is_some_and(named) && refused && in_turn && own.status == "succeeded" && evidence.ended(BLOCKED, RunState::Succeeded)
+    evidence.seen(BLOCKED).is_some_and(named)
+        && refused
+        && in_turn
+        && own.status == "succeeded"
+        && evidence.ended(BLOCKED, RunState::Succeeded)
 }
 
 fn failing(evidence: &Evidence<'_>) -> bool {
-    let says = |seen: &Seen| seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|said| said.message == COMPLAINT));
+    let says = |seen: &Seen| {
+        seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|said| said.message == COMPLAINT))
+    };
     let true_end = evidence.own(FAILING).is_some_and(|operation| operation.status == "failed");
     evidence.ended(FAILING, RunState::Failed) && evidence.seen(FAILING).is_some_and(says) && true_end
 }
@@ -123,7 +134,8 @@ fn deleted(evidence: &Evidence<'_>) -> bool {
 
 fn once(evidence: &Evidence<'_>) -> bool {
     let all = [FULL, NEXT, BLOCKED, FAILING, DELETED];
-    let accepted = evidence.ledger.iter().filter(|request| request.method == "POST" && request.route == "refreshes" && request.status == Some(202));
+    let accepted =
+        evidence.ledger.iter().filter(|request| request.method == "POST" && request.route == "refreshes" && request.status == Some(202));
     let started = evidence.operations.iter().filter(|operation| !operation.by_another()).count();
     let own: std::collections::BTreeSet<&str> = all.iter().filter_map(|name| Some(evidence.own(name)?.operation_id.as_str())).collect();
     let both = evidence.own(FULL).map_or(0, |operation| evidence.ours(&operation.database).count());

@@ -28,7 +28,7 @@ const STEP: Duration = Duration::from_secs(30);
 const GONE: Duration = Duration::from_secs(60);
 
 /// A Kubernetes API, and what was installed into it.
-#[derive(Debug)]
+
 pub struct Cluster {
     client: Client,
     kubeconfig: Kubeconfig,
@@ -81,10 +81,15 @@ impl Cluster {
         let leases: Api<Lease> = Api::all(self.client.clone());
         let found = leases.list(&ListParams::default().fields(&format!("metadata.name={ACCOUNT}"))).await;
         let found = found.map_err(|error| format!("failed to ask that cluster for its Leases: {error}"))?;
-        let held = found.items.iter().find(|lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty())));
+        let held = found
+            .items
+            .iter()
+            .find(|lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty())));
         held.map_or(Ok(()), |lease| {
             let namespace = lease.metadata.namespace.as_deref().unwrap_or_default();
-            Err(format!("an operator seems to run in that cluster already, by its Lease {namespace}/{ACCOUNT}: stop it, or leave CONTEXT out"))
+            Err(format!(
+                "an operator seems to run in that cluster already, by its Lease {namespace}/{ACCOUNT}: stop it, or leave CONTEXT out"
+            ))
         })
     }
 
@@ -122,9 +127,10 @@ impl Cluster {
         let began = std::time::Instant::now();
         while began.elapsed() < STEP {
             let conditions = definitions.get(DEFINITION).await.ok().and_then(|found| found.status).and_then(|status| status.conditions);
-            let established = |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
-                condition.type_ == "Established" && condition.status == "True"
-            };
+            let established =
+                |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
+                    condition.type_ == "Established" && condition.status == "True"
+                };
             if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
                 return Ok(());
             }

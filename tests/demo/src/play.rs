@@ -27,7 +27,11 @@ const DELETED_AFTER: Duration = Duration::from_secs(8);
 /// Shows it all, and says whether all of it was seen.
 pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
     let began = Instant::now();
-    screen.say(if cli.context.is_some() { "Starting a local Azure…" } else { "Starting a Kubernetes API and a local Azure, on this machine alone…" });
+    screen.say(if cli.context.is_some() {
+        "Starting a local Azure…"
+    } else {
+        "Starting a Kubernetes API and a local Azure, on this machine alone…"
+    });
     stage.raise(cli).await?;
     let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
     cluster.install().await?;
@@ -59,7 +63,9 @@ struct Story {
 impl Story {
     /// Another client is at one of the models; then the samples are applied.
     async fn begin(&self, stage: &mut Stage) -> Outcome<()> {
-        let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else { return Err("nothing is raised".to_owned()) };
+        let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
+            return Err("nothing is raised".to_owned());
+        };
         let busy = manifests::sample(BLOCKED)?;
         let (server, database) = ("/spec/model/analysisServices/server", "/spec/model/analysisServices/database");
         azure.refresh_as_another(text(&busy, server), text(&busy, database), OTHERS_MILLIS).await?;
@@ -93,13 +99,21 @@ impl Story {
 
     /// Asks Kubernetes and the service.
     async fn look(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
-        let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else { return Err("nothing is raised".to_owned()) };
+        let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else {
+            return Err("nothing is raised".to_owned());
+        };
         let everything = ListParams::default();
         let (refreshes, events) = (cluster.refreshes(), cluster.namespaced::<Event>());
         let (objects, events) = tokio::join!(refreshes.list(&everything), events.list(&everything));
         let objects = objects.map_err(|error| format!("failed to list the resources: {error}"))?.items;
         let events = events.map_err(|error| format!("failed to list the events: {error}"))?.items;
-        self.watch.take_events(events.into_iter().filter(|event| event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("ModelRefresh"))).collect(), screen);
+        self.watch.take_events(
+            events
+                .into_iter()
+                .filter(|event| event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("ModelRefresh")))
+                .collect(),
+            screen,
+        );
         self.watch.take(&objects, screen);
         let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
@@ -147,7 +161,12 @@ impl Story {
         }
         screen.settle();
         screen.say("");
-        screen.say(&format!("{} of {} seen after {:.0} s.", self.checks.iter().filter(|check| check.seen()).count(), self.checks.len(), self.watch.elapsed().as_secs_f64()));
+        screen.say(&format!(
+            "{} of {} seen after {:.0} s.",
+            self.checks.iter().filter(|check| check.seen()).count(),
+            self.checks.len(),
+            self.watch.elapsed().as_secs_f64()
+        ));
         if all { Ok(true) } else { Err(format!("not everything was seen within {} s", LIMIT.as_secs())) }
     }
 

@@ -71,7 +71,8 @@ impl Screen {
         if !self.live {
             return;
         }
-        let (width, height) = terminal_size::terminal_size().map_or((100, 40), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+        let (width, height) =
+            terminal_size::terminal_size().map_or((100, 40), |(width, height)| (usize::from(width.0), usize::from(height.0)));
         let mut out = self.wipe();
         // A picture that is higher than the terminal could not be wiped.
         let shown = &picture[..picture.len().min(height.saturating_sub(1))];
@@ -98,7 +99,8 @@ impl Screen {
         let mut out = String::new();
         for (ink, text) in line {
             let whole = text.chars().count();
-            let text: String = if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
+            let text: String =
+                if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
             left = left.saturating_sub(whole);
             if self.colours && *ink != Ink::Plain {
                 out.push_str(&format!("\x1b[{}m{text}\x1b[0m", ink.code()));

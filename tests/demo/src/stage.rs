@@ -21,7 +21,6 @@ use crate::{Cli, Outcome};
 const READY: Duration = Duration::from_secs(30);
 
 /// What runs. It is put together step by step, so that whatever is there can be ended at any moment.
-#[derive(Debug)]
 pub struct Stage {
     control_plane: Option<Program>,
     simulator: Option<Program>,
@@ -41,7 +40,16 @@ impl Stage {
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
         made.map_err(|error| format!("failed to make {}: {error}", directory.display()))?;
         let guard = Guard::start(&directory)?;
-        Ok(Self { control_plane: None, simulator: None, operator: None, azure: None, cluster: None, control_plane_program: None, directory, guard })
+        Ok(Self {
+            control_plane: None,
+            simulator: None,
+            operator: None,
+            azure: None,
+            cluster: None,
+            control_plane_program: None,
+            directory,
+            guard,
+        })
     }
 
     /// Starts the local Azure and, unless a cluster of the user's is taken, the control plane; both at once.
@@ -129,11 +137,20 @@ impl Stage {
             lines.push(format!("  export KUBECONFIG={}", self.directory.join("control-plane/kubeconfig").display()));
             "kubectl".to_owned()
         };
-        lines.push(if context.is_some() { format!("  {kubectl} get mref --namespace {}", cluster.namespace) } else { format!("  {kubectl} get mref -A") });
+        lines.push(if context.is_some() {
+            format!("  {kubectl} get mref --namespace {}", cluster.namespace)
+        } else {
+            format!("  {kubectl} get mref -A")
+        });
         lines.push(format!("  {kubectl} describe mref inventory --namespace {}", cluster.namespace));
         lines.push(format!("  {kubectl} apply --namespace {} -f deploy/samples/on-request.yaml", cluster.namespace));
         if let Some(program) = &self.control_plane_program {
-            lines.extend([String::new(), "Without a kubectl of your own:".to_owned(), String::new(), format!("  alias kubectl='{} kubectl'", program.display())]);
+            lines.extend([
+                String::new(),
+                "Without a kubectl of your own:".to_owned(),
+                String::new(),
+                format!("  alias kubectl='{} kubectl'", program.display()),
+            ]);
         }
         lines.extend([
             String::new(),
@@ -143,7 +160,12 @@ impl Stage {
             format!("  curl --noproxy '*' {}/ledger", azure.control),
         ]);
         if let Some(operator) = &self.operator {
-            lines.extend([String::new(), "The operator's log:".to_owned(), String::new(), format!("  tail -f {}", operator.log().display())]);
+            lines.extend([
+                String::new(),
+                "The operator's log:".to_owned(),
+                String::new(),
+                format!("  tail -f {}", operator.log().display()),
+            ]);
         }
         for line in lines {
             screen.say(&line);
@@ -195,7 +217,7 @@ fn beside(name: &str) -> Outcome<PathBuf> {
 /// Where the operator says that it serves metrics.
 fn metrics_address(log: &Path) -> Option<String> {
     let log = fs::read_to_string(log).ok()?;
-    log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|line| {
-        (line["message"] == "serving metrics").then(|| line["address"].as_str().map(str::to_owned))?
-    })
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|line| (line["message"] == "serving metrics").then(|| line["address"].as_str().map(str::to_owned))?)
 }

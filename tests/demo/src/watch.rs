@@ -94,7 +94,12 @@ impl Watch {
     /// Tells one thing that happened.
     pub fn tell(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
         let at = format!("{:6.1} s  ", self.began.elapsed().as_secs_f64());
-        screen.tell(&vec![(Ink::Faint, at), (Ink::Bold, format!("{name:<25}")), (ink, format!("{word:<17}")), (Ink::Plain, text.to_owned())]);
+        screen.tell(&vec![
+            (Ink::Faint, at),
+            (Ink::Bold, format!("{name:<25}")),
+            (ink, format!("{word:<17}")),
+            (Ink::Plain, text.to_owned()),
+        ]);
     }
 
     /// How long the story has gone on.
@@ -143,7 +148,8 @@ fn ink(state: RunState) -> Ink {
 
 fn bar(run: &Run) -> String {
     let Some(progress) = run.progress.as_ref().filter(|progress| progress.total > 0) else { return String::new() };
-    let share = |count: i32| usize::try_from(count.clamp(0, progress.total)).unwrap_or(0) * BAR / usize::try_from(progress.total).unwrap_or(1);
+    let share =
+        |count: i32| usize::try_from(count.clamp(0, progress.total)).unwrap_or(0) * BAR / usize::try_from(progress.total).unwrap_or(1);
     let done = share(progress.completed);
     format!("{}{} {}", "█".repeat(done), "░".repeat(BAR - done), progress.summary)
 }
@@ -153,7 +159,9 @@ fn time(run: &Run) -> String {
     let since = match run.state {
         RunState::Waiting => run.waiting_since_time,
         RunState::Submitting | RunState::Running | RunState::Cancelling => run.started_time,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => return run.duration.clone().unwrap_or_default(),
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => {
+            return run.duration.clone().unwrap_or_default();
+        }
     };
     let seconds = since.map(|since| Timestamp::now().duration_since(since.timestamp()).as_secs().max(0));
     seconds.map(|seconds| format!("{seconds}s")).unwrap_or_default()
