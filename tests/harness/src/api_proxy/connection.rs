@@ -1,0 +1,226 @@
+//! One connection of the operator, and one of ours to the API server for it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::{Action, Moment, Order, Seen, Shared};
+
+type Body = BoxBody<Bytes, io::Error>;
+/// Our connection for one of the operator's; requests on it come one after the other.
+type Upstream = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
+
+/// Serves connections for ever.
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // All of them end with the proxy.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            let Ok(stream) = shared.acceptor.accept(stream).await else { return };
+            let upstream = Upstream::default();
+            let service = service_fn(|request| {
+                let (shared, upstream) = (Arc::clone(&shared), Arc::clone(&upstream));
+                async move { serve(&shared, &upstream, request).await }
+            });
+            // An error is a connection that was closed, by a fault or by the operator.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// An error closes the connection.
+async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let (index, order) = shared.meet(Seen::new(&head.method, &head.uri, body.len()));
+    let request = Request::from_parts(head, Full::new(body));
+    let Some(order) = order else {
+        return forward(shared, upstream, request, index).await.map(|answer| streamed(shared, answer, index));
+    };
+    let struck = || order.progress.send_modify(|progress| progress.struck += 1);
+    match order.action {
+        Action::Hold(Moment::Before) => {
+            struck();
+            released(&order).await;
+            forward(shared, upstream, request, index).await.map(|answer| streamed(shared, answer, index))
+        }
+        Action::Hold(Moment::After) => {
+            let (head, body) = whole(shared, upstream, request, index).await?;
+            struck();
+            released(&order).await;
+            Ok(Response::from_parts(head, full(body)))
+        }
+        Action::Drop(Moment::Before) => {
+            struck();
+            Err(closed())
+        }
+        Action::Drop(Moment::After) => {
+            whole(shared, upstream, request, index).await?;
+            struck();
+            Err(closed())
+        }
+        Action::Answer(code) => {
+            struck();
+            shared.update(index, |seen| seen.status = Some(code));
+            Ok(said(code))
+        }
+        Action::AnswerAfter(code) => {
+            whole(shared, upstream, request, index).await?;
+            struck();
+            shared.update(index, |seen| seen.status = Some(code));
+            Ok(said(code))
+        }
+        Action::Hang => {
+            struck();
+            std::future::pending().await
+        }
+        Action::Truncate => {
+            let (mut head, body) = whole(shared, upstream, request, index).await?;
+            struck();
+            head.headers.remove(TRANSFER_ENCODING);
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            let half = Ok(Frame::data(body.slice(..body.len() / 2)));
+            let body = StreamBody::new(futures::stream::iter([half, Err(closed())]));
+            Ok(Response::from_parts(head, BodyExt::boxed(body)))
+        }
+    }
+}
+
+async fn released(order: &Order) {
+    let mut progress = order.progress.subscribe();
+    // It ends in an error where the order is gone, which releases as well.
+    let _ = progress.wait_for(|progress| progress.released).await;
+}
+
+/// Passes a request on.
+async fn forward(shared: &Shared, upstream: &Upstream, request: Request<Full<Bytes>>, index: usize) -> io::Result<Response<Incoming>> {
+    let mut connection = upstream.lock().await;
+    let usable = match connection.as_mut() {
+        Some(sender) => sender.ready().await.is_ok(),
+        None => false,
+    };
+    if !usable {
+        *connection = Some(connect(shared).await?);
+    }
+    let sender = connection.as_mut().ok_or_else(closed)?;
+    let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+    shared.update(index, |seen| seen.status = Some(answer.status().as_u16()));
+    Ok(answer)
+}
+
+/// Passes a request on and reads the whole answer.
+async fn whole(
+    shared: &Shared,
+    upstream: &Upstream,
+    request: Request<Full<Bytes>>,
+    index: usize,
+) -> io::Result<(hyper::http::response::Parts, Bytes)> {
+    let (head, body) = forward(shared, upstream, request, index).await?.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    shared.update(index, |seen| seen.received = body.len());
+    Ok((head, body))
+}
+
+/// The answer as it comes, counted: a watch goes on for minutes.
+fn streamed(shared: &Arc<Shared>, answer: Response<Incoming>, index: usize) -> Response<Body> {
+    let shared = Arc::clone(shared);
+    answer.map(|body| {
+        let counted = body.into_data_stream().map(move |chunk| {
+            let chunk = chunk.map_err(io::Error::other)?;
+            shared.update(index, |seen| seen.received += chunk.len());
+            Ok(Frame::data(chunk))
+        });
+        BodyExt::boxed(StreamBody::new(counted))
+    })
+}
+
+async fn connect(shared: &Shared) -> io::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(shared.upstream).await?;
+    stream.set_nodelay(true)?;
+    let stream = shared.connector.connect(shared.upstream_name.clone(), stream).await?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    // It ends when the sender is dropped, and the sender's error says why.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn closed() -> io::Error {
+    io::ErrorKind::ConnectionAborted.into()
+}
+
+fn full(body: Bytes) -> Body {
+    BodyExt::boxed(Full::new(body).map_err(|never: Infallible| match never {}))
+}
+
+/// A refusal in the API server's words.
+fn said(code: u16) -> Response<Body> {
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        409 => "Conflict",
+        429 => "TooManyRequests",
+        500 => "InternalError",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "Unknown",
+    };
+    let status = serde_json::json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "ordered by a test", "reason": reason, "code": code,
+    });
+    let mut response = Response::new(full(status.to_string().into()));
+    *response.status_mut() = StatusCode::from_u16(code).expect("an order names a status");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    if code == 429 {
+        headers.insert(hyper::header::RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Where an API server's URL leads.
+pub(super) fn address(url: &str) -> (SocketAddr, ServerName<'static>) {
+    let uri: Uri = url.parse().expect("the API server's URL is one");
+    let authority = uri.authority().expect("the URL has a host").as_str();
+    let address: SocketAddr = authority.parse().expect("the local control plane is at an IP address");
+    (address, ServerName::IpAddress(address.ip().into()))
+}
+
+/// TLS to whoever is signed by `authority` (PEM in base64).
+pub(super) fn connector(authority: &str) -> TlsConnector {
+    let pem = unbase64(authority);
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(certificate.expect("the authority's certificate is PEM")).expect("it is a certificate");
+    }
+    TlsConnector::from(Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
+
+pub(super) fn base64(bytes: &[u8]) -> String {
+    let value = serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).expect("bytes can be written");
+    value.as_str().expect("as a text").to_owned()
+}
+
+fn unbase64(text: &str) -> Vec<u8> {
+    serde_json::from_value::<k8s_openapi::ByteString>(text.into()).expect("a kubeconfig holds base64").0
+}

@@ -1,0 +1,108 @@
+//! A request to the API server, in Kubernetes' words.
+
+use hyper::{Method, Uri};
+
+use super::Action;
+
+/// One request that came by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// get, list, watch, create, update, patch, delete, or the path's own for what is no resource.
+    pub verb: String,
+    /// The resource in the plural, such as `modelrefreshes`; empty for what is none, such as `/version`.
+    pub resource: String,
+    /// Such as `status`.
+    pub subresource: String,
+    /// The namespace, where the path has one.
+    pub namespace: String,
+    /// The object's name, where the path has one.
+    pub name: String,
+    /// Path and query.
+    pub path: String,
+    /// Bytes of the request's body.
+    pub sent: usize,
+    /// Bytes of the answer's body that came through so far.
+    pub received: usize,
+    /// The answer's status, once there is one.
+    pub status: Option<u16>,
+    /// What was done to it.
+    pub action: Option<Action>,
+}
+
+impl Seen {
+    pub(super) fn new(method: &Method, uri: &Uri, sent: usize) -> Self {
+        let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
+        let rest = match parts.as_slice() {
+            ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
+            _ => &[],
+        };
+        let (namespace, rest) = match rest {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
+            rest => ("", rest),
+        };
+        let part = |index: usize| rest.get(index).copied().unwrap_or_default().to_owned();
+        let watching = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true" || pair == "watch=1"));
+        let verb = match method.as_str() {
+            "GET" if watching => "watch",
+            "GET" if rest.len() == 1 => "list",
+            "GET" => "get",
+            "POST" => "create",
+            "PUT" => "update",
+            "PATCH" => "patch",
+            "DELETE" => "delete",
+            other => other,
+        };
+        Self {
+            verb: verb.to_owned(),
+            resource: part(0),
+            subresource: part(2),
+            namespace: namespace.to_owned(),
+            name: part(1),
+            path: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            sent,
+            received: 0,
+            status: None,
+            action: None,
+        }
+    }
+
+    /// Whether it changes something.
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+
+    /// Whether it writes one of our resources, or its status.
+    #[must_use]
+    pub fn writes_resource(&self) -> bool {
+        self.is_write() && self.resource == "modelrefreshes"
+    }
+
+    /// What it does, without names: the same from run to run.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let Self { verb, resource, subresource, .. } = self;
+        if subresource.is_empty() { format!("{verb} {resource}") } else { format!("{verb} {resource}/{subresource}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_kubernetes_paths() {
+        for (method, uri, signature, namespace, name) in [
+            ("GET", "/apis/tabular-operator.dev/v1alpha1/namespaces/a/modelrefreshes?watch=true", "watch modelrefreshes", "a", ""),
+            ("GET", "/apis/tabular-operator.dev/v1alpha1/modelrefreshes?limit=5", "list modelrefreshes", "", ""),
+            ("PATCH", "/apis/tabular-operator.dev/v1alpha1/namespaces/a/modelrefreshes/b/status", "patch modelrefreshes/status", "a", "b"),
+            ("GET", "/api/v1/namespaces/a/secrets/s", "get secrets", "a", "s"),
+            ("GET", "/api/v1/namespaces/a", "get namespaces", "", "a"),
+            ("PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/l", "update leases", "a", "l"),
+            ("GET", "/version", "get ", "", ""),
+        ] {
+            let seen = Seen::new(&method.parse().unwrap(), &uri.parse().unwrap(), 0);
+            assert_eq!((seen.signature().as_str(), seen.namespace.as_str(), seen.name.as_str()), (signature, namespace, name), "{uri}");
+        }
+    }
+}

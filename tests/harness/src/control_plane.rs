@@ -1,0 +1,99 @@
+//! The local control plane: a real API server, started for this process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use kube::Client;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::audit::Audit;
+use crate::process::{Server, text};
+use crate::{kubeconfig, paths};
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    server: Server,
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    url: String,
+    audit: Audit,
+}
+
+impl ControlPlane {
+    /// Builds it, if no build of its sources is there, and starts it with its data in `directory`/control-plane.
+    #[must_use]
+    pub fn start(directory: &Path) -> Self {
+        let program = build();
+        let audit = directory.join("audit.jsonl");
+        let mut command = Command::new(&program);
+        command.arg("start").arg("--parent-exits").arg("--cleanup");
+        command.arg("--directory").arg(directory.join("control-plane")).arg("--audit-log").arg(&audit);
+        let (server, ready) = Server::start(&mut command, &directory.join("control-plane.stderr"));
+        Self { server, program, kubeconfig: text(&ready, "kubeconfig").into(), url: text(&ready, "server"), audit: Audit::new(audit) }
+    }
+
+    /// An administrator's client. It belongs to the runtime that it is made in.
+    pub async fn client(&self) -> Client {
+        kubeconfig::client(&self.kubeconfig).await
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Where the API server is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What was asked of the API server.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.server.pid()
+    }
+
+    /// Runs kubectl as the administrator, with `input` as its standard input.
+    pub async fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = tokio::process::Command::new(&self.program)
+            .arg("kubectl")
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("failed to start kubectl");
+        let mut stdin = child.stdin.take().expect("its input is piped");
+        // It may have ended without reading, and says why itself.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        child.wait_with_output().await.expect("failed to wait for kubectl")
+    }
+
+    /// Runs kubectl as the administrator, and gives what it prints. It must not fail.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl_with(arguments, "").await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "kubectl {} failed: {errors}", arguments.join(" "));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+fn build() -> PathBuf {
+    let script = paths::workspace().join("tests/control-plane/build.sh");
+    let output = Command::new(&script).stderr(Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| panic!("failed to run {}: {error}", script.display()));
+    assert!(output.status.success(), "failed to build the control plane: see above");
+    String::from_utf8_lossy(&output.stdout).trim().into()
+}

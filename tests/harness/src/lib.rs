@@ -1,0 +1,37 @@
+//! Starts the real parts for tests, the demo and the benchmark, and looks at what they do.
+//!
+//! A test process has one [`Site`]: a control plane and a local Azure, started once and ended with the process, however
+//! that ends. Each test has a [`World`] of its own in it: a namespace, a model, an application, a recorder of every version
+//! of its resources, and as many [`Operator`] processes as it likes. An [`ApiProxy`] may stand between an operator and the
+//! API server, and knows and spoils each request.
+//!
+//! It panics where it cannot go on: that is how a test fails.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::missing_panics_doc, reason = "everything here may panic: that is how a test fails")]
+
+pub mod api_proxy;
+pub mod audit;
+pub mod control_plane;
+pub mod guard;
+pub mod kstatus;
+pub mod kubeconfig;
+pub mod operator;
+pub mod paths;
+pub mod process;
+pub mod rbac;
+pub mod recorder;
+pub mod simulator;
+pub mod site;
+pub mod wait;
+pub mod world;
+
+pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike};
+pub use audit::{Audit, AuditLine};
+pub use control_plane::ControlPlane;
+pub use operator::{Operator, OperatorSettings};
+pub use recorder::{Recorder, Version};
+pub use simulator::{Fault, Operation, Row, Simulator, SimulatorClient};
+pub use site::Site;
+pub use wait::{DEADLINE, eventually};
+pub use world::{Setting, World};

@@ -1,0 +1,205 @@
+//! The operator under test: the released binary, with nothing changed but its settings.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::guard::Guard;
+use crate::paths;
+use crate::wait::{eventually, within};
+
+/// How to run it.
+#[derive(Clone, Debug)]
+pub struct OperatorSettings {
+    /// Who it is to the API server, and where that is.
+    pub kubeconfig: PathBuf,
+    /// `HTTPS_PROXY`.
+    pub proxy: String,
+    /// `--extra-ca-file`.
+    pub authority: PathBuf,
+    /// `--watch-namespace`, `--lease-name` and whatever else; later ones win where clap lets them.
+    pub arguments: Vec<String>,
+    /// Where its log goes.
+    pub log: PathBuf,
+}
+
+/// Settings that make tests fast. The proportions are those of the defaults, but for the lease.
+pub const FAST: &[&str] = &[
+    "--poll-min=100ms",
+    "--poll-max=1s",
+    "--listing-lag=3s",
+    "--call-timeout=5s",
+    "--lease-duration=3s",
+    "--metrics-address=127.0.0.1:0",
+    "--log-format=json",
+];
+
+/// A process of the operator. It is killed when this is dropped, and when the test process ends.
+#[derive(Debug)]
+pub struct Operator {
+    child: Child,
+    settings: OperatorSettings,
+    guard: &'static Guard,
+    // Where in the log this process begins: a restarted one goes on in the same file.
+    log_offset: u64,
+    ended: bool,
+}
+
+impl Operator {
+    /// Starts it with settings that make tests fast, and does not wait.
+    #[must_use]
+    pub fn start(settings: &OperatorSettings, guard: &'static Guard) -> Self {
+        let mut settings = settings.clone();
+        settings.arguments.splice(0..0, FAST.iter().map(ToString::to_string));
+        Self::start_as_is(&settings, guard)
+    }
+
+    /// Starts it with nothing but its own settings, and does not wait.
+    #[must_use]
+    pub fn start_as_is(settings: &OperatorSettings, guard: &'static Guard) -> Self {
+        let log = File::options().create(true).append(true).open(&settings.log).expect("failed to open the operator's log");
+        let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
+        let child = command(settings).stderr(log).spawn().expect("failed to start the operator");
+        guard.watch(child.id());
+        Self { child, settings: settings.clone(), guard, log_offset, ended: false }
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What this process has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let text = fs::read(&self.settings.log).unwrap_or_default();
+        let from = usize::try_from(self.log_offset).unwrap_or(0).min(text.len());
+        String::from_utf8_lossy(&text[from..]).into_owned()
+    }
+
+    /// Waits until it serves metrics, and says where.
+    pub async fn metrics_address(&mut self) -> String {
+        let what = "the operator to serve metrics";
+        eventually(what, async || {
+            self.must_run();
+            let address = self.log().lines().find_map(metrics_address);
+            address
+        })
+        .await
+    }
+
+    /// Waits until it is ready: its caches are full, and it leads or stands by.
+    pub async fn ready(&mut self) {
+        let url = format!("http://{}/readyz", self.metrics_address().await);
+        let http = plain_http();
+        eventually("the operator to be ready", async || {
+            self.must_run();
+            let answer = http.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// What it counts.
+    pub async fn metrics(&mut self) -> String {
+        let url = format!("http://{}/metrics", self.metrics_address().await);
+        plain_http().get(url).send().await.expect("failed to read the metrics").text().await.expect("metrics are text")
+    }
+
+    fn must_run(&mut self) {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            panic!("the operator has ended with {status}:\n{}", tail(&self.settings.log, 30));
+        }
+    }
+
+    /// Ends it as a crash of the machine would, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.gone();
+    }
+
+    /// Sends it a signal by name, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "failed to send SIG{name} to the operator");
+    }
+
+    /// Ends it as Kubernetes does, and waits.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.end(Duration::from_secs(30)).await
+    }
+
+    /// Waits for its end.
+    pub async fn end(&mut self, limit: Duration) -> ExitStatus {
+        let status = within(limit, "the operator to end", async || self.child.try_wait().expect("failed to look at it")).await;
+        self.gone();
+        status
+    }
+
+    /// Starts the next process with the same settings; this one has to be gone.
+    pub fn restart(&mut self) {
+        assert!(self.ended, "kill or terminate the operator before it is started again");
+        *self = Self::start_as_is(&self.settings, self.guard);
+    }
+
+    fn gone(&mut self) {
+        if !self.ended {
+            self.ended = true;
+            self.guard.ended(self.child.id());
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.kill();
+        }
+    }
+}
+
+/// The command line, ready for a redirection of its errors.
+#[must_use]
+pub fn command(settings: &OperatorSettings) -> Command {
+    let mut command = Command::new(paths::operator());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().to_uppercase();
+        if name.starts_with("TABULAR_OPERATOR_") || matches!(name.as_str(), "NO_PROXY" | "ALL_PROXY" | "HTTP_PROXY" | "HTTPS_PROXY") {
+            command.env_remove(&name).env_remove(name.to_lowercase());
+        }
+    }
+    command
+        .arg("run")
+        .args(&settings.arguments)
+        .arg("--extra-ca-file")
+        .arg(&settings.authority)
+        .env("KUBECONFIG", &settings.kubeconfig)
+        .env("HTTPS_PROXY", &settings.proxy)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command
+}
+
+fn metrics_address(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let find = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).and_then(Value::as_str);
+    (find("message")? == "serving metrics").then(|| find("address").map(str::to_owned))?
+}
+
+fn plain_http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a plain client can be made")
+}
+
+/// The last lines of a log.
+#[must_use]
+pub fn tail(log: &Path, lines: usize) -> String {
+    let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

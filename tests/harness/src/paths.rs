@@ -1,0 +1,35 @@
+//! Where things are: the workspace, and the programs that are built from it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The workspace's root directory.
+#[must_use]
+pub fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/harness is in the workspace").to_owned()
+}
+
+/// The operator under test: `TABULAR_OPERATOR_BINARY`, or the release build of this workspace.
+#[must_use]
+pub fn operator() -> PathBuf {
+    program("TABULAR_OPERATOR_BINARY", "tabular-operator")
+}
+
+/// The local Azure: `TABULAR_SIMULATOR_BINARY`, or the release build of this workspace.
+#[must_use]
+pub fn simulator() -> PathBuf {
+    program("TABULAR_SIMULATOR_BINARY", "simulator")
+}
+
+fn program(variable: &str, name: &str) -> PathBuf {
+    let path = env::var_os(variable).map_or_else(|| target().join("release").join(name), PathBuf::from);
+    assert!(path.is_file(), "{} is not there: build it with `make build`, or name another by {variable}", path.display());
+    path
+}
+
+/// Cargo's target directory: the one that this test program lies in, unless it was moved.
+fn target() -> PathBuf {
+    let here = env::current_exe().ok();
+    let beside = here.as_deref().and_then(|here| here.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()));
+    beside.map_or_else(|| workspace().join("target"), Path::to_owned)
+}

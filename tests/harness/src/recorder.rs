@@ -1,0 +1,133 @@
+//! Keeps every version of the resources of a namespace that a watch sees, from the start.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use kube::core::{ApiResource, TypeMeta};
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+use tabular_operator::api::ModelRefresh;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// One version of one resource.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// As it was, spec and status as they came.
+    pub object: DynamicObject,
+    /// Whether this is how it was when it went.
+    pub deleted: bool,
+}
+
+impl Version {
+    /// The resource with its types.
+    ///
+    /// # Errors
+    /// Where it does not fit them.
+    pub fn decode(&self) -> Result<ModelRefresh, serde_json::Error> {
+        let mut object = self.object.clone();
+        object.types = Some(TypeMeta::resource::<ModelRefresh>());
+        serde_json::from_value(serde_json::to_value(object)?)
+    }
+}
+
+/// What was seen so far, oldest first.
+type Versions = Arc<Mutex<Vec<Version>>>;
+
+/// A watch that goes on until this is dropped.
+#[derive(Debug)]
+pub struct Recorder {
+    versions: Versions,
+    count: watch::Receiver<usize>,
+    task: JoinHandle<()>,
+}
+
+impl Recorder {
+    /// Begins to record in `namespace`.
+    pub async fn start(client: Client, namespace: &str) -> Self {
+        let resource = ApiResource::from_gvk_with_plural(
+            &kube::core::GroupVersionKind::gvk(&ModelRefresh::group(&()), &ModelRefresh::version(&()), &ModelRefresh::kind(&())),
+            &ModelRefresh::plural(&()),
+        );
+        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
+        let list = api.list(&ListParams::default()).await.expect("failed to list");
+        let from = list.metadata.resource_version.unwrap_or_default();
+        let versions = Versions::default();
+        versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(list.items.into_iter().map(|object| Version { object, deleted: false }));
+        let (told, count) = watch::channel(0);
+        let task = tokio::spawn(record(api, from, Arc::clone(&versions), told));
+        Self { versions, count, task }
+    }
+
+    /// All versions so far, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Version> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All versions of one resource so far, oldest first.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Vec<Version> {
+        self.all().into_iter().filter(|version| version.object.name_any() == name).collect()
+    }
+
+    /// The latest version of one resource.
+    #[must_use]
+    pub fn latest(&self, name: &str) -> Option<Version> {
+        let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+        versions.iter().rev().find(|version| version.object.name_any() == name).cloned()
+    }
+
+    /// Waits for a version of this resource for which `look` gives something, beginning with the latest one; the caller
+    /// sets the deadline.
+    pub async fn wait<T>(&self, name: &str, mut look: impl FnMut(&Version) -> Option<T>) -> T {
+        let mut count = self.count.clone();
+        let mut next = self.all().iter().rposition(|version| version.object.name_any() == name).unwrap_or(0);
+        loop {
+            count.borrow_and_update();
+            let all = self.all();
+            let fresh = all[next..].iter().filter(|version| version.object.name_any() == name);
+            if let Some(found) = fresh.map(&mut look).find(Option::is_some).flatten() {
+                return found;
+            }
+            next = all.len();
+            count.changed().await.expect("the watch goes on");
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Follows the watch. It never lists again: a version that was missed would be missed silently.
+async fn record(api: Api<DynamicObject>, mut from: String, versions: Versions, told: watch::Sender<usize>) {
+    loop {
+        let mut events = match api.watch(&WatchParams::default(), &from).await {
+            Ok(events) => events.boxed(),
+            Err(error) => panic!("the recorder's watch failed: {error}"),
+        };
+        while let Some(event) = events.next().await {
+            let (object, deleted) = match event {
+                Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => (object, false),
+                Ok(WatchEvent::Deleted(object)) => (object, true),
+                Ok(WatchEvent::Bookmark(bookmark)) => {
+                    from = bookmark.metadata.resource_version;
+                    continue;
+                }
+                Ok(WatchEvent::Error(error)) => panic!("the recorder's watch failed: {error:?}"),
+                // The connection ended; the watch goes on where it was.
+                Err(_) => break,
+            };
+            from = object.resource_version().unwrap_or(from);
+            let mut all = versions.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(Version { object, deleted });
+            told.send_replace(all.len());
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! What one test has for itself: a namespace, a model, an application with its Secret, and operators that serve them.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tabular_operator::api::{ModelRefresh, RunState, Status};
+use uuid::Uuid;
+
+use crate::operator::{self, Operator, OperatorSettings};
+use crate::rbac::{self, make};
+use crate::{ApiProxy, DEADLINE, Fault, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
+
+/// The tenant of all applications.
+pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
+/// The name of each world's Secret.
+pub const SECRET: &str = "aas-sp";
+
+/// What may be other than usual.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Settings of the model at the local Azure, laid over the usual ones.
+    pub model: Option<Value>,
+    /// Whether operators reach the API server by an [`ApiProxy`].
+    pub api_proxy: bool,
+    /// Whether operators may act in all namespaces, so that they still can in one that is being deleted.
+    pub everywhere: bool,
+    /// More flags for operators.
+    pub arguments: Vec<String>,
+}
+
+/// One test's world.
+pub struct World {
+    /// What it shares with the other tests.
+    pub site: &'static Site,
+    /// An administrator of the cluster.
+    pub client: Client,
+    /// The local Azure.
+    pub azure: SimulatorClient,
+    /// Its namespace, and the name of its ServiceAccount and its Lease.
+    pub namespace: String,
+    /// Its server, `asazure://…`.
+    pub server: String,
+    /// Its database.
+    pub database: String,
+    /// Its application's id.
+    pub client_id: String,
+    /// Every version of its resources.
+    pub recorder: Recorder,
+    /// Between its operators and the API server, where it was asked for.
+    pub api_proxy: Option<ApiProxy>,
+    settings: OperatorSettings,
+}
+
+impl World {
+    /// A usual world, with no operator yet.
+    pub async fn new(name: &str) -> Self {
+        Self::with(name, Setting::default()).await
+    }
+
+    /// A world with this and that other than usual.
+    pub async fn with(name: &str, setting: Setting) -> Self {
+        let site = Site::get();
+        let client = site.client().await;
+        let id = Uuid::new_v4().simple().to_string();
+        let namespace = format!("{name}-{}", &id[..6]);
+        make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
+        let token = rbac::account(&client, &namespace, &namespace, setting.everywhere).await;
+        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint()).await) } else { None };
+        let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
+        let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
+        kubeconfig::write(&file("kubeconfig"), &endpoint, &token, &namespace);
+        let mut arguments = vec![
+            format!("--watch-namespace={namespace}"),
+            format!("--lease-namespace={}", rbac::OPERATORS),
+            format!("--lease-name={namespace}"),
+        ];
+        arguments.extend(setting.arguments);
+        let settings = OperatorSettings {
+            kubeconfig: file("kubeconfig"),
+            proxy: site.simulator.proxy().to_owned(),
+            authority: site.simulator.authority().to_owned(),
+            arguments,
+            log: file("log"),
+        };
+        let world = Self {
+            azure: site.simulator.client(),
+            recorder: Recorder::start(client.clone(), &namespace).await,
+            server: format!("asazure://westus.asazure.windows.net/{}", namespace.replace('-', "")),
+            database: "AdventureWorks".to_owned(),
+            client_id: Uuid::new_v4().to_string(),
+            site,
+            client,
+            namespace,
+            api_proxy,
+            settings,
+        };
+        world.azure.put_application(TENANT, &world.client_id, "right").await;
+        world.put_model(&json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100})).await;
+        if let Some(model) = &setting.model {
+            world.patch_model(model).await;
+        }
+        world.put_secret("right").await;
+        world
+    }
+
+    /// A world with an operator that is ready.
+    pub async fn running(name: &str, setting: Setting) -> (Self, Operator) {
+        let world = Self::with(name, setting).await;
+        let mut operator = world.start_operator();
+        operator.ready().await;
+        (world, operator)
+    }
+
+    /// Starts an operator, and does not wait.
+    #[must_use]
+    pub fn start_operator(&self) -> Operator {
+        Operator::start(&self.settings, self.site.guard())
+    }
+
+    /// How operators of this world are run.
+    #[must_use]
+    pub fn operator_settings(&self) -> &OperatorSettings {
+        &self.settings
+    }
+
+    /// The proxy before the API server, which has to have been asked for.
+    #[must_use]
+    pub fn proxy(&self) -> &ApiProxy {
+        self.api_proxy.as_ref().expect("ask for it by Setting::api_proxy")
+    }
+
+    /// Who the operators are to the API server.
+    #[must_use]
+    pub fn user(&self) -> String {
+        rbac::user(&self.namespace)
+    }
+
+    /// The writes of the operators so far, events and leases aside, in the order in which they were done.
+    #[must_use]
+    pub fn writes(&self) -> Vec<String> {
+        let lines = self.site.control_plane.audit().writes(&self.user(), &["modelrefreshes"]);
+        lines.iter().map(crate::AuditLine::summary).collect()
+    }
+
+    // ---- the local Azure ----
+
+    async fn put_model(&self, settings: &Value) {
+        self.azure.put_model(self.named(settings)).await;
+    }
+
+    /// Changes the model.
+    pub async fn patch_model(&self, changes: &Value) {
+        self.azure.patch_model(self.named(changes)).await;
+    }
+
+    fn named(&self, settings: &Value) -> Value {
+        merged(&json!({"server": self.server, "database": self.database}), settings)
+    }
+
+    /// The model's operations as they really are.
+    pub async fn operations(&self) -> Vec<Operation> {
+        self.azure.operations(&self.server, &self.database).await
+    }
+
+    /// Starts another client's refresh, and gives its id.
+    pub async fn start_foreign(&self, operation: &Value) -> String {
+        self.azure.start(self.named(operation)).await
+    }
+
+    /// The requests for the model.
+    pub async fn ledger(&self) -> Vec<Row> {
+        self.azure.ledger(&self.server, &self.database).await
+    }
+
+    /// How many POSTs of refreshes there were.
+    pub async fn posts(&self) -> usize {
+        self.ledger().await.iter().filter(|row| row.method == "POST").count()
+    }
+
+    /// Orders a fault for requests for this world's model: `method`, a glob that the path has to fit, and what to do.
+    pub async fn fault(&self, method: &str, path_end: &str, order: &Value) -> Fault {
+        let server = self.server.rsplit('/').next().unwrap_or_default();
+        let path = format!("*/{server}/*{path_end}");
+        self.azure.fault(merged(&json!({"match": {"method": method, "path": path}}), order)).await
+    }
+
+    // ---- the cluster ----
+
+    /// The Secret's API.
+    #[must_use]
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Makes or changes the Secret of the application.
+    pub async fn put_secret(&self, secret: &str) {
+        self.put_secret_keys(json!({"tenantId": TENANT, "clientId": self.client_id, "clientSecret": secret})).await;
+    }
+
+    /// Makes the Secret with just these keys.
+    pub async fn put_secret_keys(&self, keys: Value) {
+        let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": keys});
+        let _ = self.secrets().delete(SECRET, &DeleteParams::default()).await;
+        make(&self.secrets(), object).await;
+    }
+
+    /// The resources' API, as the administrator.
+    #[must_use]
+    pub fn refreshes(&self) -> Api<ModelRefresh> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A manifest: the usual one with `spec` laid over its spec.
+    #[must_use]
+    pub fn manifest(&self, name: &str, spec: &Value) -> Value {
+        let usual = json!({
+            "model": {"analysisServices": {"server": self.server, "database": self.database}},
+            "credentials": {"servicePrincipalRef": {"name": SECRET}},
+            "refresh": {"type": "full"},
+        });
+        json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1",
+            "kind": "ModelRefresh",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": merged(&usual, spec),
+        })
+    }
+
+    /// Applies the usual manifest with `spec` laid over its spec.
+    pub async fn apply(&self, name: &str, spec: &Value) -> ModelRefresh {
+        let apply = PatchParams::apply("test").force();
+        let applied = self.refreshes().patch(name, &apply, &Patch::Apply(self.manifest(name, spec))).await;
+        applied.unwrap_or_else(|error| panic!("failed to apply {name}: {error}"))
+    }
+
+    /// Changes a resource by a merge patch.
+    pub async fn edit(&self, name: &str, patch: &Value) -> ModelRefresh {
+        let edited = self.refreshes().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        edited.unwrap_or_else(|error| panic!("failed to edit {name}: {error}"))
+    }
+
+    /// Sets an annotation of ours, or removes it.
+    pub async fn annotate(&self, name: &str, annotation: &str, value: Option<&str>) {
+        self.edit(name, &json!({"metadata": {"annotations": {annotation: value}}})).await;
+    }
+
+    /// Asks for the deletion of a resource, and does not wait.
+    pub async fn delete(&self, name: &str) {
+        self.refreshes().delete(name, &DeleteParams::default()).await.expect("failed to delete");
+    }
+
+    // ---- waiting ----
+
+    /// Waits for a version of a resource that fits, beginning with the present one.
+    pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&ModelRefresh) -> bool) -> ModelRefresh {
+        self.wait(name, what, |version| {
+            let object = version.decode().ok()?;
+            (!version.deleted && fits(&object)).then_some(object)
+        })
+        .await
+    }
+
+    /// Waits until the latest run is in this state.
+    pub async fn until_state(&self, name: &str, state: RunState) -> ModelRefresh {
+        self.until(name, &format!("{state:?}"), |object| run_state(object) == Some(state)).await
+    }
+
+    /// Waits until the run of this number is in this state.
+    pub async fn until_run(&self, name: &str, number: i32, state: RunState) -> ModelRefresh {
+        let fits = |object: &ModelRefresh| {
+            let run = object.status.as_ref().and_then(|status| status.run.as_ref());
+            run.is_some_and(|run| run.number == number && run.state == state)
+        };
+        self.until(name, &format!("{state:?} in run {number}"), fits).await
+    }
+
+    /// Waits until a condition of this type is `True` (or, for Ready, anything) with this reason.
+    pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> ModelRefresh {
+        let fits = |object: &ModelRefresh| {
+            let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+            conditions.iter().any(|found| format!("{:?}", found.r#type) == condition && found.reason == reason)
+        };
+        self.until(name, &format!("{condition} with reason {reason}"), fits).await
+    }
+
+    /// Waits until a resource is gone.
+    pub async fn until_gone(&self, name: &str) {
+        self.wait(name, "its deletion", |version| version.deleted.then_some(())).await;
+    }
+
+    async fn wait<T>(&self, name: &str, what: &str, look: impl FnMut(&Version) -> Option<T>) -> T {
+        if let Ok(found) = tokio::time::timeout(DEADLINE, self.recorder.wait(name, look)).await {
+            return found;
+        }
+        let latest = self.recorder.latest(name).map(|version| version.object.data["status"].clone());
+        let latest = serde_yaml_ng::to_string(&latest).unwrap_or_default();
+        let events = self.events(name).await.join("\n");
+        let azure = self.operations().await;
+        let ledger: Vec<String> =
+            self.ledger().await.iter().map(|row| format!("{} {} -> {:?}", row.method, row.path, row.status)).collect();
+        let ledger = ledger[ledger.len().saturating_sub(20)..].join("\n");
+        panic!(
+            "waited {DEADLINE:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
+             At the service:\n{azure:#?}\nThe last requests:\n{ledger}"
+        );
+    }
+
+    /// The reasons and notes of the events of a resource.
+    pub async fn events(&self, name: &str) -> Vec<String> {
+        let api: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let events = api.list(&kube::api::ListParams::default()).await.expect("failed to list events");
+        let ours = events
+            .items
+            .into_iter()
+            .filter(|event| event.regarding.as_ref().is_some_and(|regarding| regarding.name.as_deref() == Some(name)));
+        let said = ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()));
+        said.collect()
+    }
+
+    /// Every version of every resource so far has to obey the rules by which tools read it.
+    pub fn assert_kstatus(&self) {
+        for version in self.recorder.all() {
+            let object = version.decode().unwrap_or_else(|error| panic!("failed to decode {:?}: {error}", version.object));
+            let faults = kstatus::faults(&object);
+            let name = object.name_any();
+            assert!(faults.is_empty(), "{name} breaks the rules of kstatus: {faults:#?}\n{:#?}", object.status);
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the operator's log in {}:\n{}", self.namespace, operator::tail(&self.settings.log, 60));
+        }
+    }
+}
+
+/// Where the latest run of a resource stands.
+#[must_use]
+pub fn run_state(object: &ModelRefresh) -> Option<RunState> {
+    object.status.as_ref()?.run.as_ref().map(|run| run.state)
+}
+
+/// The status, which has to be there.
+#[must_use]
+pub fn status(object: &ModelRefresh) -> &Status {
+    object.status.as_ref().expect("there is a status")
+}
+
+/// `over` laid over `base`, object by object; `null` removes.
+#[must_use]
+pub fn merged(base: &Value, over: &Value) -> Value {
+    let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };
+    let mut merged = base.clone();
+    for (name, value) in over {
+        if value.is_null() {
+            merged.remove(name);
+        } else {
+            let laid = merged.get(name).map_or_else(|| value.clone(), |below| self::merged(below, value));
+            merged.insert(name.clone(), laid);
+        }
+    }
+    Value::Object(merged)
+}

@@ -1,0 +1,91 @@
+//! The parts of the harness themselves: without them nothing else here would mean anything.
+
+use harness::{Action, ApiProxy, Moment, Setting, Site, World, kubeconfig};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{ListParams, PostParams};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_world_is_made_and_its_resources_are_recorded() {
+    let world = World::new("recorded").await;
+    world.apply("one", &json!({})).await;
+    world.edit("one", &json!({"spec": {"suspend": true}})).await;
+    let suspended = world.until("one", "suspension", |object| object.spec.suspend).await;
+    assert_eq!(suspended.metadata.generation, Some(2));
+    world.delete("one").await;
+    world.until_gone("one").await;
+    assert_eq!(world.recorder.of("one").len(), 3);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn the_local_azure_is_reached_and_knows_the_truth() {
+    let world = World::with("azure", Setting { model: Some(json!({"durationMillis": 50_000})), ..Setting::default() }).await;
+    let id = world.start_foreign(&json!({"type": "calculate"})).await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].operation_id.as_str(), operations[0].ended()), (1, id.as_str(), false));
+    world.azure.end(&id, "failed").await;
+    assert_eq!(world.operations().await[0].status, "failed");
+}
+
+#[tokio::test]
+async fn the_api_proxy_passes_on_records_and_spoils() {
+    let site = Site::get();
+    let world = World::new("proxied").await;
+    let proxy = ApiProxy::start(&site.endpoint()).await;
+    let token = harness::rbac::account(&world.client, &format!("{}-more", world.namespace), &world.namespace, false).await;
+    let path = site.directory().join("proxied.kubeconfig");
+    kubeconfig::write(&path, proxy.endpoint(), &token, &world.namespace);
+    let client = kubeconfig::client(&path).await;
+    let api: Api<tabular_operator::api::ModelRefresh> = Api::namespaced(client.clone(), &world.namespace);
+    world.apply("one", &json!({})).await;
+    assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
+
+    // What the ServiceAccount may not do, it may not do here either: the token passes through.
+    let maps: Api<ConfigMap> = Api::namespaced(client, &world.namespace);
+    let refused = maps.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
+    assert!(refused.to_string().contains(&world.namespace), "{refused}");
+
+    let conflict = proxy.strike(0, Action::Answer(409), harness::Seen::writes_resource);
+    let annotate = || async {
+        let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
+        api.patch("one", &kube::api::PatchParams::default(), &patch).await
+    };
+    assert!(matches!(annotate().await.unwrap_err(), kube::Error::Api(status) if status.code == 409));
+    assert_eq!(conflict.count(), 1);
+    let lost = proxy.strike(0, Action::Drop(Moment::After), harness::Seen::writes_resource);
+    annotate().await.unwrap_err();
+    lost.struck().await;
+    world.until("one", "the annotation", |object| object.metadata.annotations.is_some()).await;
+    let half = proxy.strike(0, Action::Truncate, |seen| seen.verb == "get");
+    api.get("one").await.unwrap_err();
+    assert_eq!(half.count(), 1);
+
+    let held = proxy.strike(0, Action::Hold(Moment::Before), |seen| seen.verb == "get");
+    let get = api.get("one");
+    let release = async {
+        held.struck().await;
+        held.release();
+    };
+    let (got, ()) = tokio::join!(get, release);
+    got.unwrap();
+
+    let signatures: Vec<String> = proxy.seen().iter().map(harness::Seen::signature).collect();
+    assert_eq!(signatures[..3], ["list modelrefreshes", "create configmaps", "patch modelrefreshes"]);
+    assert!(proxy.seen()[0].received > 100);
+}
+
+#[tokio::test]
+async fn the_audit_log_counts_by_user() {
+    let site = Site::get();
+    let world = World::new("audited").await;
+    world.apply("one", &json!({})).await;
+    let config = site.directory().join(format!("{}.kubeconfig", world.namespace));
+    let client = kubeconfig::client(&config).await;
+    let api: Api<tabular_operator::api::ModelRefresh> = Api::namespaced(client, &world.namespace);
+    assert!(world.writes().is_empty());
+    let patch = kube::api::Patch::Merge(json!({"metadata": {"finalizers": ["tabular-operator.dev/operation"]}}));
+    api.patch("one", &kube::api::PatchParams::default(), &patch).await.unwrap();
+    assert_eq!(world.writes(), ["patch modelrefreshes one -> 200"]);
+}
