@@ -76,11 +76,14 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         () = lease.acquired() => {}
     }
     let ready = ready(Arc::clone(&ctx), health.clone()).boxed().shared();
+    // Passes wait for it, but where there is no resource yet there is no pass.
+    let becomes_ready = tokio::spawn(ready.clone());
     let mut passes = SelectAll::new();
     for watch in watches {
         passes.push(control(watch, settings.max_concurrent_reconciles, &ctx, &ready, &stop));
     }
     attend(&mut passes, &ctx, &health).await;
+    becomes_ready.abort();
     // Whoever can still hand in an event goes first, so that the writer comes to its end.
     drop((passes, ready, ctx));
     events.finish(events_writer).await;
