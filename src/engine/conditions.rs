@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time};
+use super::{Cure, Desired, text};
+use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time, Trigger};
 
 /// What the conditions say where they say something else than the run does.
 #[derive(Clone, Debug)]
@@ -15,6 +16,19 @@ pub(super) enum Standing {
     Next(String),
     /// No run can begin until somebody acts. `for_good` where only a change of the spec helps.
     Stalled { reason: Reason, message: String, for_good: bool },
+}
+
+impl Standing {
+    /// What keeps the next run from beginning, while none is under way. A fault in the spec is one even where nothing is due.
+    #[must_use]
+    pub(super) fn hindering(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
+        if let Some(fault) = desired.fault.as_ref().filter(|fault| fault.cure == Cure::Spec || due.is_some()) {
+            let for_good = fault.cure == Cure::Spec;
+            return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
+        }
+        let suspended = |due: &Trigger| Self::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type));
+        due.filter(|_| desired.policy.suspend).map(suspended)
+    }
 }
 
 /// Whether a run that is under way goes on only when somebody acts.
@@ -101,13 +115,14 @@ pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i
         let before = record.conditions.iter().find(|condition| condition.r#type == kind && condition.status == status);
         before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
     };
+    let message = text::bounded(summary.message, text::SENTENCE);
     let condition = |(kind, status)| Condition {
         r#type: kind,
         status,
         observed_generation: generation,
         last_transition_time: since(kind, status),
         reason: summary.reason.to_owned(),
-        message: summary.message.to_owned(),
+        message: message.clone(),
     };
     wanted.into_iter().map(condition).collect()
 }
@@ -153,6 +168,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
 fn of_run(run: &Run) -> Summary<'_> {
     let stalled = Reason::parse(&run.reason).is_some_and(stalls);
     let (stalled, ready, outcome) = match run.state {
+        RunState::Waiting if run.reason == Reason::Suspended.as_str() => (false, ConditionStatus::False, (ConditionStatus::Unknown, false)),
         RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => {
             (true, ConditionStatus::False, (ConditionStatus::Unknown, false))
         }

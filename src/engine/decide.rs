@@ -1,5 +1,7 @@
 //! The decision itself, from top to bottom.
 
+use std::time::Duration;
+
 use super::conditions::Standing;
 use super::pass::Pass;
 use super::{Cure, Effect, Seen, Situation, Step, deletion, following, pace, submission, triggers, waiting};
@@ -20,6 +22,11 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     if pass.deleting() {
         return deletion::decide(pass);
     }
+    let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
+    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing {
+        // Somebody has replaced the object whole, and the finalizer with it.
+        return pass.keep(Effect::AddFinalizer, None);
+    }
     match situation.recorded.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
         Some(RunState::Waiting) => waiting::decide(pass),
@@ -32,32 +39,22 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    if let Some(fault) = &desired.fault {
-        let for_good = fault.cure == Cure::Spec;
-        pass.stand(Standing::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
-        return pass.stop(Effect::Nothing, (!for_good).then_some(pace::CLUSTER));
+    let due = triggers::due(desired, &pass.record);
+    if let Some(standing) = Standing::hindering(desired, due.as_ref()) {
+        let passes_by_itself = matches!(&desired.fault, Some(fault) if fault.cure == Cure::Cluster);
+        pass.stand(standing);
+        return pass.stop(Effect::Nothing, passes_by_itself.then_some(pace::CLUSTER));
     }
-    let Some(trigger) = triggers::due(desired, &pass.record) else {
+    let Some(trigger) = due else {
         triggers::settle(desired, &mut pass.record);
         return pass.stop(Effect::Nothing, None);
     };
-    if desired.policy.suspend {
-        pass.stand(Standing::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", trigger.r#type)));
-        return pass.stop(Effect::Nothing, None);
-    }
-    if !desired.finalizer {
-        // Before the first operation can exist there is somebody who will see to its end.
-        return match pass.situation.seen {
-            Seen::Nothing => pass.keep(Effect::AddFinalizer, None),
-            Seen::Turn(_)
-            | Seen::Submission(_)
-            | Seen::Look(_)
-            | Seen::Listing { .. }
-            | Seen::Cancellation(_)
-            | Seen::Trouble(_)
-            | Seen::Fault(_)
-            | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
-        };
+    match pass.situation.seen {
+        Seen::Nothing | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
+        // The answer to a question of a run that is over: it says nothing about the next.
+        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+            return pass.keep(Effect::Nothing, Some(Duration::ZERO));
+        }
     }
     waiting::begin(&mut pass, trigger);
     waiting::decide(pass)

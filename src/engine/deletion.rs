@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use super::pass::Pass;
-use super::{Cure, Effect, Seen, Step, following, pace, submission};
+use super::{Effect, Seen, Step, following, pace, submission};
 use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
+use crate::operation::{OperationId, Submission};
 
 /// How long an ending namespace is held by a resource whose Secret is already gone.
-const NAMESPACE_HELD: Duration = Duration::from_secs(120);
+const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 
 /// Decides for a resource that is being deleted.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     if !pass.desired.finalizer {
-        return pass.keep(Effect::Nothing, None);
+        return pass.leave();
     }
     let Some(run) = pass.record.run.as_ref() else {
         return release(pass, None);
@@ -31,27 +32,51 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         return release(pass, None);
     }
     if nothing_can_be_mended(&pass) {
-        let message = format!("{what} may still be running: the namespace is being deleted and the credentials are gone");
+        let message = format!("{what} may still be running: the namespace is being deleted, and nobody can see to it any more");
         pass.notice(Reason::Released, true, message);
         return release(pass, None);
     }
+    let until_release = held_until(&pass).filter(|pause| !pause.is_zero());
+    let mut step = followed(pass, state, id);
+    if let Some(pause) = until_release {
+        step.look_again = Some(step.look_again.map_or(pause, |sooner| sooner.min(pause)));
+    }
+    step
+}
+
+/// Follows what runs to its end, or finds out whether anything runs.
+fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
     match (state, id) {
         (RunState::Running, Some(id)) if pass.situation.seen == Seen::Nothing => following::cancel(pass, CancelCause::Deletion, id),
         (RunState::Running, _) => following::running(pass),
         (RunState::Cancelling, _) => following::cancelling(pass),
-        (RunState::Submitting, _) => submission::decide(pass),
+        (RunState::Submitting, _) => match pass.situation.seen {
+            // Nothing was started, for certain.
+            Seen::Submission(Submission::Refused(_) | Submission::Busy { .. }) => release(pass, None),
+            Seen::Submission(Submission::Accepted { .. } | Submission::Unanswered { .. })
+            | Seen::Nothing
+            | Seen::Turn(_)
+            | Seen::Look(_)
+            | Seen::Listing { .. }
+            | Seen::Cancellation(_)
+            | Seen::Trouble(_)
+            | Seen::Fault(_)
+            | Seen::ResubmitTaken => submission::decide(pass),
+        },
         (RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled, _) => release(pass, None),
     }
 }
 
-/// Whether the namespace is ending and what the operator would need to cancel with is gone from it for good.
+/// Whether the namespace is ending, and what the operator would need, a Secret or a person's word, will not come any more.
 fn nothing_can_be_mended(pass: &Pass<'_>) -> bool {
-    let Some(deletion) = &pass.desired.deletion else {
-        return false;
-    };
-    let long = pace::between(deletion.requested, pass.now) >= NAMESPACE_HELD;
-    let gone = matches!(&pass.situation.seen, Seen::Fault(fault) if fault.cure == Cure::Cluster);
-    deletion.namespace_ending && long && gone
+    let gone = matches!(&pass.situation.seen, Seen::Fault(_)) || submission::held(pass);
+    gone && held_until(pass).is_some_and(|pause| pause.is_zero())
+}
+
+/// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.
+fn held_until(pass: &Pass<'_>) -> Option<Duration> {
+    let deletion = pass.desired.deletion.as_ref().filter(|deletion| deletion.namespace_ending)?;
+    Some(NAMESPACE_HELD.saturating_sub(pace::between(deletion.requested, pass.now)))
 }
 
 /// Lets go of the resource, and says how its operation ended where it did.

@@ -125,7 +125,7 @@ impl Desired {
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
             },
             work: Work::of(model, parameters.as_ref()),
-            token: trigger.as_ref().and_then(|trigger| trigger.token.clone()),
+            token: trigger.as_ref().and_then(|trigger| trigger.token.as_deref()).map(text::token),
             runs_on_change: trigger.as_ref().is_none_or(api::RefreshTrigger::runs_on_change),
             policy: Policy {
                 concurrency: *concurrency_policy,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Step, deletion, pace, progress, text, triggers};
-use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time};
+use super::{Effect, Step, deletion, pace, progress, text, triggers, waiting};
+use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, Phase};
 
 /// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
@@ -126,19 +126,25 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
-    let number = run.number;
+    let (number, said) = (run.number, run.message.clone());
     if state == RunState::Succeeded {
         pass.record.last_successful_time = run.ended_time;
     }
     remember(&mut pass.record, entry, limit);
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    let Some(due) = triggers::due(pass.desired, &pass.record) else {
+    let due = triggers::due(pass.desired, &pass.record);
+    if due.is_none() {
+        triggers::settle(pass.desired, &mut pass.record);
+    }
+    pass.record.queued.clone_from(&due);
+    let next = |due: &Trigger| Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type));
+    let Some(standing) = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next)) else {
         return pass.stop(Effect::Nothing, None);
     };
-    if pass.desired.fault.is_none() && !pass.desired.policy.suspend {
-        pass.stand(Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type)));
-    }
+    // The conditions speak of what comes next, so this end is told apart.
+    pass.notice(reason, state != RunState::Succeeded, said);
+    pass.stand(standing);
     pass.stop(Effect::Nothing, Some(Duration::ZERO))
 }
 
@@ -149,6 +155,7 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
 
 /// The run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt.
 fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
+    waiting::renew(&mut pass);
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
@@ -159,7 +166,9 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows in {} s: {failure}", pause.as_secs()));
     pass.scratch = super::Scratch::default();
-    pass.stop(Effect::Nothing, Some(pause))
+    // Where something else holds it up, the next look says so at once.
+    let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
+    pass.stop(Effect::Nothing, Some(if held_up { Duration::ZERO } else { pause }))
 }
 
 /// The service's first error, or its first message, as the tail of a sentence.
@@ -169,7 +178,7 @@ fn said(operation: &Operation) -> String {
         return String::new();
     };
     let code = message.code.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
-    format!(": {}{}", text::bounded(&code, text::NAME), text::bounded(&message.text, text::SENTENCE))
+    format!(": {}{}", text::bounded(&code, text::WORD), text::bounded(&message.text, text::SENTENCE))
 }
 
 /// `92` as `1m32s`.

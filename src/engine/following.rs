@@ -8,25 +8,29 @@ use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
 
 /// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
 const TROUBLES_SHOWN: u32 = 3;
+/// Listings in a row that were cut short before an operation that the service does not know is taken for lost.
+const PARTS_READ: u32 = 10;
 
 /// Decides for a run that is recorded as Running.
 pub(super) fn running(mut pass: Pass<'_>) -> Step {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
+    // A trigger that waits, or was dropped, is on record before it can be met again.
+    let due = heed_triggers(&mut pass);
     match &pass.situation.seen {
         Seen::Nothing => {
-            if let Some(cause) = cancel_cause(&mut pass) {
+            if let Some(cause) = cancel_cause(&pass, due) {
                 return cancel(pass, cause, id);
             }
             match pass.not_before() {
                 Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-                None => pass.keep(Effect::Look(id), None),
+                None => pass.stop(Effect::Look(id), None),
             }
         }
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, id),
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
         Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
@@ -36,41 +40,49 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
+    heed_triggers(&mut pass);
     match &pass.situation.seen {
         // The request to cancel may have been lost, and to repeat it does no harm.
         Seen::Nothing => match pass.not_before() {
             Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-            None if waiting::cancel_is_due(&pass) => pass.keep(Effect::Cancel(id), None),
-            None => pass.keep(Effect::Look(id), None),
+            None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
+            None => pass.stop(Effect::Look(id), None),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
             pass.scratch.cancelled_at = Some(pass.now);
+            pass.scratch.cancel_refused = false;
             pass.scratch.troubles = 0;
             let pause = pace::brief(pass.situation.settings);
-            pass.keep_for(pause)
+            pass.stop_for(pause)
         }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => {
             // The operation may have ended meanwhile, so the next look comes first.
             pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
-            troubled(pass, trouble)
+            pass.scratch.cancel_refused = true;
+            troubled(pass, trouble, "cannot be cancelled")
         }
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, id),
-        Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
+        Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
 /// A record without an id: somebody has written into the status. The submission is resolved as one whose answer was lost.
 fn lost_id(mut pass: Pass<'_>) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
+        run.operation_id = None;
         run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status lost the operation's id, so the service's listing is read");
     }
     pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
 }
 
 /// What a look, or the listing after a look that found nothing, showed.
-fn observed(pass: Pass<'_>, id: OperationId) -> Step {
+fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
     match &pass.situation.seen {
+        Seen::Look(Look::Found(operation, _)) if !id.same(operation.id.as_str()) => {
+            // Whatever it is, it is not this run's, and must not end it.
+            troubled_briefly(pass)
+        }
         Seen::Look(Look::Found(operation, retry_after)) => {
             let operation = (**operation).clone();
             found(pass, &operation, *retry_after)
@@ -81,12 +93,18 @@ fn observed(pass: Pass<'_>, id: OperationId) -> Step {
                 let operation = operation.clone();
                 found(pass, &operation, None)
             }
-            None if listing.truncated => troubled_briefly(pass),
+            // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
+            None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
+                let mut pass = pass;
+                pass.scratch.contradictions += 1;
+                let pause = pace::retry(pass.scratch.contradictions, pass.seed());
+                pass.stop_for(pause)
+            }
             None => ending::lost(pass),
         },
         Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
             let trouble = trouble.clone();
-            troubled(pass, &trouble)
+            troubled(pass, &trouble, "cannot be looked at")
         }
         Seen::Fault(fault) => {
             let fault = fault.clone();
@@ -97,38 +115,43 @@ fn observed(pass: Pass<'_>, id: OperationId) -> Step {
             pass.stop_for(pace::CLUSTER)
         }
         Seen::Nothing | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
 
-/// Whether the operation is to be cancelled, and what a trigger that came meanwhile means.
-fn cancel_cause(pass: &mut Pass<'_>) -> Option<CancelCause> {
+/// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
+fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
     if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
-    let Some(due) = triggers::due(pass.desired, &pass.record).filter(|_| !pass.deleting()) else {
-        triggers::settle(pass.desired, &mut pass.record);
-        return None;
-    };
-    if pass.desired.fault.is_some() || pass.desired.policy.suspend {
-        return None;
+    let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend;
+    let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace;
+    (replaces && can_begin).then_some(CancelCause::Replacement)
+}
+
+/// Records what a trigger that came during the run means; whether one is due when it has ended.
+fn heed_triggers(pass: &mut Pass<'_>) -> bool {
+    if pass.deleting() {
+        return false;
     }
+    let Some(due) = triggers::due(pass.desired, &pass.record) else {
+        triggers::settle(pass.desired, &mut pass.record);
+        return false;
+    };
+    let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
     match pass.desired.policy.concurrency {
-        ConcurrencyPolicy::Queue => {
-            pass.record.queued = Some(due);
-            None
-        }
-        ConcurrencyPolicy::Replace => Some(CancelCause::Replacement),
-        ConcurrencyPolicy::Forbid => {
+        // What a run is being cancelled for must then begin, whatever the policy has become.
+        ConcurrencyPolicy::Forbid if !replaced => {
             triggers::settle(pass.desired, &mut pass.record);
-            pass.notice(
-                Reason::TriggerDropped,
-                true,
-                format!("a trigger ({}) came during a run, and concurrencyPolicy is Forbid", due.r#type),
-            );
-            None
+            let message = format!("a trigger ({}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
+            pass.notice(Reason::TriggerDropped, true, message);
+            false
+        }
+        ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace | ConcurrencyPolicy::Forbid => {
+            pass.record.queued = Some(due);
+            true
         }
     }
 }
@@ -173,7 +196,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
         };
         // It can be seen again.
         let calm = if run.state == RunState::Cancelling { Reason::Cancelling } else { Reason::Running };
-        let mended = run.why() != Some(calm);
+        let mended = run.why() != Some(calm) && !(run.state == RunState::Cancelling && pass.scratch.cancel_refused);
         if mended {
             let message = match run.state {
                 RunState::Cancelling => format!("operation {} is being cancelled", operation.id),
@@ -187,7 +210,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
             };
             run.tell(run.state, calm, message);
         }
-        let due = written.is_none_or(|at| pace::between(at, now) >= pace::PROGRESS);
+        let due = written.is_none_or(|at| pace::passed(at, pace::PROGRESS, now));
         if mended || due {
             let before = run.clone();
             progress::record(run, operation);
@@ -197,7 +220,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
             }
         }
     }
-    pass.stop_for(pause.max(retry_after.unwrap_or_default()))
+    pass.stop_for(pause.max(pace::asked(retry_after)))
 }
 
 /// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
@@ -206,21 +229,21 @@ fn gone(mut pass: Pass<'_>) -> Step {
     let age = pace::between(submitted, pass.now);
     if age < pass.situation.settings.listing_lag {
         let pause = pace::poll(pass.situation.settings, age, pass.seed());
-        return pass.keep_for(pause);
+        return pass.stop_for(pause);
     }
     pass.scratch.troubles = 0;
-    pass.keep(Effect::List(submitted), None)
+    pass.stop(Effect::List(submitted), None)
 }
 
 /// Nothing was learnt, and it is no news.
 fn troubled_briefly(mut pass: Pass<'_>) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = pace::retry(pass.scratch.troubles, pass.seed());
-    pass.keep_for(pause)
+    pass.stop_for(pause)
 }
 
 /// A call brought nothing. The operation goes on, and its id stays on record.
-fn troubled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
     let passing = match troubles::grade(trouble.kind) {
@@ -228,12 +251,13 @@ fn troubled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
         Grade::Blocked => false,
     };
     if passing && pass.scratch.troubles < TROUBLES_SHOWN {
-        return pass.keep_for(pause);
+        return pass.stop_for(pause);
     }
-    if let Some(run) = pass.record.run.as_mut() {
+    let reason = troubles::reason(trouble.kind);
+    // One passing trouble after another is no news.
+    if let Some(run) = pass.record.run.as_mut().filter(|run| !(passing && run.why() == Some(reason))) {
         let id = run.operation_id.clone().unwrap_or_default();
-        let message = format!("operation {id} goes on, but cannot be looked at: {}", trouble.message);
-        run.tell(run.state, troubles::reason(trouble.kind), message);
+        run.tell(run.state, reason, format!("operation {id} goes on, but {what}: {}", trouble.message));
     }
     pass.stop_for(pause)
 }

@@ -8,6 +8,7 @@ mod decide;
 mod deletion;
 mod desired;
 mod ending;
+mod evidence;
 mod following;
 mod pace;
 mod pass;

@@ -10,20 +10,23 @@ use super::Settings;
 /// What a cure in the cluster is looked for at, such as a Secret that is missing.
 pub(super) const CLUSTER: Duration = Duration::from_secs(5);
 /// What a cure at the service is looked for at, such as a server that is paused.
-pub(super) const SERVICE: Duration = Duration::from_secs(60);
+pub(super) const SERVICE: Duration = Duration::from_mins(1);
 /// How long a cancellation that was answered may show no effect before it is sent again.
 pub(super) const CANCEL_AGAIN: Duration = Duration::from_secs(30);
 /// The shortest time between two writes of nothing but progress.
 pub(super) const PROGRESS: Duration = Duration::from_secs(10);
 /// The pause before the second attempt of a run; each further one doubles it.
 const ATTEMPT: Duration = Duration::from_secs(5);
+/// The longest that a service may send us away for at once.
+pub(super) const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
 /// The longest pause between two attempts, or between two tries of a call.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The pause after `elapsed` of an operation: a part of it, so that its end is known within that part of its length.
 #[must_use]
 pub(super) fn poll(settings: &Settings, elapsed: Duration, seed: (&str, Timestamp)) -> Duration {
-    let pause = elapsed.mul_f64(settings.poll_fraction).clamp(settings.poll_min, settings.poll_max);
+    let part = Duration::try_from_secs_f64(elapsed.as_secs_f64() * settings.poll_fraction).unwrap_or(settings.poll_max);
+    let pause = part.min(settings.poll_max).max(settings.poll_min);
     // Many operations that began together must not be looked at together for ever. Never beyond the pause itself.
     pause.mul_f64(1.0 - 0.15 * spread(seed)).max(settings.poll_min)
 }
@@ -41,6 +44,13 @@ pub(super) fn brief(settings: &Settings) -> Duration {
     settings.poll_min.saturating_mul(2).min(settings.poll_max)
 }
 
+/// The pause after the service was busy, with `waited` spent waiting: whoever is ahead may not be visible in the listing yet,
+/// and each further try costs two writes.
+#[must_use]
+pub(super) fn busy(settings: &Settings, waited: Duration) -> Duration {
+    (waited / 2).min(settings.poll_max).max(settings.poll_min)
+}
+
 /// The pause before attempt `attempt` of a run.
 #[must_use]
 pub(super) fn attempt(attempt: i32) -> Duration {
@@ -54,6 +64,25 @@ fn spread((uid, now): (&str, Timestamp)) -> f64 {
     uid.hash(&mut hasher);
     now.as_second().hash(&mut hasher);
     f64::from(u32::try_from(hasher.finish() >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}
+
+/// How long until a moment on record that lies at most [`LONGEST`] ahead; nothing where it is further, since then the clock
+/// was set back.
+#[must_use]
+pub(super) fn until(moment: Timestamp, now: Timestamp) -> Option<Duration> {
+    Some(between(now, moment)).filter(|pause| !pause.is_zero() && *pause <= LONGEST)
+}
+
+/// Whether `pause` has passed since `at`, or the clock was set back so that nobody can tell.
+#[must_use]
+pub(super) fn passed(at: Timestamp, pause: Duration, now: Timestamp) -> bool {
+    now < at || between(at, now) >= pause
+}
+
+/// How long the service asked us to stay away, as far as it is heeded.
+#[must_use]
+pub(super) fn asked(retry_after: Option<Duration>) -> Duration {
+    retry_after.unwrap_or_default().min(LONGEST_ABSENCE)
 }
 
 /// The time from `earlier` to `later`; nothing where it is the other way round.

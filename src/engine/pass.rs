@@ -44,13 +44,32 @@ impl<'a> Pass<'a> {
     }
 
     /// Ends the pass without any change of the record: nothing was learnt that is worth a write.
+    ///
+    /// Where it ends with no effect, no further decision follows at once, so an edit of the spec during a run is
+    /// acknowledged here. Not while no run is under way: an ended run beside a new generation would look like its end.
     pub(super) fn keep(self, effect: Effect, look_again: Option<Duration>) -> Step {
-        Step { recorded: self.situation.recorded.clone(), scratch: self.scratch, effect, notices: self.notices, look_again }
+        let mut recorded = self.situation.recorded.clone();
+        let under_way = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
+        if effect == Effect::Nothing && under_way {
+            recorded.observed_generation = self.desired.generation;
+            recorded.history.truncate(self.desired.policy.history_limit);
+            for condition in &mut recorded.conditions {
+                condition.observed_generation = self.desired.generation;
+            }
+        }
+        Step { recorded, scratch: self.scratch, effect, notices: self.notices, look_again }
+    }
+
+    /// Ends the pass for a resource that is no longer ours to write to.
+    pub(super) fn leave(self) -> Step {
+        let recorded = self.situation.recorded.clone();
+        Step { recorded, scratch: self.scratch, effect: Effect::Nothing, notices: self.notices, look_again: None }
     }
 
     /// Ends the pass with what it recorded.
     pub(super) fn stop(mut self, effect: Effect, look_again: Option<Duration>) -> Step {
         self.record.observed_generation = self.desired.generation;
+        self.record.history.truncate(self.desired.policy.history_limit);
         let model = self.record.run.as_ref().filter(|run| !run.state.ended()).map_or(&self.desired.work.model, |run| &run.model);
         self.record.model = Some(text::bounded(&model.display(), text::NAME));
         self.record.conditions = conditions::derive(&self.record, self.standing.as_ref(), self.desired.generation, self.now);
@@ -60,20 +79,29 @@ impl<'a> Pass<'a> {
 
     /// Ends the pass where the next look comes after `pause`, and not before.
     pub(super) fn stop_for(mut self, pause: Duration) -> Step {
-        self.scratch.next_look = self.now.checked_add(pause).ok();
+        self.pause(pause);
         self.stop(Effect::Nothing, Some(pause))
     }
 
     /// Ends the pass without any change of the record, where the next look comes after `pause`.
     pub(super) fn keep_for(mut self, pause: Duration) -> Step {
-        self.scratch.next_look = self.now.checked_add(pause).ok();
+        self.pause(pause);
         self.keep(Effect::Nothing, Some(pause))
+    }
+
+    fn pause(&mut self, pause: Duration) {
+        self.scratch.paused_at = Some(self.now);
+        self.scratch.next_look = self.now.checked_add(pause).ok();
     }
 
     /// How long until the next look is due; `None` where it is due now.
     pub(super) fn not_before(&self) -> Option<Duration> {
         // What somebody has just edited is looked at, whatever was remembered before.
         if self.situation.recorded.observed_generation != self.desired.generation {
+            return None;
+        }
+        // The clock was set back: what was remembered of it means nothing any more.
+        if self.scratch.paused_at.is_some_and(|at| self.now < at) {
             return None;
         }
         self.scratch.next_look.map(|next| pace::between(self.now, next)).filter(|pause| !pause.is_zero())
@@ -168,6 +196,11 @@ impl Run {
     /// The reason, where this version knows it.
     pub(super) fn why(&self) -> Option<Reason> {
         Reason::parse(&self.reason)
+    }
+
+    /// Whether an operation is one of this resource's earlier ones.
+    pub(super) fn knows(&self, id: &OperationId) -> bool {
+        self.earlier_operation_ids.iter().any(|earlier| id.same(earlier))
     }
 
     /// The id of the operation, where there is one.

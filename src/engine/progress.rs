@@ -24,7 +24,7 @@ pub(super) fn record(run: &mut Run, operation: &Operation) {
         run.messages = messages(operation);
     }
     if operation.activity_id.is_some() && run.activity_id.is_none() {
-        run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::NAME));
+        run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
     }
 }
 
@@ -64,15 +64,15 @@ fn failed(operation: &Operation) -> Vec<FailedObject> {
         .map(|object| FailedObject {
             table: text::bounded(&object.name.table, text::NAME),
             partition: object.name.partition.as_deref().map(|name| text::bounded(name, text::NAME)),
-            status: text::bounded(&object.reported, text::NAME),
+            status: text::bounded(&object.reported, text::WORD),
         })
         .collect()
 }
 
 fn messages(operation: &Operation) -> Vec<Message> {
     let message = |message: &crate::operation::ServiceMessage| Message {
-        r#type: text::bounded(&message.severity, text::NAME),
-        code: message.code.as_deref().map(|code| text::bounded(code, text::NAME)),
+        r#type: text::bounded(&message.severity, text::WORD),
+        code: message.code.as_deref().map(|code| text::bounded(code, text::WORD)),
         message: text::bounded(&message.text, text::SENTENCE),
     };
     operation.messages.iter().take(MESSAGES).map(message).collect()

@@ -35,7 +35,7 @@ pub struct Situation<'a> {
     pub scratch: &'a Scratch,
     /// What was just learnt.
     pub seen: Seen,
-    /// The time.
+    /// The time, taken after `seen` was learnt.
     pub now: Timestamp,
     /// The operator's settings.
     pub settings: &'a Settings,
@@ -83,7 +83,7 @@ pub enum Turn {
 pub enum Cure {
     /// In the spec: only a change of it helps.
     Spec,
-    /// In the cluster: a Secret, a ServiceAccount, a permission. Looked at every few seconds.
+    /// In the cluster: a Secret, a `ServiceAccount`, a permission. Looked at every few seconds.
     Cluster,
 }
 
@@ -99,6 +99,10 @@ pub struct Fault {
 }
 
 /// What the operator may do next. At most one for each decision.
+///
+/// A turn or a call is for the model of the recorded run while one is under way, and else for that of [`Desired::work`]; where
+/// both exist a submission is only ever decided for the same one. Each write (`AddFinalizer`, `TakeResubmit`, `Release`) carries
+/// the resource version of the view: on a stale view it must be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing.
@@ -107,11 +111,13 @@ pub enum Effect {
     AddFinalizer,
     /// Ask the queue of the model for a turn.
     TakeTurn,
-    /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent.
+    /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent, and not later than
+    /// [`Settings::call_timeout`] after it.
     Submit,
     /// Look at one operation.
     Look(OperationId),
-    /// List the model's operations that run, or that began since the moment given (by our clock).
+    /// List the model's operations that run, or that began since the moment given. That is by our clock; whoever lists allows
+    /// for the service's being another.
     List(Timestamp),
     /// Cancel one operation.
     Cancel(OperationId),
@@ -137,10 +143,14 @@ pub struct Notice {
 pub struct Scratch {
     /// No look before this moment.
     pub next_look: Option<Timestamp>,
+    /// When `next_look` was set: a clock that shows less than this was set back.
+    pub paused_at: Option<Timestamp>,
     /// Calls in a row that brought nothing.
     pub troubles: u32,
     /// When a cancellation was last answered.
     pub cancelled_at: Option<Timestamp>,
+    /// Whether that answer was a refusal, which a look that finds the operation does not mend.
+    pub cancel_refused: bool,
     /// When progress was last written.
     pub progress_written: Option<Timestamp>,
     /// Looks in a row that contradicted themselves.
@@ -156,7 +166,7 @@ pub struct Step {
     pub scratch: Scratch,
     /// What to do.
     pub effect: Effect,
-    /// What to tell.
+    /// What to tell, once `recorded` is written; nothing of it where the step is void.
     pub notices: Vec<Notice>,
     /// When to look again at the latest, if nothing happens before; `None` is never.
     pub look_again: Option<Duration>,
@@ -184,6 +194,9 @@ pub fn turn_use(status: &Status) -> TurnUse {
         RunState::Waiting if held_for_human || run.reason == Reason::Suspended.as_str() => TurnUse::Free,
         RunState::Waiting => TurnUse::Waits(run.requested_time),
         RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
+        // The operation may have ended long ago, and nobody can tell until a person has acted; if it has not, the service
+        // refuses the next one.
+        RunState::Running | RunState::Cancelling if held_for_human => TurnUse::Free,
         RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
         RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => TurnUse::Free,
     }

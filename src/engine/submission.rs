@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Seen, Step, deletion, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
-use crate::operation::{Listing, Look, ObjectName, Operation, OperationId, Phase, RefreshRequest, Submission, Trouble};
+use crate::operation::{Listing, Look, Operation, OperationId, Submission, Trouble};
 
-/// How much the service's clock may differ from what it just said it was: its answers give whole seconds.
-const CLOCK_GRAIN: Duration = Duration::from_secs(2);
-/// How much the service's clock may differ from ours where it did not say what it was.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
 
@@ -34,49 +31,49 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             pass.stop_for(pause)
         }
         Seen::Submission(refused @ (Submission::Refused(_) | Submission::Busy { .. })) => waiting::not_started(pass, refused),
-        Seen::Nothing if held(&pass) => {
-            let effect = requested(&pass).unwrap_or(Effect::Nothing);
-            pass.keep(effect, None)
-        }
+        Seen::Nothing if held(&pass) => wait_for_a_word(pass),
         // Found after a restart, or after an answer that was lost.
-        Seen::Nothing => match pass.not_before() {
-            Some(pause) => pass.keep(Effect::Nothing, Some(pause)),
-            None => {
+        Seen::Nothing => {
+            if let Some(pause) = pass.not_before() {
+                pass.keep(Effect::Nothing, Some(pause))
+            } else {
                 let since = intent(&pass);
                 pass.keep(Effect::List(since), None)
             }
-        },
-        Seen::ResubmitTaken if !pass.deleting() => {
-            pass.notice(Reason::ResolvingSubmission, true, "submits again, as the annotation resubmit says");
-            waiting::submit(pass)
         }
+        Seen::ResubmitTaken if held(&pass) && !pass.deleting() => resubmit(pass),
         Seen::Listing { result: Ok(listing), taken } => resolve(pass, listing, taken),
-        Seen::Look(Look::Found(operation, _)) => {
+        Seen::Look(Look::Found(operation, _)) if named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
+            if evidence::began_before(operation, intent(&pass)) {
+                let why = format!("operation {}, which the annotation adopt names, began before it was submitted", operation.id);
+                return hold_on(pass, &why);
+            }
             let operation = operation.clone();
             adopt(pass, &operation)
         }
         Seen::Look(Look::Gone) => {
-            let unknown = "the service does not know the operation that the annotation adopt names";
-            hold(pass, unknown, &[])
+            let id = named(&pass).map(|id| id.to_string()).unwrap_or_default();
+            hold_on(pass, &format!("the service does not know operation {id}, which the annotation adopt names"))
         }
         Seen::Listing { result: Err(trouble), .. } | Seen::Look(Look::Trouble(trouble)) | Seen::Trouble(trouble) => unheard(pass, trouble),
         Seen::Fault(fault) => {
-            if let Some(run) = pass.record.run.as_mut() {
-                run.tell(RunState::Submitting, fault.reason, &fault.message);
-            }
+            let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", fault.message);
+            unheard_of(&mut pass, fault.reason, &message, &fault.message);
             pass.stop_for(pace::CLUSTER)
         }
-        Seen::Turn(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Turn(_) | Seen::Look(Look::Found(..)) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+        }
     }
 }
 
 /// The service has it.
 fn accepted(mut pass: Pass<'_>, id: &OperationId, activity_id: Option<&str>, retry_after: Option<Duration>) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
-        run.activity_id = activity_id.map(|id| text::bounded(id, text::NAME));
+        run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(pass.now));
     }
-    let pause = pass.situation.settings.poll_min.max(retry_after.unwrap_or_default());
+    let pause = pass.situation.settings.poll_min.max(pace::asked(retry_after));
     follow(pass, id, pause)
 }
 
@@ -85,6 +82,7 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = Some(id.to_string());
         run.candidates.clear();
+        run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
@@ -96,7 +94,7 @@ fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
     pass.notice(Reason::Adopted, false, format!("operation {} is the one that was submitted", operation.id));
     let now = pass.now;
     if let Some(run) = pass.record.run.as_mut() {
-        run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::NAME));
+        run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
         run.started_time = operation.start.or(Some(now)).map(Time::from);
     }
     // The next look, at once, shows where it stands; its end is recorded like any other.
@@ -106,26 +104,31 @@ fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
 }
 
 /// Whether the submission is held until a person says what became of it.
-fn held(pass: &Pass<'_>) -> bool {
+pub(super) fn held(pass: &Pass<'_>) -> bool {
     pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
 }
 
-/// What a person asked for by an annotation, where the submission is held for one.
-fn requested(pass: &Pass<'_>) -> Option<Effect> {
+/// The operation that the annotation `adopt` names. What was left over from an earlier run names an operation of that run.
+fn named(pass: &Pass<'_>) -> Option<OperationId> {
     let run = pass.record.run.as_ref()?;
-    if pass.desired.requests.resubmit && !pass.deleting() {
-        return Some(Effect::TakeResubmit);
+    OperationId::parse(pass.desired.requests.adopt.as_deref()?).filter(|id| !run.knows(id))
+}
+
+/// Only a person can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
+fn wait_for_a_word(pass: Pass<'_>) -> Step {
+    if let Some(id) = named(&pass) {
+        return match pass.not_before() {
+            Some(pause) => pass.keep(Effect::Nothing, Some(pause)),
+            None => pass.keep(Effect::Look(id), None),
+        };
     }
-    let asked = OperationId::parse(pass.desired.requests.adopt.as_deref()?)?;
-    // An annotation that was left over from an earlier run names an operation of that run.
-    let earlier = run.earlier_operation_ids.iter().any(|id| asked.same(id));
-    // One that the service did not know is asked about again only slowly.
-    (!earlier && pass.not_before().is_none()).then_some(Effect::Look(asked))
+    let resubmit = pass.desired.requests.resubmit && !pass.deleting();
+    pass.keep(if resubmit { Effect::TakeResubmit } else { Effect::Nothing }, None)
 }
 
 /// When the intent was recorded.
 fn intent(pass: &Pass<'_>) -> Timestamp {
-    pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp)
+    pass.record.run.as_ref().map_or(pass.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
 }
 
 /// The listing was read: is the operation in it?
@@ -137,37 +140,50 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     };
     // The spec may have changed since; then only what is on record can be compared.
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
-    let window = window(intent(&pass), pass.now, listing.server_time);
-    let judged = |operation: &&Operation| judge(operation, run, request, window, taken);
-    let candidates: Vec<&Operation> = listing.operations.iter().filter(judged).collect();
-    // The call may still have been under way until its deadline, and then the listing may be late.
-    let certain_after = settings.call_timeout + settings.listing_lag;
+    let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
+    let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
+    // The call may still have been under way until its deadline, and then the listing may be late. The intent is recorded in
+    // whole seconds, so a second more.
+    let certain_after = settings.call_timeout + settings.listing_lag + Duration::from_secs(1);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = waited >= certain_after;
-    match candidates.as_slice() {
-        [one] if !listing.truncated && (certain || evident(one, request)) => {
-            let one = (*one).clone();
-            adopt(pass, &one)
-        }
-        [] if !listing.truncated && certain => never_started(pass),
-        _ if !certain => {
+    let verdict = match candidates.as_slice() {
+        [one] if !listing.truncated && evidence.proves(one) => Verdict::It((*one).clone()),
+        _ if !certain => Verdict::TooEarly,
+        _ if listing.truncated => Verdict::Unclear("the service's listing is too long to be read whole".to_owned()),
+        [] => Verdict::None,
+        [one] if !evidence.shows_all(one) => Verdict::TooEarly,
+        [one] if request.is_some() => Verdict::It((*one).clone()),
+        [_] => Verdict::Unclear("the spec has changed since, so an operation cannot be told by it".to_owned()),
+        several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
+    };
+    let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
+    match verdict {
+        Verdict::It(operation) => adopt(pass, &operation),
+        Verdict::None => never_started(pass),
+        Verdict::Unclear(why) => hold(pass, &why, &candidates),
+        Verdict::TooEarly => {
             let message = "the answer to the submission was lost, so the service's listing is read until it shows the operation";
             if let Some(run) = pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::ResolvingSubmission)) {
                 run.tell(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
-            let pause = pace::poll(settings, waited, pass.seed()).min(certain_after.saturating_sub(waited) + settings.poll_min);
-            pass.stop_for(pause)
-        }
-        [] | [_] => {
-            let shown: Vec<Operation> = candidates.into_iter().cloned().collect();
-            hold(pass, "the service's listing is too long to be read whole", &shown)
-        }
-        several => {
-            let why = format!("{} operations may be the one that it began", several.len());
-            let shown: Vec<Operation> = several.iter().map(|operation| (*operation).clone()).collect();
-            hold(pass, &why, &shown)
+            let pause = pace::poll(settings, waited, pass.seed());
+            let certain_in = certain_after.saturating_sub(waited).max(settings.poll_min);
+            pass.stop_for(if certain { pause } else { pause.min(certain_in) })
         }
     }
+}
+
+/// What a listing says of a submission whose answer was lost.
+enum Verdict {
+    /// This operation is the one.
+    It(Operation),
+    /// It never started.
+    None,
+    /// A later listing will say more.
+    TooEarly,
+    /// Only a person can say.
+    Unclear(String),
 }
 
 /// It is certain that nothing began: the service would show it by now.
@@ -175,14 +191,28 @@ fn never_started(mut pass: Pass<'_>) -> Step {
     if pass.deleting() {
         return deletion::release(pass, None);
     }
-    if pass.desired.policy.suspend || pass.desired.fault.is_some() {
-        if let Some(run) = pass.record.run.as_mut() {
-            run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
-        }
-        return waiting::decide(pass);
+    let since = Time::from(intent(&pass));
+    if let Some(run) = pass.record.run.as_mut() {
+        // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
+        run.waiting_since_time.get_or_insert(since);
+        run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
     }
-    pass.notice(Reason::ResolvingSubmission, false, "the submission never reached the service, so it is submitted again");
-    waiting::submit(pass)
+    pass.notice(Reason::ResolvingSubmission, false, "the submission never reached the service");
+    // Whatever holds for a run that waits holds for this one: suspension, deadline, another client's refresh in this listing.
+    waiting::decide(pass)
+}
+
+/// A person says that the submission started nothing: the run waits for its turn again.
+fn resubmit(mut pass: Pass<'_>) -> Step {
+    let message = "to be submitted again, as the annotation resubmit says";
+    pass.notice(Reason::ResolvingSubmission, true, message);
+    waiting::renew(&mut pass);
+    if let Some(run) = pass.record.run.as_mut() {
+        run.candidates.clear();
+        run.tell(RunState::Waiting, Reason::Retrying, message);
+    }
+    pass.scratch = super::Scratch::default();
+    pass.stop(Effect::Nothing, Some(Duration::ZERO))
 }
 
 /// Only a person can say which operation it was.
@@ -204,80 +234,53 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             .map(|operation| Candidate {
                 operation_id: operation.id.to_string(),
                 started_time: operation.start.map(Time::from),
-                status: text::bounded(&operation.reported, text::NAME),
+                status: text::bounded(&operation.reported, text::WORD),
             })
             .collect();
     }
-    pass.stop_for(pace::SERVICE)
+    pass.scratch.next_look = None;
+    pass.stop(Effect::Nothing, None)
+}
+
+/// What a person said does not resolve it. It is tried again by and by, as long as it is said.
+fn hold_on(pass: Pass<'_>, why: &str) -> Step {
+    let (now, pause) = (pass.now, pass.situation.settings.poll_max);
+    let candidates = pass.record.run.as_ref().map(|run| run.candidates.clone()).unwrap_or_default();
+    let mut step = hold(pass, why, &[]);
+    if let Some(run) = step.recorded.run.as_mut() {
+        run.candidates = candidates;
+    }
+    (step.scratch.paused_at, step.scratch.next_look) = (Some(now), now.checked_add(pause).ok());
+    step.look_again = Some(pause);
+    step
 }
 
 /// The listing could not be read: nothing is known, nothing is done.
 fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
-    if let Some(run) = pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::SubmissionUnknown)) {
-        let reason = match troubles::grade(trouble.kind) {
-            Grade::Transient | Grade::Rejected => Reason::ResolvingSubmission,
-            Grade::Blocked => troubles::reason(trouble.kind),
-        };
-        run.tell(
-            RunState::Submitting,
-            reason,
-            format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message),
-        );
+    let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
+    match troubles::grade(trouble.kind) {
+        Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
+        // One passing trouble after another is no news.
+        Grade::Transient | Grade::Rejected => {
+            let told = pass.record.run.as_ref().and_then(Run::why) == Some(Reason::ResolvingSubmission);
+            if !told && !held(&pass) {
+                unheard_of(&mut pass, Reason::ResolvingSubmission, &message, &trouble.message);
+            }
+        }
     }
     pass.stop_for(pause)
 }
 
-/// The earliest moment, by the service's clock, at which an operation of this intent can have begun.
-fn window(intent: Timestamp, now: Timestamp, server_time: Option<Timestamp>) -> Timestamp {
-    let (offset, allowance) = match server_time {
-        Some(server) => (server.duration_since(now), CLOCK_GRAIN),
-        None => (jiff::SignedDuration::ZERO, CLOCK_SKEW),
-    };
-    intent.checked_add(offset).and_then(|start| start.checked_sub(allowance)).unwrap_or(intent)
-}
-
-/// Whether an operation can be the one that was submitted: nothing that it shows contradicts it.
-fn judge(operation: &Operation, run: &Run, request: Option<&RefreshRequest>, window: Timestamp, taken: &BTreeSet<String>) -> bool {
-    let id = &operation.id;
-    if taken.contains(&id.as_str().to_lowercase()) || run.earlier_operation_ids.iter().any(|earlier| id.same(earlier)) {
-        return false;
+/// Says why nothing is learnt. A submission that is held for a person's word stays held.
+fn unheard_of(pass: &mut Pass<'_>, reason: Reason, message: &str, cause: &str) {
+    let held = held(pass);
+    let Some(run) = pass.record.run.as_mut() else { return };
+    if held {
+        let message = format!("the operation that the annotation adopt names cannot be looked at: {cause}");
+        run.tell(RunState::Submitting, Reason::SubmissionUnknown, message);
+    } else {
+        run.tell(RunState::Submitting, reason, message);
     }
-    if operation.start.is_some_and(|start| start < window) {
-        return false;
-    }
-    let Some(request) = request else { return true };
-    let same_type = match (&operation.refresh_type, &request.refresh_type) {
-        (Some(shown), Some(asked)) => shown.eq_ignore_ascii_case(asked),
-        (None, _) | (_, None) => true,
-    };
-    same_type && objects_agree(operation, request)
-}
-
-/// Whether the objects that an operation shows can be those that were asked for.
-fn objects_agree(operation: &Operation, request: &RefreshRequest) -> bool {
-    if operation.objects.is_empty() || request.objects.is_empty() {
-        // Before it begins an operation shows none; and of a whole model nobody here knows the tables.
-        return true;
-    }
-    let covers = |asked: &ObjectName, shown: &ObjectName| {
-        asked.table.eq_ignore_ascii_case(&shown.table)
-            && match (&asked.partition, &shown.partition) {
-                (Some(asked), Some(shown)) => asked.eq_ignore_ascii_case(shown),
-                (None, _) | (_, None) => true,
-            }
-    };
-    let none_strange = operation.objects.iter().all(|shown| request.objects.iter().any(|asked| covers(asked, &shown.name)));
-    // A table asked for must show; a partition may be absent from what Power BI shows of an ended operation.
-    let shows = |asked: &ObjectName| operation.objects.iter().any(|shown| shown.name.table.eq_ignore_ascii_case(&asked.table));
-    none_strange && request.objects.iter().all(shows)
-}
-
-/// Whether an operation has shown enough to be taken for ours before the listing is certain: its type, and its objects where
-/// objects were asked for.
-fn evident(operation: &Operation, request: Option<&RefreshRequest>) -> bool {
-    let Some(request) = request else { return false };
-    let shows_objects = !operation.objects.is_empty() || request.objects.is_empty();
-    operation.refresh_type.is_some() && (shows_objects || operation.phase != Phase::NotStarted)
 }

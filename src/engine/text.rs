@@ -1,37 +1,56 @@
 //! Bounded text: whatever a service or a user writes, the status stays small and readable.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 
 /// The longest sentence in a condition or a message, in bytes.
 pub(super) const SENTENCE: usize = 1024;
-/// The longest name of a table, a partition or a code, in bytes.
+/// The longest name of a table or a partition, in bytes.
 pub(super) const NAME: usize = 256;
+/// The longest word of a service, such as a code or a status, in bytes.
+pub(super) const WORD: usize = 128;
 /// The longest value of a token or an annotation that is kept as it is, in bytes.
 const TOKEN: usize = 256;
 
-/// `text` in one line without control characters, cut to at most `limit` bytes at a character.
+/// How many bytes a character takes in JSON as the API server writes it, which escapes more than it must.
+fn json_len(c: char) -> usize {
+    match c {
+        '"' | '\\' => 2,
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => 6,
+        c => c.len_utf8(),
+    }
+}
+
+/// `text` in one line without control characters, cut at a character so that it takes at most `limit` bytes in JSON.
 #[must_use]
 pub(super) fn bounded(text: &str, limit: usize) -> String {
-    // A quote, a backslash or a character beyond U+FFFF grows when it is written as JSON, but never beyond six bytes
-    // for each byte; control characters, which always do, become blanks.
-    let mut out = String::with_capacity(text.len().min(limit));
-    for c in text.chars() {
+    let (mut out, mut size, mut cut) = (String::with_capacity(text.len().min(limit)), 0, 0);
+    for c in text.trim().chars() {
         let c = if c.is_control() { ' ' } else { c };
-        if out.len() + c.len_utf8() > limit.saturating_sub(3) {
+        size += json_len(c);
+        if size > limit {
+            out.truncate(cut);
             out.push('…');
             break;
         }
         out.push(c);
+        if size <= limit.saturating_sub('…'.len_utf8()) {
+            cut = out.len();
+        }
     }
-    out.trim().to_owned()
+    out
 }
 
 /// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts.
 #[must_use]
 pub(super) fn token(value: &str) -> String {
-    if value.len() <= TOKEN && !value.chars().any(char::is_control) {
+    if value.chars().map(json_len).sum::<usize>() <= TOKEN && !value.chars().any(char::is_control) {
         return value.to_owned();
     }
-    let digest = Sha256::digest(value.as_bytes());
-    format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    Sha256::digest(value.as_bytes()).iter().fold("sha256:".to_owned(), |mut hex, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -8,9 +8,6 @@ use super::pace;
 use crate::api::Reason;
 use crate::operation::{Trouble, TroubleKind};
 
-/// The longest that a service may send us away for at once.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(3600);
-
 /// The three grades of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grade {
@@ -68,5 +65,5 @@ pub(super) fn pause(trouble: &Trouble, count: u32, seed: (&str, Timestamp)) -> D
         TroubleKind::NotFound | TroubleKind::Paused => pace::SERVICE,
         TroubleKind::QuotaExceeded => pace::SERVICE.saturating_mul(15),
     };
-    trouble.retry_after.map_or(pause, |asked| asked.min(LONGEST_ABSENCE).max(Duration::from_millis(200)))
+    trouble.retry_after.map_or(pause, |asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)))
 }

@@ -1,9 +1,8 @@
 //! A run that is not submitted: it waits for its turn, for another client, for a cure, for its next attempt.
 
-use super::conditions::Standing;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Fault, Seen, Step, Turn, ending, pace, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, ending, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, Submission, Trouble};
 
@@ -43,6 +42,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     };
     run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     pass.record.run = Some(run);
+    pass.record.queued = None;
     pass.scratch = super::Scratch::default();
 }
 
@@ -58,40 +58,47 @@ fn earlier_operations(run: Run) -> Vec<String> {
 /// Decides for a run that is not submitted.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
+    let moved = has_moved(&pass);
+    renew(&mut pass);
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
-    // Nothing is submitted yet, so the run is for what is asked for now.
-    run.model = desired.work.model.clone();
-    run.work.clone_from(&desired.work.digest);
-
-    if let Some(Fault { reason, message, cure: _ }) = &desired.fault {
-        run.tell(RunState::Waiting, *reason, message);
-        return pass.stop(Effect::Nothing, None);
+    if let Some(fault) = &desired.fault {
+        return hindered(pass, fault);
     }
     if desired.policy.suspend {
         let message = "suspended: the run goes on when spec.suspend is false";
         run.tell(RunState::Waiting, Reason::Suspended, message);
         (run.waiting_since_time, run.waiting_for) = (None, None);
-        pass.stand(Standing::Suspended(message.to_owned()));
         return pass.stop(Effect::Nothing, None);
+    }
+    if run.why() == Some(Reason::Suspended) {
+        run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     }
     let deadline = run.waiting_since_time.and_then(|since| since.timestamp().checked_add(desired.policy.wait_deadline).ok());
     if deadline.is_some_and(|deadline| pass.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
         let seconds = desired.policy.wait_deadline.as_secs();
         let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}");
+        // What was triggered while it waited was part of it, and has now been handled.
+        triggers::settle(desired, &mut pass.record);
         return ending::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
     let until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
 
     match &pass.situation.seen {
         Seen::Nothing => {
-            let until_attempt = run.next_attempt_time.map(|time| pace::between(pass.now, time.timestamp()));
-            if let Some(pause) = until_attempt.filter(|pause| !pause.is_zero()).or_else(|| pass.not_before()) {
+            let until_attempt = run.next_attempt_time.and_then(|time| pace::until(time.timestamp(), pass.now));
+            if let Some(pause) = until_attempt.or_else(|| pass.not_before()) {
                 return pass.stop(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
             }
-            pass.keep(Effect::TakeTurn, None)
+            if moved { pass.stop(Effect::TakeTurn, None) } else { pass.keep(Effect::TakeTurn, None) }
+        }
+        // What was learnt is of the model that the spec named before.
+        Seen::Turn(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) if moved => {
+            run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+            pass.scratch = super::Scratch::default();
+            pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
         }
         Seen::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
@@ -117,17 +124,40 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             }
         }
         Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => refused(pass, trouble),
-        Seen::Fault(fault) => {
-            run.tell(RunState::Waiting, fault.reason, &fault.message);
-            (run.waiting_since_time, run.waiting_for) = (None, None);
-            pass.stop_for(pace::CLUSTER)
-        }
+        Seen::Fault(fault) => hindered(pass, fault),
         // The other client's refresh was cancelled, or not: only the listing tells when it is gone.
         Seen::Cancellation(_) => {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
         Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+    }
+}
+
+/// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
+pub(super) fn renew(pass: &mut Pass<'_>) {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.model = pass.desired.work.model.clone();
+        run.work.clone_from(&pass.desired.work.digest);
+        pass.record.queued = None;
+    }
+}
+
+/// Whether the run that is on record is for another model than the spec names now.
+fn has_moved(pass: &Pass<'_>) -> bool {
+    let recorded = pass.situation.recorded.run.as_ref().filter(|run| !run.state.ended());
+    recorded.is_some_and(|run| run.model.key() != pass.desired.work.model.key())
+}
+
+/// Nothing begins until somebody acts, and the wait for a turn begins anew when they have.
+fn hindered(mut pass: Pass<'_>, fault: &Fault) -> Step {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Waiting, fault.reason, &fault.message);
+        (run.waiting_since_time, run.waiting_for) = (None, None);
+    }
+    match fault.cure {
+        Cure::Spec => pass.stop(Effect::Nothing, None),
+        Cure::Cluster => pass.stop_for(pace::CLUSTER),
     }
 }
 
@@ -145,17 +175,24 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
+    if !pass.desired.finalizer {
+        // Before the first operation can exist there is somebody who will see to its end. Only now, for whoever comes first
+        // has asked for its turn first: a write in between would let another overtake it.
+        return pass.keep(Effect::AddFinalizer, None);
+    }
     run.earlier_operation_ids = earlier_operations(run.clone());
     run.operation_id = None;
     run.submitted_time = Some(Time::from(pass.now));
-    (run.waiting_since_time, run.waiting_for, run.next_attempt_time) = (None, None, None);
+    // How long it has waited is forgotten only when the service has it: a turn that was refused was none.
+    (run.waiting_for, run.next_attempt_time) = (None, None);
     (run.started_time, run.ended_time, run.duration, run.progress) = (None, None, None, None);
     run.candidates.clear();
     run.failed_objects.clear();
     run.messages.clear();
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
     triggers::settle(pass.desired, &mut pass.record);
-    pass.scratch = super::Scratch::default();
+    // Refusals are counted over all tries, so that the pauses grow.
+    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, ..super::Scratch::default() };
     pass.stop(Effect::Submit, None)
 }
 
@@ -165,19 +202,25 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
             ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
         }
-        Submission::Refused(trouble) => refused(pass, trouble),
+        Submission::Refused(trouble) => {
+            renew(&mut pass);
+            refused(pass, trouble)
+        }
         Submission::Busy { message } => {
             if pass.desired.policy.conflict == ConflictPolicy::Fail {
                 let message = format!("another client's refresh of the model is running, and conflictPolicy is Fail: {message}");
                 return ending::end(pass, RunState::Failed, Reason::Conflict, message);
             }
+            renew(&mut pass);
+            let mut waited = std::time::Duration::ZERO;
             if let Some(run) = pass.record.run.as_mut() {
-                run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+                let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+                waited = pace::between(since.timestamp(), pass.now);
                 run.waiting_for = Some("another client's refresh".to_owned());
                 run.tell(RunState::Waiting, Reason::ModelBusy, "waits for another client's refresh of the model");
             }
             // The listing says which one it is.
-            let pause = pass.situation.settings.poll_min;
+            let pause = pace::busy(pass.situation.settings, waited);
             pass.stop_for(pause)
         }
         Submission::Accepted { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),
@@ -190,16 +233,20 @@ fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
     if let Some(run) = pass.record.run.as_mut() {
-        run.tell(RunState::Waiting, reason, &trouble.message);
-        if trouble.activity_id.is_some() && run.activity_id.is_none() {
-            run.activity_id.clone_from(&trouble.activity_id);
+        let transient = troubles::grade(trouble.kind) != Grade::Blocked;
+        // One passing trouble after another is no news.
+        if !(transient && run.state == RunState::Waiting && run.why() == Some(reason)) {
+            run.tell(RunState::Waiting, reason, &trouble.message);
         }
-        if troubles::grade(trouble.kind) == Grade::Blocked {
-            // Somebody has to act: the wait for a turn begins anew when they have.
-            (run.waiting_since_time, run.waiting_for) = (None, None);
-        } else {
+        if run.activity_id.is_none() {
+            run.activity_id = trouble.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
+        }
+        if transient {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
             run.waiting_for = Some("an answer of the service".to_owned());
+        } else {
+            // Somebody has to act: the wait for a turn begins anew when they have.
+            (run.waiting_since_time, run.waiting_for) = (None, None);
         }
     }
     pass.stop_for(pause)
@@ -208,14 +255,18 @@ fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
 /// Another client's refresh is running.
 fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> Step {
     pass.scratch.troubles = 0;
+    // The listing may lag behind the end of this run's own last attempt.
+    let mine = |run: &Run| operation.id.same(run.operation_id.as_deref().unwrap_or_default()) || run.knows(&operation.id);
+    let of_our_own = of_our_own || pass.record.run.as_ref().is_some_and(mine);
     if pass.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
+        triggers::settle(pass.desired, &mut pass.record);
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return ending::end(pass, RunState::Failed, Reason::Conflict, message);
     }
     let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own;
     let id = operation.id.clone();
     let since = operation.start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default();
-    let whose = if of_our_own { "of another resource" } else { "by another client" };
+    let whose = if of_our_own { "by this operator" } else { "by another client" };
     let holder = format!("refresh {id} {whose}{since}");
     let now = pass.now;
     let mut waited = std::time::Duration::ZERO;
@@ -237,5 +288,5 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
 
 /// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.
 pub(super) fn cancel_is_due(pass: &Pass<'_>) -> bool {
-    pass.scratch.cancelled_at.is_none_or(|at| pace::between(at, pass.now) >= pace::CANCEL_AGAIN)
+    pass.scratch.cancelled_at.is_none_or(|at| pace::passed(at, pace::CANCEL_AGAIN, pass.now))
 }

@@ -1,1 +1,18 @@
-//! Tests.
+//! The decision as stories, as laws over random histories, and as what must stay as it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod laws;
+mod service;
+mod world;
+
+mod adoption;
+mod bounds;
+mod concurrency;
+mod conflicts;
+mod deletions;
+mod lasting;
+mod operations;
+mod queue;
+mod simulation;
+mod submissions;
+mod triggers;

@@ -1,0 +1,107 @@
+//! Evidence: whether an operation in a listing can be the one that an unanswered submission began.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Settings;
+use crate::api::Run;
+use crate::operation::{ObjectName, Operation, Phase, RefreshRequest};
+
+/// How much the service's clocks may differ from what one of them just said: its answers give whole seconds.
+const CLOCK_GRAIN: Duration = Duration::from_secs(5);
+/// How much the service's clock may differ from ours where it did not say what it was.
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
+
+/// A difference of the clocks that is not believed: a gateway's cached answer, rather.
+const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether an operation certainly began before an intent, whatever the service's clock shows.
+#[must_use]
+pub(super) fn began_before(operation: &Operation, intent: Timestamp) -> bool {
+    operation.start.is_some_and(|start| start < earlier(intent, CLOCK_SKEW + CLOCK_GRAIN))
+}
+
+fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.checked_sub(by).unwrap_or(moment)
+}
+
+/// What is held against each operation of a listing.
+pub(super) struct Evidence<'a> {
+    run: &'a Run,
+    /// What was asked for; `None` where the spec has changed since, and nobody knows any more.
+    request: Option<&'a RefreshRequest>,
+    taken: &'a BTreeSet<String>,
+    /// When it can have begun at the earliest, and when at the latest if it was not kept waiting, by the service's clock.
+    window: (Timestamp, Timestamp),
+    /// Whether the service said what its clock shows.
+    clock_known: bool,
+}
+
+impl<'a> Evidence<'a> {
+    pub(super) fn new(
+        run: &'a Run,
+        request: Option<&'a RefreshRequest>,
+        taken: &'a BTreeSet<String>,
+        (intent, now, server_time): (Timestamp, Timestamp, Option<Timestamp>),
+        settings: &Settings,
+    ) -> Self {
+        let ahead = server_time.map(|server| server.duration_since(now));
+        let clock_known = ahead.is_some_and(|ahead| ahead.abs() <= UNBELIEVABLE);
+        let intent_there = intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
+        // Every doubt makes the window wider: a candidate too many is a question to a person, one too few a second submission.
+        let (first, allowance) = if clock_known { (intent_there, CLOCK_GRAIN) } else { (intent.min(intent_there), CLOCK_SKEW) };
+        let from = earlier(first, allowance);
+        let to = intent_there.checked_add(settings.call_timeout + allowance).unwrap_or(intent_there);
+        Self { run, request, taken, window: (from, to), clock_known }
+    }
+
+    /// Whether an operation can be the one: nothing that it shows contradicts it.
+    pub(super) fn allows(&self, operation: &Operation) -> bool {
+        let id = &operation.id;
+        if self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
+            return false;
+        }
+        if operation.start.is_some_and(|start| start < self.window.0) {
+            return false;
+        }
+        let Some(request) = self.request else { return true };
+        let same_type = match (&operation.refresh_type, &request.refresh_type) {
+            (Some(shown), Some(asked)) => shown.eq_ignore_ascii_case(asked),
+            (None, _) | (_, None) => true,
+        };
+        same_type && none_strange(operation, request) && (self.shows_all(operation) || !operation.phase.ended())
+    }
+
+    /// Whether an operation shows every table that was asked for, or nothing of its objects yet. One that runs and shows some of
+    /// them may show the others later; one that has ended will not.
+    pub(super) fn shows_all(&self, operation: &Operation) -> bool {
+        let Some(request) = self.request else { return true };
+        // A partition may be absent from what Power BI shows of an ended operation, so the table is enough.
+        let shows = |asked: &ObjectName| operation.objects.iter().any(|shown| shown.name.table.eq_ignore_ascii_case(&asked.table));
+        operation.objects.is_empty() || request.objects.iter().all(shows)
+    }
+
+    /// Whether an operation shows enough to be taken for ours while the listing may still be late: that it began when it should
+    /// have, its type, and its objects where objects were asked for.
+    pub(super) fn proves(&self, operation: &Operation) -> bool {
+        let Some(request) = self.request else { return false };
+        let in_time = operation.start.is_some_and(|start| (self.window.0..=self.window.1).contains(&start));
+        let shows_objects = !operation.objects.is_empty() || request.objects.is_empty() || operation.phase == Phase::InProgress;
+        self.clock_known && in_time && operation.refresh_type.is_some() && shows_objects && self.shows_all(operation)
+    }
+}
+
+/// Whether an operation shows no object that was not asked for. Of a whole model nobody here knows the tables.
+fn none_strange(operation: &Operation, request: &RefreshRequest) -> bool {
+    let covers = |asked: &ObjectName, shown: &ObjectName| {
+        asked.table.eq_ignore_ascii_case(&shown.table)
+            && match (&asked.partition, &shown.partition) {
+                (Some(asked), Some(shown)) => asked.eq_ignore_ascii_case(shown),
+                (None, _) | (_, None) => true,
+            }
+    };
+    let asked_for = |shown: &ObjectName| request.objects.iter().any(|asked| covers(asked, shown));
+    request.objects.is_empty() || operation.objects.iter().all(|object| asked_for(&object.name))
+}

@@ -1,0 +1,217 @@
+//! The table of adoption: what is decided for each sort of candidate after a lost answer.
+
+use jiff::SignedDuration;
+
+use super::service::Fate;
+use super::world::{World, secs};
+use crate::api::{ADOPT, RESUBMIT, Reason, RefreshObject, RefreshType, RunState};
+use crate::engine::{TurnUse, turn_use};
+use crate::operation::ObjectName;
+
+fn table(name: &str) -> ObjectName {
+    ObjectName { table: name.to_owned(), partition: None }
+}
+
+/// A run whose submission was lost on the way, when a stranger's operation began `after` seconds later (before, if negative).
+fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    if after < 0 {
+        world.service.stranger(5, refresh_type);
+        world.service.ops[0].start = world.now + SignedDuration::from_secs(after);
+        world.service.ops[0].end = world.now;
+    }
+    world.run_for(secs(2).min(secs(u64::try_from(after.max(0)).unwrap())));
+    world
+}
+
+/// A held submission: two operations that may be its.
+fn held() -> World {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.lag) = (secs(3), secs(60));
+    world.run_for(secs(10));
+    world.service.stranger(3, "full");
+    world.service.ops[0].visible = world.service.ops[1].visible;
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world
+}
+
+#[test]
+fn none_is_submitted_again() {
+    let mut world = beside_a_stranger(0, "full");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.service.ops.len()), (2, 1));
+}
+
+#[test]
+fn one_that_began_earlier_is_not_ours() {
+    let mut world = beside_a_stranger(-60, "full");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_of_another_type_is_not_ours() {
+    let mut world = beside_a_stranger(0, "full");
+    world.service.stranger(20, "calculate");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_with_other_objects_is_not_ours() {
+    for shown in [vec![table("Customers")], vec![table("Orders"), table("Customers")]] {
+        let orders = RefreshObject { table: "Orders".to_owned(), partition: None };
+        let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![orders]);
+        world.service.posts.push_back(Fate::LostBefore);
+        world.run_for(secs(1));
+        world.service.stranger(20, "full");
+        world.service.ops[0].objects = shown;
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+    }
+}
+
+#[test]
+fn one_that_shows_only_some_of_the_objects_is_judged_when_it_has_ended() {
+    let objects = ["Orders", "Customers"].map(|table| RefreshObject { table: table.to_owned(), partition: None });
+    for rest in [true, false] {
+        let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = objects.to_vec());
+        (world.service.length, world.person_answers) = (secs(400), true);
+        world.service.posts.push_back(Fate::LostAfter);
+        world.pass(None);
+        world.service.ops[0].objects = vec![table("Orders")];
+        world.dirty = true;
+        world.run_for(secs(390)).is(RunState::Submitting, Reason::ResolvingSubmission);
+        if rest {
+            world.service.ops[0].objects.push(table("Customers"));
+        }
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.run().operation_id.as_deref(), Some(if rest { "op-1" } else { "op-2" }));
+    }
+}
+
+#[test]
+fn one_that_another_resource_follows_is_not_ours() {
+    let mut world = beside_a_stranger(0, "full");
+    world.service.stranger(20, "full");
+    world.service.taken.insert("op-1".to_owned());
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_of_an_earlier_run_is_not_ours() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.length = secs(1);
+    world.service.outcomes.push_back(crate::operation::Phase::Failed);
+    world.service.posts.extend([Fate::Answered, Fate::LostBefore]);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().attempt, world.run().operation_id.as_deref(), world.service.submits), (2, Some("op-2"), 3));
+}
+
+#[test]
+fn several_are_for_a_person_to_tell_and_hold_up_nobody() {
+    let mut world = held();
+    let run = world.run();
+    assert_eq!(run.candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect::<Vec<_>>(), ["op-2", "op-1"]);
+    assert!(run.message.contains(ADOPT) && run.message.contains(RESUBMIT), "{}", run.message);
+    assert!(world.holds(crate::api::ConditionType::Stalled));
+    assert_eq!((turn_use(world.status()), world.due), (TurnUse::Free, None));
+    let writes = world.writes;
+    world.restart().run_for(secs(10_000));
+    assert_eq!((world.writes, world.service.submits), (writes, 1));
+}
+
+#[test]
+fn the_annotation_adopt_follows_the_one_that_it_names() {
+    let mut world = held();
+    world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().operation_id.as_deref(), world.service.submits), (Some("op-1"), 1));
+    assert!(world.run().candidates.is_empty());
+}
+
+#[test]
+fn the_annotation_adopt_is_not_believed_where_it_cannot_be() {
+    let mut world = held();
+    world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("op-9") && world.run().candidates.len() == 2, "{}", world.run().message);
+    world.service.ops[0].start -= secs(3_600);
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("began before"), "{}", world.run().message);
+    world.annotate(ADOPT, Some("op-2")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn the_annotation_resubmit_counts_once() {
+    let mut world = held();
+    world.annotate(RESUBMIT, Some("true")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().number, world.run().attempt), (2, 1, 1));
+    assert!(!world.object.metadata.annotations.as_ref().unwrap().contains_key(RESUBMIT));
+}
+
+#[test]
+fn the_annotation_resubmit_survives_a_call_that_cannot_be_prepared() {
+    let mut world = held();
+    world.hindrance = Some(crate::engine::Seen::Trouble(super::service::unreachable()));
+    world.annotate(RESUBMIT, Some("true")).run_for(secs(60));
+    world.hindrance = None;
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 2);
+}
+
+#[test]
+fn resubmit_means_nothing_while_nothing_is_unknown() {
+    let mut world = World::new(|_| {});
+    world.annotate(RESUBMIT, Some("true")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn a_server_whose_clock_is_off_is_understood_whether_it_tells_the_time_or_not() {
+    for skew in [-299, -60, 60, 299] {
+        for tells_time in [true, false] {
+            let mut world = World::new(|_| {});
+            (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
+            (world.service.length, world.service.lag) = (secs(3), secs(20));
+            world.service.posts.push_back(Fate::LostAfter);
+            world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!(world.service.submits, 1, "{skew} s, {tells_time}");
+        }
+    }
+}
+
+#[test]
+fn an_operation_without_a_start_or_a_type_may_be_ours_and_is_not_taken_in_haste() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.length = secs(500);
+    world.pass(None);
+    (world.service.ops[0].shows_start, world.service.ops[0].refresh_type) = (false, None);
+    world.dirty = true;
+    world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(100)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn a_listing_that_was_cut_short_proves_nothing() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.service.truncated = true;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn where_the_spec_has_changed_nobody_can_tell_by_it() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2));
+    world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = RefreshType::Calculate);
+    world.service.stranger(20, "calculate");
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+}

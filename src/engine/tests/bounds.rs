@@ -1,0 +1,96 @@
+//! Bounds: whatever the service answers and users write, the status stays small.
+
+use proptest::prelude::*;
+
+use super::world::{World, secs};
+use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Desired, Fault, Scratch, Seen, Situation, decide};
+use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
+
+fn size(world: &World) -> usize {
+    // As the API server writes it, which escapes more than it must.
+    let text = serde_json::to_string(world.status()).unwrap();
+    text.chars().map(|c| if "<>&\u{2028}\u{2029}".contains(c) { 6 } else { c.len_utf8() }).sum()
+}
+
+#[test]
+fn ten_thousand_partitions_and_twenty_runs_stay_small() {
+    let mut world = World::new(|spec| spec.history_limit = 20);
+    (world.service.all_objects, world.service.length) = (10_000, secs(5));
+    for run in 0..25 {
+        world.annotate(RUN_REQUESTED_AT, Some(&run.to_string())).run_for(secs(30));
+    }
+    assert_eq!((world.status().history.len(), world.run().earlier_operation_ids.len()), (20, 12));
+    let progress = world.run().progress.as_ref().unwrap();
+    assert_eq!((progress.summary.as_str(), progress.tables.len()), ("10000/10000", 0));
+    assert!(size(&world) < 16 * 1024);
+}
+
+#[test]
+fn a_history_limit_of_nothing_keeps_nothing_and_a_lower_one_counts_at_once() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(5);
+    for run in 0..4 {
+        world.annotate(RUN_REQUESTED_AT, Some(&run.to_string())).run_for(secs(30));
+    }
+    world.edit(|spec| spec.history_limit = 2).run_for(secs(10));
+    assert_eq!(world.status().history.iter().map(|entry| entry.number).collect::<Vec<_>>(), [4, 3]);
+    world.edit(|spec| spec.history_limit = 0).run_for(secs(10));
+    assert!(world.status().history.is_empty() && world.run().number == 4);
+}
+
+#[test]
+fn a_fault_with_a_huge_message_stays_small() {
+    let mut world = World::new(|_| {});
+    world.spec_fault = Some(Fault { reason: Reason::InvalidSpec, message: "\"<\u{1f980}".repeat(100_000), cure: Cure::Spec });
+    world.run_for(secs(10));
+    assert!(world.holds(crate::api::ConditionType::Stalled) && size(&world) < 8 * 1024);
+    assert_eq!((world.due, world.service.submits), (None, 0));
+}
+
+/// Text at its most expensive.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![Just("\""), Just("\\"), Just("<"), Just("\u{2028}"), Just("\n"), Just("\u{1f980}"), Just("a")];
+    (piece, 0..3_000_usize).prop_map(|(piece, count)| piece.repeat(count))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_status_never_passes_64_kib(texts in proptest::collection::vec(text(), 1..6), tables in 1..40_usize) {
+        let mut world = World::new(|spec| (spec.history_limit, spec.concurrency_policy) = (20, ConcurrencyPolicy::Queue));
+        let pick = |n: usize| texts[n % texts.len()].clone();
+        for run in 0..22_usize {
+            let worst = if run % 2 == 0 { "\"".repeat(256) } else { format!("{}{run}", "<".repeat(250)) };
+            world.edit(|spec| spec.trigger.get_or_insert_default().token = Some(format!("{worst}{run}")));
+            world.annotate(RUN_REQUESTED_AT, Some(&pick(run))).run_for(secs(5));
+            let name = |n: usize| ObjectName { table: format!("{}{}", n % tables, pick(n)), partition: Some(pick(n + 1)) };
+            let object = |n| ObjectProgress { name: name(n), phase: Phase::Failed, reported: pick(n) };
+            let message = |n| ServiceMessage { severity: pick(n), code: Some(pick(n)), text: pick(n) };
+            let operation = Operation {
+                id: OperationId::parse(&"x".repeat(128)).unwrap(),
+                phase: Phase::Failed,
+                reported: pick(0),
+                start: None,
+                end: None,
+                refresh_type: None,
+                objects: (0..60).map(object).collect(),
+                messages: (0..50).map(message).collect(),
+                activity_id: Some(pick(1)),
+            };
+            if world.run().state == RunState::Running {
+                let desired = Desired::of_refresh(&world.object, None, false);
+                let mut recorded = world.status().clone();
+                recorded.run.as_mut().unwrap().operation_id = Some("x".repeat(128));
+                let seen = Seen::Look(Look::Found(Box::new(operation), None));
+                let (now, settings) = (world.now, &world.settings);
+                let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
+                prop_assert!(step.recorded.run.as_ref().unwrap().state.ended());
+                world.object.status = Some(step.recorded);
+                world.service.ops.last_mut().unwrap().end = world.now;
+            }
+            prop_assert!(size(&world) <= 64 * 1024, "{} bytes", size(&world));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A new trigger during a run: Queue, Replace, Forbid. And attempts.
+
+use super::world::{World, model, secs};
+use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use crate::operation::Phase;
+
+fn running(policy: ConcurrencyPolicy) -> World {
+    let mut world = World::new(|spec| spec.concurrency_policy = policy);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world
+}
+
+#[test]
+fn queue_lets_one_run_follow_however_many_triggers_came() {
+    let mut world = running(ConcurrencyPolicy::Queue);
+    for value in ["a", "b", "c"] {
+        world.annotate(RUN_REQUESTED_AT, Some(value)).run_for(secs(2));
+    }
+    assert_eq!(world.status().queued.as_ref().unwrap().r#type, TriggerType::Request);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits, world.run().trigger.value.as_str()), (2, 2, "c"));
+    assert_eq!(world.status().queued, None);
+}
+
+#[test]
+fn the_end_of_a_run_that_another_follows_does_not_look_like_the_end_of_all() {
+    let mut world = running(ConcurrencyPolicy::Queue);
+    world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("v2".to_owned())).run_for(secs(600));
+    let ended = |status: &&crate::api::Status| status.run.as_ref().is_some_and(|run| run.number == 1 && run.state.ended());
+    let end = world.statuses.iter().find(ended).unwrap();
+    let ready = end.conditions.iter().find(|condition| condition.r#type == crate::api::ConditionType::Ready).unwrap();
+    assert_eq!(ready.status, crate::api::ConditionStatus::Unknown);
+    assert_eq!(world.told(Reason::Succeeded), 2, "both ends are told");
+}
+
+#[test]
+fn replace_cancels_and_starts_anew() {
+    let mut world = running(ConcurrencyPolicy::Replace);
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits, world.service.cancels.len()), (2, 2, 1));
+    let first = &world.status().history[1];
+    assert_eq!((first.number, first.state), (1, RunState::Cancelled));
+}
+
+#[test]
+fn replace_does_not_cancel_for_what_could_not_begin() {
+    let mut world = running(ConcurrencyPolicy::Replace);
+    world.edit(|spec| (spec.suspend, spec.model) = (true, model("Other"))).run_for(secs(600));
+    assert_eq!((world.service.cancels.len(), world.run().number), (0, 1));
+    world.edit(|spec| spec.suspend = false).run_for(secs(600));
+    assert_eq!(world.run().number, 2);
+}
+
+#[test]
+fn forbid_drops_a_trigger_and_says_so_once() {
+    let mut world = running(ConcurrencyPolicy::Forbid);
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
+    world.restart().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 1));
+    world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(600));
+    assert_eq!(world.run().number, 2, "after the run a trigger counts again");
+}
+
+#[test]
+fn forbid_drops_a_trigger_that_came_while_the_operator_was_down() {
+    let mut world = running(ConcurrencyPolicy::Forbid);
+    world.annotate(RUN_REQUESTED_AT, Some("a")).advance(secs(600)).restart().run_for(secs(600));
+    assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 1));
+}
+
+#[test]
+fn a_change_that_is_taken_back_during_the_run_starts_nothing() {
+    let mut world = running(ConcurrencyPolicy::Queue);
+    world.edit(|spec| spec.model = model("Other")).run_for(secs(2));
+    assert!(world.status().queued.is_some());
+    world.edit(|spec| spec.model = model("Sales")).run_for(secs(600));
+    assert_eq!((world.run().number, &world.status().queued), (1, &None));
+}
+
+#[test]
+fn a_failed_operation_is_attempted_again_as_often_as_backoff_limit_says() {
+    let mut world = World::new(|spec| spec.backoff_limit = 2);
+    world.service.outcomes.extend([Phase::Failed, Phase::TimedOut, Phase::Failed]);
+    world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    assert!(world.run().message.contains("op-1 failed"), "{}", world.run().message);
+    world.run_for(secs(1_000)).is(RunState::Failed, Reason::RefreshFailed);
+    assert_eq!((world.run().attempt, world.service.submits, world.status().history.len()), (3, 3, 1));
+    assert_eq!(world.status().history[0].attempts, 3);
+    assert!(world.statuses.iter().all(|status| status.run.as_ref().is_none_or(|run| run.number == 1)));
+}
+
+#[test]
+fn what_somebody_cancelled_or_nobody_knows_is_not_attempted_again() {
+    let mut world = World::new(|spec| spec.backoff_limit = 5);
+    world.service.outcomes.push_back(Phase::Cancelled);
+    world.run_for(secs(600)).is(RunState::Cancelled, Reason::Cancelled);
+    let mut world = World::new(|spec| spec.backoff_limit = 5);
+    world.run_for(secs(10));
+    world.service.length = secs(9_000);
+    world.service.ops[0].vanished = true;
+    world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
+    assert_eq!(world.service.submits, 1);
+}

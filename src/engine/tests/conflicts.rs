@@ -1,0 +1,141 @@
+//! The service is busy with a refresh that is not this run's: Wait, Fail, Replace; and its turn in the queue.
+
+use super::service::{Fate, trouble};
+use super::world::{World, model, secs};
+use crate::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use crate::operation::{Phase, TroubleKind};
+
+fn busy(policy: ConflictPolicy) -> World {
+    let mut world = World::new(|spec| spec.conflict_policy = policy);
+    world.service.stranger(100, "full");
+    world
+}
+
+#[test]
+fn wait_names_the_holder_and_runs_when_it_has_ended() {
+    let mut world = busy(ConflictPolicy::Wait);
+    world.run_for(secs(10)).is(RunState::Waiting, Reason::ModelBusy);
+    assert!(world.run().waiting_for.as_deref().unwrap().starts_with("refresh op-1 by another client since "));
+    let writes = world.writes;
+    world.run_for(secs(60));
+    assert_eq!(world.writes, writes, "waiting costs no writes");
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.service.cancels.len(), world.run().number), (2, 0, 1));
+}
+
+#[test]
+fn fail_ends_the_run_once() {
+    let mut world = busy(ConflictPolicy::Fail);
+    world.run_for(secs(600)).is(RunState::Failed, Reason::Conflict);
+    assert_eq!((world.service.submits, world.service.cancels.len(), world.run().number), (1, 0, 1));
+}
+
+#[test]
+fn replace_cancels_the_strangers_and_no_other() {
+    let mut world = busy(ConflictPolicy::Replace);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.cancels, [world.service.ops[0].id.clone()]);
+    assert_eq!(world.told(Reason::ConflictReplaced), 1);
+}
+
+#[test]
+fn neither_replace_nor_fail_touches_what_another_resource_of_ours_runs() {
+    for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
+        let mut world = busy(policy);
+        world.service.taken.insert("op-1".to_owned());
+        world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
+        assert_eq!(world.service.cancels.len(), 0);
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    }
+}
+
+#[test]
+fn a_listing_that_still_shows_our_own_ended_attempt_is_waited_for_and_never_cancelled() {
+    let mut world = World::new(|spec| (spec.conflict_policy, spec.backoff_limit) = (ConflictPolicy::Replace, 1));
+    world.service.outcomes.push_back(Phase::Failed);
+    world.service.posts.extend([Fate::Answered, Fate::Refused(trouble(TroubleKind::Throttled))]);
+    world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    // The service changes its mind: what had failed is shown as running.
+    world.service.ops[0].end = world.now + secs(40);
+    world.person_answers = true;
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
+    assert_eq!(world.service.cancels.len(), 0);
+}
+
+#[test]
+fn a_wait_has_a_deadline_and_ends_the_run_for_good() {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
+    world.service.stranger(10_000, "full");
+    world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    assert_eq!((world.run().number, world.due), (1, None), "the trigger was handled by the run that waited");
+    world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(10));
+    assert_eq!(world.run().number, 2);
+}
+
+#[test]
+fn a_wait_goes_on_over_refusals() {
+    // A holder that the listing never shows: each try is refused, and together they end at the deadline.
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
+    world.service.stranger(100_000, "full");
+    world.service.ops[0].visible = world.now + secs(1_000_000);
+    world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    assert!(world.service.submits < 40, "{} submissions in ten minutes", world.service.submits);
+}
+
+#[test]
+fn refusals_one_after_another_come_slower_and_slower() {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 604_800);
+    world.service.posts.extend((0..1_000).map(|_| Fate::Refused(trouble(TroubleKind::Throttled))));
+    world.run_for(secs(600));
+    assert!((5..20).contains(&world.service.submits), "{} submissions in ten minutes", world.service.submits);
+    assert_eq!(world.run().attempt, 1, "a refusal is no attempt");
+}
+
+#[test]
+fn behind_another_it_waits_without_a_call_and_triggers_join_it() {
+    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
+    world.ahead = Some("bi/other".to_owned());
+    world.run_for(secs(600)).is(RunState::Waiting, Reason::WaitingForTurn);
+    assert_eq!((world.service.submits, world.service.lists, world.writes), (0, 0, 2));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
+    world.ahead = None;
+    world.restart().run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits), (1, 1));
+}
+
+#[test]
+fn a_model_that_changes_while_it_waits_is_waited_for_anew() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("bi/other".to_owned());
+    world.run_for(secs(20));
+    world.ahead = None;
+    world.edit(|spec| spec.model = model("Other")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, &world.run().model), (1, &model("Other")));
+}
+
+#[test]
+fn a_request_that_the_service_refuses_ends_the_run_until_the_spec_changes() {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Rejected)));
+    world.run_for(secs(600)).is(RunState::Failed, Reason::RequestRejected);
+    assert_eq!((world.service.submits, world.due), (1, None));
+    world.edit(|spec| spec.refresh.as_mut().unwrap().max_parallelism = Some(2)).run_for(secs(300));
+    assert_eq!(world.run().number, 2);
+}
+
+#[test]
+fn what_a_person_has_to_cure_stalls_and_recovers_by_itself() {
+    for (kind, reason) in [
+        (TroubleKind::AccessDenied, Reason::AccessDenied),
+        (TroubleKind::NotFound, Reason::ModelNotFound),
+        (TroubleKind::Paused, Reason::ServerPaused),
+        (TroubleKind::QuotaExceeded, Reason::QuotaExceeded),
+    ] {
+        let mut world = World::new(|_| {});
+        world.service.posts.push_back(Fate::Refused(trouble(kind)));
+        world.run_for(secs(1)).is(RunState::Waiting, reason);
+        assert!(world.holds(crate::api::ConditionType::Stalled));
+        world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.run().number, 1);
+    }
+}

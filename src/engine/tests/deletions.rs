@@ -1,0 +1,154 @@
+//! A resource that is being deleted: nothing of it is left running unwatched, and it is not held for ever.
+
+use super::service::{Fate, trouble};
+use super::world::{World, secs};
+use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Fault, Seen};
+use crate::operation::{Cancellation, TroubleKind};
+
+fn running() -> World {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(1_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world
+}
+
+fn no_secret() -> Seen {
+    Seen::Fault(Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone".to_owned(), cure: Cure::Cluster })
+}
+
+#[test]
+fn a_running_operation_is_cancelled_and_its_end_waited_for() {
+    let mut world = running();
+    world.service.cancels_after = Some(secs(20));
+    world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
+    assert!(!world.gone);
+    world.run_for(secs(20));
+    assert!(world.gone && world.service.cancels.len() == 1);
+    assert_eq!(world.told(Reason::Cancelled), 1);
+}
+
+#[test]
+fn what_does_not_run_goes_at_once_and_no_trigger_starts_it_again() {
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).delete().run_for(secs(1));
+    assert!(world.gone && world.service.submits == 1);
+    let mut world = World::new(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).delete().run_for(secs(1));
+    assert!(world.gone && world.service.submits == 0);
+}
+
+#[test]
+fn an_unknown_submission_is_resolved_first() {
+    let mut world = World::new(|_| {});
+    (world.service.length, world.service.lag) = (secs(1_000), secs(60));
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(2)).delete().run_for(secs(50));
+    assert!(!world.gone);
+    world.run_for(secs(200));
+    assert!(world.gone && world.service.cancels.len() == 1);
+
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2)).delete().run_for(secs(140));
+    assert!(!world.gone);
+    world.run_for(secs(60));
+    assert!(world.gone && world.service.submits == 1);
+}
+
+#[test]
+fn an_unknown_submission_of_several_is_held_until_a_person_tells() {
+    for key in [ADOPT, RELEASE] {
+        let mut world = World::new(|_| {});
+        (world.service.length, world.service.lag) = (secs(3), secs(60));
+        world.service.posts.push_back(Fate::LostAfter);
+        world.run_for(secs(10));
+        world.service.stranger(3, "full");
+        world.service.ops[0].visible = world.service.ops[1].visible;
+        world.delete().run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert!(!world.gone && world.run().message.contains(RELEASE), "{}", world.run().message);
+        world.annotate(key, Some(if key == ADOPT { "op-1" } else { "true" })).run_for(secs(60));
+        assert!(world.gone);
+    }
+}
+
+#[test]
+fn a_delete_that_finds_nothing_is_no_end_while_a_look_shows_it_running() {
+    let mut world = running();
+    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
+    world.delete().run_for(secs(600));
+    assert!(!world.gone);
+    world.run_for(secs(600));
+    assert!(world.gone, "it ended of itself");
+}
+
+#[test]
+fn an_operation_that_the_service_no_longer_knows_has_ended() {
+    let mut world = running();
+    world.run_for(secs(200));
+    world.service.ops[0].vanished = true;
+    world.delete().run_for(secs(60));
+    assert!(world.gone);
+}
+
+#[test]
+fn orphan_and_release_let_go_and_say_what_may_still_run() {
+    let mut orphan = running();
+    orphan.edit(|spec| spec.deletion_policy = DeletionPolicy::Orphan).delete().run_for(secs(2));
+    let mut release = running();
+    release.annotate(RELEASE, Some("true")).run_for(secs(5)).is(RunState::Running, Reason::Running);
+    release.delete().run_for(secs(2));
+    for world in [orphan, release] {
+        assert!(world.gone && world.service.cancels.is_empty());
+        assert_eq!(world.told(Reason::Released), 1);
+        assert!(world.notices.iter().any(|notice| notice.message.contains("op-1 may still be running")));
+    }
+}
+
+#[test]
+fn without_its_secret_it_is_held_but_not_in_a_namespace_that_is_going() {
+    let mut world = running();
+    world.hindrance = Some(no_secret());
+    world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
+    assert!(!world.gone);
+    let mut world = running();
+    (world.hindrance, world.namespace_ending) = (Some(no_secret()), true);
+    world.delete().run_for(secs(100));
+    assert!(!world.gone, "the Secret may come back for a moment");
+    world.run_for(secs(60));
+    assert!(world.gone && world.told(Reason::Released) == 1);
+}
+
+#[test]
+fn a_namespace_that_is_going_is_not_held_for_a_persons_word_either() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.service.truncated = true;
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.namespace_ending = true;
+    world.delete().run_for(secs(130));
+    assert!(world.gone && world.told(Reason::Released) == 1);
+}
+
+#[test]
+fn a_refused_submission_of_a_resource_that_is_going_is_over() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::QuotaExceeded)));
+    world.run_for(secs(1)).delete().run_for(secs(1));
+    assert!(world.gone);
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_deletion_leaves_nothing_running() {
+    for step in 0..16 {
+        let mut world = running();
+        world.crash_in = Some(step);
+        world.delete().run_for(secs(1));
+        world.crash_in = None;
+        world.run_for(secs(300));
+        let now = world.now;
+        assert!(world.gone && !world.service.ops[0].live(now), "crash at step {step}");
+    }
+}

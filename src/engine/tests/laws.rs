@@ -1,0 +1,142 @@
+//! What must never happen, checked at every step of every story and every simulation.
+
+use super::service::Owner;
+use super::world::World;
+use crate::api::{Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status};
+use crate::engine::{Desired, Effect, Step};
+use crate::operation::{OperationId, Phase};
+
+/// Laws of each decision, whether its step is taken or not.
+pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Step) {
+    let after = &step.recorded;
+    if after != before {
+        conditions(after, desired.generation);
+        let size = serde_json::to_vec(after).unwrap().len();
+        assert!(size <= 64 * 1024, "a status of {size} bytes");
+        assert!(after.history.len() <= desired.policy.history_limit, "more history than asked for");
+        let back: Status = serde_json::from_slice(&serde_json::to_vec(after).unwrap()).unwrap();
+        assert_eq!(&back, after, "what is written is not what is read back");
+    }
+    if let Some(old) = before.run.as_ref().filter(|run| run.state.ended()) {
+        let new = after.run.as_ref().expect("a run that ended is not forgotten");
+        assert!(new.number > old.number || new == old, "a run that had ended changed: {old:?} to {new:?}");
+    }
+    if let (Some(old), Some(new)) = (&before.run, &after.run) {
+        assert!(new.number >= old.number && (new.number > old.number || new.attempt >= old.attempt), "a run went back");
+    }
+    if before.run.as_ref().is_some_and(|run| !run.state.ended()) && step.effect == Effect::Nothing && desired.finalizer {
+        assert_eq!(after.observed_generation, desired.generation, "an edit was not acknowledged");
+    }
+    if step.effect == Effect::Submit {
+        let run = after.run.as_ref().expect("an intent");
+        assert!(after != before, "a submission without a write before it");
+        assert_eq!((run.state, run.submitted_time), (RunState::Submitting, Some(world.now.into())), "a submission without its intent");
+        assert_eq!((&run.model, &run.work), (&desired.work.model, &desired.work.digest), "the intent is for other work");
+        assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
+        assert!(!desired.policy.suspend && desired.fault.is_none());
+    }
+}
+
+/// What is written of an end is the end at the service.
+pub(super) fn written(world: &World, before: &Status, after: &Status) {
+    let Some(run) = after.run.as_ref().filter(|run| run.state.ended()) else { return };
+    if before.run.as_ref().is_some_and(|old| old.number == run.number && old.state.ended()) {
+        return;
+    }
+    let op = |id: &str| world.service.ops.iter().find(|op| op.id.as_str() == id);
+    let shown = run.operation_id.as_deref().and_then(op).map(|op| (op.vanished, op.phase(world.now)));
+    let reason = Reason::parse(&run.reason).unwrap();
+    match reason {
+        Reason::Succeeded => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Succeeded)),
+        Reason::RefreshFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
+        Reason::OperationLost => assert!(shown.is_none_or(|(vanished, _)| vanished), "an operation is lost that is there"),
+        Reason::DeadlineExceeded | Reason::Replaced => {
+            assert!(shown.is_none_or(|(vanished, phase)| vanished || phase == Phase::Cancelled));
+        }
+        Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected => {
+            // Another attempt may have run and failed before it.
+            assert!(shown.is_none_or(|(vanished, phase)| vanished || phase.ended()), "ended unsubmitted, and an operation runs");
+        }
+        _ => {}
+    }
+    if !world.person_answers {
+        assert!(mine_alive(world).is_empty(), "run {} ended ({reason}) and its operation runs: {:?}", run.number, mine_alive(world));
+    }
+}
+
+/// The rules of kstatus and of Flux for a status.
+pub(super) fn conditions(status: &Status, generation: i64) {
+    assert!(status.observed_generation <= generation, "observedGeneration is ahead");
+    let find = |kind| status.conditions.iter().find(|condition: &&Condition| condition.r#type == kind);
+    for condition in &status.conditions {
+        assert_eq!(condition.observed_generation, status.observed_generation, "{:?}", condition.r#type);
+        assert_eq!(status.conditions.iter().filter(|other| other.r#type == condition.r#type).count(), 1);
+        assert!(Reason::parse(&condition.reason).is_some(), "an undocumented reason {:?}", condition.reason);
+        assert!(!condition.message.is_empty() && condition.message.len() <= 1024);
+    }
+    let (reconciling, stalled) = (find(ConditionType::Reconciling), find(ConditionType::Stalled));
+    assert!(!(reconciling.is_some() && stalled.is_some()), "Reconciling and Stalled together");
+    for present in [reconciling, stalled].into_iter().flatten() {
+        assert_eq!(present.status, ConditionStatus::True, "{:?} is present and not True", present.r#type);
+    }
+    let ready = find(ConditionType::Ready).expect("Ready is always there");
+    assert!(ready.status != ConditionStatus::True || reconciling.is_none() && stalled.is_none(), "Ready while Reconciling or Stalled");
+    assert!(ready.status != ConditionStatus::Unknown || reconciling.is_some(), "Ready Unknown without Reconciling");
+    if let Some(run) = &status.run {
+        let (succeeded, finished) = (find(ConditionType::Succeeded).unwrap(), find(ConditionType::Finished).unwrap());
+        assert_eq!(finished.status == ConditionStatus::True, succeeded.status != ConditionStatus::Unknown);
+        if !run.state.ended() {
+            assert_eq!(finished.status, ConditionStatus::False, "finished while a run is under way");
+        }
+    }
+}
+
+fn mine_alive(world: &World) -> Vec<&OperationId> {
+    let ours = |op: &&super::service::Op| op.owner != Owner::Stranger && op.live(world.now);
+    world.service.ops.iter().filter(ours).map(|op| &op.id).collect()
+}
+
+/// At most one live operation for a run, and a second one only after the first is known to have failed.
+pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
+    if world.person_answers {
+        return;
+    }
+    assert!(mine_alive(world).is_empty(), "submitted again while {:?} runs", mine_alive(world));
+    assert!(world.service.under_way.is_empty(), "submitted again while a submission is still on its way");
+    let run = step.recorded.run.as_ref().unwrap();
+    for op in &world.service.ops {
+        let Owner::Run(number, attempt) = op.owner else { continue };
+        if number == run.number && !op.vanished {
+            assert!(attempt < run.attempt, "attempt {attempt} of run {number} is submitted twice");
+            assert!(matches!(op.phase(world.now), Phase::Failed | Phase::TimedOut), "submitted again after {:?}", op.outcome);
+            assert!(run.attempt <= desired.policy.backoff_limit + 1 || attempt < run.attempt, "more attempts than backoffLimit allows");
+        }
+    }
+}
+
+/// A stranger's operation is cancelled only where `conflictPolicy` says so; our own is never taken for one.
+pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
+    let op = world.service.ops.iter().find(|op| op.id == *id);
+    let run = step.recorded.run.as_ref().unwrap();
+    let followed = run.operation_id.as_deref() == Some(id.as_str());
+    match op.map(|op| op.owner) {
+        Some(Owner::Stranger) if !world.person_answers => {
+            assert_eq!(desired.policy.conflict, ConflictPolicy::Replace, "a stranger's operation {id} is cancelled");
+        }
+        Some(Owner::Run(_, _)) => {
+            assert!(followed || world.person_answers, "our own operation {id} is cancelled as a stranger's: {run:?}");
+        }
+        Some(Owner::Stranger) | None => {}
+    }
+}
+
+/// The finalizer goes when nothing of ours runs, or it is said that something may.
+pub(super) fn release(world: &World, desired: &Desired, step: &Step) {
+    let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+    let may = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || world.namespace_ending;
+    assert!(!said || may, "let go without being asked to");
+    if !said && !world.person_answers {
+        assert!(mine_alive(world).is_empty(), "let go while {:?} runs", mine_alive(world));
+        assert!(world.service.under_way.is_empty(), "let go while a submission is on its way");
+    }
+}

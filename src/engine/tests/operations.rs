@@ -1,0 +1,215 @@
+//! An operation that is followed: its end, its deadline, its disappearance, and answers that say nothing or two things.
+
+use super::service::{Ask, trouble, unreachable};
+use super::world::{World, secs};
+use crate::api::{ConditionType, Reason, RunState};
+use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, decide};
+use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, TroubleKind};
+
+fn running(length: u64) -> World {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(length);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world
+}
+
+fn operation(id: &str, phase: Phase) -> Operation {
+    Operation {
+        id: OperationId::parse(id).unwrap(),
+        phase,
+        reported: format!("{phase:?}"),
+        start: None,
+        end: None,
+        refresh_type: None,
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id: None,
+    }
+}
+
+fn told(world: &World, scratch: &Scratch, seen: Seen) -> Step {
+    let desired = Desired::of_refresh(&world.object, None, false);
+    decide(&Situation { desired: &desired, recorded: world.status(), scratch, seen, now: world.now, settings: &world.settings })
+}
+
+#[test]
+fn each_end_at_the_service_is_that_end_here() {
+    for (phase, state, reason) in [
+        (Phase::Succeeded, RunState::Succeeded, Reason::Succeeded),
+        (Phase::Failed, RunState::Failed, Reason::RefreshFailed),
+        (Phase::TimedOut, RunState::TimedOut, Reason::TimedOut),
+        (Phase::Cancelled, RunState::Cancelled, Reason::Cancelled),
+    ] {
+        let mut world = World::new(|_| {});
+        world.service.outcomes.push_back(phase);
+        world.run_for(secs(300)).is(state, reason);
+        assert_eq!(world.holds(ConditionType::Stalled), state != RunState::Succeeded);
+        assert_eq!((world.run().duration.as_deref(), world.status().history[0].duration_seconds), (Some("1m0s"), Some(60)));
+    }
+}
+
+#[test]
+fn an_end_is_known_within_a_tenth_of_the_length_for_few_calls() {
+    let mut world = running(7_200);
+    world.run_for(secs(8_000)).is(RunState::Succeeded, Reason::Succeeded);
+    assert!(world.service.looks < 320, "{} looks in two hours", world.service.looks);
+}
+
+#[test]
+fn after_its_deadline_it_is_cancelled_and_has_timed_out() {
+    let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (120, 3));
+    world.service.length = secs(1_000);
+    world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+    assert_eq!((world.service.cancels.len(), world.service.submits), (1, 1));
+}
+
+#[test]
+fn a_cancellation_that_was_lost_is_sent_again_and_only_a_look_ends_it() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
+    world.service.length = secs(10_000);
+    (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
+    world.run_for(secs(200)).is(RunState::Cancelling, Reason::Cancelling);
+    assert!((3..8).contains(&world.service.cancels.len()), "{}", world.service.cancels.len());
+    world.service.cancels_after = Some(secs(1));
+    world.run_for(secs(100)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+}
+
+#[test]
+fn a_cancellation_that_is_refused_is_said_once() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
+    world.service.length = secs(10_000);
+    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::AccessDenied)));
+    world.service.cancels_after = None;
+    world.run_for(secs(100)).is(RunState::Cancelling, Reason::AccessDenied);
+    let writes = world.writes;
+    world.run_for(secs(600));
+    assert_eq!(world.writes, writes);
+}
+
+#[test]
+fn one_that_is_not_visible_yet_is_waited_for() {
+    let mut world = World::new(|_| {});
+    (world.service.lag, world.service.length) = (secs(100), secs(10));
+    world.run_for(secs(99)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn one_that_is_gone_is_looked_for_in_the_listing_before_it_is_lost() {
+    let mut world = running(1_000);
+    world.run_for(secs(150));
+    world.service.ops[0].vanished = true;
+    let lists = world.service.lists;
+    world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
+    assert_eq!((world.service.lists, world.service.submits), (lists + 1, 1));
+}
+
+#[test]
+fn a_listing_that_still_shows_it_outweighs_a_look_that_did_not() {
+    let world = running(1_000);
+    let old = World { now: world.now + secs(300), ..running(1_000) };
+    let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
+    assert!(matches!(step.effect, Effect::List(_)));
+    let listing = crate::operation::Listing { operations: vec![operation("OP-1", Phase::InProgress)], ..Default::default() };
+    let step = told(&old, &step.scratch, Seen::Listing { result: Ok(listing), taken: ["op-1".to_owned()].into() });
+    assert_eq!(step.recorded.run.unwrap().state, RunState::Running);
+}
+
+#[test]
+fn troubles_never_end_a_run_or_lose_its_id_and_cost_two_writes() {
+    let mut world = running(1_000);
+    let writes = world.writes;
+    for n in 0..40 {
+        let kind = if n % 2 == 0 { TroubleKind::Unreachable } else { TroubleKind::InvalidAnswer };
+        world.service.asks.push_back(Ask::Trouble(trouble(kind)));
+    }
+    world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
+    assert_eq!(world.writes, writes + 1, "that it cannot be looked at");
+    world.run_for(secs(2_500)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.writes, writes + 2);
+}
+
+#[test]
+fn a_single_lost_answer_is_not_worth_a_write() {
+    let mut world = running(1_000);
+    let writes = world.writes;
+    world.service.asks.push_back(Ask::Trouble(unreachable()));
+    world.run_for(secs(300)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.writes, writes);
+}
+
+#[test]
+fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
+    let mut world = running(100);
+    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
+    world.hindrance = Some(Seen::Fault(fault));
+    world.run_for(secs(600)).is(RunState::Running, Reason::SecretNotFound);
+    assert!(world.holds(ConditionType::Stalled));
+    assert_eq!(crate::engine::turn_use(world.status()), crate::engine::TurnUse::Free);
+    world.hindrance = None;
+    world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn an_answer_about_another_operation_is_not_believed() {
+    let world = running(1_000);
+    let seen = Seen::Look(Look::Found(Box::new(operation("op-77", Phase::Succeeded)), None));
+    assert_eq!(told(&world, &world.scratch, seen).recorded, *world.status());
+}
+
+#[test]
+fn a_late_look_does_not_reopen_a_run_that_has_ended() {
+    let mut world = running(20);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    for phase in [Phase::InProgress, Phase::Failed] {
+        let step = told(&world, &world.scratch, Seen::Look(Look::Found(Box::new(operation("op-1", phase)), None)));
+        assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
+    }
+}
+
+#[test]
+fn success_with_failed_objects_is_taken_only_when_it_stays_so() {
+    let world = running(1_000);
+    let mut torn = operation("op-1", Phase::Succeeded);
+    let name = ObjectName { table: "Orders".to_owned(), partition: None };
+    torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, reported: "failed".to_owned() }];
+    let look = |scratch: &Scratch| told(&world, scratch, Seen::Look(Look::Found(Box::new(torn.clone()), None)));
+    let mut step = look(&world.scratch);
+    for _ in 0..2 {
+        assert_eq!(step.recorded.run.as_ref().unwrap().state, RunState::Running);
+        step = look(&step.scratch);
+    }
+    let run = look(&step.scratch).recorded.run.unwrap();
+    assert_eq!((run.state, run.reason.as_str()), (RunState::Failed, "ContradictoryAnswer"));
+}
+
+#[test]
+fn progress_is_written_every_ten_seconds_at_most() {
+    let world = running(1_000);
+    let (mut scratch, mut writes, mut recorded) = (Scratch::default(), Vec::new(), world.status().clone());
+    let desired = Desired::of_refresh(&world.object, None, false);
+    for second in 0..100 {
+        let mut seen = operation("op-1", Phase::InProgress);
+        let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
+        let object = |n| ObjectName { table: format!("T{n}"), partition: None };
+        seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), reported: String::new() }).collect();
+        let now = world.now + secs(u64::try_from(second).unwrap());
+        let seen = Seen::Look(Look::Found(Box::new(seen), None));
+        let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now, settings: &world.settings });
+        if step.recorded != recorded {
+            writes.push(second);
+        }
+        (recorded, scratch) = (step.recorded, step.scratch);
+    }
+    assert!(writes.len() == 10 && writes.windows(2).all(|pair| pair[1] - pair[0] >= 10), "{writes:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut world = running(100);
+    world.now -= secs(3_600);
+    world.restart();
+    world.scratch.next_look = Some(world.now + secs(3_610));
+    world.scratch.paused_at = Some(world.now + secs(3_600));
+    assert!(matches!(told(&world, &world.scratch, Seen::Nothing).effect, Effect::Look(_)));
+}

@@ -1,0 +1,259 @@
+//! A service with a clock, a lagging listing and one refresh at a time, which loses answers on request.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::operation::{
+    Cancellation, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, RefreshRequest, Submission, Trouble,
+    TroubleKind,
+};
+
+/// What becomes of a submission on its way.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    /// It arrives, and its answer comes back.
+    Answered,
+    /// It never arrives, and nobody says so.
+    LostBefore,
+    /// It arrives, and its answer is lost.
+    LostAfter,
+    /// Its answer is lost, and it arrives by and by.
+    Late(Duration),
+    /// It is refused.
+    Refused(Trouble),
+}
+
+/// What becomes of a look, a listing or a cancellation.
+#[derive(Clone, Debug)]
+pub(super) enum Ask {
+    Answered,
+    LostAfter,
+    Trouble(Trouble),
+}
+
+/// Whose operation it is: a run's attempt, or a stranger's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Run(i32, i32),
+    Stranger,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Op {
+    pub(super) id: OperationId,
+    pub(super) owner: Owner,
+    /// When it began, by the true time.
+    pub(super) start: Timestamp,
+    /// When it ends of itself.
+    pub(super) end: Timestamp,
+    pub(super) outcome: Phase,
+    pub(super) refresh_type: Option<String>,
+    pub(super) shows_start: bool,
+    pub(super) objects: Vec<ObjectName>,
+    pub(super) visible: Timestamp,
+    pub(super) vanished: bool,
+}
+
+impl Op {
+    pub(super) fn phase(&self, now: Timestamp) -> Phase {
+        if now >= self.end { self.outcome } else { Phase::InProgress }
+    }
+
+    pub(super) fn live(&self, now: Timestamp) -> bool {
+        !self.vanished && now < self.end
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) now: Timestamp,
+    pub(super) ops: Vec<Op>,
+    /// How much its clock is ahead of the true time, and whether it says what it shows.
+    pub(super) skew: SignedDuration,
+    pub(super) tells_time: bool,
+    pub(super) lag: Duration,
+    pub(super) length: Duration,
+    pub(super) outcomes: VecDeque<Phase>,
+    pub(super) posts: VecDeque<Fate>,
+    pub(super) asks: VecDeque<Ask>,
+    /// Submissions that are still on their way.
+    pub(super) under_way: Vec<(Timestamp, Owner, RefreshRequest)>,
+    pub(super) truncated: bool,
+    pub(super) taken: BTreeSet<String>,
+    /// How many submissions were sent, how many cancellations, listings and looks.
+    pub(super) submits: usize,
+    pub(super) cancels: Vec<OperationId>,
+    pub(super) lists: usize,
+    pub(super) looks: usize,
+    /// How long a cancellation takes; `None` is for ever.
+    pub(super) cancels_after: Option<Duration>,
+    pub(super) cancel_answer: Option<Cancellation>,
+    pub(super) all_objects: usize,
+}
+
+impl Service {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            ops: Vec::new(),
+            skew: SignedDuration::ZERO,
+            tells_time: true,
+            lag: Duration::ZERO,
+            length: Duration::from_mins(1),
+            outcomes: VecDeque::new(),
+            posts: VecDeque::new(),
+            asks: VecDeque::new(),
+            under_way: Vec::new(),
+            truncated: false,
+            taken: BTreeSet::new(),
+            submits: 0,
+            cancels: Vec::new(),
+            lists: 0,
+            looks: 0,
+            cancels_after: Some(Duration::from_secs(2)),
+            cancel_answer: None,
+            all_objects: 0,
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        self.under_way.sort_by_key(|(at, _, _)| *at);
+        while self.under_way.first().is_some_and(|(at, _, _)| *at <= now) {
+            let (at, owner, request) = self.under_way.remove(0);
+            self.now = at;
+            self.accept(owner, &request);
+        }
+        self.now = now;
+    }
+
+    /// An operation begins, unless one runs.
+    pub(super) fn accept(&mut self, owner: Owner, request: &RefreshRequest) -> Option<OperationId> {
+        if self.ops.iter().any(|op| op.live(self.now)) {
+            return None;
+        }
+        let id = OperationId::parse(&format!("op-{}", self.ops.len() + 1)).unwrap();
+        self.ops.push(Op {
+            id: id.clone(),
+            owner,
+            start: self.now,
+            end: self.now + self.length,
+            outcome: self.outcomes.pop_front().unwrap_or(Phase::Succeeded),
+            refresh_type: request.refresh_type.clone(),
+            shows_start: true,
+            objects: request.objects.clone(),
+            visible: self.now + self.lag,
+            vanished: false,
+        });
+        Some(id)
+    }
+
+    pub(super) fn submit(&mut self, owner: Owner, request: &RefreshRequest) -> Submission {
+        self.submits += 1;
+        let lost = || Submission::Unanswered { message: "no answer".to_owned() };
+        match self.posts.pop_front().unwrap_or(Fate::Answered) {
+            Fate::Answered => match self.accept(owner, request) {
+                Some(id) => Submission::Accepted { id, activity_id: None, retry_after: None },
+                None => Submission::Busy { message: "another refresh is running".to_owned() },
+            },
+            Fate::LostBefore => lost(),
+            Fate::LostAfter => {
+                self.accept(owner, request);
+                lost()
+            }
+            Fate::Late(pause) => {
+                self.under_way.push((self.now + pause, owner, request.clone()));
+                lost()
+            }
+            Fate::Refused(trouble) => Submission::Refused(trouble),
+        }
+    }
+
+    /// A stranger's operation begins.
+    pub(super) fn stranger(&mut self, length: u64, refresh_type: &str) -> OperationId {
+        let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
+        let outcomes = std::mem::take(&mut self.outcomes);
+        let request = RefreshRequest { refresh_type: Some(refresh_type.to_owned()), ..RefreshRequest::default() };
+        let id = self.accept(Owner::Stranger, &request);
+        (self.length, self.outcomes) = (own, outcomes);
+        id.expect("nothing else runs")
+    }
+
+    fn view(&self, op: &Op) -> Operation {
+        let phase = op.phase(self.now);
+        let names = op.objects.iter().cloned();
+        let more = (0..self.all_objects).map(|n| ObjectName { table: format!("Table{}", n / 10), partition: Some(format!("P{n}")) });
+        let object = |name| ObjectProgress { name, phase, reported: format!("{phase:?}") };
+        Operation {
+            id: op.id.clone(),
+            phase,
+            reported: format!("{phase:?}"),
+            start: op.shows_start.then(|| op.start + self.skew),
+            end: phase.ended().then(|| op.end + self.skew),
+            refresh_type: op.refresh_type.clone(),
+            objects: names.chain(more).map(object).collect(),
+            messages: Vec::new(),
+            activity_id: None,
+        }
+    }
+
+    fn visible(&self) -> impl Iterator<Item = &Op> {
+        self.ops.iter().filter(|op| !op.vanished && op.visible <= self.now)
+    }
+
+    pub(super) fn look(&mut self, id: &OperationId) -> Look {
+        self.looks += 1;
+        if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
+            return Look::Trouble(trouble);
+        }
+        let found = self.visible().find(|op| op.id.same(id.as_str()));
+        found.map_or(Look::Gone, |op| Look::Found(Box::new(self.view(op)), None))
+    }
+
+    pub(super) fn list(&mut self, since: Timestamp) -> Result<Listing, Trouble> {
+        self.lists += 1;
+        if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
+            return Err(trouble);
+        }
+        // As the client does it: the window begins no later than `since` by the service's own clock.
+        let allowance = if self.tells_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
+        let from = since + allowance;
+        let mut operations: Vec<Operation> = self.visible().map(|op| self.view(op)).collect();
+        operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
+        operations.reverse();
+        Ok(Listing { operations, truncated: self.truncated, server_time: self.tells_time.then(|| self.now + self.skew) })
+    }
+
+    pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {
+        self.cancels.push(id.clone());
+        let ask = self.asks.pop_front().unwrap_or(Ask::Answered);
+        if let Ask::Trouble(trouble) = ask {
+            return Cancellation::Trouble(trouble);
+        }
+        let (now, after) = (self.now, self.cancels_after);
+        let found = self.ops.iter_mut().find(|op| op.id == *id && op.live(now) && op.visible <= now);
+        let answer = match (found, after) {
+            (Some(op), Some(after)) => {
+                if now + after < op.end {
+                    (op.end, op.outcome) = (now + after, Phase::Cancelled);
+                }
+                Cancellation::Accepted
+            }
+            (Some(_), None) => Cancellation::Accepted,
+            (None, _) => Cancellation::NothingToCancel,
+        };
+        if matches!(ask, Ask::LostAfter) {
+            return Cancellation::Trouble(unreachable());
+        }
+        self.cancel_answer.clone().unwrap_or(answer)
+    }
+}
+
+pub(super) fn trouble(kind: TroubleKind) -> Trouble {
+    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+}
+
+pub(super) fn unreachable() -> Trouble {
+    trouble(TroubleKind::Unreachable)
+}

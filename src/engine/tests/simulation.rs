@@ -1,0 +1,218 @@
+//! Random histories: lost answers, crashes, stale views, edits, other clients. Whatever happens, the laws hold, and once it is
+//! quiet every run comes to its end.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::service::{Ask, Fate, Owner, trouble, unreachable};
+use super::world::{World, secs};
+use crate::api::{ADOPT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType};
+use crate::engine::{Cure, Fault, Seen};
+use crate::operation::{Phase, TroubleKind};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Wait(u64),
+    Sleep(u64),
+    Crash(usize, u64),
+    Stale(usize),
+    Post(Fate),
+    Ask(Ask),
+    Outcome(Phase),
+    Length(u64),
+    Lag(u64),
+    Stranger(u64),
+    StrangersEnd,
+    Vanish,
+    Work(bool),
+    Token(u8),
+    Suspend(bool),
+    Concurrency(ConcurrencyPolicy),
+    Conflict(ConflictPolicy),
+    Deletion(DeletionPolicy),
+    Request(u8),
+    Adopt(Option<u8>),
+    Resubmit,
+    Hinder(Option<Seen>),
+    SpecFault(bool),
+    Ahead(bool),
+    Delete,
+}
+
+fn fault() -> Fault {
+    Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let kinds = prop_oneof![
+        Just(TroubleKind::Throttled),
+        Just(TroubleKind::Unreachable),
+        Just(TroubleKind::AccessDenied),
+        Just(TroubleKind::Paused),
+        Just(TroubleKind::QuotaExceeded),
+        Just(TroubleKind::Rejected),
+    ];
+    let fate = prop_oneof![
+        3 => Just(Fate::LostBefore),
+        3 => Just(Fate::LostAfter),
+        3 => (1..29_u64).prop_map(|pause| Fate::Late(secs(pause))),
+        1 => Just(Fate::Answered),
+        2 => kinds.clone().prop_map(|kind| Fate::Refused(trouble(kind))),
+    ];
+    let ask = prop_oneof![
+        2 => Just(Ask::Answered),
+        1 => Just(Ask::LostAfter),
+        2 => Just(Ask::Trouble(unreachable())),
+        1 => kinds.prop_map(|kind| Ask::Trouble(trouble(kind)))
+    ];
+    let concurrency = prop_oneof![Just(ConcurrencyPolicy::Queue), Just(ConcurrencyPolicy::Replace), Just(ConcurrencyPolicy::Forbid)];
+    let conflict = prop_oneof![Just(ConflictPolicy::Wait), Just(ConflictPolicy::Fail), Just(ConflictPolicy::Replace)];
+    let hindrance =
+        prop_oneof![Just(None), Just(Some(Seen::Fault(fault()))), Just(Some(Seen::Trouble(trouble(TroubleKind::CredentialsRefused))))];
+    prop_oneof![
+        10 => (1..40_u64).prop_map(Act::Wait),
+        3 => (40..400_u64).prop_map(Act::Wait),
+        1 => (1..2_000_u64).prop_map(Act::Sleep),
+        8 => ((0..14_usize), (1..10_u64)).prop_map(|(steps, time)| Act::Crash(steps, time)),
+        4 => (1..6_usize).prop_map(Act::Stale),
+        6 => fate.prop_map(Act::Post),
+        4 => ask.prop_map(Act::Ask),
+        2 => prop_oneof![Just(Phase::Failed), Just(Phase::TimedOut), Just(Phase::Cancelled), Just(Phase::Succeeded)].prop_map(Act::Outcome),
+        2 => (0..200_u64).prop_map(Act::Length),
+        2 => (0..119_u64).prop_map(Act::Lag),
+        2 => (1..100_u64).prop_map(Act::Stranger),
+        1 => Just(Act::StrangersEnd),
+        1 => Just(Act::Vanish),
+        2 => any::<bool>().prop_map(Act::Work),
+        2 => (0..3_u8).prop_map(Act::Token),
+        2 => any::<bool>().prop_map(Act::Suspend),
+        1 => concurrency.prop_map(Act::Concurrency),
+        1 => conflict.prop_map(Act::Conflict),
+        1 => prop_oneof![Just(DeletionPolicy::Cancel), Just(DeletionPolicy::Orphan)].prop_map(Act::Deletion),
+        2 => (0..3_u8).prop_map(Act::Request),
+        1 => proptest::option::of(0..6_u8).prop_map(Act::Adopt),
+        1 => Just(Act::Resubmit),
+        2 => hindrance.prop_map(Act::Hinder),
+        1 => any::<bool>().prop_map(Act::SpecFault),
+        2 => any::<bool>().prop_map(Act::Ahead),
+        1 => Just(Act::Delete),
+    ]
+}
+
+fn play(world: &mut World, act: Act) {
+    match act {
+        Act::Wait(time) => drop(world.run_for(secs(time))),
+        Act::Sleep(time) => drop(world.advance(secs(time)).restart().run_for(secs(1))),
+        Act::Crash(steps, time) => {
+            world.crash_in = Some(steps);
+            world.run_for(secs(time));
+        }
+        Act::Stale(versions) => drop(world.pass(Some(versions))),
+        Act::Post(fate) => world.service.posts.push_back(fate),
+        Act::Ask(ask) => world.service.asks.push_back(ask),
+        Act::Outcome(phase) => world.service.outcomes.push_back(phase),
+        Act::Length(time) => world.service.length = secs(time),
+        Act::Lag(time) => world.service.lag = secs(time),
+        Act::Stranger(time) => {
+            let now = world.now;
+            if !world.service.ops.iter().any(|op| op.live(now)) {
+                world.service.stranger(time, "calculate");
+            }
+        }
+        Act::StrangersEnd => {
+            let now = world.now;
+            world.service.ops.iter_mut().filter(|op| op.owner == Owner::Stranger).for_each(|op| op.end = op.end.min(now));
+        }
+        Act::Vanish => {
+            if let Some(op) = world.service.ops.last_mut() {
+                op.vanished = true;
+            }
+        }
+        Act::Work(full) => {
+            let kind = if full { RefreshType::Full } else { RefreshType::DataOnly };
+            world.edit(|spec| spec.refresh.as_mut().unwrap().r#type = kind);
+        }
+        Act::Token(token) => drop(world.edit(|spec| spec.trigger.get_or_insert_default().token = Some(format!("v{token}")))),
+        Act::Suspend(suspend) => drop(world.edit(|spec| spec.suspend = suspend)),
+        Act::Concurrency(policy) => drop(world.edit(|spec| spec.concurrency_policy = policy)),
+        Act::Conflict(policy) => drop(world.edit(|spec| spec.conflict_policy = policy)),
+        Act::Deletion(policy) => drop(world.edit(|spec| spec.deletion_policy = policy)),
+        Act::Request(value) => drop(world.annotate(RUN_REQUESTED_AT, Some(&value.to_string()))),
+        Act::Adopt(Some(op)) => {
+            world.person_answers = true;
+            world.annotate(ADOPT, Some(&format!("op-{op}")));
+        }
+        Act::Adopt(None) => drop(world.annotate(ADOPT, None)),
+        Act::Resubmit => drop(world.annotate(RESUBMIT, Some("true"))),
+        Act::Hinder(hindrance) => {
+            world.hindrance = hindrance;
+            world.dirty = true;
+        }
+        Act::SpecFault(faulty) => {
+            world.spec_fault = faulty.then(|| Fault { cure: Cure::Spec, reason: Reason::InvalidSpec, ..fault() });
+            // What is wrong with a spec changes only with the spec.
+            world.edit(|spec| spec.history_limit = (spec.history_limit + 1) % 5);
+        }
+        Act::Ahead(ahead) => {
+            world.ahead = ahead.then(|| "another".to_owned());
+            world.dirty = true;
+        }
+        Act::Delete => drop(world.delete()),
+    }
+}
+
+/// No more faults, and whoever is asked for a word gives it.
+fn calm(world: &mut World) {
+    world.crash_in = None;
+    (world.hindrance, world.spec_fault, world.ahead) = (None, None, None);
+    world.service.posts.clear();
+    world.service.asks.clear();
+    world.edit(|spec| (spec.suspend, spec.history_limit) = (false, 7));
+    world.dirty = true;
+    for _ in 0..4 {
+        world.run_for(Duration::from_hours(12));
+        let held = !world.gone && world.status().run.as_ref().is_some_and(|run| run.reason == Reason::SubmissionUnknown.as_str());
+        if held {
+            let deleting = world.object.metadata.deletion_timestamp.is_some();
+            world.annotate(ADOPT, None).annotate(if deleting { RELEASE } else { RESUBMIT }, Some("true"));
+        }
+    }
+}
+
+/// How many histories are tried: a few in each test run, as many as asked for by `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_laws_hold_and_every_run_ends(
+        acts in vec(act(), 1..60),
+        skew in -300..=300_i64,
+        tells_time in any::<bool>(),
+        backoff in 0..3_i32,
+        deadlines in (prop_oneof![Just(60), Just(86_400)], prop_oneof![Just(60), Just(86_400)]),
+    ) {
+        let mut world = World::new(|spec| {
+            spec.backoff_limit = backoff;
+            (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+        });
+        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
+        for act in acts {
+            play(&mut world, act);
+        }
+        calm(&mut world);
+        let ended = world.gone || world.run().state.ended();
+        prop_assert!(ended, "no end: {:#?}", world.status());
+        prop_assert!(world.gone || world.object.metadata.deletion_timestamp.is_none(), "the deletion does not complete");
+        let (writes, submits) = (world.writes, world.service.submits);
+        world.restart().run_for(Duration::from_hours(24));
+        world.restart().run_for(Duration::from_hours(24));
+        prop_assert_eq!((world.writes, world.service.submits), (writes, submits), "something is written after the end");
+    }
+}

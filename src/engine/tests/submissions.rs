@@ -1,0 +1,121 @@
+//! Intent, submission, outcome: a crash or a lost answer at any point is one operation in the end.
+
+use super::service::{Ask, Fate, unreachable};
+use super::world::{Ended, World, model, secs};
+use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Fault, Seen};
+
+#[test]
+fn a_crash_at_any_step_leaves_one_operation() {
+    for step in 0..24 {
+        let mut world = World::new(|_| {});
+        world.crash_in = Some(step);
+        world.run_for(secs(2));
+        world.crash_in = None;
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_found_in_the_listing_and_followed() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!((world.told(Reason::Adopted), world.run().operation_id.as_deref()), (1, Some("op-1")));
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn a_submission_that_never_arrived_is_made_again_only_when_the_listing_cannot_be_late() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!(world.service.submits, 1);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().attempt), (2, 1));
+}
+
+#[test]
+fn a_submission_that_arrives_late_behind_a_listing_that_lags_is_found() {
+    let mut world = World::new(|_| {});
+    (world.service.lag, world.service.length) = (secs(119), secs(3));
+    world.service.posts.push_back(Fate::Late(secs(29)));
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.service.ops.len()), (1, 1));
+}
+
+#[test]
+fn a_service_that_loses_every_submission_is_not_tried_for_ever() {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 1_000);
+    world.service.posts.extend((0..100).map(|_| Fate::LostBefore));
+    world.run_for(secs(10_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    assert!(world.service.submits < 10);
+}
+
+#[test]
+fn nothing_is_submitted_while_the_listing_cannot_be_read_and_it_is_said_once() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.service.asks.extend((0..50).map(|_| Ask::Trouble(unreachable())));
+    world.run_for(secs(5));
+    let writes = world.writes;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!((world.service.submits, world.writes), (1, writes));
+    world.service.asks.clear();
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn a_call_that_cannot_be_prepared_records_no_intent() {
+    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
+    let mut world = World::new(|_| {});
+    world.hindrance = Some(Seen::Fault(fault));
+    world.run_for(secs(600)).is(RunState::Waiting, Reason::SecretNotFound);
+    assert_eq!((world.writes, world.run().submitted_time), (2, None), "the finalizer, and why it stalls");
+    world.hindrance = None;
+    world.run_for(secs(5));
+    world.is(RunState::Running, Reason::Running).run_recovers();
+}
+
+impl World {
+    fn run_recovers(&self) {
+        assert_eq!((self.run().number, self.service.submits), (1, 1));
+    }
+}
+
+#[test]
+fn a_stale_view_submits_nothing_and_ends_nothing() {
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
+    let (submits, writes) = (world.service.submits, world.writes);
+    for age in 1..world.versions.len() {
+        let ended = world.pass(Some(age));
+        assert!(ended == Ended::Stale || world.writes == writes, "{age} versions back");
+    }
+    assert_eq!((world.service.submits, world.writes), (submits, writes));
+}
+
+#[test]
+fn an_edit_while_it_is_unknown_does_not_change_what_was_submitted() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(5));
+    world.edit(|spec| spec.model = model("Other")).run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!((&world.run().model, world.status().observed_generation), (&model("Sales"), 2));
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((&world.run().model, world.service.submits, world.run().number), (&model("Other"), 2, 1));
+}
+
+#[test]
+fn suspension_while_it_is_unknown_keeps_it_from_being_made_again() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(5));
+    world.edit(|spec| spec.suspend = true).run_for(secs(600)).is(RunState::Waiting, Reason::Suspended);
+    assert_eq!((world.service.submits, world.due), (1, None));
+    world.edit(|spec| spec.suspend = false).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().number), (2, 1));
+}

@@ -1,0 +1,366 @@
+//! A small world around the real decision: one resource at an API server that refuses stale writes, a service, and the
+//! controller's loop, which can be stopped at any point. What must never happen is checked at every step.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
+
+use super::laws;
+use super::service::{Owner, Service};
+use crate::api::{
+    AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, RESUBMIT, Reason,
+    Run, RunState, Status,
+};
+use crate::engine::{Desired, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Turn, decide};
+
+/// How a pass came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Done,
+    Stale,
+    Crashed,
+}
+
+#[allow(clippy::struct_excessive_bools)] // a world is no state machine
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) settings: Settings,
+    /// The object as the API server has it, and each version that it had.
+    pub(super) object: ModelRefresh,
+    pub(super) versions: Vec<ModelRefresh>,
+    pub(super) gone: bool,
+    pub(super) service: Service,
+    pub(super) scratch: Scratch,
+    /// When the next pass is due; `None` is not before somebody acts.
+    pub(super) due: Option<Timestamp>,
+    pub(super) ahead: Option<String>,
+    pub(super) spec_fault: Option<Fault>,
+    /// What every preparation of a call brings instead of the call.
+    pub(super) hindrance: Option<Seen>,
+    pub(super) namespace_ending: bool,
+    /// After how many further steps of the loop the operator is killed.
+    pub(super) crash_in: Option<usize>,
+    pub(super) writes: usize,
+    pub(super) statuses: Vec<Status>,
+    pub(super) notices: Vec<Notice>,
+    /// A person has said something that may be wrong, so a second operation is theirs to answer for.
+    pub(super) person_answers: bool,
+    pub(super) dirty: bool,
+}
+
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(super) fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub(super) fn model(database: &str) -> Model {
+    let server = "asazure://westus.asazure.windows.net/myserver".to_owned();
+    Model { analysis_services: Some(AnalysisServicesModel { server, database: database.to_owned() }), power_bi: None }
+}
+
+pub(super) fn settings() -> Settings {
+    Settings { poll_min: secs(1), poll_max: secs(30), poll_fraction: 0.1, call_timeout: secs(30), listing_lag: secs(120) }
+}
+
+fn is_call(effect: &Effect) -> bool {
+    matches!(effect, Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_))
+}
+
+impl World {
+    /// A resource that was just applied, with a spec as `edit` leaves it.
+    pub(super) fn new(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Self {
+        let now = at("2026-01-01T12:00:00Z");
+        let spec = serde_json::json!({"model": model("Sales"), "refresh": {"type": "full"}});
+        let mut spec: ModelRefreshSpec = serde_json::from_value(spec).unwrap();
+        edit(&mut spec);
+        let mut object = ModelRefresh::new("sales", spec);
+        object.metadata.uid = Some("u-1".to_owned());
+        object.metadata.generation = Some(1);
+        object.metadata.resource_version = Some("1".to_owned());
+        object.status = Some(Status::default());
+        Self {
+            now,
+            settings: settings(),
+            versions: vec![object.clone()],
+            object,
+            gone: false,
+            service: Service::new(now),
+            scratch: Scratch::default(),
+            due: None,
+            ahead: None,
+            spec_fault: None,
+            hindrance: None,
+            namespace_ending: false,
+            crash_in: None,
+            writes: 0,
+            statuses: Vec::new(),
+            notices: Vec::new(),
+            person_answers: false,
+            dirty: true,
+        }
+    }
+
+    // What people do.
+
+    pub(super) fn edit(&mut self, edit: impl FnOnce(&mut ModelRefreshSpec)) -> &mut Self {
+        let before = self.object.spec.clone();
+        edit(&mut self.object.spec);
+        if self.object.spec != before {
+            self.object.metadata.generation = self.object.metadata.generation.map(|generation| generation + 1);
+            self.changed();
+        }
+        self
+    }
+
+    pub(super) fn annotate(&mut self, key: &str, value: Option<&str>) -> &mut Self {
+        let annotations = self.object.metadata.annotations.get_or_insert_default();
+        match value {
+            Some(value) => annotations.insert(key.to_owned(), value.to_owned()),
+            None => annotations.remove(key),
+        };
+        self.changed();
+        self
+    }
+
+    pub(super) fn delete(&mut self) -> &mut Self {
+        if self.object.metadata.deletion_timestamp.is_none() {
+            self.object.metadata.deletion_timestamp = Some(ClusterTime(self.now));
+            self.object.metadata.generation = self.object.metadata.generation.map(|generation| generation + 1);
+            self.gone = self.object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
+            self.changed();
+        }
+        self
+    }
+
+    fn changed(&mut self) {
+        let version: u64 = self.object.metadata.resource_version.as_deref().unwrap().parse().unwrap();
+        self.object.metadata.resource_version = Some((version + 1).to_string());
+        self.versions.push(self.object.clone());
+        self.dirty = true;
+    }
+
+    pub(super) fn restart(&mut self) -> &mut Self {
+        self.scratch = Scratch::default();
+        self.dirty = true;
+        self
+    }
+
+    // What time does.
+
+    pub(super) fn advance(&mut self, by: Duration) -> &mut Self {
+        self.now += by;
+        self.service.advance(self.now);
+        self
+    }
+
+    /// Lets `time` go by, with a pass whenever one is due.
+    pub(super) fn run_for(&mut self, time: Duration) -> &mut Self {
+        let end = self.now + time;
+        let mut passes = 0;
+        loop {
+            let due = if self.dirty { Some(self.now) } else { self.due };
+            let Some(due) = due.filter(|due| *due <= end && !self.gone) else { break };
+            if due > self.now {
+                self.advance(Duration::try_from(due.duration_since(self.now)).unwrap());
+            }
+            passes += 1;
+            assert!(passes < 20_000, "a hot loop: {:#?}", self.object.status);
+            self.pass(None);
+        }
+        if self.now < end {
+            self.advance(Duration::try_from(end.duration_since(self.now)).unwrap());
+        }
+        self
+    }
+
+    /// Lets time go by until the latest run stands so.
+    pub(super) fn run_until(&mut self, state: RunState) -> &mut Self {
+        for _ in 0..3_000 {
+            if self.status().run.as_ref().is_some_and(|run| run.state == state) {
+                return self;
+            }
+            self.run_for(secs(1));
+        }
+        panic!("never {state:?}: {:#?}", self.status().run);
+    }
+
+    /// One pass, as the controller makes it; on a view that is `stale` versions old where that is said.
+    pub(super) fn pass(&mut self, stale: Option<usize>) -> Ended {
+        if self.gone {
+            return Ended::Done;
+        }
+        (self.dirty, self.due) = (false, None);
+        let last = self.versions.len() - 1;
+        let mut view = self.versions[last - stale.unwrap_or(0).min(last)].clone();
+        let ended = self.passes(&mut view);
+        match ended {
+            Ended::Done => self.stays_silent(&view),
+            Ended::Stale => self.dirty = true,
+            Ended::Crashed => {
+                self.restart();
+            }
+        }
+        ended
+    }
+
+    fn passes(&mut self, view: &mut ModelRefresh) -> Ended {
+        let mut seen = Seen::Nothing;
+        for _ in 0..12 {
+            let desired = Desired::of_refresh(view, self.spec_fault.clone(), self.namespace_ending);
+            let recorded = view.status.clone().unwrap();
+            let step = self.decide(&desired, &recorded, seen, &self.scratch);
+            laws::step(self, &desired, &recorded, &step);
+            if let Some(hindrance) = self.hindrance.clone().filter(|_| is_call(&step.effect)) {
+                seen = hindrance;
+                continue;
+            }
+            if self.killed() {
+                return Ended::Crashed;
+            }
+            if step.recorded != recorded {
+                if view.metadata.resource_version != self.object.metadata.resource_version {
+                    return Ended::Stale;
+                }
+                laws::written(self, &recorded, &step.recorded);
+                self.object.status = Some(step.recorded.clone());
+                self.write(view);
+                self.statuses.push(step.recorded.clone());
+            }
+            self.scratch = step.scratch.clone();
+            self.notices.extend(step.notices.iter().cloned());
+            if self.killed() {
+                return Ended::Crashed;
+            }
+            let Some(next) = self.perform(view, &desired, &step) else { return Ended::Stale };
+            if self.killed() {
+                return Ended::Crashed;
+            }
+            match (&step.effect, step.look_again) {
+                (Effect::Release, _) => return Ended::Done,
+                (Effect::Nothing, pause) => {
+                    self.due = pause.map(|pause| self.now + pause.max(Duration::from_millis(1)));
+                    return Ended::Done;
+                }
+                (_, _) => seen = next,
+            }
+        }
+        self.due = Some(self.now + Duration::from_millis(200));
+        Ended::Done
+    }
+
+    fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
+        decide(&Situation { desired, recorded, scratch, seen, now: self.now, settings: &self.settings })
+    }
+
+    fn killed(&mut self) -> bool {
+        let Some(left) = self.crash_in else { return false };
+        self.crash_in = left.checked_sub(1);
+        left == 0
+    }
+
+    fn write(&mut self, view: &mut ModelRefresh) {
+        let dirty = self.dirty;
+        self.changed();
+        // The operator's own writes are no event to it.
+        self.dirty = dirty;
+        self.writes += 1;
+        *view = self.object.clone();
+    }
+
+    /// Performs an effect; `None` where a write was refused.
+    fn perform(&mut self, view: &mut ModelRefresh, desired: &Desired, step: &Step) -> Option<Seen> {
+        let fresh = view.metadata.resource_version == self.object.metadata.resource_version;
+        Some(match &step.effect {
+            Effect::Nothing => Seen::Nothing,
+            Effect::AddFinalizer if fresh => {
+                self.object.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+                self.write(view);
+                Seen::Nothing
+            }
+            Effect::TakeResubmit if fresh => {
+                self.object.metadata.annotations.get_or_insert_default().remove(RESUBMIT);
+                self.write(view);
+                self.person_answers = true;
+                Seen::ResubmitTaken
+            }
+            Effect::Release if fresh => {
+                laws::release(self, desired, step);
+                self.object.metadata.finalizers = None;
+                self.write(view);
+                self.gone = true;
+                Seen::Nothing
+            }
+            Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => return None,
+            Effect::TakeTurn => Seen::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
+            Effect::Submit => {
+                laws::submission(self, desired, step);
+                let run = step.recorded.run.as_ref().unwrap();
+                Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request))
+            }
+            Effect::Look(id) => Seen::Look(self.service.look(id)),
+            Effect::List(since) => Seen::Listing { result: self.service.list(*since), taken: self.service.taken.clone() },
+            Effect::Cancel(id) => {
+                laws::cancellation(self, desired, step, id);
+                Seen::Cancellation(self.service.cancel(id))
+            }
+        })
+    }
+
+    /// What has just been decided is not decided again: nothing new is nothing to write.
+    fn stays_silent(&self, view: &ModelRefresh) {
+        if self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200)) || self.gone {
+            return;
+        }
+        let desired = Desired::of_refresh(view, self.spec_fault.clone(), self.namespace_ending);
+        let recorded = view.status.clone().unwrap();
+        for scratch in [&self.scratch, &Scratch::default()] {
+            let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);
+            // A step whose call cannot be prepared is not taken.
+            let void = self.hindrance.is_some() && is_call(&step.effect);
+            assert!(
+                void || step.recorded == recorded,
+                "a pass that learnt nothing writes (effect {:?}): {:#?} to {:#?}",
+                step.effect,
+                recorded,
+                step.recorded
+            );
+        }
+    }
+
+    // What is to be seen.
+
+    pub(super) fn status(&self) -> &Status {
+        self.object.status.as_ref().unwrap()
+    }
+
+    pub(super) fn run(&self) -> &Run {
+        self.status().run.as_ref().expect("a run")
+    }
+
+    pub(super) fn condition(&self, kind: ConditionType) -> Option<&Condition> {
+        self.status().conditions.iter().find(|condition| condition.r#type == kind)
+    }
+
+    pub(super) fn ready(&self) -> ConditionStatus {
+        self.condition(ConditionType::Ready).expect("Ready").status
+    }
+
+    pub(super) fn holds(&self, kind: ConditionType) -> bool {
+        self.condition(kind).is_some_and(|condition| condition.status == ConditionStatus::True)
+    }
+
+    pub(super) fn told(&self, reason: Reason) -> usize {
+        self.notices.iter().filter(|notice| notice.reason == reason).count()
+    }
+
+    #[track_caller]
+    pub(super) fn is(&self, state: RunState, reason: Reason) -> &Self {
+        let run = self.run();
+        assert_eq!((run.state, run.reason.as_str()), (state, reason.as_str()), "{}", run.message);
+        self
+    }
+}
