@@ -39,6 +39,11 @@ generate: need-cargo ## Write anew what is generated: crds/ and docs/reference/
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
+.PHONY: bench
+bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
+	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
+	@$(RELEASE)/bench $(SIZES)
+
 .PHONY: clean
 clean: need-cargo ## Remove what was built here (the control plane's build stays, in the user's cache)
 	@cargo clean
