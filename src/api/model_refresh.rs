@@ -24,6 +24,9 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
     category = "tabular",
     derive = "PartialEq",
     doc = "A tabular model that is to be refreshed: an Azure Analysis Services database or a Power BI semantic model.",
+    validation = Rule::new("!has(self.spec.trigger) || !has(self.spec.trigger.afterRefresh) || self.spec.trigger.afterRefresh.name != self.metadata.name")
+        .message("spec.trigger.afterRefresh.name is this resource's own: a refresh cannot follow itself")
+        .field_path(".spec.trigger.afterRefresh.name"),
     printcolumn(name = "Model", type_ = "string", json_path = ".status.model", description = "The server and the model"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.run.state", description = "Where the latest run stands"),
     printcolumn(

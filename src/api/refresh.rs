@@ -26,7 +26,9 @@ pub struct RefreshParameters {
     pub retry_count: Option<i32>,
     /// The tables and partitions to refresh, at most 1000, each once. Default: the whole model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
+    // Comparing all with all is beyond what the API server lets a rule cost when there are more; the operator looks then.
+    #[x_kube(validation = Rule::new("self.size() > 200 || self.all(x, self.exists_one(y, y == x))").message("name each table, or partition of it, once"))]
     pub objects: Vec<RefreshObject>,
     /// Power BI alone: whether an incremental refresh policy is applied. Default at the service: true.
     /// `commitMode: partialBatch` needs false.
@@ -35,7 +37,8 @@ pub struct RefreshParameters {
     /// Power BI alone: the date that the refresh policy takes for today, `YYYY-MM-DD`. Default at the service: the date in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$')")
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|\
+        02-(0[1-9]|[12][0-9]))$')")
         .message("effectiveDate is a date such as 2026-11-21"))]
     pub effective_date: Option<String>,
     /// Power BI alone: how long one attempt of the service may take, in seconds, 60 to 86399. Default at the service: 18000

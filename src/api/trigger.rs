@@ -3,6 +3,19 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+/// Five fields of cron: each a list of `*`, a value or a range, with or without a step; for the two kinds of day also `?`, `L`,
+/// the nearest weekday (`15W`), the last (`5L`) and the n-th one of the month (`1#2`).
+const CRON: &str = "self.matches('(?i)^ *\
+    ([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?(,([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?)* +\
+    ([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?(,([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?)* +\
+    ([?]|LW?|(0?[1-9]|[12][0-9]|3[01])W|\
+    ([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]*)?\
+    (,([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]*)?)*) +\
+    ([*]|(MONTH)(-(MONTH))?)(/[1-9][0-9]*)?(,([*]|(MONTH)(-(MONTH))?)(/[1-9][0-9]*)?)* +\
+    ([?]|(WEEKDAY)(L|#[1-5])|([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?(,([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?)*) *$'\
+    .replace('MONTH', '0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC')\
+    .replace('WEEKDAY', '[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT'))";
+
 /// What starts a run, beside the annotation `tabular-operator.dev/run-requested-at`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -24,9 +37,9 @@ pub struct RefreshTrigger {
     /// When to run, as five fields of cron: minute, hour, day of month, month, day of week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9*,/-]+ +[0-9*,/-]+ +[0-9*,/?L-]+ +[0-9A-Za-z*,/-]+ +[0-9A-Za-z*,/?#-]+$')")
-        .message("write the schedule as five fields of cron (minute, hour, day of month, month, day of week), such as \"0 5 * * *\"; \
-            the time zone goes into timeZone"))]
+    #[x_kube(validation = Rule::new(CRON)
+        .message("write the schedule as five fields of cron (minute 0-59, hour 0-23, day of month 1-31, month 1-12 or JAN-DEC, day of \
+            week 0-7 or SUN-SAT), such as \"0 5 * * *\"; the time zone goes into timeZone"))]
     pub schedule: Option<String>,
     /// The time zone of `schedule`, by its IANA name, such as `Europe/Rome`. Default: `Etc/UTC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,6 +44,9 @@ struct Watch {
     reader: Store<Guarded>,
     writer: Writer<Guarded>,
     wakes: mpsc::UnboundedReceiver<ObjectRef<Guarded>>,
+    /// Cancelled when the cache holds all that there is. The store's own signal wakes only one that waits for it, and that
+    /// is the controller.
+    filled: CancellationToken,
 }
 
 /// Leads, once the lease is held, until told to stop.
@@ -76,7 +79,8 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         () = lease.acquired() => {}
     }
     // A task of its own: with nothing to reconcile there is nobody else to bring it forward.
-    let ready = tokio::spawn(ready(Arc::clone(&ctx), health.clone())).map(drop).boxed().shared();
+    let filled = watches.iter().map(|watch| watch.filled.clone()).collect();
+    let ready = tokio::spawn(ready(Arc::clone(&ctx), health.clone(), filled)).map(drop).boxed().shared();
     let mut passes = SelectAll::new();
     for watch in watches {
         passes.push(control(watch, settings.max_concurrent_reconciles, &ctx, &ready, &stop));
@@ -101,16 +105,15 @@ fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, Wakers) {
         let (reader, writer) = reflector::store();
         let (sender, receiver) = mpsc::unbounded_channel();
         wakers.insert(namespace, sender);
-        watches.push(Watch { api, reader, writer, wakes: receiver });
+        watches.push(Watch { api, reader, writer, wakes: receiver, filled: CancellationToken::new() });
     }
     (watches, wakers)
 }
 
 /// Waits until every cache is filled, and takes the queues from the records: before that nobody gets a turn.
-async fn ready(ctx: Arc<Context>, health: Health) {
-    for store in &ctx.stores {
-        // Fails only where the watch has ended, which ends the work anyway.
-        let _ = store.wait_until_ready().await;
+async fn ready(ctx: Arc<Context>, health: Health, filled: Vec<CancellationToken>) {
+    for filled in filled {
+        filled.cancelled().await;
     }
     rebuild_queue(&ctx);
     health.caches_synced();
@@ -124,13 +127,18 @@ fn control(
     ready: &Shared<BoxFuture<'static, ()>>,
     stop: &CancellationToken,
 ) -> BoxStream<'static, Outcome> {
-    let Watch { api, reader, writer, wakes } = watch;
+    let Watch { api, reader, writer, wakes, filled } = watch;
     // What the operator writes itself, the status, is no reason for another pass.
     let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                filled.cancel();
+            }
+        })
         .touched_objects()
         .inspect_err(|error| tracing::warn!(%error, "failed to watch the resources; trying again"))
         .predicate_filter(by_others, PredicateConfig::default());

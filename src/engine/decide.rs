@@ -49,10 +49,6 @@ fn idle(mut pass: Pass<'_>) -> Step {
         triggers::settle(desired, &mut pass.record);
         return pass.stop(Effect::Nothing, None);
     };
-    if !desired.finalizer {
-        // Before the first operation can exist there is somebody who will see to its end.
-        return pass.keep(Effect::AddFinalizer, None);
-    }
     match pass.situation.seen {
         Seen::Nothing | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
         // The answer to a question of a run that is over: it says nothing about the next.

@@ -176,6 +176,8 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
         return pass.keep(Effect::Nothing, None);
     };
     if !pass.desired.finalizer {
+        // Before the first operation can exist there is somebody who will see to its end. Only now, for whoever comes first
+        // has asked for its turn first: a write in between would let another overtake it.
         return pass.keep(Effect::AddFinalizer, None);
     }
     run.earlier_operation_ids = earlier_operations(run.clone());

@@ -1,5 +1,19 @@
 //! The operator on the real API server and the local Azure. One program, so that all tests share what is slow to start.
+//!
+//! Run it with many threads (`--test-threads 16`): the tests wait far more than they work.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bad_answers;
+mod bad_input;
+mod budget;
+mod crash;
+mod deletion;
+mod failures;
+mod happy;
+mod lost_answers;
+mod manifests;
 mod parts;
+mod process;
+mod triggers;
+mod turns;

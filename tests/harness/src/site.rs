@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::PostParams;
@@ -26,11 +27,14 @@ pub struct Site {
 }
 
 static SITE: OnceLock<Site> = OnceLock::new();
+/// What failed once fails for every test, and need not be waited for again.
+static TRIED: AtomicBool = AtomicBool::new(false);
 
 impl Site {
     /// The site of this process, started by whoever asks first.
     pub fn get() -> &'static Self {
         SITE.get_or_init(|| {
+            assert!(!TRIED.swap(true, Ordering::SeqCst), "the control plane or the local Azure did not start: the first failure says why");
             let site = Self::start();
             // On a thread of its own: whoever asks may be inside a runtime already.
             std::thread::scope(|scope| scope.spawn(|| runtime().block_on(site.install())).join()).expect("failed to install");

@@ -1,12 +1,13 @@
 //! What one test has for itself: a namespace, a model, an application with its Secret, and operators that serve them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use tabular_operator::api::{ModelRefresh, RunState, Status};
+use tabular_operator::api::{ConditionStatus, ConditionType, ModelRefresh, Run, RunState, Status};
 use uuid::Uuid;
 
 use crate::operator::{self, Operator, OperatorSettings};
@@ -151,6 +152,17 @@ impl World {
         self.azure.put_model(self.named(settings)).await;
     }
 
+    /// Makes one more model on the server, and gives what a manifest's spec has to say to mean it.
+    pub async fn put_database(&self, database: &str, settings: &Value) -> Value {
+        self.put_model(&merged(settings, &json!({"database": database}))).await;
+        json!({"model": {"analysisServices": {"database": database}}})
+    }
+
+    /// The operations of another model on the server.
+    pub async fn operations_on(&self, database: &str) -> Vec<Operation> {
+        self.azure.operations(&self.server, database).await
+    }
+
     /// Changes the model.
     pub async fn patch_model(&self, changes: &Value) {
         self.azure.patch_model(self.named(changes)).await;
@@ -263,6 +275,15 @@ impl World {
         .await
     }
 
+    /// Waits until the latest run is in this state, at most for `limit`.
+    pub async fn until_state_within(&self, limit: Duration, name: &str, state: RunState) -> ModelRefresh {
+        self.wait_within(limit, name, &format!("{state:?}"), |version| {
+            let object = version.decode().ok()?;
+            (!version.deleted && run_state(&object) == Some(state)).then_some(object)
+        })
+        .await
+    }
+
     /// Waits until the latest run is in this state.
     pub async fn until_state(&self, name: &str, state: RunState) -> ModelRefresh {
         self.until(name, &format!("{state:?}"), |object| run_state(object) == Some(state)).await
@@ -277,7 +298,7 @@ impl World {
         self.until(name, &format!("{state:?} in run {number}"), fits).await
     }
 
-    /// Waits until a condition of this type is `True` (or, for Ready, anything) with this reason.
+    /// Waits until there is a condition of this type with this reason.
     pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> ModelRefresh {
         let fits = |object: &ModelRefresh| {
             let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -292,7 +313,11 @@ impl World {
     }
 
     async fn wait<T>(&self, name: &str, what: &str, look: impl FnMut(&Version) -> Option<T>) -> T {
-        if let Ok(found) = tokio::time::timeout(DEADLINE, self.recorder.wait(name, look)).await {
+        self.wait_within(DEADLINE, name, what, look).await
+    }
+
+    async fn wait_within<T>(&self, limit: Duration, name: &str, what: &str, look: impl FnMut(&Version) -> Option<T>) -> T {
+        if let Ok(found) = tokio::time::timeout(limit, self.recorder.wait(name, look)).await {
             return found;
         }
         let latest = self.recorder.latest(name).map(|version| version.object.data["status"].clone());
@@ -300,10 +325,10 @@ impl World {
         let events = self.events(name).await.join("\n");
         let azure = self.operations().await;
         let ledger: Vec<String> =
-            self.ledger().await.iter().map(|row| format!("{} {} -> {:?}", row.method, row.path, row.status)).collect();
+            self.ledger().await.iter().map(|row| format!("{} {} {} -> {:?}", row.time, row.method, row.path, row.status)).collect();
         let ledger = ledger[ledger.len().saturating_sub(20)..].join("\n");
         panic!(
-            "waited {DEADLINE:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
+            "waited {limit:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
              At the service:\n{azure:#?}\nThe last requests:\n{ledger}"
         );
     }
@@ -343,6 +368,18 @@ impl Drop for World {
 #[must_use]
 pub fn run_state(object: &ModelRefresh) -> Option<RunState> {
     object.status.as_ref()?.run.as_ref().map(|run| run.state)
+}
+
+/// The latest run, which has to be there.
+#[must_use]
+pub fn run(object: &ModelRefresh) -> &Run {
+    status(object).run.as_ref().expect("there is a run")
+}
+
+/// The status of a condition; `None` where it is absent.
+#[must_use]
+pub fn condition(object: &ModelRefresh, wanted: ConditionType) -> Option<ConditionStatus> {
+    status(object).conditions.iter().find(|condition| condition.r#type == wanted).map(|condition| condition.status)
 }
 
 /// The status, which has to be there.

@@ -108,7 +108,6 @@ async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incom
 
 async fn released(order: &Order) {
     let mut progress = order.progress.subscribe();
-    // It ends in an error where the order is gone, which releases as well.
     let _ = progress.wait_for(|progress| progress.released).await;
 }
 

@@ -179,7 +179,7 @@ impl Drop for ApiProxy {
     }
 }
 
-/// A fault that was ordered. It is withdrawn when this is dropped.
+/// A fault that was ordered. It is withdrawn when this is dropped; what it holds stays held until its connection goes.
 pub struct Strike {
     order: Arc<Order>,
     shared: Arc<Shared>,
@@ -206,7 +206,6 @@ impl Strike {
 
 impl Drop for Strike {
     fn drop(&mut self) {
-        self.release();
         lock(&self.shared.orders).retain(|order| !Arc::ptr_eq(order, &self.order));
     }
 }

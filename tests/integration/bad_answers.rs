@@ -1,0 +1,114 @@
+//! Answers that say nothing, or too much, in mid-run: the id is never lost, no end is wrong, and no token goes astray.
+
+use futures::future::join_all;
+use harness::world::run;
+use harness::{Setting, World};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+/// The operation of this resource was followed to its true end, and was the only one.
+async fn assert_followed(world: &World, name: &str) {
+    let done = world.until_state(name, RunState::Succeeded).await;
+    let operations = world.operations_on(name).await;
+    assert_eq!(operations.len(), 1, "{name}: {operations:#?}");
+    let id = operations[0].operation_id.as_str();
+    assert_eq!((run(&done).operation_id.as_deref(), operations[0].status.as_str()), (Some(id), "succeeded"), "{name}");
+    for version in world.recorder.of(name) {
+        let object = version.decode().unwrap();
+        let Some(run) = object.status.as_ref().and_then(|status| status.run.as_ref()) else { continue };
+        let kept = run.operation_id.is_some() || matches!(run.state, RunState::Waiting | RunState::Submitting);
+        assert!(kept && run.state != RunState::Failed, "{name}: {run:#?}");
+    }
+}
+
+/// Spoils looks at the operation by each of `actions`, one resource and model each.
+async fn spoil(world: &World, method: &str, actions: Vec<(&str, u64, Value)>) {
+    join_all(actions.into_iter().map(async |(name, times, action)| {
+        let spec = world.put_database(name, &json!({"notStartedMillis": 100, "durationMillis": 1_500})).await;
+        let end = if method == "POST" { format!("{name}/refreshes") } else { format!("{name}/refreshes/*") };
+        world.fault(method, &end, &json!({"times": times, "action": action})).await;
+        world.apply(name, &spec).await;
+        assert_followed(world, name).await;
+    }))
+    .await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn looks_that_fail_change_nothing() {
+    let (world, _operator) = World::running("answers", Setting::default()).await;
+    let actions = vec![
+        ("status-500", 3, json!({"status": {"code": 500}})),
+        ("status-503", 2, json!({"status": {"code": 503, "headers": {"Retry-After": "1"}}})),
+        ("status-429", 2, json!({"status": {"code": 429, "headers": {"Retry-After": "1"}}})),
+        ("status-401", 1, json!({"status": {"code": 401}})),
+        ("status-400", 1, json!({"status": {"code": 400, "body": {"code": "Whatever", "message": "An internal error occurred."}}})),
+        ("html-200", 2, json!({"html": {"code": 200, "handled": true}})),
+        ("html-502", 2, json!({"html": {"code": 502}})),
+        ("dropped", 2, json!({"dropBefore": {"alone": true}})),
+        ("truncated", 2, json!({"truncate": {"bytes": 20}})),
+        ("reset", 2, json!({"resetMidBody": {}})),
+        ("number", 2, json!({"body": 42})),
+        ("empty", 2, json!({"body": ""})),
+        ("array", 2, json!({"body": []})),
+        ("unheard-of", 2, json!({"body": {"status": "pondering"}})),
+        ("status-is-null", 2, json!({"body": {"status": null}})),
+        ("redirected", 1, json!({"redirect": {"code": 302, "location": "https://westus.asazure.windows.net/elsewhere"}})),
+    ];
+    spoil(&world, "GET", actions).await;
+}
+
+#[tokio::test]
+async fn looks_that_take_long_or_bring_much_change_nothing() {
+    let (world, operator) = World::running("slow", Setting::default()).await;
+    let actions = vec![
+        ("hanging", 1, json!({"hang": {}})),
+        ("delayed", 2, json!({"delay": {"millis": 1_500}})),
+        ("slow", 1, json!({"slow": {"bytesPerSecond": 20}})),
+        ("huge", 1, json!({"huge": {"bytes": 100_000_000}})),
+        ("endless", 1, json!({"huge": {}})),
+    ];
+    spoil(&world, "GET", actions).await;
+    if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())) {
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next());
+        let peak: u64 = peak.and_then(|kilobytes| kilobytes.parse().ok()).expect("the kernel tells it");
+        assert!(peak < 200_000, "the operator took {peak} kB");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
+    let setting =
+        Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };
+    let (world, _operator) = World::running("young", setting).await;
+    world.apply("orders", &json!({})).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), run(&done).operation_id.as_ref()), (1, Some(&operations[0].operation_id)));
+}
+
+#[tokio::test]
+async fn an_operation_that_vanishes_is_lost_and_not_begun_anew() {
+    let (world, _operator) =
+        World::running("vanished", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
+    world.apply("orders", &json!({"backoffLimit": 2})).await;
+    let running = world.until_state("orders", RunState::Running).await;
+    let id = run(&running).operation_id.clone().unwrap();
+    world.azure.vanish(&id, true).await;
+    let lost = world.until_state("orders", RunState::Failed).await;
+    assert_eq!((run(&lost).reason.as_str(), run(&lost).operation_id.as_ref()), ("OperationLost", Some(&id)));
+    assert_eq!(world.operations().await.len(), 1, "whether it ended well is not known, so it is not done again");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_location_or_a_redirect_elsewhere_is_never_followed() {
+    let (world, _operator) = World::running("elsewhere", Setting::default()).await;
+    let evil = format!("https://evil-{}.example/refreshes/1", world.namespace);
+    let location = json!({"location": {"value": evil}});
+    spoil(&world, "POST", vec![("foreign-location", 1, location), ("no-location", 1, json!({"location": {"value": null}}))]).await;
+    let redirect = |code: u16| json!({"redirect": {"code": code, "location": evil}});
+    spoil(&world, "GET", vec![("redirect-302", 1, redirect(302)), ("redirect-307", 1, redirect(307))]).await;
+    let strayed: Vec<_> = world.azure.ledger_after(0).await.into_iter().filter(|row| row.host.contains(&world.namespace)).collect();
+    assert!(strayed.is_empty(), "{strayed:#?}");
+}

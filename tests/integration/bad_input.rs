@@ -1,0 +1,132 @@
+//! What only the operator can tell: it says what is wrong, costs next to nothing meanwhile, and recovers by itself.
+
+use std::time::Duration;
+
+use harness::world::{SECRET, condition};
+use harness::{Setting, World};
+use kube::api::DeleteParams;
+use serde_json::json;
+use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
+
+/// What is looked for at the service is looked for every minute.
+const SLOWLY: Duration = Duration::from_secs(100);
+
+async fn until_stalled(world: &World, reason: &str) {
+    let stalled = world.until_reason("orders", "Stalled", reason).await;
+    assert_eq!(condition(&stalled, ConditionType::Ready), Some(ConditionStatus::False));
+}
+
+/// The requests to Entra ID and the service under this world's application.
+async fn calls(world: &World) -> usize {
+    let all = world.azure.ledger_after(0).await;
+    all.iter().filter(|row| row.client_id.as_ref() == Some(&world.client_id)).count()
+}
+
+#[tokio::test]
+async fn a_missing_secret_stalls_until_it_is_there() {
+    let (world, _operator) = World::running("no-secret", Setting::default()).await;
+    world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
+    world.apply("orders", &json!({})).await;
+    until_stalled(&world, "SecretNotFound").await;
+    assert_eq!(calls(&world).await, 0);
+    world.put_secret("right").await;
+    world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_secret_without_a_key_stalls_until_it_has_it() {
+    let (world, _operator) = World::running("no-key", Setting::default()).await;
+    world.put_secret_keys(json!({"tenantId": harness::world::TENANT, "clientId": world.client_id})).await;
+    world.apply("orders", &json!({})).await;
+    let stalled = world.until_reason("orders", "Stalled", "SecretInvalid").await;
+    let message =
+        &harness::world::status(&stalled).conditions.iter().find(|condition| condition.reason == "SecretInvalid").unwrap().message;
+    assert!(message.contains("clientSecret"), "{message}");
+    assert_eq!(calls(&world).await, 0);
+    world.put_secret("right").await;
+    world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_wrong_secret_stalls_until_it_is_mended_and_never_shows() {
+    let (world, operator) = World::running("wrong-secret", Setting::default()).await;
+    world.put_secret("s3cr3t-that-is-wrong").await;
+    world.apply("orders", &json!({})).await;
+    until_stalled(&world, "CredentialsRefused").await;
+    // Looked at again after five seconds, and the same credentials are not tried again.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let tried = calls(&world).await;
+    assert!(tried <= 2, "{tried} calls with credentials that were refused");
+    world.put_secret("right").await;
+    world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
+    let versions: Vec<String> = world.recorder.all().iter().map(|version| serde_json::to_string(&version.object).unwrap()).collect();
+    let said = format!("{}{}{}", versions.join(""), world.events("orders").await.join(""), operator.log());
+    assert!(!said.contains("s3cr3t") && !said.contains("eyJ"), "a secret or a token shows");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_identity_without_access_stalls_and_recovers_when_it_is_granted() {
+    let (world, _operator) = World::running("no-access", Setting::default()).await;
+    world.patch_model(&json!({"administrators": []})).await;
+    world.apply("orders", &json!({})).await;
+    until_stalled(&world, "AccessDenied").await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let tried = calls(&world).await;
+    assert!(tried <= 5, "{tried} calls without access");
+    world.patch_model(&json!({"administrators": null})).await;
+    world.until_state_within(SLOWLY, "orders", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_paused_server_stalls_and_recovers_when_it_is_resumed() {
+    let (world, _operator) = World::running("paused", Setting::default()).await;
+    world.patch_model(&json!({"paused": true})).await;
+    world.apply("orders", &json!({})).await;
+    until_stalled(&world, "ServerPaused").await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let tried = calls(&world).await;
+    assert!(tried <= 4, "{tried} calls to a paused server");
+    world.patch_model(&json!({"paused": false})).await;
+    world.until_state_within(SLOWLY, "orders", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_unknown_model_and_an_unknown_server_stall() {
+    let (world, _operator) = World::running("unknown", Setting::default()).await;
+    world.apply("model", &json!({"model": {"analysisServices": {"database": "Nowhere"}}})).await;
+    let server = format!("{}x", world.server);
+    world.apply("server", &json!({"model": {"analysisServices": {"server": server}}})).await;
+    world.until_reason("model", "Stalled", "ModelNotFound").await;
+    // The service itself does not tell these two apart.
+    let stalled = |object: &tabular_operator::api::ModelRefresh| {
+        let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        conditions
+            .iter()
+            .any(|found| found.r#type == ConditionType::Stalled && matches!(found.reason.as_str(), "ModelNotFound" | "AccessDenied"))
+    };
+    world.until("server", "Stalled", stalled).await;
+    // A change of the spec is a new run, at once.
+    world.apply("model", &json!({})).await;
+    world.until_state("model", RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_server_of_another_cloud_costs_no_call_until_the_spec_is_mended() {
+    let (world, _operator) = World::running("other-cloud", Setting::default()).await;
+    let elsewhere = "asazure://usgovvirginia.asazure.usgovcloudapi.net/sales";
+    world.apply("orders", &json!({"model": {"analysisServices": {"server": elsewhere}}})).await;
+    until_stalled(&world, "ServerNotInCloud").await;
+    assert_eq!(calls(&world).await, 0);
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}

@@ -1,0 +1,110 @@
+//! When a resource is gone, nothing that it started is left running unwatched.
+
+use harness::world::run;
+use harness::{Operator, Setting, World, eventually};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::json;
+use tabular_operator::api::{RELEASE, RunState};
+
+/// A world with one operation that would run for long.
+async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
+    let setting =
+        Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..Setting::default() };
+    let (world, operator) = World::running(name, setting).await;
+    world.apply("orders", &spec).await;
+    world.until_state("orders", RunState::Running).await;
+    (world, operator)
+}
+
+#[tokio::test]
+async fn deletion_in_mid_run_cancels_and_waits_for_the_end() {
+    let (world, _operator) = in_mid_run("delete", json!({})).await;
+    world.delete("orders").await;
+    let cancelling = world.until_state("orders", RunState::Cancelling).await;
+    assert!(cancelling.metadata.deletion_timestamp.is_some());
+    assert!(!world.operations().await[0].ended(), "the service takes a second to cancel it");
+    world.until_gone("orders").await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
+    let deletes = world.ledger().await.iter().filter(|row| row.method == "DELETE").count();
+    assert_eq!(deletes, 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn deletion_orphans_where_the_policy_says_so_and_says_what_runs_on() {
+    let (world, _operator) = in_mid_run("orphan", json!({"deletionPolicy": "Orphan"})).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    let operation = &world.operations().await[0];
+    assert!(!operation.ended() && operation.cancel_requested_time.is_none(), "{operation:?}");
+    eventually("the event", async || {
+        let events = world.events("orders").await;
+        events.iter().any(|event| event.starts_with("Released: ") && event.contains(&operation.operation_id)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_release_annotation_lets_go_of_what_will_not_end() {
+    let (world, _operator) = in_mid_run("release", json!({})).await;
+    world.patch_model(&json!({"cancelMillis": 600_000})).await;
+    world.delete("orders").await;
+    world.until_state("orders", RunState::Cancelling).await;
+    world.annotate("orders", RELEASE, Some("true")).await;
+    world.until_gone("orders").await;
+    eventually("the event", async || world.events("orders").await.iter().any(|event| event.starts_with("Released: ")).then_some(())).await;
+}
+
+#[tokio::test]
+async fn deletion_of_what_has_not_begun_or_has_ended_is_immediate() {
+    let (world, _operator) = in_mid_run("idle", json!({})).await;
+    world.apply("waiting", &json!({})).await;
+    world.until_state("waiting", RunState::Waiting).await;
+    world.delete("waiting").await;
+    world.until_gone("waiting").await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    world.until_state("orders", RunState::Succeeded).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    let ledger = world.ledger().await;
+    assert_eq!(ledger.iter().filter(|row| row.method == "POST").count(), 1);
+    assert_eq!(ledger.iter().filter(|row| row.method == "DELETE").count(), 0);
+}
+
+#[tokio::test]
+async fn deletion_during_an_unknown_submission_resolves_it_first() {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let (world, _operator) = World::running("unknown-delete", setting).await;
+    let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
+    world.apply("orders", &json!({})).await;
+    lost.has_hit(1).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_deleted_in_mid_run_takes_its_operation_with_it() {
+    let (world, _operator) = in_mid_run("namespace", json!({})).await;
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    world.until_gone("orders").await;
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    eventually("the end of the namespace", async || namespaces.get_opt(&world.namespace).await.unwrap().is_none().then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_deletion_while_no_operator_runs_is_caught_up_with() {
+    let (world, mut operator) = in_mid_run("absent", json!({})).await;
+    operator.kill();
+    world.delete("orders").await;
+    operator.restart();
+    world.until_gone("orders").await;
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    let last = world.recorder.latest("orders").unwrap().decode().unwrap();
+    assert_eq!(run(&last).operation_id.as_ref(), Some(&world.operations().await[0].operation_id));
+}

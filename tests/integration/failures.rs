@@ -1,0 +1,91 @@
+//! Ends other than success.
+
+use harness::world::{condition, run, status};
+use harness::{Setting, World};
+use serde_json::{Value, json};
+use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
+
+async fn with_model(name: &str, model: Value) -> (World, harness::Operator) {
+    World::running(name, Setting { model: Some(model), ..Setting::default() }).await
+}
+
+#[tokio::test]
+async fn a_failure_says_what_the_service_said() {
+    let messages = json!([{"code": "0xC1000123", "message": "The credentials provided for the SQL source are invalid.", "type": "Error"}]);
+    let failed_objects = json!([{"table": "DimDate"}]);
+    let (world, _operator) =
+        with_model("failure", json!({"outcome": "failed", "messages": messages, "failedObjects": failed_objects})).await;
+    world.apply("orders", &json!({})).await;
+    let failed = world.until_state("orders", RunState::Failed).await;
+    let run = run(&failed);
+    assert_eq!(run.reason, "RefreshFailed");
+    assert!(run.messages.iter().any(|message| message.message.contains("SQL source")), "{:?}", run.messages);
+    assert!(run.message.contains("SQL source"), "{}", run.message);
+    assert!(run.failed_objects.iter().any(|object| object.table == "DimDate"), "{:?}", run.failed_objects);
+    assert_eq!(condition(&failed, ConditionType::Stalled), Some(ConditionStatus::True));
+    assert_eq!(condition(&failed, ConditionType::Succeeded), Some(ConditionStatus::False));
+    assert_eq!(condition(&failed, ConditionType::Finished), Some(ConditionStatus::True));
+    assert_eq!(status(&failed).last_successful_time, None);
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_followed_by_another_where_backoff_limit_allows() {
+    let (world, _operator) = with_model("attempts", json!({"outcomes": ["failed"], "durationMillis": 300})).await;
+    world.apply("orders", &json!({"backoffLimit": 1})).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((run(&done).number, run(&done).attempt, status(&done).history.len()), (1, 2, 1));
+    assert_eq!(status(&done).history[0].attempts, 2);
+    assert_eq!(world.operations().await.len(), 2);
+    let failed =
+        world.recorder.of("orders").iter().any(|version| harness::world::run_state(&version.decode().unwrap()) == Some(RunState::Failed));
+    assert!(!failed, "it was said to have failed while another attempt was due");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn attempts_come_to_an_end() {
+    let (world, _operator) = with_model("attempts-end", json!({"outcome": "failed", "durationMillis": 200})).await;
+    world.apply("orders", &json!({"backoffLimit": 1})).await;
+    let failed = world.until_state("orders", RunState::Failed).await;
+    assert_eq!(run(&failed).attempt, 2);
+    assert_eq!(world.operations().await.len(), 2);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_operation_that_runs_too_long_is_cancelled() {
+    let (world, _operator) = with_model("too-long", json!({"durationMillis": 600_000})).await;
+    world.apply("orders", &json!({"activeDeadlineSeconds": 1})).await;
+    let ended = world.until_state("orders", RunState::TimedOut).await;
+    assert_eq!(run(&ended).reason, "DeadlineExceeded");
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_run_whose_turn_does_not_come_ends_and_submits_nothing() {
+    let (world, _operator) = World::running("no-turn", Setting::default()).await;
+    world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    world.apply("orders", &json!({"waitDeadlineSeconds": 2})).await;
+    let ended = world.until_state("orders", RunState::TimedOut).await;
+    assert_eq!(run(&ended).reason, "WaitDeadlineExceeded");
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn the_services_own_ends_are_told_apart() {
+    let (world, _operator) = World::running("ends", Setting::default()).await;
+    let timed_out = world.put_database("TimedOut", &json!({"outcome": "timedOut", "durationMillis": 300})).await;
+    world.apply("timed-out", &timed_out).await;
+    world.apply("cancelled", &world.put_database("Cancelled", &json!({"durationMillis": 600_000})).await).await;
+    let ended = world.until_state("timed-out", RunState::TimedOut).await;
+    assert_eq!(run(&ended).reason, "TimedOut");
+    let running = world.until_state("cancelled", RunState::Running).await;
+    world.azure.end(run(&running).operation_id.as_ref().unwrap(), "cancelled").await;
+    let ended = world.until_state("cancelled", RunState::Cancelled).await;
+    assert_eq!(run(&ended).reason, "Cancelled");
+    world.assert_kstatus();
+}

@@ -1,0 +1,96 @@
+//! The answer to the POST is lost: what began is adopted, what never began is submitted again, and a doubt is shown.
+
+use harness::world::run;
+use harness::{Setting, World, eventually};
+use serde_json::{Value, json};
+use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
+
+async fn lose(name: &str, action: Value, operations: usize, posts: usize) -> World {
+    let (world, _operator) = World::running(name, Setting::default()).await;
+    world.fault("POST", "refreshes", &json!({"action": action})).await;
+    world.apply("orders", &json!({})).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let truth = world.operations().await;
+    assert_eq!((truth.len(), world.posts().await), (operations, posts), "{truth:#?}");
+    assert_eq!(run(&done).operation_id.as_ref(), Some(&truth[0].operation_id));
+    assert_eq!(run(&done).number, 1);
+    world.assert_kstatus();
+    world
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_acceptance_is_found_in_the_list() {
+    let world = lose("lost-after", json!({"dropAfter": {}}), 1, 1).await;
+    eventually("the event", async || world.events("orders").await.iter().any(|event| event.starts_with("Adopted: ")).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_server_error_after_acceptance_is_found_in_the_list() {
+    lose("error-after", json!({"statusAfter": {"code": 500}}), 1, 1).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_found_in_the_list() {
+    lose("hang-after", json!({"hang": {"after": true}}), 1, 1).await;
+}
+
+#[tokio::test]
+async fn a_submission_that_was_lost_on_its_way_is_repeated_after_the_lag() {
+    lose("lost-before", json!({"dropBefore": {}}), 1, 2).await;
+}
+
+#[tokio::test]
+async fn a_submission_that_a_gateway_swallowed_is_repeated_after_the_lag() {
+    lose("gateway", json!({"html": {"code": 502}}), 1, 2).await;
+}
+
+#[tokio::test]
+async fn a_list_that_lags_is_given_its_time() {
+    let (world, _operator) =
+        World::running("list-lag", Setting { model: Some(json!({"listLagMillis": 2_000})), ..Setting::default() }).await;
+    world.fault("POST", "refreshes", &json!({"action": {"dropAfter": {}}})).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+}
+
+/// A submission whose answer was lost, with a look-alike of another client in the same seconds.
+async fn in_doubt(name: &str) -> (World, harness::Operator, [String; 2]) {
+    let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
+    let (world, operator) = World::running(name, setting).await;
+    let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
+    world.apply("orders", &json!({})).await;
+    lost.has_hit(1).await;
+    let ours = eventually("the end of the first", async || {
+        world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
+    })
+    .await;
+    let alike = world.start_foreign(&json!({"type": "full"})).await;
+    let held = world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
+    assert!(candidates.contains(&ours.as_str()) && candidates.contains(&alike.as_str()), "{candidates:?}");
+    let message = &run(&held).message;
+    assert!(message.contains(ADOPT) && message.contains(RESUBMIT), "{message}");
+    (world, operator, [ours, alike])
+}
+
+#[tokio::test]
+async fn a_doubt_is_resolved_by_adopting() {
+    let (world, _operator, [ours, _]) = in_doubt("adopt").await;
+    world.annotate("orders", ADOPT, Some(&ours)).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&done).operation_id.as_ref(), Some(&ours));
+    assert_eq!((world.operations().await.len(), world.posts().await), (2, 1));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_doubt_is_resolved_by_submitting_again() {
+    let (world, _operator, [ours, alike]) = in_doubt("resubmit").await;
+    world.annotate("orders", RESUBMIT, Some("true")).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let id = run(&done).operation_id.clone().unwrap();
+    assert!(id != ours && id != alike);
+    assert_eq!((world.operations().await.len(), world.posts().await), (3, 2));
+    world.assert_kstatus();
+}

@@ -1,0 +1,73 @@
+//! One refresh at a time on a model: its own queue, and other clients.
+
+use harness::world::run;
+use harness::{Setting, World};
+use serde_json::json;
+use tabular_operator::api::RunState;
+
+#[tokio::test]
+async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
+    let (world, _operator) = World::running("turns", Setting::default()).await;
+    world.apply("first", &json!({})).await;
+    world.until_state("first", RunState::Running).await;
+    world.apply("second", &json!({})).await;
+    world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+    // The queue goes by the second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.apply("third", &json!({})).await;
+    let mut ids = Vec::new();
+    for name in ["first", "second", "third"] {
+        ids.push(run(&world.until_state(name, RunState::Succeeded).await).operation_id.clone().unwrap());
+    }
+    let operations: Vec<String> = world.operations().await.into_iter().map(|operation| operation.operation_id).collect();
+    assert_eq!(operations, ids);
+    // It knew whose turn it was: the service never had to refuse one.
+    assert!(world.ledger().await.iter().all(|row| row.status != Some(409)));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn another_clients_refresh_is_waited_for() {
+    let (world, _operator) = World::running("foreign", Setting::default()).await;
+    let foreign = world.start_foreign(&json!({"durationMillis": 2_500})).await;
+    world.apply("orders", &json!({})).await;
+    let waiting = world.until_reason("orders", "Reconciling", "ModelBusy").await;
+    assert_eq!(run(&waiting).state, RunState::Waiting);
+    let names_it = |object: &tabular_operator::api::ModelRefresh| {
+        object.status.as_ref().and_then(|status| status.run.as_ref()?.waiting_for.as_ref()).is_some_and(|what| what.contains(&foreign))
+    };
+    world.until("orders", "the name of what it waits for", names_it).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].status.as_str()), (2, "succeeded"));
+    let posts = world.posts().await;
+    assert!(posts <= 4, "{posts} POSTs for one wait");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_conflict_fails_where_the_policy_says_so() {
+    let (world, _operator) = World::running("conflict-fail", Setting::default()).await;
+    let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    world.apply("orders", &json!({"conflictPolicy": "Fail"})).await;
+    let failed = world.until_state("orders", RunState::Failed).await;
+    assert_eq!(run(&failed).reason, "Conflict");
+    world.until_reason("orders", "Stalled", "Conflict").await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].ended()), (1, false));
+    assert_eq!(operations[0].operation_id, foreign);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_conflict_is_replaced_where_the_policy_says_so() {
+    let (world, _operator) = World::running("conflict-replace", Setting::default()).await;
+    let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
+    world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].status.as_str()), (2, "cancelled"));
+    assert_eq!(operations[0].operation_id, foreign);
+    assert_eq!(run(&done).operation_id.as_ref(), Some(&operations[1].operation_id));
+    world.assert_kstatus();
+}
