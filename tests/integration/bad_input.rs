@@ -77,7 +77,8 @@ async fn an_identity_without_access_stalls_and_recovers_when_it_is_granted() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     let tried = calls(&world).await;
     assert!(tried <= 5, "{tried} calls without access");
-    world.patch_model(&json!({"administrators": null})).await;
+    let granted = json!([{"tenantId": harness::world::TENANT, "clientId": world.client_id}]);
+    world.patch_model(&json!({"administrators": granted})).await;
     world.until_state_within(SLOWLY, "orders", RunState::Succeeded).await;
     assert_eq!(world.operations().await.len(), 1);
     world.assert_kstatus();
