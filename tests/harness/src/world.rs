@@ -69,7 +69,7 @@ impl World {
         let namespace = format!("{name}-{}", &id[..6]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
         let token = rbac::account(&client, &namespace, &namespace, setting.everywhere).await;
-        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint()).await) } else { None };
+        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint())) } else { None };
         let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
         let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
         kubeconfig::write(&file("kubeconfig"), &endpoint, &token, &namespace);
