@@ -1,0 +1,63 @@
+# The commands of this repository; `make` alone lists them. Works with GNU make 3.81 and newer.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The oldest Rust that this builds with, as Cargo.toml says.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
+PROGRAMS := -p tabular-operator -p simulator -p demo
+
+# $(call timed,WHAT,COMMAND): runs the command, and says how long it took.
+timed = @began=$$SECONDS; echo "==> $(1)"; $(2) && echo "==> $(1): $$((SECONDS - began)) s"
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: need-cargo control-plane programs ## Build the operator, the local Azure and the demo (release), and the local control plane
+
+.PHONY: test
+test: build ## Run every test: unit, property and integration tests, generated files, and the demo
+	$(call timed,tests,cargo test --workspace --locked)
+	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
+
+.PHONY: check
+check: need-cargo ## Check format, lints and generated files
+	$(call timed,format,cargo fmt --all --check)
+	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
+	$(call timed,generated files,cargo test --locked --test generated)
+
+.PHONY: generate
+generate: need-cargo ## Write anew what is generated: crds/ and docs/reference/
+	@GENERATE=1 cargo test --quiet --locked --test generated
+
+.PHONY: demo
+demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
+	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
+
+.PHONY: clean
+clean: need-cargo ## Remove what was built here (the control plane's build stays, in the user's cache)
+	@cargo clean
+
+# Not listed: parts of the above.
+
+.PHONY: programs
+programs: need-cargo
+	$(call timed,operator and local Azure,cargo build --release --locked --bins $(PROGRAMS))
+
+.PHONY: control-plane
+control-plane:
+	$(call timed,control plane,tests/control-plane/build.sh > /dev/null)
+
+.PHONY: need-cargo
+need-cargo:
+	@need() { echo "error: $$*" >&2; exit 1; }; \
+	command -v cargo > /dev/null || need "cargo is not on PATH: install Rust $(RUST) or newer (https://rustup.rs)"; \
+	found="$$(cargo --version | awk '{ print $$2 }')"; \
+	[ "$$(printf '%s\n' "$(RUST)" "$${found%%-*}" | sort -V | head -n 1)" = "$(RUST)" ] || \
+	  need "cargo is version $$found, which is too old: install Rust $(RUST) or newer (https://rustup.rs)"; \
+	command -v cc > /dev/null || need "no C compiler is on PATH (cc), which the TLS library is built with: install gcc or clang"

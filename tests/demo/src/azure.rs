@@ -1,0 +1,128 @@
+//! The local Azure: what is there at the start, and the truth about what happened.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Outcome;
+use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, text};
+
+/// What the service says when the failing refresh fails.
+pub const COMPLAINT: &str = "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";
+
+/// What is there at the start: the service principal of the sample Secret, and the models that the samples name.
+pub fn world() -> Outcome<Value> {
+    let secret = manifests::sample("credentials")?;
+    let model = |name: &str, settings: Value| -> Outcome<Value> {
+        let sample = manifests::sample(name)?;
+        let mut model = settings;
+        model["server"] = json!(text(&sample, "/spec/model/analysisServices/server"));
+        model["database"] = json!(text(&sample, "/spec/model/analysisServices/database"));
+        Ok(model)
+    };
+    let years: Vec<String> = (2017..=2026).map(|year| format!("FactSales {year}")).collect();
+    Ok(json!({
+        "applications": [{
+            "tenantId": text(&secret, "/stringData/tenantId"),
+            "clientId": text(&secret, "/stringData/clientId"),
+            "clientSecret": text(&secret, "/stringData/clientSecret"),
+        }],
+        "models": [
+            model(FULL, json!({
+                "tables": [
+                    {"name": "DimCustomer", "partitions": ["DimCustomer"]},
+                    {"name": "DimDate", "partitions": ["DimDate"]},
+                    {"name": "FactSales", "partitions": years},
+                ],
+                "notStartedMillis": 1_500,
+                "durationMillis": 8_000,
+                "outcomes": [{"status": "succeeded", "durationMillis": 32_000}],
+            }))?,
+            model(BLOCKED, json!({"durationMillis": 9_000}))?,
+            model(FAILING, json!({
+                "durationMillis": 3_500,
+                "outcome": {"status": "failed", "messages": [{"message": COMPLAINT, "type": "Error"}]},
+            }))?,
+            model(DELETED, json!({"durationMillis": 600_000, "cancelMillis": 3_000}))?,
+        ],
+    }))
+}
+
+/// An operation as it really is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    pub operation_id: String,
+    pub database: String,
+    pub client: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub objects: Vec<Value>,
+    pub status: String,
+    pub start_time: jiff::Timestamp,
+    pub end_time: Option<jiff::Timestamp>,
+    pub cancel_requested_time: Option<jiff::Timestamp>,
+}
+
+impl Operation {
+    /// Whether the demo started it as somebody else.
+    pub fn by_another(&self) -> bool {
+        self.client == "control"
+    }
+}
+
+/// A request that the service got.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub method: String,
+    pub route: String,
+    pub database: Option<String>,
+    pub status: Option<u16>,
+}
+
+/// Its control interface.
+#[derive(Clone, Debug)]
+pub struct Azure {
+    http: reqwest::Client,
+    pub control: String,
+    pub proxy: String,
+    pub authority: String,
+}
+
+impl Azure {
+    /// By the line with which it says that it is ready.
+    pub fn new(ready: &Value) -> Outcome<Self> {
+        let http = reqwest::Client::builder().no_proxy().build().map_err(|error| format!("failed to make an HTTP client: {error}"))?;
+        let own = |name: &str| text(ready, name).to_owned();
+        Ok(Self { http, control: own("/control"), proxy: own("/proxy"), authority: own("/caFile") })
+    }
+
+    /// A plain client, for what else is on this machine.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Starts a refresh as somebody else would.
+    pub async fn refresh_as_another(&self, server: &str, database: &str, millis: u32) -> Outcome<()> {
+        let body = json!({"server": server, "database": database, "type": "full", "durationMillis": millis});
+        let sent = self.http.post(format!("{}/operations", self.control)).json(&body).send().await;
+        let answer = sent.and_then(reqwest::Response::error_for_status);
+        answer.map(drop).map_err(|error| format!("failed to start another client's refresh: {error}"))
+    }
+
+    /// All operations, in the order of their submission.
+    pub async fn operations(&self) -> Outcome<Vec<Operation>> {
+        self.get("operations").await
+    }
+
+    /// All requests.
+    pub async fn ledger(&self) -> Outcome<Vec<Request>> {
+        self.get("ledger").await
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, what: &str) -> Outcome<T> {
+        let failed = |error| format!("failed to ask the local Azure for its {what}: {error}");
+        let answer = self.http.get(format!("{}/{what}", self.control)).send().await.map_err(failed)?;
+        answer.json().await.map_err(failed)
+    }
+}

@@ -1,0 +1,143 @@
+//! What has to be seen, each with how it is known: from Kubernetes what is said, from the service what is true.
+
+use tabular_operator::api::{Reason, RunState};
+
+use crate::azure::{COMPLAINT, Operation, Request};
+use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT};
+use crate::screen::{Ink, Line};
+use crate::watch::{Seen, Watch};
+
+/// What is known at a moment.
+pub struct Evidence<'a> {
+    pub watch: &'a Watch,
+    pub operations: &'a [Operation],
+    pub ledger: &'a [Request],
+}
+
+/// Something that has to be seen.
+pub struct Check {
+    what: &'static str,
+    holds: fn(&Evidence<'_>) -> bool,
+    seen: bool,
+}
+
+impl Check {
+    /// All of them.
+    pub fn all() -> Vec<Self> {
+        let check = |what, holds| Self { what, holds, seen: false };
+        vec![
+            check("adventureworks: a full refresh of three objects progressed, and succeeded", full),
+            check("adventureworks-calculate: waited for it on the same model, then ran", next),
+            check("sales: met another client's refresh (409), waited for its end, then ran", blocked),
+            check("inventory: failed, and says what the service said", failing),
+            check("forecast: was deleted while it ran, and the service cancelled its operation", deleted),
+            check("the service has started one operation for each of the five, and no other", once),
+        ]
+    }
+
+    /// Looks whether it holds now; what was seen once stays seen.
+    pub fn look(&mut self, evidence: &Evidence<'_>) {
+        self.seen = self.seen || (self.holds)(evidence);
+    }
+
+    /// Looks anew, whatever was seen before.
+    pub fn look_again(&mut self, evidence: &Evidence<'_>) {
+        self.seen = (self.holds)(evidence);
+    }
+
+    pub fn seen(&self) -> bool {
+        self.seen
+    }
+
+    /// As a line of the list.
+    pub fn line(&self, over: bool) -> Line {
+        let (ink, mark) = match (self.seen, over) {
+            (true, _) => (Ink::Green, "✔ "),
+            (false, false) => (Ink::Faint, "· "),
+            (false, true) => (Ink::Red, "✘ "),
+        };
+        vec![(ink, mark.to_owned()), (if self.seen || over { Ink::Plain } else { Ink::Faint }, self.what.to_owned())]
+    }
+}
+
+impl Evidence<'_> {
+    fn seen(&self, name: &str) -> Option<&Seen> {
+        self.watch.of(name)
+    }
+
+    /// The operations of the operator on a database.
+    fn ours<'a>(&'a self, database: &'a str) -> impl Iterator<Item = &'a Operation> {
+        self.operations.iter().filter(move |operation| operation.database == database && !operation.by_another())
+    }
+
+    /// The one operation that a resource's status names.
+    fn own(&self, name: &str) -> Option<&Operation> {
+        let id = self.seen(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
+        self.operations.iter().find(|operation| operation.operation_id == id)
+    }
+
+    fn ended(&self, name: &str, state: RunState) -> bool {
+        self.seen(name).and_then(Seen::run).is_some_and(|run| run.state == state)
+    }
+}
+
+fn full(evidence: &Evidence<'_>) -> bool {
+    let moving = |seen: &Seen| {
+        seen.once(|run| {
+            run.state == RunState::Running
+                && run.progress.as_ref().is_some_and(|progress| progress.completed > 0 && progress.completed < progress.total)
+        })
+    };
+    let true_end = |operation: &Operation| operation.status == "succeeded" && operation.kind == "full" && operation.objects.len() == 3;
+    evidence.seen(FULL).is_some_and(moving) && evidence.ended(FULL, RunState::Succeeded) && evidence.own(FULL).is_some_and(true_end)
+}
+
+fn next(evidence: &Evidence<'_>) -> bool {
+    let waited = |seen: &Seen| seen.once(|run| run.state == RunState::Waiting && run.reason == Reason::WaitingForTurn.as_str());
+    let (Some(first), Some(second)) = (evidence.own(FULL), evidence.own(NEXT)) else { return false };
+    let in_turn = first.end_time.is_some_and(|end| end <= second.start_time);
+    let true_end = second.status == "succeeded" && second.kind == "calculate";
+    evidence.seen(NEXT).is_some_and(waited) && evidence.ended(NEXT, RunState::Succeeded) && in_turn && true_end
+}
+
+fn blocked(evidence: &Evidence<'_>) -> bool {
+    let Some(own) = evidence.own(BLOCKED) else { return false };
+    let other = evidence.operations.iter().find(|operation| operation.by_another() && operation.database == own.database);
+    let Some(other) = other else { return false };
+    let named = |seen: &Seen| {
+        seen.once(|run| {
+            run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.operation_id))
+        })
+    };
+    let in_turn = other.status == "succeeded" && other.end_time.is_some_and(|end| end <= own.start_time);
+    let refused = evidence.ledger.iter().any(|request| request.status == Some(409) && request.database.as_deref() == Some(&own.database));
+    evidence.seen(BLOCKED).is_some_and(named)
+        && refused
+        && in_turn
+        && own.status == "succeeded"
+        && evidence.ended(BLOCKED, RunState::Succeeded)
+}
+
+fn failing(evidence: &Evidence<'_>) -> bool {
+    let says = |seen: &Seen| {
+        seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|said| said.message == COMPLAINT))
+    };
+    let true_end = evidence.own(FAILING).is_some_and(|operation| operation.status == "failed");
+    evidence.ended(FAILING, RunState::Failed) && evidence.seen(FAILING).is_some_and(says) && true_end
+}
+
+fn deleted(evidence: &Evidence<'_>) -> bool {
+    let ran = |seen: &Seen| !seen.there && seen.once(|run| run.state == RunState::Running);
+    let true_end = |operation: &Operation| operation.status == "cancelled" && operation.cancel_requested_time.is_some();
+    evidence.seen(DELETED).is_some_and(ran) && evidence.own(DELETED).is_some_and(true_end)
+}
+
+fn once(evidence: &Evidence<'_>) -> bool {
+    let all = [FULL, NEXT, BLOCKED, FAILING, DELETED];
+    let accepted =
+        evidence.ledger.iter().filter(|request| request.method == "POST" && request.route == "refreshes" && request.status == Some(202));
+    let started = evidence.operations.iter().filter(|operation| !operation.by_another()).count();
+    let own: std::collections::BTreeSet<&str> = all.iter().filter_map(|name| Some(evidence.own(name)?.operation_id.as_str())).collect();
+    let both = evidence.own(FULL).map_or(0, |operation| evidence.ours(&operation.database).count());
+    accepted.count() == all.len() && started == all.len() && own.len() == all.len() && both == 2
+}

@@ -1,0 +1,272 @@
+//! The Kubernetes API: installs what the operator needs, gives it a token, and removes all of it from a cluster of the user's.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Client, Config, Resource};
+use serde_json::{Value, json};
+use tabular_operator::api::ModelRefresh;
+
+use crate::Outcome;
+use crate::manifests::{self, text};
+
+const DEFINITION: &str = "modelrefreshes.tabular-operator.dev";
+/// The namespace of the operator in `deploy/base`.
+const SYSTEM: &str = "tabular-system";
+const ACCOUNT: &str = "tabular-operator";
+/// How long a step at the API server may take.
+const STEP: Duration = Duration::from_secs(30);
+/// How long a namespace may take to go.
+const GONE: Duration = Duration::from_secs(60);
+
+/// A Kubernetes API, and what was installed into it.
+
+pub struct Cluster {
+    client: Client,
+    kubeconfig: Kubeconfig,
+    context: Option<String>,
+    /// Where the operator is.
+    pub system: String,
+    /// Where the samples are.
+    pub namespace: String,
+    /// What keeps cluster-wide names apart from others'.
+    suffix: String,
+    installed: Vec<(ApiResource, String)>,
+    /// Whether somebody else had installed the definition.
+    pub found_definition: bool,
+}
+
+impl Cluster {
+    /// The local control plane.
+    pub async fn local(kubeconfig: &Path) -> Outcome<Self> {
+        let read = Kubeconfig::read_from(kubeconfig).map_err(|error| format!("failed to read the kubeconfig: {error}"))?;
+        Self::connect(read, None, SYSTEM.to_owned(), "bi".to_owned(), String::new()).await
+    }
+
+    /// A context of the user's kubeconfig, in namespaces of our own.
+    pub async fn of_context(context: &str) -> Outcome<Self> {
+        let read = Kubeconfig::read().map_err(|error| format!("failed to read your kubeconfig: {error}"))?;
+        if !read.contexts.iter().any(|named| named.name == context) {
+            let names: Vec<&str> = read.contexts.iter().map(|named| named.name.as_str()).collect();
+            return Err(format!("your kubeconfig has no context '{context}'; it has: {}", names.join(", ")));
+        }
+        let own = format!("tabular-demo-{:x}", std::process::id());
+        let cluster = Self::connect(read, Some(context.to_owned()), format!("{own}-system"), own.clone(), format!("-{own}")).await?;
+        cluster.refuse_another_operator().await?;
+        Ok(cluster)
+    }
+
+    async fn connect(kubeconfig: Kubeconfig, context: Option<String>, system: String, namespace: String, suffix: String) -> Outcome<Self> {
+        let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
+        let made = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await;
+        let mut config = made.map_err(|error| format!("failed to read the kubeconfig: {error}"))?;
+        if context.is_none() {
+            // It is on loopback, whatever proxy this machine has.
+            config.proxy_url = None;
+        }
+        let client = Client::try_from(config).map_err(|error| format!("failed to set up the Kubernetes client: {error}"))?;
+        Ok(Self { client, kubeconfig, context, system, namespace, suffix, installed: Vec::new(), found_definition: false })
+    }
+
+    /// Two operators would act on the demo's resources, and one of them on the real Azure.
+    async fn refuse_another_operator(&self) -> Outcome<()> {
+        let leases: Api<Lease> = Api::all(self.client.clone());
+        let found = leases.list(&ListParams::default().fields(&format!("metadata.name={ACCOUNT}"))).await;
+        let found = found.map_err(|error| format!("failed to ask that cluster for its Leases: {error}"))?;
+        let held = found
+            .items
+            .iter()
+            .find(|lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty())));
+        held.map_or(Ok(()), |lease| {
+            let namespace = lease.metadata.namespace.as_deref().unwrap_or_default();
+            Err(format!(
+                "an operator seems to run in that cluster already, by its Lease {namespace}/{ACCOUNT}: stop it, or leave CONTEXT out"
+            ))
+        })
+    }
+
+    /// The resources of the story.
+    pub fn refreshes(&self) -> Api<ModelRefresh> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Something else of the samples' namespace.
+    pub fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Installs the definition, the namespaces, and the operator's account with what it may do.
+    pub async fn install(&mut self) -> Outcome<()> {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        let found = definitions.get_opt(DEFINITION).await.map_err(|error| format!("failed to reach the Kubernetes API: {error}"))?;
+        self.found_definition = found.is_some();
+        if !self.found_definition {
+            for document in manifests::read("crds/modelrefreshes.yaml")? {
+                self.apply(document).await?;
+            }
+            self.served(&definitions).await?;
+        }
+        for name in [self.system.clone(), self.namespace.clone()] {
+            self.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await?;
+        }
+        for document in manifests::read("deploy/base/rbac.yaml")? {
+            self.apply(document).await?;
+        }
+        Ok(())
+    }
+
+    async fn served(&self, definitions: &Api<CustomResourceDefinition>) -> Outcome<()> {
+        let began = std::time::Instant::now();
+        while began.elapsed() < STEP {
+            let conditions = definitions.get(DEFINITION).await.ok().and_then(|found| found.status).and_then(|status| status.conditions);
+            let established =
+                |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
+                    condition.type_ == "Established" && condition.status == "True"
+                };
+            if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(format!("the API server does not serve {DEFINITION}"))
+    }
+
+    /// Applies a manifest where it belongs in the demo.
+    pub async fn apply(&mut self, document: Value) -> Outcome<()> {
+        let mut document = document;
+        self.place(&mut document);
+        let (kind, name) = (text(&document, "/kind").to_owned(), text(&document, "/metadata/name").to_owned());
+        let resource = resource_of(&kind).ok_or_else(|| format!("a manifest of the unknown kind {kind}"))?;
+        let api: Api<DynamicObject> = match document.pointer("/metadata/namespace").and_then(Value::as_str) {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        if document.pointer("/metadata/namespace").is_none() {
+            // Before it is there: a demo that is stopped in this moment removes it all the same.
+            self.installed.push((resource.clone(), name.clone()));
+        }
+        let applied = api.patch(&name, &PatchParams::apply("tabular-demo"), &Patch::Apply(&document)).await;
+        applied.map(drop).map_err(|error| format!("failed to apply {kind} {name}: {error}"))
+    }
+
+    /// Gives a manifest the demo's namespaces, and cluster-wide roles a name of their own in a cluster that others use too.
+    fn place(&self, document: &mut Value) {
+        let kind = text(document, "/kind").to_owned();
+        match kind.as_str() {
+            "Namespace" | "CustomResourceDefinition" => {}
+            "ClusterRole" | "ClusterRoleBinding" => {
+                document["metadata"]["name"] = json!(format!("{}{}", text(document, "/metadata/name"), self.suffix));
+            }
+            _ => {
+                let in_system = text(document, "/metadata/namespace") == SYSTEM;
+                document["metadata"]["namespace"] = json!(if in_system { &self.system } else { &self.namespace });
+            }
+        }
+        if text(document, "/roleRef/kind") == "ClusterRole" {
+            document["roleRef"]["name"] = json!(format!("{}{}", text(document, "/roleRef/name"), self.suffix));
+        }
+        for subject in document.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
+            subject["namespace"] = json!(self.system);
+        }
+    }
+
+    /// Writes a kubeconfig by which the operator is its ServiceAccount, and nobody more.
+    pub async fn write_operator_kubeconfig(&self, path: PathBuf) -> Outcome<PathBuf> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.system);
+        let request = TokenRequest {
+            spec: TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() },
+            ..TokenRequest::default()
+        };
+        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
+        let answer = answer.map_err(|error| format!("failed to ask for the operator's token: {error}"))?;
+        let token = answer.status.ok_or("no token was given for the operator's ServiceAccount")?.token;
+        let context = self.context.as_ref().or(self.kubeconfig.current_context.as_ref());
+        let context = self.kubeconfig.contexts.iter().find(|named| Some(&named.name) == context).and_then(|named| named.context.as_ref());
+        let cluster = context.and_then(|context| self.kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
+        let cluster = cluster.ok_or("the kubeconfig's context names no cluster")?;
+        let content = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "operator",
+            "clusters": [cluster],
+            "users": [{"name": "operator", "user": {"token": token}}],
+            "contexts": [{"name": "operator", "context": {"cluster": cluster.name, "user": "operator", "namespace": self.system}}],
+        });
+        crate::stage::write_private(&path, &content.to_string())?;
+        Ok(path)
+    }
+
+    /// Removes all that was installed. While the operator still runs, so that finalizers go the ordinary way.
+    pub async fn remove_resources(&self) -> Outcome<()> {
+        let refreshes = self.refreshes();
+        let failed = |error| format!("failed to remove the resources: {error}");
+        if let Err(error) = refreshes.delete_collection(&DeleteParams::default(), &ListParams::default()).await {
+            // Not even the definition may be there yet.
+            return if is_missing(&error) { Ok(()) } else { Err(failed(error)) };
+        }
+        let began = std::time::Instant::now();
+        loop {
+            let left = refreshes.list(&ListParams::default()).await.map_err(failed)?.items;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() > STEP {
+                for name in left.iter().filter_map(|object| object.metadata.name.as_deref()) {
+                    let patch = Patch::Merge(json!({"metadata": {"finalizers": []}}));
+                    refreshes.patch(name, &PatchParams::default(), &patch).await.map_err(failed)?;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Removes what is left: the namespaces, the roles, and the definition if it was installed here.
+    pub async fn remove_all(&self) -> Outcome<()> {
+        for (resource, name) in self.installed.iter().rev() {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+            match api.delete(name, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(format!("failed to remove {} {name}: {error}", resource.kind)),
+            }
+        }
+        let began = std::time::Instant::now();
+        for (resource, name) in &self.installed {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
+            while api.get_opt(name).await.is_ok_and(|found| found.is_some()) {
+                if began.elapsed() > GONE {
+                    return Err(format!("{} {name} is still being removed", resource.kind));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_missing(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn resource_of(kind: &str) -> Option<ApiResource> {
+    Some(match kind {
+        "Namespace" => ApiResource::erase::<Namespace>(&()),
+        "ServiceAccount" => ApiResource::erase::<ServiceAccount>(&()),
+        "Secret" => ApiResource::erase::<Secret>(&()),
+        "ClusterRole" => ApiResource::erase::<ClusterRole>(&()),
+        "ClusterRoleBinding" => ApiResource::erase::<ClusterRoleBinding>(&()),
+        "Role" => ApiResource::erase::<Role>(&()),
+        "RoleBinding" => ApiResource::erase::<RoleBinding>(&()),
+        "CustomResourceDefinition" => ApiResource::erase::<CustomResourceDefinition>(&()),
+        "ModelRefresh" => ApiResource::erase::<ModelRefresh>(&()),
+        _ => return None,
+    })
+}

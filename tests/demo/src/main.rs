@@ -1,0 +1,121 @@
+//! The demo: the released operator on a real Kubernetes API and a local Azure, with five refreshes that go five ways.
+//!
+//! It checks what it shows, ends by itself, and leaves nothing behind, whatever ends it.
+
+#![forbid(unsafe_code)]
+
+mod azure;
+mod check;
+mod cluster;
+mod manifests;
+mod play;
+mod process;
+mod screen;
+mod stage;
+mod watch;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::screen::Screen;
+use crate::stage::Stage;
+
+/// What cannot go on, in one sentence for a person.
+type Outcome<T> = Result<T, String>;
+
+/// Shows the operator at work: five refreshes, checked, in about a minute.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Cli {
+    /// The local control plane's program, as tests/control-plane/build.sh prints it.
+    #[arg(long, value_name = "FILE", required_unless_present = "context")]
+    control_plane: Option<PathBuf>,
+    /// A context of your kubeconfig, in place of the local control plane: in namespaces of its own, which are removed.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Leaves everything running at the end, says how to use it, and waits for Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Whatever asks for an end.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Fails only where one is installed already, which is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = Cli::parse();
+    let mut screen = Screen::new(std::io::stdout().is_terminal());
+    let (mut signals, mut stage) = match (Signals::listen(), Stage::new()) {
+        (Ok(signals), Ok(stage)) => (signals, stage),
+        (Err(error), _) => return refuse(&format!("failed to listen for signals: {error}")),
+        (_, Err(error)) => return refuse(&error),
+    };
+    let shown = tokio::select! {
+        biased;
+        () = signals.next() => None,
+        shown = play::play(&cli, &mut stage, &mut screen) => Some(shown),
+    };
+    screen.settle();
+    let shown = match shown {
+        Some(Ok(true)) if cli.keep => {
+            stage.explain_use(&mut screen, cli.context.as_deref());
+            signals.next().await;
+            screen.settle();
+            Some(Ok(true))
+        }
+        other => other,
+    };
+    match &shown {
+        Some(Err(error)) => {
+            screen.say(&format!("error: {error}"));
+            for line in stage.last_words() {
+                screen.say(&line);
+            }
+        }
+        None => screen.say("interrupted: cleaning up"),
+        Some(Ok(_)) => {}
+    }
+    let ended = tokio::select! {
+        ended = stage.end(&mut screen) => ended,
+        // The second one is impatient: what is left is killed, and only then.
+        () = signals.next() => Err("interrupted again: what was started is killed".to_owned()),
+    };
+    if let Err(error) = &ended {
+        screen.say(&format!("error: {error}"));
+    }
+    drop(stage);
+    match shown {
+        Some(Ok(true)) if ended.is_ok() => {
+            screen.say("All of it was seen. Nothing is left behind.");
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::from(130),
+        Some(_) => ExitCode::FAILURE,
+    }
+}
+
+fn refuse(sentence: &str) -> ExitCode {
+    eprintln!("error: {sentence}");
+    ExitCode::FAILURE
+}

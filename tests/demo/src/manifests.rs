@@ -1,0 +1,42 @@
+//! The manifests of this repository that the demo applies: the definitions, `deploy/base/rbac.yaml` and `deploy/samples`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::Outcome;
+
+/// The resources of the story, each a sample.
+pub const FULL: &str = "adventureworks";
+pub const NEXT: &str = "adventureworks-calculate";
+pub const BLOCKED: &str = "sales";
+pub const FAILING: &str = "inventory";
+pub const DELETED: &str = "forecast";
+
+/// Reads all documents of a file, named from the repository's root.
+pub fn read(file: &str) -> Outcome<Vec<Value>> {
+    let path = root().join(file);
+    let text = fs::read_to_string(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+    let documents = serde_yaml_ng::Deserializer::from_str(&text).map(Value::deserialize);
+    let documents: Result<Vec<Value>, _> = documents.collect();
+    let documents = documents.map_err(|error| format!("failed to read {}: {error}", path.display()))?;
+    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// Reads a sample that is one document.
+pub fn sample(name: &str) -> Outcome<Value> {
+    let mut documents = read(&format!("deploy/samples/{name}.yaml"))?;
+    documents.pop().filter(|_| documents.is_empty()).ok_or_else(|| format!("deploy/samples/{name}.yaml is not one document"))
+}
+
+/// Text at a path such as `/metadata/name`.
+pub fn text<'a>(document: &'a Value, path: &str) -> &'a str {
+    document.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

@@ -1,0 +1,179 @@
+//! The story: what is applied and done when, until everything was seen or it is too late.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams};
+use tabular_operator::api::RunState;
+
+use crate::check::{Check, Evidence};
+use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, NEXT, text};
+use crate::screen::{Ink, Line, Screen};
+use crate::stage::Stage;
+use crate::watch::Watch;
+use crate::{Cli, Outcome};
+
+/// In the order in which the table has them.
+const ALL: [&str; 5] = [FULL, NEXT, BLOCKED, FAILING, DELETED];
+/// How long the story may take on a slow machine.
+const LIMIT: Duration = Duration::from_secs(100);
+/// How often the picture is drawn.
+const FRAME: Duration = Duration::from_millis(250);
+/// How long another client's refresh takes.
+const OTHERS_MILLIS: u32 = 11_000;
+/// How long the one that is deleted has run by then.
+const DELETED_AFTER: Duration = Duration::from_secs(8);
+
+/// Shows it all, and says whether all of it was seen.
+pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
+    let began = Instant::now();
+    screen.say(if cli.context.is_some() {
+        "Starting a local Azure…"
+    } else {
+        "Starting a Kubernetes API and a local Azure, on this machine alone…"
+    });
+    stage.raise(cli).await?;
+    let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
+    cluster.install().await?;
+    if cluster.found_definition {
+        screen.say("The definition of ModelRefresh is in your cluster already: it is used, and left there.");
+    }
+    let namespace = cluster.namespace.clone();
+    let installed = began.elapsed();
+    let ready = stage.start_operator().await?;
+    screen.say(&format!(
+        "Ready: the parts after {:.1} s, the operator {} ms after its start. The samples go into namespace {namespace}.",
+        installed.as_secs_f64(),
+        ready.as_millis()
+    ));
+    screen.say("");
+    let mut story = Story { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
+    story.begin(stage).await?;
+    story.go_on(stage, screen).await
+}
+
+struct Story {
+    watch: Watch,
+    checks: Vec<Check>,
+    next_applied: bool,
+    running_since: Option<Instant>,
+    deleted: bool,
+}
+
+impl Story {
+    /// Another client is at one of the models; then the samples are applied.
+    async fn begin(&self, stage: &mut Stage) -> Outcome<()> {
+        let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
+            return Err("nothing is raised".to_owned());
+        };
+        let busy = manifests::sample(BLOCKED)?;
+        let (server, database) = ("/spec/model/analysisServices/server", "/spec/model/analysisServices/database");
+        azure.refresh_as_another(text(&busy, server), text(&busy, database), OTHERS_MILLIS).await?;
+        for file in ["credentials", "secret-access"] {
+            for document in manifests::read(&format!("deploy/samples/{file}.yaml"))? {
+                cluster.apply(document).await?;
+            }
+        }
+        for name in [FULL, BLOCKED, FAILING, DELETED] {
+            cluster.apply(manifests::sample(name)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn go_on(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
+        let mut frames = tokio::time::interval(FRAME);
+        frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            frames.tick().await;
+            stage.still_runs()?;
+            self.look(stage, screen).await?;
+            self.act(stage, screen).await?;
+            let all = self.checks.iter().all(Check::seen);
+            let late = self.watch.elapsed() > LIMIT;
+            if all || late {
+                return self.conclude(stage, screen).await;
+            }
+            screen.draw(&self.picture(false));
+        }
+    }
+
+    /// Asks Kubernetes and the service.
+    async fn look(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
+        let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else {
+            return Err("nothing is raised".to_owned());
+        };
+        let everything = ListParams::default();
+        let (refreshes, events) = (cluster.refreshes(), cluster.namespaced::<Event>());
+        let (objects, events) = tokio::join!(refreshes.list(&everything), events.list(&everything));
+        let objects = objects.map_err(|error| format!("failed to list the resources: {error}"))?.items;
+        let events = events.map_err(|error| format!("failed to list the events: {error}"))?.items;
+        self.watch.take_events(
+            events
+                .into_iter()
+                .filter(|event| event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("ModelRefresh")))
+                .collect(),
+            screen,
+        );
+        self.watch.take(&objects, screen);
+        let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
+        let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
+        for check in &mut self.checks {
+            check.look(&evidence);
+        }
+        Ok(())
+    }
+
+    /// Does what is due: applies the second one on the same model, deletes the one that is deleted.
+    async fn act(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<()> {
+        let cluster = stage.cluster.as_mut().ok_or("nothing is raised")?;
+        let runs = |name: &str| self.watch.of(name).is_some_and(|seen| seen.run().is_some_and(|run| run.state == RunState::Running));
+        if !self.next_applied && runs(FULL) {
+            self.next_applied = true;
+            cluster.apply(manifests::sample(NEXT)?).await?;
+        }
+        if runs(DELETED) {
+            self.running_since.get_or_insert_with(Instant::now);
+        }
+        if !self.deleted && self.running_since.is_some_and(|since| since.elapsed() >= DELETED_AFTER) {
+            self.deleted = true;
+            self.watch.tell(screen, DELETED, Ink::Yellow, "kubectl delete", "while it runs");
+            let deleted = cluster.refreshes().delete(DELETED, &DeleteParams::default()).await;
+            deleted.map_err(|error| format!("failed to delete {DELETED}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// A last look: what must never have happened has not happened in the end either.
+    async fn conclude(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<bool> {
+        let azure = stage.azure.as_ref().ok_or("nothing is raised")?;
+        let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
+        let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
+        for check in &mut self.checks {
+            check.look_again(&evidence);
+        }
+        let all = self.checks.iter().all(Check::seen);
+        if screen.live() {
+            screen.draw(&self.picture(true));
+        } else {
+            for line in self.picture(true) {
+                screen.tell(&line);
+            }
+        }
+        screen.settle();
+        screen.say("");
+        screen.say(&format!(
+            "{} of {} seen after {:.0} s.",
+            self.checks.iter().filter(|check| check.seen()).count(),
+            self.checks.len(),
+            self.watch.elapsed().as_secs_f64()
+        ));
+        if all { Ok(true) } else { Err(format!("not everything was seen within {} s", LIMIT.as_secs())) }
+    }
+
+    fn picture(&self, over: bool) -> Vec<Line> {
+        let mut picture = self.watch.table();
+        picture.push(Vec::new());
+        picture.extend(self.checks.iter().map(|check| check.line(over)));
+        picture
+    }
+}

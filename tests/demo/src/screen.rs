@@ -1,0 +1,122 @@
+//! What a person sees: a picture that is redrawn on a terminal with what happened scrolling above it, or plain lines elsewhere.
+
+use std::io::Write as _;
+
+/// Colours and weights, by their SGR codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    Plain,
+    Faint,
+    Bold,
+    Green,
+    Yellow,
+    Red,
+    Blue,
+    Magenta,
+}
+
+impl Ink {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "0",
+            Self::Faint => "2",
+            Self::Bold => "1",
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::Red => "31",
+            Self::Blue => "34",
+            Self::Magenta => "35",
+        }
+    }
+}
+
+/// A line in pieces, each with its ink.
+pub type Line = Vec<(Ink, String)>;
+
+/// The terminal, or whatever the output is.
+#[derive(Debug)]
+pub struct Screen {
+    live: bool,
+    colours: bool,
+    drawn: usize,
+}
+
+impl Screen {
+    /// `live` where the output is a terminal.
+    pub fn new(live: bool) -> Self {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { live: live && !dumb, colours: live && !dumb && std::env::var_os("NO_COLOR").is_none(), drawn: 0 }
+    }
+
+    /// Whether the picture is redrawn.
+    pub fn live(&self) -> bool {
+        self.live
+    }
+
+    /// Says something, above the picture.
+    pub fn say(&mut self, text: &str) {
+        self.tell(&vec![(Ink::Plain, text.to_owned())]);
+    }
+
+    /// The same with ink.
+    pub fn tell(&mut self, line: &Line) {
+        let mut out = self.wipe();
+        out.push_str(&self.inked(line, usize::MAX));
+        out.push('\n');
+        Self::put(&out);
+    }
+
+    /// Draws the picture anew. Nothing, where the output is no terminal.
+    pub fn draw(&mut self, picture: &[Line]) {
+        if !self.live {
+            return;
+        }
+        let (width, height) =
+            terminal_size::terminal_size().map_or((100, 40), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+        let mut out = self.wipe();
+        // A picture that is higher than the terminal could not be wiped.
+        let shown = &picture[..picture.len().min(height.saturating_sub(1))];
+        for line in shown {
+            out.push_str(&self.inked(line, width.saturating_sub(1)));
+            out.push('\n');
+        }
+        self.drawn = shown.len();
+        Self::put(&out);
+    }
+
+    /// Leaves the picture where it is; what follows comes below it.
+    pub fn settle(&mut self) {
+        self.drawn = 0;
+    }
+
+    fn wipe(&mut self) -> String {
+        let up = std::mem::take(&mut self.drawn);
+        if up == 0 { String::new() } else { format!("\x1b[{up}A\x1b[0J") }
+    }
+
+    fn inked(&self, line: &Line, width: usize) -> String {
+        let mut left = width;
+        let mut out = String::new();
+        for (ink, text) in line {
+            let whole = text.chars().count();
+            let text: String =
+                if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
+            left = left.saturating_sub(whole);
+            if self.colours && *ink != Ink::Plain {
+                out.push_str(&format!("\x1b[{}m{text}\x1b[0m", ink.code()));
+            } else {
+                out.push_str(&text);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        out.trim_end().to_owned()
+    }
+
+    fn put(text: &str) {
+        let mut out = std::io::stdout().lock();
+        // Nobody may be reading any more, which changes nothing.
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}

@@ -1,0 +1,168 @@
+//! What Kubernetes says of the five resources, moment by moment: remembered for the checks, and drawn.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use k8s_openapi::api::events::v1::Event;
+use tabular_operator::api::{ModelRefresh, Run, RunState};
+
+use crate::screen::{Ink, Line, Screen};
+
+/// The width of a bar of progress.
+const BAR: usize = 12;
+
+/// One resource as it was seen.
+#[derive(Debug)]
+pub struct Seen {
+    model: String,
+    /// Each run that was seen, as often as it changed.
+    pub runs: Vec<Run>,
+    /// Whether it is there.
+    pub there: bool,
+}
+
+impl Seen {
+    /// The run as it stands.
+    pub fn run(&self) -> Option<&Run> {
+        self.runs.last()
+    }
+
+    /// Whether a moment was seen that fits.
+    pub fn once(&self, fits: impl Fn(&Run) -> bool) -> bool {
+        self.runs.iter().any(fits)
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Watch {
+    began: Instant,
+    order: Vec<&'static str>,
+    seen: BTreeMap<&'static str, Seen>,
+    events: HashSet<String>,
+}
+
+impl Watch {
+    pub fn new(order: &[&'static str]) -> Self {
+        Self { began: Instant::now(), order: order.to_vec(), seen: BTreeMap::new(), events: HashSet::new() }
+    }
+
+    /// One resource, once it was seen.
+    pub fn of(&self, name: &str) -> Option<&Seen> {
+        self.seen.get(name)
+    }
+
+    /// Takes in what is there now.
+    pub fn take(&mut self, objects: &[ModelRefresh], screen: &mut Screen) {
+        for name in self.order.clone() {
+            let object = objects.iter().find(|object| object.metadata.name.as_deref() == Some(name));
+            let Some(object) = object else {
+                if let Some(seen) = self.seen.get_mut(name).filter(|seen| seen.there) {
+                    seen.there = false;
+                    self.tell(screen, name, Ink::Plain, "Gone", "the resource is gone");
+                }
+                continue;
+            };
+            let seen = self.seen.entry(name).or_insert_with(|| Seen { model: object.spec.model.display(), runs: Vec::new(), there: true });
+            let run = object.status.as_ref().and_then(|status| status.run.clone());
+            let Some(run) = run.filter(|run| seen.run() != Some(run)) else { continue };
+            let step = run.progress.as_ref().map(|progress| progress.summary.clone());
+            let before = seen.run().and_then(|run| run.progress.as_ref()).map(|progress| progress.summary.clone());
+            seen.runs.push(run);
+            // On a terminal the bar says it; elsewhere a line does.
+            if let Some(step) = step.filter(|step| !screen.live() && before.as_ref() != Some(step)) {
+                self.tell(screen, name, Ink::Faint, "progress", &format!("{step} objects"));
+            }
+        }
+    }
+
+    /// Tells the events that are new.
+    pub fn take_events(&mut self, mut events: Vec<Event>, screen: &mut Screen) {
+        events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+        for event in events {
+            if !self.events.insert(event.metadata.uid.clone().unwrap_or_default()) {
+                continue;
+            }
+            let name = event.regarding.as_ref().and_then(|regarding| regarding.name.clone()).unwrap_or_default();
+            let warning = event.type_.as_deref() == Some("Warning");
+            let ink = if warning { Ink::Red } else { Ink::Green };
+            self.tell(screen, &name, ink, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Tells one thing that happened.
+    pub fn tell(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
+        let at = format!("{:6.1} s  ", self.began.elapsed().as_secs_f64());
+        screen.tell(&vec![
+            (Ink::Faint, at),
+            (Ink::Bold, format!("{name:<25}")),
+            (ink, format!("{word:<17}")),
+            (Ink::Plain, text.to_owned()),
+        ]);
+    }
+
+    /// How long the story has gone on.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.began.elapsed()
+    }
+
+    /// The table.
+    pub fn table(&self) -> Vec<Line> {
+        let head = format!("{:<25}{:<29}{:<12}{:<20}{:>7}  {}", "NAME", "MODEL", "STATE", "PROGRESS", "TIME", "MESSAGE");
+        let rows = self.order.iter().map(|name| self.row(name));
+        [vec![], vec![(Ink::Faint, head)]].into_iter().chain(rows).collect()
+    }
+
+    fn row(&self, name: &str) -> Line {
+        let Some(seen) = self.seen.get(name) else {
+            return vec![(Ink::Faint, format!("{name:<25}not applied yet"))];
+        };
+        let mut row = vec![(Ink::Bold, format!("{name:<25}")), (Ink::Plain, format!("{:<29}", seen.model))];
+        if !seen.there {
+            row.push((Ink::Faint, format!("{:<12}", "Deleted")));
+            return row;
+        }
+        let Some(run) = seen.run() else {
+            row.push((Ink::Faint, "new".to_owned()));
+            return row;
+        };
+        let ink = ink(run.state);
+        row.push((ink, format!("{:<12}", format!("{:?}", run.state))));
+        row.push((ink, format!("{:<20}", bar(run))));
+        row.push((Ink::Plain, format!("{:>7}  ", time(run))));
+        row.push((Ink::Faint, run.message.clone()));
+        row
+    }
+}
+
+fn ink(state: RunState) -> Ink {
+    match state {
+        RunState::Waiting => Ink::Yellow,
+        RunState::Submitting | RunState::Running => Ink::Blue,
+        RunState::Cancelling => Ink::Magenta,
+        RunState::Succeeded => Ink::Green,
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled => Ink::Red,
+    }
+}
+
+fn bar(run: &Run) -> String {
+    let Some(progress) = run.progress.as_ref().filter(|progress| progress.total > 0) else { return String::new() };
+    let share =
+        |count: i32| usize::try_from(count.clamp(0, progress.total)).unwrap_or(0) * BAR / usize::try_from(progress.total).unwrap_or(1);
+    let done = share(progress.completed);
+    format!("{}{} {}", "█".repeat(done), "░".repeat(BAR - done), progress.summary)
+}
+
+/// How long it has run, or waited, or took.
+fn time(run: &Run) -> String {
+    let since = match run.state {
+        RunState::Waiting => run.waiting_since_time,
+        RunState::Submitting | RunState::Running | RunState::Cancelling => run.started_time,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => {
+            return run.duration.clone().unwrap_or_default();
+        }
+    };
+    let seconds = since.map(|since| Timestamp::now().duration_since(since.timestamp()).as_secs().max(0));
+    seconds.map(|seconds| format!("{seconds}s")).unwrap_or_default()
+}
