@@ -19,6 +19,7 @@ pub mod kubeconfig;
 pub mod operator;
 pub mod paths;
 pub mod process;
+pub mod read;
 pub mod rbac;
 pub mod recorder;
 pub mod simulator;
