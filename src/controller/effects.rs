@@ -1,7 +1,7 @@
 //! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
 //! decision.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -43,6 +43,15 @@ pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> 
     }
     if let Err(message) = DatabaseName::parse(&named.database) {
         return fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"));
+    }
+    // Admission sees it in a list of 200; a longer one is beyond what the API server lets a rule cost.
+    let mut objects = spec.refresh.iter().flat_map(|refresh| &refresh.objects);
+    let mut named = HashSet::new();
+    if let Some(twice) = objects.find(|object| !named.insert(*object)) {
+        let partition = twice.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
+        let message =
+            format!("spec.refresh.objects: name each table, or partition of it, once: table {}{partition} is there twice", twice.table);
+        return fault(Reason::InvalidSpec, message);
     }
     references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
 }

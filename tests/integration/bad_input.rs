@@ -131,3 +131,18 @@ async fn a_server_of_another_cloud_costs_no_call_until_the_spec_is_mended() {
     world.until_state("orders", RunState::Succeeded).await;
     world.assert_kstatus();
 }
+
+#[tokio::test]
+async fn an_object_named_twice_in_a_list_too_long_for_admission_stalls() {
+    let (world, _operator) = World::running("twice", Setting::default()).await;
+    let mut objects: Vec<_> = (0..300).map(|number| json!({"table": "DimDate", "partition": format!("p{number}")})).collect();
+    objects.push(objects[7].clone());
+    world.apply("orders", &json!({"refresh": {"objects": objects}})).await;
+    let stalled = world.until_reason("orders", "Stalled", "InvalidSpec").await;
+    let said = &harness::world::status(&stalled).conditions[0].message;
+    assert!(said.contains("p7"), "{said}");
+    assert_eq!(calls(&world).await, 0);
+    world.apply("orders", &json!({"refresh": {"objects": [{"table": "DimDate"}]}})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}
