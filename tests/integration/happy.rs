@@ -68,10 +68,10 @@ async fn kubectl_shows_it_and_waits_for_it() {
     control_plane.kubectl(&wait).await;
     let table = control_plane.kubectl(&["get", "mref", "-n", &world.namespace]).await;
     let mut lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    assert_eq!(lines.next().unwrap(), ["NAME", "MODEL", "STATE", "PROGRESS", "STARTED", "DURATION", "AGE"]);
+    assert_eq!(lines.next().unwrap(), ["NAME", "MODEL", "STATE", "REASON", "PROGRESS", "STARTED", "DURATION", "AGE"]);
     let row = lines.next().unwrap();
     let model = format!("{}/AdventureWorks", world.server.rsplit('/').next().unwrap());
-    assert_eq!((row.len(), row[0], row[1], row[2]), (7, "orders", model.as_str(), "Succeeded"), "{table}");
+    assert_eq!((row.len(), row[0], row[1], row[2], row[3]), (8, "orders", model.as_str(), "Succeeded", "Succeeded"), "{table}");
     let id = world.operations().await[0].operation_id.clone();
     let wide = control_plane.kubectl(&["get", "tabular", "-o", "wide", "-n", &world.namespace]).await;
     assert!(wide.contains(&id), "{wide}");

@@ -44,8 +44,8 @@ async fn a_standby_is_ready_and_takes_over() {
     assert_eq!(holder(&world).await, before);
     leader.kill();
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
-    // The lease is 3 s long.
-    world.until_state_within(Duration::from_secs(12), "orders", RunState::Succeeded).await;
+    // The lease is 5 s long.
+    world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
     assert_ne!(holder(&world).await, before);
     assert_eq!(world.posts().await, 1);
     assert_eq!(standby.terminate().await.code(), Some(0));

@@ -33,7 +33,10 @@ async fn another_clients_refresh_is_waited_for() {
     world.apply("orders", &json!({})).await;
     let waiting = world.until_reason("orders", "Reconciling", "ModelBusy").await;
     assert_eq!(run(&waiting).state, RunState::Waiting);
-    assert!(run(&waiting).waiting_for.as_ref().is_some_and(|what| what.contains(&foreign)), "{:?}", run(&waiting).waiting_for);
+    let names_it = |object: &tabular_operator::api::ModelRefresh| {
+        object.status.as_ref().and_then(|status| status.run.as_ref()?.waiting_for.as_ref()).is_some_and(|what| what.contains(&foreign))
+    };
+    world.until("orders", "the name of what it waits for", names_it).await;
     world.until_state("orders", RunState::Succeeded).await;
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[0].status.as_str()), (2, "succeeded"));

@@ -116,6 +116,8 @@ impl Operation {
 pub struct Row {
     /// Counts all requests.
     pub sequence: u64,
+    /// When it came.
+    pub time: String,
     /// The real name that it was sent to.
     pub host: String,
     /// GET, POST, …; `CONNECT` where the proxy has refused a tunnel.
@@ -252,6 +254,11 @@ impl Fault {
     /// Waits until it holds a request.
     pub async fn holds(&self) {
         eventually("the fault to hold a request", async || (self.view().await.held > 0).then_some(())).await;
+    }
+
+    /// Waits until it holds none any more: whoever asked is gone.
+    pub async fn holds_none(&self) {
+        eventually("the held request to be given up", async || (self.view().await.held == 0).then_some(())).await;
     }
 
     /// Waits until it has hit as many requests.

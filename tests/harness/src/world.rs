@@ -325,7 +325,7 @@ impl World {
         let events = self.events(name).await.join("\n");
         let azure = self.operations().await;
         let ledger: Vec<String> =
-            self.ledger().await.iter().map(|row| format!("{} {} -> {:?}", row.method, row.path, row.status)).collect();
+            self.ledger().await.iter().map(|row| format!("{} {} {} -> {:?}", row.time, row.method, row.path, row.status)).collect();
         let ledger = ledger[ledger.len().saturating_sub(20)..].join("\n");
         panic!(
             "waited {limit:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
