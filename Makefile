@@ -39,6 +39,11 @@ generate: need-cargo ## Write anew what is generated: crds/ and docs/reference/
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
+.PHONY: bench
+bench: build ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
+	$(call timed,the build of the benchmark,cargo build --release --locked --bins $(PROGRAMS) -p harness)
+	@$(RELEASE)/bench $(SIZES)
+
 .PHONY: clean
 clean: need-cargo ## Remove what was built here (the control plane's build stays, in the user's cache)
 	@cargo clean
