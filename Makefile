@@ -40,7 +40,7 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this mac
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: build ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
+bench: need-cargo control-plane ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
 	$(call timed,the build of the benchmark,cargo build --release --locked --bins $(PROGRAMS) -p harness)
 	@$(RELEASE)/bench $(SIZES)
 
