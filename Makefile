@@ -42,6 +42,8 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this mac
 .PHONY: bench
 bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
 	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
+bench: need-cargo control-plane ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
+	$(call timed,the build of the benchmark,cargo build --release --locked --bins $(PROGRAMS) -p harness)
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: clean

@@ -165,7 +165,7 @@ pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired
             let message = "the operator's lease ran out before the submission was sent".to_owned();
             Seen::Submission(Submission::Unanswered { message })
         }
-        Effect::Submit => Seen::Submission(call.submit_refresh(&desired.work.request).await),
+        Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Look(id) => Seen::Look(call.look(id).await),
         Effect::List(intent) => {
             let result = call.list(Window { intent: *intent, now: Timestamp::now() }).await;
@@ -179,6 +179,22 @@ pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired
         ctx.identities.refused(object);
     }
     seen
+}
+
+/// Submits, and is done with it by the time that the decision counts on: the call's deadline after the intent, however long
+/// its write took.
+async fn submit(ctx: &Context, object: &ModelRefresh, desired: &Desired, call: Call) -> Submission {
+    let intent = object.status.as_ref().and_then(|status| status.run.as_ref()).and_then(|run| run.submitted_time);
+    let spent =
+        intent.map_or(Duration::ZERO, |intent| Duration::try_from(Timestamp::now().duration_since(intent.timestamp())).unwrap_or_default());
+    // The intent is on record in whole seconds, cut off.
+    let left = (ctx.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
+    if left < ctx.settings.call_timeout / 4 {
+        let message = "nothing was submitted: the Kubernetes API took too long to record that it was about to be".to_owned();
+        return Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None });
+    }
+    let lost = || Submission::Unanswered { message: "the service has not answered in time".to_owned() };
+    tokio::time::timeout(left, call.submit_refresh(&desired.work.request)).await.unwrap_or_else(|_| lost())
 }
 
 /// The refusal of the identity that an answer is, if it is one.

@@ -54,9 +54,11 @@ impl Queue {
     /// Takes over what a resource's record means, and gives the names of those whose turn it may be now.
     pub fn update(&self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) -> Vec<Name> {
         let mut lanes = self.lanes.lock();
-        let before = lanes.next(uid, model);
+        // The model that it was on and the one that it is on now: who waits on either may be next.
+        let models: BTreeSet<String> = lanes.model_of.get(uid).cloned().into_iter().chain([model.to_owned()]).collect();
+        let before = lanes.next(&models);
         lanes.place(model, uid, name, turn_use);
-        let after = lanes.next(uid, model);
+        let after = lanes.next(&models);
         after.difference(&before).filter(|next| *next != name).cloned().collect()
     }
 
@@ -100,10 +102,9 @@ impl Lanes {
         }
     }
 
-    /// Whose turn it may be, on the model that a resource was on and on the one that it is on now.
-    fn next(&self, uid: &str, model: &str) -> BTreeSet<Name> {
-        let models = self.model_of.get(uid).map(String::as_str).into_iter().chain([model]);
-        models.filter_map(|model| self.by_model.get(model).and_then(Lane::next)).cloned().collect()
+    /// Whose turn it may be on these models.
+    fn next(&self, models: &BTreeSet<String>) -> BTreeSet<Name> {
+        models.iter().filter_map(|model| self.by_model.get(model).and_then(Lane::next)).cloned().collect()
     }
 }
 

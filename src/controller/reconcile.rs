@@ -19,6 +19,7 @@ use super::records::{CALL, Records};
 use super::wiring;
 use crate::api::{self, ModelRefresh, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, TurnUse, decide, turn_use};
+use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
 
 /// The most decisions that one pass makes; a longer story goes on in the next pass.
@@ -74,7 +75,10 @@ impl Story<'_> {
     async fn tell(&mut self) -> Result<Action, PassError> {
         self.namespace_ending = self.is_namespace_ending().await;
         let mut seen = Seen::Nothing;
-        for _ in 0..DECISIONS {
+        let mut decisions = 0;
+        while decisions < DECISIONS {
+            decisions += 1;
+            let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
             let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
             let desired = Desired::of_refresh(&self.object, fault, self.namespace_ending);
             let step = self.decide(&desired, seen);
@@ -87,7 +91,13 @@ impl Story<'_> {
                 }
                 Err(Unprepared::Call(error)) => return Err(error.into()),
             };
-            self.record(&step).await?;
+            if let Err(error) = self.record(&step).await {
+                let Some(accepted) = accepted else { return Err(error) };
+                // The service has the operation: its id is written until it is written, whoever else writes meanwhile.
+                self.wait_for_view(&error).await?;
+                (seen, decisions) = (accepted, 0);
+                continue;
+            }
             self.ctx.memory.keep_scratch(&self.uid, step.scratch);
             self.publish(&step.notices);
             seen = match (&step.effect, prepared) {
@@ -189,6 +199,25 @@ impl Story<'_> {
             Some(_) | None => self.ctx.forget(&self.name),
         }
         Ok(())
+    }
+
+    /// Takes what the cluster says now, as soon as it says anything.
+    async fn wait_for_view(&mut self, error: &PassError) -> Result<(), PassError> {
+        tracing::warn!(namespace = self.name.namespace, name = self.name.name, %error, "failed to record an operation's id; trying again");
+        let mut pause = Duration::from_millis(20);
+        while self.ctx.lease.holds() {
+            match self.records.read(&self.name.name).await {
+                Ok(Some(object)) if object.uid().as_deref() == Some(&self.uid) => {
+                    self.object = object;
+                    return Ok(());
+                }
+                Ok(_) => break,
+                Err(error) => tracing::debug!(%error, "failed to read a resource past the cache"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+        Err(PassError::Stale)
     }
 
     /// Tells the queue what the record means now, and wakes whoever is next.

@@ -51,7 +51,8 @@ pub fn world() -> Outcome<Value> {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    pub operation_id: String,
+    #[serde(rename = "operationId")]
+    pub id: String,
     pub database: String,
     pub client: String,
     #[serde(rename = "type")]

@@ -73,7 +73,7 @@ impl Evidence<'_> {
     /// The one operation that a resource's status names.
     fn own(&self, name: &str) -> Option<&Operation> {
         let id = self.seen(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
-        self.operations.iter().find(|operation| operation.operation_id == id)
+        self.operations.iter().find(|operation| operation.id == id)
     }
 
     fn ended(&self, name: &str, state: RunState) -> bool {
@@ -105,9 +105,7 @@ fn blocked(evidence: &Evidence<'_>) -> bool {
     let other = evidence.operations.iter().find(|operation| operation.by_another() && operation.database == own.database);
     let Some(other) = other else { return false };
     let named = |seen: &Seen| {
-        seen.once(|run| {
-            run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.operation_id))
-        })
+        seen.once(|run| run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.id)))
     };
     let in_turn = other.status == "succeeded" && other.end_time.is_some_and(|end| end <= own.start_time);
     let refused = evidence.ledger.iter().any(|request| request.status == Some(409) && request.database.as_deref() == Some(&own.database));
@@ -137,7 +135,7 @@ fn once(evidence: &Evidence<'_>) -> bool {
     let accepted =
         evidence.ledger.iter().filter(|request| request.method == "POST" && request.route == "refreshes" && request.status == Some(202));
     let started = evidence.operations.iter().filter(|operation| !operation.by_another()).count();
-    let own: std::collections::BTreeSet<&str> = all.iter().filter_map(|name| Some(evidence.own(name)?.operation_id.as_str())).collect();
+    let own: std::collections::BTreeSet<&str> = all.iter().filter_map(|name| Some(evidence.own(name)?.id.as_str())).collect();
     let both = evidence.own(FULL).map_or(0, |operation| evidence.ours(&operation.database).count());
     accepted.count() == all.len() && started == all.len() && own.len() == all.len() && both == 2
 }

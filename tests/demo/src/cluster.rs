@@ -25,10 +25,9 @@ const ACCOUNT: &str = "tabular-operator";
 /// How long a step at the API server may take.
 const STEP: Duration = Duration::from_secs(30);
 /// How long a namespace may take to go.
-const GONE: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_mins(1);
 
 /// A Kubernetes API, and what was installed into it.
-
 pub struct Cluster {
     client: Client,
     kubeconfig: Kubeconfig,
@@ -178,7 +177,7 @@ impl Cluster {
         }
     }
 
-    /// Writes a kubeconfig by which the operator is its ServiceAccount, and nobody more.
+    /// Writes a kubeconfig by which the operator is its `ServiceAccount`, and nobody more.
     pub async fn write_operator_kubeconfig(&self, path: PathBuf) -> Outcome<PathBuf> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.system);
         let request = TokenRequest {
@@ -192,7 +191,7 @@ impl Cluster {
         let context = self.kubeconfig.contexts.iter().find(|named| Some(&named.name) == context).and_then(|named| named.context.as_ref());
         let cluster = context.and_then(|context| self.kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
         let cluster = cluster.ok_or("the kubeconfig's context names no cluster")?;
-        let content = json!({
+        let written = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "operator",
@@ -200,7 +199,7 @@ impl Cluster {
             "users": [{"name": "operator", "user": {"token": token}}],
             "contexts": [{"name": "operator", "context": {"cluster": cluster.name, "user": "operator", "namespace": self.system}}],
         });
-        crate::stage::write_private(&path, &content.to_string())?;
+        crate::stage::write_private(&path, &written.to_string())?;
         Ok(path)
     }
 

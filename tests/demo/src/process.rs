@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use crate::Outcome;
 
 /// How long a program may take to say that it is ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// How long it may take to end when it is told to.
 const END: Duration = Duration::from_secs(25);
 

@@ -1,5 +1,6 @@
 //! What a person sees: a picture that is redrawn on a terminal with what happened scrolling above it, or plain lines elsewhere.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 /// Colours and weights, by their SGR codes.
@@ -103,7 +104,8 @@ impl Screen {
                 if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
             left = left.saturating_sub(whole);
             if self.colours && *ink != Ink::Plain {
-                out.push_str(&format!("\x1b[{}m{text}\x1b[0m", ink.code()));
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\x1b[{}m{text}\x1b[0m", ink.code());
             } else {
                 out.push_str(&text);
             }

@@ -83,7 +83,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts the operator as its ServiceAccount, with nothing changed but where Azure is, and waits until it is ready.
+    /// Starts the operator as its `ServiceAccount`, with nothing changed but where Azure is, and waits until it is ready.
     pub async fn start_operator(&mut self) -> Outcome<Duration> {
         let (Some(cluster), Some(azure)) = (&self.cluster, &self.azure) else { return Err("nothing is raised yet".to_owned()) };
         let kubeconfig = cluster.write_operator_kubeconfig(self.directory.join("operator.kubeconfig")).await?;

@@ -109,7 +109,7 @@ impl Watch {
 
     /// The table.
     pub fn table(&self) -> Vec<Line> {
-        let head = format!("{:<25}{:<29}{:<12}{:<20}{:>7}  {}", "NAME", "MODEL", "STATE", "PROGRESS", "TIME", "MESSAGE");
+        let head = format!("{:<25}{:<25}{:<12}{:<19}{:>6}  {}", "NAME", "MODEL", "STATE", "PROGRESS", "TIME", "MESSAGE");
         let rows = self.order.iter().map(|name| self.row(name));
         [vec![], vec![(Ink::Faint, head)]].into_iter().chain(rows).collect()
     }
@@ -118,7 +118,7 @@ impl Watch {
         let Some(seen) = self.seen.get(name) else {
             return vec![(Ink::Faint, format!("{name:<25}not applied yet"))];
         };
-        let mut row = vec![(Ink::Bold, format!("{name:<25}")), (Ink::Plain, format!("{:<29}", seen.model))];
+        let mut row = vec![(Ink::Bold, format!("{name:<25}")), (Ink::Plain, format!("{:<25}", seen.model))];
         if !seen.there {
             row.push((Ink::Faint, format!("{:<12}", "Deleted")));
             return row;
@@ -129,8 +129,8 @@ impl Watch {
         };
         let ink = ink(run.state);
         row.push((ink, format!("{:<12}", format!("{:?}", run.state))));
-        row.push((ink, format!("{:<20}", bar(run))));
-        row.push((Ink::Plain, format!("{:>7}  ", time(run))));
+        row.push((ink, format!("{:<19}", bar(run))));
+        row.push((Ink::Plain, format!("{:>6}  ", time(run))));
         row.push((Ink::Faint, run.message.clone()));
         row
     }
