@@ -22,7 +22,7 @@ build: need-cargo control-plane programs ## Build the operator, the local Azure 
 
 .PHONY: test
 test: build ## Run every test: unit, property and integration tests, generated files, and the demo
-	$(call timed,tests,cargo test --workspace --locked)
+	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
@@ -40,8 +40,6 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this mac
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
-	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
 bench: need-cargo control-plane ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
 	$(call timed,the build of the benchmark,cargo build --release --locked --bins $(PROGRAMS) -p harness)
 	@$(RELEASE)/bench $(SIZES)

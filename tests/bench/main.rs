@@ -169,7 +169,7 @@ impl Bench {
         let after = Usage::of(operator.pid());
         Throughput {
             per_second: count as f64 / took.as_secs_f64(),
-            cpu_per_run: (after.cpu - before.cpu) / u32::try_from(count).unwrap(),
+            cpu_per_run: after.cpu.saturating_sub(before.cpu) / u32::try_from(count).unwrap(),
             peak_mib: after.peak_mib,
         }
     }
@@ -187,7 +187,7 @@ impl Bench {
         let (before, polled) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await);
         tokio::time::sleep(Duration::from_secs(15)).await;
         let (after, polls) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await - polled);
-        Polling { polls, cpu_per_poll: (after.cpu - before.cpu) / u32::try_from(polls.max(1)).unwrap(), peak_mib: after.peak_mib }
+        Polling { polls, cpu_per_poll: after.cpu.saturating_sub(before.cpu) / u32::try_from(polls.max(1)).unwrap(), peak_mib: after.peak_mib }
     }
 
     /// How late an end is known, at the default pace.
