@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::Client;
-use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
@@ -16,16 +15,14 @@ use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
+use super::watched::Watched;
 use crate::api::ModelRefresh;
 use crate::engine::Settings;
 use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
 
-/// A resource as the watch gives it: one that cannot be decoded does not stop the others.
-pub(super) type Guarded = DeserializeGuard<ModelRefresh>;
-
 /// Where a resource is asked to be looked at again, by the namespace that its watch is of; `None` is all namespaces.
-pub(super) type Wakers = HashMap<Option<String>, mpsc::UnboundedSender<ObjectRef<Guarded>>>;
+pub(super) type Wakers = HashMap<Option<String>, mpsc::UnboundedSender<ObjectRef<Watched>>>;
 
 /// What every pass has at hand.
 pub(super) struct Context {
@@ -41,7 +38,7 @@ pub(super) struct Context {
     pub(super) memory: Memory,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
-    pub(super) stores: Vec<Store<Guarded>>,
+    pub(super) stores: Vec<Store<Watched>>,
     pub(super) wakers: Wakers,
     /// How many passes run at the same time, over all watches.
     pub(super) passes: Semaphore,
@@ -50,8 +47,8 @@ pub(super) struct Context {
 impl Context {
     /// Shows every resource, as it is known now.
     pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
-        for guarded in self.stores.iter().flat_map(Store::state) {
-            let Ok(cached) = &guarded.0 else { continue };
+        for watched in self.stores.iter().flat_map(Store::state) {
+            let Ok(cached) = &watched.0 else { continue };
             match self.memory.newer_than(cached) {
                 Some(newer) => show(&newer),
                 None => show(cached),

@@ -1,7 +1,7 @@
 //! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
 //! decision.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,8 +20,10 @@ use crate::service::cloud::Cloud;
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 
-/// How long an identity that a model's service refused is not tried again, while it is the same identity.
+/// How long an identity that a model's service refused twice is not tried again, while it is the same identity.
 const REFUSED: Duration = Duration::from_mins(1);
+/// One refusal may be of a token alone, which is got anew for the next call; and an operation may be waiting to be looked at.
+const REFUSALS: u32 = 2;
 /// How many refusals are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -42,28 +44,49 @@ pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> 
     if let Err(message) = DatabaseName::parse(&named.database) {
         return fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"));
     }
+    // Admission sees it in a list of 200; a longer one is beyond what the API server lets a rule cost.
+    let mut objects = spec.refresh.iter().flat_map(|refresh| &refresh.objects);
+    let mut named = HashSet::new();
+    if let Some(twice) = objects.find(|object| !named.insert(*object)) {
+        let partition = twice.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
+        let message =
+            format!("spec.refresh.objects: name each table, or partition of it, once: table {}{partition} is there twice", twice.table);
+        return fault(Reason::InvalidSpec, message);
+    }
     references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
 }
 
 /// The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    lately: Mutex<HashMap<(Fingerprint, String), (Trouble, Instant)>>,
+    lately: Mutex<HashMap<(Fingerprint, String), Refusal>>,
+}
+
+/// What a model's service said to an identity, when it last did, and how often in a row.
+#[derive(Debug)]
+struct Refusal {
+    trouble: Trouble,
+    at: Instant,
+    count: u32,
 }
 
 impl Refusals {
     fn of(&self, identity: &Identity, model: &str) -> Option<Trouble> {
         let lately = self.lately.lock();
-        let (trouble, at) = lately.get(&(identity.fingerprint(), model.to_owned()))?;
-        (at.elapsed() < REFUSED).then(|| trouble.clone())
+        let refusal = lately.get(&(identity.fingerprint(), model.to_owned()))?;
+        (refusal.count >= REFUSALS && refusal.at.elapsed() < REFUSED).then(|| refusal.trouble.clone())
     }
 
     fn remember(&self, identity: Fingerprint, model: &str, trouble: &Trouble) {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED {
-            lately.retain(|_, (_, at)| at.elapsed() < REFUSED);
+            lately.retain(|_, refusal| refusal.at.elapsed() < REFUSED);
         }
-        lately.insert((identity, model.to_owned()), (trouble.clone(), Instant::now()));
+        let key = (identity, model.to_owned());
+        // The next try comes soon after the time that it was put off for.
+        let before = lately.get(&key).filter(|refusal| refusal.at.elapsed() < REFUSED.saturating_mul(2));
+        let count = before.map_or(1, |refusal| refusal.count.saturating_add(1));
+        lately.insert(key, Refusal { trouble: trouble.clone(), at: Instant::now(), count });
     }
 }
 

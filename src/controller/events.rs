@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
@@ -25,63 +26,57 @@ const NOTE: usize = 1024;
 /// Who reports.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
+/// How many events are written at the same time.
+const WRITERS: usize = 4;
+
+/// One event that waits to be written.
+struct Waiting {
+    namespace: String,
+    name: String,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    notice: Notice,
+    time: Timestamp,
+}
+
 /// Where events are handed in.
 #[derive(Clone)]
 pub(super) struct Events {
-    backlog: mpsc::Sender<(String, Event)>,
-    instance: String,
+    backlog: mpsc::Sender<Waiting>,
 }
 
 impl Events {
     /// Starts the writer. It ends when every handle is dropped and the backlog is written.
     pub(super) fn start(client: Client, metrics: Arc<Metrics>) -> (Self, tokio::task::JoinHandle<()>) {
-        let (backlog, mut waiting) = mpsc::channel::<(String, Event)>(BACKLOG);
-        let writer = tokio::spawn(async move {
-            while let Some((namespace, event)) = waiting.recv().await {
-                let events: Api<Event> = Api::namespaced(client.clone(), &namespace);
-                let written = bounded(CALL, events.create(&PostParams::default(), &event)).await;
+        let (backlog, waiting) = mpsc::channel::<Waiting>(BACKLOG);
+        let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
+        let waiting = futures::stream::unfold(waiting, |mut waiting| async move { waiting.recv().await.map(|next| (next, waiting)) });
+        let writer = tokio::spawn(waiting.for_each_concurrent(WRITERS, move |next| {
+            let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
+            async move {
+                let events: Api<Event> = Api::namespaced(client, &next.namespace);
+                let written = bounded(CALL, events.create(&PostParams::default(), &next.event(instance))).await;
                 metrics.wrote(Write::Event, if written.is_ok() { WriteResult::Success } else { WriteResult::Error });
                 if let Err(error) = written {
                     // An ending namespace takes no more events, and that is in order.
-                    tracing::debug!(%error, namespace, "failed to write an event");
+                    tracing::debug!(%error, "failed to write an event");
                 }
             }
-        });
-        let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
-        (Self { backlog, instance }, writer)
+        }));
+        (Self { backlog }, writer)
     }
 
     /// Hands in one event about the resource with this metadata.
     pub(super) fn publish(&self, object: &ObjectMeta, notice: &Notice) {
-        let now = Timestamp::now();
-        let namespace = object.namespace.clone().unwrap_or_default();
-        let name = object.name.clone().unwrap_or_default();
-        let event = Event {
-            action: Some("Reconcile".to_owned()),
-            event_time: Some(MicroTime(now)),
-            metadata: ObjectMeta {
-                // A name of its own for each: a library that merges repeats keeps the note of the first.
-                name: Some(format!("{}.{:x}", name.chars().take(200).collect::<String>(), now.as_nanosecond())),
-                namespace: Some(namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            note: Some(cut(&notice.message)),
-            reason: Some(notice.reason.as_str().to_owned()),
-            regarding: Some(ObjectReference {
-                api_version: Some(ModelRefresh::api_version(&()).into_owned()),
-                kind: Some(ModelRefresh::kind(&()).into_owned()),
-                namespace: Some(namespace.clone()),
-                name: Some(name),
-                uid: object.uid.clone(),
-                resource_version: object.resource_version.clone(),
-                field_path: None,
-            }),
-            reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(self.instance.clone()),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
-            ..Event::default()
+        let waiting = Waiting {
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone().unwrap_or_default(),
+            uid: object.uid.clone(),
+            resource_version: object.resource_version.clone(),
+            notice: notice.clone(),
+            time: Timestamp::now(),
         };
-        if self.backlog.try_send((namespace, event)).is_err() {
+        if self.backlog.try_send(waiting).is_err() {
             tracing::warn!(reason = notice.reason.as_str(), "an event was dropped: too many wait to be written");
         }
     }
@@ -90,6 +85,37 @@ impl Events {
     pub(super) async fn finish(self, writer: tokio::task::JoinHandle<()>) {
         drop(self.backlog);
         let _ = tokio::time::timeout(Duration::from_secs(2), writer).await;
+    }
+}
+
+impl Waiting {
+    fn event(self, instance: String) -> Event {
+        let Self { namespace, name, uid, resource_version, notice, time } = self;
+        Event {
+            action: Some("Reconcile".to_owned()),
+            event_time: Some(MicroTime(time)),
+            metadata: ObjectMeta {
+                // A name of its own for each: a library that merges repeats keeps the note of the first.
+                name: Some(format!("{}.{:x}", name.chars().take(200).collect::<String>(), time.as_nanosecond())),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            note: Some(cut(&notice.message)),
+            reason: Some(notice.reason.as_str().to_owned()),
+            regarding: Some(ObjectReference {
+                api_version: Some(ModelRefresh::api_version(&()).into_owned()),
+                kind: Some(ModelRefresh::kind(&()).into_owned()),
+                namespace: Some(namespace),
+                name: Some(name),
+                uid,
+                resource_version,
+                field_path: None,
+            }),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(instance),
+            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+            ..Event::default()
+        }
     }
 }
 

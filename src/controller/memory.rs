@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use parking_lot::Mutex;
 
@@ -69,6 +70,16 @@ impl Memory {
         }
     }
 
+    /// Takes note of what the watch shows: our own write is not needed once it is seen there.
+    pub fn shown(&self, metadata: &ObjectMeta) {
+        let Some(uid) = metadata.uid.as_deref() else { return };
+        if let Some(remembered) = self.of.lock().get_mut(uid)
+            && remembered.latest.as_ref().is_some_and(|latest| version_of(metadata) >= version(latest))
+        {
+            remembered.latest = None;
+        }
+    }
+
     /// How long to wait after a pass that failed, longer each time, up to a minute.
     #[must_use]
     pub fn failed(&self, uid: &str) -> Duration {
@@ -94,5 +105,9 @@ impl Memory {
 /// The resource version as a number. The API says that they may be compared, and the etcd revisions that they are always
 /// could be; one that is no number counts as older than any, so that the cache is believed.
 fn version(object: &ModelRefresh) -> u64 {
-    object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+    version_of(&object.metadata)
+}
+
+fn version_of(metadata: &ObjectMeta) -> u64 {
+    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
 }

@@ -17,6 +17,7 @@ mod references;
 pub mod run;
 pub mod shutdown;
 mod supervise;
+mod watched;
 mod wiring;
 mod work;
 

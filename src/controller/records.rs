@@ -8,6 +8,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::call::{CallError, bounded};
+use super::watched::slim;
 use crate::api::{self, ModelRefresh, Status};
 
 /// How long a call to the Kubernetes API may take.
@@ -66,10 +67,4 @@ impl Records {
         let name = object.name_any();
         Ok(slim(bounded(CALL, self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
-}
-
-/// Without what nobody here reads and what makes up half of an object.
-pub(super) fn slim(mut object: ModelRefresh) -> Arc<ModelRefresh> {
-    object.metadata.managed_fields = None;
-    Arc::new(object)
 }

@@ -10,8 +10,9 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
 
-use super::context::{Context, Guarded};
+use super::context::Context;
 use super::reconcile::{self, PassError};
+use super::watched::Watched;
 use crate::api::Reason;
 use crate::engine::Notice;
 use crate::telemetry::labels::{Kind, ReconcileResult};
@@ -22,7 +23,7 @@ const PASS: Duration = Duration::from_mins(5);
 const STALE: Duration = Duration::from_millis(20);
 
 /// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
-pub(super) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(object: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if !ctx.lease.holds() {
         return Ok(Action::await_change());
     }
@@ -30,7 +31,7 @@ pub(super) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let uid = object.uid().unwrap_or_default();
     let object = match &object.0 {
-        Ok(object) => Arc::new(object.clone()),
+        Ok(object) => Arc::clone(object),
         Err(invalid) => {
             tracing::warn!(namespace, name, error = invalid.error, "failed to decode a resource; it is left alone");
             let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {}", invalid.error);

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Name;
-use super::context::{Context, Guarded, Wakers};
+use super::context::{Context, Wakers};
 use super::effects::Refusals;
 use super::events::Events;
 use super::memory::Memory;
@@ -24,6 +24,7 @@ use super::queue::Queue;
 use super::references::Identities;
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
+use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
 use crate::telemetry::health::Health;
@@ -36,14 +37,14 @@ const SHOW: Duration = Duration::from_secs(5);
 const STUCK: Duration = Duration::from_mins(2);
 
 /// What a controller tells of each pass.
-type Outcome = Result<(ObjectRef<Guarded>, Action), controller::Error<Infallible, watcher::Error>>;
+type Outcome = Result<(ObjectRef<Watched>, Action), controller::Error<Infallible, watcher::Error>>;
 
 /// The watch over one namespace, or over all.
 struct Watch {
-    api: Api<Guarded>,
-    reader: Store<Guarded>,
-    writer: Writer<Guarded>,
-    wakes: mpsc::UnboundedReceiver<ObjectRef<Guarded>>,
+    api: Api<Watched>,
+    reader: Store<Watched>,
+    writer: Writer<Watched>,
+    wakes: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
     /// Cancelled when the cache holds all that there is. The store's own signal wakes only one that waits for it, and that
     /// is the controller.
     filled: CancellationToken,
@@ -132,11 +133,13 @@ fn control(
     let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
         .default_backoff()
-        .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
-        .inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) {
-                filled.cancel();
+        .inspect_ok({
+            let ctx = Arc::clone(ctx);
+            move |event| match event {
+                watcher::Event::Apply(object) | watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
+                watcher::Event::InitDone => filled.cancel(),
+                watcher::Event::Init | watcher::Event::Delete(_) => {}
             }
         })
         .touched_objects()

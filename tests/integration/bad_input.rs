@@ -77,7 +77,8 @@ async fn an_identity_without_access_stalls_and_recovers_when_it_is_granted() {
     tokio::time::sleep(Duration::from_secs(11)).await;
     let tried = calls(&world).await;
     assert!(tried <= 5, "{tried} calls without access");
-    world.patch_model(&json!({"administrators": null})).await;
+    let granted = json!([{"tenantId": harness::world::TENANT, "clientId": world.client_id}]);
+    world.patch_model(&json!({"administrators": granted})).await;
     world.until_state_within(SLOWLY, "orders", RunState::Succeeded).await;
     assert_eq!(world.operations().await.len(), 1);
     world.assert_kstatus();
@@ -127,6 +128,21 @@ async fn a_server_of_another_cloud_costs_no_call_until_the_spec_is_mended() {
     until_stalled(&world, "ServerNotInCloud").await;
     assert_eq!(calls(&world).await, 0);
     world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_object_named_twice_in_a_list_too_long_for_admission_stalls() {
+    let (world, _operator) = World::running("twice", Setting::default()).await;
+    let mut objects: Vec<_> = (0..300).map(|number| json!({"table": "DimDate", "partition": format!("p{number}")})).collect();
+    objects.push(objects[7].clone());
+    world.apply("orders", &json!({"refresh": {"objects": objects}})).await;
+    let stalled = world.until_reason("orders", "Stalled", "InvalidSpec").await;
+    let said = &harness::world::status(&stalled).conditions[0].message;
+    assert!(said.contains("p7"), "{said}");
+    assert_eq!(calls(&world).await, 0);
+    world.apply("orders", &json!({"refresh": {"objects": [{"table": "DimDate"}]}})).await;
     world.until_state("orders", RunState::Succeeded).await;
     world.assert_kstatus();
 }

@@ -44,7 +44,7 @@ async fn twenty_finished_resources_cost_nothing() {
     assert!(writes <= 80, "{writes} writes");
     // The absence of something can only be waited for.
     tokio::time::sleep(quiet()).await;
-    assert_eq!(world.writes()[writes..], [String::new(); 0]);
+    assert!(world.writes()[writes..].is_empty(), "{:#?}", world.writes());
     assert_eq!(self::calls(&world).await, calls);
     let others: Vec<String> = world.site.control_plane.audit().writes(&world.user(), &[]).iter().map(harness::AuditLine::summary).collect();
     assert!(others.len() <= writes + 60, "{others:#?}");

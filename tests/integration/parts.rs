@@ -33,7 +33,7 @@ async fn the_local_azure_is_reached_and_knows_the_truth() {
 async fn the_api_proxy_passes_on_records_and_spoils() {
     let site = Site::get();
     let world = World::new("proxied").await;
-    let proxy = ApiProxy::start(&site.endpoint()).await;
+    let proxy = ApiProxy::start(&site.endpoint());
     let token = harness::rbac::account(&world.client, &format!("{}-more", world.namespace), &world.namespace, false).await;
     let path = site.directory().join("proxied.kubeconfig");
     kubeconfig::write(&path, proxy.endpoint(), &token, &world.namespace);
@@ -49,8 +49,8 @@ async fn the_api_proxy_passes_on_records_and_spoils() {
 
     let conflict = proxy.strike(0, Action::Answer(409), harness::Seen::writes_resource);
     let annotate = || async {
-        let patch = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
-        api.patch("one", &kube::api::PatchParams::default(), &patch).await
+        let change = kube::api::Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
+        api.patch("one", &kube::api::PatchParams::default(), &change).await
     };
     assert!(matches!(annotate().await.unwrap_err(), kube::Error::Api(status) if status.code == 409));
     assert_eq!(conflict.count(), 1);

@@ -52,6 +52,17 @@ fn one_that_began_earlier_is_not_ours() {
 }
 
 #[test]
+fn one_that_runs_since_earlier_is_not_ours_but_waited_for() {
+    let mut world = World::new(|_| {});
+    world.service.stranger(400, "full");
+    world.advance(secs(60));
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(200)).is(RunState::Waiting, Reason::ModelBusy);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
 fn one_of_another_type_is_not_ours() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "calculate");
@@ -103,12 +114,15 @@ fn one_that_another_resource_follows_is_not_ours() {
 
 #[test]
 fn one_of_an_earlier_run_is_not_ours() {
-    let mut world = World::new(|spec| spec.backoff_limit = 1);
-    world.service.length = secs(1);
-    world.service.outcomes.push_back(crate::operation::Phase::Failed);
-    world.service.posts.extend([Fate::Answered, Fate::LostBefore]);
-    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.run().attempt, world.run().operation_id.as_deref(), world.service.submits), (2, Some("op-2"), 3));
+    // Where the service does not tell the time, it may have begun when this one should have.
+    for tells_time in [true, false] {
+        let mut world = World::new(|spec| spec.backoff_limit = 1);
+        (world.service.length, world.service.tells_time) = (secs(1), tells_time);
+        world.service.outcomes.push_back(crate::operation::Phase::Failed);
+        world.service.posts.extend([Fate::Answered, Fate::LostBefore]);
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.run().attempt, world.run().operation_id.as_deref(), world.service.submits), (2, Some("op-2"), 3));
+    }
 }
 
 #[test]

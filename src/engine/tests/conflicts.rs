@@ -70,6 +70,12 @@ fn a_wait_has_a_deadline_and_ends_the_run_for_good() {
     assert_eq!((world.run().number, world.due), (1, None), "the trigger was handled by the run that waited");
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(10));
     assert_eq!(world.run().number, 2);
+
+    // The same where nothing was ever submitted.
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    assert_eq!((world.run().number, world.service.submits, world.due), (1, 0, None));
 }
 
 #[test]

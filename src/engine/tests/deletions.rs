@@ -3,8 +3,8 @@
 use super::service::{Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Fault, Seen};
-use crate::operation::{Cancellation, TroubleKind};
+use crate::engine::{Cure, Desired, Effect, Fault, Seen, Situation, decide};
+use crate::operation::{Cancellation, Submission, TroubleKind};
 
 fn running() -> World {
     let mut world = World::new(|_| {});
@@ -130,6 +130,20 @@ fn a_namespace_that_is_going_is_not_held_for_a_persons_word_either() {
     world.namespace_ending = true;
     world.delete().run_for(secs(130));
     assert!(world.gone && world.told(Reason::Released) == 1);
+}
+
+#[test]
+fn a_submission_without_an_answer_is_not_over() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(1)).delete();
+    let unanswered = Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
+    let desired = Desired::of_refresh(&world.object, None, false);
+    let mut recorded = world.status().clone();
+    recorded.run.as_mut().unwrap().state = RunState::Submitting;
+    let (now, settings, scratch) = (world.now, &world.settings, &world.scratch);
+    let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch, seen: unanswered, now, settings });
+    assert_eq!((step.effect, step.recorded.run.unwrap().state), (Effect::Nothing, RunState::Submitting));
 }
 
 #[test]

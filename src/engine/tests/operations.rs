@@ -2,7 +2,7 @@
 
 use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
-use crate::api::{ConditionType, Reason, RunState};
+use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, decide};
 use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, TroubleKind};
 
@@ -161,7 +161,11 @@ fn an_answer_about_another_operation_is_not_believed() {
 fn a_late_look_does_not_reopen_a_run_that_has_ended() {
     let mut world = running(20);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-    for phase in [Phase::InProgress, Phase::Failed] {
+    for (n, phase) in [Phase::InProgress, Phase::Failed, Phase::InProgress, Phase::Failed].into_iter().enumerate() {
+        if n == 2 {
+            // Nor where the next run is due.
+            world.annotate(RUN_REQUESTED_AT, Some("a"));
+        }
         let step = told(&world, &world.scratch, Seen::Look(Look::Found(Box::new(operation("op-1", phase)), None)));
         assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
     }

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
 const SCRIPT: &str = r#"
@@ -22,7 +22,11 @@ while [ -n "$1" ] && [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf "$1"; tries=$
 
 /// The shell's input: what is written to it names a process to end with this one.
 #[derive(Debug)]
-pub struct Guard(Mutex<ChildStdin>);
+pub struct Guard {
+    input: Mutex<ChildStdin>,
+    // Not waited for: it outlives us.
+    _shell: Child,
+}
 
 impl Guard {
     /// Starts it. `directory` goes at the end; with `None`, nothing does.
@@ -38,7 +42,8 @@ impl Guard {
             .stderr(Stdio::null())
             .spawn()
             .expect("failed to start sh");
-        Self(Mutex::new(child.stdin.take().expect("its input is piped")))
+        let input = Mutex::new(child.stdin.take().expect("its input is piped"));
+        Self { input, _shell: child }
     }
 
     /// Ends this process with ours.
@@ -52,7 +57,7 @@ impl Guard {
     }
 
     fn tell(&self, word: &str, pid: u32) {
-        let mut input = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut input = self.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Fails only where somebody has killed the shell, and then no test is the worse for it.
         let _ = writeln!(input, "{word} {pid}");
     }

@@ -20,6 +20,7 @@ pub mod operator;
 pub mod paths;
 pub mod process;
 pub mod rbac;
+pub mod read;
 pub mod recorder;
 pub mod simulator;
 pub mod site;

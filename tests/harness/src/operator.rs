@@ -87,8 +87,8 @@ impl Operator {
         let what = "the operator to serve metrics";
         eventually(what, async || {
             self.must_run();
-            let address = self.log().lines().find_map(metrics_address);
-            address
+            let log = self.log();
+            log.lines().find_map(metrics_address)
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! What an operator may do: the least that it needs, and a ServiceAccount for each test.
+//! What an operator may do: the least that it needs, and a `ServiceAccount` for each test.
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -9,12 +9,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// The namespace of the operators' ServiceAccounts and Leases.
+/// The namespace of the operators' `ServiceAccount`s and Leases.
 pub const OPERATORS: &str = "operators";
 /// The role of an operator, in the namespaces that it serves.
 pub const ROLE: &str = "tabular-operator";
 
-/// The user that a ServiceAccount of [`OPERATORS`] is to the API server.
+/// The user that a `ServiceAccount` of [`OPERATORS`] is to the API server.
 #[must_use]
 pub fn user(name: &str) -> String {
     format!("system:serviceaccount:{OPERATORS}:{name}")
@@ -42,7 +42,7 @@ pub async fn install(client: &Client) {
     make::<RoleBinding>(&Api::namespaced(client.clone(), OPERATORS), binding).await;
 }
 
-/// Makes a ServiceAccount that serves `namespace`, or the whole cluster, and gives its token.
+/// Makes a `ServiceAccount` that serves `namespace`, or the whole cluster, and gives its token.
 pub async fn account(client: &Client, name: &str, namespace: &str, everywhere: bool) -> String {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OPERATORS);
     make(&accounts, json!({"metadata": {"name": name}})).await;

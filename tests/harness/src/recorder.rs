@@ -32,7 +32,7 @@ impl Version {
 }
 
 /// What was seen so far, oldest first.
-type Versions = Arc<Mutex<Vec<Version>>>;
+type Versions = Arc<Mutex<Vec<Arc<Version>>>>;
 
 /// A watch that goes on until this is dropped.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Recorder {
         versions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(list.items.into_iter().map(|object| Version { object, deleted: false }));
+            .extend(list.items.into_iter().map(|object| Arc::new(Version { object, deleted: false })));
         let (told, count) = watch::channel(0);
         let task = tokio::spawn(record(api, from, Arc::clone(&versions), told));
         Self { versions, count, task }
@@ -64,19 +64,19 @@ impl Recorder {
 
     /// All versions so far, oldest first.
     #[must_use]
-    pub fn all(&self) -> Vec<Version> {
+    pub fn all(&self) -> Vec<Arc<Version>> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All versions of one resource so far, oldest first.
     #[must_use]
-    pub fn of(&self, name: &str) -> Vec<Version> {
+    pub fn of(&self, name: &str) -> Vec<Arc<Version>> {
         self.all().into_iter().filter(|version| version.object.name_any() == name).collect()
     }
 
     /// The latest version of one resource.
     #[must_use]
-    pub fn latest(&self, name: &str) -> Option<Version> {
+    pub fn latest(&self, name: &str) -> Option<Arc<Version>> {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         versions.iter().rev().find(|version| version.object.name_any() == name).cloned()
     }
@@ -88,12 +88,12 @@ impl Recorder {
         let mut next = self.all().iter().rposition(|version| version.object.name_any() == name).unwrap_or(0);
         loop {
             count.borrow_and_update();
-            let all = self.all();
-            let fresh = all[next..].iter().filter(|version| version.object.name_any() == name);
-            if let Some(found) = fresh.map(&mut look).find(Option::is_some).flatten() {
+            let fresh = self.versions.lock().unwrap_or_else(PoisonError::into_inner)[next..].to_vec();
+            next += fresh.len();
+            let mut ours = fresh.iter().filter(|version| version.object.metadata.name.as_deref() == Some(name));
+            if let Some(found) = ours.find_map(|version| look(version)) {
                 return found;
             }
-            next = all.len();
             count.changed().await.expect("the watch goes on");
         }
     }
@@ -126,7 +126,7 @@ async fn record(api: Api<DynamicObject>, mut from: String, versions: Versions, t
             };
             from = object.resource_version().unwrap_or(from);
             let mut all = versions.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push(Version { object, deleted });
+            all.push(Arc::new(Version { object, deleted }));
             told.send_replace(all.len());
         }
     }

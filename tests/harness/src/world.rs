@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use tabular_operator::api::{ConditionStatus, ConditionType, ModelRefresh, Run, RunState, Status};
+use tabular_operator::api::{ModelRefresh, RunState};
 use uuid::Uuid;
 
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
+pub use crate::read::{condition, merged, run, run_state, status};
 use crate::{ApiProxy, DEADLINE, Fault, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
 
 /// The tenant of all applications.
@@ -40,7 +41,7 @@ pub struct World {
     pub client: Client,
     /// The local Azure.
     pub azure: SimulatorClient,
-    /// Its namespace, and the name of its ServiceAccount and its Lease.
+    /// Its namespace, and the name of its `ServiceAccount` and its Lease.
     pub namespace: String,
     /// Its server, `asazure://…`.
     pub server: String,
@@ -69,7 +70,7 @@ impl World {
         let namespace = format!("{name}-{}", &id[..6]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
         let token = rbac::account(&client, &namespace, &namespace, setting.everywhere).await;
-        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint()).await) } else { None };
+        let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint())) } else { None };
         let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
         let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
         kubeconfig::write(&file("kubeconfig"), &endpoint, &token, &namespace);
@@ -362,44 +363,4 @@ impl Drop for World {
             eprintln!("--- the operator's log in {}:\n{}", self.namespace, operator::tail(&self.settings.log, 60));
         }
     }
-}
-
-/// Where the latest run of a resource stands.
-#[must_use]
-pub fn run_state(object: &ModelRefresh) -> Option<RunState> {
-    object.status.as_ref()?.run.as_ref().map(|run| run.state)
-}
-
-/// The latest run, which has to be there.
-#[must_use]
-pub fn run(object: &ModelRefresh) -> &Run {
-    status(object).run.as_ref().expect("there is a run")
-}
-
-/// The status of a condition; `None` where it is absent.
-#[must_use]
-pub fn condition(object: &ModelRefresh, wanted: ConditionType) -> Option<ConditionStatus> {
-    status(object).conditions.iter().find(|condition| condition.r#type == wanted).map(|condition| condition.status)
-}
-
-/// The status, which has to be there.
-#[must_use]
-pub fn status(object: &ModelRefresh) -> &Status {
-    object.status.as_ref().expect("there is a status")
-}
-
-/// `over` laid over `base`, object by object; `null` removes.
-#[must_use]
-pub fn merged(base: &Value, over: &Value) -> Value {
-    let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };
-    let mut merged = base.clone();
-    for (name, value) in over {
-        if value.is_null() {
-            merged.remove(name);
-        } else {
-            let laid = merged.get(name).map_or_else(|| value.clone(), |below| self::merged(below, value));
-            merged.insert(name.clone(), laid);
-        }
-    }
-    Value::Object(merged)
 }

@@ -15,8 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::{oneshot, watch};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::kubeconfig::Endpoint;
@@ -110,7 +109,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub struct ApiProxy {
     endpoint: Endpoint,
     shared: Arc<Shared>,
-    task: JoinHandle<()>,
+    // Its thread ends when this is dropped.
+    _stop: oneshot::Sender<()>,
 }
 
 impl fmt::Debug for ApiProxy {
@@ -120,9 +120,11 @@ impl fmt::Debug for ApiProxy {
 }
 
 impl ApiProxy {
-    /// Starts one before `upstream`, in the runtime that this is called in.
-    pub async fn start(upstream: &Endpoint) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+    /// Starts one before `upstream`, on a thread of its own: what a test computes does not hold up the operator.
+    #[must_use]
+    pub fn start(upstream: &Endpoint) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        listener.set_nonblocking(true).expect("it can be asynchronous");
         let address = listener.local_addr().expect("it is bound");
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("the key is a key");
@@ -136,9 +138,20 @@ impl ApiProxy {
             seen: Mutex::default(),
             orders: Mutex::default(),
         });
-        let task = tokio::spawn(connection::accept(listener, Arc::clone(&shared)));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).expect("it listens");
+                tokio::select! {
+                    () = connection::accept(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
         let endpoint = Endpoint { url: format!("https://{address}"), authority: connection::base64(cert.pem().as_bytes()) };
-        Self { endpoint, shared, task }
+        Self { endpoint, shared, _stop: stop }
     }
 
     /// What a kubeconfig has to say to reach it.
@@ -170,12 +183,6 @@ impl ApiProxy {
         let order = Arc::new(Order { pattern: Box::new(pattern), skip: skip.into(), times: times.into(), action, progress });
         lock(&self.shared.orders).push(Arc::clone(&order));
         Strike { order, shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl Drop for ApiProxy {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

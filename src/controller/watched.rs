@@ -1,0 +1,128 @@
+//! A resource as the watch gives it, without what nobody here reads; one that cannot be decoded does not stop the others.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::ModelRefresh;
+
+/// What `kubectl apply` leaves on an object: the whole manifest once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A resource, or why it is none. Shared, since the cache, the passes and the memory all hold it.
+#[derive(Clone, Debug)]
+pub(super) struct Watched(pub(super) Result<Arc<ModelRefresh>, Arc<Undecodable>>);
+
+/// A resource that cannot be decoded: it was written by another version of the definition.
+#[derive(Clone, Debug)]
+pub(super) struct Undecodable {
+    /// Why.
+    pub(super) error: String,
+    /// Which.
+    pub(super) metadata: ObjectMeta,
+}
+
+/// Takes off what nobody here reads and what makes up half of an object. A write of the status leaves all of it as it is.
+pub(super) fn slim(mut object: ModelRefresh) -> Arc<ModelRefresh> {
+    slim_metadata(&mut object.metadata);
+    Arc::new(object)
+}
+
+fn slim_metadata(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+impl<'de> Deserialize<'de> for Watched {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Named {
+            metadata: ObjectMeta,
+        }
+        let value = Value::deserialize(deserializer)?;
+        match ModelRefresh::deserialize(&value) {
+            Ok(object) => Ok(Self(Ok(slim(object)))),
+            Err(error) => {
+                let mut metadata = Named::deserialize(&value).map_err(D::Error::custom)?.metadata;
+                slim_metadata(&mut metadata);
+                Ok(Self(Err(Arc::new(Undecodable { error: error.to_string(), metadata }))))
+            }
+        }
+    }
+}
+
+impl Resource for Watched {
+    type DynamicType = ();
+    type Scope = <ModelRefresh as Resource>::Scope;
+
+    fn kind(dynamic: &()) -> Cow<'_, str> {
+        ModelRefresh::kind(dynamic)
+    }
+
+    fn group(dynamic: &()) -> Cow<'_, str> {
+        ModelRefresh::group(dynamic)
+    }
+
+    fn version(dynamic: &()) -> Cow<'_, str> {
+        ModelRefresh::version(dynamic)
+    }
+
+    fn plural(dynamic: &()) -> Cow<'_, str> {
+        ModelRefresh::plural(dynamic)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match &self.0 {
+            Ok(object) => &object.metadata,
+            Err(undecodable) => &undecodable.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(object) => &mut Arc::make_mut(object).metadata,
+            Err(undecodable) => &mut Arc::make_mut(undecodable).metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(spec: &Value) -> Value {
+        serde_json::json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1",
+            "kind": "ModelRefresh",
+            "metadata": {
+                "name": "a", "namespace": "bi", "managedFields": [{"manager": "kubectl"}],
+                "annotations": {LAST_APPLIED: "{}", "team": "bi"},
+            },
+            "spec": spec,
+        })
+    }
+
+    #[test]
+    fn what_nobody_reads_is_left_out() {
+        let spec = serde_json::json!({"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}});
+        let watched: Watched = serde_json::from_value(object(&spec)).unwrap();
+        let metadata = watched.meta();
+        assert_eq!(metadata.managed_fields, None);
+        assert_eq!(metadata.annotations.clone().unwrap().into_keys().collect::<Vec<_>>(), ["team"]);
+        assert!(watched.0.is_ok());
+    }
+
+    #[test]
+    fn one_that_cannot_be_decoded_keeps_its_name() {
+        let watched: Watched = serde_json::from_value(object(&serde_json::json!({"model": 5}))).unwrap();
+        assert_eq!(watched.meta().name.as_deref(), Some("a"));
+        assert!(watched.0.is_err_and(|undecodable| undecodable.error.contains("invalid type")));
+    }
+}

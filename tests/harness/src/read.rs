@@ -1,0 +1,44 @@
+//! Reading a resource, for assertions: what has to be there is, or the test fails.
+
+use serde_json::Value;
+use tabular_operator::api::{ConditionStatus, ConditionType, ModelRefresh, Run, RunState, Status};
+
+/// Where the latest run of a resource stands.
+#[must_use]
+pub fn run_state(object: &ModelRefresh) -> Option<RunState> {
+    object.status.as_ref()?.run.as_ref().map(|run| run.state)
+}
+
+/// The latest run, which has to be there.
+#[must_use]
+pub fn run(object: &ModelRefresh) -> &Run {
+    status(object).run.as_ref().expect("there is a run")
+}
+
+/// The status of a condition; `None` where it is absent.
+#[must_use]
+pub fn condition(object: &ModelRefresh, wanted: ConditionType) -> Option<ConditionStatus> {
+    status(object).conditions.iter().find(|condition| condition.r#type == wanted).map(|condition| condition.status)
+}
+
+/// The status, which has to be there.
+#[must_use]
+pub fn status(object: &ModelRefresh) -> &Status {
+    object.status.as_ref().expect("there is a status")
+}
+
+/// `over` laid over `base`, object by object; `null` removes.
+#[must_use]
+pub fn merged(base: &Value, over: &Value) -> Value {
+    let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };
+    let mut merged = base.clone();
+    for (name, value) in over {
+        if value.is_null() {
+            merged.remove(name);
+        } else {
+            let laid = merged.get(name).map_or_else(|| value.clone(), |below| self::merged(below, value));
+            merged.insert(name.clone(), laid);
+        }
+    }
+    Value::Object(merged)
+}
