@@ -40,8 +40,8 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this mac
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
 .PHONY: bench
-bench: need-cargo control-plane ## Measure what a run costs, beside the same writes made bare; SIZES="200 2000" resources
-	$(call timed,the build of the benchmark,cargo build --release --locked --bins $(PROGRAMS) -p harness)
+bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
+	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: clean
