@@ -187,7 +187,11 @@ impl Bench {
         let (before, polled) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await);
         tokio::time::sleep(Duration::from_secs(15)).await;
         let (after, polls) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await - polled);
-        Polling { polls, cpu_per_poll: after.cpu.saturating_sub(before.cpu) / u32::try_from(polls.max(1)).unwrap(), peak_mib: after.peak_mib }
+        Polling {
+            polls,
+            cpu_per_poll: after.cpu.saturating_sub(before.cpu) / u32::try_from(polls.max(1)).unwrap(),
+            peak_mib: after.peak_mib,
+        }
     }
 
     /// How late an end is known, at the default pace.
