@@ -14,8 +14,10 @@ use crate::api::{Credentials, ModelRefresh, Reason};
 use crate::engine::{Cure, Fault};
 use crate::service::identity::Identity;
 
-/// How long a Secret that was read serves the looks at a run; a submission always reads it anew.
+/// How long a Secret that was read serves the looks at a run.
 const FRESH: Duration = Duration::from_mins(1);
+/// How long it serves submissions: many at once read it once.
+const JUST_READ: Duration = Duration::from_secs(1);
 /// How many identities are remembered.
 const REMEMBERED: usize = 20_000;
 
@@ -60,9 +62,12 @@ impl Identities {
         };
         let key = (namespace, reference.name.clone());
         let remembered = self.lately.lock().get(&key).cloned();
+        let fresh = match freshness {
+            Freshness::Now => JUST_READ,
+            Freshness::Lately | Freshness::Last => FRESH,
+        };
         if let Some((identity, at)) = &remembered
-            && freshness != Freshness::Now
-            && at.elapsed() < FRESH
+            && at.elapsed() < fresh
         {
             return Ok(identity.clone());
         }
