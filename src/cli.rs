@@ -19,10 +19,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub use output::print_crds;
 pub use settings::{CloudChoice, LeaderElection, LogSettings, Polling, Settings, SettingsError};
 
-/// Refreshes and synchronises tabular models, exactly once.
+/// Refreshes tabular models, exactly once.
 ///
-/// A Kubernetes operator for Azure Analysis Services databases and Power BI semantic models: it submits what a
-/// `ModelRefresh` or a `ModelSync` asks for, follows it to its end, and shows it in the status.
+/// A Kubernetes operator for Azure Analysis Services databases: it submits what a `ModelRefresh` asks for, follows it to
+/// its end, and shows it in the status.
 #[derive(Debug, Parser)]
 #[command(name = "tabular-operator", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {

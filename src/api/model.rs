@@ -12,7 +12,8 @@ pub struct Model {
     /// A database on an Azure Analysis Services server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis_services: Option<AnalysisServicesModel>,
-    /// A Power BI semantic model (dataset), by ids or by names.
+    /// A Power BI semantic model (dataset), by ids or by names. Not in this version: a
+    /// resource that sets it is Stalled with reason Unsupported.
     #[serde(default, rename = "powerBI", skip_serializing_if = "Option::is_none")]
     pub power_bi: Option<PowerBiModel>,
 }
@@ -23,7 +24,7 @@ pub struct Model {
 pub struct AnalysisServicesModel {
     /// The server as the Azure portal shows it: `asazure://<region>.asazure.windows.net/<server>`, without `:rw`.
     /// Its host must belong to the cloud that the operator is set to.
-    #[schemars(length(min = 12, max = 200))]
+    #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new("!self.endsWith(':rw')")
         .message("leave out the suffix :rw: the operator adds it where the service wants it"))]
     #[x_kube(validation = Rule::new("self.matches('^asazure://[a-z0-9-]+([.][a-z0-9-]+)+/[A-Za-z0-9-]+(:rw)?$')")

@@ -34,7 +34,8 @@ pub struct RefreshTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub token: Option<String>,
-    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week.
+    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. Not in this version: a
+    /// resource that sets it is Stalled with reason Unsupported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]
     #[x_kube(validation = Rule::new(CRON)
@@ -51,7 +52,8 @@ pub struct RefreshTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 604_800))]
     pub starting_deadline_seconds: Option<i32>,
-    /// A `ModelRefresh` of this namespace: after each of its successful runs, this one runs once.
+    /// A `ModelRefresh` of this namespace: after each of its successful runs, this one runs once. Not in this version: a
+    /// resource that sets it is Stalled with reason Unsupported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_refresh: Option<AfterRefresh>,
 }

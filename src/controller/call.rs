@@ -42,7 +42,7 @@ impl CallError {
 }
 
 /// The library writes a whole status twice; the sentence in it is enough.
-fn describe(error: &kube::Error) -> String {
+pub(super) fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
         other => other.to_string(),

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube::Client;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -48,10 +48,8 @@ impl Context {
     /// Shows every resource, as it is known now.
     pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
         for watched in self.stores.iter().flat_map(Store::state) {
-            let Ok(cached) = &watched.0 else { continue };
-            match self.memory.newer_than(cached) {
-                Some(newer) => show(&newer),
-                None => show(cached),
+            if let Some(object) = self.memory.newer_than(watched.meta()).or_else(|| watched.object().ok()) {
+                show(&object);
             }
         }
     }

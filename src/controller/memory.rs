@@ -57,10 +57,10 @@ impl Memory {
 
     /// What our own last write left, where the cache does not show it yet.
     #[must_use]
-    pub fn newer_than(&self, cached: &ModelRefresh) -> Option<Arc<ModelRefresh>> {
+    pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<ModelRefresh>> {
         let of = self.of.lock();
-        let latest = of.get(cached.metadata.uid.as_deref()?)?.latest.as_ref()?;
-        (version(latest) > version(cached)).then(|| Arc::clone(latest))
+        let latest = of.get(cached.uid.as_deref()?)?.latest.as_ref()?;
+        (version(latest) > version_of(cached)).then(|| Arc::clone(latest))
     }
 
     /// Remembers the object as a write, or a read past the cache, showed it.

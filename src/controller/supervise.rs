@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::ResourceExt;
 use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -30,12 +30,13 @@ pub(super) async fn reconcile(object: Arc<Watched>, ctx: Arc<Context>) -> Result
     let Ok(_place) = ctx.passes.acquire().await else { return Ok(Action::await_change()) };
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let uid = object.uid().unwrap_or_default();
-    let object = match &object.0 {
-        Ok(object) => Arc::clone(object),
-        Err(invalid) => {
-            tracing::warn!(namespace, name, error = invalid.error, "failed to decode a resource; it is left alone");
-            let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {}", invalid.error);
-            ctx.events.publish(&invalid.metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
+    let metadata = object.meta();
+    let object = match object.object() {
+        Ok(object) => object,
+        Err(error) => {
+            tracing::warn!(namespace, name, error, "failed to decode a resource; it is left alone");
+            let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
+            ctx.events.publish(metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
             return Ok(Action::await_change());
         }
     };

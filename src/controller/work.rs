@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Name;
+use super::call;
 use super::context::{Context, Wakers};
 use super::effects::Refusals;
 use super::events::Events;
@@ -32,7 +33,7 @@ use crate::telemetry::health::Health;
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
 const WATCH_SECONDS: u32 = 200;
 /// How often the gauges of runs under way are set.
-const SHOW: Duration = Duration::from_secs(5);
+const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
 
@@ -143,7 +144,7 @@ fn control(
             }
         })
         .touched_objects()
-        .inspect_err(|error| tracing::warn!(%error, "failed to watch the resources; trying again"))
+        .inspect_err(|error| tracing::warn!(error = in_short(error), "failed to watch the resources; trying again"))
         .predicate_filter(by_others, PredicateConfig::default());
     let wakes = futures::stream::unfold(wakes, |mut wakes| async move { wakes.recv().await.map(|name| (name, wakes)) });
     let (ready, stop) = (ready.clone(), stop.clone());
@@ -165,6 +166,17 @@ fn control(
         .boxed()
 }
 
+/// A watch's error in one sentence: the library writes the API server's whole answer twice.
+fn in_short(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            call::describe(error)
+        }
+        watcher::Error::WatchError(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
 /// Sees to the passes until every watch has ended.
 async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Context, health: &Health) {
     let heartbeat = health.heartbeat("controller", STUCK);
@@ -173,7 +185,8 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
     loop {
         tokio::select! {
             pass = passes.next() => match pass {
-                Some(Ok(_)) => {}
+                // A watch that failed has said so itself, and is tried again.
+                Some(Ok(_) | Err(controller::Error::QueueError(_))) => {}
                 Some(Err(controller::Error::ObjectNotFound(gone))) => {
                     let name = Name { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
                     tracing::debug!(namespace = name.namespace, name = name.name, "a resource is gone");

@@ -27,18 +27,18 @@ pub async fn runs(api: &Api<ModelRefresh>, prefix: &str, count: usize, concurren
         }))
         .expect("the status fits")
     };
-    let states = [status("Submitting"), status("Running"), status("Succeeded")];
+    let records = [status("Submitting"), status("Running"), status("Succeeded")];
     stream::iter(0..count)
         .for_each_concurrent(concurrency, |index| {
-            let states = &states;
+            let records = &records;
             async move {
                 let made = api.create(&PostParams::default(), &super::manifest(prefix, index)).await.expect("failed to create");
                 let name = made.metadata.name.clone().expect("it has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));
                 let mut object = api.patch(&name, &PatchParams::default(), &patch).await.expect("failed to add the finalizer");
-                for state in states {
-                    object.status = Some(state.clone());
+                for record in records {
+                    object.status = Some(record.clone());
                     object.metadata.managed_fields = None;
                     object = api.replace_status(&name, &PostParams::default(), &object).await.expect("failed to write the status");
                 }

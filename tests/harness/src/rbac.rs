@@ -5,9 +5,9 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::PostParams;
 use kube::{Api, Client};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde::{Deserialize as _, Serialize};
+use serde_json::{Value, json};
 
 /// The namespace of the operators' `ServiceAccount`s and Leases.
 pub const OPERATORS: &str = "operators";
@@ -23,15 +23,15 @@ pub fn user(name: &str) -> String {
 /// Makes what all operators share: the role, and the right to Leases of their own namespace.
 pub async fn install(client: &Client) {
     make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": OPERATORS}})).await;
-    let rules = json!([
-        {"apiGroups": ["tabular-operator.dev"], "resources": ["modelrefreshes"], "verbs": ["get", "list", "watch", "update", "patch"]},
-        {"apiGroups": ["tabular-operator.dev"], "resources": ["modelrefreshes/status"], "verbs": ["get", "update", "patch"]},
-        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
-    ]);
+    // What the deployment grants, and nothing more: a permission that is missing there is a red test here.
+    let rules: Vec<Value> =
+        ["tabular-operator", "tabular-operator-secrets"].into_iter().flat_map(|role| deployed("ClusterRole", role)).collect();
     make::<ClusterRole>(&Api::all(client.clone()), json!({"metadata": {"name": ROLE}, "rules": rules})).await;
-    let leases = json!([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create", "get", "update", "patch"]}]);
+    let mut leases = deployed("Role", "tabular-operator-lease");
+    for rule in &mut leases {
+        // Each world has a Lease of its own, under a name of its own.
+        rule.as_object_mut().expect("a rule is an object").remove("resourceNames");
+    }
     make::<Role>(&Api::namespaced(client.clone(), OPERATORS), json!({"metadata": {"name": "leases"}, "rules": leases})).await;
     let everybody = format!("system:serviceaccounts:{OPERATORS}");
     let binding = json!({
@@ -40,6 +40,15 @@ pub async fn install(client: &Client) {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": everybody}],
     });
     make::<RoleBinding>(&Api::namespaced(client.clone(), OPERATORS), binding).await;
+}
+
+/// The rules of a role of `deploy/base`.
+fn deployed(kind: &str, name: &str) -> Vec<Value> {
+    let documents = serde_yaml_ng::Deserializer::from_str(include_str!("../../../deploy/base/rbac.yaml"));
+    let objects = documents.map(|document| Value::deserialize(document).expect("deploy/base/rbac.yaml can be read"));
+    let role = |object: &Value| object["kind"] == kind && object["metadata"]["name"] == name;
+    let object = objects.into_iter().find(role).unwrap_or_else(|| panic!("{kind} {name} is not in deploy/base/rbac.yaml"));
+    object["rules"].as_array().expect("a role has rules").clone()
 }
 
 /// Makes a `ServiceAccount` that serves `namespace`, or the whole cluster, and gives its token.
@@ -65,7 +74,7 @@ pub async fn account(client: &Client, name: &str, namespace: &str, everywhere: b
 }
 
 /// Creates an object from JSON.
-pub async fn make<K>(api: &Api<K>, object: serde_json::Value) -> K
+pub async fn make<K>(api: &Api<K>, object: Value) -> K
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
