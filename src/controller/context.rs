@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource};
 use parking_lot::Mutex;
@@ -67,6 +68,13 @@ impl Context {
         let uid = self.uids.lock().remove(name);
         if let Some(uid) = uid {
             self.forget_uid(&uid);
+        }
+    }
+
+    /// Forgets a resource that the watch saw go. Its name stays on record, for a pass that is still under way to be forgotten by.
+    pub(super) fn gone(&self, metadata: &ObjectMeta) {
+        if let Some(uid) = &metadata.uid {
+            self.forget_uid(uid);
         }
     }
 

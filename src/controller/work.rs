@@ -140,7 +140,9 @@ fn control(
             move |event| match event {
                 watcher::Event::Apply(object) | watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
                 watcher::Event::InitDone => filled.cancel(),
-                watcher::Event::Init | watcher::Event::Delete(_) => {}
+                // A resource that was never ours to hold is gone without a pass; nobody waits behind it any more.
+                watcher::Event::Delete(object) => ctx.gone(object.meta()),
+                watcher::Event::Init => {}
             }
         })
         .touched_objects()

@@ -27,6 +27,23 @@ async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
 }
 
 #[tokio::test]
+async fn one_that_is_deleted_while_it_waits_holds_up_nobody() {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let (world, _operator) = World::running("leaves", setting).await;
+    world.apply("first", &json!({})).await;
+    let first = world.until_state("first", RunState::Running).await;
+    for name in ["second", "third"] {
+        world.apply(name, &json!({})).await;
+        world.until_reason(name, "Reconciling", "WaitingForTurn").await;
+    }
+    world.refreshes().delete("second", &kube::api::DeleteParams::default()).await.unwrap();
+    world.until_gone("second").await;
+    world.azure.end(run(&first).operation_id.as_deref().unwrap(), "succeeded").await;
+    world.until_state("third", RunState::Running).await;
+    assert_eq!(world.posts().await, 2);
+}
+
+#[tokio::test]
 async fn another_clients_refresh_is_waited_for() {
     let (world, _operator) = World::running("foreign", Setting::default()).await;
     let foreign = world.start_foreign(&json!({"durationMillis": 2_500})).await;
