@@ -27,7 +27,7 @@ struct Lanes {
 #[derive(Debug, Default)]
 struct Lane {
     /// Those with an operation under way, or about to submit one. More than one only where a record says so.
-    holders: BTreeMap<String, Name>,
+    holders: Vec<(String, Name)>,
     /// Those that wait, by the time since when, and then by uid.
     waiting: BTreeMap<(Time, String), Name>,
 }
@@ -39,7 +39,7 @@ impl Queue {
         let mut lanes = self.lanes.lock();
         lanes.place(model, uid, name, TurnUse::Waits(since));
         let Some(lane) = lanes.by_model.get_mut(model) else { return Turn::Granted };
-        let ahead = lane.holders.values().next().or_else(|| {
+        let ahead = lane.holders.first().map(|(_, name)| name).or_else(|| {
             let first = lane.waiting.iter().next();
             first.filter(|((_, first), _)| first != uid).map(|(_, name)| name)
         });
@@ -83,7 +83,7 @@ impl Lanes {
         match turn_use {
             TurnUse::Free => return,
             TurnUse::Holds => {
-                self.by_model.entry(model.to_owned()).or_default().holders.insert(uid.to_owned(), name.clone());
+                self.by_model.entry(model.to_owned()).or_default().holders.push((uid.to_owned(), name.clone()));
             }
             TurnUse::Waits(since) => {
                 self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
@@ -95,7 +95,7 @@ impl Lanes {
     fn remove(&mut self, uid: &str) {
         let Some(model) = self.model_of.remove(uid) else { return };
         let Some(lane) = self.by_model.get_mut(&model) else { return };
-        lane.holders.remove(uid);
+        lane.holders.retain(|(holder, _)| holder != uid);
         lane.waiting.retain(|(_, waiting), _| waiting != uid);
         if lane.holders.is_empty() && lane.waiting.is_empty() {
             self.by_model.remove(&model);
