@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use harness::{Setting, World};
+use harness::{Setting, World, eventually};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
@@ -18,6 +18,10 @@ async fn a_run_costs_four_writes_and_one_post_and_deletion_one_more() {
     let (world, _operator) = World::running("budget", Setting::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
+    // A watch may show a write before its line is in the audit log, so the count is waited for and then looked at.
+    let counted =
+        async |count: usize| eventually("the writes to be in the audit log", async || (world.writes().len() >= count).then_some(())).await;
+    counted(4).await;
     let writes = world.writes();
     assert!(writes.len() <= 4, "{writes:#?}");
     assert_eq!(world.posts().await, 1);
@@ -25,6 +29,7 @@ async fn a_run_costs_four_writes_and_one_post_and_deletion_one_more() {
     assert!(events.len() <= 3, "{events:#?}");
     world.delete("orders").await;
     world.until_gone("orders").await;
+    counted(writes.len() + 1).await;
     let after = world.writes();
     assert_eq!(after.len(), writes.len() + 1, "{after:#?}");
     assert!(after.iter().all(|write| write.ends_with(" 200")), "{after:#?}");
