@@ -45,6 +45,7 @@ async fn twenty_finished_resources_cost_nothing() {
     }))
     .await;
     join_all(names.iter().map(|name| world.until_state(name, RunState::Succeeded))).await;
+    eventually("the writes to be in the audit log", async || (world.writes().len() >= 80).then_some(())).await;
     let (writes, calls) = (world.writes().len(), calls(&world).await);
     assert!(writes <= 80, "{writes} writes");
     // The absence of something can only be waited for.
