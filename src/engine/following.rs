@@ -184,30 +184,16 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
     let mut pause = settings.poll_min;
     if let Some(run) = pass.record.run.as_mut() {
         let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| pace::between(submitted.timestamp(), now));
-        pause = match run.state {
-            RunState::Cancelling => pace::brief(settings),
-            RunState::Waiting
-            | RunState::Submitting
-            | RunState::Running
-            | RunState::Succeeded
-            | RunState::Failed
-            | RunState::TimedOut
-            | RunState::Cancelled => pace::poll(settings, elapsed, (&pass.desired.uid, now)),
-        };
+        let cancelling = run.state == RunState::Cancelling;
+        pause = if cancelling { pace::brief(settings) } else { pace::poll(settings, elapsed, (&pass.desired.uid, now)) };
         // It can be seen again.
-        let calm = if run.state == RunState::Cancelling { Reason::Cancelling } else { Reason::Running };
-        let mended = run.why() != Some(calm) && !(run.state == RunState::Cancelling && pass.scratch.cancel_refused);
+        let (calm, message) = if cancelling {
+            (Reason::Cancelling, format!("operation {} is being cancelled", operation.id))
+        } else {
+            (Reason::Running, format!("the service runs operation {}", operation.id))
+        };
+        let mended = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refused);
         if mended {
-            let message = match run.state {
-                RunState::Cancelling => format!("operation {} is being cancelled", operation.id),
-                RunState::Waiting
-                | RunState::Submitting
-                | RunState::Running
-                | RunState::Succeeded
-                | RunState::Failed
-                | RunState::TimedOut
-                | RunState::Cancelled => format!("the service runs operation {}", operation.id),
-            };
             run.tell(run.state, calm, message);
         }
         let due = written.is_none_or(|at| pace::passed(at, pace::PROGRESS, now));

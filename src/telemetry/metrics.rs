@@ -5,7 +5,7 @@
 //! | `build_info` | info | `version` | which version runs |
 //! | `reconciles_total` | counter | `kind`, `result` | reconcile passes |
 //! | `reconcile_duration_seconds` | histogram | `kind` | how long a pass took |
-//! | `reconcile_queue_depth` | gauge | | resources that are due and wait for a free worker |
+//! | `reconcile_queue_depth` | gauge | | resources that wait for their turn on a model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
 //! | `runs_ended_total` | counter | `kind`, `state` | runs that have ended |
 //! | `run_duration_seconds` | histogram | `kind`, `state` | from the service's start of an operation to its end |
@@ -174,7 +174,7 @@ impl Metrics {
         registry.register("build", "Which version runs", version);
         registry.register("reconciles", "Reconcile passes", self.reconciles.clone());
         registry.register_with_unit("reconcile_duration", "How long a reconcile pass took", Unit::Seconds, self.reconcile_duration.clone());
-        registry.register("reconcile_queue_depth", "Resources that are due and wait for a free worker", self.queue_depth.clone());
+        registry.register("reconcile_queue_depth", "Resources that wait for their turn on a model", self.queue_depth.clone());
         registry.register("active_runs", "Runs that have not ended", self.active_runs.clone());
         registry.register("runs_ended", "Runs that have ended", self.runs_ended.clone());
         registry.register_with_unit(
@@ -200,7 +200,7 @@ impl Metrics {
         self.reconcile_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
-    /// So many resources are due and wait for a free worker.
+    /// So many resources wait for their turn on a model.
     pub fn set_queue_depth(&self, depth: usize) {
         self.queue_depth.set(gauge(depth));
     }
