@@ -54,7 +54,9 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
             // Nothing was started, for certain.
             Seen::Submission(Submission::Refused(_) | Submission::Busy { .. }) => release(pass, None),
             Seen::Submission(Submission::Accepted { .. } | Submission::Unanswered { .. })
+            | Seen::Submission(Submission::Completed { .. })
             | Seen::Nothing
+            | Seen::Resolved(_)
             | Seen::Turn(_)
             | Seen::Look(_)
             | Seen::Listing { .. }
