@@ -308,7 +308,9 @@ impl World {
             }
             Effect::Look(handle) => Seen::Look(self.service.look(&handle.id)),
             Effect::List(kind, since) => {
-                Seen::Listing { kind: *kind, result: self.service.list(*since), taken: self.service.taken.clone() }
+                let result = self.service.list(*since);
+                self.advance(self.service.slow);
+                Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
             }
             Effect::Cancel(id) => {
                 laws::cancellation(self, desired, step, id);
