@@ -10,7 +10,7 @@ mod effects;
 mod events;
 pub mod lease;
 mod memory;
-mod queue;
+pub mod queue;
 mod reconcile;
 mod records;
 mod references;
@@ -25,7 +25,9 @@ pub use work::work;
 
 /// A resource's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Name {
-    namespace: String,
-    name: String,
+pub struct Name {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
