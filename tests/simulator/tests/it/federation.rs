@@ -1,4 +1,4 @@
-//! Entra ID: tokens by somebody else's token, as the ServiceAccount of a Kubernetes cluster has one.
+//! Entra ID: tokens by somebody else's token, as a service account of a Kubernetes cluster has one.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const ISSUER: &str = "https://kubernetes.default.svc";
 const SUBJECT: &str = "system:serviceaccount:bi:Refresher";
 const KEY: &str = "key-1";
 
-/// What the API server writes into a token of a ServiceAccount.
+/// What the API server writes into the token of a service account.
 fn claims(changes: &Value) -> Value {
     let now = jiff::Timestamp::now().as_second();
     let mut claims = json!({
