@@ -3,7 +3,11 @@
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+use serde_json::Number;
 
 use super::error::Refusal;
 
@@ -19,10 +23,10 @@ pub struct Header {
     #[serde(default)]
     pub typ: Option<String>,
     /// The certificate's SHA-1 thumbprint, base64url.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "thumbprint")]
     pub x5t: Option<String>,
     /// The certificate's SHA-256 thumbprint, base64url.
-    #[serde(default, rename = "x5t#S256")]
+    #[serde(default, rename = "x5t#S256", deserialize_with = "thumbprint")]
     pub x5t_s256: Option<String>,
     /// The certificate itself, and those that vouch for it, base64.
     #[serde(default)]
@@ -42,13 +46,32 @@ pub struct Claims {
     /// Of whom.
     pub sub: String,
     /// Until when, in seconds since 1970.
+    #[serde(deserialize_with = "seconds")]
     pub exp: i64,
     /// From when on, in seconds since 1970.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "maybe_seconds")]
     pub nbf: Option<i64>,
     /// Its own id.
     #[serde(default)]
     pub jti: Option<String>,
+}
+
+/// A thumbprint without the padding that base64url has not, and that MSAL for Python writes all the same.
+fn thumbprint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(text.trim_end_matches('=').to_owned()))
+}
+
+/// A time in seconds, with or without a fraction, as RFC 7519 allows: MSAL for Python writes one.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    // Far beyond any date the cast stops at the ends of i64, which is as good as the number itself.
+    #[allow(clippy::cast_possible_truncation)]
+    let whole = number.as_i64().or_else(|| number.as_f64().map(|fraction| fraction.floor() as i64));
+    whole.ok_or_else(|| D::Error::custom(format!("{number} is no time")))
+}
+
+fn maybe_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    seconds(deserializer).map(Some)
 }
 
 /// One audience or several, as RFC 7519 allows: Kubernetes writes a list.

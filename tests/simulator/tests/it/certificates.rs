@@ -41,6 +41,8 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         json!({"alg": "PS256", "x5t#S256": good.sha256()}),
         json!({"alg": "PS256", "typ": "JWT", "x5t": good.sha1(), "x5t#S256": good.sha256(), "x5c": [base64(&good.der)]}),
         json!({"alg": "RS256", "x5t": good.sha1()}),
+        // MSAL for Python writes the padding.
+        json!({"alg": "PS256", "x5t#S256": format!("{}=", good.sha256())}),
         // azure_identity for Rust puts the PEM file into it.
         json!({"alg": "RS256", "x5t": good.sha1(), "x5c": [base64(good.pem.as_bytes())]}),
     ] {
@@ -50,11 +52,15 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         assert_eq!((&row["credential"], &row["clientId"]), (&json!("certificate"), &json!(CLIENT)));
     }
     let now = jiff::Timestamp::now().as_second();
+    let fractions = serde_json::from_str(&format!(r#"{{"nbf": {now}.25, "exp": {}.5}}"#, now + 600)).unwrap();
+    assert_eq!(scene.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "as MSAL for Python writes times");
     for (assertion, code) in [
         (assertion(&foreign, &named(&good), &unchanged), 700_027),
         (assertion(&foreign, &named(&foreign), &unchanged), 700_027),
         (assertion(&stale, &named(&stale), &unchanged), 700_027),
         (assertion(&good, &named(&good), &json!({"exp": now - 3_600})), 700_024),
+        (assertion(&good, &named(&good), &json!({"exp": 1.5})), 700_024),
+        (assertion(&good, &named(&good), &json!({"exp": "soon"})), 50_027),
         (assertion(&good, &named(&good), &json!({"nbf": now + 3_600, "exp": now + 7_200})), 700_024),
         (assertion(&good, &named(&good), &json!({"iss": "another"})), 700_021),
         (assertion(&good, &named(&good), &json!({"sub": "another"})), 700_021),
