@@ -135,14 +135,15 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
         | Effect::TakeResubmit
         | Effect::Release => Freshness::Lately,
     };
-    let identity = match ctx.identities.of(object, freshness).await {
+    let (namespace, credentials) = (object.namespace().unwrap_or_default(), object.spec.credentials.as_ref());
+    let identity = match ctx.identities.of(&namespace, credentials, freshness).await {
         Ok(identity) => identity,
         Err(NoIdentity::Fault(fault)) => return Err(seen(Seen::Fault(fault))),
         Err(NoIdentity::Call(error)) => return Err(Unprepared::Call(error)),
     };
     let key = model.key();
     if let Some(trouble) = ctx.refusals.of(&identity, &key) {
-        ctx.identities.refused(object);
+        ctx.identities.refused(&namespace, credentials);
         return Err(seen(Seen::Trouble(trouble)));
     }
     let fingerprint = identity.fingerprint();
@@ -150,7 +151,7 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
         Ok(call) => Ok(Prepared { call, identity: fingerprint, model: key }),
         Err(trouble) => {
             if trouble.kind == TroubleKind::CredentialsRefused {
-                ctx.identities.refused(object);
+                ctx.identities.refused(&namespace, credentials);
             }
             Err(seen(Seen::Trouble(trouble)))
         }
@@ -178,7 +179,7 @@ pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
-        ctx.identities.refused(object);
+        ctx.identities.refused(&object.namespace().unwrap_or_default(), object.spec.credentials.as_ref());
     }
     seen
 }
