@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource as _};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -16,14 +16,27 @@ use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
+use super::resource::Resource;
 use super::watched::Watched;
-use crate::api::ModelRefresh;
 use crate::engine::Settings;
 use crate::service::Azure;
+use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
 
-/// Where a resource is asked to be looked at again, by the namespace that its watch is of; `None` is all namespaces.
-pub(super) type Wakers = HashMap<Option<String>, mpsc::UnboundedSender<ObjectRef<Watched>>>;
+/// What one watch is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Watching {
+    pub(super) kind: Kind,
+    /// `None` is all namespaces.
+    pub(super) namespace: Option<String>,
+}
+
+/// What one watch shows.
+pub(super) struct View {
+    pub(super) store: Store<Watched>,
+    /// Where a resource is asked to be looked at again.
+    pub(super) waker: mpsc::UnboundedSender<ObjectRef<Watched>>,
+}
 
 /// What every pass has at hand.
 pub(super) struct Context {
@@ -39,20 +52,27 @@ pub(super) struct Context {
     pub(super) memory: Memory,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
-    pub(super) stores: Vec<Store<Watched>>,
-    pub(super) wakers: Wakers,
+    pub(super) views: HashMap<Watching, View>,
     /// How many passes run at the same time, over all watches.
     pub(super) passes: Semaphore,
 }
 
 impl Context {
     /// Shows every resource, as it is known now.
-    pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
-        for watched in self.stores.iter().flat_map(Store::state) {
-            if let Some(object) = self.memory.newer_than(watched.meta()).or_else(|| watched.object().ok()) {
-                show(&object);
+    pub(super) fn each_resource(&self, mut show: impl FnMut(&Resource)) {
+        for (watching, view) in &self.views {
+            for watched in view.store.state() {
+                if let Some(resource) = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok()) {
+                    show(&resource);
+                }
             }
         }
+    }
+
+    /// The view that a resource is in.
+    fn view_of(&self, name: &Name) -> Option<&View> {
+        let watching = |namespace| Watching { kind: name.kind, namespace };
+        self.views.get(&watching(None)).or_else(|| self.views.get(&watching(Some(name.namespace.clone()))))
     }
 
     /// Notes which resource has this name now, and forgets the one that had it before.
@@ -86,10 +106,9 @@ impl Context {
     /// Has the resources looked at soon.
     pub(super) fn wake(&self, names: Vec<Name>) {
         for name in names {
-            let waker = self.wakers.get(&None).or_else(|| self.wakers.get(&Some(name.namespace.clone())));
-            if let Some(waker) = waker {
+            if let Some(view) = self.view_of(&name) {
                 // Fails only where the watch has ended, and then nobody is woken any more.
-                let _ = waker.send(ObjectRef::new(&name.name).within(&name.namespace));
+                let _ = view.waker.send(ObjectRef::new_with(&name.name, name.kind).within(&name.namespace));
             }
         }
     }
