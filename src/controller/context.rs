@@ -12,11 +12,13 @@ use tokio::sync::{Semaphore, mpsc};
 use super::Name;
 use super::effects::Refusals;
 use super::events::Events;
+use super::followers::Followers;
 use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
 use super::resource::Resource;
+use super::surroundings;
 use super::watched::Watched;
 use crate::engine::Settings;
 use crate::service::Azure;
@@ -50,6 +52,7 @@ pub(super) struct Context {
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
     pub(super) views: HashMap<Watching, View>,
@@ -69,6 +72,12 @@ impl Context {
         }
     }
 
+    /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
+    pub(super) fn find(&self, name: &Name) -> Option<Result<Arc<Resource>, String>> {
+        let watched = self.view_of(name)?.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))?;
+        Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
+    }
+
     /// The view that a resource is in.
     fn view_of(&self, name: &Name) -> Option<&View> {
         let watching = |namespace| Watching { kind: name.kind, namespace };
@@ -85,6 +94,7 @@ impl Context {
 
     /// Forgets a resource that is gone.
     pub(super) fn forget(&self, name: &Name) {
+        self.follow(name, None);
         let uid = self.uids.lock().remove(name);
         if let Some(uid) = uid {
             self.forget_uid(&uid);
@@ -92,9 +102,28 @@ impl Context {
     }
 
     /// Forgets a resource that the watch saw go. Its name stays on record, for a pass that is still under way to be forgotten by.
-    pub(super) fn gone(&self, metadata: &ObjectMeta) {
+    pub(super) fn gone(&self, name: &Name, metadata: &ObjectMeta) {
         if let Some(uid) = &metadata.uid {
             self.forget_uid(uid);
+        }
+        self.tell_followers(name);
+    }
+
+    /// Takes note of whom a resource follows.
+    pub(super) fn follow(&self, name: &Name, follows: Option<&str>) {
+        self.wake(self.followers.note(name, follows));
+    }
+
+    /// Wakes the followers of a refresh, where the cache shows something that matters to them.
+    pub(super) fn tell_followers(&self, name: &Name) {
+        self.wake(self.followers.tell(name, || surroundings::sight(self, name)));
+    }
+
+    /// Wakes the followers in one namespace, or in all, whose refreshes the cache shows otherwise than before. A cache that was
+    /// filled anew does not say what has changed in it.
+    pub(super) fn tell_all_followers(&self, namespace: Option<&str>) {
+        for name in self.followers.followed_in(namespace) {
+            self.tell_followers(&name);
         }
     }
 

@@ -13,7 +13,7 @@ use super::call::CallError;
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
-use crate::api::{Model, Reason};
+use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::analysis_services::{DatabaseName, ServerName};
@@ -64,6 +64,7 @@ impl Refusals {
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {
     call: Call,
+    credentials: Option<Credentials>,
     identity: Fingerprint,
     model: String,
 }
@@ -85,7 +86,13 @@ pub(super) fn is_call(effect: &Effect) -> bool {
 }
 
 /// Prepares a call on `model` for the resource.
-pub(super) async fn prepare(ctx: &Context, object: &Resource, model: &Model, effect: &Effect) -> Result<Prepared, Unprepared> {
+pub(super) async fn prepare(
+    ctx: &Context,
+    object: &Resource,
+    credentials: Result<Option<Credentials>, Fault>,
+    model: &Model,
+    effect: &Effect,
+) -> Result<Prepared, Unprepared> {
     let seen = |seen| Unprepared::Seen(Box::new(seen));
     let ours = |message: String| seen(Seen::Fault(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec }));
     let Some(named) = &model.analysis_services else {
@@ -106,23 +113,24 @@ pub(super) async fn prepare(ctx: &Context, object: &Resource, model: &Model, eff
         | Effect::TakeResubmit
         | Effect::Release => Freshness::Lately,
     };
-    let (namespace, credentials) = (object.namespace().unwrap_or_default(), object.credentials());
-    let identity = match ctx.identities.of(&namespace, credentials, freshness).await {
+    let credentials = credentials.map_err(|fault| seen(Seen::Fault(fault)))?;
+    let namespace = object.namespace().unwrap_or_default();
+    let identity = match ctx.identities.of(&namespace, credentials.as_ref(), freshness).await {
         Ok(identity) => identity,
         Err(NoIdentity::Fault(fault)) => return Err(seen(Seen::Fault(fault))),
         Err(NoIdentity::Call(error)) => return Err(Unprepared::Call(error)),
     };
     let key = model.key();
     if let Some(trouble) = ctx.refusals.of(&identity, &key) {
-        ctx.identities.refused(&namespace, credentials);
+        ctx.identities.refused(&namespace, credentials.as_ref());
         return Err(seen(Seen::Trouble(trouble)));
     }
     let fingerprint = identity.fingerprint();
     match ctx.azure.analysis_services(server, database, identity).prepare().await {
-        Ok(call) => Ok(Prepared { call, identity: fingerprint, model: key }),
+        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
             if trouble.kind == TroubleKind::CredentialsRefused {
-                ctx.identities.refused(&namespace, credentials);
+                ctx.identities.refused(&namespace, credentials.as_ref());
             }
             Err(seen(Seen::Trouble(trouble)))
         }
@@ -131,7 +139,7 @@ pub(super) async fn prepare(ctx: &Context, object: &Resource, model: &Model, eff
 
 /// Makes a call that was prepared.
 pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
-    let Prepared { call, identity, model } = prepared;
+    let Prepared { call, credentials, identity, model } = prepared;
     let seen = match effect {
         // Between the write of the intent and this moment the lease may have run out; then another operator has the say.
         Effect::Submit if !ctx.lease.holds() => {
@@ -150,7 +158,7 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
-        ctx.identities.refused(&object.namespace().unwrap_or_default(), object.credentials());
+        ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     seen
 }

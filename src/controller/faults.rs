@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use kube::ResourceExt;
+
 use super::references;
 use super::resource::Resource;
 use crate::api::{Credentials, Model, Reason, RefreshParameters};
@@ -24,14 +26,20 @@ pub(super) fn of_spec(resource: &Resource, cloud: &Cloud) -> Option<Fault> {
     wrong.map(|(reason, message)| Fault { reason, message: format!("spec.{message}"), cure: Cure::Spec })
 }
 
+/// What is wrong with a followed refresh whose model and credentials are taken over.
+pub(super) fn of_followed(followed: &Resource, cloud: &Cloud) -> Option<Fault> {
+    let wrong = followed.model().and_then(|model| of_model(model, cloud)).or_else(|| of_credentials(followed.credentials()));
+    let said = |message| format!("the ModelRefresh {}, whose model this takes over: spec.{message}", followed.name_any());
+    wrong.map(|(reason, message)| Fault { reason, message: said(message), cure: Cure::Cluster })
+}
+
 /// Which fault, and a sentence about it that begins with the field below `spec`.
 type Wrong = (Reason, String);
 
 fn of_trigger(resource: &Resource) -> Option<Wrong> {
     let scheduled = resource.trigger().is_some_and(|trigger| trigger.schedule.is_some());
-    let unsupported = scheduled || resource.follows().is_some();
-    let message = "trigger: this version of the operator does not run on schedule or afterRefresh: leave them out";
-    unsupported.then(|| (Reason::Unsupported, message.to_owned()))
+    let message = "trigger.schedule: this version of the operator does not run on a schedule: leave it out";
+    scheduled.then(|| (Reason::Unsupported, message.to_owned()))
 }
 
 fn of_model(model: &Model, cloud: &Cloud) -> Option<Wrong> {

@@ -15,12 +15,12 @@ use super::Name;
 use super::call::{CallError, bounded};
 use super::context::Context;
 use super::effects::{self, Unprepared};
-use super::faults;
 use super::records::{CALL, Records};
 use super::resource::Resource;
+use super::surroundings::{self, Around};
 use super::wiring;
-use crate::api::{self, Run, RunState, Status};
-use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
+use crate::api::{self, Credentials, Run, RunState, Status};
+use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
 
@@ -43,10 +43,12 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action,
     let name = cached.name();
     let uid = cached.uid().unwrap_or_default();
     ctx.meet(&name, &uid);
+    let object = ctx.memory.newest(&cached);
+    ctx.follow(&name, object.follows());
     let mut story = Story {
         ctx,
         records: Records::new(&ctx.client, name.kind, &name.namespace),
-        object: ctx.memory.newest(&cached),
+        object,
         uid,
         name,
         namespace_ending: false,
@@ -80,10 +82,10 @@ impl Story<'_> {
         while decisions < DECISIONS {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
-            let fault = faults::of_spec(&self.object, self.ctx.azure.cloud());
-            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed: None });
+            let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
+            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.prepare(&desired, &step).await {
+            let prepared = match self.prepare(&desired, credentials, &step).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -146,14 +148,19 @@ impl Story<'_> {
     }
 
     /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
-    async fn prepare(&self, desired: &Desired, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
+    async fn prepare(
+        &self,
+        desired: &Desired,
+        credentials: Result<Option<Credentials>, Fault>,
+        step: &Step,
+    ) -> Result<Option<effects::Prepared>, Unprepared> {
         if !effects::is_call(&step.effect) {
             return Ok(None);
         }
         let run = step.recorded.run.as_ref().or_else(|| self.object.status()?.run.as_ref());
         // A run that is under way keeps to the model that it was submitted on.
         let model = run.filter(|run| !run.state.ended()).map_or(&desired.work.model, |run| &run.model);
-        effects::prepare(self.ctx, &self.object, model, &step.effect).await.map(Some)
+        effects::prepare(self.ctx, &self.object, credentials, model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.

@@ -21,6 +21,7 @@ use super::call;
 use super::context::{Context, View, Watching};
 use super::effects::Refusals;
 use super::events::Events;
+use super::followers::Followers;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
@@ -44,7 +45,7 @@ type Outcome = (Kind, Result<(ObjectRef<Watched>, Action), controller::Error<Inf
 
 /// The watch over one kind, in one namespace or in all.
 struct Watch {
-    kind: Kind,
+    of: Watching,
     api: Api<Watched>,
     reader: Store<Watched>,
     writer: Writer<Watched>,
@@ -74,6 +75,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         refusals: Refusals::default(),
         queue: Queue::default(),
         memory: Memory::default(),
+        followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,
         passes: Semaphore::new(usize::from(settings.max_concurrent_reconciles)),
@@ -110,18 +112,19 @@ fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, HashMap<Watch
         let writer = Writer::new(kind);
         let reader = writer.as_reader();
         let (waker, woken) = mpsc::unbounded_channel();
-        views.insert(Watching { kind, namespace }, View { store: reader.clone(), waker });
-        watches.push(Watch { kind, api, reader, writer, woken, filled: CancellationToken::new() });
+        let of = Watching { kind, namespace };
+        views.insert(of.clone(), View { store: reader.clone(), waker });
+        watches.push(Watch { of, api, reader, writer, woken, filled: CancellationToken::new() });
     }
     (watches, views)
 }
 
-/// Waits until every cache is filled, and takes the queues from the records: before that nobody gets a turn.
+/// Waits until every cache is filled, and takes the queues from the records, and who follows whom: before that there is no pass.
 async fn ready(ctx: Arc<Context>, health: Health, filled: Vec<CancellationToken>) {
     for filled in filled {
         filled.cancelled().await;
     }
-    rebuild_queue(&ctx);
+    rebuild(&ctx);
     health.caches_synced();
 }
 
@@ -133,7 +136,7 @@ fn control(
     ready: &Shared<BoxFuture<'static, ()>>,
     stop: &CancellationToken,
 ) -> BoxStream<'static, Outcome> {
-    let Watch { kind, api, reader, writer, woken, filled } = watch;
+    let Watch { of: Watching { kind, namespace }, api, reader, writer, woken, filled } = watch;
     // What the operator writes itself, the status, is no reason for another pass.
     let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
@@ -141,11 +144,19 @@ fn control(
         .reflect(writer)
         .inspect_ok({
             let ctx = Arc::clone(ctx);
+            let named = move |object: &Watched| Name { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
             move |event| match event {
-                watcher::Event::Apply(object) | watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
-                watcher::Event::InitDone => filled.cancel(),
+                watcher::Event::Apply(object) => {
+                    ctx.memory.shown(object.meta());
+                    ctx.tell_followers(&named(object));
+                }
+                watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
+                watcher::Event::InitDone => {
+                    filled.cancel();
+                    ctx.tell_all_followers(namespace.as_deref());
+                }
                 // A resource that was never ours to hold is gone without a pass; nobody waits behind it any more.
-                watcher::Event::Delete(object) => ctx.gone(object.meta()),
+                watcher::Event::Delete(object) => ctx.gone(&named(object), object.meta()),
                 watcher::Event::Init => {}
             }
         })
@@ -211,9 +222,10 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
     heartbeat.finished();
 }
 
-/// Puts those whose records say that they hold or wait into the queues of their models.
-fn rebuild_queue(ctx: &Context) {
+/// Notes who follows whom, and puts those whose records say that they hold or wait into the queues of their models.
+fn rebuild(ctx: &Context) {
     ctx.each_resource(|resource| {
+        ctx.follow(&resource.name(), resource.follows());
         let Some(status) = resource.status() else { return };
         let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
         if turn == TurnUse::Free {
