@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binary;
+mod catalogue;
 mod certificates;
+mod clouds;
 mod entra;
 mod faults;
 mod operations;
@@ -11,5 +13,6 @@ mod power_bi_refusals;
 mod proxy;
 mod refreshes;
 mod refusals;
+mod scale_out;
 mod support;
 mod syncs;
