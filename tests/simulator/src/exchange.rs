@@ -16,6 +16,7 @@ use crate::{
     answer::{self, Answer, Body},
     call::Call,
     connection::Connection,
+    context::Context,
     entra::{self, Token},
     faults::{
         Fault, Subject,
@@ -23,6 +24,7 @@ use crate::{
     },
     hosts::{Service, Site},
     ledger::{Entry, Row},
+    power_bi,
     state::State,
 };
 
@@ -50,8 +52,7 @@ pub struct Dropped;
 enum Target {
     Entra(entra::Request),
     AnalysisServices(analysis_services::Request),
-    /// A host whose service has no routes here.
-    Nothing,
+    PowerBi(power_bi::Request),
 }
 
 /// A call on its way through.
@@ -85,7 +86,7 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
         Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
-        Service::PowerBi => Target::Nothing,
+        Service::PowerBi => Target::PowerBi(power_bi::Request::parse(&call)),
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
     let row = row(&call, &target, token.as_deref());
@@ -107,6 +108,16 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
 }
 
 impl Passage<'_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            call: &self.call,
+            site: self.tunnel.site,
+            token: self.token.as_deref(),
+            sequence: self.entry.sequence(),
+            activity: uuid::Uuid::new_v4(),
+        }
+    }
+
     /// Lets the service do what is asked.
     async fn handle(&mut self) -> Answer {
         // A fault may have held it back: what counts is when the service gets it.
@@ -114,17 +125,8 @@ impl Passage<'_> {
         let state = &self.tunnel.state;
         let answer = match &self.target {
             Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
-            Target::AnalysisServices(request) => {
-                let context = analysis_services::Context {
-                    call: &self.call,
-                    site: self.tunnel.site,
-                    token: self.token.as_deref(),
-                    sequence: self.entry.sequence(),
-                    activity: uuid::Uuid::new_v4(),
-                };
-                analysis_services::handle(&state.world, request, &context)
-            }
-            Target::Nothing => Answer::empty(StatusCode::NOT_FOUND),
+            Target::AnalysisServices(request) => analysis_services::handle(&state.world, request, &self.context()),
+            Target::PowerBi(request) => power_bi::handle(&state.world, request, &self.context()),
         };
         self.entry.handled(answer.operation);
         answer
@@ -252,7 +254,13 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
             row.operation_id = request.operation;
             row.set_body(&call.body);
         }
-        Target::Nothing => row.set_body(&call.body),
+        Target::PowerBi(request) => {
+            row.route = request.route();
+            row.group_id = request.group;
+            row.dataset_id = request.dataset;
+            row.operation_id = request.operation;
+            row.set_body(&call.body);
+        }
     }
     row
 }

@@ -3,6 +3,10 @@
 //! Sources: "Asynchronous refresh with the REST API" of Azure Analysis Services (the audience with its literal star), the
 //! national-cloud pages of Entra ID, Power BI and Analysis Services for the sovereign names.
 
+pub mod custom;
+
+pub use self::custom::CustomCloud;
+
 /// A cloud with Entra ID authorities of its own. GCC has its own Power BI host but uses the public authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cloud {
@@ -12,6 +16,8 @@ pub enum Cloud {
     UsGovernment,
     /// Azure China, operated by 21Vianet.
     China,
+    /// One that was declared.
+    Custom(&'static CustomCloud),
 }
 
 /// A service of Azure that has names of its own.
@@ -36,6 +42,14 @@ pub struct Site {
     pub audience: &'static str,
 }
 
+impl Site {
+    /// Whether a token for this audience opens it.
+    #[must_use]
+    pub fn accepts(&self, audience: &str) -> bool {
+        audience == self.audience || ALIASES.iter().any(|&(alias, meant, _)| alias == audience && meant == self.audience)
+    }
+}
+
 /// A host name, or a suffix when it begins with a dot, and what stands behind it.
 const HOSTS: &[(&str, Service, Cloud, &str)] = &[
     ("login.microsoftonline.com", Service::Entra, Cloud::Public, ""),
@@ -54,8 +68,8 @@ const HOSTS: &[(&str, Service, Cloud, &str)] = &[
     ("api.powerbi.cn", Service::PowerBi, Cloud::China, "https://analysis.chinacloudapi.cn/powerbi/api"),
 ];
 
-/// Audiences that name a service of the table above in another way: the Power BI documentation asks for this one.
-const ALIASES: &[(&str, Cloud)] = &[("https://api.powerbi.com", Cloud::Public)];
+/// Audiences that name one of the table above in another way: the Power BI documentation asks for this one.
+const ALIASES: &[(&str, &str, Cloud)] = &[("https://api.powerbi.com", "https://analysis.windows.net/powerbi/api", Cloud::Public)];
 
 /// What stands behind `host`, if it is one of the services' real names.
 #[must_use]
@@ -84,11 +98,14 @@ fn is_below(host: &str, suffix: &str) -> bool {
 #[must_use]
 pub fn audience(resource: &str, cloud: Cloud) -> Option<&'static str> {
     let resource = resource.strip_suffix('/').unwrap_or(resource);
+    if let Cloud::Custom(custom) = cloud {
+        return custom.audience(resource);
+    }
     HOSTS
         .iter()
         .filter(|(_, service, ..)| *service != Service::Entra)
         .map(|&(_, _, of, audience)| (audience, of))
-        .chain(ALIASES.iter().copied())
+        .chain(ALIASES.iter().map(|&(alias, _, of)| (alias, of)))
         .find(|(audience, of)| *of == cloud && audience.eq_ignore_ascii_case(resource))
         .map(|(audience, _)| audience)
 }
@@ -99,6 +116,7 @@ pub fn issuer_host(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public | Cloud::UsGovernment => "sts.windows.net",
         Cloud::China => "sts.chinacloudapi.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
     }
 }
 
@@ -109,6 +127,7 @@ pub fn authority_host(cloud: Cloud) -> &'static str {
         Cloud::Public => "login.microsoftonline.com",
         Cloud::UsGovernment => "login.microsoftonline.us",
         Cloud::China => "login.chinacloudapi.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
     }
 }
 

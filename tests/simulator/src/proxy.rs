@@ -12,7 +12,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::{
     connection::{Connection, Socket},
     exchange::{self, Tunnel},
-    hosts,
     ledger::Row,
     state::State,
 };
@@ -65,7 +64,7 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>) -> Response<Full<
         let host = authority.map(|(host, _)| host).unwrap_or_default();
         return refuse(state, &request, &host, "This proxy only tunnels to port 443.");
     };
-    let Some(site) = hosts::site(&host) else {
+    let Some(site) = state.clouds.site(&host) else {
         let sentence =
             format!("This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for.");
         return refuse(state, &request, &host, &sentence);
