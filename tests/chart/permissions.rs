@@ -93,12 +93,11 @@ async fn installed(world: &World, system: &str, name: &str) -> OperatorSettings 
     assert_eq!((container.command.unwrap(), container.args.unwrap()), (vec!["/tabular-operator".to_owned()], vec!["run".to_owned()]));
     let accounts: Api<ServiceAccount> = Api::namespaced(world.client.clone(), system);
     let token = accounts.create_token_request(&account, &PostParams::default(), &TokenRequest::default()).await.unwrap();
-    let file = |suffix: &str| world.site.directory().join(format!("{system}.{suffix}"));
+    let file = world.site.directory().join(format!("{system}.kubeconfig"));
     // The pod's own namespace is that of the Lease.
-    kubeconfig::write(&file("kubeconfig"), world.proxy().endpoint(), &token.status.unwrap().token, system);
+    kubeconfig::write(&file, world.proxy().endpoint(), &token.status.unwrap().token, system);
     OperatorSettings {
-        kubeconfig: file("kubeconfig"),
-        log: file("log"),
+        kubeconfig: file,
         arguments: container.env.unwrap().iter().map(argument).collect(),
         ..world.operator_settings().clone()
     }
