@@ -11,8 +11,10 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::super::resource::Resource;
 use super::Records;
-use crate::api::{FINALIZER, ModelRefresh, RESUBMIT, Status};
+use crate::api::{FINALIZER, RESUBMIT, Status};
+use crate::telemetry::labels::Kind;
 
 /// An API server that takes every write as it is, and keeps it.
 fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
@@ -29,7 +31,7 @@ fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
     Client::new(service, "bi")
 }
 
-fn resource() -> ModelRefresh {
+fn resource() -> Resource {
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": "Sales"}});
     let resource = json!({
         "apiVersion": "tabular-operator.dev/v1alpha1",
@@ -43,7 +45,7 @@ fn resource() -> ModelRefresh {
 #[tokio::test]
 async fn every_write_carries_the_version_that_it_was_decided_on() {
     let kept = Arc::default();
-    let (records, object) = (Records::new(&open_api(&kept), "bi"), resource());
+    let (records, object) = (Records::new(&open_api(&kept), Kind::ModelRefresh, "bi"), resource());
     records.write_status(&object, &Status::default()).await.unwrap();
     records.add_finalizer(&object).await.unwrap();
     records.drop_finalizer(&object).await.unwrap();
