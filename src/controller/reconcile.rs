@@ -109,7 +109,7 @@ impl Story<'_> {
                 }
                 (Effect::TakeTurn, _) => {
                     let since = self.object.status.as_ref().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
-                    Seen::Turn(self.ctx.queue.take(&desired.work.model.key(), &self.uid, &self.name, since))
+                    Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::TakeResubmit, _) => {
                     let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
@@ -150,10 +150,7 @@ impl Story<'_> {
         if !effects::is_call(&step.effect) {
             return Ok(None);
         }
-        let run = step.recorded.run.as_ref().or_else(|| self.object.status.as_ref()?.run.as_ref());
-        // A run that is under way keeps to the model that it was submitted on.
-        let model = run.filter(|run| !run.state.ended()).map_or(&self.object.spec.model, |run| &run.model);
-        effects::prepare(self.ctx, &self.object, model, &step.effect).await.map(Some)
+        effects::prepare(self.ctx, &self.object, &step.model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.
