@@ -16,7 +16,7 @@ use super::{Desired, Fault, Following};
 use crate::api::{FollowedRun, Model, ModelRefresh, Reason, RunState, Status, Time, Trigger, TriggerType};
 
 /// The `ModelRefresh` that a resource follows, as it stands now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Followed {
     /// Its name.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct Followed {
 }
 
 /// A successful run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Success {
     /// The run's number.
     pub number: i32,
