@@ -25,6 +25,7 @@ mod watched;
 mod wiring;
 mod work;
 
+pub use resource::Resource;
 pub use work::work;
 
 use crate::telemetry::labels::Kind;

@@ -11,8 +11,8 @@ use super::context::Context;
 use super::faults;
 use super::followers::{self, Sight};
 use super::resource::Resource;
-use crate::api::{Credentials, Reason, RunState};
-use crate::engine::{Cure, Fault, Followed, Success};
+use crate::api::{Credentials, Reason};
+use crate::engine::{Cure, Fault, Followed};
 
 /// What stands around a resource.
 pub(super) struct Around {
@@ -52,10 +52,8 @@ pub(super) fn sight(ctx: &Context, name: &Name) -> Sight {
     let mut hasher = DefaultHasher::new();
     match ctx.find(name)? {
         Ok(resource) => {
-            (resource.uid(), resource.model(), resource.credentials()).hash(&mut hasher);
-            for (number, _) in successes(&resource) {
-                number.hash(&mut hasher);
-            }
+            (resource.uid(), resource.credentials()).hash(&mut hasher);
+            followed_of(&resource).hash(&mut hasher);
         }
         Err(error) => error.hash(&mut hasher),
     }
@@ -85,19 +83,8 @@ fn in_circle(path: &str) -> Fault {
 
 /// What a follower has to know of a refresh.
 fn followed_of(resource: &Resource) -> Option<Followed> {
-    let ended = successes(resource);
-    let successes = ended.into_iter().map(|(number, ended)| Success { number, ended }).collect();
-    Some(Followed { name: resource.name_any(), uid: resource.uid()?, model: resource.model()?.clone(), successes })
-}
-
-/// The successful runs that are on record, oldest first: each number, and when it ended.
-fn successes(resource: &Resource) -> Vec<(i32, jiff::Timestamp)> {
-    let Some(status) = resource.status() else { return Vec::new() };
-    let latest = status.run.iter().map(|run| (run.state, run.number, run.ended_time));
-    let earlier = status.history.iter().map(|entry| (entry.state, entry.number, entry.ended_time));
-    let ended = latest.chain(earlier).filter(|(state, ..)| *state == RunState::Succeeded);
-    let mut ended: Vec<_> = ended.filter_map(|(_, number, ended)| Some((number, ended?.timestamp()))).collect();
-    ended.sort_unstable();
-    ended.dedup_by_key(|(number, _)| *number);
-    ended
+    match resource {
+        Resource::ModelRefresh(refresh) => Some(Followed::of(refresh)),
+        Resource::ModelSync(_) => None,
+    }
 }

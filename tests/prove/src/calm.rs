@@ -154,7 +154,7 @@ fn asked_for(world: &World) -> Result<Option<(usize, Wish)>, Broken> {
             }
             return Ok(Some((index, if resource.deleted.is_some() { Wish::Release } else { Wish::Resubmit })));
         }
-        if object.edition.refresh.spec.suspend {
+        if resource.suspended() {
             return Ok(Some((index, Wish::Suspend)));
         }
     }

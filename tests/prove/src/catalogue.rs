@@ -1,11 +1,12 @@
 //! The scenarios by name: what the promise is proven for, and what it is shown not to cover.
 
-use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec};
+use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec};
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::laws;
-use crate::scenario::{Careless, Left, Scenario, spec};
+use crate::scenario::{Careless, Left, Scenario, spec, sync};
 use crate::walk::Dice;
+use crate::world::cluster::Spec;
 use crate::world::{How, Wish};
 
 /// How much is explored.
@@ -17,10 +18,10 @@ pub enum Size {
     Full,
 }
 
-fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<ModelRefreshSpec> {
+fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<Spec> {
     let mut spec = spec(0);
     edit(&mut spec);
-    vec![spec]
+    vec![Spec::Refresh(spec)]
 }
 
 /// The scenarios in which every law holds.
@@ -116,11 +117,24 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             ..Scenario::calm("words", "a person says what became of a submission, rightly or wrongly, early or late")
         },
         Scenario {
-            specs: vec![spec(0), spec(0)],
+            specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
             symmetric: true,
             left: Left { posts: 1, calls: more, crashes: 1, wishes: 1, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Delete],
             ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
+            left: Left { posts: 1 + more, calls: 1, stale: 1, crashes: 1, wishes: 1 + more, failures: 1, delays: 1, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Suspend, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Sync(sync(0, Some("resource-0")))],
+            left: Left { posts: 1, crashes: 1, wishes: more, delays: more, ..Left::default() },
+            wishes: vec![Wish::Token],
+            ..Scenario::calm("follower", "a synchronisation follows a refresh")
         },
         Scenario {
             left: Left { posts: 2, crashes: 1, strangers: 1, delays: 1, calls: more, ..Left::default() },
@@ -212,16 +226,27 @@ pub fn large(dice: &mut Dice) -> Scenario {
     let count = 1 + dice.below(5);
     let any = |dice: &mut Dice, most: u64| u8::try_from(dice.below(most)).unwrap_or(0);
     let specs = (0..count)
-        .map(|_| {
-            let mut spec = spec(u8::try_from(dice.below(2)).unwrap_or(0));
+        .map(|index| {
+            let model = any(dice, 2);
+            // The others follow the first, which is a refresh.
+            let after = (index > 0 && dice.below(3) == 0).then_some("resource-0");
+            let deadlines = ([60, 86_400][dice.below(2) as usize], [60, 86_400][dice.below(2) as usize]);
+            let backoff = i32::from(any(dice, 3));
+            if index > 0 && dice.below(3) == 0 {
+                let mut spec = sync(model, after);
+                (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+                spec.backoff_limit = backoff;
+                return Spec::Sync(spec);
+            }
+            let mut spec = spec(model);
+            spec.trigger = sync(model, after).trigger;
             spec.concurrency_policy =
                 [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Replace, ConcurrencyPolicy::Forbid][dice.below(3) as usize];
             // Not Replace: what another of our resources holds for a person's word is cancelled by it, a known gap.
             spec.conflict_policy = [ConflictPolicy::Wait, ConflictPolicy::Fail][dice.below(2) as usize];
-            spec.backoff_limit = i32::from(any(dice, 3));
-            (spec.active_deadline_seconds, spec.wait_deadline_seconds) =
-                ([60, 86_400][dice.below(2) as usize], [60, 86_400][dice.below(2) as usize]);
-            spec
+            (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+            spec.backoff_limit = backoff;
+            Spec::Refresh(spec)
         })
         .collect();
     let wishes = [

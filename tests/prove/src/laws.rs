@@ -156,15 +156,15 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     if intent.duration_since(began).as_secs() > 5 {
         against.push(format!("it began {} s before the intent", intent.duration_since(began).as_secs()));
     }
-    let asked = world.resources[resource].now().edition.desired.work.request.as_refresh();
-    if asked.is_none_or(|asked| asked.refresh_type != op.request.refresh_type || asked.objects != op.request.objects) {
+    if world.resources[resource].now().edition.desired.work.request != *op.request {
         against.push("it does something else".to_owned());
     }
+    // A resource that is gone has taken its record with it.
     let followed = |other: &Status| {
         let of_run = other.run.as_ref().is_some_and(|run| run.operation_id.as_deref() == Some(id));
         of_run || other.history.iter().any(|entry| entry.operation_id.as_deref() == Some(id))
     };
-    if world.resources.iter().enumerate().any(|(index, other)| index != resource && followed(&other.now().status)) {
+    if world.resources.iter().enumerate().any(|(index, other)| index != resource && !other.gone && followed(&other.now().status)) {
         against.push("another resource follows it".to_owned());
     }
     if let Owner::Run { resource: of, number, .. } = op.owner
@@ -189,6 +189,8 @@ fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
         Some(Reason::RefreshFailed) => phase == Some(Phase::Failed),
         Some(Reason::TimedOut) => phase == Some(Phase::TimedOut),
         Some(Reason::OperationLost) => vanished,
+        // What nobody can cancel is let go.
+        Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => true,
         Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled) => vanished || phase == Some(Phase::Cancelled),
         // Nothing of it was submitted, or an earlier attempt of it has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
@@ -197,13 +199,18 @@ fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
     holds(true_end, TRUTH, || {
         format!("resource {resource}: run {} ends {:?} ({}), and at the service {phase:?}", run.number, run.state, run.reason)
     })?;
-    if world.resources[resource].word {
+    if world.resources[resource].word || !cancellable(world, resource) {
         return Ok(());
     }
     let live: Vec<String> = live_or_coming(world, resource);
     holds(live.is_empty(), TRUTH, || {
         format!("resource {resource}: run {} has ended ({}), and {} runs", run.number, run.reason, live.join(", "))
     })
+}
+
+/// Whether the service can be told to cancel what a resource asks for.
+fn cancellable(world: &World, resource: usize) -> bool {
+    world.resources[resource].now().edition.desired.work.request.kind().offers().cancel
 }
 
 /// What of a resource runs, or may begin by itself.
@@ -226,7 +233,7 @@ pub fn submission(world: &World, operator: usize, resource: usize, view: &Object
     if it.word {
         return Ok(());
     }
-    let live = live_or_coming(world, resource);
+    let live = if cancellable(world, resource) { live_or_coming(world, resource) } else { Vec::new() };
     holds(live.is_empty(), ONCE, || {
         format!("resource {resource} submits run {} attempt {} while {} runs", run.number, run.attempt, live.join(", "))
     })?;
@@ -270,7 +277,7 @@ pub fn release(world: &World, resource: usize, view: &Object, step: &Step) -> Re
     let desired = &view.edition.desired;
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
     let ending = desired.deletion.as_ref().is_some_and(|deletion| deletion.namespace_ending);
-    let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending;
+    let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
     holds(!said || asked, RELEASE, || format!("resource {resource} is let go without being asked to"))?;
     if said || world.resources[resource].word {
         return Ok(());

@@ -1,8 +1,9 @@
 //! Scenarios: small worlds with a name, and the bounds of what may happen in each.
 
-use tabular_operator::api::ModelRefreshSpec;
+use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
 use tabular_operator::operation::{Phase, TroubleKind};
 
+use crate::world::cluster::Spec;
 use crate::world::{HOLD, Second, Standing, Wish};
 
 /// How often what can go wrong may still go wrong, and how often people may still act.
@@ -51,7 +52,7 @@ pub struct Scenario {
     /// What it is about, in one sentence.
     pub about: &'static str,
     /// The resources.
-    pub specs: Vec<ModelRefreshSpec>,
+    pub specs: Vec<Spec>,
     /// Whether the resources differ in nothing but their names, so that exchanging them changes nothing.
     pub symmetric: bool,
     /// How many operators.
@@ -96,7 +97,7 @@ impl Scenario {
         Self {
             name,
             about,
-            specs: vec![spec(0)],
+            specs: vec![Spec::Refresh(spec(0))],
             symmetric: false,
             operators: 1,
             left: Left::default(),
@@ -140,4 +141,15 @@ pub fn spec(model: u8) -> ModelRefreshSpec {
     let spec = serde_json::json!({"model": model, "refresh": {"type": "full"}});
     // The literal above is a spec.
     serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// A synchronisation of the model with this index, after each success of the refresh with that name where there is one.
+#[must_use]
+pub fn sync(model: u8, after: Option<&str>) -> ModelSyncSpec {
+    let model = crate::world::cluster::model(model);
+    let spec = serde_json::from_value(serde_json::json!({"model": model}));
+    // The literal above is a spec.
+    let spec: ModelSyncSpec = spec.unwrap_or_else(|error| unreachable!("{error}"));
+    let after_refresh = after.map(|name| AfterRefresh { name: name.to_owned() });
+    ModelSyncSpec { trigger: after.map(|_| RefreshTrigger { after_refresh, ..RefreshTrigger::default() }), ..spec }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use tabular_operator::engine::Effect;
-use tabular_operator::operation::{Phase, TroubleKind};
+use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
 use super::{HOLD, LEASE, Second, Standing, Task, Wish, World};
 
@@ -222,7 +222,7 @@ impl World {
             let mut models: Vec<u8> = (0..self.resources.len()).map(|resource| self.model_of(resource)).collect();
             models.sort_unstable();
             models.dedup();
-            for model in models.into_iter().filter(|model| self.service.running(*model).is_none()) {
+            for model in models.into_iter().filter(|model| self.service.running(*model, OperationKind::Refresh).is_none()) {
                 actions.push(Action::Stranger { model, twin: false });
                 if self.scenario.twins {
                     actions.push(Action::Stranger { model, twin: true });

@@ -8,8 +8,12 @@ use jiff::Timestamp;
 use tabular_operator::api::{self, Model, Reason, Run, RunState, Time};
 use tabular_operator::controller::Name;
 use tabular_operator::controller::queue::Queue;
-use tabular_operator::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, Step, Turn, TurnUse, decide, turn_use};
-use tabular_operator::operation::{Cancellation, Look, OperationId, Phase, Resolution, Submission, Trouble, TroubleKind};
+use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, Turn, TurnUse, decide, turn_use};
+use tabular_operator::operation::{
+    Cancellation, Look, OperationId, OperationKind, Phase, RefreshRequest, Request, Resolution, Submission, Trouble, TroubleKind,
+};
+
+use tabular_operator::telemetry::labels::Kind;
 
 use super::cluster::Object;
 use super::{Action, Broken, HOLD, How, Owner, Post, Second, Standing, Task, Wish, World, moment};
@@ -144,11 +148,9 @@ impl World {
             Action::Stranger { model, twin } => {
                 self.left.strangers -= 1;
                 let on_it = (0..self.resources.len()).find(|resource| self.model_of(*resource) == model);
-                let work = on_it.map(|resource| &self.resources[resource].now().edition.desired.work);
-                let mut request = work.and_then(|work| work.request.as_refresh()).cloned().unwrap_or_default();
-                if !twin {
-                    request.refresh_type = Some("calculate".to_owned());
-                }
+                let ours = on_it.map(|resource| self.resources[resource].now().edition.desired.work.request.clone());
+                let other = || RefreshRequest { refresh_type: Some("calculate".to_owned()), ..RefreshRequest::default() };
+                let request = ours.filter(|_| twin).unwrap_or_else(|| Request::Refresh(other()));
                 let _ = self.service.take(model, Owner::Stranger, &Arc::new(request), now);
             }
             _ => {}
@@ -171,6 +173,16 @@ impl World {
     pub(crate) fn touch(&mut self, resource: usize) {
         for operator in &mut self.operators {
             operator.minds[resource].dirty = true;
+        }
+    }
+
+    /// A refresh has changed: those that follow it look again.
+    fn tell_followers(&mut self, resource: usize) {
+        let name = format!("resource-{resource}");
+        let follows = |other: &&usize| self.resources[**other].now().edition.manifest.follows() == Some(name.as_str());
+        let all: Vec<usize> = (0..self.resources.len()).collect();
+        for other in all.iter().filter(follows).copied().collect::<Vec<_>>() {
+            self.touch(other);
         }
     }
 
@@ -208,14 +220,22 @@ impl World {
 
     /// Asks the real decision.
     pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Seen) -> Step {
+        let followed = view.edition.manifest.follows().map(|name| self.followed(name));
+        let with_followed = followed.map(|followed| self.resources[resource].desired(view, followed));
         decide(&Situation {
-            desired: &view.edition.desired,
+            desired: with_followed.as_ref().unwrap_or(&view.edition.desired),
             recorded: &view.status,
             scratch: &self.operators[operator].minds[resource].scratch,
             seen,
             now: self.wall(operator),
             settings: &self.settings(),
         })
+    }
+
+    /// The refresh of this name, as a follower sees it.
+    fn followed(&self, name: &str) -> Option<Followed> {
+        let index: usize = name.strip_prefix("resource-")?.parse().ok()?;
+        self.resources.get(index)?.followed()
     }
 
     fn go(&mut self, operator: usize, resource: usize, how: How) -> Result<(), Broken> {
@@ -249,6 +269,7 @@ impl World {
             if !refused && how != How::LostBefore {
                 laws::write(self, operator, resource, &step, accepted.as_ref())?;
                 self.resource(resource).write_status(step.recorded.clone());
+                self.tell_followers(resource);
             }
             if refused || !heard {
                 let latest = self.resources[resource].now().clone();
@@ -272,7 +293,7 @@ impl World {
                 Ok(())
             }
             Effect::TakeTurn => {
-                let turn = self.take_turn(operator, resource, &view);
+                let turn = self.take_turn(operator, resource, &view, index_of(&step.model));
                 self.decides(operator, resource, view, Seen::Turn(turn), rounds)
             }
             Effect::AddFinalizer
@@ -291,7 +312,7 @@ impl World {
 
     /// Performs an effect.
     fn act(&mut self, operator: usize, resource: usize, (view, step, rounds): (Object, Arc<Step>, u8), how: How) -> Result<(), Broken> {
-        let model = model_of(&view);
+        let model = index_of(&step.model);
         let is_post = matches!(step.effect, Effect::Submit);
         if how != How::Well {
             *(if is_post { &mut self.left.posts } else { &mut self.left.calls }) -= 1;
@@ -300,17 +321,17 @@ impl World {
             Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => {
                 return self.write_metadata(operator, resource, (view, step, rounds), how);
             }
-            Effect::Submit => self.submit(operator, resource, &view, how)?,
+            Effect::Submit => self.submit(operator, resource, (&view, model), how)?,
             Effect::Look(_) | Effect::List(..) | Effect::Resolve if how == How::LostBefore => match &step.effect {
                 Effect::List(kind, _) => {
                     Seen::Listing { kind: *kind, result: Err(trouble(crate::scenario::TROUBLE)), taken: BTreeSet::new() }
                 }
                 _ => Seen::Look(Look::Trouble(trouble(crate::scenario::TROUBLE))),
             },
-            Effect::Look(handle) => Seen::Look(self.look(&handle.id)),
+            Effect::Look(handle) => Seen::Look(self.look(&handle.id, kind_of(&view))),
             Effect::List(kind, since) => {
-                let listing = self.service.list(model, *since, self.now, self.operators[operator].clock);
-                Seen::Listing { kind: *kind, result: Ok(listing), taken: self.taken_by_others(resource) }
+                let listing = self.service.list(model, *kind, *since, self.now, self.operators[operator].clock);
+                Seen::Listing { kind: *kind, result: Ok(listing), taken: self.taken_by_others(resource, *kind, model) }
             }
             Effect::Cancel(id) => self.cancel(resource, &view, &step, id, how)?,
             Effect::Resolve => Seen::Resolved(Resolution::Unclear("there are only ids here".to_owned())),
@@ -365,7 +386,7 @@ impl World {
         Ok(())
     }
 
-    fn submit(&mut self, operator: usize, resource: usize, view: &Object, how: How) -> Result<Seen, Broken> {
+    fn submit(&mut self, operator: usize, resource: usize, (view, model): (&Object, u8), how: How) -> Result<Seen, Broken> {
         let unanswered = || Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
         if !self.leads(operator) {
             return Ok(unanswered());
@@ -379,8 +400,8 @@ impl World {
             return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
         }
         laws::submission(self, operator, resource, view)?;
-        let (model, owner) = (model_of(view), Owner::Run { resource, number: run.number, attempt: run.attempt });
-        let request = Arc::new(view.edition.desired.work.request.as_refresh().cloned().unwrap_or_default());
+        let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
+        let request = Arc::new(view.edition.desired.work.request.clone());
         Ok(match how {
             How::Well | How::Unprepared => Seen::Submission(match self.service.take(model, owner, &request, self.now) {
                 Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
@@ -399,8 +420,8 @@ impl World {
         })
     }
 
-    fn look(&self, id: &OperationId) -> Look {
-        self.service.shown(id).map_or(Look::Gone, |op| Look::Found {
+    fn look(&self, id: &OperationId, kind: OperationKind) -> Look {
+        self.service.shown(id, kind).map_or(Look::Gone, |op| Look::Found {
             operation: Box::new(self.service.describe(&self.service.ops[op])),
             retry_after: None,
             location: None,
@@ -410,7 +431,7 @@ impl World {
     fn cancel(&mut self, resource: usize, view: &Object, step: &Step, id: &OperationId, how: How) -> Result<Seen, Broken> {
         laws::cancellation(self, resource, view, step, id)?;
         let lost = || Cancellation::Trouble(trouble(crate::scenario::TROUBLE));
-        let op = self.service.shown(id).filter(|op| self.service.ops[*op].live());
+        let op = self.service.shown(id, OperationKind::Refresh).filter(|op| self.service.ops[*op].live());
         Ok(Seen::Cancellation(match (how, op) {
             (How::LostBefore, _) => lost(),
             (_, None) => Cancellation::NothingToCancel,
@@ -422,19 +443,18 @@ impl World {
     }
 
     /// The operations that other resources follow or have followed, as `controller::effects` gathers them.
-    fn taken_by_others(&self, resource: usize) -> BTreeSet<String> {
-        let model = self.model_of(resource);
+    fn taken_by_others(&self, resource: usize, kind: OperationKind, model: u8) -> BTreeSet<String> {
         let mut taken = BTreeSet::new();
         for (_, other) in self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone) {
             let object = other.now();
-            let on_model = model_of(object) == model || index_of(&object.edition.refresh.spec.model) == model;
-            if !on_model {
+            let run = object.status.run.as_ref();
+            let is_meant = |named: &Model| index_of(named) == model;
+            let on_model = run.is_some_and(|run| is_meant(&run.model)) || object.edition.manifest.model().is_some_and(is_meant);
+            if !on_model || kind_of(object) != kind {
                 continue;
             }
             taken.extend(object.status.history.iter().filter_map(|entry| entry.operation_id.clone()));
-            if let Some(run) = &object.status.run {
-                taken.extend(run.operation_id.iter().chain(&run.earlier_operation_ids).cloned());
-            }
+            taken.extend(run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids)).cloned());
         }
         taken
     }
@@ -449,11 +469,10 @@ impl World {
         queue
     }
 
-    fn take_turn(&mut self, operator: usize, resource: usize, view: &Object) -> Turn {
+    fn take_turn(&mut self, operator: usize, resource: usize, view: &Object, model: u8) -> Turn {
         if self.resources.len() == 1 {
             return Turn::Granted;
         }
-        let model = index_of(&view.edition.desired.work.model);
         let waiting = view.status.run.as_ref().filter(|run| run.state == RunState::Waiting);
         let since = waiting.map_or_else(|| Time::from(self.wall(operator)), |run| run.requested_time);
         let turn = self.queue(operator).take(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), since);
@@ -506,11 +525,15 @@ impl World {
 /// The model of the run that is under way, or else of the spec.
 fn model_of(object: &Object) -> u8 {
     let under_way = |run: &&Run| !run.state.ended();
-    index_of(object.status.run.as_ref().filter(under_way).map_or(&object.edition.refresh.spec.model, |run| &run.model))
+    index_of(object.status.run.as_ref().filter(under_way).map_or(&object.edition.desired.work.model, |run| &run.model))
+}
+
+fn kind_of(object: &Object) -> OperationKind {
+    object.edition.desired.work.request.kind()
 }
 
 fn name(resource: usize) -> Name {
-    Name { namespace: "bi".to_owned(), name: format!("resource-{resource}") }
+    Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: format!("resource-{resource}") }
 }
 
 /// Whole seconds, rounded up.

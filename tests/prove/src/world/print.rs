@@ -58,10 +58,13 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 impl<'a> Print<'a> {
     fn of(world: &'a World, order: &'a [usize], bounds: bool) -> u64 {
-        let deadlines = world.scenario.specs.iter().flat_map(|spec| [spec.wait_deadline_seconds, spec.active_deadline_seconds]);
+        let deadlines = world.resources.iter().flat_map(|resource| {
+            let policy = &resource.now().edition.desired.policy;
+            [policy.wait_deadline.as_secs(), policy.active_deadline.as_secs()]
+        });
         // A deadline of a day is not met in these worlds, so it is not waited for either.
-        let deadline = deadlines.filter(|seconds| *seconds < 86_400).max().unwrap_or(0);
-        let mut print = Self { world, order, long_ago: LONG_AGO.max(Second::from(deadline) + 60), hasher: DefaultHasher::new() };
+        let deadline = deadlines.filter(|seconds| *seconds < 86_400).max().unwrap_or(0).cast_signed();
+        let mut print = Self { world, order, long_ago: LONG_AGO.max(deadline + 60), hasher: DefaultHasher::new() };
         if bounds {
             world.left.hash(&mut print.hasher);
         }
@@ -127,7 +130,7 @@ impl<'a> Print<'a> {
     }
 
     fn status(&mut self, status: &Status) {
-        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work));
+        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
         self.put((status.queued.as_ref().map(|trigger| trigger.r#type), status.observed_generation < 0));
         for entry in &status.history {
             self.put((entry.number, entry.state, &entry.operation_id));
@@ -156,7 +159,7 @@ impl<'a> Print<'a> {
     fn op(&mut self, op: &Op) {
         let owner = self.owner(op.owner);
         let (began, ended) = (self.age(op.began), op.ended.map(|(_, phase)| phase));
-        self.put((op.model, owner, &op.request.refresh_type, began, op.visible, ended));
+        self.put((op.model, owner, &op.request, began, op.visible, ended));
         self.put((op.cancelling, op.vanished));
     }
 
@@ -210,11 +213,23 @@ impl<'a> Print<'a> {
     }
 
     fn scratch(&mut self, scratch: &Scratch) {
-        let Scratch { next_look, paused_at, troubles, cancelled_at, cancel_refused, progress_written: _, contradictions, listed_at } =
-            scratch;
+        let Scratch {
+            next_look,
+            paused_at,
+            troubles,
+            cancelled_at,
+            cancel_refused,
+            progress_written: _,
+            contradictions,
+            listed_at,
+            unseen,
+            location,
+            resolved,
+        } = scratch;
         let next = next_look.map(|next| (second(next) - self.world.now).max(0));
         let paused = paused_at.map(|at| self.since(at).min(0));
         let cancelled = cancelled_at.map(|at| self.since(at).min(31));
+        self.put((unseen, location, resolved));
         let listed = listed_at.map(|at| self.since(at));
         self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
     }

@@ -1,9 +1,10 @@
-//! The service: it names operations itself, runs one refresh of a model at a time, and shows late what it has taken.
+//! The service: it names operations itself, runs one refresh and one synchronisation of a model at a time, and shows late what it
+//! has taken.
 
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tabular_operator::operation::{Listing, ObjectName, ObjectProgress, Operation, OperationId, Phase, RefreshRequest};
+use tabular_operator::operation::{Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, Request};
 
 use super::{Second, moment};
 
@@ -33,7 +34,7 @@ pub struct Op {
     /// Whose it is.
     pub owner: Owner,
     /// What was asked for.
-    pub request: Arc<RefreshRequest>,
+    pub request: Arc<Request>,
     /// When it began.
     pub began: Second,
     /// Whether looks and listings show it yet.
@@ -68,7 +69,7 @@ pub struct Post {
     /// Whose it is.
     pub owner: Owner,
     /// What it asks for.
-    pub request: Arc<RefreshRequest>,
+    pub request: Arc<Request>,
     /// It arrives by then, or never.
     pub by: Second,
 }
@@ -95,15 +96,15 @@ pub fn id(index: usize) -> Option<OperationId> {
 }
 
 impl Service {
-    /// The operation that runs on a model.
+    /// The operation of a kind that runs on a model.
     #[must_use]
-    pub fn running(&self, model: u8) -> Option<&Op> {
-        self.ops.iter().map(AsRef::as_ref).find(|op| op.model == model && op.live())
+    pub fn running(&self, model: u8, kind: OperationKind) -> Option<&Op> {
+        self.ops.iter().map(AsRef::as_ref).find(|op| op.model == model && op.live() && op.request.kind() == kind)
     }
 
     /// Takes an operation, unless one runs on the model: then it is busy.
-    pub fn take(&mut self, model: u8, owner: Owner, request: &Arc<RefreshRequest>, now: Second) -> Option<OperationId> {
-        if self.running(model).is_some() {
+    pub fn take(&mut self, model: u8, owner: Owner, request: &Arc<Request>, now: Second) -> Option<OperationId> {
+        if self.running(model, request.kind()).is_some() {
             return None;
         }
         let id = id(self.ops.len())?;
@@ -130,8 +131,8 @@ impl Service {
 
     /// The operation of this id, where the service shows it.
     #[must_use]
-    pub fn shown(&self, id: &OperationId) -> Option<usize> {
-        self.ops.iter().position(|op| op.id.same(id.as_str()) && op.visible && !op.vanished)
+    pub fn shown(&self, id: &OperationId, kind: OperationKind) -> Option<usize> {
+        self.ops.iter().position(|op| op.id.same(id.as_str()) && op.visible && !op.vanished && op.request.kind() == kind)
     }
 
     /// One operation as it is described.
@@ -146,8 +147,8 @@ impl Service {
             reported: format!("{phase:?}"),
             start: Some(there(op.began)),
             end: op.ended.map(|(at, _)| there(at)),
-            refresh_type: op.request.refresh_type.clone(),
-            objects: op.request.objects.iter().map(object).collect(),
+            refresh_type: op.request.as_refresh().and_then(|request| request.refresh_type.clone()),
+            objects: op.request.as_refresh().iter().flat_map(|request| &request.objects).map(object).collect(),
             messages: Vec::new(),
             activity_id: None,
             failure: None,
@@ -157,14 +158,14 @@ impl Service {
     /// The listing of a model, as the client reads it: what runs, and what began since `intent` by the client's clock, which is
     /// `clock` ahead of the true time.
     #[must_use]
-    pub fn list(&self, model: u8, intent: jiff::Timestamp, now: Second, clock: Second) -> Listing {
+    pub fn list(&self, model: u8, kind: OperationKind, intent: jiff::Timestamp, now: Second, clock: Second) -> Listing {
         // As `service::Window` has it: the service's clock where it tells it, with five seconds for the rounding; else five minutes.
         let allowance = if self.tells_time { self.ahead - clock - 5 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
         let mut operations: Vec<Operation> = self
             .ops
             .iter()
-            .filter(|op| op.model == model && op.visible && !op.vanished)
+            .filter(|op| op.model == model && op.request.kind() == kind && op.visible && !op.vanished)
             .map(|op| self.describe(op))
             .filter(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= since))
             .collect();
