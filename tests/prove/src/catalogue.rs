@@ -110,6 +110,13 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             ..Scenario::calm("two-operators", "the leader is frozen past its Lease, with a submission on its way, and another takes over")
         },
         Scenario {
+            operators: 2,
+            left: Left { posts: 1, delays: 2, calls: more, stale: more, ..Left::default() },
+            careless: Careless { lease: true, ..Careless::default() },
+            lag: 30,
+            ..Scenario::calm("two-leaders", "two operators lead at once: the fence and the deadline of a submission are enough")
+        },
+        Scenario {
             left: Left { posts: 1, strangers: 1, wishes: 2, crashes: 1, calls: more, delays: more, ..Left::default() },
             posts: vec![How::LostAfter, How::Late],
             wishes: vec![Wish::Adopt(0), Wish::Adopt(1), Wish::Resubmit, Wish::Work, Wish::Delete],
@@ -121,6 +128,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             symmetric: true,
             left: Left { posts: 1, calls: more, crashes: 1, wishes: 1, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Delete],
+            orphans: true,
             ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
         },
         Scenario {
@@ -159,7 +167,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
         (
             Scenario {
                 left: Left { posts: 1, stale: 1, crashes: 1, calls: 1, ..Left::default() },
-                careless: Careless { version: true, lease: false },
+                careless: Careless { version: true, ..Careless::default() },
                 ..Scenario::calm("careless-version", "status is written whatever the version is")
             },
             laws::ONCE,
@@ -168,10 +176,10 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 operators: 2,
                 left: Left { posts: 1, delays: 2, ..Left::default() },
-                careless: Careless { version: false, lease: true },
-                ..Scenario::calm("careless-lease", "a Lease is believed for ever")
+                careless: Careless { lease: true, deadline: true, ..Careless::default() },
+                ..Scenario::calm("careless-leader", "a Lease is believed for ever, and a submission sent however late")
             },
-            laws::ONCE,
+            laws::INTENT,
         ),
         (
             Scenario {
@@ -179,7 +187,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 120,
                 ..Scenario::calm("long-lag", "the service shows operations later than it is believed to")
             },
-            laws::ONCE,
+            laws::TRUTH,
         ),
         (
             Scenario {
@@ -188,7 +196,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 30,
                 ..Scenario::calm("clock-forward", "the operator's wall clock jumps ahead by more than the listing lag")
             },
-            laws::ONCE,
+            laws::TRUTH,
         ),
         (
             Scenario {
@@ -206,6 +214,16 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 twins: true,
                 lag: 30,
                 ..Scenario::calm("twin", "another client begins exactly the same refresh within the same seconds")
+            },
+            laws::TRUTH,
+        ),
+        (
+            Scenario {
+                specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+                symmetric: true,
+                left: Left { posts: 1, crashes: 1, wishes: 1, ..Left::default() },
+                wishes: vec![Wish::Delete],
+                ..Scenario::calm("orphan", "a resource is deleted, and another asks for exactly the same within five seconds")
             },
             laws::TRUTH,
         ),
@@ -295,11 +313,12 @@ pub fn large(dice: &mut Dice) -> Scenario {
         wishes: wishes.to_vec(),
         ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
         namespace_ends: dice.below(8) == 0,
+        orphans: true,
         lag: [0, 10, 120][dice.below(3) as usize],
         service_ahead: [-240, 0, 240][dice.below(3) as usize],
         tells_time: dice.below(2) == 0,
         sleeps: vec![7, 31, 200],
-        poll: 1,
+        poll: [5, 10, 30][dice.below(3) as usize],
         call_timeout: 30,
         listing_lag: 120,
         ..Scenario::calm("large", "many resources on several models, every policy and every fault")

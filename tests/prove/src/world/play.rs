@@ -268,6 +268,8 @@ impl World {
             self.left.calls -= u8::from(!heard);
             if !refused && how != How::LostBefore {
                 laws::write(self, operator, resource, &step, accepted.as_ref())?;
+                let orphan = self.scenario.orphans && laws::takes_an_orphan(self, resource, &step);
+                self.resource(resource).word |= orphan;
                 self.resource(resource).write_status(step.recorded.clone());
                 self.tell_followers(resource);
             }
@@ -361,6 +363,8 @@ impl World {
         let seen = match step.effect {
             Effect::Release => {
                 laws::release(self, resource, &view, &step)?;
+                let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+                self.resource(resource).said |= said;
                 self.resource(resource).finalize(false);
                 let ended = if how == How::Well { Ended::Released } else { Ended::Failed };
                 self.ends(operator, resource, &view, ended);
@@ -396,7 +400,7 @@ impl World {
         let intent = run.submitted_time.map_or(self.wall(operator), Time::timestamp);
         let spent = self.wall(operator).duration_since(intent).as_secs().max(0);
         let left = timeout + 1 - spent;
-        if left * 4 < timeout {
+        if left * 4 < timeout && !self.scenario.careless.deadline {
             return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
         }
         laws::submission(self, operator, resource, view)?;

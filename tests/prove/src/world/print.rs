@@ -113,7 +113,7 @@ impl<'a> Print<'a> {
     fn resource(&mut self, index: usize) {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
-        self.put((resource.gone, resource.word, deleted));
+        self.put((resource.gone, resource.word, resource.said, deleted));
         if !resource.gone {
             self.object(resource.now());
             if self.world.left.stale > 0 {
