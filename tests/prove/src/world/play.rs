@@ -123,7 +123,31 @@ impl World {
                 self.serve(action);
             }
         }
+        self.forget_the_gone();
         laws::always(self)
+    }
+
+    /// The watch shows that a resource is gone: nobody waits behind it any more.
+    fn forget_the_gone(&mut self) {
+        if self.resources.len() == 1 {
+            return;
+        }
+        let count = self.resources.len();
+        for (operator, resource) in (0..self.operators.len()).flat_map(|operator| (0..count).map(move |it| (operator, it))) {
+            let (model, turn) = self.operators[operator].minds[resource].turn;
+            if self.resources[resource].gone && turn != TurnUse::Free {
+                let next = self.queue(operator).forget(&format!("uid-{resource}"));
+                self.operators[operator].minds[resource].turn = (model, TurnUse::Free);
+                self.wake(operator, &next);
+            }
+        }
+    }
+
+    /// The turn of these may have come.
+    fn wake(&mut self, operator: usize, next: &[Name]) {
+        for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
+            self.operators[operator].minds[index].dirty = true;
+        }
     }
 
     /// What happens at the service.
@@ -454,7 +478,7 @@ impl World {
             let run = object.status.run.as_ref();
             let is_meant = |named: &Model| index_of(named) == model;
             let on_model = run.is_some_and(|run| is_meant(&run.model)) || object.edition.manifest.model().is_some_and(is_meant);
-            if !on_model || kind_of(object) != kind {
+            if kind_of(object) != kind || (kind == OperationKind::Sync && !on_model) {
                 continue;
             }
             taken.extend(object.status.history.iter().filter_map(|entry| entry.operation_id.clone()));
@@ -506,16 +530,14 @@ impl World {
     fn update_turn(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
         let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status) };
         let failed = matches!(ended, Ended::Stale | Ended::Failed);
-        if failed && turn == TurnUse::Free && self.resources[resource].deleted.is_none() {
+        if failed && turn != TurnUse::Holds && view.edition.desired.deletion.is_none() {
             return;
         }
         let queue = self.queue(operator);
         let model = model_of(view);
         let next = queue.update(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), turn);
         self.operators[operator].minds[resource].turn = (model, turn);
-        for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
-            self.operators[operator].minds[index].dirty = true;
-        }
+        self.wake(operator, &next);
     }
 
     /// A person's wish that counts against nothing: what people do once everything is calm.

@@ -225,11 +225,12 @@ impl<'a> Print<'a> {
             unseen,
             location,
             resolved,
+            look_first,
         } = scratch;
         let next = next_look.map(|next| (second(next) - self.world.now).max(0));
         let paused = paused_at.map(|at| self.since(at).min(0));
         let cancelled = cancelled_at.map(|at| self.since(at).min(31));
-        self.put((unseen, location, resolved));
+        self.put((unseen, location, resolved, look_first));
         let listed = listed_at.map(|at| self.since(at));
         self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
     }
