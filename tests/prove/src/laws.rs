@@ -237,7 +237,9 @@ fn live_or_coming(world: &World, resource: usize) -> Vec<String> {
 pub fn submission(world: &World, operator: usize, resource: usize, view: &Object) -> Result<(), Broken> {
     let Some(run) = view.status.run.as_ref() else { return Err(broken(INTENT, "a submission without a run")) };
     let it = &world.resources[resource];
-    let on_record = it.versions.iter().any(|version| version.version == view.version && version.status == view.status);
+    // Of older versions nothing is known any more.
+    let is_this = |version: &Object| version.version == view.version && version.status == view.status;
+    let on_record = view.version < it.versions[0].version || it.versions.iter().any(is_this);
     let fresh = run
         .submitted_time
         .is_some_and(|at| world.wall(operator).duration_since(at.timestamp()).as_secs() <= world.scenario.call_timeout + 1);
