@@ -38,6 +38,11 @@ pub fn not_found() -> Answer {
     error(StatusCode::NOT_FOUND, "PowerBIEntityNotFound", "")
 }
 
+/// There is no such refresh, or it is not known yet.
+pub fn unknown_refresh(code: u16) -> Answer {
+    Answer { status: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..not_found() }
+}
+
 /// There is no such route.
 pub fn no_route() -> Answer {
     Answer::empty(StatusCode::NOT_FOUND)
