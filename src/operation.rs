@@ -75,6 +75,97 @@ pub struct RefreshRequest {
     pub attempt_timeout: Option<Duration>,
 }
 
+/// What sort of operation: the engine decides both alike, by what [`OperationKind::offers`] says of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OperationKind {
+    /// A refresh of the model's data.
+    Refresh,
+    /// A synchronisation of the read-only replicas with the model.
+    Sync,
+}
+
+/// What the services offer for a sort of operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offers {
+    /// Whether one that runs can be cancelled.
+    pub cancel: bool,
+}
+
+impl OperationKind {
+    /// What the services offer for it. Neither has a way to cancel a synchronisation.
+    #[must_use]
+    pub fn offers(self) -> Offers {
+        match self {
+            Self::Refresh => Offers { cancel: true },
+            Self::Sync => Offers { cancel: false },
+        }
+    }
+}
+
+/// What is asked of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// A refresh with these parameters.
+    Refresh(RefreshRequest),
+    /// A synchronisation of the replicas, which has no parameters.
+    Sync,
+}
+
+impl Request {
+    /// What sort of operation it asks for.
+    #[must_use]
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Refresh(_) => OperationKind::Refresh,
+            Self::Sync => OperationKind::Sync,
+        }
+    }
+
+    /// The parameters, where it asks for a refresh.
+    #[must_use]
+    pub fn as_refresh(&self) -> Option<&RefreshRequest> {
+        match self {
+            Self::Refresh(request) => Some(request),
+            Self::Sync => None,
+        }
+    }
+}
+
+/// How to find an operation again: its id, and where the service said to look.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Handle {
+    /// The service's id for it; for a service that gives none, what the client made of its answer.
+    pub id: OperationId,
+    /// The `Location` of the service's last answer, at most 2,048 characters, where an operation is followed by it: each
+    /// answer about a synchronisation may name another. Checked against the host that is called before each use.
+    pub location: Option<String>,
+}
+
+impl Handle {
+    /// A handle by the id alone.
+    #[must_use]
+    pub fn by_id(id: OperationId) -> Self {
+        Self { id, location: None }
+    }
+}
+
+/// Why an operation failed, where the service's answer tells one of the causes that it documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The model was evicted from memory (Power BI, `0xC11C0020`): run it again.
+    Evicted,
+    /// The node was moved or lost the request (Analysis Services, "Please resubmit"): run it again.
+    NodeMoved,
+    /// One attempt took longer than the service allows (Power BI: `timeout`, 5 hours where it is not set).
+    AttemptTimeLimit,
+    /// All attempts together took longer than the service allows (Power BI: 24 hours).
+    TotalTimeLimit,
+    /// The capacity is paused or out of memory.
+    CapacityPaused,
+    /// Refreshes are switched off for the model.
+    Disabled,
+}
+
 /// Where an operation stands, whatever the service calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
@@ -146,6 +237,8 @@ pub struct Operation {
     pub messages: Vec<ServiceMessage>,
     /// The service's activity id, for a support case.
     pub activity_id: Option<String>,
+    /// Why it failed, where it did and the answer tells.
+    pub failure: Option<Failure>,
 }
 
 /// The operations of a model in a window of time, as its listing showed them.
@@ -181,6 +274,8 @@ pub enum TroubleKind {
     Paused,
     /// A quota is used up.
     QuotaExceeded,
+    /// The model's replicas cannot be synchronised until somebody switches something on (query scale-out).
+    ScaleOutOff,
     /// The service says that the request itself is wrong.
     Rejected,
 }
@@ -206,10 +301,17 @@ pub enum Submission {
     Accepted {
         /// The service's id for the operation.
         id: OperationId,
+        /// Where the service said to look, where the operation is followed by it ([`Handle::location`]).
+        location: Option<String>,
         /// The service's activity id, for a support case.
         activity_id: Option<String>,
         /// How long the service asked us to wait before the first look.
         retry_after: Option<Duration>,
+    },
+    /// There was nothing to start, and what was asked for holds: a synchronisation without replicas.
+    Completed {
+        /// One sentence for why.
+        message: String,
     },
     /// Nothing was started, for certain.
     Refused(Trouble),
@@ -228,8 +330,15 @@ pub enum Submission {
 /// What a look at one operation showed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Look {
-    /// There it is, with how long the service asked us to wait before the next look.
-    Found(Box<Operation>, Option<Duration>),
+    /// There it is.
+    Found {
+        /// As the service described it.
+        operation: Box<Operation>,
+        /// How long the service asked us to wait before the next look.
+        retry_after: Option<Duration>,
+        /// Where to look the next time, where the service said so ([`Handle::location`]).
+        location: Option<String>,
+    },
     /// The service does not know it (404).
     Gone,
     /// Nothing was learnt.
@@ -245,4 +354,24 @@ pub enum Cancellation {
     NothingToCancel,
     /// Nothing was learnt; the operation may be cancelled or not.
     Trouble(Trouble),
+}
+
+/// What became of looking up a model by its names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// There is exactly one, and these are its ids.
+    Found(ModelIds),
+    /// There is none, or there are several. The sentence says which name, and what to do.
+    Unclear(String),
+    /// Nothing was learnt.
+    Trouble(Trouble),
+}
+
+/// The ids of a Power BI semantic model, GUIDs in lower case. They outlive a change of its names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelIds {
+    /// The workspace's.
+    pub group_id: String,
+    /// The semantic model's.
+    pub dataset_id: String,
 }

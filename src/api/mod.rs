@@ -5,6 +5,7 @@ mod condition;
 mod credentials;
 mod model;
 mod model_refresh;
+mod model_sync;
 mod reason;
 mod refresh;
 mod run;
@@ -17,10 +18,11 @@ pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};
 pub use model::{AnalysisServicesModel, Model, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
+pub use model_sync::{ModelSync, ModelSyncSpec};
 pub use reason::Reason;
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
-pub use status::Status;
+pub use status::{FollowedRun, Status};
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};
 
@@ -32,7 +34,7 @@ use kube::CustomResourceExt;
 /// # Errors
 /// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [ModelRefresh::crd()].into_iter().map(without_nullable).collect()
+    [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(without_nullable).collect()
 }
 
 /// Takes `nullable` off every field. An optional field is left out rather than null, and the rules' `has()` would take a

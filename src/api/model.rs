@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// The tabular model. Set exactly one of `analysisServices` and `powerBI`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.analysisServices) != has(self.powerBI)")
     .message("set exactly one of analysisServices (an Azure Analysis Services database) and powerBI (a semantic model)"))]

@@ -101,6 +101,8 @@ reasons! {
     ModelNotFound,
     /// The server is paused or scaling.
     ServerPaused,
+    /// The replicas of the model cannot be synchronised until query scale-out is switched on.
+    ScaleOutOff,
     /// A quota of the service is used up.
     QuotaExceeded,
     /// The resource was let go with an operation that may still be running.

@@ -1,6 +1,7 @@
 //! What the operator says of a resource.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, HistoryEntry, Run, Time, Trigger};
@@ -39,6 +40,9 @@ pub struct Status {
     /// A digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_work: Option<String>,
+    /// The run of the followed refresh (`trigger.afterRefresh`) that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_followed: Option<FollowedRun>,
     /// When the latest successful run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
@@ -56,9 +60,20 @@ impl Default for Status {
             last_handled_request: None,
             last_handled_token: None,
             last_handled_work: None,
+            last_followed: None,
             last_successful_time: None,
         }
     }
+}
+
+/// A run of the refresh that a resource follows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowedRun {
+    /// The uid of the `ModelRefresh`: another one of the same name has runs of its own.
+    pub uid: String,
+    /// The run's number.
+    pub number: i32,
 }
 
 fn never() -> i64 {

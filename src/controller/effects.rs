@@ -108,7 +108,7 @@ pub(super) enum Unprepared {
 /// Whether an effect is a call to a service, which is prepared before anything is recorded.
 pub(super) fn is_call(effect: &Effect) -> bool {
     match effect {
-        Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_) => true,
+        Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => true,
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => false,
     }
 }
@@ -125,8 +125,9 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
     let freshness = match effect {
         Effect::Submit => Freshness::Now,
         _ if object.metadata.deletion_timestamp.is_some() => Freshness::Last,
-        Effect::Look(_)
-        | Effect::List(_)
+        Effect::Resolve
+        | Effect::Look(_)
+        | Effect::List(..)
         | Effect::Cancel(_)
         | Effect::Nothing
         | Effect::AddFinalizer
@@ -166,10 +167,11 @@ pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired
             Seen::Submission(Submission::Unanswered { message })
         }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
-        Effect::Look(id) => Seen::Look(call.look(id).await),
-        Effect::List(intent) => {
-            let result = call.list(Window { intent: *intent, now: Timestamp::now() }).await;
-            Seen::Listing { result, taken: taken_by_others(ctx, object, &model) }
+        Effect::Resolve => Seen::Resolved(call.resolve().await),
+        Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),
+        Effect::List(kind, intent) => {
+            let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
+            Seen::Listing { kind: *kind, result, taken: taken_by_others(ctx, object, &model) }
         }
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
@@ -194,7 +196,7 @@ async fn submit(ctx: &Context, object: &ModelRefresh, desired: &Desired, call: C
         return Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None });
     }
     let lost = || Submission::Unanswered { message: "the service has not answered in time".to_owned() };
-    tokio::time::timeout(left, call.submit_refresh(&desired.work.request)).await.unwrap_or_else(|_| lost())
+    tokio::time::timeout(left, call.submit(&desired.work.request)).await.unwrap_or_else(|_| lost())
 }
 
 /// The refusal of the identity that an answer is, if it is one.
@@ -210,6 +212,7 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
         | Seen::Listing { .. }
         | Seen::Cancellation(_)
         | Seen::Nothing
+        | Seen::Resolved(_)
         | Seen::Turn(_)
         | Seen::Trouble(_)
         | Seen::Fault(_)

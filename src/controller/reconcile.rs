@@ -18,7 +18,7 @@ use super::effects::{self, Unprepared};
 use super::records::{CALL, Records};
 use super::wiring;
 use crate::api::{self, ModelRefresh, Run, RunState, Status};
-use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, TurnUse, decide, turn_use};
+use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
 
@@ -80,7 +80,8 @@ impl Story<'_> {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
             let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
-            let desired = Desired::of_refresh(&self.object, fault, self.namespace_ending);
+            let desired =
+                Desired::of_refresh(&self.object, Surroundings { fault, namespace_ending: self.namespace_ending, followed: None });
             let step = self.decide(&desired, seen);
             let prepared = match self.prepare(&step).await {
                 Ok(prepared) => prepared,
@@ -122,10 +123,10 @@ impl Story<'_> {
                     self.released = true;
                     return Ok(Action::await_change());
                 }
-                (effect @ (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_)), Some(prepared)) => {
+                (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
                     effects::call(self.ctx, &self.object, &desired, effect, prepared).await
                 }
-                (Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_), None) => Seen::Nothing,
+                (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_), None) => Seen::Nothing,
             };
         }
         Ok(Action::requeue(Duration::from_millis(200)))

@@ -47,6 +47,7 @@ pub(super) fn stalls(reason: Reason) -> bool {
         | Reason::AccessDenied
         | Reason::ModelNotFound
         | Reason::ServerPaused
+        | Reason::ScaleOutOff
         | Reason::QuotaExceeded => true,
         Reason::Idle
         | Reason::Suspended

@@ -50,7 +50,7 @@ fn idle(mut pass: Pass<'_>) -> Step {
         return pass.stop(Effect::Nothing, None);
     };
     match pass.situation.seen {
-        Seen::Nothing | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
+        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
         // The answer to a question of a run that is over: it says nothing about the next.
         Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             return pass.keep(Effect::Nothing, Some(Duration::ZERO));

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Fault;
 use super::text;
 use crate::api::{
-    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, RefreshObject, RefreshParameters,
+    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec,
+    RefreshObject, RefreshParameters, RefreshTrigger,
 };
-use crate::operation::{ObjectName, RefreshRequest};
+use crate::operation::{ObjectName, RefreshRequest, Request};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Desired {
     pub work: Work,
     /// `trigger.token`.
     pub token: Option<String>,
+    /// The refresh whose successes start a run, where there is one.
+    pub followed: Option<Followed>,
     /// Whether creation and change start a run.
     pub runs_on_change: bool,
     /// How runs are to be handled.
@@ -61,13 +64,46 @@ pub struct Requests {
     pub release: bool,
 }
 
+/// What stands around a resource, which its own spec does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// What is wrong with the spec, or with what it refers to, in a way that only the operator can tell.
+    pub fault: Option<Fault>,
+    /// Whether its namespace is being deleted. It counts only where the resource is being deleted.
+    pub namespace_ending: bool,
+    /// The refresh that `trigger.afterRefresh` names, where it exists.
+    pub followed: Option<Followed>,
+}
+
+/// The `ModelRefresh` that a resource follows, as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Followed {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its model.
+    pub model: Model,
+    /// Its successful runs that are known, oldest first.
+    pub successes: Vec<Success>,
+}
+
+/// A successful run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Success {
+    /// The run's number.
+    pub number: i32,
+    /// When it ended.
+    pub ended: Timestamp,
+}
+
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Work {
     /// On which model.
     pub model: Model,
     /// What.
-    pub request: RefreshRequest,
+    pub request: Request,
     /// Tells this work from other work: changes when, and only when, what is to be done changes.
     pub digest: String,
 }
@@ -94,9 +130,9 @@ pub struct Policy {
 }
 
 impl Desired {
-    /// What a `ModelRefresh` asks for. `namespace_ending` counts only where it is being deleted.
+    /// What a `ModelRefresh` asks for.
     #[must_use]
-    pub fn of_refresh(refresh: &ModelRefresh, fault: Option<Fault>, namespace_ending: bool) -> Self {
+    pub fn of_refresh(refresh: &ModelRefresh, surroundings: Surroundings) -> Self {
         // Taken apart whole, so that a new field fails to compile until somebody has decided what it means.
         let ModelRefreshSpec {
             model,
@@ -112,31 +148,69 @@ impl Desired {
             deletion_policy,
             history_limit,
         } = &refresh.spec;
-        let annotation = |key: &str| refresh.annotations().get(key).filter(|value| !value.is_empty());
+        let policy = Policy {
+            concurrency: *concurrency_policy,
+            conflict: *conflict_policy,
+            deletion: *deletion_policy,
+            suspend: *suspend,
+            wait_deadline: seconds(*wait_deadline_seconds),
+            active_deadline: seconds(*active_deadline_seconds),
+            backoff_limit: *backoff_limit,
+            history_limit: usize::try_from(*history_limit).unwrap_or(0),
+        };
+        Self::of(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, surroundings)
+    }
+
+    /// What a `ModelSync` asks for. Where it names no model, that of the refresh that it follows; where that is not there either,
+    /// none, and then there is a fault that says so.
+    #[must_use]
+    pub fn of_sync(sync: &ModelSync, surroundings: Surroundings) -> Self {
+        let ModelSyncSpec {
+            model,
+            credentials: _, // who to be is no part of what is to be done
+            trigger,
+            wait_deadline_seconds,
+            active_deadline_seconds,
+            backoff_limit,
+            suspend,
+            history_limit,
+        } = &sync.spec;
+        let followed_model = surroundings.followed.as_ref().map(|followed| &followed.model);
+        let work = Work::sync(&model.as_ref().or(followed_model).cloned().unwrap_or_default());
+        let policy = Policy {
+            concurrency: ConcurrencyPolicy::Queue,
+            conflict: ConflictPolicy::Wait,
+            // Nobody can cancel it, so its resource lets go of it.
+            deletion: DeletionPolicy::Orphan,
+            suspend: *suspend,
+            wait_deadline: seconds(*wait_deadline_seconds),
+            active_deadline: seconds(*active_deadline_seconds),
+            backoff_limit: *backoff_limit,
+            history_limit: usize::try_from(*history_limit).unwrap_or(0),
+        };
+        Self::of(&sync.metadata, trigger.as_ref(), work, policy, surroundings)
+    }
+
+    fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
+        let Surroundings { fault, namespace_ending, followed } = surroundings;
+        let annotations = metadata.annotations.as_ref();
+        let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
-            uid: refresh.uid().unwrap_or_default(),
-            generation: refresh.metadata.generation.unwrap_or_default(),
-            deletion: refresh.metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
-            finalizer: refresh.finalizers().iter().any(|name| name == api::FINALIZER),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
+            finalizer: metadata.finalizers.iter().flatten().any(|name| name == api::FINALIZER),
             requests: Requests {
                 run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
                 adopt: annotation(api::ADOPT).cloned(),
                 resubmit: annotation(api::RESUBMIT).is_some_and(|value| value == "true"),
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
             },
-            work: Work::of(model, parameters.as_ref()),
-            token: trigger.as_ref().and_then(|trigger| trigger.token.as_deref()).map(text::token),
-            runs_on_change: trigger.as_ref().is_none_or(api::RefreshTrigger::runs_on_change),
-            policy: Policy {
-                concurrency: *concurrency_policy,
-                conflict: *conflict_policy,
-                deletion: *deletion_policy,
-                suspend: *suspend,
-                wait_deadline: seconds(*wait_deadline_seconds),
-                active_deadline: seconds(*active_deadline_seconds),
-                backoff_limit: *backoff_limit,
-                history_limit: usize::try_from(*history_limit).unwrap_or(0),
-            },
+            work,
+            token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
+            followed,
+            runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
+            policy,
             fault,
         }
     }
@@ -147,11 +221,17 @@ fn seconds(count: i32) -> Duration {
 }
 
 impl Work {
+    /// A synchronisation of a model's replicas.
+    #[must_use]
+    pub fn sync(model: &Model) -> Self {
+        Self { model: model.clone(), request: Request::Sync, digest: digest(model, None) }
+    }
+
     /// The work that a model and its refresh parameters ask for.
     #[must_use]
-    pub fn of(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
+    pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
-        let digest = digest(model, &parameters);
+        let digest = digest(model, Some(&parameters));
         let RefreshParameters {
             r#type,
             commit_mode,
@@ -163,7 +243,7 @@ impl Work {
             attempt_timeout_seconds,
         } = parameters;
         let name = |RefreshObject { table, partition }| ObjectName { table, partition };
-        let request = RefreshRequest {
+        let request = Request::Refresh(RefreshRequest {
             refresh_type: Some(r#type.as_str().to_owned()),
             commit_mode: commit_mode.map(|mode| mode.as_str().to_owned()),
             max_parallelism,
@@ -172,22 +252,25 @@ impl Work {
             apply_refresh_policy,
             effective_date,
             attempt_timeout: attempt_timeout_seconds.map(seconds),
-        };
+        });
         Self { model: model.clone(), request, digest }
     }
 }
 
 /// A digest that is the same for the same work in every version of the operator: another digest starts a run.
 /// The order of the objects is no part of it, since tools reorder lists that are sets.
-fn digest(model: &Model, parameters: &RefreshParameters) -> String {
+fn digest(model: &Model, parameters: Option<&RefreshParameters>) -> String {
     #[derive(Serialize)]
     struct Canonical<'a> {
         model: &'a Model,
-        refresh: &'a RefreshParameters,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refresh: Option<&'a RefreshParameters>,
     }
-    let mut parameters = parameters.clone();
-    parameters.objects.sort_by(|a, b| (&a.table, &a.partition).cmp(&(&b.table, &b.partition)));
-    let canonical = serde_json::to_vec(&Canonical { model, refresh: &parameters }).unwrap_or_default();
+    let mut parameters = parameters.cloned();
+    if let Some(parameters) = &mut parameters {
+        parameters.objects.sort_by(|a, b| (&a.table, &a.partition).cmp(&(&b.table, &b.partition)));
+    }
+    let canonical = serde_json::to_vec(&Canonical { model, refresh: parameters.as_ref() }).unwrap_or_default();
     Sha256::digest(&canonical).iter().take(12).fold(String::new(), |mut hex, byte| {
         use std::fmt::Write as _;
         // Writing to a String cannot fail.

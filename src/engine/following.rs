@@ -4,7 +4,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Seen, Step, ending, pace, progress, triggers, waiting};
 use crate::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Time};
-use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
+use crate::operation::{Cancellation, Handle, Look, Operation, OperationId, OperationKind, Trouble};
 
 /// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
 const TROUBLES_SHOWN: u32 = 3;
@@ -25,11 +25,11 @@ pub(super) fn running(mut pass: Pass<'_>) -> Step {
             }
             match pass.not_before() {
                 Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-                None => pass.stop(Effect::Look(id), None),
+                None => pass.stop(Effect::Look(Handle::by_id(id)), None),
             }
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
-        Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         Seen::Nothing => match pass.not_before() {
             Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
             None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
-            None => pass.stop(Effect::Look(id), None),
+            None => pass.stop(Effect::Look(Handle::by_id(id)), None),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
@@ -63,7 +63,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             troubled(pass, trouble, "cannot be cancelled")
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
-        Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -79,11 +79,11 @@ fn lost_id(mut pass: Pass<'_>) -> Step {
 /// What a look, or the listing after a look that found nothing, showed.
 fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
     match &pass.situation.seen {
-        Seen::Look(Look::Found(operation, _)) if !id.same(operation.id.as_str()) => {
+        Seen::Look(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
             // Whatever it is, it is not this run's, and must not end it.
             troubled_briefly(pass)
         }
-        Seen::Look(Look::Found(operation, retry_after)) => {
+        Seen::Look(Look::Found { operation, retry_after, location: _ }) => {
             let operation = (**operation).clone();
             found(pass, &operation, *retry_after)
         }
@@ -114,7 +114,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             }
             pass.stop_for(pace::CLUSTER)
         }
-        Seen::Nothing | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
@@ -218,7 +218,7 @@ fn gone(mut pass: Pass<'_>) -> Step {
         return pass.stop_for(pause);
     }
     pass.scratch.troubles = 0;
-    pass.stop(Effect::List(submitted), None)
+    pass.stop(Effect::List(OperationKind::Refresh, submitted), None)
 }
 
 /// Nothing was learnt, and it is no news.

@@ -21,7 +21,7 @@ mod troubles;
 mod waiting;
 
 pub use decide::decide;
-pub use desired::{Deletion, Desired, Policy, Requests, Work};
+pub use desired::{Deletion, Desired, Followed, Policy, Requests, Success, Surroundings, Work};
 pub use situation::{Cure, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
 
 #[cfg(test)]

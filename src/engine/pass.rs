@@ -181,6 +181,7 @@ fn told(reason: Reason) -> Option<bool> {
         | Reason::AccessDenied
         | Reason::ModelNotFound
         | Reason::ServerPaused
+        | Reason::ScaleOutOff
         | Reason::QuotaExceeded => Some(true),
     }
 }

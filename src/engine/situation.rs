@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Desired;
 use crate::api::{Reason, RunState, Status, Time};
-use crate::operation::{Cancellation, Listing, Look, OperationId, Submission, Trouble};
+use crate::operation::{Cancellation, Handle, Listing, Look, OperationId, OperationKind, Resolution, Submission, Trouble};
 
 /// The operator's settings that the decision depends on.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct Situation<'a> {
 pub enum Seen {
     /// Nothing yet: this is a first look.
     Nothing,
+    /// What the names of the model stand for.
+    Resolved(Resolution),
     /// Whether it is this run's turn on its model.
     Turn(Turn),
     /// What became of a submission.
@@ -54,6 +56,8 @@ pub enum Seen {
     Look(Look),
     /// What the service's listing showed.
     Listing {
+        /// What was listed.
+        kind: OperationKind,
         /// The operations, or why there are none.
         result: Result<Listing, Trouble>,
         /// The ids, in lower case, that other resources follow or have followed.
@@ -114,11 +118,13 @@ pub enum Effect {
     /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent, and not later than
     /// [`Settings::call_timeout`] after it.
     Submit,
+    /// Look up the model of [`Desired::work`] by its names.
+    Resolve,
     /// Look at one operation.
-    Look(OperationId),
-    /// List the model's operations that run, or that began since the moment given. That is by our clock; whoever lists allows
+    Look(Handle),
+    /// List the model's operations of a kind that run, or that began since the moment given. That is by our clock; whoever lists allows
     /// for the service's being another.
-    List(Timestamp),
+    List(OperationKind, Timestamp),
     /// Cancel one operation.
     Cancel(OperationId),
     /// Take off the annotation `resubmit`.

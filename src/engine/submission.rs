@@ -13,7 +13,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Seen, Step, deletion, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
-use crate::operation::{Listing, Look, Operation, OperationId, Submission, Trouble};
+use crate::operation::{Handle, Listing, Look, Operation, OperationId, OperationKind, Request, Submission, Trouble};
 
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
@@ -21,7 +21,9 @@ const SHOWN_CANDIDATES: usize = 10;
 /// Decides for a run that is recorded as Submitting.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     match &pass.situation.seen {
-        Seen::Submission(Submission::Accepted { id, activity_id, retry_after }) => accepted(pass, id, activity_id.as_deref(), *retry_after),
+        Seen::Submission(Submission::Accepted { id, activity_id, retry_after, location: _ }) => {
+            accepted(pass, id, activity_id.as_deref(), *retry_after)
+        }
         Seen::Submission(Submission::Unanswered { message }) => {
             if let Some(run) = pass.record.run.as_mut() {
                 let message = format!("the answer to the submission was lost, so the service's listing is read: {message}");
@@ -38,12 +40,12 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 pass.keep(Effect::Nothing, Some(pause))
             } else {
                 let since = intent(&pass);
-                pass.keep(Effect::List(since), None)
+                pass.keep(Effect::List(OperationKind::Refresh, since), None)
             }
         }
         Seen::ResubmitTaken if held(&pass) && !pass.deleting() => resubmit(pass),
-        Seen::Listing { result: Ok(listing), taken } => resolve(pass, listing, taken),
-        Seen::Look(Look::Found(operation, _)) if named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
+        Seen::Listing { result: Ok(listing), taken, .. } => resolve(pass, listing, taken),
+        Seen::Look(Look::Found { operation, .. }) if named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
             if evidence::began_before(operation, intent(&pass)) {
                 let why = format!("operation {}, which the annotation adopt names, began before it was submitted", operation.id);
                 return hold_on(pass, &why);
@@ -61,9 +63,12 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             unheard_of(&mut pass, fault.reason, &message, &fault.message);
             pass.stop_for(pace::CLUSTER)
         }
-        Seen::Turn(_) | Seen::Look(Look::Found(..)) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
-        }
+        Seen::Submission(Submission::Completed { .. })
+        | Seen::Resolved(_)
+        | Seen::Turn(_)
+        | Seen::Look(Look::Found { .. })
+        | Seen::Cancellation(_)
+        | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -119,7 +124,7 @@ fn wait_for_a_word(pass: Pass<'_>) -> Step {
     if let Some(id) = named(&pass) {
         return match pass.not_before() {
             Some(pause) => pass.keep(Effect::Nothing, Some(pause)),
-            None => pass.keep(Effect::Look(id), None),
+            None => pass.keep(Effect::Look(Handle::by_id(id)), None),
         };
     }
     let resubmit = pass.desired.requests.resubmit && !pass.deleting();
@@ -139,7 +144,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
         return pass.keep(Effect::Nothing, None);
     };
     // The spec may have changed since; then only what is on record can be compared.
-    let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
+    let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request).and_then(Request::as_refresh);
     let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
     // The call may still have been under way until its deadline, and then the listing may be late. The intent is recorded in

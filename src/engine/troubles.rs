@@ -28,6 +28,7 @@ pub(super) fn grade(kind: TroubleKind) -> Grade {
         | TroubleKind::AccessDenied
         | TroubleKind::NotFound
         | TroubleKind::Paused
+        | TroubleKind::ScaleOutOff
         | TroubleKind::QuotaExceeded => Grade::Blocked,
         TroubleKind::Rejected => Grade::Rejected,
     }
@@ -47,6 +48,7 @@ pub(super) fn reason(kind: TroubleKind) -> Reason {
         TroubleKind::AccessDenied => Reason::AccessDenied,
         TroubleKind::NotFound => Reason::ModelNotFound,
         TroubleKind::Paused => Reason::ServerPaused,
+        TroubleKind::ScaleOutOff => Reason::ScaleOutOff,
         TroubleKind::QuotaExceeded => Reason::QuotaExceeded,
     }
 }
@@ -62,7 +64,7 @@ pub(super) fn pause(trouble: &Trouble, count: u32, seed: (&str, Timestamp)) -> D
         | TroubleKind::Rejected => pace::retry(count, seed),
         // The Secret may have been changed. A look at it costs no call: the same credentials are not tried again at once.
         TroubleKind::CredentialsRefused | TroubleKind::AccessDenied => pace::CLUSTER,
-        TroubleKind::NotFound | TroubleKind::Paused => pace::SERVICE,
+        TroubleKind::NotFound | TroubleKind::Paused | TroubleKind::ScaleOutOff => pace::SERVICE,
         TroubleKind::QuotaExceeded => pace::SERVICE.saturating_mul(15),
     };
     trouble.retry_after.map_or(pause, |asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)))

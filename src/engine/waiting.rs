@@ -4,7 +4,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Cure, Effect, Fault, Seen, Step, Turn, ending, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
-use crate::operation::{Operation, Submission, Trouble};
+use crate::operation::{Operation, OperationKind, Submission, Trouble};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -112,11 +112,11 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Turn(Turn::Granted) => {
             if asks_first(run) {
                 let since = run.submitted_time.unwrap_or(run.requested_time).timestamp();
-                return pass.keep(Effect::List(since), None);
+                return pass.keep(Effect::List(OperationKind::Refresh, since), None);
             }
             submit(pass)
         }
-        Seen::Listing { result: Ok(listing), taken } => {
+        Seen::Listing { result: Ok(listing), taken, .. } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
                 None => submit(pass),
@@ -130,7 +130,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -223,7 +223,7 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
             let pause = pace::busy(pass.situation.settings, waited);
             pass.stop_for(pause)
         }
-        Submission::Accepted { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),
+        Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),
     }
 }
 

@@ -124,7 +124,7 @@ fn accepted(answer: &Answer, called: &Url) -> Submission {
         let what = if answer.is_page() { "is a page that is not the service's" } else { "does not name the operation" };
         return Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
     };
-    Submission::Accepted { id, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
+    Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
 }
 
 /// The id in the `Location` of an answer, if it is an address of the host that was called.
@@ -154,7 +154,7 @@ pub(super) fn look(answer: &Answer, asked: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
         Word::Done => match described(answer, asked) {
-            Ok(operation) => Look::Found(Box::new(operation), answer.retry_after()),
+            Ok(operation) => Look::Found { operation: Box::new(operation), retry_after: answer.retry_after(), location: None },
             Err(trouble) => Look::Trouble(trouble),
         },
         Word::NotFound => Look::Gone,

@@ -16,7 +16,9 @@ use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
 use super::identity::tokens::Token;
 use super::{Shared, classify};
-use crate::operation::{Cancellation, Listing, Look, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
+use crate::operation::{
+    Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
+};
 
 /// How soon a call that found no place among those in flight may ask again.
 const NO_PLACE_WAIT: Duration = Duration::from_millis(500);
@@ -104,19 +106,26 @@ pub struct Call {
 }
 
 impl Call {
-    /// Submits a refresh: one POST, never repeated by anything in here.
-    pub async fn submit_refresh(self, request: &RefreshRequest) -> Submission {
-        match self.model.refreshes() {
-            Some(refreshes) => calls::submit(&self, &refreshes, request).await,
-            None => Submission::Refused(no_address()),
+    /// Looks up the ids of a model that is known by its names.
+    pub async fn resolve(self) -> Resolution {
+        match &self.model.target {
+            Target::AnalysisServices { .. } => Resolution::Trouble(no_address()),
+        }
+    }
+
+    /// Submits what is asked for: one POST, never repeated by anything in here.
+    pub async fn submit(self, request: &Request) -> Submission {
+        match (self.model.refreshes(), request) {
+            (Some(refreshes), Request::Refresh(request)) => calls::submit(&self, &refreshes, request).await,
+            (_, Request::Sync) | (None, _) => Submission::Refused(no_address()),
         }
     }
 
     /// Looks at one operation.
-    pub async fn look(self, id: &OperationId) -> Look {
-        match self.model.refreshes() {
-            Some(refreshes) => calls::look(&self, &refreshes, id).await,
-            None => Look::Trouble(no_address()),
+    pub async fn look(self, kind: OperationKind, handle: &Handle) -> Look {
+        match (self.model.refreshes(), kind) {
+            (Some(refreshes), OperationKind::Refresh) => calls::look(&self, &refreshes, &handle.id).await,
+            (_, OperationKind::Sync) | (None, _) => Look::Trouble(no_address()),
         }
     }
 
@@ -127,10 +136,10 @@ impl Call {
     ///
     /// # Errors
     /// Where the list, or the description of one that it names, cannot be had: then nothing was learnt.
-    pub async fn list(self, window: Window) -> Result<Listing, Trouble> {
-        match self.model.refreshes() {
-            Some(refreshes) => calls::list(&self, &refreshes, window).await,
-            None => Err(no_address()),
+    pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, Trouble> {
+        match (self.model.refreshes(), kind) {
+            (Some(refreshes), OperationKind::Refresh) => calls::list(&self, &refreshes, window).await,
+            (_, OperationKind::Sync) | (None, _) => Err(no_address()),
         }
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::world::{World, secs};
 use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Fault, Scratch, Seen, Situation, decide};
+use crate::engine::{Cure, Desired, Fault, Scratch, Seen, Situation, Surroundings, decide};
 use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
 
 fn size(world: &World) -> usize {
@@ -78,12 +78,13 @@ proptest! {
                 objects: (0..60).map(object).collect(),
                 messages: (0..50).map(message).collect(),
                 activity_id: Some(pick(1)),
+                failure: None,
             };
             if world.run().state == RunState::Running {
-                let desired = Desired::of_refresh(&world.object, None, false);
+                let desired = Desired::of_refresh(&world.object, Surroundings::default());
                 let mut recorded = world.status().clone();
                 recorded.run.as_mut().unwrap().operation_id = Some("x".repeat(128));
-                let seen = Seen::Look(Look::Found(Box::new(operation), None));
+                let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
                 let (now, settings) = (world.now, &world.settings);
                 let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
                 prop_assert!(step.recorded.run.as_ref().unwrap().state.ended());

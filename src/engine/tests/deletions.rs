@@ -3,7 +3,7 @@
 use super::service::{Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Seen, Situation, decide};
+use crate::engine::{Cure, Desired, Effect, Fault, Seen, Situation, Surroundings, decide};
 use crate::operation::{Cancellation, Submission, TroubleKind};
 
 fn running() -> World {
@@ -138,7 +138,7 @@ fn a_submission_without_an_answer_is_not_over() {
     world.service.posts.push_back(Fate::LostAfter);
     world.run_for(secs(1)).delete();
     let unanswered = Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
-    let desired = Desired::of_refresh(&world.object, None, false);
+    let desired = Desired::of_refresh(&world.object, Surroundings::default());
     let mut recorded = world.status().clone();
     recorded.run.as_mut().unwrap().state = RunState::Submitting;
     let (now, settings, scratch) = (world.now, &world.settings, &world.scratch);

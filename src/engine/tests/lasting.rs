@@ -24,22 +24,22 @@ fn parameters(objects: Vec<RefreshObject>) -> RefreshParameters {
 #[test]
 fn the_digest_is_the_same_in_every_version() {
     // Another digest starts a run of every resource in every cluster at the next upgrade. Do not change these values.
-    let work = Work::of(&model("AdventureWorks"), Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])));
+    let work = Work::refresh(&model("AdventureWorks"), Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])));
     assert_eq!(work.digest, "88095ef6cdb7b3230af8cd1e");
-    assert_eq!(Work::of(&model("AdventureWorks"), None).digest, "f1c52d0cb3af96e6b917e825");
+    assert_eq!(Work::refresh(&model("AdventureWorks"), None).digest, "f1c52d0cb3af96e6b917e825");
 }
 
 #[test]
 fn the_digest_does_not_know_the_order_of_objects_or_defaults_that_are_written_out() {
     let (date, customer) = (object("DimDate", None), object("DimCustomer", Some("P1")));
-    let one = Work::of(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
-    let two = Work::of(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
+    let one = Work::refresh(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
+    let two = Work::refresh(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
     assert_eq!(one.digest, two.digest);
-    assert_eq!(Work::of(&model("Sales"), None).digest, Work::of(&model("Sales"), Some(&RefreshParameters::default())).digest);
+    assert_eq!(Work::refresh(&model("Sales"), None).digest, Work::refresh(&model("Sales"), Some(&RefreshParameters::default())).digest);
     let others = [
-        Work::of(&model("Sales"), Some(&parameters(vec![customer]))),
-        Work::of(&model("Other"), Some(&parameters(vec![]))),
-        Work::of(&model("Sales"), Some(&parameters(vec![]))),
+        Work::refresh(&model("Sales"), Some(&parameters(vec![customer]))),
+        Work::refresh(&model("Other"), Some(&parameters(vec![]))),
+        Work::refresh(&model("Sales"), Some(&parameters(vec![]))),
     ];
     assert!(others.iter().all(|other| other.digest != one.digest));
 }

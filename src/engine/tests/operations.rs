@@ -3,8 +3,8 @@
 use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, decide};
-use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, TroubleKind};
+use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, decide};
+use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, TroubleKind};
 
 fn running(length: u64) -> World {
     let mut world = World::new(|_| {});
@@ -24,11 +24,12 @@ fn operation(id: &str, phase: Phase) -> Operation {
         objects: Vec::new(),
         messages: Vec::new(),
         activity_id: None,
+        failure: None,
     }
 }
 
 fn told(world: &World, scratch: &Scratch, seen: Seen) -> Step {
-    let desired = Desired::of_refresh(&world.object, None, false);
+    let desired = Desired::of_refresh(&world.object, Surroundings::default());
     decide(&Situation { desired: &desired, recorded: world.status(), scratch, seen, now: world.now, settings: &world.settings })
 }
 
@@ -109,9 +110,10 @@ fn a_listing_that_still_shows_it_outweighs_a_look_that_did_not() {
     let world = running(1_000);
     let old = World { now: world.now + secs(300), ..running(1_000) };
     let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
-    assert!(matches!(step.effect, Effect::List(_)));
+    assert!(matches!(step.effect, Effect::List(..)));
     let listing = crate::operation::Listing { operations: vec![operation("OP-1", Phase::InProgress)], ..Default::default() };
-    let step = told(&old, &step.scratch, Seen::Listing { result: Ok(listing), taken: ["op-1".to_owned()].into() });
+    let step =
+        told(&old, &step.scratch, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: ["op-1".to_owned()].into() });
     assert_eq!(step.recorded.run.unwrap().state, RunState::Running);
 }
 
@@ -153,7 +155,7 @@ fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
 #[test]
 fn an_answer_about_another_operation_is_not_believed() {
     let world = running(1_000);
-    let seen = Seen::Look(Look::Found(Box::new(operation("op-77", Phase::Succeeded)), None));
+    let seen = Seen::Look(Look::Found { operation: Box::new(operation("op-77", Phase::Succeeded)), retry_after: None, location: None });
     assert_eq!(told(&world, &world.scratch, seen).recorded, *world.status());
 }
 
@@ -166,7 +168,11 @@ fn a_late_look_does_not_reopen_a_run_that_has_ended() {
             // Nor where the next run is due.
             world.annotate(RUN_REQUESTED_AT, Some("a"));
         }
-        let step = told(&world, &world.scratch, Seen::Look(Look::Found(Box::new(operation("op-1", phase)), None)));
+        let step = told(
+            &world,
+            &world.scratch,
+            Seen::Look(Look::Found { operation: Box::new(operation("op-1", phase)), retry_after: None, location: None }),
+        );
         assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
     }
 }
@@ -177,7 +183,9 @@ fn success_with_failed_objects_is_taken_only_when_it_stays_so() {
     let mut torn = operation("op-1", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
     torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, reported: "failed".to_owned() }];
-    let look = |scratch: &Scratch| told(&world, scratch, Seen::Look(Look::Found(Box::new(torn.clone()), None)));
+    let look = |scratch: &Scratch| {
+        told(&world, scratch, Seen::Look(Look::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }))
+    };
     let mut step = look(&world.scratch);
     for _ in 0..2 {
         assert_eq!(step.recorded.run.as_ref().unwrap().state, RunState::Running);
@@ -191,14 +199,14 @@ fn success_with_failed_objects_is_taken_only_when_it_stays_so() {
 fn progress_is_written_every_ten_seconds_at_most() {
     let world = running(1_000);
     let (mut scratch, mut writes, mut recorded) = (Scratch::default(), Vec::new(), world.status().clone());
-    let desired = Desired::of_refresh(&world.object, None, false);
+    let desired = Desired::of_refresh(&world.object, Surroundings::default());
     for second in 0..100 {
         let mut seen = operation("op-1", Phase::InProgress);
         let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
         let object = |n| ObjectName { table: format!("T{n}"), partition: None };
         seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), reported: String::new() }).collect();
         let now = world.now + secs(u64::try_from(second).unwrap());
-        let seen = Seen::Look(Look::Found(Box::new(seen), None));
+        let seen = Seen::Look(Look::Found { operation: Box::new(seen), retry_after: None, location: None });
         let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now, settings: &world.settings });
         if step.recorded != recorded {
             writes.push(second);

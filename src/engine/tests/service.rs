@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::operation::{
-    Cancellation, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, RefreshRequest, Submission, Trouble,
+    Cancellation, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, RefreshRequest, Request, Submission, Trouble,
     TroubleKind,
 };
 
@@ -149,12 +149,13 @@ impl Service {
         Some(id)
     }
 
-    pub(super) fn submit(&mut self, owner: Owner, request: &RefreshRequest) -> Submission {
+    pub(super) fn submit(&mut self, owner: Owner, request: &Request) -> Submission {
         self.submits += 1;
+        let request = request.as_refresh().expect("a refresh");
         let lost = || Submission::Unanswered { message: "no answer".to_owned() };
         match self.posts.pop_front().unwrap_or(Fate::Answered) {
             Fate::Answered => match self.accept(owner, request) {
-                Some(id) => Submission::Accepted { id, activity_id: None, retry_after: None },
+                Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             },
             Fate::LostBefore => lost(),
@@ -195,6 +196,7 @@ impl Service {
             objects: names.chain(more).map(object).collect(),
             messages: Vec::new(),
             activity_id: None,
+            failure: None,
         }
     }
 
@@ -208,7 +210,7 @@ impl Service {
             return Look::Trouble(trouble);
         }
         let found = self.visible().find(|op| op.id.same(id.as_str()));
-        found.map_or(Look::Gone, |op| Look::Found(Box::new(self.view(op)), None))
+        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after: None, location: None })
     }
 
     pub(super) fn list(&mut self, since: Timestamp) -> Result<Listing, Trouble> {

@@ -12,7 +12,8 @@ use crate::api::{
     AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, RESUBMIT, Reason,
     Run, RunState, Status,
 };
-use crate::engine::{Desired, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Turn, decide};
+use crate::engine::{Desired, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide};
+use crate::operation::Resolution;
 
 /// How a pass came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub(super) fn settings() -> Settings {
 }
 
 fn is_call(effect: &Effect) -> bool {
-    matches!(effect, Effect::Submit | Effect::Look(_) | Effect::List(_) | Effect::Cancel(_))
+    matches!(effect, Effect::Resolve | Effect::Submit | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_))
 }
 
 impl World {
@@ -210,7 +211,10 @@ impl World {
     fn passes(&mut self, view: &mut ModelRefresh) -> Ended {
         let mut seen = Seen::Nothing;
         for _ in 0..12 {
-            let desired = Desired::of_refresh(view, self.spec_fault.clone(), self.namespace_ending);
+            let desired = Desired::of_refresh(
+                view,
+                Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed: None },
+            );
             let recorded = view.status.clone().unwrap();
             let step = self.decide(&desired, &recorded, seen, &self.scratch);
             laws::step(self, &desired, &recorded, &step);
@@ -295,14 +299,17 @@ impl World {
                 Seen::Nothing
             }
             Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => return None,
+            Effect::Resolve => Seen::Resolved(Resolution::Unclear("no model of these names".to_owned())),
             Effect::TakeTurn => Seen::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
             Effect::Submit => {
                 laws::submission(self, desired, step);
                 let run = step.recorded.run.as_ref().unwrap();
                 Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request))
             }
-            Effect::Look(id) => Seen::Look(self.service.look(id)),
-            Effect::List(since) => Seen::Listing { result: self.service.list(*since), taken: self.service.taken.clone() },
+            Effect::Look(handle) => Seen::Look(self.service.look(&handle.id)),
+            Effect::List(kind, since) => {
+                Seen::Listing { kind: *kind, result: self.service.list(*since), taken: self.service.taken.clone() }
+            }
             Effect::Cancel(id) => {
                 laws::cancellation(self, desired, step, id);
                 Seen::Cancellation(self.service.cancel(id))
@@ -315,7 +322,10 @@ impl World {
         if self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200)) || self.gone {
             return;
         }
-        let desired = Desired::of_refresh(view, self.spec_fault.clone(), self.namespace_ending);
+        let desired = Desired::of_refresh(
+            view,
+            Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed: None },
+        );
         let recorded = view.status.clone().unwrap();
         for scratch in [&self.scratch, &Scratch::default()] {
             let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);

@@ -120,7 +120,7 @@ async fn select(call: &Call, mut incoming: Incoming, mut selection: Selection) -
 /// One row with what its own description adds.
 async fn detail(call: &Call, refreshes: &Url, row: Row, deadline: Instant) -> Result<Operation, Trouble> {
     match look_until(call, refreshes, &row.id, deadline).await {
-        Look::Found(operation, _) => {
+        Look::Found { operation, .. } => {
             let bare = row.bare();
             Ok(Operation { start: operation.start.or(bare.start), end: operation.end.or(bare.end), ..*operation })
         }

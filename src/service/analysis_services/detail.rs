@@ -34,6 +34,7 @@ pub(in crate::service) fn operation(body: &[u8], asked: &OperationId, activity_i
         objects: detail.objects,
         messages: detail.messages,
         activity_id,
+        failure: None,
     })
 }
 

@@ -76,6 +76,7 @@ impl Row {
             objects: Vec::new(),
             messages: Vec::new(),
             activity_id: None,
+            failure: None,
         }
     }
 }

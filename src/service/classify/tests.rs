@@ -38,6 +38,7 @@ fn complain(code: &str, message: &str) -> String {
 fn submitted(answer: &Answer) -> String {
     match submission(answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
+        Submission::Completed { message } => format!("completed: {message}"),
         Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
         Submission::Busy { .. } => "busy".to_owned(),
         Submission::Unanswered { .. } => "unanswered".to_owned(),
@@ -46,7 +47,7 @@ fn submitted(answer: &Answer) -> String {
 
 fn seen(answer: &Answer) -> String {
     match look(answer, &asked()) {
-        Look::Found(operation, _) => format!("{:?}", operation.phase),
+        Look::Found { operation, .. } => format!("{:?}", operation.phase),
         Look::Gone => "gone".to_owned(),
         Look::Trouble(trouble) => format!("{:?}", trouble.kind),
     }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::stage::{azure, model_of, settings, tls};
-use crate::operation::{Look, OperationId, RefreshRequest, Submission};
+use crate::operation::{self, Handle, Look, OperationId, OperationKind, RefreshRequest, Submission};
 use crate::service::Model;
 
 /// What the server does with its connection.
@@ -98,12 +98,12 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
 /// Looks, so that there is a connection, and then submits. How many POSTs of a refresh the server saw, too.
 async fn look_and_submit(end: End) -> (Submission, usize) {
     let (server, model) = start(end).await;
-    let look = model.prepare().await.unwrap().look(&OperationId::parse("1a").unwrap()).await;
-    assert!(matches!(look, Look::Found(..)), "{look:?}");
+    let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
+    assert!(matches!(look, Look::Found { .. }), "{look:?}");
     if end == End::GoodbyeAfterGet {
         tokio::time::sleep(Duration::from_millis(400)).await;
     }
-    let submission = model.prepare().await.unwrap().submit_refresh(&RefreshRequest::default()).await;
+    let submission = model.prepare().await.unwrap().submit(&operation::Request::Refresh(RefreshRequest::default())).await;
     let posts = server.lines.lock().iter().filter(|line| line.starts_with("POST") && line.ends_with("/refreshes")).count();
     (submission, posts)
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::stage::{Reply, SERVER, Stage, reply};
+use crate::operation::OperationKind;
 use crate::operation::{Listing, Phase, Trouble, TroubleKind};
 use crate::service::Window;
 
@@ -20,7 +21,7 @@ async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) ->
     })
     .await;
     let call = stage.model().prepare().await.unwrap();
-    (call.list(window()).await, stage)
+    (call.list(OperationKind::Refresh, window()).await, stage)
 }
 
 const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");

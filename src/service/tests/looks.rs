@@ -1,7 +1,7 @@
 //! What a GET and a DELETE of one operation bring, with answers of every sort.
 
 use super::stage::{EVIL, Reply, SERVER, Stage, model_of, reply};
-use crate::operation::{Cancellation, Look, OperationId, Phase, TroubleKind};
+use crate::operation::{Cancellation, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
 use crate::service::Settings;
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes/1a";
@@ -21,12 +21,12 @@ async fn look_with(settings: fn(&Stage) -> Settings, answer: impl Fn(&str) -> Op
     })
     .await;
     let call = model_of(&stage.azure(settings(&stage))).prepare().await.unwrap();
-    (call.look(&id()).await, stage)
+    (call.look(OperationKind::Refresh, &Handle::by_id(id())).await, stage)
 }
 
 fn phase(look: Look) -> Phase {
     match look {
-        Look::Found(operation, _) => operation.phase,
+        Look::Found { operation, .. } => operation.phase,
         other => panic!("{other:?}"),
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::stage::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
-use crate::operation::{ObjectName, RefreshRequest, Submission, TroubleKind};
+use crate::operation::{self, ObjectName, RefreshRequest, Submission, TroubleKind};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -19,7 +19,7 @@ fn posted(request: &Request) -> bool {
 async fn submit(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, Stage) {
     let stage = Stage::new(move |request| posted(request).then(&answer)).await;
     let call = model_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
-    (call.submit_refresh(&RefreshRequest::default()).await, stage)
+    (call.submit(&operation::Request::Refresh(RefreshRequest::default())).await, stage)
 }
 
 fn id_of(submission: Submission) -> String {
@@ -51,9 +51,9 @@ async fn a_refresh_is_asked_for_as_documented() {
 
     let objects = vec![ObjectName { table: "t".to_owned(), partition: None }];
     let request = RefreshRequest { refresh_type: Some("full".to_owned()), objects, ..RefreshRequest::default() };
-    let submission = call.submit_refresh(&request).await;
+    let submission = call.submit(&operation::Request::Refresh(request)).await;
 
-    let Submission::Accepted { id, activity_id, retry_after } = submission else { panic!("{submission:?}") };
+    let Submission::Accepted { id, activity_id, retry_after, .. } = submission else { panic!("{submission:?}") };
     assert_eq!((id.as_str(), activity_id.as_deref(), retry_after), ("1a", Some("act"), Some(Duration::from_secs(3))));
     let requests = stage.requests();
     assert_eq!(requests.len(), 2);
@@ -122,7 +122,7 @@ async fn what_never_left_is_refused() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let azure = stage.azure_with(stage.settings(), closed);
     let call = model_of(&azure).prepare().await.unwrap();
-    let (kind, message) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, TroubleKind::Unreachable);
     assert!(message.starts_with(&format!("no connection to {SERVER}: ")), "{message}");
 
@@ -130,7 +130,7 @@ async fn what_never_left_is_refused() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let azure = stage.azure_with(stage.hasty(), silent.local_addr().unwrap());
     let call = model_of(&azure).prepare().await.unwrap();
-    let (kind, message) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, TroubleKind::Unreachable, "{message}");
 }
 
@@ -154,7 +154,7 @@ async fn a_throttled_identity_stays_away_from_the_host() {
     let stage = Stage::new(|request| posted(request).then(|| reply(429, &[("retry-after", "40")], ""))).await;
     let azure = stage.azure(stage.settings());
     let call = model_of(&azure).prepare().await.unwrap();
-    let (kind, _) = refused(call.submit_refresh(&RefreshRequest::default()).await);
+    let (kind, _) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, TroubleKind::Throttled);
     let trouble = model_of(&azure).prepare().await.unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Throttled);

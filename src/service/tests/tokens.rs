@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::stage::{ENTRA, EVIL, Reply, SECRET, SERVER, Stage, model_of, reply};
-use crate::operation::{Look, OperationId, TroubleKind};
+use crate::operation::{Handle, Look, OperationId, OperationKind, TroubleKind};
 
 fn asked(line: &str) -> bool {
     line.starts_with(&format!("POST {ENTRA}"))
@@ -77,7 +77,7 @@ async fn a_token_that_the_service_refuses_is_replaced_once() {
     let model = stage.model();
     let id = OperationId::parse("1").unwrap();
     for _ in 0..4 {
-        let look = model.prepare().await.unwrap().look(&id).await;
+        let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(id.clone())).await;
         assert!(matches!(&look, Look::Trouble(trouble) if trouble.kind == TroubleKind::AccessDenied), "{look:?}");
     }
     assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
