@@ -107,7 +107,7 @@ fn is_visible(settings: &ModelSettings, token: &Token, context: &Context<'_>) ->
         && settings.admits(&token.tenant, &token.client)
 }
 
-/// A filter: `name eq '…'`, `tolower(name) eq '…'` as a client of Microsoft's has it, `contains(name,'…')`, or `id eq '…'`. A quote
+/// A filter: `name eq '…'`, `tolower(name) eq '…'` as users' scripts have it, `contains(name,'…')`, or `id eq '…'`. A quote
 /// within the text is doubled.
 fn filter(text: &str) -> Option<impl Fn(Uuid, &str) -> bool> {
     let quoted = |text: &str| {
