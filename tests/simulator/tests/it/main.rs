@@ -4,7 +4,6 @@
 mod binary;
 mod catalogue;
 mod certificates;
-mod cloud_services;
 mod clouds;
 mod entra;
 mod faults;
@@ -21,3 +20,4 @@ mod scale_out;
 mod signing;
 mod support;
 mod syncs;
+mod tenants;
