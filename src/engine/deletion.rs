@@ -53,8 +53,7 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
         (RunState::Submitting, _) => match pass.situation.seen {
             // Nothing was started, for certain.
             Seen::Submission(Submission::Refused(_) | Submission::Busy { .. }) => release(pass, None),
-            Seen::Submission(Submission::Accepted { .. } | Submission::Unanswered { .. })
-            | Seen::Submission(Submission::Completed { .. })
+            Seen::Submission(Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. })
             | Seen::Nothing
             | Seen::Resolved(_)
             | Seen::Turn(_)

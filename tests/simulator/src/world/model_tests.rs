@@ -9,7 +9,7 @@ fn at(millis: i64) -> Timestamp {
 
 fn model(changes: &serde_json::Value) -> Model {
     let settings = ModelSettings { not_started_millis: 100, duration_millis: 400, cancel_millis: 50, ..ModelSettings::default() };
-    Model::new(settings.patched(changes).unwrap())
+    Model::new(settings.patched(changes).unwrap(), at(0))
 }
 
 fn submit(model: &mut Model, now: Timestamp) -> Result<Uuid, Busy> {
@@ -56,7 +56,7 @@ fn lists_in_the_order_that_is_set_and_for_thirty_days() {
     let ids: Vec<_> = (0..5).map(|index| submit(&mut model, at(index * 1_000)).unwrap()).collect();
     let listed = |model: &Model, now| model.listed(now).iter().map(|operation| operation.id).collect::<Vec<_>>();
     assert_eq!(listed(&model, at(9_000)), ids);
-    model.set(model.settings().patched(&serde_json::json!({"listOrder": "newest"})).unwrap(), false);
+    model.set(model.settings().patched(&serde_json::json!({"listOrder": "newest"})).unwrap(), false, at(9_000));
     assert_eq!(listed(&model, at(9_000)), ids.iter().rev().copied().collect::<Vec<_>>());
     assert_eq!(listed(&model, at(30 * 24 * 3_600_000 + 3_500)), [ids[4]]);
 }

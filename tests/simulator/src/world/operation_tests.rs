@@ -16,6 +16,7 @@ fn plan(end: End) -> Plan {
         end,
         messages: vec![Message::error("no")],
         failed_objects: Vec::new(),
+        limit: None,
     }
 }
 

@@ -3,10 +3,17 @@
 
 mod binary;
 mod certificates;
+mod clouds;
 mod entra;
 mod faults;
+mod federation;
+mod managed;
 mod operations;
+mod power_bi;
+mod power_bi_refusals;
 mod proxy;
 mod refreshes;
 mod refusals;
+mod signing;
 mod support;
+mod syncs;
