@@ -8,7 +8,7 @@ const LONGEST_ROW: usize = 64 * 1024;
 pub(super) struct RowFault;
 
 /// Takes a JSON array of objects apart, whatever pieces it comes in. It may stand alone, or as the `value` of an object
-/// (as OData has it): the Power BI documentation shows the one, and the service sends the other.
+/// (as `OData` has it): the Power BI documentation shows the one, and the service sends the other.
 ///
 /// Only brackets, commas and texts are told apart here; whether a row is JSON is for its reader to say.
 #[derive(Debug, Default)]

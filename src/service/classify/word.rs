@@ -58,6 +58,7 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         _ if no_model(&code) => Word::NoModel,
         _ if said.contains("client with ip address") => Word::Firewall,
         _ if code == "xmlaendpointdisabled" => Word::Denied,
+        ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
         500.. => Word::Failed,
         401 | 403 => Word::Denied,
         400 | 409 => not_now(answer.status, &code, &said).unwrap_or_else(|| no(answer, &code)),
@@ -72,7 +73,6 @@ fn no(answer: &Answer, code: &str) -> Word {
         409 => Word::Busy,
         _ if answer.fault.is_some() => Word::Foreign,
         400 if code == "unauthorized" => Word::Denied,
-        400 if scale_out(code) => Word::ScaleOutOff,
         _ if code.ends_with("notfound") => Word::NotFound,
         _ => Word::Rejected,
     }
@@ -111,6 +111,8 @@ fn no_model(code: &str) -> bool {
     missing && ["server", "database", "model"].iter().any(|what| code.starts_with(what))
 }
 
-fn scale_out(code: &str) -> bool {
-    code.contains("scaleout") || matches!(code, "tenantsettingdisabled" | "storagemodenotsupported" | "readonlyreplicasdisabled")
+fn scale_out(code: &str, said: &str) -> bool {
+    code.contains("scaleout")
+        || matches!(code, "tenantsettingdisabled" | "storagemodenotsupported" | "readonlyreplicasdisabled")
+        || (said.contains("scale-out") && said.contains("not enabled"))
 }

@@ -1,9 +1,9 @@
 //! A 400 to a refresh whose reason nobody here can read: what the service's list of refreshes says of it.
 //!
 //! Power BI answers 400 with one code where another refresh runs, where the day's refreshes are used up and where the
-//! request is wrong, and tells them apart by a text alone, which may come in any language. A wrong guess is dear: a busy
-//! model taken for a wrong request ends the run for good, and a quota taken for a busy model is asked again and again. So
-//! nothing is guessed.
+//! request is wrong, and tells them apart by a text alone, which may come in any language, though English is asked for. A
+//! wrong guess is dear: a busy model taken for a wrong request ends the run for good, and a quota taken for a busy model is
+//! asked again and again. So nothing is guessed.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -14,9 +14,6 @@ use crate::service::answer::server_time;
 use crate::service::http::REDIRECTS;
 use crate::service::refreshes::{self, Row, Window};
 use crate::service::{Call, text};
-
-/// How many refreshes of a day speak for a quota: the smallest one that is documented, of a model on shared capacity.
-const SMALLEST_QUOTA: usize = 8;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -45,29 +42,48 @@ impl Evidence {
     }
 
     /// What the refusal was about. Nothing was started, whichever it is.
-    fn verdict(self, refusal: Trouble) -> Submission {
+    fn verdict(self, refusal: Refusal) -> Submission {
+        let Refusal { trouble, in_english } = refusal;
         if self.busy {
-            return Submission::Busy { message: refusal.message };
+            return Submission::Busy { message: trouble.message };
         }
-        if self.today < SMALLEST_QUOTA {
-            return Submission::Refused(refusal);
+        // A quota would have been read from an English text, and without a refresh today none is used up.
+        if in_english || self.today == 0 {
+            return Submission::Refused(trouble);
         }
         // It may be a wrong request all the same; then it is said again, slowly, until the run's deadline. The other
         // mistake would end a run that tomorrow would serve.
         let message = format!(
-            "{}; {} refreshes of the model began within 24 hours, so its quota may be used up: it is tried again by itself",
-            refusal.message, self.today
+            "{}; no refresh runs and {} began within 24 hours, so the model's quota may be used up: it is tried again by itself",
+            trouble.message, self.today
         );
-        Submission::Refused(Trouble { kind: TroubleKind::QuotaExceeded, message, ..refusal })
+        Submission::Refused(Trouble { kind: TroubleKind::QuotaExceeded, message: text::cut(&message, 1024), ..trouble })
+    }
+}
+
+/// A refusal that is not understood.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Refusal {
+    trouble: Trouble,
+    in_english: bool,
+}
+
+impl Refusal {
+    /// A refusal with what the service said.
+    pub(in crate::service) fn new(trouble: Trouble, said: &str) -> Self {
+        let said = said.to_ascii_lowercase();
+        let english = ["request", " the ", " must ", " cannot "].iter().any(|word| said.contains(word));
+        Self { trouble, in_english: said.is_ascii() && english }
     }
 }
 
 /// Reads the newest refreshes, and says what the refusal of a submission that was sent at `submitted` was about.
-pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Trouble, submitted: Timestamp, deadline: Instant) -> Submission {
+pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refusal, submitted: Timestamp, deadline: Instant) -> Submission {
     match evidence(call, newest, submitted, deadline).await {
         Ok(evidence) => evidence.verdict(refusal),
         // Neither is known, so it is asked again.
         Err(trouble) => {
+            let refusal = refusal.trouble;
             let message = format!("{}; whether another refresh runs could not be seen: {}", refusal.message, trouble.message);
             Submission::Refused(Trouble {
                 kind: TroubleKind::ServiceError,
@@ -97,12 +113,12 @@ mod tests {
     use super::*;
     use crate::service::classify;
 
-    fn verdict(rows: &[String]) -> Submission {
+    fn verdict(said: &str, rows: &[String]) -> Submission {
         let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap());
         for row in rows {
             evidence.take(&Row::read(row.as_bytes()).unwrap());
         }
-        evidence.verdict(classify::trouble(TroubleKind::Rejected, "no".to_owned()))
+        evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said))
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {
@@ -120,13 +136,18 @@ mod tests {
             Submission::Refused(trouble) => trouble.kind,
             other => panic!("{other:?}"),
         };
-        assert_eq!(kind(verdict(&[])), TroubleKind::Rejected);
-        assert_eq!(kind(verdict(&vec![old.clone(); 50])), TroubleKind::Rejected);
-        assert_eq!(kind(verdict(&vec![ended.clone(); 7])), TroubleKind::Rejected);
-        assert_eq!(kind(verdict(&vec![ended.clone(); 8])), TroubleKind::QuotaExceeded);
-        assert_eq!(verdict(&[ended.clone(), runs.clone()]), busy);
-        assert_eq!(verdict(&[old, just_ended]), busy);
-        let many = [vec![ended; 20], vec![runs]].concat();
-        assert_eq!(verdict(&many), busy);
+        let german = "Ungültige Anforderung. Die Anzahl der Anforderungen hat den Grenzwert überschritten";
+        let english = "Invalid dataset refresh request. The type is not valid.";
+        for said in [german, "数据集刷新请求无效。", "Richiesta non valida", ""] {
+            assert_eq!(kind(verdict(said, &[])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, std::slice::from_ref(&ended))), TroubleKind::QuotaExceeded, "{said}");
+        }
+        assert_eq!(kind(verdict(english, &vec![ended.clone(); 50])), TroubleKind::Rejected);
+        for said in [german, english] {
+            assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy);
+            assert_eq!(verdict(said, &[old.clone(), just_ended.clone()]), busy);
+            assert_eq!(verdict(said, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! From the names of a workspace and a semantic model to their ids.
 
+use std::marker::PhantomData;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{IgnoredAny, MapAccess};
-use std::marker::PhantomData;
 use tokio::time::Instant;
 use url::Url;
 
@@ -50,7 +51,7 @@ async fn search(call: &Call, groups: &Url, workspace: &str, dataset: &str, deadl
     Ok(ModelIds { group_id, dataset_id })
 }
 
-/// The list of workspaces with this name: in OData a quote within a text is doubled.
+/// The list of workspaces with this name: in `OData` a quote within a text is doubled.
 fn filtered(groups: &Url, name: &str) -> Url {
     let quoted = format!("name eq '{}'", name.replace('\'', "''"));
     let mut url = groups.clone();

@@ -6,7 +6,7 @@ mod names;
 mod request;
 pub(super) mod scale_out;
 
-pub(super) use doubt::settle;
+pub(super) use doubt::{Refusal, settle};
 pub(super) use lookup::resolve;
 pub use names::ModelName;
 pub(super) use names::{Named, of_dataset};

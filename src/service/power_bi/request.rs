@@ -71,7 +71,7 @@ mod tests {
             ],
             apply_refresh_policy: Some(false),
             effective_date: Some("2026-11-21".to_owned()),
-            attempt_timeout: Some(Duration::from_secs(5400)),
+            attempt_timeout: Some(Duration::from_mins(90)),
         };
         let expected = json!({
             "type": "full", "commitMode": "partialBatch", "maxParallelism": 2, "retryCount": 1,

@@ -2,9 +2,10 @@
 //!
 //! Power BI gives such a synchronisation no id of its own, and one status for the model. What a run has to wait for is the
 //! version that its own submission was answered with: later refreshes commit later versions, and who waits for those may
-//! wait for ever. So the id made here says that version, and a look needs nothing else, after a restart neither.
+//! wait for ever. So the id made here says that version, and when it was asked for, and a look needs nothing else, after a
+//! restart neither.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
@@ -18,8 +19,12 @@ use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
 use crate::service::{Call, Service, text, timestamp};
 
+/// How long the status may show what was before a submission. If by then it shows no synchronisation since, none was needed.
+const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
+
 /// `POST …/queryScaleOut/sync`.
 pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
+    let (begun, clock) = (Timestamp::now(), Instant::now());
     let post = call.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
     let answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
@@ -27,7 +32,8 @@ pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
     call.heed(&answer);
-    classify::submission_with(Service::PowerBi, &answer, accepted)
+    let asked = Window { intent: begun, now: begun }.since(server_time(&answer.headers), clock.elapsed());
+    classify::submission_with(Service::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
 /// `GET …/queryScaleOut/syncStatus`, held against what the id says.
@@ -52,27 +58,27 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     Ok(Listing { operations, truncated: false, server_time })
 }
 
-/// What became of a submission that was answered with 2xx.
-fn accepted(answer: &Answer) -> Submission {
+/// What became of a submission that was answered with 2xx. `asked` is when it was sent, by the service's clock.
+fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
+    let unanswered = |message: String| Submission::Unanswered { message };
     match described(answer) {
-        Ok(status) => match operation_id(status.commit, status.start) {
+        Ok(status) => match (Wanted { version: status.commit, asked: Some(asked) }).id() {
             Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
-            None => Submission::Unanswered { message: "the answer to the submission cannot be used".to_owned() },
+            None => unanswered("the answer to the submission cannot be used".to_owned()),
         },
         Err(trouble) if trouble.kind == TroubleKind::ScaleOutOff => Submission::Refused(trouble),
         // It is under way, most likely; the status tells.
-        Err(trouble) => Submission::Unanswered { message: trouble.message },
+        Err(trouble) => unanswered(trouble.message),
     }
 }
 
 /// What a look showed of the synchronisation with this id.
-fn seen(answer: &Answer, asked: &OperationId) -> Look {
+fn seen(answer: &Answer, id: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
         Word::Done => match described(answer) {
             Ok(status) => {
-                let version = version_of(asked).or(status.commit);
-                let operation = Box::new(status.operation(asked.clone(), version, answer));
+                let operation = Box::new(status.operation(id.clone(), Wanted::of(id), answer));
                 Look::Found { operation, retry_after: answer.retry_after(), location: None }
             }
             Err(trouble) => Look::Trouble(trouble),
@@ -118,28 +124,44 @@ fn described(answer: &Answer) -> Result<Status, Trouble> {
     if answer.is_page() {
         return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
     }
+    // Seen until the model is loaded, which the synchronisation itself may bring about.
+    if answer.text().is_empty() {
+        return Ok(Status::default());
+    }
     let status = Status::read(answer.text()).ok_or_else(|| {
         classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a status of query scale-out".to_owned())
     })?;
     match status.state.to_ascii_lowercase().as_str() {
-        // Nothing is shown before the model is loaded, which the synchronisation itself may bring about.
+        // The second and the third are for a model that is not loaded, too.
         "enabled" | "" | "unavailable" => Ok(status),
         _ => Err(classify::trouble(TroubleKind::ScaleOutOff, off(&status.state))),
     }
 }
 
-/// The id of a synchronisation: the version to wait for (0: the answer did not say), and when it began.
-fn operation_id(version: Option<u64>, start: Option<Timestamp>) -> Option<OperationId> {
-    let start = start.map_or(0, |start| start.as_millisecond().max(0));
-    OperationId::parse(&format!("{ID}{}-{start}", version.unwrap_or_default()))
+/// What a synchronisation is to reach, as its id says it: `scaleout-<version>-<milliseconds since 1970>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Wanted {
+    /// The version to wait for; where the service did not say, the latest one that it shows.
+    version: Option<u64>,
+    /// When it was asked for, or began, by the service's clock. An id that was not made here does not say.
+    asked: Option<Timestamp>,
 }
 
-const ID: &str = "scaleout-";
+impl Wanted {
+    fn id(self) -> Option<OperationId> {
+        let asked = self.asked.map_or(0, |asked| asked.as_millisecond().max(0));
+        OperationId::parse(&format!("scaleout-{}-{asked}", self.version.unwrap_or_default()))
+    }
 
-/// The version that an id says to wait for.
-fn version_of(id: &OperationId) -> Option<u64> {
-    let (version, _) = id.as_str().strip_prefix(ID)?.split_once('-')?;
-    version.parse().ok().filter(|version| *version > 0)
+    fn of(id: &OperationId) -> Self {
+        let parts = || {
+            let (version, asked) = id.as_str().strip_prefix("scaleout-")?.split_once('-')?;
+            Some((version.parse::<u64>().ok()?, asked.parse::<i64>().ok()?))
+        };
+        let (version, asked) = parts().unwrap_or_default();
+        let asked = Some(asked).filter(|asked| *asked > 0).and_then(|asked| Timestamp::from_millisecond(asked).ok());
+        Self { version: Some(version).filter(|version| *version > 0), asked }
+    }
 }
 
 /// Where the replicas of a model stand.
@@ -174,17 +196,25 @@ impl Status {
         })
     }
 
-    /// Where the synchronisation to a version stands. Only the replicas' version tells: an end of the last synchronisation
-    /// may be that of another one.
-    fn operation(&self, id: OperationId, version: Option<u64>, answer: &Answer) -> Operation {
-        let reached = self.replicas.zip(version).is_some_and(|(replicas, version)| replicas >= version);
+    /// Where a synchronisation stands.
+    ///
+    /// The replicas' version tells, and not the end of the last synchronisation, which may be that of another one. Nor does
+    /// it tell as long as the status may be from before the submission, for then it shows what was in step before.
+    fn operation(&self, id: OperationId, wanted: Wanted, answer: &Answer) -> Operation {
+        let version = wanted.version.or(self.commit);
+        let now = server_time(&answer.headers).unwrap_or_else(Timestamp::now);
+        let began_since = wanted.asked.is_none_or(|asked| self.start.is_some_and(|start| start >= asked));
+        let settled = wanted.asked.is_none_or(|asked| now.duration_since(asked) >= STATUS_LAG);
+        let goal = if began_since { version.max(self.target) } else { version };
+        let reached = self.replicas.zip(goal).is_some_and(|(replicas, goal)| replicas >= goal);
+        let over = reached && (began_since || settled);
         let number = |version: Option<u64>| version.map_or_else(|| "none".to_owned(), |version| version.to_string());
         Operation {
             id,
-            phase: if reached { Phase::Succeeded } else { Phase::InProgress },
-            reported: format!("replicas at version {} of {}", number(self.replicas), number(version)),
-            start: self.start,
-            end: self.end.filter(|_| reached),
+            phase: if over { Phase::Succeeded } else { Phase::InProgress },
+            reported: format!("replicas at version {} of {}", number(self.replicas), number(goal)),
+            start: self.start.filter(|_| began_since),
+            end: self.end.filter(|_| over && began_since),
             refresh_type: None,
             objects: Vec::new(),
             messages: Vec::new(),
@@ -199,11 +229,10 @@ impl Status {
     /// Who began it does not matter (`triggerReason`): one that began after a submission brings the replicas to what that
     /// submission was for.
     fn listed(&self, since: Timestamp, answer: &Answer) -> Option<Operation> {
-        let start = self.start?;
-        let version = self.target.or(self.commit);
-        let operation = self.operation(operation_id(version, self.start)?, version, answer);
-        let over = operation.phase.ended() || self.end.is_some_and(|end| end >= start);
-        (start >= since || !over).then_some(operation)
+        let wanted = Wanted { version: self.target.or(self.commit), asked: Some(self.start?) };
+        let operation = self.operation(wanted.id()?, wanted, answer);
+        let over = operation.phase.ended() || self.end >= self.start;
+        (self.start? >= since || !over).then_some(operation)
     }
 }
 
@@ -240,3 +269,6 @@ impl Fields for StatusFields {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
