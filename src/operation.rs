@@ -239,6 +239,9 @@ pub struct Operation {
     pub activity_id: Option<String>,
     /// Why it failed, where it did and the answer tells.
     pub failure: Option<Failure>,
+    /// Whether it is certainly none that this client submitted: Power BI tells what a schedule or a person began. It
+    /// holds up a submission like any other while it runs, but cannot be cancelled.
+    pub foreign: bool,
 }
 
 /// The operations of a model in a window of time, as its listing showed them.

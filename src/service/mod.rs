@@ -1,7 +1,7 @@
 //! The clients of the services, and the identities that they are called with. Knows nothing of Kubernetes.
 //!
-//! [`Azure`] is made once and shared. [`Azure::analysis_services`] gives a [`Model`]; [`Model::prepare`] gives a
-//! [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
+//! [`Azure`] is made once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] give a [`Model`];
+//! [`Model::prepare`] gives a [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
 //! each of which answers in the words of [`crate::operation`]. What an answer means is decided in `classify`, by
 //! pure functions over its status, headers and body; everything else here only carries.
 
@@ -13,6 +13,7 @@ mod http;
 pub mod identity;
 mod location;
 mod model;
+pub mod power_bi;
 mod roots;
 mod settings;
 #[cfg(test)]
@@ -74,6 +75,17 @@ impl Azure {
     #[must_use]
     pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
         Model::analysis_services(Arc::clone(&self.shared), server, database, identity)
+    }
+
+    /// One semantic model of Power BI, as one identity sees it. One that is named by names can only be resolved
+    /// ([`Call::resolve`]); what it resolves to is asked for anew, by its ids.
+    ///
+    /// # Errors
+    /// One sentence, where the operator's cloud has no Power BI.
+    pub fn power_bi(&self, model: power_bi::ModelName, identity: Identity) -> Result<Model, String> {
+        let address = self.shared.cloud.power_bi.clone();
+        let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;
+        Ok(Model::power_bi(Arc::clone(&self.shared), address, model, identity))
     }
 }
 

@@ -12,9 +12,11 @@ use url::Url;
 
 use super::analysis_services::{DatabaseName, ServerName, Window, calls};
 use super::answer::Answer;
+use super::cloud::ServiceAddress;
 use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
 use super::identity::tokens::Token;
+use super::power_bi::{self, ModelName};
 use super::{Shared, classify};
 use crate::operation::{
     Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
@@ -35,11 +37,16 @@ pub struct Model {
 #[derive(Clone)]
 enum Target {
     AnalysisServices { server: ServerName, database: DatabaseName },
+    PowerBi { address: ServiceAddress, model: ModelName },
 }
 
 impl Model {
     pub(super) fn analysis_services(shared: Arc<Shared>, server: ServerName, database: DatabaseName, identity: Identity) -> Self {
         Self { shared, identity, target: Target::AnalysisServices { server, database } }
+    }
+
+    pub(super) fn power_bi(shared: Arc<Shared>, address: ServiceAddress, model: ModelName, identity: Identity) -> Self {
+        Self { shared, identity, target: Target::PowerBi { address, model } }
     }
 
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
@@ -67,24 +74,28 @@ impl Model {
     fn host(&self) -> &str {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.host(),
+            Target::PowerBi { address, .. } => &address.host,
         }
     }
 
     fn scope(&self) -> &str {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.scope(),
+            Target::PowerBi { address, .. } => &address.scope,
         }
     }
 
     fn server_key(&self) -> String {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.key(),
+            Target::PowerBi { address, model } => format!("{}/{}", address.host, model.workspace_key()),
         }
     }
 
     fn refreshes(&self) -> Option<Url> {
         match &self.target {
             Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
+            Target::PowerBi { address, model } => power_bi::of_dataset(&address.host, model.ids()?, "refreshes"),
         }
     }
 }
@@ -93,6 +104,7 @@ impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::AnalysisServices { server, database, .. } => write!(f, "Model({server}/{database})"),
+            Target::PowerBi { address, model } => write!(f, "Model({}/{model})", address.host),
         }
     }
 }
@@ -109,7 +121,7 @@ impl Call {
     /// Looks up the ids of a model that is known by its names.
     pub async fn resolve(self) -> Resolution {
         match &self.model.target {
-            Target::AnalysisServices { .. } => Resolution::Trouble(no_address()),
+            Target::AnalysisServices { .. } | Target::PowerBi { .. } => Resolution::Trouble(no_address()),
         }
     }
 

@@ -197,6 +197,7 @@ impl Service {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
+            foreign: false,
         }
     }
 

@@ -35,6 +35,7 @@ pub(in crate::service) fn operation(body: &[u8], asked: &OperationId, activity_i
         messages: detail.messages,
         activity_id,
         failure: None,
+        foreign: false,
     })
 }
 

@@ -77,6 +77,7 @@ impl Row {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
+            foreign: false,
         }
     }
 }
