@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::call::CallError;
 use super::context::Context;
-use super::references::{self, Freshness, NoIdentity};
+use super::references::{Freshness, NoIdentity};
 use crate::api::{Model, ModelRefresh, ModelRefreshSpec, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{Submission, Trouble, TroubleKind};
@@ -53,7 +53,7 @@ pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> 
             format!("spec.refresh.objects: name each table, or partition of it, once: table {}{partition} is there twice", twice.table);
         return fault(Reason::InvalidSpec, message);
     }
-    references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
+    None
 }
 
 /// The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
@@ -150,7 +150,7 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
     match ctx.azure.analysis_services(server, database, identity).prepare().await {
         Ok(call) => Ok(Prepared { call, identity: fingerprint, model: key }),
         Err(trouble) => {
-            if trouble.kind == TroubleKind::CredentialsRefused {
+            if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials);
             }
             Err(seen(Seen::Trouble(trouble)))

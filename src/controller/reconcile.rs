@@ -79,7 +79,8 @@ impl Story<'_> {
         while decisions < DECISIONS {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
-            let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
+            let forbidden = || self.ctx.identities.forbidden(&self.name.namespace, self.object.spec.credentials.as_ref());
+            let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud()).or_else(forbidden);
             let desired =
                 Desired::of_refresh(&self.object, Surroundings { fault, namespace_ending: self.namespace_ending, followed: None });
             let step = self.decide(&desired, seen);
