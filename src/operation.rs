@@ -269,6 +269,8 @@ pub enum TroubleKind {
     InvalidAnswer,
     /// The identity provider refuses the credentials.
     CredentialsRefused,
+    /// Whoever is to vouch for the identity may not, or does not know it.
+    AssertionRefused,
     /// The service refuses the identity (401, 403, or Analysis Services' 400 `Unauthorized`).
     AccessDenied,
     /// The server, model, workspace or semantic model is not there.

@@ -26,7 +26,7 @@ pub(super) struct Around {
 
 /// Looks around a resource, by the newest that is known.
 pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around {
-    let own = faults::of_spec(resource, ctx.azure.cloud());
+    let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
         return Around { fault: own, followed: None, credentials: credentials() };
@@ -34,7 +34,7 @@ pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around 
     let takes_over = resource.model().is_none();
     let followed = look_up(ctx, &followers::refresh(name, follows));
     let wrong = match &followed {
-        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud()),
+        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud(), &ctx.identities),
         Ok(_) => None,
         Err(fault) => Some(fault.clone()),
     };

@@ -44,7 +44,11 @@ pub(super) fn stalls(reason: Reason) -> bool {
         | Reason::SecretNotFound
         | Reason::SecretInvalid
         | Reason::SecretForbidden
+        | Reason::ServiceAccountNotFound
+        | Reason::ServiceAccountInvalid
+        | Reason::ServiceAccountForbidden
         | Reason::IdentityNotAllowed
+        | Reason::OperatorIdentityInvalid
         | Reason::CredentialsRefused
         | Reason::AccessDenied
         | Reason::ModelNotFound

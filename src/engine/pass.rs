@@ -178,7 +178,11 @@ fn told(reason: Reason) -> Option<bool> {
         | Reason::SecretNotFound
         | Reason::SecretInvalid
         | Reason::SecretForbidden
+        | Reason::ServiceAccountNotFound
+        | Reason::ServiceAccountInvalid
+        | Reason::ServiceAccountForbidden
         | Reason::IdentityNotAllowed
+        | Reason::OperatorIdentityInvalid
         | Reason::CredentialsRefused
         | Reason::AccessDenied
         | Reason::ModelNotFound
