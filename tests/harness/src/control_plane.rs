@@ -24,7 +24,7 @@ impl ControlPlane {
     /// Builds it, if no build of its sources is there, and starts it with its data in `directory`/control-plane.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
-        let program = build();
+        let program = paths::built("tests/control-plane/build.sh");
         let audit = directory.join("audit.jsonl");
         let mut command = Command::new(&program);
         command.arg("start").arg("--parent-exits").arg("--cleanup");
@@ -54,6 +54,15 @@ impl ControlPlane {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Who issues the tokens of its service accounts, and the keys that it publishes for them (a JWKS).
+    pub async fn issuer(&self) -> (String, serde_json::Value) {
+        let document = async |path: &str| -> serde_json::Value {
+            serde_json::from_str(&self.kubectl(&["get", "--raw", path]).await).expect("the API server publishes JSON")
+        };
+        let configuration = document("/.well-known/openid-configuration").await;
+        (text(&configuration, "issuer"), document("/openid/v1/jwks").await)
     }
 
     /// Its process.
@@ -88,12 +97,4 @@ impl ControlPlane {
         assert!(output.status.success(), "kubectl {} failed: {errors}", arguments.join(" "));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
-}
-
-fn build() -> PathBuf {
-    let script = paths::workspace().join("tests/control-plane/build.sh");
-    let output = Command::new(&script).stderr(Stdio::inherit()).output();
-    let output = output.unwrap_or_else(|error| panic!("failed to run {}: {error}", script.display()));
-    assert!(output.status.success(), "failed to build the control plane: see above");
-    String::from_utf8_lossy(&output.stdout).trim().into()
 }

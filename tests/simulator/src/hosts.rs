@@ -20,6 +20,22 @@ pub enum Cloud {
     Custom(&'static CustomCloud),
 }
 
+impl Cloud {
+    /// Those that are always there.
+    pub const REAL: [Self; 3] = [Self::Public, Self::UsGovernment, Self::China];
+
+    /// What the control API calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::UsGovernment => "us-government",
+            Self::China => "china",
+            Self::Custom(custom) => &custom.name,
+        }
+    }
+}
+
 /// A service of Azure that has names of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -29,6 +45,8 @@ pub enum Service {
     AnalysisServices,
     /// The Power BI REST API.
     PowerBi,
+    /// The metadata service of the machine, which is reached without a tunnel.
+    Metadata,
 }
 
 /// What stands behind a host name.
@@ -110,12 +128,33 @@ pub fn audience(resource: &str, cloud: Cloud) -> Option<&'static str> {
         .map(|(audience, _)| audience)
 }
 
+/// Whether `host` is a name of the authority of `cloud`.
+#[must_use]
+pub fn is_authority(host: &str, cloud: Cloud) -> bool {
+    match cloud {
+        Cloud::Public | Cloud::UsGovernment | Cloud::China => {
+            site(host).is_some_and(|site| site.service == Service::Entra && site.cloud == cloud)
+        }
+        Cloud::Custom(custom) => host.eq_ignore_ascii_case(&custom.authority_host),
+    }
+}
+
 /// The host of the issuer in the tokens of a cloud.
 #[must_use]
 pub fn issuer_host(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public | Cloud::UsGovernment => "sts.windows.net",
         Cloud::China => "sts.chinacloudapi.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
+    }
+}
+
+/// The host of the issuer that version 2 of a cloud's authority gives for itself.
+#[must_use]
+pub fn issuer_host_v2(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public | Cloud::UsGovernment => authority_host(cloud),
+        Cloud::China => "login.partner.microsoftonline.cn",
         Cloud::Custom(custom) => &custom.authority_host,
     }
 }

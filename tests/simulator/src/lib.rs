@@ -17,6 +17,7 @@ pub mod entra;
 pub mod exchange;
 pub mod faults;
 pub mod hosts;
+pub mod imds;
 pub mod ledger;
 pub mod power_bi;
 pub mod proxy;

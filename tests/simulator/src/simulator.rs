@@ -76,6 +76,7 @@ impl Simulator {
             authority: Authority::new()?,
             clouds: crate::hosts::custom::Clouds::default(),
             entra: Entra::new().map_err(|_| Error::Key)?,
+            identities: crate::imds::identities::Identities::default(),
             world: crate::world::World::default(),
             faults: crate::faults::Faults::default(),
             ledger: Arc::default(),

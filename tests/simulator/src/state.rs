@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, hosts::custom::Clouds, ledger::Ledger, world::World};
+use crate::{
+    ca::Authority, connection::Gauge, entra::Entra, faults::Faults, hosts::custom::Clouds, imds::identities::Identities, ledger::Ledger,
+    world::World,
+};
 
 /// The local Azure.
 pub struct State {
@@ -12,6 +15,8 @@ pub struct State {
     pub clouds: Clouds,
     /// Entra ID.
     pub entra: Entra,
+    /// The managed identities of the machine.
+    pub identities: Identities,
     /// Servers, workspaces, models and operations.
     pub world: World,
     /// Faults in force.

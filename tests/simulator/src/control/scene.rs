@@ -7,13 +7,15 @@ use serde_json::json;
 use crate::{
     entra::{
         Health,
-        directory::{CertificateError, Registration},
+        directory::{Registration, RegistrationError},
+        federation::{IssuerKeys, NoKey},
     },
     faults::Order,
     hosts::{
         CustomCloud, Service,
         custom::{self, Clouds},
     },
+    imds::identities::Identity,
     state::State,
     world::settings::ModelSettings,
 };
@@ -26,6 +28,10 @@ pub struct Scene {
     pub clouds: Vec<CustomCloud>,
     /// Bodies of `PUT /applications`.
     pub applications: Vec<Registration>,
+    /// Bodies of `PUT /issuers`.
+    pub issuers: Vec<IssuerKeys>,
+    /// Bodies of `PUT /managed-identities`.
+    pub managed_identities: Vec<Identity>,
     /// Bodies of `PUT /models`.
     pub models: Vec<ModelSettings>,
     /// The body of `PUT /entra`.
@@ -43,9 +49,15 @@ pub enum Error {
     /// An application's ids are missing.
     #[error("an application needs a tenantId and a clientId")]
     NoIds,
-    /// One of an application's certificates cannot be used.
+    /// One of an application's certificates cannot be used, or its tenant is another cloud's.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Registration(#[from] RegistrationError),
+    /// An issuer's keys cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] NoKey),
+    /// A managed identity's ids are missing.
+    #[error("a managed identity needs a tenantId and a clientId")]
+    NoIdentityIds,
     /// A model's server is not one that can be reached.
     #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
     Server(String),
@@ -58,6 +70,9 @@ pub enum Error {
     /// A semantic model's host is not one that can be reached.
     #[error("'{0}' is no host of the Power BI API")]
     ApiHost(String),
+    /// There is no such cloud.
+    #[error("there is no cloud '{0}': it is public, us-government or china, or has to be declared by PUT /clouds first")]
+    NoCloud(String),
     /// A cloud cannot be declared.
     #[error(transparent)]
     Cloud(#[from] custom::Error),
@@ -114,6 +129,12 @@ impl Scene {
         for application in self.applications {
             register(state, application)?;
         }
+        for issuer in self.issuers {
+            state.entra.issuers.put(issuer)?;
+        }
+        for identity in self.managed_identities {
+            put_identity(state, identity)?;
+        }
         for model in self.models {
             put_model(state, model)?;
         }
@@ -135,7 +156,27 @@ pub fn register(state: &State, registration: Registration) -> Result<(), Error> 
     if registration.tenant_id.is_empty() || registration.client_id.is_empty() {
         return Err(Error::NoIds);
     }
+    if let Some(cloud) = &registration.cloud {
+        check_cloud(state, cloud)?;
+    }
     Ok(state.entra.directory.put(registration)?)
+}
+
+fn check_cloud(state: &State, name: &str) -> Result<(), Error> {
+    state.clouds.named(name).map(|_| ()).ok_or_else(|| Error::NoCloud(name.to_owned()))
+}
+
+/// Gives the machine a managed identity.
+///
+/// # Errors
+/// When it has no ids, or its cloud is none.
+pub fn put_identity(state: &State, identity: Identity) -> Result<(), Error> {
+    if identity.tenant_id.is_empty() || identity.client_id.is_empty() {
+        return Err(Error::NoIdentityIds);
+    }
+    check_cloud(state, &identity.cloud)?;
+    state.identities.put(identity);
+    Ok(())
 }
 
 /// Makes a model or changes it.

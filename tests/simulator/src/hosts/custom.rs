@@ -47,7 +47,7 @@ pub enum Error {
     /// A host's name is none.
     #[error("'{0}' is no host name: write it in lower case, without a scheme, a port or a path")]
     Host(String),
-    /// A host or an audience has another cloud already.
+    /// A name, a host or an audience has another cloud already.
     #[error("'{0}' belongs to another cloud")]
     Taken(String),
 }
@@ -99,7 +99,7 @@ impl Clouds {
     /// A declared cloud stays in memory as long as the process, so that whatever names a cloud is as small as for the real ones.
     ///
     /// # Errors
-    /// When a host's name is none, or a host or an audience is another cloud's.
+    /// When a host's name is none, or its name, a host or an audience is another cloud's.
     pub fn declare(&self, cloud: CustomCloud) -> Result<(), Error> {
         let is_name = |host: &str| {
             host.contains('.')
@@ -108,6 +108,9 @@ impl Clouds {
         };
         if let Some(host) = cloud.hosts().find(|host| !is_name(host)) {
             return Err(Error::Host(host.to_owned()));
+        }
+        if Cloud::REAL.iter().any(|real| real.name() == cloud.name) {
+            return Err(Error::Taken(cloud.name));
         }
         let mut declared = self.declared.write();
         let others: Vec<_> = declared.iter().copied().filter(|other| other.name != cloud.name).collect();
@@ -132,6 +135,14 @@ impl Clouds {
     pub fn site(&self, host: &str) -> Option<Site> {
         let host = host.strip_suffix('.').unwrap_or(host);
         super::site(host).or_else(|| self.declared.read().iter().find_map(|cloud| cloud.site(host)))
+    }
+
+    /// The cloud of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Cloud> {
+        let declared = self.declared();
+        let all = Cloud::REAL.into_iter().chain(declared.into_iter().map(Cloud::Custom));
+        all.into_iter().find(|cloud| cloud.name() == name)
     }
 
     /// The declared clouds.
@@ -170,6 +181,7 @@ mod tests {
         assert_eq!(super::super::audience("https://*.asazure.cloud.example", authority), Some("https://*.asazure.cloud.example"));
         assert_eq!(super::super::audience("https://*.asazure.windows.net", authority), None);
         assert_eq!(clouds.site("westus.asazure.windows.net").unwrap().cloud, Cloud::Public);
+        assert_eq!((clouds.named("a"), clouds.named("china"), clouds.named("b")), (Some(authority), Some(Cloud::China), None));
         clouds.declare(cloud("a", "other.example")).unwrap();
         assert_eq!((clouds.site("login.cloud.example"), clouds.declared().len()), (None, 1));
     }
@@ -183,6 +195,7 @@ mod tests {
         }
         let taken = CustomCloud { authority_host: "login.microsoftonline.com".into(), ..cloud("a", "cloud.example") };
         assert!(matches!(clouds.declare(taken), Err(Error::Taken(_))));
+        assert!(matches!(clouds.declare(cloud("public", "cloud.example")), Err(Error::Taken(_))));
         clouds.declare(cloud("a", "cloud.example")).unwrap();
         assert!(matches!(clouds.declare(cloud("b", "cloud.example")), Err(Error::Taken(_))));
         let mut borrowed = cloud("c", "third.example");

@@ -71,6 +71,19 @@ impl Scene {
         request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
     }
 
+    /// Asks for a token by an assertion.
+    pub async fn assert(&self, assertion: &str) -> Response {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form = [
+            ("client_id", CLIENT),
+            ("grant_type", "client_credentials"),
+            ("scope", SCOPE),
+            ("client_assertion_type", kind),
+            ("client_assertion", assertion),
+        ];
+        self.token_request(TENANT, &form).await
+    }
+
     /// A token for a scope of the public cloud.
     pub async fn token_for(&self, scope: &str) -> String {
         let granted: Value = self.sign_in(CLIENT, SECRET, scope).await.json().await.unwrap();
