@@ -9,12 +9,16 @@ pub mod analysis_services;
 mod answer;
 mod classify;
 pub mod cloud;
+mod fields;
 mod http;
 pub mod identity;
+mod kind;
 mod location;
 mod model;
 pub mod power_bi;
+mod refreshes;
 mod roots;
+mod rows;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -26,8 +30,8 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-pub use analysis_services::Window;
 pub use model::{Call, Model};
+pub use refreshes::Window;
 pub use settings::{CallRecord, Observer, Settings, SettingsError};
 
 use analysis_services::{DatabaseName, ServerName};
@@ -35,6 +39,7 @@ use cloud::Cloud;
 use identity::Identity;
 use identity::managed::Metadata;
 use identity::tokens::Tokens;
+use kind::Service;
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits on calls in flight. Cheap to clone.
 #[derive(Clone)]

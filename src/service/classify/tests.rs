@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::service::answer::BodyFault;
 
 /// Header lines.
 type Lines<'a> = &'a [(&'a str, &'a str)];
@@ -36,7 +37,7 @@ fn complain(code: &str, message: &str) -> String {
 
 /// A word in short, so that the tables read as tables.
 fn submitted(answer: &Answer) -> String {
-    match submission(answer, &called()) {
+    match submission(Service::AnalysisServices, answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
         Submission::Completed { message } => format!("completed: {message}"),
         Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
@@ -46,7 +47,7 @@ fn submitted(answer: &Answer) -> String {
 }
 
 fn seen(answer: &Answer) -> String {
-    match look(answer, &asked()) {
+    match look(Service::AnalysisServices, answer, &asked()) {
         Look::Found { operation, .. } => format!("{:?}", operation.phase),
         Look::Gone => "gone".to_owned(),
         Look::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -54,7 +55,7 @@ fn seen(answer: &Answer) -> String {
 }
 
 fn cancelled(answer: &Answer) -> String {
-    match cancellation(answer) {
+    match cancellation(Service::AnalysisServices, answer) {
         Cancellation::Accepted => "accepted".to_owned(),
         Cancellation::NothingToCancel => "nothing".to_owned(),
         Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -208,7 +209,7 @@ fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
 
 #[test]
 fn troubles_say_what_to_do_and_nothing_that_changes() {
-    let of = |answer: &Answer| match submission(answer, &called()) {
+    let of = |answer: &Answer| match submission(Service::AnalysisServices, answer, &called()) {
         Submission::Refused(trouble) => trouble,
         other => panic!("{other:?}"),
     };
@@ -243,8 +244,8 @@ proptest::proptest! {
             answer.headers.insert("location", location);
             answer.headers.insert("x-ms-xmlaerror-extended", extended);
         }
-        let submission = submission(&answer, &called());
-        let _ = (look(&answer, &asked()), cancellation(&answer), listing_trouble(&answer));
+        let submission = submission(Service::PowerBi, &answer, &called());
+        let _ = (look(Service::PowerBi, &answer, &asked()), cancellation(Service::PowerBi, &answer), listing_trouble(Service::PowerBi, &answer));
         if status >= 500 {
             proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
         }

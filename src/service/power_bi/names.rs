@@ -55,6 +55,10 @@ impl ModelName {
         Ok(Self(Named::Names { workspace: checked("workspace", workspace)?, dataset: checked("semantic model", dataset)? }))
     }
 
+    pub(in crate::service) fn named(&self) -> &Named {
+        &self.0
+    }
+
     /// The ids, where it is named by them.
     #[must_use]
     pub fn ids(&self) -> Option<&ModelIds> {
@@ -88,11 +92,18 @@ pub(in crate::service) fn guid(text: &str) -> Option<String> {
     (text.len() == 36).then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(|id| id.hyphenated().to_string())
 }
 
-/// `https://<host>/v1.0/myorg/groups/<group>/datasets/<dataset>/<what>`. A service principal has no workspace of its own,
-/// so the addresses without a group are not for it.
+/// `https://<host>/v1.0/myorg/groups`, from which every address of Power BI follows. A service principal has no
+/// workspace of its own, so the addresses without a group are not for it.
+pub(in crate::service) fn groups(host: &str) -> Option<Url> {
+    Url::parse(&format!("https://{host}/v1.0/myorg/groups")).ok()
+}
+
+/// `…/groups/<group>/datasets/<dataset>/<what>`.
 pub(in crate::service) fn of_dataset(host: &str, ids: &ModelIds, what: &str) -> Option<Url> {
     let ModelIds { group_id, dataset_id } = ids;
-    Url::parse(&format!("https://{host}/v1.0/myorg/groups/{group_id}/datasets/{dataset_id}/{what}")).ok()
+    let mut url = groups(host)?;
+    url.set_path(&format!("{}/{group_id}/datasets/{dataset_id}/{what}", url.path()));
+    Some(url)
 }
 
 #[cfg(test)]
