@@ -19,7 +19,7 @@ use super::records::{CALL, Records};
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::wiring;
-use crate::api::{self, Credentials, Model, Run, RunState, Status};
+use crate::api::{self, Credentials, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
@@ -85,7 +85,7 @@ impl Story<'_> {
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.prepare(&desired, credentials, &step).await {
+            let prepared = match self.prepare(credentials, &step).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -111,7 +111,7 @@ impl Story<'_> {
                 }
                 (Effect::TakeTurn, _) => {
                     let since = self.object.status().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
-                    Seen::Turn(self.ctx.queue.take(&self.model_of(&desired, &step).key(), &self.uid, &self.name, since))
+                    Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::TakeResubmit, _) => {
                     let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
@@ -147,26 +147,12 @@ impl Story<'_> {
         })
     }
 
-    /// The model that an effect is on: a run that is under way keeps to the one that it was submitted on.
-    fn model_of<'a>(&'a self, desired: &'a Desired, step: &'a Step) -> &'a Model {
-        let run = step.recorded.run.as_ref().or_else(|| self.object.status()?.run.as_ref());
-        match (&step.effect, run.filter(|run| !run.state.ended())) {
-            (Effect::Resolve, _) | (_, None) => &desired.work.model,
-            (_, Some(run)) => &run.model,
-        }
-    }
-
     /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
-    async fn prepare(
-        &self,
-        desired: &Desired,
-        credentials: Result<Option<Credentials>, Fault>,
-        step: &Step,
-    ) -> Result<Option<effects::Prepared>, Unprepared> {
+    async fn prepare(&self, credentials: Result<Option<Credentials>, Fault>, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
         if !effects::is_call(&step.effect) {
             return Ok(None);
         }
-        effects::prepare(self.ctx, &self.object, credentials, self.model_of(desired, step), &step.effect).await.map(Some)
+        effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.
