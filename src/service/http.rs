@@ -68,7 +68,7 @@ impl Client {
         Self::build(settings, |builder| builder.https_only(true))
     }
 
-    /// `refine` is the tests' way to speak to a server of their own without TLS.
+    /// `refine` says more of the client: whether it insists on TLS, and in tests where it finds a server.
     pub(super) fn build(
         settings: &Settings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,

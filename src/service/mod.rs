@@ -37,6 +37,7 @@ pub use settings::{CallRecord, Observer, Settings, SettingsError};
 use analysis_services::{DatabaseName, ServerName};
 use cloud::Cloud;
 use identity::Identity;
+use identity::managed::Metadata;
 use identity::tokens::Tokens;
 use kind::Service;
 
@@ -60,12 +61,12 @@ impl Azure {
     /// # Errors
     /// Where the settings cannot be used, such as a certificate file that holds no certificate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let http = http::Client::new(&settings)?;
-        Ok(Self::assemble(settings, http))
+        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings)?);
+        Ok(Self::assemble(settings, http, metadata))
     }
 
-    fn assemble(settings: Settings, http: http::Client) -> Self {
-        let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()));
+    fn assemble(settings: Settings, http: http::Client, metadata: Metadata) -> Self {
+        let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()), metadata);
         let traffic = traffic::Traffic::new(settings.max_calls_per_server);
         Self { shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic }) }
     }

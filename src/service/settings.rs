@@ -30,9 +30,9 @@ pub type Observer = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// `POST refreshes`, `GET refresh`, `GET refreshes` or `DELETE refresh`; `POST sync`, `GET sync` (one) or `GET syncs`
-    /// (what there is); `GET names`; or `POST token`.
+    /// (what there is); `GET names`; or `token of` and an identity.
     pub route: &'static str,
-    /// `analysis-services`, `power-bi` or `entra-id`.
+    /// `analysis-services`, `power-bi` or `identity`.
     pub host_kind: &'static str,
     /// The HTTP status; `None` where no answer came.
     pub status: Option<u16>,

@@ -1,6 +1,7 @@
 //! Tests of the clients over real HTTPS.
 
 mod http2;
+mod identities;
 mod listings;
 mod looks;
 mod names;

@@ -13,7 +13,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::service::analysis_services::{DatabaseName, ServerName};
 use crate::service::cloud::Cloud;
-use crate::service::identity::Identity;
+use crate::service::identity::managed::Metadata;
+use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
 use crate::service::{Azure, Model, Settings, http};
 
@@ -24,7 +25,7 @@ pub(super) const EVIL: &str = "evil.example.com";
 pub(super) const SECRET: &str = "planted-secret";
 pub(super) const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub(super) const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
-const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+pub(super) const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -130,12 +131,18 @@ pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -
     let http = http::Client::build(&settings, |builder| {
         builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server).resolve(POWER_BI, server)
     });
-    Azure::assemble(settings, http.unwrap())
+    // Not the real address, nor a proxy of the environment's.
+    let metadata = Metadata::build(&settings, |builder| builder.no_proxy().proxy(reqwest::Proxy::http(format!("http://{entra}")).unwrap()));
+    Azure::assemble(settings, http.unwrap(), metadata.unwrap())
 }
 
 pub(super) fn model_of(azure: &Azure) -> Model {
+    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap())
+}
+
+/// The same model, as somebody else sees it.
+pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
-    let identity = Identity::service_principal_secret(GUID, GUID, SECRET).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
 }
 
