@@ -124,10 +124,12 @@ pub struct Row {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Such as `refresh`, `refreshes` or `token`.
+    /// Such as `refresh`, `refreshes`, `token` or `imds`.
     pub route: String,
     /// The application.
     pub client_id: Option<String>,
+    /// How it has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    pub credential: Option<String>,
     /// The answer's status.
     pub status: Option<u16>,
     /// Whether the service has done what was asked.
@@ -178,6 +180,47 @@ impl SimulatorClient {
     pub async fn put_application(&self, tenant: &str, client: &str, secret: &str) {
         let body = json!({"tenantId": tenant, "clientId": client, "clientSecret": secret});
         self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Registers an application with these certificates (PEM), and no other credential.
+    pub async fn put_certificates(&self, tenant: &str, client: &str, certificates: &[&str]) {
+        let body = json!({"tenantId": tenant, "clientId": client, "certificates": certificates});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Registers an application that takes the tokens of a service account for its own, and no other credential.
+    ///
+    /// `issuer` is the API server's, whose keys [`Self::put_issuer`] makes known.
+    pub async fn put_federated(&self, tenant: &str, client: &str, issuer: &str, namespace: &str, service_account: &str) {
+        let subject = format!("system:serviceaccount:{namespace}:{service_account}");
+        let credential = json!({"issuer": issuer, "subject": subject});
+        let body = json!({"tenantId": tenant, "clientId": client, "federatedCredentials": [credential]});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Makes known which keys an issuer publishes (a JWKS), as if Entra ID had asked it.
+    pub async fn put_issuer(&self, issuer: &str, jwks: &Value) {
+        self.send(Method::PUT, "/issuers", Some(json!({"issuer": issuer, "jwks": jwks}))).await;
+    }
+
+    /// Registers an application by the whole body of `PUT /applications`: for a cloud, or for several credentials.
+    pub async fn put_registration(&self, registration: Value) {
+        self.send(Method::PUT, "/applications", Some(registration)).await;
+    }
+
+    /// Gives the machine a user-assigned managed identity.
+    pub async fn put_managed_identity(&self, tenant: &str, client: &str) {
+        self.put_managed(json!({"tenantId": tenant, "clientId": client})).await;
+    }
+
+    /// Gives the machine a managed identity by the whole body of `PUT /managed-identities`.
+    pub async fn put_managed(&self, identity: Value) {
+        self.send(Method::PUT, "/managed-identities", Some(identity)).await;
+    }
+
+    /// Takes a managed identity away from the machine.
+    pub async fn remove_managed_identity(&self, client: &str) {
+        self.send_query(Method::DELETE, "/managed-identities", &[("clientId", client)], None).await;
     }
 
     /// Makes a model.

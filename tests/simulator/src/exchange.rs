@@ -22,6 +22,7 @@ use crate::{
         action::{Action, Moment},
     },
     hosts::{Service, Site},
+    imds::{self, identities::Choice},
     ledger::{Entry, Row},
     state::State,
 };
@@ -29,7 +30,7 @@ use crate::{
 /// The largest body that a request may have.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// Where a request came from: a tunnel to one host.
+/// Where a request came from: a tunnel to one host, or the metadata service's place.
 pub struct Tunnel {
     /// Everything that there is.
     pub state: Arc<State>,
@@ -50,6 +51,7 @@ pub struct Dropped;
 enum Target {
     Entra(entra::Request),
     AnalysisServices(analysis_services::Request),
+    Metadata(imds::Request),
     /// A host whose service has no routes here.
     Nothing,
 }
@@ -85,10 +87,11 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
         Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
+        Service::Metadata => Target::Metadata(imds::Request::parse(&call)),
         Service::PowerBi => Target::Nothing,
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
-    let row = row(&call, &target, token.as_deref());
+    let row = row(&tunnel.state, &call, &target, token.as_deref());
     let path = row.path.clone();
     let client = row.client_id.clone();
     let entry = tunnel.state.ledger.enter(row);
@@ -124,6 +127,7 @@ impl Passage<'_> {
                 };
                 analysis_services::handle(&state.world, request, &context)
             }
+            Target::Metadata(request) => imds::handle(&state.identities, &state.entra, request, &self.call),
             Target::Nothing => Answer::empty(StatusCode::NOT_FOUND),
         };
         self.entry.handled(answer.operation);
@@ -225,7 +229,7 @@ impl Passage<'_> {
 }
 
 /// The request's row in the ledger.
-fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
+fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Row {
     let mut row = Row {
         time: call.now,
         host: Arc::clone(&call.host),
@@ -233,6 +237,7 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
         route: "unknown",
         client_id: token.map(|token| Arc::clone(&token.client)),
+        credential: token.map(|token| token.way.word()),
         token_audience: token.map(|token| token.audience.into()),
         content_type: call.header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         user_agent: call.header(USER_AGENT.as_str()).map(Into::into),
@@ -243,6 +248,7 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         Target::Entra(request) => {
             row.route = request.route();
             row.client_id = request.client_id().map(Into::into);
+            row.credential = request.way().map(entra::Way::word);
             row.set_body(request.redacted_body().as_bytes());
         }
         Target::AnalysisServices(request) => {
@@ -251,6 +257,15 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
             row.database.clone_from(&request.database);
             row.operation_id = request.operation;
             row.set_body(&call.body);
+        }
+        Target::Metadata(request) => {
+            row.route = request.route();
+            row.credential = Some(entra::Way::Managed.word());
+            row.client_id = match (state.identities.find(request.wanted()), request.wanted()) {
+                (Choice::One(identity), _) => Some(Arc::clone(&identity.client_id)),
+                (Choice::None | Choice::Several, imds::Wanted::Client(id)) => Some(id.into()),
+                (Choice::None | Choice::Several, _) => None,
+            };
         }
         Target::Nothing => row.set_body(&call.body),
     }

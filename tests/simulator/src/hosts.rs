@@ -3,8 +3,11 @@
 //! Sources: "Asynchronous refresh with the REST API" of Azure Analysis Services (the audience with its literal star), the
 //! national-cloud pages of Entra ID, Power BI and Analysis Services for the sovereign names.
 
+use serde::{Deserialize, Serialize};
+
 /// A cloud with Entra ID authorities of its own. GCC has its own Power BI host but uses the public authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cloud {
     /// Azure public, and the authority of GCC.
     Public,
@@ -23,6 +26,8 @@ pub enum Service {
     AnalysisServices,
     /// The Power BI REST API.
     PowerBi,
+    /// The metadata service of the machine, which is reached without a tunnel.
+    Metadata,
 }
 
 /// What stands behind a host name.
@@ -99,6 +104,15 @@ pub fn issuer_host(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public | Cloud::UsGovernment => "sts.windows.net",
         Cloud::China => "sts.chinacloudapi.cn",
+    }
+}
+
+/// The host of the issuer that version 2 of a cloud's authority gives for itself.
+#[must_use]
+pub fn issuer_host_v2(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public | Cloud::UsGovernment => authority_host(cloud),
+        Cloud::China => "login.partner.microsoftonline.cn",
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Row {
     pub database: Option<String>,
     /// The application, from the token or the token request.
     pub client_id: Option<Arc<str>>,
+    /// How the application has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    pub credential: Option<&'static str>,
     /// The audience of the token.
     pub token_audience: Option<Arc<str>>,
     /// The request's `Content-Type`.

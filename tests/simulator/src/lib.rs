@@ -16,6 +16,7 @@ pub mod entra;
 pub mod exchange;
 pub mod faults;
 pub mod hosts;
+pub mod imds;
 pub mod ledger;
 pub mod proxy;
 pub mod simulator;

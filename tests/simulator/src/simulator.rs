@@ -75,6 +75,7 @@ impl Simulator {
         let state = Arc::new(State {
             authority: Authority::new()?,
             entra: Entra::new().map_err(|_| Error::Key)?,
+            identities: crate::imds::identities::Identities::default(),
             world: crate::world::World::default(),
             faults: crate::faults::Faults::default(),
             ledger: Arc::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, ledger::Ledger, world::World};
+use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, imds::identities::Identities, ledger::Ledger, world::World};
 
 /// The local Azure.
 pub struct State {
@@ -10,6 +10,8 @@ pub struct State {
     pub authority: Authority,
     /// Entra ID.
     pub entra: Entra,
+    /// The managed identities of the machine.
+    pub identities: Identities,
     /// Servers, models and operations.
     pub world: World,
     /// Faults in force.

@@ -1,5 +1,6 @@
 //! The control API: plain HTTP and JSON on loopback, for whoever sets the scene and looks at what happened.
 
+mod identities;
 mod operations;
 pub mod scene;
 
@@ -52,7 +53,9 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<()> {
 fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/applications", put(put_application))
+        .route("/applications", put(identities::put_application))
+        .route("/issuers", put(identities::put_issuer))
+        .route("/managed-identities", put(identities::put_managed).get(identities::get_managed).delete(identities::remove_managed))
         .route("/entra", put(put_entra))
         .route("/models", put(put_model).patch(patch_model).get(get_models))
         .route("/operations", post(operations::start).get(operations::list))
@@ -75,11 +78,6 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
 
 fn done() -> Json<Value> {
     Json(json!({}))
-}
-
-async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    scene::register(&state, read(&body)?).map_err(Refused::bad)?;
-    Ok(done())
 }
 
 async fn put_entra(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {

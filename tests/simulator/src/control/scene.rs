@@ -6,9 +6,11 @@ use serde_json::json;
 use crate::{
     entra::{
         Health,
-        directory::{CertificateError, Registration},
+        directory::{Registration, RegistrationError},
+        federation::{IssuerKeys, NoKey},
     },
     faults::Order,
+    imds::identities::Identity,
     state::State,
     world::settings::ModelSettings,
 };
@@ -19,6 +21,10 @@ use crate::{
 pub struct Scene {
     /// Bodies of `PUT /applications`.
     pub applications: Vec<Registration>,
+    /// Bodies of `PUT /issuers`.
+    pub issuers: Vec<IssuerKeys>,
+    /// Bodies of `PUT /managed-identities`.
+    pub managed_identities: Vec<Identity>,
     /// Bodies of `PUT /models`.
     pub models: Vec<ModelSettings>,
     /// The body of `PUT /entra`.
@@ -36,9 +42,15 @@ pub enum Error {
     /// An application's ids are missing.
     #[error("an application needs a tenantId and a clientId")]
     NoIds,
-    /// One of an application's certificates cannot be used.
+    /// One of an application's certificates cannot be used, or its tenant is another cloud's.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Registration(#[from] RegistrationError),
+    /// An issuer's keys cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] NoKey),
+    /// A managed identity's ids are missing.
+    #[error("a managed identity needs a tenantId and a clientId")]
+    NoIdentityIds,
     /// A model's server is not one that can be reached.
     #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
     Server(String),
@@ -88,6 +100,12 @@ impl Scene {
         for application in self.applications {
             register(state, application)?;
         }
+        for issuer in self.issuers {
+            state.entra.issuers.put(issuer)?;
+        }
+        for identity in self.managed_identities {
+            put_identity(state, identity)?;
+        }
         for model in self.models {
             put_model(state, model)?;
         }
@@ -110,6 +128,18 @@ pub fn register(state: &State, registration: Registration) -> Result<(), Error> 
         return Err(Error::NoIds);
     }
     Ok(state.entra.directory.put(registration)?)
+}
+
+/// Gives the machine a managed identity.
+///
+/// # Errors
+/// When it has no ids.
+pub fn put_identity(state: &State, identity: Identity) -> Result<(), Error> {
+    if identity.tenant_id.is_empty() || identity.client_id.is_empty() {
+        return Err(Error::NoIdentityIds);
+    }
+    state.identities.put(identity);
+    Ok(())
 }
 
 /// Makes a model or changes it.

@@ -3,10 +3,14 @@
 
 mod binary;
 mod certificates;
+mod clouds;
 mod entra;
 mod faults;
+mod federation;
+mod managed;
 mod operations;
 mod proxy;
 mod refreshes;
 mod refusals;
+mod signing;
 mod support;

@@ -67,6 +67,19 @@ impl Scene {
         request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
     }
 
+    /// Asks for a token by an assertion.
+    pub async fn assert(&self, assertion: &str) -> Response {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form = [
+            ("client_id", CLIENT),
+            ("grant_type", "client_credentials"),
+            ("scope", SCOPE),
+            ("client_assertion_type", kind),
+            ("client_assertion", assertion),
+        ];
+        self.token_request(TENANT, &form).await
+    }
+
     /// A call below the model's URL.
     pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{MODEL}{path}")).bearer_auth(&self.token)
