@@ -11,6 +11,8 @@ mod crash;
 mod deletion;
 mod failures;
 mod happy;
+mod identities;
+mod identities_lasting;
 mod lost_answers;
 mod manifests;
 mod parts;
