@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::rbac::{self, make};
 use harness::world::{SECRET, TENANT, condition, merged, run};
-use harness::{Row, Setting, World};
+use harness::{AnyObject, Row, Setting, World};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
-use tabular_operator::api::{ConditionStatus, ConditionType, ModelRefresh, RunState};
+use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
 use uuid::Uuid;
 
 /// What is looked at again within seconds, with time for a busy machine.
@@ -92,7 +92,7 @@ async fn stalled(world: &World, reason: &str) -> String {
     message(&stalled)
 }
 
-fn message(object: &ModelRefresh) -> String {
+fn message(object: &AnyObject) -> String {
     let conditions = &object.status.as_ref().unwrap().conditions;
     conditions.iter().find(|condition| condition.r#type == ConditionType::Ready).unwrap().message.clone()
 }
@@ -144,7 +144,7 @@ async fn a_certificate_that_cannot_be_right_costs_no_call() {
         if index == 0 {
             world.apply("orders", &json!({})).await;
         }
-        let says = |object: &ModelRefresh| {
+        let says = |object: &AnyObject| {
             object.status.is_some() && condition(object, ConditionType::Stalled).is_some() && message(object).contains(expected)
         };
         world.until("orders", expected, says).await;
@@ -202,7 +202,7 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
     let said = stalled(&world, "ServiceAccountInvalid").await;
     assert!(said.contains("has no annotation azure.workload.identity/tenant-id"), "{said}");
     put_account(&world, "refresher", &world.client_id).await;
-    let says = |object: &ModelRefresh| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
+    let says = |object: &AnyObject| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
     let said = message(&world.until("orders", "the missing right to tokens", says).await);
     assert!(rows_of_entra(&world).await.is_empty());
     obey(&world, &said).await;

@@ -16,6 +16,7 @@ use crate::{
     answer::{self, Answer, Body},
     call::Call,
     connection::Connection,
+    context::Context,
     entra::{self, Token},
     faults::{
         Fault, Subject,
@@ -24,6 +25,7 @@ use crate::{
     hosts::{Service, Site},
     imds::{self, identities::Choice},
     ledger::{Entry, Row},
+    power_bi,
     state::State,
 };
 
@@ -51,9 +53,8 @@ pub struct Dropped;
 enum Target {
     Entra(entra::Request),
     AnalysisServices(analysis_services::Request),
+    PowerBi(power_bi::Request),
     Metadata(imds::Request),
-    /// A host whose service has no routes here.
-    Nothing,
 }
 
 /// A call on its way through.
@@ -87,8 +88,8 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
         Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
+        Service::PowerBi => Target::PowerBi(power_bi::Request::parse(&call)),
         Service::Metadata => Target::Metadata(imds::Request::parse(&call)),
-        Service::PowerBi => Target::Nothing,
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
     let row = row(&tunnel.state, &call, &target, token.as_deref());
@@ -110,6 +111,16 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
 }
 
 impl Passage<'_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            call: &self.call,
+            site: self.tunnel.site,
+            token: self.token.as_deref(),
+            sequence: self.entry.sequence(),
+            activity: uuid::Uuid::new_v4(),
+        }
+    }
+
     /// Lets the service do what is asked.
     async fn handle(&mut self) -> Answer {
         // A fault may have held it back: what counts is when the service gets it.
@@ -117,18 +128,9 @@ impl Passage<'_> {
         let state = &self.tunnel.state;
         let answer = match &self.target {
             Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
-            Target::AnalysisServices(request) => {
-                let context = analysis_services::Context {
-                    call: &self.call,
-                    site: self.tunnel.site,
-                    token: self.token.as_deref(),
-                    sequence: self.entry.sequence(),
-                    activity: uuid::Uuid::new_v4(),
-                };
-                analysis_services::handle(&state.world, request, &context)
-            }
-            Target::Metadata(request) => imds::handle(&state.identities, &state.entra, request, &self.call),
-            Target::Nothing => Answer::empty(StatusCode::NOT_FOUND),
+            Target::AnalysisServices(request) => analysis_services::handle(&state.world, request, &self.context()),
+            Target::PowerBi(request) => power_bi::handle(&state.world, request, &self.context()),
+            Target::Metadata(request) => imds::handle(state, request, &self.call),
         };
         self.entry.handled(answer.operation);
         answer
@@ -258,6 +260,13 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
             row.operation_id = request.operation;
             row.set_body(&call.body);
         }
+        Target::PowerBi(request) => {
+            row.route = request.route();
+            row.group_id = request.group;
+            row.dataset_id = request.dataset;
+            row.operation_id = request.operation;
+            row.set_body(&call.body);
+        }
         Target::Metadata(request) => {
             row.route = request.route();
             row.credential = Some(entra::Way::Managed.word());
@@ -267,7 +276,6 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
                 (Choice::None | Choice::Several, _) => None,
             };
         }
-        Target::Nothing => row.set_body(&call.body),
     }
     row
 }

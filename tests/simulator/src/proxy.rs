@@ -14,7 +14,7 @@ use crate::{
     answer::{self, Body},
     connection::{Connection, Socket},
     exchange::{self, Dropped, Tunnel},
-    hosts::{self, Cloud, Service, Site},
+    hosts::{Cloud, Service, Site},
     imds,
     ledger::Row,
     state::State,
@@ -85,7 +85,7 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<C
         let host = authority.map(|(host, _)| host).unwrap_or_default();
         return refuse(state, &request, &host, "This proxy only tunnels to port 443.");
     };
-    let Some(site) = hosts::site(&host) else {
+    let Some(site) = state.clouds.site(&host) else {
         let sentence =
             format!("This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for.");
         return refuse(state, &request, &host, &sentence);

@@ -74,6 +74,7 @@ impl Simulator {
         let (control_listener, control) = listen(settings.control_address).await?;
         let state = Arc::new(State {
             authority: Authority::new()?,
+            clouds: crate::hosts::custom::Clouds::default(),
             entra: Entra::new().map_err(|_| Error::Key)?,
             identities: crate::imds::identities::Identities::default(),
             world: crate::world::World::default(),

@@ -11,7 +11,10 @@ use super::{
     error::{KeyFault, Refusal},
     jwt::{Header, Jwt},
 };
-use crate::{call::Call, hosts};
+use crate::{
+    call::Call,
+    hosts::{self, Cloud},
+};
 
 /// What a certificate's key may sign with.
 const ALGORITHMS: &[&str] = &["RS256", "PS256"];
@@ -20,7 +23,7 @@ const ALGORITHMS: &[&str] = &["RS256", "PS256"];
 ///
 /// # Errors
 /// When it has not.
-pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call) -> Result<(), Refusal> {
+pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call, cloud: Cloud) -> Result<(), Refusal> {
     let algorithm = jwt.algorithm(ALGORITHMS)?;
     let thumbprint = thumbprint(&jwt.header).ok_or(Refusal::NoThumbprint)?;
     let client = &*application.client;
@@ -46,7 +49,7 @@ pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call) -> Result<()
     if !(claims.iss.eq_ignore_ascii_case(client) && claims.sub.eq_ignore_ascii_case(client)) {
         return Err(Refusal::AssertionIssuer);
     }
-    if !claims.aud.names().iter().any(|audience| is_authority(audience, call, &application.tenant)) {
+    if !claims.aud.names().iter().any(|audience| is_authority(audience, cloud, &application.tenant)) {
         return Err(Refusal::AssertionAudience);
     }
     // That it is asked for at all is assumed: the documentation lists it among the claims, and every library sends it.
@@ -75,8 +78,8 @@ fn is_named(certificate: &Certificate, header: &Header) -> bool {
     }
 }
 
-/// Whether `audience` is the token endpoint or the issuer of the tenant at the authority that was called.
-fn is_authority(audience: &str, call: &Call, tenant: &str) -> bool {
+/// Whether `audience` is the token endpoint or the issuer of the tenant at an authority of the cloud.
+fn is_authority(audience: &str, cloud: Cloud, tenant: &str) -> bool {
     let audience = audience.to_lowercase();
     let tenant = tenant.to_lowercase();
     let Some(rest) = audience.strip_prefix("https://") else {
@@ -85,9 +88,8 @@ fn is_authority(audience: &str, call: &Call, tenant: &str) -> bool {
     let Some((host, path)) = rest.split_once('/') else {
         return false;
     };
-    let same_cloud = hosts::site(host).zip(hosts::site(&call.host)).is_some_and(|(named, called)| named == called);
     let Some(path) = path.strip_prefix(&tenant) else {
         return false;
     };
-    same_cloud && matches!(path, "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token")
+    hosts::is_authority(host, cloud) && matches!(path, "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token")
 }

@@ -20,9 +20,9 @@ use crate::hosts::Cloud;
 pub struct Registration {
     /// The tenant's id; a tenant exists as soon as it has an application.
     pub tenant_id: String,
-    /// The cloud that the tenant belongs to. Absent in all applications of a tenant: every cloud knows it.
+    /// The name of the cloud that the tenant belongs to. Absent in all applications of a tenant: every cloud knows it.
     #[serde(default)]
-    pub cloud: Option<Cloud>,
+    pub cloud: Option<String>,
     /// The application's (client's) id.
     pub client_id: String,
     /// Its secret. Absent: it has none.
@@ -105,7 +105,8 @@ pub enum Whereabouts {
 
 #[derive(Default)]
 struct Tenant {
-    cloud: Option<Cloud>,
+    /// By name, since a declared cloud may be declared anew.
+    cloud: Option<String>,
     applications: HashMap<String, Arc<Application>>,
 }
 
@@ -142,10 +143,10 @@ impl Directory {
         };
         let mut tenants = self.tenants.write();
         let tenant = tenants.entry(tenant_id.to_lowercase()).or_default();
-        if cloud.zip(tenant.cloud).is_some_and(|(given, known)| given != known) {
+        if cloud.as_ref().zip(tenant.cloud.as_ref()).is_some_and(|(given, known)| given != known) {
             return Err(RegistrationError::OtherCloud(tenant_id));
         }
-        tenant.cloud = tenant.cloud.or(cloud);
+        tenant.cloud = tenant.cloud.take().or(cloud);
         tenant.applications.insert(client_id.to_lowercase(), Arc::new(application));
         Ok(())
     }
@@ -157,11 +158,16 @@ impl Directory {
         let Some(tenant) = tenants.get(&tenant.to_lowercase()) else {
             return Whereabouts::Unknown;
         };
-        match (tenant.cloud, cloud) {
-            (None, _) => Whereabouts::Here,
-            (Some(home), here) if home == here => Whereabouts::Here,
-            (Some(Cloud::Public), Cloud::UsGovernment) | (Some(Cloud::UsGovernment), Cloud::Public) => Whereabouts::Elsewhere,
-            (Some(_), _) => Whereabouts::Unknown,
+        let Some(home) = &tenant.cloud else {
+            return Whereabouts::Here;
+        };
+        let friends = [Cloud::Public, Cloud::UsGovernment];
+        if home == cloud.name() {
+            Whereabouts::Here
+        } else if friends.contains(&cloud) && friends.iter().any(|friend| friend.name() == home) {
+            Whereabouts::Elsewhere
+        } else {
+            Whereabouts::Unknown
         }
     }
 

@@ -229,7 +229,7 @@ impl Entra {
         let way = request.way().ok_or(Refusal::NoCredential)?;
         match way {
             Way::Secret => application.check_secret(request.required("client_secret")?)?,
-            Way::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call)?,
+            Way::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call, cloud)?,
             // A managed identity never asks here: its machine does so for it.
             Way::Federated | Way::Managed => {
                 federation::check(&Jwt::read(request.assertion()?)?, &application, &self.issuers, call)?;

@@ -28,9 +28,9 @@ pub struct Identity {
     /// Whether it is the machine's own; there is one at most.
     #[serde(default)]
     pub system_assigned: bool,
-    /// The cloud that the machine runs in.
+    /// The name of the cloud that the machine runs in.
     #[serde(default = "public")]
-    pub cloud: Cloud,
+    pub cloud: String,
     /// How long its tokens are valid, in seconds.
     #[serde(default = "lifetime")]
     pub token_lifetime_seconds: u64,
@@ -39,8 +39,8 @@ pub struct Identity {
     pub condition: Condition,
 }
 
-fn public() -> Cloud {
-    Cloud::Public
+fn public() -> String {
+    Cloud::Public.name().to_owned()
 }
 
 fn lifetime() -> u64 {

@@ -13,14 +13,15 @@ use hyper::{
 use serde_json::json;
 
 use self::{
-    identities::{Choice, Condition, Identities, Identity},
+    identities::{Choice, Condition, Identity},
     refusal::Refusal,
 };
 use crate::{
     answer::Answer,
     call::Call,
-    entra::{self, Entra, Principal, Way},
+    entra::{self, Principal, Way},
     hosts,
+    state::State,
 };
 
 /// The link-local address that every machine of Azure reaches it at, by plain HTTP on port 80.
@@ -82,12 +83,12 @@ impl Request {
 
 /// Answers a request.
 #[must_use]
-pub fn handle(identities: &Identities, entra: &Entra, request: &Request, call: &Call) -> Answer {
-    let answer = token(identities, entra, request, call).unwrap_or_else(|refusal| refusal.answer());
+pub fn handle(state: &State, request: &Request, call: &Call) -> Answer {
+    let answer = token(state, request, call).unwrap_or_else(|refusal| refusal.answer());
     answer.with(SERVER, "IMDS/150.870.65.1854").with(HeaderName::from_static("x-content-type-options"), "nosniff")
 }
 
-fn token(identities: &Identities, entra: &Entra, request: &Request, call: &Call) -> Result<Answer, Refusal> {
+fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusal> {
     if !request.token {
         return Err(Refusal::UnknownPath);
     }
@@ -105,7 +106,7 @@ fn token(identities: &Identities, entra: &Entra, request: &Request, call: &Call)
         return Err(Refusal::Version);
     }
     let resource = request.resource().ok_or(Refusal::Missing("resource"))?;
-    let identity = match identities.find(request.wanted()) {
+    let identity = match state.identities.find(request.wanted()) {
         Choice::One(identity) => identity,
         Choice::None => return Err(Refusal::NoIdentity),
         Choice::Several => return Err(Refusal::SeveralIdentities),
@@ -117,11 +118,13 @@ fn token(identities: &Identities, entra: &Entra, request: &Request, call: &Call)
         Condition::Throttled => return Err(Refusal::Throttled),
         Condition::Failing => return Err(Refusal::Failing),
     }
-    let cloud = identity.cloud;
-    let audience = hosts::audience(resource, cloud).ok_or_else(|| {
+    let unknown = || {
         let (resource, tenant) = (resource.to_owned(), identity.tenant_id.to_string());
         Refusal::Resource(entra::Refusal::UnknownResource { resource, tenant })
-    })?;
+    };
+    // A cloud is known by its name when the identity is put, and can be declared anew, but never taken back.
+    let cloud = state.clouds.named(&identity.cloud).ok_or_else(unknown)?;
+    let audience = hosts::audience(resource, cloud).ok_or_else(unknown)?;
     let Identity { tenant_id, client_id, object_id, resource_id, token_lifetime_seconds, .. } = &*identity;
     let principal = Principal {
         tenant: tenant_id,
@@ -136,7 +139,7 @@ fn token(identities: &Identities, entra: &Entra, request: &Request, call: &Call)
     Ok(Answer::json(
         StatusCode::OK,
         &json!({
-            "access_token": entra.issue(&principal, audience, cloud, call.now),
+            "access_token": state.entra.issue(&principal, audience, cloud, call.now),
             "client_id": client_id,
             "expires_in": token_lifetime_seconds.to_string(),
             "expires_on": until.to_string(),

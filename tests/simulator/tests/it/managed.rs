@@ -12,11 +12,12 @@ const RESOURCE: &str = "https://*.asazure.windows.net";
 const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 /// A client that reaches plain HTTP through the proxy, as `HTTP_PROXY` makes one.
-fn plain(scene: &Scene) -> Client {
+pub fn plain(scene: &Scene) -> Client {
     Client::builder().proxy(Proxy::http(scene.simulator.proxy_url()).unwrap()).timeout(Duration::from_secs(20)).build().unwrap()
 }
 
-async fn ask(client: &Client, query: &str) -> Response {
+/// Asks for a token, with the header that it takes.
+pub async fn ask(client: &Client, query: &str) -> Response {
     client.get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await.unwrap()
 }
 
