@@ -25,6 +25,7 @@ pub mod read;
 pub mod recorder;
 pub mod simulator;
 pub mod site;
+pub mod tools;
 pub mod wait;
 pub mod world;
 
@@ -36,5 +37,6 @@ pub use operator::{Operator, OperatorSettings};
 pub use recorder::{Recorder, Version};
 pub use simulator::{Fault, Operation, Row, Simulator, SimulatorClient};
 pub use site::Site;
+pub use tools::Tool;
 pub use wait::{DEADLINE, eventually};
 pub use world::{Setting, World};
