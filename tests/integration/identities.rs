@@ -168,16 +168,17 @@ async fn a_missing_right_to_a_secret_is_granted_by_the_command_that_is_said() {
     obey(&world, &said).await;
     succeeds(&world).await;
     // This Secret, and no other.
+    assert_eq!([may(&world, "get secrets/aas-sp").await, may(&world, "get secrets/other").await], [true, false]);
+}
+
+/// Whether the operator may do so.
+async fn may(world: &World, what: &str) -> bool {
     let user = format!("--as=system:serviceaccount:{}:{}", rbac::OPERATORS, world.namespace);
-    let mut answers = Vec::new();
-    for name in [SECRET, "other"] {
-        let secret = format!("secrets/{name}");
-        let arguments = ["auth", "can-i", "get", &secret, "--namespace", &world.namespace, &user];
-        // It ends with 1 for a no.
-        let output = world.site.control_plane.kubectl_with(&arguments, "").await;
-        answers.push(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    }
-    assert_eq!(answers, ["yes", "no"]);
+    let arguments: Vec<&str> =
+        ["auth", "can-i"].into_iter().chain(what.split(' ')).chain(["--namespace", &world.namespace, &user]).collect();
+    // It ends with 1 for a no.
+    let output = world.site.control_plane.kubectl_with(&arguments, "").await;
+    String::from_utf8_lossy(&output.stdout).trim() == "yes"
 }
 
 #[tokio::test]
@@ -208,6 +209,10 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
     obey(&world, &said).await;
     succeeds(&world).await;
     assert_eq!(proofs(&world).await, ["federated"]);
+    // Of this account, and of no other.
+    let token = |name: &str| format!("create serviceaccounts/{name} --subresource=token");
+    assert_eq!([may(&world, &token("refresher")).await, may(&world, &token("default")).await], [true, false]);
+    assert!(!may(&world, "create serviceaccounts").await);
 }
 
 #[tokio::test]
@@ -320,7 +325,7 @@ async fn the_operators_own_token_file_is_read_anew() {
     let request = TokenRequest { spec: TokenRequestSpec { audiences, ..TokenRequestSpec::default() }, ..TokenRequest::default() };
     let token = accounts.create_token_request("operator", &PostParams::default(), &request).await.unwrap().status.unwrap().token;
     std::fs::write(&path, token).unwrap();
-    world.until_state_within(Duration::from_secs(60), "orders", RunState::Succeeded).await;
+    world.until_state_within(Duration::from_mins(1), "orders", RunState::Succeeded).await;
     assert_eq!(proofs(&world).await, ["federated"]);
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::identities::{certificate, federate, federated, grant_tokens, put_account, rows, with};
 
 /// A run that takes a while, for something to happen during it.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn slow(millis: u64) -> Setting {
     Setting { model: Some(json!({"durationMillis": millis})), ..Setting::default() }

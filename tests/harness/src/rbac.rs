@@ -26,13 +26,13 @@ pub fn user(name: &str) -> String {
 pub async fn install(client: &Client) {
     make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": OPERATORS}})).await;
     // What the deployment grants, and nothing more: a permission that is missing there is a red test here.
-    let roles: [(&str, &[&str]); 4] = [
+    let wanted: [(&str, &[&str]); 4] = [
         (ROLE, &["tabular-operator", "tabular-operator-secrets"]),
         (BARE_ROLE, &["tabular-operator"]),
         ("tabular-operator-secrets", &["tabular-operator-secrets"]),
         ("tabular-operator-tokens", &["tabular-operator-tokens"]),
     ];
-    for (name, parts) in roles {
+    for (name, parts) in wanted {
         let rules: Vec<Value> = parts.iter().flat_map(|part| deployed("ClusterRole", part)).collect();
         make::<ClusterRole>(&Api::all(client.clone()), json!({"metadata": {"name": name}, "rules": rules})).await;
     }
