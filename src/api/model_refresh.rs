@@ -57,7 +57,7 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
 pub struct ModelRefreshSpec {
     /// The model to refresh.
     pub model: Model,
-    /// Who to be at the service. This version needs it: without it the resource is Stalled with reason Unsupported.
+    /// Who to be at the service. Without it: the operator's own identity, where its administrator allows that for this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// What to refresh and how. Left out: the whole model, type automatic.
