@@ -3,6 +3,9 @@
 mod http2;
 mod listings;
 mod looks;
+mod names;
+mod power_bi;
 mod stage;
 mod submissions;
+mod syncs;
 mod tokens;
