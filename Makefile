@@ -18,7 +18,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: need-cargo control-plane programs ## Build the operator, the local Azure and the demo (release), and the local control plane
+build: need-cargo control-plane tools programs ## Build the operator, the local Azure and the demo (release), the local control plane and Helm
 
 .PHONY: test
 test: build ## Run every test: unit, property and integration tests, generated files, and the demo
@@ -32,8 +32,16 @@ check: need-cargo ## Check format, lints and generated files
 	$(call timed,generated files,cargo test --locked --test generated)
 
 .PHONY: generate
-generate: need-cargo ## Write anew what is generated: crds/ and docs/reference/
+generate: need-cargo ## Write anew what is generated: crds/, docs/reference/ and parts of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated
+
+.PHONY: chart
+chart: need-cargo ## Write anew what is generated in the chart: definitions, rules, dashboards, schema and README
+	@GENERATE=1 cargo test --quiet --locked --test generated -- chart definitions
+
+.PHONY: chart-test
+chart-test: build ## Test what is installed: the chart and the plain manifests (a part of `make test`)
+	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test chart)
 
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
@@ -45,11 +53,11 @@ bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no 
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: fidelity
-fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 and PyPI; no test
+fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 to 3.13 and PyPI; no test
 	$(call timed,fidelity,tests/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))
 
 .PHONY: clean
-clean: need-cargo ## Remove what was built here (the control plane's build stays, in the user's cache)
+clean: need-cargo ## Remove what was built here (the control plane and the tools stay, in the user's cache)
 	@cargo clean
 
 # Not listed: parts of the above.
@@ -61,6 +69,10 @@ programs: need-cargo
 .PHONY: control-plane
 control-plane:
 	$(call timed,control plane,tests/control-plane/build.sh > /dev/null)
+
+.PHONY: tools
+tools:
+	$(call timed,Helm and its like,tests/tools/build.sh > /dev/null)
 
 .PHONY: need-cargo
 need-cargo:

@@ -1,9 +1,10 @@
-//! What is generated and committed: the definitions in `crds/` and the pages of `docs/reference/`.
+//! What is generated and committed: the definitions in `crds/`, the pages of `docs/reference/`, and parts of the chart.
 //!
 //! `make generate` writes them (`GENERATE=1`); otherwise each test compares, and fails where a file is not what it should be.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chart;
 mod fields;
 mod flags;
 mod words;
@@ -38,9 +39,16 @@ fn cell(text: &str) -> String {
 
 #[test]
 fn definitions() {
+    let mut wanted = Vec::new();
     for definition in crds().unwrap() {
         let yaml = serde_yaml_ng::to_string(&definition).unwrap();
         let head = "# Generated from src/api by `make generate`.\n";
-        settle(&format!("crds/{}.yaml", definition.spec.names.plural), &format!("{head}{yaml}"));
+        let name = format!("{}.yaml", definition.spec.names.plural);
+        for directory in ["crds", chart::DEFINITIONS] {
+            settle(&format!("{directory}/{name}"), &format!("{head}{yaml}"));
+        }
+        wanted.push(name);
     }
+    wanted.sort();
+    assert_eq!(chart::files(chart::DEFINITIONS, ".yaml"), wanted, "remove what is not a definition from {}", chart::DEFINITIONS);
 }

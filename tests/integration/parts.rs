@@ -12,7 +12,7 @@ async fn a_world_is_made_and_its_resources_are_recorded() {
     let world = World::new("recorded").await;
     world.apply("one", &json!({})).await;
     world.edit("one", &json!({"spec": {"suspend": true}})).await;
-    let suspended = world.until("one", "suspension", |object| object.spec.suspend).await;
+    let suspended = world.until("one", "suspension", |object| object.spec["suspend"] == true).await;
     assert_eq!(suspended.metadata.generation, Some(2));
     world.delete("one").await;
     world.until_gone("one").await;

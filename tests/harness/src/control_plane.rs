@@ -24,7 +24,7 @@ impl ControlPlane {
     /// Builds it, if no build of its sources is there, and starts it with its data in `directory`/control-plane.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
-        let program = build();
+        let program = paths::built("tests/control-plane/build.sh");
         let audit = directory.join("audit.jsonl");
         let mut command = Command::new(&program);
         command.arg("start").arg("--parent-exits").arg("--cleanup");
@@ -97,12 +97,4 @@ impl ControlPlane {
         assert!(output.status.success(), "kubectl {} failed: {errors}", arguments.join(" "));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
-}
-
-fn build() -> PathBuf {
-    let script = paths::workspace().join("tests/control-plane/build.sh");
-    let output = Command::new(&script).stderr(Stdio::inherit()).output();
-    let output = output.unwrap_or_else(|error| panic!("failed to run {}: {error}", script.display()));
-    assert!(output.status.success(), "failed to build the control plane: see above");
-    String::from_utf8_lossy(&output.stdout).trim().into()
 }

@@ -2,11 +2,21 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The workspace's root directory.
 #[must_use]
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/harness is in the workspace").to_owned()
+}
+
+/// What a script builds that prints where it is, such as `tests/control-plane/build.sh`.
+#[must_use]
+pub fn built(script: &str) -> PathBuf {
+    let output = Command::new(workspace().join(script)).stderr(Stdio::inherit()).output();
+    let output = output.unwrap_or_else(|error| panic!("failed to run {script}: {error}"));
+    assert!(output.status.success(), "{script} failed: see above");
+    String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
 /// The operator under test: `TABULAR_OPERATOR_BINARY`, or the release build of this workspace.

@@ -18,12 +18,13 @@ use crate::{
     entra::Token,
     world::{
         model::{Busy, Cancel, Model},
-        operation::{Client, Operation, Origin, Phase, RefreshType, Status},
+        operation::{Client, Operation, Phase, Status},
         past,
         settings::{
             End, ListOrder, Message,
             power_bi::{StatusStyle, Validation, WhenBusy},
         },
+        task::{Origin, RefreshType},
         timestamp::TimestampStyle,
     },
 };
@@ -71,7 +72,7 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
 pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     let Some(operation) = request.operation.and_then(|id| model.find(id)).filter(|operation| !operation.vanished) else {
-        return refusal::not_found();
+        return refusal::unknown_refresh(model.settings().delete_unknown_status);
     };
     if operation.task.origin != Origin::ViaEnhancedApi {
         return refusal::not_enhanced();
@@ -82,7 +83,7 @@ pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> An
             Answer::empty(StatusCode::from_u16(model.settings().delete_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         }
         Cancel::Over => refusal::too_late(&model.settings().power_bi),
-        Cancel::Unknown => refusal::not_found(),
+        Cancel::Unknown => refusal::unknown_refresh(model.settings().delete_unknown_status),
     }
 }
 
@@ -92,7 +93,7 @@ pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     // Details are for enhanced refreshes alone, says the documentation; that the others are unknown is assumed.
     let shown = request.operation.and_then(|id| model.shown(id, now)).filter(|found| found.task.origin == Origin::ViaEnhancedApi);
     let Some(operation) = shown else {
-        return refusal::not_found();
+        return refusal::unknown_refresh(model.settings().get_unknown_status);
     };
     let status = match operation.phase(now) {
         Phase::Ended(..) => StatusCode::OK,

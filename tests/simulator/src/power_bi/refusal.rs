@@ -28,7 +28,7 @@ pub fn no_token() -> Answer {
     Answer::empty(StatusCode::UNAUTHORIZED).with(WWW_AUTHENTICATE, "Bearer")
 }
 
-/// The token has expired. (Captured.)
+/// The token has expired. (Documented, word by word.)
 pub fn token_expired() -> Answer {
     error(StatusCode::FORBIDDEN, "TokenExpired", "Access token has expired, resubmit with a new access token")
 }
@@ -36,6 +36,11 @@ pub fn token_expired() -> Answer {
 /// There is no such workspace, model or refresh, or no access to it. (Documented code.)
 pub fn not_found() -> Answer {
     error(StatusCode::NOT_FOUND, "PowerBIEntityNotFound", "")
+}
+
+/// There is no such refresh, or it is not known yet.
+pub fn unknown_refresh(code: u16) -> Answer {
+    Answer { status: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..not_found() }
 }
 
 /// There is no such route.
@@ -110,7 +115,7 @@ pub fn media_type() -> Answer {
     Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &body)
 }
 
-/// A parameter is wrong. (The shape is that of reports.)
+/// A parameter is wrong. (The status is documented, the shape is assumed.)
 pub fn invalid(why: &Invalid) -> Answer {
     let target =
         if why.parameter.is_empty() { "datasetRefreshRequest".to_owned() } else { format!("datasetRefreshRequest.{}", why.parameter) };

@@ -1,130 +1,148 @@
-//! Entra ID of each cloud: its own names, its own issuer, its own tenants.
+//! Every cloud, and one that is declared: its own hosts, its own tokens, and no others.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{
-    entra::refused,
-    managed::{ask, plain},
-    signing::Signer,
-    support::{CLIENT, SECRET, Scene},
-};
+use crate::support::{CLIENT, DATABASE, DATASET, GROUP, SECRET, Scene, TENANT};
 
-const CLOUDS: [(&str, &str, &str, &str, &str); 3] = [
-    ("public", "login.microsoftonline.com", "https://*.asazure.windows.net", "sts.windows.net", "login.microsoftonline.com"),
-    ("us-government", "login.microsoftonline.us", "https://*.asazure.usgovcloudapi.net", "sts.windows.net", "login.microsoftonline.us"),
-    ("china", "login.chinacloudapi.cn", "https://*.asazure.chinacloudapi.cn", "sts.chinacloudapi.cn", "login.partner.microsoftonline.cn"),
+/// An authority, and the services that it issues tokens for: a host and a scope each.
+struct Cloud {
+    authority: &'static str,
+    analysis_services: Option<(&'static str, &'static str)>,
+    power_bi: (&'static str, &'static str),
+}
+
+const CLOUDS: [Cloud; 6] = [
+    Cloud {
+        authority: "login.microsoftonline.com",
+        analysis_services: Some(("westus.asazure.windows.net", "https://*.asazure.windows.net")),
+        power_bi: ("api.powerbi.com", "https://analysis.windows.net/powerbi/api"),
+    },
+    Cloud {
+        authority: "login.microsoftonline.com",
+        analysis_services: None,
+        power_bi: ("api.powerbigov.us", "https://analysis.usgovcloudapi.net/powerbi/api"),
+    },
+    Cloud {
+        authority: "login.microsoftonline.us",
+        analysis_services: Some(("usgovvirginia.asazure.usgovcloudapi.net", "https://*.asazure.usgovcloudapi.net")),
+        power_bi: ("api.high.powerbigov.us", "https://high.analysis.usgovcloudapi.net/powerbi/api"),
+    },
+    Cloud {
+        authority: "login.microsoftonline.us",
+        analysis_services: None,
+        power_bi: ("api.mil.powerbigov.us", "https://mil.analysis.usgovcloudapi.net/powerbi/api"),
+    },
+    Cloud {
+        authority: "login.chinacloudapi.cn",
+        analysis_services: Some(("chinaeast2.asazure.chinacloudapi.cn", "https://*.asazure.chinacloudapi.cn")),
+        power_bi: ("api.powerbi.cn", "https://analysis.chinacloudapi.cn/powerbi/api"),
+    },
+    Cloud {
+        authority: "login.cloud.example",
+        analysis_services: Some(("west.asazure.cloud.example", "https://*.asazure.cloud.example")),
+        power_bi: ("api.powerbi.cloud.example", "https://analysis.cloud.example/powerbi/api"),
+    },
 ];
 
-fn tenant(cloud: &str) -> String {
-    format!("tenant-{cloud}")
+fn declaration() -> Value {
+    json!({
+        "name": "example",
+        "authorityHost": "login.cloud.example",
+        "analysisServices": {"hostSuffix": "asazure.cloud.example", "audience": "https://*.asazure.cloud.example"},
+        "powerBI": {"host": "api.powerbi.cloud.example", "audience": "https://analysis.cloud.example/powerbi/api"},
+    })
 }
 
-async fn sign_in(scene: &Scene, authority: &str, tenant: &str, resource: &str) -> reqwest::Response {
-    let body = format!("grant_type=client_credentials&client_id={CLIENT}&client_secret={SECRET}&scope={resource}/.default");
-    let request = scene.http.post(format!("https://{authority}/{tenant}/oauth2/v2.0/token"));
-    request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
+async fn token(scene: &Scene, authority: &str, resource: &str) -> (u16, Value) {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("grant_type", "client_credentials"), ("client_id", CLIENT), ("client_secret", SECRET)])
+        .append_pair("scope", &format!("{resource}/.default"))
+        .finish();
+    let request = scene.http.post(format!("https://{authority}/{TENANT}/oauth2/v2.0/token"));
+    let answer = request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
 #[tokio::test]
-async fn each_cloud_issues_for_its_own_tenants_under_its_own_name() {
+async fn each_cloud_takes_its_own_tokens_and_no_others() {
     let scene = Scene::new(json!({})).await;
-    for (cloud, ..) in CLOUDS {
-        let application = json!({"tenantId": tenant(cloud), "cloud": cloud, "clientId": CLIENT, "clientSecret": SECRET});
-        scene.control(Method::PUT, "/applications", application).await;
-    }
-    for (cloud, authority, resource, issuer, issuer_v2) in CLOUDS {
-        let tenant = tenant(cloud);
-        let granted: Value = sign_in(&scene, authority, &tenant, resource).await.json().await.unwrap();
-        let claims = granted["access_token"].as_str().unwrap().split('.').nth(1).unwrap();
-        let claims: Value = serde_json::from_slice(&BASE64.decode(claims).unwrap()).unwrap();
-        assert_eq!((&claims["aud"], &claims["iss"]), (&json!(resource), &json!(format!("https://{issuer}/{tenant}/"))));
-        let discovery = async |path: &str| {
-            let url = format!("https://{authority}/{tenant}{path}/.well-known/openid-configuration");
-            scene.http.get(url).send().await.unwrap().json::<Value>().await.unwrap()
-        };
-        let (v1, v2) = (discovery("").await, discovery("/v2.0").await);
-        assert_eq!(v1["issuer"], format!("https://{issuer}/{tenant}/"));
-        assert_eq!(v1["token_endpoint"], format!("https://{authority}/{tenant}/oauth2/token"));
-        assert_eq!(v2["issuer"], format!("https://{issuer_v2}/{tenant}/v2.0"));
-        assert_eq!(v2["token_endpoint"], format!("https://{authority}/{tenant}/oauth2/v2.0/token"));
-        for (other, ..) in CLOUDS.iter().filter(|(other, ..)| *other != cloud) {
-            let known = !matches!((cloud, *other), ("china", _) | (_, "china"));
-            let code = if known { 900_382 } else { 90_002 };
-            let answer = sign_in(&scene, authority, &self::tenant(other), resource).await;
-            assert_eq!(refused(answer).await, (400, code), "{other} at {authority}");
-            let url = format!("https://{authority}/{}/v2.0/.well-known/openid-configuration", self::tenant(other));
-            assert_eq!(refused(scene.http.get(url).send().await.unwrap()).await, (400, 90_002));
+    scene.control(Method::PUT, "/clouds", declaration()).await;
+    // Each service of each cloud: its URL, and what a token for it is asked by.
+    let mut services = Vec::new();
+    for cloud in &CLOUDS {
+        if let Some((host, resource)) = cloud.analysis_services {
+            scene.control(Method::PUT, "/models", json!({"server": format!("asazure://{host}/s"), "database": DATABASE})).await;
+            services.push((format!("https://{host}/servers/s/models/{DATABASE}/refreshes"), cloud.authority, resource));
         }
-        for (_, _, foreign, ..) in CLOUDS.iter().filter(|(other, ..)| *other != cloud) {
-            assert_eq!(refused(sign_in(&scene, authority, &tenant, foreign).await).await, (400, 500_011), "{foreign} at {authority}");
+        let (host, resource) = cloud.power_bi;
+        let group = uuid(services.len());
+        scene.control(Method::PUT, "/models", json!({"groupId": group, "datasetId": DATASET, "apiHost": host})).await;
+        services.push((format!("https://{host}/v1.0/myorg/groups/{group}/datasets/{DATASET}/refreshes"), cloud.authority, resource));
+    }
+    assert_eq!(services.len(), 10);
+    let mut tokens = Vec::new();
+    for (_, authority, resource) in &services {
+        let (status, granted) = token(&scene, authority, resource).await;
+        assert_eq!(status, 200, "{authority} {resource}");
+        tokens.push(granted["access_token"].as_str().unwrap().to_owned());
+    }
+    for (of, token) in tokens.iter().enumerate() {
+        for (at, (url, ..)) in services.iter().enumerate() {
+            let status = scene.http.get(url).bearer_auth(token).send().await.unwrap().status();
+            assert_eq!(status, if of == at { 200 } else { 401 }, "a token for {} at {url}", services[of].2);
+        }
+    }
+}
+
+/// The id of the service's workspace.
+fn uuid(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+#[tokio::test]
+async fn an_authority_issues_nothing_for_another_cloud() {
+    let scene = Scene::new(json!({})).await;
+    scene.control(Method::PUT, "/clouds", declaration()).await;
+    for cloud in &CLOUDS {
+        for other in CLOUDS.iter().filter(|other| other.authority != cloud.authority) {
+            let (status, refused) = token(&scene, cloud.authority, other.power_bi.1).await;
+            assert_eq!((status, &refused["error_codes"][0]), (400, &json!(500_011)), "{} {}", cloud.authority, other.power_bi.1);
         }
     }
 }
 
 #[tokio::test]
-async fn a_tenant_belongs_to_one_cloud() {
+async fn a_workspace_is_in_one_cloud() {
     let scene = Scene::new(json!({})).await;
-    let application = |cloud: Value| json!({"tenantId": "t", "cloud": cloud, "clientId": CLIENT, "clientSecret": SECRET});
-    scene.control(Method::PUT, "/applications", application(json!("china"))).await;
-    scene.control(Method::PUT, "/applications", application(Value::Null)).await;
-    let (status, answer) = scene.try_control(Method::PUT, "/applications", application(json!("public"))).await;
-    assert!(status == 400 && answer["error"].as_str().unwrap().contains("another cloud"), "{answer}");
-    assert_eq!(scene.try_control(Method::PUT, "/applications", application(json!("mars"))).await.0, 400);
-    assert_eq!(sign_in(&scene, "login.chinacloudapi.cn", "t", "https://*.asazure.chinacloudapi.cn").await.status(), 200);
-    assert_eq!(refused(sign_in(&scene, "login.microsoftonline.com", "t", "https://*.asazure.windows.net").await).await, (400, 90_002));
+    scene.control(Method::PUT, "/models", json!({"groupId": GROUP, "datasetId": DATASET, "apiHost": "api.powerbigov.us"})).await;
+    let public = scene.token_for("https://analysis.windows.net/powerbi/api/.default").await;
+    for path in [format!("groups/{GROUP}/datasets/{DATASET}/refreshes"), format!("groups/{GROUP}/datasets")] {
+        let answer = scene.http.get(format!("https://api.powerbi.com/v1.0/myorg/{path}")).bearer_auth(&public).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
 }
 
 #[tokio::test]
-async fn a_declared_cloud_has_every_identity_too() {
+async fn a_cloud_exists_once_it_is_declared() {
     let scene = Scene::new(json!({})).await;
-    let application = json!({"tenantId": "t", "cloud": "island", "clientId": CLIENT, "clientSecret": SECRET});
-    let (status, answer) = scene.try_control(Method::PUT, "/applications", application.clone()).await;
-    assert!(status == 400 && answer["error"].as_str().unwrap().contains("PUT /clouds"), "{answer}");
-    let identity = json!({"tenantId": "t", "clientId": CLIENT, "cloud": "island"});
-    assert_eq!(scene.try_control(Method::PUT, "/managed-identities", identity.clone()).await.0, 400);
-
-    let services = json!({"hostSuffix": "asazure.island.example", "audience": "https://*.asazure.island.example"});
-    let cloud = json!({"name": "island", "authorityHost": "login.island.example", "analysisServices": services});
-    scene.control(Method::PUT, "/clouds", cloud).await;
-    let server = json!({"server": "asazure://west.asazure.island.example/s", "database": "M"});
-    scene.control(Method::PUT, "/models", server).await;
-    let list = async |token: &str| {
-        let url = "https://west.asazure.island.example/servers/s/models/M/refreshes";
-        scene.http.get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
-    };
-    assert_eq!(list(&scene.token).await, 401, "a token of the public cloud opens nothing here");
-
-    let (authority, resource) = ("login.island.example", "https://*.asazure.island.example");
-    scene.control(Method::PUT, "/applications", application).await;
-    let granted: Value = sign_in(&scene, authority, "t", resource).await.json().await.unwrap();
-    assert_eq!(list(granted["access_token"].as_str().unwrap()).await, 200);
-    assert_eq!(refused(sign_in(&scene, "login.microsoftonline.com", "t", resource).await).await, (400, 90_002));
-    let url = format!("https://{authority}/t/v2.0/.well-known/openid-configuration");
-    assert_eq!(scene.http.get(url).send().await.unwrap().json::<Value>().await.unwrap()["issuer"], "https://login.island.example/t/v2.0");
-
-    let signer = Signer::own(false);
-    let application = json!({"tenantId": "t", "clientId": CLIENT, "certificates": [signer.pem]});
-    scene.control(Method::PUT, "/applications", application).await;
-    let now = jiff::Timestamp::now().as_second();
-    for (host, status) in [(authority, 200), ("login.microsoftonline.com", 401)] {
-        let aud = format!("https://{host}/t/oauth2/v2.0/token");
-        let claims = json!({"aud": aud, "iss": CLIENT, "sub": CLIENT, "jti": "1", "nbf": now, "exp": now + 600});
-        let assertion = signer.sign(&json!({"alg": "PS256", "x5t#S256": signer.sha256()}), &claims);
-        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        let body = format!(
-            "grant_type=client_credentials&client_id={CLIENT}&scope={resource}/.default&client_assertion_type={kind}&client_assertion={assertion}"
-        );
-        let request = scene.http.post(format!("https://{authority}/t/oauth2/v2.0/token"));
-        let answer = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{host}");
+    let model = json!({"server": "asazure://west.asazure.cloud.example/s", "database": DATABASE});
+    assert_eq!(scene.try_control(Method::PUT, "/models", model.clone()).await.0, 400);
+    assert!(scene.http.get("https://login.cloud.example/").send().await.is_err());
+    scene.control(Method::PUT, "/clouds", declaration()).await;
+    scene.control(Method::PUT, "/models", model).await;
+    assert_eq!(scene.look("/clouds").await, json!([declaration()]));
+    let configuration = format!("https://login.cloud.example/{TENANT}/v2.0/.well-known/openid-configuration");
+    let answer = scene.http.get(configuration).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["issuer"], format!("https://login.cloud.example/{TENANT}/v2.0"));
+    for (field, value, word) in [
+        ("authorityHost", json!("https://login.cloud.example"), "host name"),
+        ("authorityHost", json!("login.microsoftonline.com"), "another cloud"),
+        ("authority", json!("login.cloud.example"), "authority"),
+    ] {
+        let mut broken = declaration();
+        broken[field] = value;
+        let (status, answer) = scene.try_control(Method::PUT, "/clouds", broken).await;
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains(word), "{answer}");
     }
-
-    scene.control(Method::PUT, "/managed-identities", identity).await;
-    let client = plain(&scene);
-    let query = format!("api-version=2018-02-01&client_id={CLIENT}&resource=");
-    let token: Value = ask(&client, &format!("{query}{resource}")).await.json().await.unwrap();
-    assert_eq!(list(token["access_token"].as_str().unwrap()).await, 200);
-    assert_eq!(ask(&client, &format!("{query}https://*.asazure.windows.net")).await.status(), 400);
 }

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binary;
+mod catalogue;
 mod certificates;
 mod clouds;
 mod entra;
@@ -12,8 +13,11 @@ mod operations;
 mod power_bi;
 mod power_bi_refusals;
 mod proxy;
+mod readme;
 mod refreshes;
 mod refusals;
+mod scale_out;
 mod signing;
 mod support;
 mod syncs;
+mod tenants;

@@ -170,7 +170,7 @@ async fn an_attempt_and_all_attempts_have_limits() {
 
 #[tokio::test]
 async fn a_paused_capacity_lets_refreshes_stand_still() {
-    let power_bi = PowerBi::new(json!({"durationMillis": 100})).await;
+    let power_bi = PowerBi::new(json!({"durationMillis": 1_000})).await;
     let id = power_bi.start().await;
     let path = format!("/refreshes/{id}");
     power_bi.patch(json!({"paused": true})).await;
@@ -179,7 +179,7 @@ async fn a_paused_capacity_lets_refreshes_stand_still() {
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
     };
     assert_eq!((status, &body["error"]["code"]), (400, &json!("CapacityNotActive")));
-    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(power_bi.get(&path).await.1["extendedStatus"], "InProgress");
     power_bi.patch(json!({"paused": false})).await;
     let end = until("the end", async || Some(power_bi.get(&path).await.1).filter(|seen| seen["status"] != "Unknown")).await;
@@ -236,4 +236,6 @@ async fn faults_and_the_ledger_know_its_routes() {
     power_bi.scene.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
     assert_eq!(power_bi.get("/refreshes").await.1["value"], json!([]));
     assert_eq!(power_bi.delete(id).await.0, 404);
+    power_bi.patch(json!({"getUnknownStatus": 400, "deleteUnknownStatus": 410})).await;
+    assert_eq!((power_bi.get(&format!("/refreshes/{id}")).await.0, power_bi.delete(id).await.0), (400, 410));
 }

@@ -1,0 +1,130 @@
+{{/* The chart's name. */}}
+{{- define "tabular-operator.name" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the release's objects. Ten characters are left for what is put behind it. */}}
+{{- define "tabular-operator.fullname" -}}
+{{- $name := include "tabular-operator.name" . }}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trimSuffix "-" }}
+{{- else if contains $name .Release.Name -}}
+{{ .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* The namespace of the operator. */}}
+{{- define "tabular-operator.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
+{{- end }}
+
+{{/* The labels by which the Deployment finds its pods. They can never change. */}}
+{{- define "tabular-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "tabular-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The labels of every object. A label that somebody else asks for wins: (dict "root" . "labels" .Values.service.labels). */}}
+{{- define "tabular-operator.labels" -}}
+{{- $own := include "tabular-operator.selectorLabels" .root | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/version" (.root.Chart.AppVersion | toString) }}
+{{- $_ := set $own "app.kubernetes.io/part-of" "tabular-operator" }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- mergeOverwrite $own .root.Values.commonLabels (.labels | default dict) | toYaml }}
+{{- end }}
+
+{{/* Name, labels and annotations of an object: (dict "root" . "name" … "namespace" … "labels" … "annotations" …). Without "namespace" it is the cluster's. */}}
+{{- define "tabular-operator.metadata" -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- include "tabular-operator.labels" (dict "root" .root "labels" .labels) | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The operator's ServiceAccount. */}}
+{{- define "tabular-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "tabular-operator.fullname" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{/* The operator's ServiceAccount, as the subject of a binding. */}}
+{{- define "tabular-operator.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "tabular-operator.serviceAccountName" . }}
+  namespace: {{ include "tabular-operator.namespace" . }}
+{{- end }}
+
+{{/* The Lease. */}}
+{{- define "tabular-operator.leaseName" -}}
+{{ .Values.leaderElection.leaseName | default (include "tabular-operator.fullname" .) }}
+{{- end }}
+
+{{/* The image, by its digest where one is given. */}}
+{{- define "tabular-operator.image" -}}
+{{- $repository := .Values.image.repository }}
+{{- with .Values.image.registry }}{{ $repository = printf "%s/%s" (trimSuffix "/" .) $repository }}{{ end }}
+{{- if .Values.image.digest -}}
+{{ printf "%s@%s" $repository .Values.image.digest }}
+{{- else -}}
+{{ printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- end }}
+{{- end }}
+
+{{/* "true" where a switch is on, or is null and the operator serves all namespaces: (dict "root" . "switch" .Values.…). */}}
+{{- define "tabular-operator.inCluster" -}}
+{{- if kindIs "invalid" .switch }}{{ if not .root.Values.watchNamespaces }}true{{ end }}{{ else if .switch }}true{{ end }}
+{{- end }}
+
+{{/* What stands in the way of a rendering, each with what to write instead. */}}
+{{- define "tabular-operator.checks" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "replicas is more than 1 and leaderElection.enabled is false: two operators would act at once. Turn leader election on, or run one replica." }}
+{{- end }}
+{{- if and .Values.customCloud .Values.customCloudConfigMap.name }}
+{{- fail "customCloud and customCloudConfigMap.name are both set: give one of them." }}
+{{- end }}
+{{- if and (eq .Values.cloud "custom") (not .Values.customCloud) (not .Values.customCloudConfigMap.name) }}
+{{- fail "cloud is custom: say which by customCloud or customCloudConfigMap.name." }}
+{{- end }}
+{{- if and (ne .Values.cloud "custom") (or .Values.customCloud .Values.customCloudConfigMap.name) }}
+{{- fail "customCloud and customCloudConfigMap.name need cloud: custom." }}
+{{- end }}
+{{- if and .Values.extraCA.configMap .Values.extraCA.secret }}
+{{- fail "extraCA.configMap and extraCA.secret are both set: give one of them." }}
+{{- end }}
+{{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.clientId) }}
+{{- fail "workloadIdentity.enabled is true: give workloadIdentity.clientId." }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
+{{- fail "serviceMonitor.enabled is true and service.enabled is false: turn the Service on, or take podMonitor.enabled." }}
+{{- end }}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: everything would be counted twice. Turn one of them off." }}
+{{- end }}
+{{- range $key := list "secretAccess" "tokenAccess" }}
+{{- $seen := dict }}
+{{- range index $.Values $key }}
+{{- if hasKey $seen .namespace }}
+{{- fail (printf "%s names the namespace %s twice: put its names into one entry." $key .namespace) }}
+{{- end }}
+{{- $_ := set $seen .namespace true }}
+{{- end }}
+{{- end }}
+{{- range $name := .Values.prometheusRule.disabledAlerts }}
+{{- if not (regexMatch (printf "(?m)^ *(- )?alert: %s$" (regexQuoteMeta $name)) ($.Files.Get "files/rules.yaml")) }}
+{{- fail (printf "prometheusRule.disabledAlerts names %s, and there is no such alert." $name) }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,129 @@
+//! A release from its installation to its end, on a cluster of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::{ControlPlane, Tool, paths};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::CHART;
+
+/// A cluster with nothing in it, and Helm for it.
+struct Cluster {
+    control_plane: ControlPlane,
+    helm: Tool,
+    directory: PathBuf,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let directory = std::env::temp_dir().join(format!("tabular-operator-{}", Uuid::new_v4().simple()));
+        fs::create_dir(&directory).unwrap();
+        let control_plane = ControlPlane::start(&directory);
+        let helm = Tool::helm(control_plane.kubeconfig(), &directory);
+        Self { control_plane, helm, directory }
+    }
+
+    /// Runs Helm on the release, as the chart's README has it.
+    async fn helm(&self, command: &str, more: &[&str]) -> String {
+        let mut arguments = vec![command, "tabular-operator"];
+        arguments.extend(more);
+        arguments.extend(["--namespace", "tabular-system"]);
+        self.helm.run(&arguments).await
+    }
+
+    /// A field of an object, or what kubectl says in its place.
+    async fn get(&self, object: &str, path: &str) -> String {
+        let path = format!("jsonpath={{{path}}}");
+        let output = self.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
+        let said = if output.status.success() { output.stdout } else { output.stderr };
+        String::from_utf8(said).unwrap()
+    }
+
+    async fn is_gone(&self, object: &str) -> bool {
+        self.get(object, ".metadata.name").await.contains("NotFound")
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A copy of the chart whose definition is an older one.
+fn older_chart(directory: &Path) -> String {
+    let chart = directory.join("older");
+    let copied = Command::new("cp").arg("-R").arg(paths::workspace().join(CHART)).arg(&chart).status();
+    assert!(copied.unwrap().success());
+    let definition = chart.join("files/crds/modelrefreshes.yaml");
+    let text = fs::read_to_string(&definition).unwrap();
+    fs::write(definition, text.replace("Where the latest run stands", "An older sentence")).unwrap();
+    chart.to_str().unwrap().to_owned()
+}
+
+const DEFINITION: &str = "crd/modelrefreshes.tabular-operator.dev";
+const STATE: &str = ".spec.versions[0].additionalPrinterColumns[?(@.name==\"State\")].description";
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
+    let cluster = Cluster::start();
+    let said = cluster.helm("install", &[&older_chart(&cluster.directory), "--create-namespace"]).await;
+    assert!(said.contains("STATUS: deployed") && said.contains("kubectl create rolebinding tabular-operator-secrets"), "{said}");
+    assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "An older sentence");
+
+    // A resource of somebody's.
+    let sample = paths::workspace().join("deploy/samples/minimal.yaml");
+    cluster.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
+    cluster.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
+
+    cluster.helm("upgrade", &[CHART, "--set", "replicas=2,podDisruptionBudget.enabled=true"]).await;
+    assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
+    assert_eq!(cluster.get("pdb/tabular-operator", ".spec.maxUnavailable").await, "1");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+
+    // A misspelt value changes nothing.
+    let arguments = ["upgrade", "tabular-operator", CHART, "--namespace", "tabular-system", "--set", "replcas=3"];
+    let refused = cluster.helm.run_with(&arguments, "").await;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("'replcas' not allowed"), "{refused:?}");
+
+    cluster.helm("rollback", &["1"]).await;
+    assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
+    assert!(cluster.is_gone("pdb/tabular-operator").await);
+    let history: Value = serde_json::from_str(&cluster.helm("history", &["--output", "json"]).await).unwrap();
+    assert_eq!(history.as_array().unwrap().last().unwrap()["status"], "deployed");
+
+    cluster.helm("uninstall", &[]).await;
+    for object in
+        ["deployment/tabular-operator", "serviceaccount/tabular-operator", "clusterrole/tabular-operator", "service/tabular-operator"]
+    {
+        assert!(cluster.is_gone(object).await, "{object} is still there");
+    }
+    // The definition stays, and with it what people have.
+    assert_eq!(
+        cluster.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
+        "modelrefresh.tabular-operator.dev/minimal"
+    );
+
+    // What stayed is taken up again, and goes where that is asked for.
+    cluster.helm("install", &[CHART, "--set", "crds.keep=false"]).await;
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+    cluster.helm("uninstall", &[]).await;
+    harness::eventually("the definition to go", async || cluster.is_gone(DEFINITION).await.then_some(())).await;
+}
+
+#[tokio::test]
+async fn definitions_that_kubectl_installed_can_be_handed_over() {
+    let cluster = Cluster::start();
+    cluster.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
+    let arguments = ["install", "tabular-operator", CHART, "--namespace", "tabular-system", "--create-namespace"];
+    let refused = cluster.helm.run_with(&arguments, "").await;
+    assert!(!refused.status.success(), "{refused:?}");
+    let mut arguments = arguments.to_vec();
+    arguments.push("--take-ownership");
+    let taken = cluster.helm.run_with(&arguments, "").await;
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+}

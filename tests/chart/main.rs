@@ -1,0 +1,48 @@
+//! What is installed, by the chart and by the plain manifests: judged by other projects' tools and by a real API server, and
+//! the operator run with what they grant and nothing else.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod grants;
+mod lifecycle;
+mod permissions;
+mod renderings;
+mod schemas;
+mod units;
+
+use std::fs;
+use std::path::PathBuf;
+
+use harness::paths;
+use serde::Deserialize as _;
+use serde_json::Value;
+
+/// The chart, from the workspace.
+const CHART: &str = "charts/tabular-operator";
+
+/// The sets of values in the chart's `ci/`, in the order of their names.
+fn value_sets() -> Vec<String> {
+    let entries = fs::read_dir(paths::workspace().join(CHART).join("ci")).expect("the chart has ci/");
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A set of values, as Helm takes it.
+fn value_set(name: &str) -> String {
+    format!("{CHART}/ci/{name}")
+}
+
+/// The objects of a file of YAML documents.
+fn objects(text: &str) -> Vec<Value> {
+    let documents = serde_yaml_ng::Deserializer::from_str(text);
+    let objects = documents.map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("{error} in\n{text}")));
+    objects.filter(|object| !object.is_null()).collect()
+}
+
+/// A temporary directory that goes with the process' site.
+fn scratch(name: &str) -> PathBuf {
+    let directory = harness::Site::get().directory().join(name);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}

@@ -1,0 +1,175 @@
+//! Renderings of the chart, judged by Helm, kubeconform and the API server, and compared with the plain manifests.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use harness::{Site, Tool, paths};
+use serde_json::{Value, json};
+
+use crate::{CHART, objects, schemas, value_set, value_sets};
+
+/// The release and its namespace, as the documents have them.
+const RELEASE: &str = "tabular-operator";
+const NAMESPACE: &str = "tabular-system";
+
+async fn render(values: &str) -> String {
+    Tool::named("helm").run(&["template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", &value_set(values)]).await
+}
+
+async fn kubeconform(manifests: &str) -> (bool, Value) {
+    let location = schemas::location().await;
+    let arguments = ["-strict", "-summary", "-output", "json", "-schema-location", &location, "-"];
+    let output = Tool::named("kubeconform").run_with(&arguments, manifests).await;
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.success(), said)
+}
+
+#[tokio::test]
+async fn helm_finds_nothing_to_criticise() {
+    for values in value_sets() {
+        let said = Tool::named("helm").run(&["lint", "--strict", CHART, "--values", &value_set(&values)]).await;
+        assert!(said.contains("1 chart(s) linted, 0 chart(s) failed"), "{values}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn kubeconform_takes_every_rendering() {
+    for values in value_sets() {
+        let rendering = render(&values).await;
+        let (success, said) = kubeconform(&rendering).await;
+        assert!(success, "{values}: {said:#}");
+        let summary = json!({"valid": objects(&rendering).len(), "invalid": 0, "errors": 0, "skipped": 0});
+        assert_eq!(said["summary"], summary, "{values}");
+    }
+}
+
+#[tokio::test]
+async fn kubeconform_takes_the_plain_manifests() {
+    let mut manifests = Vec::new();
+    for overlay in OVERLAYS {
+        manifests.push(Site::get().control_plane.kubectl(&["kustomize", &directory(overlay.0)]).await);
+    }
+    for sample in files("deploy/samples") {
+        manifests.push(fs::read_to_string(sample).unwrap());
+    }
+    let (success, said) = kubeconform(&manifests.join("\n---\n")).await;
+    assert!(success, "{said:#}");
+    assert_eq!(said["summary"]["skipped"], 0);
+}
+
+#[tokio::test]
+async fn kubeconform_finds_what_is_misspelt() {
+    let rendering = render("everything-values.yaml").await;
+    for (right, wrong) in
+        [("  replicas: 2", "  replica: 2"), ("  replicas: 2", "  replicas: two"), ("      scrapeTimeout:", "      timeout:")]
+    {
+        assert!(rendering.contains(right));
+        let (success, said) = kubeconform(&rendering.replace(right, wrong)).await;
+        assert!(!success, "{wrong}: {said:#}");
+    }
+}
+
+/// Pods that break the restricted standard would show as warnings, and unknown fields and bad values as errors.
+#[tokio::test]
+async fn the_api_server_takes_every_rendering() {
+    schemas::location().await;
+    let control_plane = &Site::get().control_plane;
+    for namespace in ["bi", "finance"] {
+        let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        control_plane.kubectl_with(&["apply", "-f", "-"], &made.to_string()).await;
+    }
+    let made = fs::read_to_string(paths::workspace().join("deploy/base/namespace.yaml")).unwrap().replace("/enforce:", "/warn:");
+    control_plane.kubectl_with(&["apply", "-f", "-"], &made).await;
+    let dry_run = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"];
+    for values in value_sets() {
+        let output = control_plane.kubectl_with(&dry_run, &render(&values).await).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{values}: {errors}");
+        // What it is given beside its own, and its node's network, are not its.
+        let theirs = ["everything-values.yaml", "pod-monitor-values.yaml"].contains(&values.as_str());
+        assert_eq!(errors.contains("would violate PodSecurity"), theirs, "{values}: {errors}");
+    }
+}
+
+/// The plain manifests, each with the values that make the chart the same.
+const OVERLAYS: [(&str, &str); 3] = [
+    ("base", "defaults-values.yaml"),
+    ("overlays/namespaced", "namespaced-values.yaml"),
+    ("overlays/high-availability", "high-availability-values.yaml"),
+];
+
+#[tokio::test]
+async fn the_plain_manifests_are_the_same_objects() {
+    for (overlay, values) in OVERLAYS {
+        let plain = Site::get().control_plane.kubectl(&["kustomize", &directory(overlay)]).await;
+        let (mut plain, chart) = (comparable(&plain), comparable(&render(values).await));
+        assert!(plain.remove(&format!("v1 Namespace  {NAMESPACE}")).is_some(), "{overlay} makes its namespace, which Helm does by itself");
+        let names = |objects: &BTreeMap<String, Value>| objects.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&plain), names(&chart), "{overlay}");
+        for (name, object) in plain {
+            let mut differences = Vec::new();
+            compare("", &object, &chart[&name], &mut differences);
+            assert!(differences.is_empty(), "{overlay}: {name}: the plain manifest and the chart differ: {differences:#?}");
+        }
+    }
+}
+
+/// Where two values differ, each place with both.
+fn compare(place: &str, left: &Value, right: &Value, differences: &mut Vec<String>) {
+    match (left, right) {
+        (Value::Object(left), Value::Object(right)) => {
+            for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
+                let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                compare(&format!("{place}.{key}"), &of(left), &of(right), differences);
+            }
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
+            for (index, (left, right)) in left.iter().zip(right).enumerate() {
+                compare(&format!("{place}[{index}]"), left, right, differences);
+            }
+        }
+        // Kustomize writes 1.0 as 1.
+        (Value::Number(left), Value::Number(right)) if left.as_f64() == right.as_f64() => {}
+        _ if left == right => {}
+        _ => differences.push(format!("{place}: {left} and {right}")),
+    }
+}
+
+fn directory(overlay: &str) -> String {
+    paths::workspace().join("deploy").join(overlay).to_str().unwrap().to_owned()
+}
+
+fn files(directory: &str) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(paths::workspace().join(directory)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    files.sort();
+    files
+}
+
+/// Objects by what they are, without what tells by which tool they came.
+fn comparable(manifests: &str) -> BTreeMap<String, Value> {
+    let word = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut all = BTreeMap::new();
+    for mut object in objects(manifests) {
+        let [version, kind, namespace, name] =
+            ["/apiVersion", "/kind", "/metadata/namespace", "/metadata/name"].map(|path| word(&object, path));
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        for (field, helms) in [
+            ("labels", &["helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"][..]),
+            ("annotations", &["helm.sh/resource-policy"]),
+        ] {
+            let Some(map) = metadata.get_mut(field).and_then(Value::as_object_mut) else { continue };
+            map.retain(|key, _| !helms.contains(&key.as_str()));
+            if map.is_empty() {
+                metadata.remove(field);
+            }
+        }
+        // Their order means nothing.
+        if let Some(variables) = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut) {
+            variables.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
+        }
+        let twice = all.insert(format!("{version} {kind} {namespace} {name}"), object);
+        assert!(twice.is_none(), "{kind} {namespace}/{name} is there twice");
+    }
+    all
+}

@@ -1,0 +1,192 @@
+//! What the chart has of others, and what is said of its values: copies of the rules and dashboards, and from the comments
+//! of `values.yaml` its schema and its README.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::{cell, settle};
+
+const CHART: &str = "charts/tabular-operator";
+/// Where the chart has its copies of the definitions, which the test of `crds/` writes.
+pub const DEFINITIONS: &str = "charts/tabular-operator/files/crds";
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {file}: {error}"))
+}
+
+/// The names of the files of a directory that end so.
+pub fn files(directory: &str, end: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).into_iter().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.ends_with(end));
+    names.sort();
+    names
+}
+
+#[test]
+fn chart_copies() {
+    let (from, to) = ("deploy/grafana", format!("{CHART}/files/dashboards"));
+    let dashboards = files(from, ".json");
+    for name in &dashboards {
+        settle(&format!("{to}/{name}"), &read(&format!("{from}/{name}")));
+    }
+    assert_eq!(files(&to, ".json"), dashboards, "remove what is in {to} and not in {from}");
+    settle(&format!("{CHART}/files/rules.yaml"), &read("deploy/prometheus/rules.yaml"));
+}
+
+#[test]
+fn chart_versions_are_the_operators() {
+    let chart: Value = serde_yaml_ng::from_str(&read(&format!("{CHART}/Chart.yaml"))).unwrap();
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    let base: Value = serde_yaml_ng::from_str(&read("deploy/base/kustomization.yaml")).unwrap();
+    assert_eq!(base["images"][0]["newTag"], env!("CARGO_PKG_VERSION"));
+}
+
+/// What is written above a key.
+#[derive(Default)]
+struct About {
+    text: String,
+    /// What `@schema` adds.
+    schema: Map<String, Value>,
+}
+
+/// The values and what is written of them, in the order of the file.
+struct Values {
+    defaults: serde_yaml_ng::Mapping,
+    /// By path, such as `image.tag`.
+    about: BTreeMap<String, About>,
+    /// The headings, each with its top-level keys.
+    sections: Vec<(String, Vec<String>)>,
+}
+
+impl Values {
+    fn read() -> Self {
+        let text = read(&format!("{CHART}/values.yaml"));
+        let mut values =
+            Self { defaults: serde_yaml_ng::from_str(&text).expect("values.yaml is YAML"), about: BTreeMap::new(), sections: Vec::new() };
+        let mut above = About::default();
+        let mut path: Vec<&str> = Vec::new();
+        for line in text.lines() {
+            let inner = line.trim_start();
+            if let Some(heading) = line.strip_prefix("## ") {
+                values.sections.push((heading.to_owned(), Vec::new()));
+            } else if let Some(schema) = inner.strip_prefix("# @schema ") {
+                above.schema = serde_yaml_ng::from_str(schema).unwrap_or_else(|error| panic!("failed to read '{line}': {error}"));
+            } else if let Some(sentence) = inner.strip_prefix("# ") {
+                let blank = if above.text.is_empty() { "" } else { " " };
+                above.text.push_str(blank);
+                above.text.push_str(sentence);
+            } else if let Some((key, _)) = inner.split_once(':').filter(|(key, _)| key.chars().all(char::is_alphanumeric)) {
+                path.truncate((line.len() - inner.len()) / 2);
+                if path.is_empty() {
+                    values.sections.last_mut().expect("the first key has a heading").1.push(key.to_owned());
+                }
+                path.push(key);
+                values.about.insert(path.join("."), std::mem::take(&mut above));
+            } else {
+                // A blank line, or a part of a default.
+                above = About::default();
+            }
+        }
+        values
+    }
+
+    /// Whether a key is described by its own keys, rather than a value that is taken as it is.
+    fn is_group(&self, path: &str, default: &serde_yaml_ng::Value) -> bool {
+        let map = default.as_mapping().is_some_and(|map| !map.is_empty());
+        map && !self.about[path].schema.contains_key("additionalProperties")
+    }
+
+    fn schema_of(&self, path: &str, default: &serde_yaml_ng::Value) -> Value {
+        let about = &self.about[path];
+        if self.is_group(path, default) {
+            return self.schema_of_group(path, default.as_mapping().unwrap());
+        }
+        assert!(!about.text.is_empty(), "values.yaml: {path} has no comment");
+        let kind = match default {
+            serde_yaml_ng::Value::Bool(_) => json!("boolean"),
+            serde_yaml_ng::Value::Number(number) if number.is_f64() => json!("number"),
+            serde_yaml_ng::Value::Number(_) => json!("integer"),
+            serde_yaml_ng::Value::String(_) => json!("string"),
+            serde_yaml_ng::Value::Sequence(_) => json!("array"),
+            serde_yaml_ng::Value::Mapping(_) => json!("object"),
+            serde_yaml_ng::Value::Null | serde_yaml_ng::Value::Tagged(_) => Value::Null,
+        };
+        let needed = match kind.as_str() {
+            Some("array") => "items",
+            Some("object") => "additionalProperties",
+            Some(_) => "",
+            None => "type",
+        };
+        assert!(needed.is_empty() || about.schema.contains_key(needed), "values.yaml: the @schema of {path} needs '{needed}'");
+        let mut schema = json!({"type": kind, "description": about.text, "default": default});
+        schema.as_object_mut().unwrap().extend(about.schema.clone());
+        schema
+    }
+
+    fn schema_of_group(&self, path: &str, group: &serde_yaml_ng::Mapping) -> Value {
+        let key = |key: &serde_yaml_ng::Value| key.as_str().unwrap().to_owned();
+        let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let properties: Map<String, Value> =
+            group.iter().map(|(name, default)| (key(name), self.schema_of(&inner(&key(name)), default))).collect();
+        json!({"type": "object", "additionalProperties": false, "properties": properties})
+    }
+
+    fn schema(&self) -> Value {
+        let mut schema = self.schema_of_group("", &self.defaults);
+        schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+        schema["title"] = json!("Values of tabular-operator");
+        // A chart that depends on this one hands these down.
+        schema["properties"]["global"] =
+            json!({"type": "object", "description": "What charts that depend on this one share. It is not read."});
+        schema["properties"]["enabled"] =
+            json!({"type": "boolean", "description": "For the condition of a chart that depends on this one. It is not read."});
+        schema
+    }
+
+    fn tables(&self) -> String {
+        let mut text = String::new();
+        for (heading, keys) in &self.sections {
+            write!(text, "### {heading}\n\n| Value | Default | Meaning |\n|---|---|---|\n").unwrap();
+            for key in keys {
+                self.rows(&mut text, key, &self.defaults[key.as_str()]);
+            }
+            text.push('\n');
+        }
+        text.trim_end().to_owned()
+    }
+
+    fn rows(&self, text: &mut String, path: &str, default: &serde_yaml_ng::Value) {
+        if self.is_group(path, default) {
+            for (name, default) in default.as_mapping().unwrap() {
+                self.rows(text, &format!("{path}.{}", name.as_str().unwrap()), default);
+            }
+            return;
+        }
+        let about = &self.about[path];
+        let words = about.schema.get("enum").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let words: Vec<String> = words.filter(|word| !word.is_empty()).map(|word| format!("`{word}`")).collect();
+        let allowed = if words.is_empty() { String::new() } else { format!(" One of {}.", words.join(", ")) };
+        let default = serde_json::to_string(default).unwrap();
+        writeln!(text, "| `{path}` | `{}` | {}{allowed} |", cell(&default), cell(&about.text)).unwrap();
+    }
+}
+
+#[test]
+fn chart_schema() {
+    let schema = serde_json::to_string_pretty(&Values::read().schema()).unwrap();
+    settle(&format!("{CHART}/values.schema.json"), &format!("{schema}\n"));
+}
+
+#[test]
+fn chart_readme() {
+    let template = read(&format!("{CHART}/README.template.md"));
+    let (head, tail) = template.split_once("<!-- values -->").expect("README.template.md says where the values go");
+    let note = "<!-- Generated from README.template.md and the comments of values.yaml by `make chart`; change it there. -->";
+    settle(&format!("{CHART}/README.md"), &format!("{note}\n\n{head}{}{tail}", Values::read().tables()));
+}
