@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, deletion, ending, pace, text, waiting};
+use super::{Effect, Seen, Step, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
@@ -109,8 +109,11 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
+    let due = following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
-    pass.stop_for(pause)
+    // What replaces it may have come already.
+    let goes_on = following::cancel_cause(&pass, due).is_none();
+    pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 
 /// The operation that began without our hearing of it is found.
