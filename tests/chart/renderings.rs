@@ -43,18 +43,33 @@ async fn kubeconform_takes_every_rendering() {
     }
 }
 
+/// Flux' and Argo CD's among them: other projects' kinds, and recorded states.
 #[tokio::test]
 async fn kubeconform_takes_the_plain_manifests() {
     let mut manifests = Vec::new();
-    for overlay in OVERLAYS {
-        manifests.push(Site::get().control_plane.kubectl(&["kustomize", &directory(overlay.0)]).await);
+    for built in OVERLAYS.map(|(overlay, _)| overlay).into_iter().chain(["flux/operator"]) {
+        manifests.push(Site::get().control_plane.kubectl(&["kustomize", &directory(built)]).await);
     }
-    for sample in files("deploy/samples") {
-        manifests.push(fs::read_to_string(sample).unwrap());
-    }
-    let (success, said) = kubeconform(&manifests.join("\n---\n")).await;
+    let scripts = "deploy/argocd/resource_customizations/tabular-operator.dev";
+    let recorded = ["ModelRefresh/testdata", "ModelRefresh/actions/testdata", "ModelSync/testdata", "ModelSync/actions/testdata"];
+    let directories = recorded.map(|directory| format!("{scripts}/{directory}")).into_iter().chain(["deploy/samples".to_owned()]);
+    let files =
+        directories.flat_map(|directory| files(&directory)).chain(["deploy/flux/sync.yaml".into(), "deploy/argocd/argocd-cm.yaml".into()]);
+    manifests.extend(files.map(|file| fs::read_to_string(paths::workspace().join(file)).unwrap()));
+    let manifests = manifests.join("\n---\n");
+    let (success, said) = kubeconform(&manifests).await;
     assert!(success, "{said:#}");
-    assert_eq!(said["summary"]["skipped"], 0);
+    assert_eq!(said["summary"], json!({"valid": objects(&manifests).len(), "invalid": 0, "errors": 0, "skipped": 0}));
+}
+
+#[tokio::test]
+async fn the_chart_takes_the_values_of_fluxs_release() {
+    let release = &objects(&fs::read_to_string(paths::workspace().join("deploy/flux/operator/helmrelease.yaml")).unwrap())[0];
+    assert_eq!(release["spec"]["chart"]["spec"]["chart"], format!("./{CHART}"));
+    let values = release["spec"]["values"].to_string();
+    let arguments = ["template", RELEASE, CHART, "--namespace", NAMESPACE, "--values", "-"];
+    let rendered = Tool::named("helm").run_with(&arguments, &values).await;
+    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
 }
 
 #[tokio::test]

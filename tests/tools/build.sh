@@ -51,7 +51,7 @@ for package in $(sed -n 's/^\t_ "\(.*\)"$/\1/p' apis.go); do
   "$building/controller-gen" crd paths="$package" output:crd:dir="$building/all" 1>&2 9>&- ||
     fail "failed to generate the definitions of $package: see the message above"
 done
-for kind in helmreleases kustomizations podmonitors prometheusrules servicemonitors; do
+for kind in gitrepositories helmreleases kustomizations podmonitors prometheusrules servicemonitors; do
   mv "$building"/all/*_"$kind.yaml" "$building/crds/$kind.yaml" || fail "no definition of $kind was generated"
 done
 rm -rf "$building/all" "$building/controller-gen"
