@@ -52,6 +52,10 @@ bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no 
 	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
+.PHONY: fidelity
+fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 and PyPI; no test
+	$(call timed,fidelity,tests/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))
+
 .PHONY: clean
 clean: need-cargo ## Remove what was built here (the control plane and the tools stay, in the user's cache)
 	@cargo clean

@@ -83,6 +83,10 @@ reasons! {
     InvalidSpec,
     /// This version of the operator does not do what the spec asks for.
     Unsupported,
+    /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or mend the name.
+    FollowedNotFound,
+    /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
+    FollowCycle,
     /// The server's host is not of the cloud that the operator is set to.
     ServerNotInCloud,
     /// The Secret that `servicePrincipalRef` names is not in this namespace. Create it.

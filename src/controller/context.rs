@@ -5,25 +5,40 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource};
+use kube::{Client, Resource as _};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Name;
 use super::effects::Refusals;
 use super::events::Events;
+use super::followers::Followers;
 use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
+use super::resource::Resource;
+use super::surroundings;
 use super::watched::Watched;
-use crate::api::ModelRefresh;
 use crate::engine::Settings;
 use crate::service::Azure;
+use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
 
-/// Where a resource is asked to be looked at again, by the namespace that its watch is of; `None` is all namespaces.
-pub(super) type Wakers = HashMap<Option<String>, mpsc::UnboundedSender<ObjectRef<Watched>>>;
+/// What one watch is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Watching {
+    pub(super) kind: Kind,
+    /// `None` is all namespaces.
+    pub(super) namespace: Option<String>,
+}
+
+/// What one watch shows.
+pub(super) struct View {
+    pub(super) store: Store<Watched>,
+    /// Where a resource is asked to be looked at again.
+    pub(super) waker: mpsc::UnboundedSender<ObjectRef<Watched>>,
+}
 
 /// What every pass has at hand.
 pub(super) struct Context {
@@ -37,22 +52,36 @@ pub(super) struct Context {
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
-    pub(super) stores: Vec<Store<Watched>>,
-    pub(super) wakers: Wakers,
+    pub(super) views: HashMap<Watching, View>,
     /// How many passes run at the same time, over all watches.
     pub(super) passes: Semaphore,
 }
 
 impl Context {
     /// Shows every resource, as it is known now.
-    pub(super) fn each_object(&self, mut show: impl FnMut(&ModelRefresh)) {
-        for watched in self.stores.iter().flat_map(Store::state) {
-            if let Some(object) = self.memory.newer_than(watched.meta()).or_else(|| watched.object().ok()) {
-                show(&object);
+    pub(super) fn each_resource(&self, mut show: impl FnMut(&Resource)) {
+        for (watching, view) in &self.views {
+            for watched in view.store.state() {
+                if let Some(resource) = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok()) {
+                    show(&resource);
+                }
             }
         }
+    }
+
+    /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
+    pub(super) fn find(&self, name: &Name) -> Option<Result<Arc<Resource>, String>> {
+        let watched = self.view_of(name)?.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))?;
+        Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
+    }
+
+    /// The view that a resource is in.
+    fn view_of(&self, name: &Name) -> Option<&View> {
+        let watching = |namespace| Watching { kind: name.kind, namespace };
+        self.views.get(&watching(None)).or_else(|| self.views.get(&watching(Some(name.namespace.clone()))))
     }
 
     /// Notes which resource has this name now, and forgets the one that had it before.
@@ -65,6 +94,7 @@ impl Context {
 
     /// Forgets a resource that is gone.
     pub(super) fn forget(&self, name: &Name) {
+        self.follow(name, None);
         let uid = self.uids.lock().remove(name);
         if let Some(uid) = uid {
             self.forget_uid(&uid);
@@ -72,9 +102,28 @@ impl Context {
     }
 
     /// Forgets a resource that the watch saw go. Its name stays on record, for a pass that is still under way to be forgotten by.
-    pub(super) fn gone(&self, metadata: &ObjectMeta) {
+    pub(super) fn gone(&self, name: &Name, metadata: &ObjectMeta) {
         if let Some(uid) = &metadata.uid {
             self.forget_uid(uid);
+        }
+        self.tell_followers(name);
+    }
+
+    /// Takes note of whom a resource follows.
+    pub(super) fn follow(&self, name: &Name, follows: Option<&str>) {
+        self.wake(self.followers.note(name, follows));
+    }
+
+    /// Wakes the followers of a refresh, where the cache shows something that matters to them.
+    pub(super) fn tell_followers(&self, name: &Name) {
+        self.wake(self.followers.tell(name, || surroundings::sight(self, name)));
+    }
+
+    /// Wakes the followers in one namespace, or in all, whose refreshes the cache shows otherwise than before. A cache that was
+    /// filled anew does not say what has changed in it.
+    pub(super) fn tell_all_followers(&self, namespace: Option<&str>) {
+        for name in self.followers.followed_in(namespace) {
+            self.tell_followers(&name);
         }
     }
 
@@ -86,10 +135,9 @@ impl Context {
     /// Has the resources looked at soon.
     pub(super) fn wake(&self, names: Vec<Name>) {
         for name in names {
-            let waker = self.wakers.get(&None).or_else(|| self.wakers.get(&Some(name.namespace.clone())));
-            if let Some(waker) = waker {
+            if let Some(view) = self.view_of(&name) {
                 // Fails only where the watch has ended, and then nobody is woken any more.
-                let _ = waker.send(ObjectRef::new(&name.name).within(&name.namespace));
+                let _ = view.waker.send(ObjectRef::new_with(&name.name, name.kind).within(&name.namespace));
             }
         }
     }

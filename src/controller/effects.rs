@@ -1,22 +1,22 @@
 //! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
 //! decision.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::CallError;
 use super::context::Context;
-use super::references::{self, Freshness, NoIdentity};
-use crate::api::{Model, ModelRefresh, ModelRefreshSpec, Reason};
+use super::references::{Freshness, NoIdentity};
+use super::resource::Resource;
+use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
-use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::analysis_services::{DatabaseName, ServerName};
-use crate::service::cloud::Cloud;
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 
@@ -26,35 +26,6 @@ const REFUSED: Duration = Duration::from_mins(1);
 const REFUSALS: u32 = 2;
 /// How many refusals are remembered.
 const REMEMBERED: usize = 10_000;
-
-/// What is wrong with a spec, in a way that only the operator can tell. It costs no call.
-pub(super) fn fault_of(spec: &ModelRefreshSpec, cloud: &Cloud) -> Option<Fault> {
-    let fault = |reason, message| Some(Fault { reason, message, cure: Cure::Spec });
-    let Some(named) = &spec.model.analysis_services else {
-        let message = "this version of the operator does not refresh Power BI semantic models: use spec.model.analysisServices";
-        return fault(Reason::Unsupported, message.to_owned());
-    };
-    if spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some() || trigger.after_refresh.is_some()) {
-        let message = "this version of the operator does not run on spec.trigger.schedule or spec.trigger.afterRefresh: leave them out";
-        return fault(Reason::Unsupported, message.to_owned());
-    }
-    if let Err(message) = ServerName::parse(&named.server, cloud) {
-        return fault(Reason::ServerNotInCloud, format!("spec.model.analysisServices.server: {message}"));
-    }
-    if let Err(message) = DatabaseName::parse(&named.database) {
-        return fault(Reason::InvalidSpec, format!("spec.model.analysisServices.database: {message}"));
-    }
-    // Admission sees it in a list of 200; a longer one is beyond what the API server lets a rule cost.
-    let mut objects = spec.refresh.iter().flat_map(|refresh| &refresh.objects);
-    let mut named = HashSet::new();
-    if let Some(twice) = objects.find(|object| !named.insert(*object)) {
-        let partition = twice.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
-        let message =
-            format!("spec.refresh.objects: name each table, or partition of it, once: table {}{partition} is there twice", twice.table);
-        return fault(Reason::InvalidSpec, message);
-    }
-    references::unsupported(spec.credentials.as_ref()).and_then(|message| fault(Reason::Unsupported, message))
-}
 
 /// The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
 #[derive(Debug, Default)]
@@ -93,6 +64,7 @@ impl Refusals {
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {
     call: Call,
+    credentials: Option<Credentials>,
     identity: Fingerprint,
     model: String,
 }
@@ -114,7 +86,13 @@ pub(super) fn is_call(effect: &Effect) -> bool {
 }
 
 /// Prepares a call on `model` for the resource.
-pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model, effect: &Effect) -> Result<Prepared, Unprepared> {
+pub(super) async fn prepare(
+    ctx: &Context,
+    object: &Resource,
+    credentials: Result<Option<Credentials>, Fault>,
+    model: &Model,
+    effect: &Effect,
+) -> Result<Prepared, Unprepared> {
     let seen = |seen| Unprepared::Seen(Box::new(seen));
     let ours = |message: String| seen(Seen::Fault(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec }));
     let Some(named) = &model.analysis_services else {
@@ -124,7 +102,7 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
     let database = DatabaseName::parse(&named.database).map_err(ours)?;
     let freshness = match effect {
         Effect::Submit => Freshness::Now,
-        _ if object.metadata.deletion_timestamp.is_some() => Freshness::Last,
+        _ if object.meta().deletion_timestamp.is_some() => Freshness::Last,
         Effect::Resolve
         | Effect::Look(_)
         | Effect::List(..)
@@ -135,22 +113,24 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
         | Effect::TakeResubmit
         | Effect::Release => Freshness::Lately,
     };
-    let identity = match ctx.identities.of(object, freshness).await {
+    let credentials = credentials.map_err(|fault| seen(Seen::Fault(fault)))?;
+    let namespace = object.namespace().unwrap_or_default();
+    let identity = match ctx.identities.of(&namespace, credentials.as_ref(), freshness).await {
         Ok(identity) => identity,
         Err(NoIdentity::Fault(fault)) => return Err(seen(Seen::Fault(fault))),
         Err(NoIdentity::Call(error)) => return Err(Unprepared::Call(error)),
     };
     let key = model.key();
     if let Some(trouble) = ctx.refusals.of(&identity, &key) {
-        ctx.identities.refused(object);
+        ctx.identities.refused(&namespace, credentials.as_ref());
         return Err(seen(Seen::Trouble(trouble)));
     }
     let fingerprint = identity.fingerprint();
     match ctx.azure.analysis_services(server, database, identity).prepare().await {
-        Ok(call) => Ok(Prepared { call, identity: fingerprint, model: key }),
+        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
             if trouble.kind == TroubleKind::CredentialsRefused {
-                ctx.identities.refused(object);
+                ctx.identities.refused(&namespace, credentials.as_ref());
             }
             Err(seen(Seen::Trouble(trouble)))
         }
@@ -158,8 +138,8 @@ pub(super) async fn prepare(ctx: &Context, object: &ModelRefresh, model: &Model,
 }
 
 /// Makes a call that was prepared.
-pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
-    let Prepared { call, identity, model } = prepared;
+pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
+    let Prepared { call, credentials, identity, model } = prepared;
     let seen = match effect {
         // Between the write of the intent and this moment the lease may have run out; then another operator has the say.
         Effect::Submit if !ctx.lease.holds() => {
@@ -171,22 +151,22 @@ pub(super) async fn call(ctx: &Context, object: &ModelRefresh, desired: &Desired
         Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),
         Effect::List(kind, intent) => {
             let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
-            Seen::Listing { kind: *kind, result, taken: taken_by_others(ctx, object, &model) }
+            Seen::Listing { kind: *kind, result, taken: taken_by_others(ctx, object, *kind, &model) }
         }
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
-        ctx.identities.refused(object);
+        ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     seen
 }
 
 /// Submits, and is done with it by the time that the decision counts on: the call's deadline after the intent, however long
 /// its write took.
-async fn submit(ctx: &Context, object: &ModelRefresh, desired: &Desired, call: Call) -> Submission {
-    let intent = object.status.as_ref().and_then(|status| status.run.as_ref()).and_then(|run| run.submitted_time);
+async fn submit(ctx: &Context, object: &Resource, desired: &Desired, call: Call) -> Submission {
+    let intent = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.submitted_time);
     let spent =
         intent.map_or(Duration::ZERO, |intent| Duration::try_from(Timestamp::now().duration_since(intent.timestamp())).unwrap_or_default());
     // The intent is on record in whole seconds, cut off.
@@ -221,14 +201,15 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
 }
 
-/// The operations on a model that other resources follow or have followed: none of them can be this resource's.
-fn taken_by_others(ctx: &Context, object: &ModelRefresh, model: &str) -> BTreeSet<String> {
+/// The operations of this kind on a model that other resources follow or have followed: none of them can be this resource's.
+fn taken_by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> BTreeSet<String> {
     let own = object.uid();
     let mut taken = BTreeSet::new();
-    ctx.each_object(|other| {
-        let Some(status) = other.status.as_ref().filter(|_| other.uid() != own) else { return };
-        let on_model = status.run.as_ref().is_some_and(|run| run.model.key() == model) || other.spec.model.key() == model;
-        if !on_model {
+    ctx.each_resource(|other| {
+        // The services count refreshes and synchronisations apart.
+        let Some(status) = other.status().filter(|_| other.uid() != own && other.operation() == kind) else { return };
+        let is_meant = |named: &Model| named.key() == model;
+        if !status.run.as_ref().is_some_and(|run| is_meant(&run.model)) && !other.model().is_some_and(is_meant) {
             return;
         }
         taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));

@@ -9,14 +9,14 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource as _};
 use tokio::sync::mpsc;
 
 use super::call::bounded;
 use super::records::CALL;
-use crate::api::ModelRefresh;
+use super::resource::Resource;
 use crate::engine::Notice;
-use crate::telemetry::labels::{Write, WriteResult};
+use crate::telemetry::labels::{Kind, Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
 
 /// How many events may wait to be written; beyond it they are dropped, and that is logged.
@@ -31,6 +31,7 @@ const WRITERS: usize = 4;
 
 /// One event that waits to be written.
 struct Waiting {
+    kind: Kind,
     namespace: String,
     name: String,
     uid: Option<String>,
@@ -66,9 +67,10 @@ impl Events {
         (Self { backlog }, writer)
     }
 
-    /// Hands in one event about the resource with this metadata.
-    pub(super) fn publish(&self, object: &ObjectMeta, notice: &Notice) {
+    /// Hands in one event about the resource of this kind with this metadata.
+    pub(super) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &Notice) {
         let waiting = Waiting {
+            kind,
             namespace: object.namespace.clone().unwrap_or_default(),
             name: object.name.clone().unwrap_or_default(),
             uid: object.uid.clone(),
@@ -90,7 +92,7 @@ impl Events {
 
 impl Waiting {
     fn event(self, instance: String) -> Event {
-        let Self { namespace, name, uid, resource_version, notice, time } = self;
+        let Self { kind, namespace, name, uid, resource_version, notice, time } = self;
         Event {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(time)),
@@ -103,8 +105,8 @@ impl Waiting {
             note: Some(cut(&notice.message)),
             reason: Some(notice.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some(ModelRefresh::api_version(&()).into_owned()),
-                kind: Some(ModelRefresh::kind(&()).into_owned()),
+                api_version: Some(Resource::api_version(&kind).into_owned()),
+                kind: Some(kind.as_str().to_owned()),
                 namespace: Some(namespace),
                 name: Some(name),
                 uid,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
+use kube::{Resource as _, ResourceExt};
 use parking_lot::Mutex;
 
-use crate::api::ModelRefresh;
+use super::resource::Resource;
 use crate::engine::Scratch;
 
 /// The memory of all resources, by uid.
@@ -23,7 +23,7 @@ pub struct Remembered {
     /// What the decision remembers.
     pub scratch: Scratch,
     /// The object as our own last write left it, until the watch shows it: the cache lags behind our writes.
-    latest: Option<Arc<ModelRefresh>>,
+    latest: Option<Arc<Resource>>,
     /// Passes in a row that failed.
     failures: u32,
 }
@@ -42,7 +42,7 @@ impl Memory {
 
     /// The newer of what the cache shows and what our own last write left.
     #[must_use]
-    pub fn newest(&self, cached: &Arc<ModelRefresh>) -> Arc<ModelRefresh> {
+    pub fn newest(&self, cached: &Arc<Resource>) -> Arc<Resource> {
         let Some(uid) = cached.uid() else { return Arc::clone(cached) };
         let mut of = self.of.lock();
         let Some(remembered) = of.get_mut(&uid) else { return Arc::clone(cached) };
@@ -57,14 +57,14 @@ impl Memory {
 
     /// What our own last write left, where the cache does not show it yet.
     #[must_use]
-    pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<ModelRefresh>> {
+    pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<Resource>> {
         let of = self.of.lock();
         let latest = of.get(cached.uid.as_deref()?)?.latest.as_ref()?;
         (version(latest) > version_of(cached)).then(|| Arc::clone(latest))
     }
 
     /// Remembers the object as a write, or a read past the cache, showed it.
-    pub fn keep_latest(&self, object: &Arc<ModelRefresh>) {
+    pub fn keep_latest(&self, object: &Arc<Resource>) {
         if let Some(uid) = object.uid() {
             self.of.lock().entry(uid).or_default().latest = Some(Arc::clone(object));
         }
@@ -104,8 +104,8 @@ impl Memory {
 
 /// The resource version as a number. The API says that they may be compared, and the etcd revisions that they are always
 /// could be; one that is no number counts as older than any, so that the cache is believed.
-fn version(object: &ModelRefresh) -> u64 {
-    version_of(&object.metadata)
+fn version(object: &Resource) -> u64 {
+    version_of(object.meta())
 }
 
 fn version_of(metadata: &ObjectMeta) -> u64 {

@@ -8,24 +8,32 @@ pub mod client;
 mod context;
 mod effects;
 mod events;
+mod faults;
+mod followers;
 pub mod lease;
 mod memory;
 mod queue;
 mod reconcile;
 mod records;
 mod references;
+mod resource;
 pub mod run;
 pub mod shutdown;
 mod supervise;
+mod surroundings;
 mod watched;
 mod wiring;
 mod work;
 
 pub use work::work;
 
-/// A resource's namespace and name.
+use crate::telemetry::labels::Kind;
+
+/// What a resource is called: the kinds may have the same names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(clippy::struct_field_names, reason = "the fields are called as they are in Kubernetes")]
 struct Name {
+    kind: Kind,
     namespace: String,
     name: String,
 }

@@ -117,15 +117,20 @@ impl Lane {
 
 /// How one resource is told of another that is ahead. The names of another namespace are not everybody's to read.
 fn seen_from(name: &Name, ahead: &Name) -> String {
-    if name.namespace == ahead.namespace { ahead.name.clone() } else { "a resource of another namespace".to_owned() }
+    match name.namespace == ahead.namespace {
+        true if name.kind == ahead.kind => ahead.name.clone(),
+        true => format!("the {} {}", ahead.kind.as_str(), ahead.name),
+        false => "a resource of another namespace".to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::labels::Kind;
 
     fn name(name: &str) -> Name {
-        Name { namespace: "bi".to_owned(), name: name.to_owned() }
+        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
     }
 
     fn at(second: i64) -> Time {
@@ -172,9 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn both_kinds_stand_in_one_queue() {
+        let queue = Queue::default();
+        let sync = Name { kind: Kind::ModelSync, ..name("a") };
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.take("m", "s", &sync, at(2)), Turn::Behind("the ModelRefresh a".to_owned()));
+        assert_eq!(queue.take("m", "b", &name("b"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.update("m", "a", &name("a"), TurnUse::Free), vec![sync.clone()]);
+        assert_eq!(queue.take("m", "s", &sync, at(2)), Turn::Granted);
+        assert_eq!(queue.take("m", "b", &name("b"), at(3)), Turn::Behind("the ModelSync a".to_owned()));
+    }
+
+    #[test]
     fn another_namespace_is_not_named() {
         let queue = Queue::default();
-        let other = Name { namespace: "secret-project".to_owned(), name: "x".to_owned() };
+        let other = Name { namespace: "secret-project".to_owned(), ..name("x") };
         assert_eq!(queue.take("m", "x", &other, at(1)), Turn::Granted);
         assert_eq!(queue.take("m", "a", &name("a"), at(2)), Turn::Behind("a resource of another namespace".to_owned()));
     }

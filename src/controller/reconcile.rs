@@ -9,16 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource as _, ResourceExt};
 
 use super::Name;
 use super::call::{CallError, bounded};
 use super::context::Context;
 use super::effects::{self, Unprepared};
 use super::records::{CALL, Records};
+use super::resource::Resource;
+use super::surroundings::{self, Around};
 use super::wiring;
-use crate::api::{self, ModelRefresh, Run, RunState, Status};
-use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
+use crate::api::{self, Credentials, Run, RunState, Status};
+use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
 
@@ -37,15 +39,16 @@ pub(super) enum PassError {
 }
 
 /// Brings one resource as far as it can be brought now.
-pub(super) async fn pass(ctx: &Context, cached: Arc<ModelRefresh>) -> Result<Action, PassError> {
-    let namespace = cached.namespace().unwrap_or_default();
-    let name = Name { namespace: namespace.clone(), name: cached.name_any() };
+pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action, PassError> {
+    let name = cached.name();
     let uid = cached.uid().unwrap_or_default();
     ctx.meet(&name, &uid);
+    let object = ctx.memory.newest(&cached);
+    ctx.follow(&name, object.follows());
     let mut story = Story {
         ctx,
-        records: Records::new(&ctx.client, &namespace),
-        object: ctx.memory.newest(&cached),
+        records: Records::new(&ctx.client, name.kind, &name.namespace),
+        object,
         uid,
         name,
         namespace_ending: false,
@@ -63,7 +66,7 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<ModelRefresh>) -> Result<Act
 struct Story<'a> {
     ctx: &'a Context,
     records: Records,
-    object: Arc<ModelRefresh>,
+    object: Arc<Resource>,
     uid: String,
     name: Name,
     namespace_ending: bool,
@@ -79,11 +82,10 @@ impl Story<'_> {
         while decisions < DECISIONS {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
-            let fault = effects::fault_of(&self.object.spec, self.ctx.azure.cloud());
-            let desired =
-                Desired::of_refresh(&self.object, Surroundings { fault, namespace_ending: self.namespace_ending, followed: None });
+            let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
+            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.prepare(&step).await {
+            let prepared = match self.prepare(&desired, credentials, &step).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -108,7 +110,7 @@ impl Story<'_> {
                     Seen::Nothing
                 }
                 (Effect::TakeTurn, _) => {
-                    let since = self.object.status.as_ref().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
+                    let since = self.object.status().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
                     Seen::Turn(self.ctx.queue.take(&desired.work.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::TakeResubmit, _) => {
@@ -137,7 +139,7 @@ impl Story<'_> {
         let scratch = self.ctx.memory.scratch(&self.uid);
         decide(&Situation {
             desired,
-            recorded: self.object.status.as_ref().unwrap_or(&blank),
+            recorded: self.object.status().unwrap_or(&blank),
             scratch: &scratch,
             seen,
             now: Timestamp::now(),
@@ -146,25 +148,30 @@ impl Story<'_> {
     }
 
     /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
-    async fn prepare(&self, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
+    async fn prepare(
+        &self,
+        desired: &Desired,
+        credentials: Result<Option<Credentials>, Fault>,
+        step: &Step,
+    ) -> Result<Option<effects::Prepared>, Unprepared> {
         if !effects::is_call(&step.effect) {
             return Ok(None);
         }
-        let run = step.recorded.run.as_ref().or_else(|| self.object.status.as_ref()?.run.as_ref());
+        let run = step.recorded.run.as_ref().or_else(|| self.object.status()?.run.as_ref());
         // A run that is under way keeps to the model that it was submitted on.
-        let model = run.filter(|run| !run.state.ended()).map_or(&self.object.spec.model, |run| &run.model);
-        effects::prepare(self.ctx, &self.object, model, &step.effect).await.map(Some)
+        let model = run.filter(|run| !run.state.ended()).map_or(&desired.work.model, |run| &run.model);
+        effects::prepare(self.ctx, &self.object, credentials, model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.
     async fn record(&mut self, step: &Step) -> Result<(), PassError> {
-        if self.object.status.as_ref() == Some(&step.recorded) || (self.object.status.is_none() && step.recorded == Status::default()) {
+        if self.object.status() == Some(&step.recorded) || (self.object.status().is_none() && step.recorded == Status::default()) {
             return Ok(());
         }
         if !self.ctx.lease.holds() {
             return Err(PassError::Stale);
         }
-        let before = self.object.status.as_ref().and_then(|status| status.run.clone());
+        let before = self.object.status().and_then(|status| status.run.clone());
         let write = self.records.write_status(&self.object, &step.recorded).await;
         self.object = self.written(Write::Status, write)?;
         if let Some(run) = &step.recorded.run {
@@ -204,7 +211,7 @@ impl Story<'_> {
 
     /// Takes what the cluster says now, as soon as it says anything.
     async fn wait_for_view(&mut self, error: &PassError) -> Result<(), PassError> {
-        tracing::warn!(namespace = self.name.namespace, name = self.name.name, %error, "failed to record an operation's id; trying again");
+        tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, %error, "failed to record an operation's id; trying again");
         let mut pause = Duration::from_millis(20);
         while self.ctx.lease.holds() {
             match self.records.read(&self.name.name).await {
@@ -223,23 +230,23 @@ impl Story<'_> {
 
     /// Tells the queue what the record means now, and wakes whoever is next.
     fn leave_or_keep_turn(&self, failed: bool) {
-        let status = self.object.status.as_ref();
+        let status = self.object.status();
         let turn = status.map_or(TurnUse::Free, turn_use);
         // A write without an answer may have recorded an intent: until a fresh look, nobody else gets the turn.
-        if failed && turn == TurnUse::Free && self.object.metadata.deletion_timestamp.is_none() {
+        if failed && turn == TurnUse::Free && self.object.meta().deletion_timestamp.is_none() {
             return;
         }
         if self.released {
             return;
         }
-        let run = status.and_then(|status| status.run.as_ref()).filter(|run| !run.state.ended());
-        let model = run.map_or_else(|| self.object.spec.model.key(), |run| run.model.key());
+        // Without a run it is in no model's queue.
+        let model = status.and_then(|status| status.run.as_ref()).map(|run| run.model.key()).unwrap_or_default();
         self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
     }
 
     fn publish(&self, notices: &[Notice]) {
         for notice in notices {
-            self.ctx.events.publish(&self.object.metadata, notice);
+            self.ctx.events.publish(self.name.kind, self.object.meta(), notice);
             wiring::count_notice(&self.ctx.metrics, notice);
         }
     }
@@ -251,6 +258,7 @@ impl Story<'_> {
             return;
         }
         tracing::info!(
+            kind = self.name.kind.as_str(),
             namespace = self.name.namespace,
             name = self.name.name,
             uid = self.uid,
@@ -263,13 +271,13 @@ impl Story<'_> {
             "{}",
             run.message
         );
-        wiring::count(&self.ctx.metrics, run);
+        wiring::count(&self.ctx.metrics, self.name.kind, run);
     }
 
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.
     async fn is_namespace_ending(&self) -> bool {
-        let running = self.object.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(|run| !run.state.ended());
-        if self.object.metadata.deletion_timestamp.is_none() || !running {
+        let running = self.object.status().and_then(|status| status.run.as_ref()).is_some_and(|run| !run.state.ended());
+        if self.object.meta().deletion_timestamp.is_none() || !running {
             return false;
         }
         let namespaces: Api<Namespace> = Api::all(self.ctx.client.clone());
@@ -293,7 +301,7 @@ trait Kept {
     fn keep(&self, ctx: &Context);
 }
 
-impl Kept for Arc<ModelRefresh> {
+impl Kept for Arc<Resource> {
     fn keep(&self, ctx: &Context) {
         ctx.memory.keep_latest(self);
     }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::{CallError, bounded};
 use super::records::CALL;
-use crate::api::{Credentials, ModelRefresh, Reason};
+use crate::api::{Credentials, Reason};
 use crate::engine::{Cure, Fault};
 use crate::service::identity::Identity;
 
@@ -52,15 +52,19 @@ impl Identities {
         Self { client, lately: Mutex::default() }
     }
 
-    /// Who to be at the service for a resource.
-    pub(super) async fn of(&self, object: &ModelRefresh, freshness: Freshness) -> Result<Identity, NoIdentity> {
-        let namespace = object.namespace().unwrap_or_default();
-        let reference = object.spec.credentials.as_ref().and_then(|credentials| credentials.service_principal_ref.as_ref());
+    /// Who to be at the service for a resource of `namespace` that asks for `credentials`; `None` is the operator's own.
+    pub(super) async fn of(
+        &self,
+        namespace: &str,
+        credentials: Option<&Credentials>,
+        freshness: Freshness,
+    ) -> Result<Identity, NoIdentity> {
+        let reference = credentials.and_then(|credentials| credentials.service_principal_ref.as_ref());
         let Some(reference) = reference else {
-            let message = unsupported(object.spec.credentials.as_ref()).unwrap_or_default();
+            let message = unsupported(credentials).unwrap_or_default();
             return Err(NoIdentity::Fault(Fault { reason: Reason::Unsupported, message, cure: Cure::Spec }));
         };
-        let key = (namespace, reference.name.clone());
+        let key = (namespace.to_owned(), reference.name.clone());
         let remembered = self.lately.lock().get(&key).cloned();
         let fresh = match freshness {
             Freshness::Now => JUST_READ,
@@ -88,11 +92,10 @@ impl Identities {
         }
     }
 
-    /// Forgets what was read of a resource's Secret, since the service or Entra ID refused it.
-    pub(super) fn refused(&self, object: &ModelRefresh) {
-        let reference = object.spec.credentials.as_ref().and_then(|credentials| credentials.service_principal_ref.as_ref());
-        let (Some(reference), Some(namespace)) = (reference, object.namespace()) else { return };
-        if let Some((_, at)) = self.lately.lock().get_mut(&(namespace, reference.name.clone())) {
+    /// Forgets what was read for such credentials, since the service or Entra ID refused them.
+    pub(super) fn refused(&self, namespace: &str, credentials: Option<&Credentials>) {
+        let Some(reference) = credentials.and_then(|credentials| credentials.service_principal_ref.as_ref()) else { return };
+        if let Some((_, at)) = self.lately.lock().get_mut(&(namespace.to_owned(), reference.name.clone())) {
             // Old enough to be read again, and still there for a cancellation.
             *at = at.checked_sub(FRESH).unwrap_or(*at);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use kube::runtime::controller::Action;
-use kube::{Resource, ResourceExt};
+use kube::{Resource as _, ResourceExt};
 use tokio::time::Instant;
 
 use super::context::Context;
@@ -23,7 +23,7 @@ const PASS: Duration = Duration::from_mins(5);
 const STALE: Duration = Duration::from_millis(20);
 
 /// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
-pub(super) async fn reconcile(object: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(kind: Kind, object: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if !ctx.lease.holds() {
         return Ok(Action::await_change());
     }
@@ -31,12 +31,12 @@ pub(super) async fn reconcile(object: Arc<Watched>, ctx: Arc<Context>) -> Result
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let uid = object.uid().unwrap_or_default();
     let metadata = object.meta();
-    let object = match object.object() {
+    let object = match object.object(kind) {
         Ok(object) => object,
         Err(error) => {
-            tracing::warn!(namespace, name, error, "failed to decode a resource; it is left alone");
+            tracing::warn!(kind = kind.as_str(), namespace, name, error, "failed to decode a resource; it is left alone");
             let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
-            ctx.events.publish(metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
+            ctx.events.publish(kind, metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
             return Ok(Action::await_change());
         }
     };
@@ -50,18 +50,24 @@ pub(super) async fn reconcile(object: Arc<Watched>, ctx: Arc<Context>) -> Result
         Ok(Ok(Err(PassError::Stale))) => (ReconcileResult::Conflict, Action::requeue(STALE)),
         Ok(Ok(Err(PassError::Call(error)))) => {
             let pause = ctx.memory.failed(&uid);
-            tracing::warn!(namespace, name, %error, retry_in = ?pause, "failed to go on with a resource");
+            tracing::warn!(kind = kind.as_str(), namespace, name, %error, retry_in = ?pause, "failed to go on with a resource");
             (ReconcileResult::Error, Action::requeue(pause))
         }
         Ok(Err(_)) => {
-            tracing::error!(namespace, name, "a pass over a resource panicked; please report this");
+            tracing::error!(kind = kind.as_str(), namespace, name, "a pass over a resource panicked; please report this");
             (ReconcileResult::Panic, Action::requeue(ctx.memory.failed(&uid)))
         }
         Err(_) => {
-            tracing::error!(namespace, name, "a pass over a resource took longer than {} s and was given up", PASS.as_secs());
+            tracing::error!(
+                kind = kind.as_str(),
+                namespace,
+                name,
+                "a pass over a resource took longer than {} s and was given up",
+                PASS.as_secs()
+            );
             (ReconcileResult::Timeout, Action::requeue(ctx.memory.failed(&uid)))
         }
     };
-    ctx.metrics.reconciled(Kind::ModelRefresh, result, began.elapsed());
+    ctx.metrics.reconciled(kind, result, began.elapsed());
     Ok(action)
 }

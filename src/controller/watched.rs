@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
+use kube::Resource as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::api::ModelRefresh;
+use super::resource::Resource;
+use crate::telemetry::labels::Kind;
 
 /// What `kubectl apply` leaves on an object: the whole manifest once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -23,19 +24,19 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// The resource.
+    /// The resource, of the kind that is watched.
     ///
     /// # Errors
     /// Why it cannot be decoded: it was written by another version of the definition.
-    pub(super) fn object(&self) -> Result<Arc<ModelRefresh>, String> {
+    pub(super) fn object(&self, kind: Kind) -> Result<Arc<Resource>, String> {
         let written = self.written.as_ref().map_err(ToString::to_string)?;
-        serde_json::from_slice(written).map(Arc::new).map_err(|error| error.to_string())
+        Resource::decode(kind, written).map(Arc::new).map_err(|error| error.to_string())
     }
 }
 
 /// Takes off what nobody here reads and what makes up half of an object. A write of the status leaves all of it as it is.
-pub(super) fn slim(mut object: ModelRefresh) -> Arc<ModelRefresh> {
-    slim_metadata(&mut object.metadata);
+pub(super) fn slim(mut object: Resource) -> Arc<Resource> {
+    slim_metadata(object.meta_mut());
     Arc::new(object)
 }
 
@@ -53,11 +54,11 @@ impl<'de> Deserialize<'de> for Watched {
             metadata: ObjectMeta,
         }
         let value = Value::deserialize(deserializer)?;
-        match ModelRefresh::deserialize(&value) {
+        match Resource::deserialize(&value) {
             Ok(object) => {
                 let object = slim(object);
                 let written = serde_json::to_vec(&*object).map_err(D::Error::custom)?;
-                Ok(Self { metadata: object.metadata.clone(), written: Ok(written.into()) })
+                Ok(Self { metadata: object.meta().clone(), written: Ok(written.into()) })
             }
             Err(error) => {
                 let mut metadata = Named::deserialize(&value).map_err(D::Error::custom)?.metadata;
@@ -68,24 +69,24 @@ impl<'de> Deserialize<'de> for Watched {
     }
 }
 
-impl Resource for Watched {
-    type DynamicType = ();
-    type Scope = <ModelRefresh as Resource>::Scope;
+impl kube::Resource for Watched {
+    type DynamicType = Kind;
+    type Scope = <Resource as kube::Resource>::Scope;
 
-    fn kind(dynamic: &()) -> Cow<'_, str> {
-        ModelRefresh::kind(dynamic)
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        <Resource as kube::Resource>::kind(kind)
     }
 
-    fn group(dynamic: &()) -> Cow<'_, str> {
-        ModelRefresh::group(dynamic)
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        <Resource as kube::Resource>::group(kind)
     }
 
-    fn version(dynamic: &()) -> Cow<'_, str> {
-        ModelRefresh::version(dynamic)
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        <Resource as kube::Resource>::version(kind)
     }
 
-    fn plural(dynamic: &()) -> Cow<'_, str> {
-        ModelRefresh::plural(dynamic)
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        <Resource as kube::Resource>::plural(kind)
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -120,15 +121,15 @@ mod tests {
         let metadata = watched.meta();
         assert_eq!(metadata.managed_fields, None);
         assert_eq!(metadata.annotations.clone().unwrap().into_keys().collect::<Vec<_>>(), ["team"]);
-        let object = watched.object().unwrap();
-        assert_eq!(object.spec.model.display(), "s/d");
-        assert_eq!(object.metadata, *metadata);
+        let object = watched.object(Kind::ModelRefresh).unwrap();
+        assert_eq!(object.model().unwrap().display(), "s/d");
+        assert_eq!(object.meta(), metadata);
     }
 
     #[test]
     fn one_that_cannot_be_decoded_keeps_its_name() {
         let watched: Watched = serde_json::from_value(object(&serde_json::json!({"model": 5}))).unwrap();
         assert_eq!(watched.meta().name.as_deref(), Some("a"));
-        assert!(watched.object().unwrap_err().contains("invalid type"));
+        assert!(watched.object(Kind::ModelRefresh).unwrap_err().contains("invalid type"));
     }
 }

@@ -1,5 +1,6 @@
 //! From the command line's settings to the services' clients, and from what happens to the metrics.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,13 +49,13 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
 }
 
 /// Counts a transition of a run.
-pub(super) fn count(metrics: &Metrics, run: &Run) {
+pub(super) fn count(metrics: &Metrics, kind: Kind, run: &Run) {
     let end = match run.state {
         RunState::Waiting | RunState::Submitting | RunState::Cancelling => return,
         RunState::Running => {
             let waited = run.submitted_time.map(|time| time.seconds_since(run.requested_time));
             let waited = waited.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
-            metrics.run_submitted(Kind::ModelRefresh, Duration::from_secs(waited));
+            metrics.run_submitted(kind, Duration::from_secs(waited));
             return;
         }
         RunState::Succeeded => EndState::Succeeded,
@@ -64,7 +65,7 @@ pub(super) fn count(metrics: &Metrics, run: &Run) {
     };
     let took = run.started_time.zip(run.ended_time).map(|(start, end)| end.seconds_since(start));
     let took = took.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-    metrics.run_ended(Kind::ModelRefresh, end, took);
+    metrics.run_ended(kind, end, took);
 }
 
 /// Counts what became of submissions whose answer was lost.
@@ -82,20 +83,21 @@ pub(super) fn count_notice(metrics: &Metrics, notice: &Notice) {
 
 /// Shows how many runs are under way, by state.
 pub(super) fn show_active(ctx: &Context) {
-    let mut counts = [0_usize; 4];
-    ctx.each_object(|object| {
-        let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
-        match state {
-            Some(RunState::Waiting) => counts[0] += 1,
-            Some(RunState::Submitting) => counts[1] += 1,
-            Some(RunState::Running) => counts[2] += 1,
-            Some(RunState::Cancelling) => counts[3] += 1,
-            None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => {}
-        }
+    let mut counts = HashMap::new();
+    ctx.each_resource(|resource| {
+        let state = match resource.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
+            Some(RunState::Waiting) => ActiveState::Waiting,
+            Some(RunState::Submitting) => ActiveState::Submitting,
+            Some(RunState::Running) => ActiveState::Running,
+            Some(RunState::Cancelling) => ActiveState::Cancelling,
+            None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => return,
+        };
+        *counts.entry((resource.kind(), state)).or_default() += 1;
     });
-    let states = [ActiveState::Waiting, ActiveState::Submitting, ActiveState::Running, ActiveState::Cancelling];
-    for (state, count) in states.into_iter().zip(counts) {
-        ctx.metrics.set_active_runs(Kind::ModelRefresh, state, count);
+    for &kind in Kind::ALL {
+        for &state in ActiveState::ALL {
+            ctx.metrics.set_active_runs(kind, state, counts.get(&(kind, state)).copied().unwrap_or_default());
+        }
     }
     ctx.metrics.set_queue_depth(ctx.queue.depth());
 }

@@ -1,5 +1,6 @@
 //! What the operator does while it leads: watches the resources, and runs a pass over each when it is due.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,18 @@ use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, Predicate, PredicateConfig, WatchStreamExt, predicates, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource as _, ResourceExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Name;
 use super::call;
-use super::context::{Context, Wakers};
+use super::context::{Context, View, Watching};
 use super::effects::Refusals;
 use super::events::Events;
+use super::followers::Followers;
 use super::memory::Memory;
 use super::queue::Queue;
 use super::references::Identities;
@@ -29,6 +31,7 @@ use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
 use crate::telemetry::health::Health;
+use crate::telemetry::labels::Kind;
 
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
 const WATCH_SECONDS: u32 = 200;
@@ -37,15 +40,16 @@ const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
 
-/// What a controller tells of each pass.
-type Outcome = Result<(ObjectRef<Watched>, Action), controller::Error<Infallible, watcher::Error>>;
+/// What a controller tells of each pass, and of which kind it was.
+type Outcome = (Kind, Result<(ObjectRef<Watched>, Action), controller::Error<Infallible, watcher::Error>>);
 
-/// The watch over one namespace, or over all.
+/// The watch over one kind, in one namespace or in all.
 struct Watch {
+    of: Watching,
     api: Api<Watched>,
     reader: Store<Watched>,
     writer: Writer<Watched>,
-    wakes: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
+    woken: mpsc::UnboundedReceiver<ObjectRef<Watched>>,
     /// Cancelled when the cache holds all that there is. The store's own signal wakes only one that waits for it, and that
     /// is the controller.
     filled: CancellationToken,
@@ -58,7 +62,7 @@ struct Watch {
 pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, health, stop } = running;
     let azure = wiring::azure(&settings, &metrics)?;
-    let (watches, wakers) = watches(&client, &settings.watch_namespaces);
+    let (watches, views) = watches(&client, &settings.watch_namespaces);
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let ctx = Arc::new(Context {
         identities: Identities::new(client.clone()),
@@ -71,9 +75,9 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         refusals: Refusals::default(),
         queue: Queue::default(),
         memory: Memory::default(),
+        followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
-        stores: watches.iter().map(|watch| watch.reader.clone()).collect(),
-        wakers,
+        views,
         passes: Semaphore::new(usize::from(settings.max_concurrent_reconciles)),
     });
     tokio::select! {
@@ -94,30 +98,33 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     Ok(())
 }
 
-/// The watches that the settings ask for, and what wakes a resource in each.
-fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, Wakers) {
+/// The watches that the settings ask for, and what each of them shows.
+fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, HashMap<Watching, View>) {
     let of_all = namespaces.is_empty().then_some(None);
-    let mut wakers = Wakers::new();
+    let namespaces = of_all.into_iter().chain(namespaces.iter().cloned().map(Some));
     let mut watches = Vec::new();
-    for namespace in of_all.into_iter().chain(namespaces.iter().cloned().map(Some)) {
+    let mut views = HashMap::new();
+    for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
         let api = match &namespace {
-            None => Api::all(client.clone()),
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all_with(client.clone(), &kind),
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
         };
-        let (reader, writer) = reflector::store();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        wakers.insert(namespace, sender);
-        watches.push(Watch { api, reader, writer, wakes: receiver, filled: CancellationToken::new() });
+        let writer = Writer::new(kind);
+        let reader = writer.as_reader();
+        let (waker, woken) = mpsc::unbounded_channel();
+        let of = Watching { kind, namespace };
+        views.insert(of.clone(), View { store: reader.clone(), waker });
+        watches.push(Watch { of, api, reader, writer, woken, filled: CancellationToken::new() });
     }
-    (watches, wakers)
+    (watches, views)
 }
 
-/// Waits until every cache is filled, and takes the queues from the records: before that nobody gets a turn.
+/// Waits until every cache is filled, and takes the queues from the records, and who follows whom: before that there is no pass.
 async fn ready(ctx: Arc<Context>, health: Health, filled: Vec<CancellationToken>) {
     for filled in filled {
         filled.cancelled().await;
     }
-    rebuild_queue(&ctx);
+    rebuild(&ctx);
     health.caches_synced();
 }
 
@@ -129,7 +136,7 @@ fn control(
     ready: &Shared<BoxFuture<'static, ()>>,
     stop: &CancellationToken,
 ) -> BoxStream<'static, Outcome> {
-    let Watch { api, reader, writer, wakes, filled } = watch;
+    let Watch { of: Watching { kind, namespace }, api, reader, writer, woken, filled } = watch;
     // What the operator writes itself, the status, is no reason for another pass.
     let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
     let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
@@ -137,34 +144,45 @@ fn control(
         .reflect(writer)
         .inspect_ok({
             let ctx = Arc::clone(ctx);
+            let named = move |object: &Watched| Name { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
             move |event| match event {
-                watcher::Event::Apply(object) | watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
-                watcher::Event::InitDone => filled.cancel(),
+                watcher::Event::Apply(object) => {
+                    ctx.memory.shown(object.meta());
+                    ctx.tell_followers(&named(object));
+                }
+                watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
+                watcher::Event::InitDone => {
+                    filled.cancel();
+                    ctx.tell_all_followers(namespace.as_deref());
+                }
                 // A resource that was never ours to hold is gone without a pass; nobody waits behind it any more.
-                watcher::Event::Delete(object) => ctx.gone(object.meta()),
+                watcher::Event::Delete(object) => ctx.gone(&named(object), object.meta()),
                 watcher::Event::Init => {}
             }
         })
         .touched_objects()
-        .inspect_err(|error| tracing::warn!(error = in_short(error), "failed to watch the resources; trying again"))
+        .inspect_err(move |error| {
+            tracing::warn!(kind = kind.as_str(), error = in_short(error), "failed to watch the resources; trying again");
+        })
         .predicate_filter(by_others, PredicateConfig::default());
-    let wakes = futures::stream::unfold(wakes, |mut wakes| async move { wakes.recv().await.map(|name| (name, wakes)) });
+    let woken = futures::stream::unfold(woken, |mut woken| async move { woken.recv().await.map(|name| (name, woken)) });
     let (ready, stop) = (ready.clone(), stop.clone());
-    Controller::for_stream(stream, reader)
+    Controller::for_stream_with(stream, reader, kind)
         .with_config(Config::default().concurrency(concurrency))
-        .reconcile_on(wakes)
+        .reconcile_on(woken)
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(
             move |object, ctx| {
                 let ready = ready.clone();
                 async move {
                     ready.await;
-                    reconcile(object, ctx).await
+                    reconcile(kind, object, ctx).await
                 }
             },
             |_, never: &Infallible, _| match *never {},
             Arc::clone(ctx),
         )
+        .map(move |outcome| (kind, outcome))
         .boxed()
 }
 
@@ -188,13 +206,13 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
         tokio::select! {
             pass = passes.next() => match pass {
                 // A watch that failed has said so itself, and is tried again.
-                Some(Ok(_) | Err(controller::Error::QueueError(_))) => {}
-                Some(Err(controller::Error::ObjectNotFound(gone))) => {
-                    let name = Name { namespace: gone.namespace.unwrap_or_default(), name: gone.name };
-                    tracing::debug!(namespace = name.namespace, name = name.name, "a resource is gone");
+                Some((_, Ok(_) | Err(controller::Error::QueueError(_)))) => {}
+                Some((kind, Err(controller::Error::ObjectNotFound(gone)))) => {
+                    let name = Name { kind, namespace: gone.namespace.unwrap_or_default(), name: gone.name };
+                    tracing::debug!(kind = name.kind.as_str(), namespace = name.namespace, name = name.name, "a resource is gone");
                     ctx.forget(&name);
                 }
-                Some(Err(error)) => tracing::warn!(%error, "failed to run a pass"),
+                Some((_, Err(error))) => tracing::warn!(%error, "failed to run a pass"),
                 None => break,
             },
             _ = beat.tick() => heartbeat.beat(),
@@ -204,15 +222,15 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
     heartbeat.finished();
 }
 
-/// Puts those whose records say that they hold or wait into the queues of their models.
-fn rebuild_queue(ctx: &Context) {
-    ctx.each_object(|object| {
-        let Some(status) = &object.status else { return };
+/// Notes who follows whom, and puts those whose records say that they hold or wait into the queues of their models.
+fn rebuild(ctx: &Context) {
+    ctx.each_resource(|resource| {
+        ctx.follow(&resource.name(), resource.follows());
+        let Some(status) = resource.status() else { return };
         let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
         if turn == TurnUse::Free {
             return;
         }
-        let name = Name { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
-        ctx.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), &name, turn);
+        ctx.queue.update(&run.model.key(), &resource.uid().unwrap_or_default(), &resource.name(), turn);
     });
 }

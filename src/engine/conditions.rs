@@ -38,6 +38,8 @@ pub(super) fn stalls(reason: Reason) -> bool {
         Reason::SubmissionUnknown
         | Reason::InvalidSpec
         | Reason::Unsupported
+        | Reason::FollowedNotFound
+        | Reason::FollowCycle
         | Reason::ServerNotInCloud
         | Reason::SecretNotFound
         | Reason::SecretInvalid

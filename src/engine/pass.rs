@@ -172,6 +172,8 @@ fn told(reason: Reason) -> Option<bool> {
         | Reason::SubmissionUnknown
         | Reason::InvalidSpec
         | Reason::Unsupported
+        | Reason::FollowedNotFound
+        | Reason::FollowCycle
         | Reason::ServerNotInCloud
         | Reason::SecretNotFound
         | Reason::SecretInvalid

@@ -8,7 +8,7 @@ use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 macro_rules! label {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $name {
             $($(#[$about])* $variant,)+
         }

@@ -107,7 +107,7 @@ async fn an_unknown_model_and_an_unknown_server_stall() {
     world.apply("server", &json!({"model": {"analysisServices": {"server": server}}})).await;
     world.until_reason("model", "Stalled", "ModelNotFound").await;
     // The service itself does not tell these two apart.
-    let stalled = |object: &tabular_operator::api::ModelRefresh| {
+    let stalled = |object: &harness::AnyObject| {
         let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         conditions
             .iter()

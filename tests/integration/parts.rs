@@ -1,5 +1,6 @@
 //! The parts of the harness themselves: without them nothing else here would mean anything.
 
+use harness::world::TENANT;
 use harness::{Action, ApiProxy, Moment, Setting, Site, World, kubeconfig};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -11,7 +12,7 @@ async fn a_world_is_made_and_its_resources_are_recorded() {
     let world = World::new("recorded").await;
     world.apply("one", &json!({})).await;
     world.edit("one", &json!({"spec": {"suspend": true}})).await;
-    let suspended = world.until("one", "suspension", |object| object.spec.suspend).await;
+    let suspended = world.until("one", "suspension", |object| object.spec["suspend"] == true).await;
     assert_eq!(suspended.metadata.generation, Some(2));
     world.delete("one").await;
     world.until_gone("one").await;
@@ -88,4 +89,43 @@ async fn the_audit_log_counts_by_user() {
     let patch = kube::api::Patch::Merge(json!({"metadata": {"finalizers": ["tabular-operator.dev/operation"]}}));
     api.patch("one", &kube::api::PatchParams::default(), &patch).await.unwrap();
     assert_eq!(world.writes(), ["patch modelrefreshes one -> 200"]);
+}
+
+#[tokio::test]
+async fn the_local_azure_takes_the_tokens_of_this_control_planes_service_accounts() {
+    let world = World::new("federated").await;
+    let (issuer, jwks) = world.site.control_plane.issuer().await;
+    world.azure.put_issuer(&issuer, &jwks).await;
+    world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, "refresher").await;
+    world.site.control_plane.kubectl(&["create", "serviceaccount", "refresher", "--namespace", &world.namespace]).await;
+    let authority = std::fs::read(world.site.simulator.authority()).unwrap();
+    let http = reqwest::Client::builder()
+        .proxy(reqwest::Proxy::https(world.site.simulator.proxy()).unwrap())
+        .tls_certs_only([reqwest::Certificate::from_pem(&authority).unwrap()])
+        .build()
+        .unwrap();
+    let exchange = async |namespace: &str, account: &str, audience: &str| {
+        let arguments = ["create", "token", account, "--namespace", namespace, "--audience", audience];
+        let token = world.site.control_plane.kubectl(&arguments).await;
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", &world.client_id),
+            ("scope", "https%3A%2F%2F*.asazure.windows.net%2F.default"),
+            ("client_assertion_type", "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"),
+            ("client_assertion", token.trim()),
+        ];
+        let body = form.map(|(name, value)| format!("{name}={value}")).join("&");
+        let request = http.post(format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"));
+        let answer = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, answer) = exchange(&world.namespace, "refresher", "api://AzureADTokenExchange").await;
+    assert_eq!(status, 200, "{answer}");
+    for (namespace, account, audience, code) in [
+        ("default", "default", "api://AzureADTokenExchange", "AADSTS700213"),
+        (world.namespace.as_str(), "refresher", "https://elsewhere", "AADSTS700212"),
+    ] {
+        let (status, answer) = exchange(namespace, account, audience).await;
+        assert!(status == 401 && answer.contains(code), "{answer}");
+    }
 }

@@ -49,8 +49,8 @@ async fn each_trigger_is_one_run_and_nothing_else_is() {
     world
         .until("orders", "the edits to be seen", |object| {
             status(object).observed_generation == object.metadata.generation.unwrap()
-                && object.spec.history_limit == 5
-                && object.spec.backoff_limit == 1
+                && object.spec["historyLimit"] == 5
+                && object.spec["backoffLimit"] == 1
         })
         .await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21T06:00:00Z")).await;

@@ -36,7 +36,7 @@ async fn one_that_is_deleted_while_it_waits_holds_up_nobody() {
         world.apply(name, &json!({})).await;
         world.until_reason(name, "Reconciling", "WaitingForTurn").await;
     }
-    world.refreshes().delete("second", &kube::api::DeleteParams::default()).await.unwrap();
+    world.delete("second").await;
     world.until_gone("second").await;
     world.azure.end(run(&first).operation_id.as_deref().unwrap(), "succeeded").await;
     world.until_state("third", RunState::Running).await;
@@ -50,7 +50,7 @@ async fn another_clients_refresh_is_waited_for() {
     world.apply("orders", &json!({})).await;
     let waiting = world.until_reason("orders", "Reconciling", "ModelBusy").await;
     assert_eq!(run(&waiting).state, RunState::Waiting);
-    let names_it = |object: &tabular_operator::api::ModelRefresh| {
+    let names_it = |object: &harness::AnyObject| {
         object.status.as_ref().and_then(|status| status.run.as_ref()?.waiting_for.as_ref()).is_some_and(|what| what.contains(&foreign))
     };
     world.until("orders", "the name of what it waits for", names_it).await;

@@ -56,6 +56,15 @@ impl ControlPlane {
         &self.audit
     }
 
+    /// Who issues the tokens of its service accounts, and the keys that it publishes for them (a JWKS).
+    pub async fn issuer(&self) -> (String, serde_json::Value) {
+        let document = async |path: &str| -> serde_json::Value {
+            serde_json::from_str(&self.kubectl(&["get", "--raw", path]).await).expect("the API server publishes JSON")
+        };
+        let configuration = document("/.well-known/openid-configuration").await;
+        (text(&configuration, "issuer"), document("/openid/v1/jwks").await)
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -1,10 +1,12 @@
 //! The rules by which Flux, Helm and Argo CD read a resource, checked on one version of it.
 
-use tabular_operator::api::{Condition, ConditionStatus, ConditionType, ModelRefresh, Status};
+use tabular_operator::api::{Condition, ConditionStatus, ConditionType, Status};
+
+use crate::AnyObject;
 
 /// What is wrong with this version; nothing for one that nobody has looked at yet.
 #[must_use]
-pub fn faults(object: &ModelRefresh) -> Vec<String> {
+pub fn faults(object: &AnyObject) -> Vec<String> {
     let Some(status) = &object.status else {
         return vec!["there is no status: tools take such a resource for finished".to_owned()];
     };

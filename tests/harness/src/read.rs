@@ -1,29 +1,31 @@
 //! Reading a resource, for assertions: what has to be there is, or the test fails.
 
 use serde_json::Value;
-use tabular_operator::api::{ConditionStatus, ConditionType, ModelRefresh, Run, RunState, Status};
+use tabular_operator::api::{ConditionStatus, ConditionType, Run, RunState, Status};
+
+use crate::AnyObject;
 
 /// Where the latest run of a resource stands.
 #[must_use]
-pub fn run_state(object: &ModelRefresh) -> Option<RunState> {
+pub fn run_state(object: &AnyObject) -> Option<RunState> {
     object.status.as_ref()?.run.as_ref().map(|run| run.state)
 }
 
 /// The latest run, which has to be there.
 #[must_use]
-pub fn run(object: &ModelRefresh) -> &Run {
+pub fn run(object: &AnyObject) -> &Run {
     status(object).run.as_ref().expect("there is a run")
 }
 
 /// The status of a condition; `None` where it is absent.
 #[must_use]
-pub fn condition(object: &ModelRefresh, wanted: ConditionType) -> Option<ConditionStatus> {
+pub fn condition(object: &AnyObject, wanted: ConditionType) -> Option<ConditionStatus> {
     status(object).conditions.iter().find(|condition| condition.r#type == wanted).map(|condition| condition.status)
 }
 
 /// The status, which has to be there.
 #[must_use]
-pub fn status(object: &ModelRefresh) -> &Status {
+pub fn status(object: &AnyObject) -> &Status {
     object.status.as_ref().expect("there is a status")
 }
 

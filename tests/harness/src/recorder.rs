@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
-use kube::core::{ApiResource, TypeMeta};
-use kube::{Api, Client, Resource as _, ResourceExt as _};
-use tabular_operator::api::ModelRefresh;
+use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+
+use crate::{AnyObject, Kind};
 
 /// One version of one resource.
 #[derive(Clone, Debug)]
 pub struct Version {
+    /// As tests name it ([`Kind::of`]).
+    pub named: String,
     /// As it was, spec and status as they came.
     pub object: DynamicObject,
     /// Whether this is how it was when it went.
@@ -20,14 +22,16 @@ pub struct Version {
 }
 
 impl Version {
+    fn new(kind: Kind, object: DynamicObject, deleted: bool) -> Self {
+        Self { named: format!("{}{}", kind.prefix(), object.name_any()), object, deleted }
+    }
+
     /// The resource with its types.
     ///
     /// # Errors
     /// Where it does not fit them.
-    pub fn decode(&self) -> Result<ModelRefresh, serde_json::Error> {
-        let mut object = self.object.clone();
-        object.types = Some(TypeMeta::resource::<ModelRefresh>());
-        serde_json::from_value(serde_json::to_value(object)?)
+    pub fn decode(&self) -> Result<AnyObject, serde_json::Error> {
+        serde_json::from_value(serde_json::to_value(&self.object)?)
     }
 }
 
@@ -39,27 +43,26 @@ type Versions = Arc<Mutex<Vec<Arc<Version>>>>;
 pub struct Recorder {
     versions: Versions,
     count: watch::Receiver<usize>,
-    task: JoinHandle<()>,
+    _tasks: JoinSet<()>,
 }
 
 impl Recorder {
     /// Begins to record in `namespace`.
     pub async fn start(client: Client, namespace: &str) -> Self {
-        let resource = ApiResource::from_gvk_with_plural(
-            &kube::core::GroupVersionKind::gvk(&ModelRefresh::group(&()), &ModelRefresh::version(&()), &ModelRefresh::kind(&())),
-            &ModelRefresh::plural(&()),
-        );
-        let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
-        let list = api.list(&ListParams::default()).await.expect("failed to list");
-        let from = list.metadata.resource_version.unwrap_or_default();
         let versions = Versions::default();
-        versions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(list.items.into_iter().map(|object| Arc::new(Version { object, deleted: false })));
         let (told, count) = watch::channel(0);
-        let task = tokio::spawn(record(api, from, Arc::clone(&versions), told));
-        Self { versions, count, task }
+        let mut tasks = JoinSet::new();
+        for kind in Kind::ALL {
+            let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind.resource());
+            let list = api.list(&ListParams::default()).await.expect("failed to list");
+            let from = list.metadata.resource_version.unwrap_or_default();
+            versions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(list.items.into_iter().map(|object| Arc::new(Version::new(kind, object, false))));
+            tasks.spawn(record(kind, api, from, Arc::clone(&versions), told.clone()));
+        }
+        Self { versions, count, _tasks: tasks }
     }
 
     /// All versions so far, oldest first.
@@ -71,26 +74,26 @@ impl Recorder {
     /// All versions of one resource so far, oldest first.
     #[must_use]
     pub fn of(&self, name: &str) -> Vec<Arc<Version>> {
-        self.all().into_iter().filter(|version| version.object.name_any() == name).collect()
+        self.all().into_iter().filter(|version| version.named == name).collect()
     }
 
     /// The latest version of one resource.
     #[must_use]
     pub fn latest(&self, name: &str) -> Option<Arc<Version>> {
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-        versions.iter().rev().find(|version| version.object.name_any() == name).cloned()
+        versions.iter().rev().find(|version| version.named == name).cloned()
     }
 
     /// Waits for a version of this resource for which `look` gives something, beginning with the latest one; the caller
     /// sets the deadline.
     pub async fn wait<T>(&self, name: &str, mut look: impl FnMut(&Version) -> Option<T>) -> T {
         let mut count = self.count.clone();
-        let mut next = self.all().iter().rposition(|version| version.object.name_any() == name).unwrap_or(0);
+        let mut next = self.all().iter().rposition(|version| version.named == name).unwrap_or(0);
         loop {
             count.borrow_and_update();
             let fresh = self.versions.lock().unwrap_or_else(PoisonError::into_inner)[next..].to_vec();
             next += fresh.len();
-            let mut ours = fresh.iter().filter(|version| version.object.metadata.name.as_deref() == Some(name));
+            let mut ours = fresh.iter().filter(|version| version.named == name);
             if let Some(found) = ours.find_map(|version| look(version)) {
                 return found;
             }
@@ -99,14 +102,8 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 /// Follows the watch. It never lists again: a version that was missed would be missed silently.
-async fn record(api: Api<DynamicObject>, mut from: String, versions: Versions, told: watch::Sender<usize>) {
+async fn record(kind: Kind, api: Api<DynamicObject>, mut from: String, versions: Versions, told: watch::Sender<usize>) {
     loop {
         let mut events = match api.watch(&WatchParams::default(), &from).await {
             Ok(events) => events.boxed(),
@@ -126,7 +123,7 @@ async fn record(api: Api<DynamicObject>, mut from: String, versions: Versions, t
             };
             from = object.resource_version().unwrap_or(from);
             let mut all = versions.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push(Arc::new(Version { object, deleted }));
+            all.push(Arc::new(Version::new(kind, object, deleted)));
             told.send_replace(all.len());
         }
     }

@@ -100,6 +100,80 @@ pub struct Operation {
     pub max_parallelism: u32,
     /// As it was asked for.
     pub retry_count: u32,
+    /// Power BI's: `ViaEnhancedApi`, `ViaApi`, `OnDemand` or `Scheduled`.
+    pub refresh_type: String,
+    /// Power BI's, as it was asked for.
+    pub apply_refresh_policy: bool,
+    /// Power BI's, as it was asked for.
+    pub effective_date: Option<String>,
+    /// Power BI's, as it was asked for: of one attempt.
+    pub timeout_seconds: Option<i64>,
+}
+
+/// A sync as it really is, of either service.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sync {
+    /// Its id; Power BI shows it to nobody.
+    pub operation_id: String,
+    /// `application <client id>` or `control`.
+    pub client: String,
+    /// replicating, rehydrating, finalizing, completed, failed or invalid.
+    pub status: String,
+    /// When it began, truly.
+    pub start_time: String,
+    /// When it ended, truly.
+    pub end_time: Option<String>,
+    /// Its place among all requests.
+    pub submitted_sequence: u64,
+}
+
+/// A model of either service, as the control interface names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// A database of Analysis Services.
+    AnalysisServices {
+        /// The server, `asazure://…`.
+        server: String,
+        /// The database.
+        database: String,
+    },
+    /// A semantic model of Power BI.
+    PowerBi {
+        /// The workspace's id.
+        group: String,
+        /// The semantic model's id.
+        dataset: String,
+    },
+}
+
+impl Model {
+    /// A database of Analysis Services.
+    #[must_use]
+    pub fn analysis_services(server: &str, database: &str) -> Self {
+        Self::AnalysisServices { server: server.to_owned(), database: database.to_owned() }
+    }
+
+    /// A semantic model of Power BI.
+    #[must_use]
+    pub fn power_bi(group: &str, dataset: &str) -> Self {
+        Self::PowerBi { group: group.to_owned(), dataset: dataset.to_owned() }
+    }
+
+    fn names(&self) -> [(&'static str, &str); 2] {
+        match self {
+            Self::AnalysisServices { server, database } => [("server", server), ("database", database)],
+            Self::PowerBi { group, dataset } => [("groupId", group), ("datasetId", dataset)],
+        }
+    }
+
+    /// `fields` with the model's names.
+    fn named(&self, mut fields: Value) -> Value {
+        for (name, value) in self.names() {
+            fields[name] = value.into();
+        }
+        fields
+    }
 }
 
 impl Operation {
@@ -124,10 +198,14 @@ pub struct Row {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Such as `refresh`, `refreshes` or `token`.
+    /// Such as `refresh`, `refreshes`, `sync`, `syncStatus`, `groups`, `datasets`, `token` or `imds`.
     pub route: String,
     /// The application.
     pub client_id: Option<String>,
+    /// How it has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    pub credential: Option<String>,
+    /// The audience of its token.
+    pub token_audience: Option<String>,
     /// The answer's status.
     pub status: Option<u16>,
     /// Whether the service has done what was asked.
@@ -180,6 +258,95 @@ impl SimulatorClient {
         self.send(Method::PUT, "/applications", Some(body)).await;
     }
 
+    /// Registers an application with these certificates (PEM), and no other credential.
+    pub async fn put_certificates(&self, tenant: &str, client: &str, certificates: &[&str]) {
+        let body = json!({"tenantId": tenant, "clientId": client, "certificates": certificates});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Registers an application that takes the tokens of a service account for its own, and no other credential.
+    ///
+    /// `issuer` is the API server's, whose keys [`Self::put_issuer`] makes known.
+    pub async fn put_federated(&self, tenant: &str, client: &str, issuer: &str, namespace: &str, service_account: &str) {
+        let subject = format!("system:serviceaccount:{namespace}:{service_account}");
+        let credential = json!({"issuer": issuer, "subject": subject});
+        let body = json!({"tenantId": tenant, "clientId": client, "federatedCredentials": [credential]});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Makes known which keys an issuer publishes (a JWKS), as if Entra ID had asked it.
+    pub async fn put_issuer(&self, issuer: &str, jwks: &Value) {
+        self.send(Method::PUT, "/issuers", Some(json!({"issuer": issuer, "jwks": jwks}))).await;
+    }
+
+    /// Registers an application by the whole body of `PUT /applications`: for a cloud, or for several credentials.
+    pub async fn put_registration(&self, registration: Value) {
+        self.send(Method::PUT, "/applications", Some(registration)).await;
+    }
+
+    /// Gives the machine a user-assigned managed identity.
+    pub async fn put_managed_identity(&self, tenant: &str, client: &str) {
+        self.put_managed(json!({"tenantId": tenant, "clientId": client})).await;
+    }
+
+    /// Gives the machine a managed identity by the whole body of `PUT /managed-identities`.
+    pub async fn put_managed(&self, identity: Value) {
+        self.send(Method::PUT, "/managed-identities", Some(identity)).await;
+    }
+
+    /// Takes a managed identity away from the machine.
+    pub async fn remove_managed_identity(&self, client: &str) {
+        self.send_query(Method::DELETE, "/managed-identities", &[("clientId", client)], None).await;
+    }
+
+    /// Declares a cloud: `{name, authorityHost, analysisServices: {hostSuffix, audience}, powerBI: {host, audience}}`.
+    pub async fn put_cloud(&self, cloud: Value) {
+        self.send(Method::PUT, "/clouds", Some(cloud)).await;
+    }
+
+    /// Makes a model of either service.
+    pub async fn put(&self, model: &Model, settings: Value) {
+        self.put_model(model.named(settings)).await;
+    }
+
+    /// Changes a model of either service.
+    pub async fn patch(&self, model: &Model, changes: Value) {
+        self.patch_model(model.named(changes)).await;
+    }
+
+    /// Starts a refresh of either service as another client would, and gives its id.
+    pub async fn start_refresh(&self, model: &Model, operation: Value) -> String {
+        self.start(model.named(operation)).await
+    }
+
+    /// Starts a sync of either service as another client would, and gives its id.
+    pub async fn start_sync(&self, model: &Model, mut operation: Value) -> String {
+        operation["kind"] = "sync".into();
+        self.start(model.named(operation)).await
+    }
+
+    /// The refreshes of a model of either service, in the order of their submission.
+    pub async fn refreshes(&self, model: &Model) -> Vec<Operation> {
+        let [first, second] = model.names();
+        self.read("/operations", &[first, second, ("kind", "refresh")]).await
+    }
+
+    /// The syncs of a model of either service, in the order of their submission.
+    pub async fn syncs(&self, model: &Model) -> Vec<Sync> {
+        let [first, second] = model.names();
+        self.read("/operations", &[first, second, ("kind", "sync")]).await
+    }
+
+    /// The requests for a model of either service.
+    pub async fn requests(&self, model: &Model) -> Vec<Row> {
+        self.read("/ledger", &model.names()).await
+    }
+
+    /// How many requests of a method and a route there were for a model of either service.
+    pub async fn count_of(&self, model: &Model, method: &str, route: &str) -> u64 {
+        count(&self.read::<Vec<Value>>("/ledger/counts", &model.names()).await, method, route)
+    }
+
     /// Makes a model.
     pub async fn put_model(&self, settings: Value) {
         self.send(Method::PUT, "/models", Some(settings)).await;
@@ -190,11 +357,9 @@ impl SimulatorClient {
         self.send(Method::PATCH, "/models", Some(changes)).await;
     }
 
-    /// How many requests of a method and a route (`refreshes`, `refresh`, `token`) there were, of all models.
+    /// How many requests of a method and a route (`refreshes`, `refresh`, `sync`, `token`, …) there were, of all models.
     pub async fn count(&self, method: &str, route: &str) -> u64 {
-        let counts: Vec<Value> = self.read("/ledger/counts", &[]).await;
-        let of = |count: &Value| (count["method"] == method && count["route"] == route).then(|| count["count"].as_u64()).flatten();
-        counts.iter().find_map(of).unwrap_or(0)
+        count(&self.read::<Vec<Value>>("/ledger/counts", &[]).await, method, route)
     }
 
     /// Starts a refresh as another client would, and gives its id.
@@ -202,9 +367,14 @@ impl SimulatorClient {
         text(&self.send(Method::POST, "/operations", Some(operation)).await, "operationId")
     }
 
-    /// The operations of a model, in the order of their submission.
+    /// The refreshes of a model of Analysis Services, in the order of their submission.
     pub async fn operations(&self, server: &str, database: &str) -> Vec<Operation> {
-        self.read("/operations", &[("server", server), ("database", database)]).await
+        self.refreshes(&Model::analysis_services(server, database)).await
+    }
+
+    /// Ends an operation now, in a way that has details: `{status, messages}` for a refresh, `{state, details}` for a sync.
+    pub async fn end_with(&self, id: &str, outcome: Value) {
+        self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
     }
 
     /// Ends an operation now.
@@ -232,6 +402,11 @@ impl SimulatorClient {
         let ordered = self.send(Method::POST, "/faults", Some(order)).await;
         Fault { simulator: self.clone(), id: text(&ordered, "faultId") }
     }
+}
+
+fn count(counts: &[Value], method: &str, route: &str) -> u64 {
+    let of = |count: &Value| (count["method"] == method && count["route"] == route).then(|| count["count"].as_u64()).flatten();
+    counts.iter().find_map(of).unwrap_or(0)
 }
 
 /// A fault that was ordered.

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use serde_json::{Value, json};
-use tabular_operator::api::{ModelRefresh, RunState};
+use tabular_operator::api::RunState;
 use uuid::Uuid;
 
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
 pub use crate::read::{condition, merged, run, run_state, status};
-use crate::{ApiProxy, DEADLINE, Fault, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
+use crate::{AnyObject, ApiProxy, DEADLINE, Fault, Kind, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
 
 /// The tenant of all applications.
 pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
@@ -143,7 +143,7 @@ impl World {
     /// The writes of the operators so far, events and leases aside, in the order in which they were done.
     #[must_use]
     pub fn writes(&self) -> Vec<String> {
-        let lines = self.site.control_plane.audit().writes(&self.user(), &["modelrefreshes"]);
+        let lines = self.site.control_plane.audit().writes(&self.user(), &["modelrefreshes", "modelsyncs"]);
         lines.iter().map(crate::AuditLine::summary).collect()
     }
 
@@ -220,39 +220,45 @@ impl World {
         make(&self.secrets(), object).await;
     }
 
-    /// The resources' API, as the administrator.
+    /// The API of a kind, as the administrator.
     #[must_use]
-    pub fn refreshes(&self) -> Api<ModelRefresh> {
-        Api::namespaced(self.client.clone(), &self.namespace)
+    pub fn api(&self, kind: Kind) -> Api<AnyObject> {
+        kind.api(&self.client, &self.namespace)
     }
 
-    /// A manifest: the usual one with `spec` laid over its spec.
+    /// A manifest: the usual one of the kind with `spec` laid over its spec. Here and below a resource is named as [`Kind::of`]
+    /// reads it.
     #[must_use]
-    pub fn manifest(&self, name: &str, spec: &Value) -> Value {
-        let usual = json!({
+    pub fn manifest(&self, named: &str, spec: &Value) -> Value {
+        let (kind, name) = Kind::of(named);
+        let mut usual = json!({
             "model": {"analysisServices": {"server": self.server, "database": self.database}},
             "credentials": {"servicePrincipalRef": {"name": SECRET}},
-            "refresh": {"type": "full"},
         });
+        if kind == Kind::Refresh {
+            usual["refresh"] = json!({"type": "full"});
+        }
         json!({
-            "apiVersion": "tabular-operator.dev/v1alpha1",
-            "kind": "ModelRefresh",
+            "apiVersion": Kind::api_version(),
+            "kind": kind.name(),
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": merged(&usual, spec),
         })
     }
 
     /// Applies the usual manifest with `spec` laid over its spec.
-    pub async fn apply(&self, name: &str, spec: &Value) -> ModelRefresh {
+    pub async fn apply(&self, named: &str, spec: &Value) -> AnyObject {
+        let (kind, name) = Kind::of(named);
         let apply = PatchParams::apply("test").force();
-        let applied = self.refreshes().patch(name, &apply, &Patch::Apply(self.manifest(name, spec))).await;
-        applied.unwrap_or_else(|error| panic!("failed to apply {name}: {error}"))
+        let applied = self.api(kind).patch(name, &apply, &Patch::Apply(self.manifest(named, spec))).await;
+        applied.unwrap_or_else(|error| panic!("failed to apply {named}: {error}"))
     }
 
     /// Changes a resource by a merge patch.
-    pub async fn edit(&self, name: &str, patch: &Value) -> ModelRefresh {
-        let edited = self.refreshes().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        edited.unwrap_or_else(|error| panic!("failed to edit {name}: {error}"))
+    pub async fn edit(&self, named: &str, patch: &Value) -> AnyObject {
+        let (kind, name) = Kind::of(named);
+        let edited = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        edited.unwrap_or_else(|error| panic!("failed to edit {named}: {error}"))
     }
 
     /// Sets an annotation of ours, or removes it.
@@ -261,14 +267,15 @@ impl World {
     }
 
     /// Asks for the deletion of a resource, and does not wait.
-    pub async fn delete(&self, name: &str) {
-        self.refreshes().delete(name, &DeleteParams::default()).await.expect("failed to delete");
+    pub async fn delete(&self, named: &str) {
+        let (kind, name) = Kind::of(named);
+        self.api(kind).delete(name, &DeleteParams::default()).await.expect("failed to delete");
     }
 
     // ---- waiting ----
 
     /// Waits for a version of a resource that fits, beginning with the present one.
-    pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&ModelRefresh) -> bool) -> ModelRefresh {
+    pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
         self.wait(name, what, |version| {
             let object = version.decode().ok()?;
             (!version.deleted && fits(&object)).then_some(object)
@@ -277,7 +284,7 @@ impl World {
     }
 
     /// Waits until the latest run is in this state, at most for `limit`.
-    pub async fn until_state_within(&self, limit: Duration, name: &str, state: RunState) -> ModelRefresh {
+    pub async fn until_state_within(&self, limit: Duration, name: &str, state: RunState) -> AnyObject {
         self.wait_within(limit, name, &format!("{state:?}"), |version| {
             let object = version.decode().ok()?;
             (!version.deleted && run_state(&object) == Some(state)).then_some(object)
@@ -286,13 +293,13 @@ impl World {
     }
 
     /// Waits until the latest run is in this state.
-    pub async fn until_state(&self, name: &str, state: RunState) -> ModelRefresh {
+    pub async fn until_state(&self, name: &str, state: RunState) -> AnyObject {
         self.until(name, &format!("{state:?}"), |object| run_state(object) == Some(state)).await
     }
 
     /// Waits until the run of this number is in this state.
-    pub async fn until_run(&self, name: &str, number: i32, state: RunState) -> ModelRefresh {
-        let fits = |object: &ModelRefresh| {
+    pub async fn until_run(&self, name: &str, number: i32, state: RunState) -> AnyObject {
+        let fits = |object: &AnyObject| {
             let run = object.status.as_ref().and_then(|status| status.run.as_ref());
             run.is_some_and(|run| run.number == number && run.state == state)
         };
@@ -300,8 +307,8 @@ impl World {
     }
 
     /// Waits until there is a condition of this type with this reason.
-    pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> ModelRefresh {
-        let fits = |object: &ModelRefresh| {
+    pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> AnyObject {
+        let fits = |object: &AnyObject| {
             let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
             conditions.iter().any(|found| format!("{:?}", found.r#type) == condition && found.reason == reason)
         };
@@ -335,13 +342,14 @@ impl World {
     }
 
     /// The reasons and notes of the events of a resource.
-    pub async fn events(&self, name: &str) -> Vec<String> {
+    pub async fn events(&self, named: &str) -> Vec<String> {
         let api: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let events = api.list(&kube::api::ListParams::default()).await.expect("failed to list events");
-        let ours = events
-            .items
-            .into_iter()
-            .filter(|event| event.regarding.as_ref().is_some_and(|regarding| regarding.name.as_deref() == Some(name)));
+        let (kind, name) = Kind::of(named);
+        let ours = events.items.into_iter().filter(|event| {
+            let regarding = event.regarding.as_ref();
+            regarding.is_some_and(|about| about.name.as_deref() == Some(name) && about.kind == Some(kind.name()))
+        });
         let said = ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()));
         said.collect()
     }
@@ -351,7 +359,7 @@ impl World {
         for version in self.recorder.all() {
             let object = version.decode().unwrap_or_else(|error| panic!("failed to decode {:?}: {error}", version.object));
             let faults = kstatus::faults(&object);
-            let name = object.name_any();
+            let name = &version.named;
             assert!(faults.is_empty(), "{name} breaks the rules of kstatus: {faults:#?}\n{:#?}", object.status);
         }
     }

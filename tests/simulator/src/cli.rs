@@ -46,8 +46,8 @@ pub struct Cli {
     /// Where to write the certificate that clients are to trust (PEM); made anew at each start
     #[arg(long, value_name = "FILE")]
     pub ca_file: PathBuf,
-    /// What there is at the start (JSON or YAML): {applications: […], models: […], entra: {…}, faults: […]}, each as the body
-    /// of the control API; without it, the example below
+    /// What there is at the start (JSON or YAML): {applications: […], issuers: […], managedIdentities: […], models: […],
+    /// entra: {…}, faults: […]}, each as the body of the control API; without it, the example below
     #[arg(long, value_name = "FILE")]
     pub world: Option<PathBuf>,
     /// End when standard input does, so that no simulator outlives whoever has started it

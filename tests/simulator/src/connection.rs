@@ -1,4 +1,4 @@
-//! One tunnelled connection: how a fault ends it, and its socket, which can be closed or reset.
+//! One connection of a client: how a fault ends it, and its socket, which can be closed or reset.
 
 use std::{
     io,
@@ -36,7 +36,7 @@ impl Connection {
     }
 }
 
-/// The socket under a tunnel.
+/// The socket of a client.
 pub struct Socket {
     tcp: TcpStream,
     connection: Arc<Connection>,

@@ -16,20 +16,23 @@ use crate::{
     answer::{self, Answer, Body},
     call::Call,
     connection::Connection,
+    context::Context,
     entra::{self, Token},
     faults::{
         Fault, Subject,
         action::{Action, Moment},
     },
     hosts::{Service, Site},
+    imds::{self, identities::Choice},
     ledger::{Entry, Row},
+    power_bi,
     state::State,
 };
 
 /// The largest body that a request may have.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// Where a request came from: a tunnel to one host.
+/// Where a request came from: a tunnel to one host, or the metadata service's place.
 pub struct Tunnel {
     /// Everything that there is.
     pub state: Arc<State>,
@@ -50,8 +53,8 @@ pub struct Dropped;
 enum Target {
     Entra(entra::Request),
     AnalysisServices(analysis_services::Request),
-    /// A host whose service has no routes here.
-    Nothing,
+    PowerBi(power_bi::Request),
+    Metadata(imds::Request),
 }
 
 /// A call on its way through.
@@ -85,10 +88,11 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let target = match tunnel.site.service {
         Service::Entra => Target::Entra(entra::Request::parse(&call)),
         Service::AnalysisServices => Target::AnalysisServices(analysis_services::Request::parse(&call)),
-        Service::PowerBi => Target::Nothing,
+        Service::PowerBi => Target::PowerBi(power_bi::Request::parse(&call)),
+        Service::Metadata => Target::Metadata(imds::Request::parse(&call)),
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
-    let row = row(&call, &target, token.as_deref());
+    let row = row(&tunnel.state, &call, &target, token.as_deref());
     let path = row.path.clone();
     let client = row.client_id.clone();
     let entry = tunnel.state.ledger.enter(row);
@@ -107,6 +111,16 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
 }
 
 impl Passage<'_> {
+    fn context(&self) -> Context<'_> {
+        Context {
+            call: &self.call,
+            site: self.tunnel.site,
+            token: self.token.as_deref(),
+            sequence: self.entry.sequence(),
+            activity: uuid::Uuid::new_v4(),
+        }
+    }
+
     /// Lets the service do what is asked.
     async fn handle(&mut self) -> Answer {
         // A fault may have held it back: what counts is when the service gets it.
@@ -114,17 +128,9 @@ impl Passage<'_> {
         let state = &self.tunnel.state;
         let answer = match &self.target {
             Target::Entra(request) => state.entra.handle(request, &self.call, self.tunnel.site.cloud).await,
-            Target::AnalysisServices(request) => {
-                let context = analysis_services::Context {
-                    call: &self.call,
-                    site: self.tunnel.site,
-                    token: self.token.as_deref(),
-                    sequence: self.entry.sequence(),
-                    activity: uuid::Uuid::new_v4(),
-                };
-                analysis_services::handle(&state.world, request, &context)
-            }
-            Target::Nothing => Answer::empty(StatusCode::NOT_FOUND),
+            Target::AnalysisServices(request) => analysis_services::handle(&state.world, request, &self.context()),
+            Target::PowerBi(request) => power_bi::handle(&state.world, request, &self.context()),
+            Target::Metadata(request) => imds::handle(state, request, &self.call),
         };
         self.entry.handled(answer.operation);
         answer
@@ -225,7 +231,7 @@ impl Passage<'_> {
 }
 
 /// The request's row in the ledger.
-fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
+fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Row {
     let mut row = Row {
         time: call.now,
         host: Arc::clone(&call.host),
@@ -233,6 +239,7 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         path: if call.query.is_empty() { call.path.clone() } else { format!("{}?{}", call.path, call.query) },
         route: "unknown",
         client_id: token.map(|token| Arc::clone(&token.client)),
+        credential: token.map(|token| token.way.word()),
         token_audience: token.map(|token| token.audience.into()),
         content_type: call.header(CONTENT_TYPE.as_str()).map(ToOwned::to_owned),
         user_agent: call.header(USER_AGENT.as_str()).map(Into::into),
@@ -243,6 +250,7 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
         Target::Entra(request) => {
             row.route = request.route();
             row.client_id = request.client_id().map(Into::into);
+            row.credential = request.way().map(entra::Way::word);
             row.set_body(request.redacted_body().as_bytes());
         }
         Target::AnalysisServices(request) => {
@@ -252,7 +260,22 @@ fn row(call: &Call, target: &Target, token: Option<&Token>) -> Row {
             row.operation_id = request.operation;
             row.set_body(&call.body);
         }
-        Target::Nothing => row.set_body(&call.body),
+        Target::PowerBi(request) => {
+            row.route = request.route();
+            row.group_id = request.group;
+            row.dataset_id = request.dataset;
+            row.operation_id = request.operation;
+            row.set_body(&call.body);
+        }
+        Target::Metadata(request) => {
+            row.route = request.route();
+            row.credential = Some(entra::Way::Managed.word());
+            row.client_id = match (state.identities.find(request.wanted()), request.wanted()) {
+                (Choice::One(identity), _) => Some(Arc::clone(&identity.client_id)),
+                (Choice::None | Choice::Several, imds::Wanted::Client(id)) => Some(id.into()),
+                (Choice::None | Choice::Several, _) => None,
+            };
+        }
     }
     row
 }

@@ -3,6 +3,10 @@
 //! Sources: "Asynchronous refresh with the REST API" of Azure Analysis Services (the audience with its literal star), the
 //! national-cloud pages of Entra ID, Power BI and Analysis Services for the sovereign names.
 
+pub mod custom;
+
+pub use self::custom::CustomCloud;
+
 /// A cloud with Entra ID authorities of its own. GCC has its own Power BI host but uses the public authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cloud {
@@ -12,6 +16,24 @@ pub enum Cloud {
     UsGovernment,
     /// Azure China, operated by 21Vianet.
     China,
+    /// One that was declared.
+    Custom(&'static CustomCloud),
+}
+
+impl Cloud {
+    /// Those that are always there.
+    pub const REAL: [Self; 3] = [Self::Public, Self::UsGovernment, Self::China];
+
+    /// What the control API calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::UsGovernment => "us-government",
+            Self::China => "china",
+            Self::Custom(custom) => &custom.name,
+        }
+    }
 }
 
 /// A service of Azure that has names of its own.
@@ -23,6 +45,8 @@ pub enum Service {
     AnalysisServices,
     /// The Power BI REST API.
     PowerBi,
+    /// The metadata service of the machine, which is reached without a tunnel.
+    Metadata,
 }
 
 /// What stands behind a host name.
@@ -34,6 +58,14 @@ pub struct Site {
     pub cloud: Cloud,
     /// The audience that a token for this host must have; empty for Entra ID, which asks for none.
     pub audience: &'static str,
+}
+
+impl Site {
+    /// Whether a token for this audience opens it.
+    #[must_use]
+    pub fn accepts(&self, audience: &str) -> bool {
+        audience == self.audience || ALIASES.iter().any(|&(alias, meant, _)| alias == audience && meant == self.audience)
+    }
 }
 
 /// A host name, or a suffix when it begins with a dot, and what stands behind it.
@@ -54,8 +86,8 @@ const HOSTS: &[(&str, Service, Cloud, &str)] = &[
     ("api.powerbi.cn", Service::PowerBi, Cloud::China, "https://analysis.chinacloudapi.cn/powerbi/api"),
 ];
 
-/// Audiences that name a service of the table above in another way: the Power BI documentation asks for this one.
-const ALIASES: &[(&str, Cloud)] = &[("https://api.powerbi.com", Cloud::Public)];
+/// Audiences that name one of the table above in another way: the Power BI documentation asks for this one.
+const ALIASES: &[(&str, &str, Cloud)] = &[("https://api.powerbi.com", "https://analysis.windows.net/powerbi/api", Cloud::Public)];
 
 /// What stands behind `host`, if it is one of the services' real names.
 #[must_use]
@@ -84,13 +116,27 @@ fn is_below(host: &str, suffix: &str) -> bool {
 #[must_use]
 pub fn audience(resource: &str, cloud: Cloud) -> Option<&'static str> {
     let resource = resource.strip_suffix('/').unwrap_or(resource);
+    if let Cloud::Custom(custom) = cloud {
+        return custom.audience(resource);
+    }
     HOSTS
         .iter()
         .filter(|(_, service, ..)| *service != Service::Entra)
         .map(|&(_, _, of, audience)| (audience, of))
-        .chain(ALIASES.iter().copied())
+        .chain(ALIASES.iter().map(|&(alias, _, of)| (alias, of)))
         .find(|(audience, of)| *of == cloud && audience.eq_ignore_ascii_case(resource))
         .map(|(audience, _)| audience)
+}
+
+/// Whether `host` is a name of the authority of `cloud`.
+#[must_use]
+pub fn is_authority(host: &str, cloud: Cloud) -> bool {
+    match cloud {
+        Cloud::Public | Cloud::UsGovernment | Cloud::China => {
+            site(host).is_some_and(|site| site.service == Service::Entra && site.cloud == cloud)
+        }
+        Cloud::Custom(custom) => host.eq_ignore_ascii_case(&custom.authority_host),
+    }
 }
 
 /// The host of the issuer in the tokens of a cloud.
@@ -99,6 +145,17 @@ pub fn issuer_host(cloud: Cloud) -> &'static str {
     match cloud {
         Cloud::Public | Cloud::UsGovernment => "sts.windows.net",
         Cloud::China => "sts.chinacloudapi.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
+    }
+}
+
+/// The host of the issuer that version 2 of a cloud's authority gives for itself.
+#[must_use]
+pub fn issuer_host_v2(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Public | Cloud::UsGovernment => authority_host(cloud),
+        Cloud::China => "login.partner.microsoftonline.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
     }
 }
 
@@ -109,6 +166,7 @@ pub fn authority_host(cloud: Cloud) -> &'static str {
         Cloud::Public => "login.microsoftonline.com",
         Cloud::UsGovernment => "login.microsoftonline.us",
         Cloud::China => "login.chinacloudapi.cn",
+        Cloud::Custom(custom) => &custom.authority_host,
     }
 }
 

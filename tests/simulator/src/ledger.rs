@@ -37,8 +37,14 @@ pub struct Row {
     pub server: Option<String>,
     /// The database that the path names.
     pub database: Option<String>,
+    /// The workspace that the path names.
+    pub group_id: Option<Uuid>,
+    /// The semantic model that the path names.
+    pub dataset_id: Option<Uuid>,
     /// The application, from the token or the token request.
     pub client_id: Option<Arc<str>>,
+    /// How the application has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    pub credential: Option<&'static str>,
     /// The audience of the token.
     pub token_audience: Option<Arc<str>>,
     /// The request's `Content-Type`.
@@ -80,14 +86,36 @@ pub struct Query {
     pub server: Option<String>,
     /// Only those for this database.
     pub database: Option<String>,
+    /// Only those for this workspace.
+    pub group_id: Option<Uuid>,
+    /// Only those for this semantic model.
+    pub dataset_id: Option<Uuid>,
+}
+
+/// The model that a request names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Subject {
+    server: Option<String>,
+    database: Option<String>,
+    group_id: Option<Uuid>,
+    dataset_id: Option<Uuid>,
+}
+
+impl From<&Row> for Subject {
+    fn from(row: &Row) -> Self {
+        Self { server: row.server.clone(), database: row.database.clone(), group_id: row.group_id, dataset_id: row.dataset_id }
+    }
 }
 
 impl Query {
-    fn matches(&self, server: Option<&str>, database: Option<&str>) -> bool {
+    fn matches(&self, server: Option<&str>, database: Option<&str>, group: Option<Uuid>, dataset: Option<Uuid>) -> bool {
         let same = |wanted: Option<&String>, seen: Option<&str>| {
             wanted.is_none_or(|wanted| seen.is_some_and(|seen| wanted.to_lowercase() == seen.to_lowercase()))
         };
-        same(self.server.as_ref(), server) && same(self.database.as_ref(), database)
+        same(self.server.as_ref(), server)
+            && same(self.database.as_ref(), database)
+            && self.group_id.is_none_or(|wanted| group == Some(wanted))
+            && self.dataset_id.is_none_or(|wanted| dataset == Some(wanted))
     }
 }
 
@@ -107,8 +135,7 @@ pub struct Count {
 struct CountKey {
     method: String,
     route: &'static str,
-    server: Option<String>,
-    database: Option<String>,
+    subject: Subject,
 }
 
 #[derive(Default)]
@@ -139,7 +166,7 @@ impl Ledger {
     /// Enters a request as it comes. What becomes of it is told to the entry.
     pub fn enter(self: &Arc<Self>, mut row: Row) -> Entry {
         self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let key = CountKey { method: row.method.clone(), route: row.route, server: row.server.clone(), database: row.database.clone() };
+        let key = CountKey { method: row.method.clone(), route: row.route, subject: (&row).into() };
         let mut book = self.book.lock();
         // Under the lock, so that rows stand in the order of their numbers.
         let sequence = self.next_sequence();
@@ -157,7 +184,8 @@ impl Ledger {
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let book = self.book.lock();
         let first = book.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
-        book.rows.range(first..).filter(|row| query.matches(row.server.as_deref(), row.database.as_deref())).cloned().collect()
+        let matches = |row: &&Row| query.matches(row.server.as_deref(), row.database.as_deref(), row.group_id, row.dataset_id);
+        book.rows.range(first..).filter(matches).cloned().collect()
     }
 
     /// How often each route was called, whether or not the rows are still kept.
@@ -165,7 +193,9 @@ impl Ledger {
     pub fn counts(&self, query: &Query) -> Vec<Count> {
         let book = self.book.lock();
         let mut sums: HashMap<(&str, &'static str), u64> = HashMap::new();
-        for (key, count) in book.counts.iter().filter(|(key, _)| query.matches(key.server.as_deref(), key.database.as_deref())) {
+        let matches =
+            |subject: &Subject| query.matches(subject.server.as_deref(), subject.database.as_deref(), subject.group_id, subject.dataset_id);
+        for (key, count) in book.counts.iter().filter(|(key, _)| matches(&key.subject)) {
             *sums.entry((&key.method, key.route)).or_insert(0) += count;
         }
         let mut counts: Vec<_> =
@@ -242,7 +272,7 @@ mod tests {
         assert!(first.sequence() < control && control < second.sequence());
         second.handled(Some(Uuid::nil()));
         second.answered(200);
-        let query = Query { after: Some(control), server: Some("ASAZURE://a/s".into()), database: None };
+        let query = Query { after: Some(control), server: Some("ASAZURE://a/s".into()), ..Query::default() };
         let rows = ledger.rows(&query);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].status, rows[0].handled, rows[0].operation_id), (Some(200), true, Some(Uuid::nil())));

@@ -1,4 +1,4 @@
-//! A local Azure for tests: Entra ID and Analysis Services under their real names.
+//! A local Azure for tests: Entra ID, Analysis Services and Power BI under their real names.
 //!
 //! Clients reach it as an HTTPS `CONNECT` proxy on loopback and trust the authority that it makes at start-up; nothing else
 //! about them has to change. A control API on a second port sets the scene, orders faults, and shows what happened.
@@ -11,12 +11,15 @@ pub mod answer;
 pub mod ca;
 pub mod call;
 pub mod connection;
+pub mod context;
 pub mod control;
 pub mod entra;
 pub mod exchange;
 pub mod faults;
 pub mod hosts;
+pub mod imds;
 pub mod ledger;
+pub mod power_bi;
 pub mod proxy;
 pub mod simulator;
 pub mod state;

@@ -1,8 +1,9 @@
-//! The HTTP `CONNECT` proxy: it tunnels to the services' real names, ends their TLS itself, and refuses all else.
+//! The HTTP proxy: it tunnels (`CONNECT`) to the services' real names and ends their TLS itself, answers for the machine's
+//! metadata service, which has no TLS, and refuses all else.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use http_body_util::Full;
+use bytes::Bytes;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use jiff::Timestamp;
@@ -10,9 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    answer::{self, Body},
     connection::{Connection, Socket},
-    exchange::{self, Tunnel},
-    hosts,
+    exchange::{self, Dropped, Tunnel},
+    hosts::{Cloud, Service, Site},
+    imds,
     ledger::Row,
     state::State,
 };
@@ -42,35 +45,51 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 async fn front(stream: TcpStream, state: Arc<State>) {
     // Answers are small and awaited; without it they would wait for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let answer = connect(request, &state);
-        async move { Ok::<_, Infallible>(answer) }
+    let connection = Arc::new(Connection::default());
+    let socket = Socket::new(stream, Arc::clone(&connection));
+    let service = service_fn({
+        let connection = Arc::clone(&connection);
+        move |request| direct(request, Arc::clone(&state), Arc::clone(&connection))
     });
+    let serving =
+        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).with_upgrades();
     // A client that goes away is no concern of ours.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
+    tokio::select! {
+        _ = serving => {}
+        () = connection.killed() => {}
+    }
 }
 
-/// Answers a request to the proxy itself, and begins a tunnel where it may.
-fn connect(mut request: Request<Incoming>, state: &Arc<State>) -> Response<Full<bytes::Bytes>> {
-    if request.method() != Method::CONNECT {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        return refuse(state, &request, &host, "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs.");
+/// Answers a request to the proxy itself: for a tunnel, or for the metadata service, which clients reach without one.
+async fn direct(request: Request<Incoming>, state: Arc<State>, connection: Arc<Connection>) -> Result<Response<Body>, Dropped> {
+    if request.method() == Method::CONNECT {
+        return Ok(connect(request, &state, connection));
     }
+    let uri = request.uri();
+    let host = uri.host().unwrap_or_default().to_owned();
+    if uri.scheme_str() == Some("http") && host == imds::HOST && matches!(uri.port_u16(), None | Some(80)) {
+        // What cloud the machine is in, its identities say; nobody presents a token here.
+        let site = Site { service: Service::Metadata, cloud: Cloud::Public, audience: "" };
+        let tunnel = Tunnel { state, host: host.into(), site, connection };
+        return exchange::answer(Arc::new(tunnel), request).await;
+    }
+    let sentence = "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs, and answers for the metadata \
+                    service at http://169.254.169.254.";
+    Ok(refuse(&state, &request, &host, sentence))
+}
+
+/// Begins a tunnel where it may.
+fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<Connection>) -> Response<Body> {
     let authority = request.uri().authority().map(|authority| (authority.host().to_ascii_lowercase(), authority.port_u16()));
     let Some((host, Some(443))) = authority else {
         let host = authority.map(|(host, _)| host).unwrap_or_default();
         return refuse(state, &request, &host, "This proxy only tunnels to port 443.");
     };
-    let Some(site) = hosts::site(&host) else {
+    let Some(site) = state.clouds.site(&host) else {
         let sentence =
             format!("This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for.");
         return refuse(state, &request, &host, &sentence);
     };
-    let connection = Arc::new(Connection::default());
     let tunnel = Tunnel { state: Arc::clone(state), host: host.into(), site, connection };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -79,10 +98,10 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>) -> Response<Full<
             let _ = within(upgraded, Arc::new(tunnel)).await;
         }
     });
-    Response::new(Full::default())
+    Response::new(answer::whole(Bytes::new()))
 }
 
-fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str) -> Response<Full<bytes::Bytes>> {
+fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str) -> Response<Body> {
     let row = Row {
         time: Timestamp::now(),
         host: host.into(),
@@ -92,7 +111,7 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
         ..Row::default()
     };
     state.ledger.enter(row).answered(StatusCode::FORBIDDEN.as_u16());
-    let mut response = Response::new(Full::from(format!("{sentence}\n")));
+    let mut response = Response::new(answer::whole(Bytes::from(format!("{sentence}\n"))));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response
 }
@@ -101,11 +120,11 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
 async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let _open = tunnel.state.connections.enter();
     let connection = Arc::clone(&tunnel.connection);
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| io::Error::other("the tunnel is no socket"))?;
+    let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(|_| io::Error::other("the tunnel is no socket"))?;
     if !parts.read_buf.is_empty() {
         return Err(io::Error::other("the client spoke before it was answered"));
     }
-    let socket = Socket::new(parts.io.into_inner(), Arc::clone(&connection));
+    let socket = parts.io.into_inner();
     let config = tunnel.state.authority.server_config(&tunnel.host).map_err(io::Error::other)?;
     let tls = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await??;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");

@@ -74,7 +74,9 @@ impl Simulator {
         let (control_listener, control) = listen(settings.control_address).await?;
         let state = Arc::new(State {
             authority: Authority::new()?,
+            clouds: crate::hosts::custom::Clouds::default(),
             entra: Entra::new().map_err(|_| Error::Key)?,
+            identities: crate::imds::identities::Identities::default(),
             world: crate::world::World::default(),
             faults: crate::faults::Faults::default(),
             ledger: Arc::default(),

@@ -2,15 +2,22 @@
 
 use std::sync::Arc;
 
-use crate::{ca::Authority, connection::Gauge, entra::Entra, faults::Faults, ledger::Ledger, world::World};
+use crate::{
+    ca::Authority, connection::Gauge, entra::Entra, faults::Faults, hosts::custom::Clouds, imds::identities::Identities, ledger::Ledger,
+    world::World,
+};
 
 /// The local Azure.
 pub struct State {
     /// The authority of its certificates.
     pub authority: Authority,
+    /// The names that it answers for.
+    pub clouds: Clouds,
     /// Entra ID.
     pub entra: Entra,
-    /// Servers, models and operations.
+    /// The managed identities of the machine.
+    pub identities: Identities,
+    /// Servers, workspaces, models and operations.
     pub world: World,
     /// Faults in force.
     pub faults: Faults,

@@ -75,7 +75,7 @@ impl Seen {
     /// Whether it writes one of our resources, or its status.
     #[must_use]
     pub fn writes_resource(&self) -> bool {
-        self.is_write() && self.resource == "modelrefreshes"
+        self.is_write() && matches!(self.resource.as_str(), "modelrefreshes" | "modelsyncs")
     }
 
     /// What it does, without names: the same from run to run.

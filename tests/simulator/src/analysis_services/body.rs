@@ -76,7 +76,8 @@ fn object(value: &Value) -> Option<ObjectName> {
 }
 
 /// A field by its name in any case; `null` is as good as absent.
-fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+#[must_use]
+pub fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value)
 }
 
@@ -104,6 +105,7 @@ mod tests {
                 ObjectName { table: "DimCustomer".into(), partition: Some("DimCustomer".into()) },
                 ObjectName { table: "DimDate".into(), partition: None },
             ],
+            ..Task::default()
         };
         for text in [
             r#"{"Type":"Full","CommitMode":"partialBatch","MaxParallelism":2,"RetryCount":3,"Objects":[{"table":"DimCustomer","partition":"DimCustomer"},{"table":"DimDate"}]}"#,
@@ -117,7 +119,14 @@ mod tests {
     fn has_the_documented_defaults() {
         assert_eq!(
             read("{}"),
-            Ok(Task { kind: RefreshType::Automatic, partial_batch: false, max_parallelism: 10, retry_count: 0, objects: Vec::new() })
+            Ok(Task {
+                kind: RefreshType::Automatic,
+                partial_batch: false,
+                max_parallelism: 10,
+                retry_count: 0,
+                objects: Vec::new(),
+                ..Task::default()
+            })
         );
     }
 

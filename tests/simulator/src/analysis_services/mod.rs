@@ -1,4 +1,4 @@
-//! Azure Analysis Services: the asynchronous refresh API under `/servers/<server>/models/<model>/`.
+//! Azure Analysis Services: asynchronous refresh and sync under `/servers/<server>/models/<model>/`.
 //!
 //! Sources: "Asynchronous refresh with the REST API" for routes, values and 409; captures by users for the headers, 415,
 //! the raw bodies and the refusal of strangers. What nobody has written down is a setting of the model.
@@ -7,6 +7,7 @@ mod body;
 mod path;
 mod refusal;
 mod render;
+mod sync;
 
 use std::sync::Arc;
 
@@ -20,19 +21,17 @@ use uuid::Uuid;
 
 use self::path::Route;
 pub use self::{
-    body::{refresh_type, task_from_value},
+    body::{BodyError, field, refresh_type, task_from_value},
     path::Request,
 };
 use crate::{
     answer::Answer,
-    call::Call,
+    context::Context,
     entra::Token,
-    hosts::Site,
     world::{
         Lookup, World,
         model::{Busy, Cancel, Model},
         operation::Client,
-        settings::ModelSettings,
         timestamp::{current_utc_date, http_date},
     },
 };
@@ -40,27 +39,6 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const ROOT_ACTIVITY_ID: HeaderName = HeaderName::from_static("x-ms-root-activity-id");
 const CURRENT_UTC_DATE: HeaderName = HeaderName::from_static("x-ms-current-utc-date");
-
-/// What answering a request takes.
-pub struct Context<'a> {
-    /// The request.
-    pub call: &'a Call,
-    /// The host that it was sent to.
-    pub site: Site,
-    /// What its token says, if Entra ID has issued it.
-    pub token: Option<&'a Token>,
-    /// Where the ledger has it.
-    pub sequence: u64,
-    /// The id under which the service's support would find it.
-    pub activity: Uuid,
-}
-
-impl Context<'_> {
-    /// The token, if it is for this service, of this cloud, and has not expired.
-    fn valid_token(&self) -> Option<&Token> {
-        self.token.filter(|token| token.audience == self.site.audience && token.expires > self.call.now)
-    }
-}
 
 /// Answers a request.
 #[must_use]
@@ -99,7 +77,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
 /// Answers for a model that exists.
 fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
-    if !is_administrator(model.settings(), token) {
+    if !model.settings().admits(&token.tenant, &token.client) {
         return refusal::stranger(request, context);
     }
     if model.settings().paused {
@@ -110,7 +88,9 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
         (Route::Refreshes, "GET") => Answer::json(StatusCode::OK, &render::list(model, now)),
         (Route::Refresh, "GET") => show(model, request, context),
         (Route::Refresh, "DELETE") => cancel(model, request, context),
-        (Route::Refreshes, _) => refusal::wrong_method("GET, POST"),
+        (Route::Sync, "POST") => sync::submit(model, token, request, context),
+        (Route::Sync, "GET") => sync::show(model, request, context),
+        (Route::Refreshes | Route::Sync, _) => refusal::wrong_method("GET, POST"),
         (Route::Refresh, _) => refusal::wrong_method("GET, DELETE"),
         (Route::Unknown, _) => Answer::empty(StatusCode::NOT_FOUND),
     }
@@ -118,7 +98,7 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
 
 /// Answers for a model that does not exist on a server that does: `sibling` knows the server's administrators.
 fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
-    if is_administrator(sibling.settings(), token) {
+    if sibling.settings().admits(&token.tenant, &token.client) {
         refusal::unknown_model(request, context, now)
     } else {
         refusal::stranger(request, context)
@@ -160,14 +140,6 @@ fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer
         Cancel::Over => Answer::empty(refusal::status(settings.delete_ended_status)),
         Cancel::Unknown => refusal::unknown_operation(settings.delete_unknown_status, context, model.server_time(now)),
     }
-}
-
-fn is_administrator(settings: &ModelSettings, token: &Token) -> bool {
-    settings.administrators.as_ref().is_none_or(|administrators| {
-        administrators.iter().any(|principal| {
-            principal.tenant_id.eq_ignore_ascii_case(&token.tenant) && principal.client_id.eq_ignore_ascii_case(&token.client)
-        })
-    })
 }
 
 fn is_json(content_type: &str) -> bool {

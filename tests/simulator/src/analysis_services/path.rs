@@ -1,9 +1,13 @@
-//! The paths of Analysis Services: `/servers/<server>/models/<model>/refreshes[/<id>]`.
+//! The paths of Analysis Services: `/servers/<server>/models/<model>/refreshes[/<id>]`, and
+//! `/servers/<server>:rw/models/<model>/sync[?operationId=<id>]`.
 
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use crate::call::Call;
+
+/// What follows a server's name where its management node is meant.
+const MANAGEMENT: &str = ":rw";
 
 /// A request to Analysis Services, taken apart.
 pub struct Request {
@@ -17,6 +21,12 @@ pub struct Request {
     pub(super) route: Route,
     /// The path as it came, for the `Location`.
     pub(super) raw: String,
+    /// Whether the path names the server's management node; refreshes know none, so that there it is a part of the name.
+    pub(super) management: bool,
+    /// The number of the `Location` that it follows.
+    pub(super) location: Option<u64>,
+    /// An operation is named, whether or not by an id that can be one.
+    pub(super) names_operation: bool,
 }
 
 /// The service's routes.
@@ -26,6 +36,8 @@ pub(super) enum Route {
     Refreshes,
     /// One of them.
     Refresh,
+    /// The syncs of a model.
+    Sync,
     /// Nothing that the service has.
     Unknown,
 }
@@ -43,18 +55,33 @@ impl Request {
             }
             _ => (None, None, &[][..]),
         };
+        let query =
+            |name: &str| form_urlencoded::parse(call.query.as_bytes()).find(|(key, _)| is(key, name)).map(|(_, value)| value.into_owned());
         let (route, operation) = match rest {
             [refreshes] if is(refreshes, "refreshes") => (Route::Refreshes, None),
-            [refreshes, id] if is(refreshes, "refreshes") => (Route::Refresh, Uuid::try_parse(id).ok()),
+            [refreshes, id] if is(refreshes, "refreshes") => (Route::Refresh, Some((*id).to_owned())),
+            [sync] if is(sync, "sync") => (Route::Sync, query("operationId")),
+            [sync, id] if is(sync, "sync") => (Route::Sync, Some((*id).to_owned())),
             _ => (Route::Unknown, None),
         };
         let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+        let mut name = server.map(decoded);
+        let mut management = false;
+        if let (Route::Sync, Some(name)) = (route, &mut name)
+            && name.to_ascii_lowercase().ends_with(MANAGEMENT)
+        {
+            name.truncate(name.len() - MANAGEMENT.len());
+            management = true;
+        }
         Self {
-            server: server.map(|server| format!("asazure://{}/{}", call.host, decoded(server))),
+            server: name.map(|name| format!("asazure://{}/{name}", call.host)),
             database: database.map(decoded),
-            operation,
+            operation: operation.as_ref().and_then(|id| Uuid::try_parse(id).ok()),
             route,
             raw: path.to_owned(),
+            management,
+            location: query("location").and_then(|number| number.parse().ok()),
+            names_operation: operation.is_some(),
         }
     }
 
@@ -64,6 +91,7 @@ impl Request {
         match self.route {
             Route::Refreshes => "refreshes",
             Route::Refresh => "refresh",
+            Route::Sync => "sync",
             Route::Unknown => "unknown",
         }
     }
@@ -74,11 +102,12 @@ mod tests {
     use super::*;
 
     fn parse(path: &str) -> Request {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         Request::parse(&Call {
             host: "westus.asazure.windows.net".into(),
             method: hyper::Method::GET,
             path: path.to_owned(),
-            query: String::new(),
+            query: query.to_owned(),
             headers: hyper::HeaderMap::new(),
             body: bytes::Bytes::new(),
             now: jiff::Timestamp::UNIX_EPOCH,
@@ -94,6 +123,12 @@ mod tests {
         let id = Uuid::new_v4();
         let request = parse(&format!("/servers/my/models/M/refreshes/{}", id.to_string().to_uppercase()));
         assert_eq!((request.route(), request.operation), ("refresh", Some(id)));
+        let request = parse(&format!("/servers/my:RW/models/M/sync?location=3&OperationId={id}"));
+        assert_eq!((request.route(), request.operation, request.management, request.location), ("sync", Some(id), true, Some(3)));
+        assert_eq!(request.server.as_deref(), Some("asazure://westus.asazure.windows.net/my"));
+        let request = parse(&format!("/servers/my/models/M/sync/{id}"));
+        assert_eq!((request.route(), request.operation, request.management), ("sync", Some(id), false));
+        assert_eq!(parse("/servers/my:rw/models/M/refreshes").server.as_deref(), Some("asazure://westus.asazure.windows.net/my:rw"));
         for unknown in ["/", "/servers/my/models/M", "/servers/my/models/M/refreshes/1/2", "/x/my/y/M/refreshes"] {
             assert_eq!(parse(unknown).route(), "unknown", "{unknown}");
         }

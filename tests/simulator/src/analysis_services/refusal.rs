@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Context, body::BodyError, path::Request};
+use super::{body::BodyError, path::Request};
 use crate::{
     answer::Answer,
+    context::Context,
     hosts,
     world::{model::Model, timestamp::TimestampStyle},
 };
@@ -79,6 +80,16 @@ pub fn paused(model: &Model, context: &Context<'_>) -> Answer {
 pub fn unknown_model(request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
     let database = request.database.as_deref().unwrap_or_default();
     error(404, "DatabaseNotFound", &format!("The database '{database}' cannot be found on the server."), None, context, now)
+}
+
+/// The service does not know the sync.
+pub fn unknown_sync(code: u16, context: &Context<'_>, now: Timestamp) -> Answer {
+    error(code, "NotFound", "The synchronization operation cannot be found.", None, context, now)
+}
+
+/// A sync cannot begin now. (Assumed.)
+pub fn no_sync_now(code: u16, going_on: &str, context: &Context<'_>, now: Timestamp) -> Answer {
+    error(code, "Conflict", &format!("A {going_on} operation is already running on this database."), None, context, now)
 }
 
 /// The service does not know the operation.

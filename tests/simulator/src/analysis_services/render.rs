@@ -1,12 +1,13 @@
 //! The bodies that Analysis Services answers with, field by field as captures and the documentation show them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::world::{
     model::Model,
     operation::{Operation, Phase, RefreshType, Status},
+    past,
     settings::{ListOrder, Message},
 };
 
@@ -80,24 +81,13 @@ pub fn list(model: &Model, now: Timestamp) -> Vec<Listed> {
     }
 }
 
-/// The ended operations of past days that the settings ask for, newest first, the same at each call of a day.
+/// The ended operations of past days that the settings ask for.
 fn past(model: &Model, now: Timestamp) -> impl Iterator<Item = Listed> {
-    let count = model.settings().past_operations;
-    let day = 24 * 3_600;
-    let today = Timestamp::from_second(now.as_second() / day * day).unwrap_or(now);
-    let apart = 28 * day * 1_000 / i64::from(count.max(1));
-    (1..=count).map(move |index| {
-        let start = today.saturating_sub(SignedDuration::from_millis(apart * i64::from(index))).unwrap_or(today);
-        let end = start.saturating_add(SignedDuration::from_millis(apart / 2)).unwrap_or(start);
-        Listed {
-            refresh_id: uuid::Builder::from_random_bytes(
-                u128::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes(),
-            )
-            .into_uuid(),
-            start_time: written(model, start),
-            end_time: Some(written(model, end)),
-            status: Status::Succeeded,
-        }
+    past::past(model.settings().past_operations, now).map(|past| Listed {
+        refresh_id: past.id,
+        start_time: written(model, past.start),
+        end_time: Some(written(model, past.end)),
+        status: Status::Succeeded,
     })
 }
 

@@ -1,7 +1,9 @@
 //! The control API: plain HTTP and JSON on loopback, for whoever sets the scene and looks at what happened.
 
+mod identities;
 mod operations;
 pub mod scene;
+mod truth;
 
 use std::{fmt::Display, io, sync::Arc};
 
@@ -13,9 +15,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::{faults, ledger, state::State};
 
@@ -52,10 +56,13 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<()> {
 fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/applications", put(put_application))
+        .route("/applications", put(identities::put_application))
+        .route("/issuers", put(identities::put_issuer))
+        .route("/managed-identities", put(identities::put_managed).get(identities::get_managed).delete(identities::remove_managed))
         .route("/entra", put(put_entra))
+        .route("/clouds", put(put_cloud).get(get_clouds))
         .route("/models", put(put_model).patch(patch_model).get(get_models))
-        .route("/operations", post(operations::start).get(operations::list))
+        .route("/operations", post(operations::start).get(truth::list))
         .route("/operations/{id}/end", post(operations::end))
         .route("/operations/{id}/vanish", post(operations::vanish))
         .route("/faults", post(order_fault).get(get_faults).delete(clear_faults))
@@ -77,14 +84,18 @@ fn done() -> Json<Value> {
     Json(json!({}))
 }
 
-async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    scene::register(&state, read(&body)?).map_err(Refused::bad)?;
-    Ok(done())
-}
-
 async fn put_entra(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
     state.entra.set_health(read(&body)?);
     Ok(done())
+}
+
+async fn put_cloud(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    state.clouds.declare(read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+async fn get_clouds(Shared(state): Shared<Arc<State>>) -> Json<Value> {
+    Json(json!(state.clouds.declared()))
 }
 
 async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
@@ -94,15 +105,18 @@ async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Val
 
 async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
     let patch: Value = read(&body)?;
-    let text = |name: &str| patch.get(name).and_then(Value::as_str).unwrap_or_default();
-    let model = operations::find(&state, text("server"), text("database"))?;
+    let text = |name: &str| patch.get(name).and_then(Value::as_str);
+    let id = |name: &str| text(name).and_then(|text| Uuid::try_parse(text).ok());
+    let name = operations::Name { server: text("server"), database: text("database"), group: id("groupId"), dataset: id("datasetId") };
+    let model = operations::find(&state, &name)?;
     let mut model = model.lock();
     let mut settings = model.settings().patched(&patch).map_err(Refused::bad)?;
-    scene::check(&settings).map_err(Refused::bad)?;
+    scene::check(&settings, &state.clouds).map_err(Refused::bad)?;
     // The patch names them to find the model; they stay as they were written first.
     settings.server.clone_from(&model.settings().server);
     settings.database.clone_from(&model.settings().database);
-    model.set(settings, patch.get("outcomes").is_some());
+    let restart = patch.get("outcomes").is_some() || patch.pointer("/sync/outcomes").is_some();
+    model.set(settings, restart, Timestamp::now());
     Ok(done())
 }
 

@@ -1,11 +1,11 @@
-//! The control API's view of operations: the truth about them, and ways to make it other.
+//! Operations by the control API: other clients' ones, and ways to make any of them go otherwise.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query as UrlQuery, State as Shared, rejection::QueryRejection},
+    extract::{Path, State as Shared},
     http::StatusCode,
 };
 use jiff::Timestamp;
@@ -20,13 +20,35 @@ use crate::{
     world::{
         Lookup, SharedModel,
         model::{Busy, Model},
-        operation::{Client, Operation, Phase, RefreshType, Status},
-        settings::{End, Message, Outcome},
+        operation::{Client, Origin},
+        settings::{
+            End, Message, Outcome,
+            sync::{SyncEnd, SyncOutcome},
+        },
     },
 };
 
+/// How a request names a model: `server` and `database`, or `groupId` and `datasetId`.
+pub struct Name<'a> {
+    /// The server, `asazure://…`.
+    pub server: Option<&'a str>,
+    /// The database.
+    pub database: Option<&'a str>,
+    /// The workspace's id.
+    pub group: Option<Uuid>,
+    /// The semantic model's id.
+    pub dataset: Option<Uuid>,
+}
+
 /// A model by its names.
-pub fn find(state: &State, server: &str, database: &str) -> Result<SharedModel, Refused> {
+pub fn find(state: &State, name: &Name<'_>) -> Result<SharedModel, Refused> {
+    if let (Some(group), Some(dataset)) = (name.group, name.dataset) {
+        let missing = || Refused::missing(format!("there is no semantic model {dataset} in the workspace {group}; make it by PUT /models"));
+        return state.world.find_dataset(group, dataset).ok_or_else(missing);
+    }
+    let (Some(server), Some(database)) = (name.server, name.database) else {
+        return Err(Refused::bad("a model is named by server and database, or by groupId and datasetId"));
+    };
     match state.world.find(server, database) {
         Lookup::Found(model) => Ok(model),
         Lookup::NoServer | Lookup::NoModel(_) => {
@@ -35,13 +57,30 @@ pub fn find(state: &State, server: &str, database: &str) -> Result<SharedModel, 
     }
 }
 
+/// What an operation does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// It refreshes the model.
+    #[default]
+    Refresh,
+    /// It brings the model to read-only replicas.
+    Sync,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Start {
-    server: String,
-    database: String,
+    server: Option<String>,
+    database: Option<String>,
+    group_id: Option<Uuid>,
+    dataset_id: Option<Uuid>,
+    #[serde(default)]
+    kind: Kind,
     #[serde(default, rename = "type")]
-    kind: Option<String>,
+    processing: Option<String>,
+    #[serde(default)]
+    refresh_type: Option<Origin>,
     #[serde(default)]
     objects: Option<Value>,
     #[serde(default)]
@@ -49,32 +88,65 @@ struct Start {
     #[serde(default)]
     duration_millis: Option<u64>,
     #[serde(default)]
-    outcome: Option<Outcome>,
+    outcome: Option<Value>,
 }
 
-/// Starts a refresh as another client would.
+/// Starts a refresh or a sync as another client would.
 pub async fn start(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    let Start { server, database, kind, objects, max_parallelism, duration_millis, outcome } = read(&body)?;
-    let model = find(&state, &server, &database)?;
-    let kind = kind.unwrap_or_else(|| "full".to_owned());
-    if refresh_type(&kind).is_none() {
-        return Err(Refused::bad(format!("'{kind}' is no type of a refresh")));
-    }
-    let task = task_from_value(&json!({"type": kind, "objects": objects, "maxParallelism": max_parallelism})).map_err(Refused::bad)?;
+    let start: Start = read(&body)?;
+    let (server, database) = (start.server.as_deref(), start.database.as_deref());
+    let model = find(&state, &Name { server, database, group: start.group_id, dataset: start.dataset_id })?;
+    let sequence = state.ledger.next_sequence();
     let mut model = model.lock();
-    let mut outcome = outcome.unwrap_or_else(|| model.settings().outcome.clone());
-    outcome.duration_millis = duration_millis.or(outcome.duration_millis);
-    let submitted = model.submit(Client::Control, task, Some(outcome), state.ledger.next_sequence(), Timestamp::now());
-    match submitted {
-        Ok(id) => Ok(Json(json!({"operationId": id}))),
-        Err(Busy(id)) => Err(Refused(StatusCode::CONFLICT, format!("the operation {id} is running on this model"))),
+    let now = Timestamp::now();
+    model.settle(now);
+    let started = match start.kind {
+        Kind::Refresh => start_refresh(&mut model, start, sequence, now),
+        Kind::Sync => start_sync(&mut model, start, sequence, now),
+    };
+    Ok(Json(json!({"operationId": started?})))
+}
+
+fn start_refresh(model: &mut Model, start: Start, sequence: u64, now: Timestamp) -> Result<Uuid, Refused> {
+    let processing = start.processing.unwrap_or_else(|| "full".to_owned());
+    if refresh_type(&processing).is_none() {
+        return Err(Refused::bad(format!("'{processing}' is no type of a refresh")));
     }
+    let task = json!({"type": processing, "objects": start.objects, "maxParallelism": start.max_parallelism});
+    let mut task = task_from_value(&task).map_err(Refused::bad)?;
+    task.origin = start.refresh_type.unwrap_or(task.origin);
+    let mut outcome: Outcome = match start.outcome {
+        Some(outcome) => serde_json::from_value(outcome).map_err(Refused::bad)?,
+        None => model.settings().outcome.clone(),
+    };
+    outcome.duration_millis = start.duration_millis.or(outcome.duration_millis);
+    let busy = |Busy(id)| Refused(StatusCode::CONFLICT, format!("the operation {id} is running on this model"));
+    model.submit(Client::Control, task, Some(outcome), sequence, now).map_err(busy)
+}
+
+fn start_sync(model: &mut Model, start: Start, sequence: u64, now: Timestamp) -> Result<Uuid, Refused> {
+    if start.processing.is_some() || start.refresh_type.is_some() || start.objects.is_some() || start.max_parallelism.is_some() {
+        return Err(Refused::bad("a sync has no type, refreshType, objects or maxParallelism"));
+    }
+    if model.settings().power_bi_ids().is_some() {
+        return Ok(model.sync_replicas(Client::Control, sequence, now));
+    }
+    if let Some(running) = model.syncs.running(now) {
+        return Err(Refused(StatusCode::CONFLICT, format!("the sync {} is running on this model", running.id)));
+    }
+    let mut outcome: Option<SyncOutcome> = start.outcome.map(serde_json::from_value).transpose().map_err(Refused::bad)?;
+    if let Some(millis) = start.duration_millis {
+        let outcome = outcome.get_or_insert_with(|| model.settings().sync.outcome.clone());
+        (outcome.replicating_millis, outcome.rehydrating_millis) = (Some(millis), Some(0));
+    }
+    let settings = model.settings().sync.clone();
+    Ok(model.syncs.submit(Client::Control, outcome, &settings, sequence, now).id)
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Ending {
-    outcome: Outcome,
+    outcome: Value,
     #[serde(default)]
     messages: Option<Vec<Message>>,
 }
@@ -82,10 +154,21 @@ struct Ending {
 /// Ends an operation now.
 pub async fn end(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
     let Ending { outcome, messages } = read(&body)?;
-    let messages = messages.or(outcome.messages).unwrap_or_default();
-    change(&state, id, |operation| {
-        operation.end(Timestamp::now(), outcome.status, messages);
-    })
+    let now = Timestamp::now();
+    let model = model_of(&state, id)?;
+    let mut model = model.lock();
+    model.settle(now);
+    if let Some(operation) = model.find_mut(id) {
+        let outcome: Outcome = serde_json::from_value(outcome).map_err(Refused::bad)?;
+        operation.end(now, outcome.status, messages.or(outcome.messages).unwrap_or_default());
+    } else if let Some(sync) = model.syncs.find_mut(id) {
+        let outcome: SyncOutcome = serde_json::from_value(outcome).map_err(Refused::bad)?;
+        sync.end(now, outcome.state, outcome.details);
+    } else {
+        model.scale_out.end(id, now);
+    }
+    model.settle(now);
+    Ok(done())
 }
 
 #[derive(Default, Deserialize)]
@@ -98,98 +181,23 @@ struct Vanishing {
 /// Makes the service forget an operation, which goes on occupying the model unless it is said to have ended.
 pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
     let Vanishing { ended } = if body.is_empty() { Vanishing::default() } else { read(&body)? };
-    change(&state, id, |operation| {
+    let now = Timestamp::now();
+    let model = model_of(&state, id)?;
+    let mut model = model.lock();
+    if let Some(operation) = model.find_mut(id) {
         operation.vanished = true;
         if ended {
-            operation.end(Timestamp::now(), End::Cancelled, Vec::new());
+            operation.end(now, End::Cancelled, Vec::new());
         }
-    })
-}
-
-fn change(state: &State, id: Uuid, change: impl FnOnce(&mut Operation)) -> Answer<Value> {
-    let model = state.world.model_of(id).ok_or_else(|| Refused::missing(format!("there is no operation {id}")))?;
-    let mut model = model.lock();
-    model.find_mut(id).map(change);
+    } else if let Some(sync) = model.syncs.find_mut(id) {
+        sync.vanished = true;
+        if ended {
+            sync.end(now, SyncEnd::Invalid, None);
+        }
+    }
     Ok(done())
 }
 
-/// Which operations to show.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Selection {
-    server: Option<String>,
-    database: Option<String>,
-}
-
-/// An operation as it really is.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Truth {
-    operation_id: Uuid,
-    server: String,
-    database: String,
-    client: String,
-    #[serde(rename = "type")]
-    kind: RefreshType,
-    objects: Vec<Value>,
-    status: Status,
-    start_time: Timestamp,
-    end_time: Option<Timestamp>,
-    cancel_requested_time: Option<Timestamp>,
-    submitted_sequence: u64,
-    vanished: bool,
-    commit_mode: &'static str,
-    max_parallelism: u32,
-    retry_count: u32,
-}
-
-/// All operations, in the order of their submission.
-pub async fn list(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Vec<Truth>> {
-    let UrlQuery(Selection { server, database }) = selection.map_err(|error| Refused::bad(error.body_text()))?;
-    let now = Timestamp::now();
-    let mut truths = Vec::new();
-    for model in state.world.models() {
-        let model = model.lock();
-        let same = |wanted: &Option<String>, name: &str| wanted.as_ref().is_none_or(|wanted| wanted.to_lowercase() == name.to_lowercase());
-        if same(&server, &model.settings().server) && same(&database, &model.settings().database) {
-            truths.extend(model.operations().iter().map(|operation| truth(&model, operation, now)));
-        }
-    }
-    truths.sort_by_key(|truth| truth.submitted_sequence);
-    Ok(Json(truths))
-}
-
-fn truth(model: &Model, operation: &Operation, now: Timestamp) -> Truth {
-    let phase = operation.phase(now);
-    Truth {
-        operation_id: operation.id,
-        server: model.settings().server.clone(),
-        database: model.settings().database.clone(),
-        client: match &operation.client {
-            Client::Application(id) => format!("application {id}"),
-            Client::Control => "control".to_owned(),
-        },
-        kind: operation.task.kind,
-        objects: operation
-            .task
-            .objects
-            .iter()
-            .map(|object| match &object.partition {
-                Some(partition) => json!({"table": object.table, "partition": partition}),
-                None => json!({"table": object.table}),
-            })
-            .collect(),
-        status: phase.word(),
-        start_time: operation.submitted,
-        end_time: match phase {
-            Phase::Ended(at, _) => Some(at),
-            Phase::NotStarted | Phase::InProgress => None,
-        },
-        cancel_requested_time: operation.cancel_requested,
-        submitted_sequence: operation.sequence,
-        vanished: operation.vanished,
-        commit_mode: if operation.task.partial_batch { "partialBatch" } else { "transactional" },
-        max_parallelism: operation.task.max_parallelism,
-        retry_count: operation.task.retry_count,
-    }
+fn model_of(state: &State, id: Uuid) -> Result<SharedModel, Refused> {
+    state.world.model_of(id).ok_or_else(|| Refused::missing(format!("there is no operation {id}")))
 }

@@ -1,14 +1,21 @@
 //! The scene that a simulator starts with: from a world file, or the example that `--help` shows.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     entra::{
         Health,
-        directory::{CertificateError, Registration},
+        directory::{Registration, RegistrationError},
+        federation::{IssuerKeys, NoKey},
     },
     faults::Order,
+    hosts::{
+        CustomCloud, Service,
+        custom::{self, Clouds},
+    },
+    imds::identities::Identity,
     state::State,
     world::settings::ModelSettings,
 };
@@ -17,8 +24,14 @@ use crate::{
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Scene {
+    /// Bodies of `PUT /clouds`.
+    pub clouds: Vec<CustomCloud>,
     /// Bodies of `PUT /applications`.
     pub applications: Vec<Registration>,
+    /// Bodies of `PUT /issuers`.
+    pub issuers: Vec<IssuerKeys>,
+    /// Bodies of `PUT /managed-identities`.
+    pub managed_identities: Vec<Identity>,
     /// Bodies of `PUT /models`.
     pub models: Vec<ModelSettings>,
     /// The body of `PUT /entra`.
@@ -36,15 +49,33 @@ pub enum Error {
     /// An application's ids are missing.
     #[error("an application needs a tenantId and a clientId")]
     NoIds,
-    /// One of an application's certificates cannot be used.
+    /// One of an application's certificates cannot be used, or its tenant is another cloud's.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Registration(#[from] RegistrationError),
+    /// An issuer's keys cannot be used.
+    #[error(transparent)]
+    Issuer(#[from] NoKey),
+    /// A managed identity's ids are missing.
+    #[error("a managed identity needs a tenantId and a clientId")]
+    NoIdentityIds,
     /// A model's server is not one that can be reached.
     #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
     Server(String),
     /// A model has no name.
     #[error("a model needs a database")]
     NoDatabase,
+    /// A model has only one of the two ids, or names for both services.
+    #[error("a model has a server and a database, or a groupId and a datasetId")]
+    Names,
+    /// A semantic model's host is not one that can be reached.
+    #[error("'{0}' is no host of the Power BI API")]
+    ApiHost(String),
+    /// There is no such cloud.
+    #[error("there is no cloud '{0}': it is public, us-government or china, or has to be declared by PUT /clouds first")]
+    NoCloud(String),
+    /// A cloud cannot be declared.
+    #[error(transparent)]
+    Cloud(#[from] custom::Error),
     /// A status of a model's settings is no HTTP status.
     #[error("{0} is no HTTP status")]
     Status(u16),
@@ -75,6 +106,13 @@ impl Scene {
                 "database": "AdventureWorks",
                 "notStartedMillis": 1_000,
                 "durationMillis": 20_000,
+            }, {
+                "groupId": "f089354e-8366-4e18-aea3-4cb4a3a50b48",
+                "datasetId": "cfafbeb1-8037-4d0c-896e-a46fb27ff229",
+                "workspace": "Sales",
+                "dataset": "AdventureWorks",
+                "notStartedMillis": 1_000,
+                "durationMillis": 20_000,
             }],
         });
         Self::read(&scene.to_string())
@@ -85,8 +123,17 @@ impl Scene {
     /// # Errors
     /// When something in it cannot be.
     pub fn set(self, state: &State) -> Result<(), Error> {
+        for cloud in self.clouds {
+            state.clouds.declare(cloud)?;
+        }
         for application in self.applications {
             register(state, application)?;
+        }
+        for issuer in self.issuers {
+            state.entra.issuers.put(issuer)?;
+        }
+        for identity in self.managed_identities {
+            put_identity(state, identity)?;
         }
         for model in self.models {
             put_model(state, model)?;
@@ -109,7 +156,27 @@ pub fn register(state: &State, registration: Registration) -> Result<(), Error> 
     if registration.tenant_id.is_empty() || registration.client_id.is_empty() {
         return Err(Error::NoIds);
     }
+    if let Some(cloud) = &registration.cloud {
+        check_cloud(state, cloud)?;
+    }
     Ok(state.entra.directory.put(registration)?)
+}
+
+fn check_cloud(state: &State, name: &str) -> Result<(), Error> {
+    state.clouds.named(name).map(|_| ()).ok_or_else(|| Error::NoCloud(name.to_owned()))
+}
+
+/// Gives the machine a managed identity.
+///
+/// # Errors
+/// When it has no ids, or its cloud is none.
+pub fn put_identity(state: &State, identity: Identity) -> Result<(), Error> {
+    if identity.tenant_id.is_empty() || identity.client_id.is_empty() {
+        return Err(Error::NoIdentityIds);
+    }
+    check_cloud(state, &identity.cloud)?;
+    state.identities.put(identity);
+    Ok(())
 }
 
 /// Makes a model or changes it.
@@ -117,8 +184,8 @@ pub fn register(state: &State, registration: Registration) -> Result<(), Error> 
 /// # Errors
 /// When its settings cannot be.
 pub fn put_model(state: &State, settings: ModelSettings) -> Result<(), Error> {
-    check(&settings)?;
-    state.world.put(settings);
+    check(&settings, &state.clouds)?;
+    state.world.put(settings, Timestamp::now());
     Ok(())
 }
 
@@ -126,17 +193,25 @@ pub fn put_model(state: &State, settings: ModelSettings) -> Result<(), Error> {
 ///
 /// # Errors
 /// When they cannot be.
-pub fn check(settings: &ModelSettings) -> Result<(), Error> {
-    let named = settings.server.strip_prefix("asazure://").and_then(|rest| rest.split_once('/'));
-    let reachable = named.is_some_and(|(host, name)| {
-        let service = crate::hosts::site(host).map(|site| site.service);
-        service == Some(crate::hosts::Service::AnalysisServices) && !name.is_empty() && !name.contains(['/', ':'])
-    });
-    if !reachable {
-        return Err(Error::Server(settings.server.clone()));
-    }
-    if settings.database.is_empty() {
-        return Err(Error::NoDatabase);
+pub fn check(settings: &ModelSettings, clouds: &Clouds) -> Result<(), Error> {
+    let stands_at = |host: &str, service| clouds.site(host).is_some_and(|site| site.service == service);
+    if settings.group_id.is_some() || settings.dataset_id.is_some() {
+        if settings.power_bi_ids().is_none() || !settings.server.is_empty() || !settings.database.is_empty() {
+            return Err(Error::Names);
+        }
+        if !stands_at(&settings.api_host, Service::PowerBi) {
+            return Err(Error::ApiHost(settings.api_host.clone()));
+        }
+    } else {
+        let named = settings.server.strip_prefix("asazure://").and_then(|rest| rest.split_once('/'));
+        let reachable =
+            named.is_some_and(|(host, name)| stands_at(host, Service::AnalysisServices) && !name.is_empty() && !name.contains(['/', ':']));
+        if !reachable {
+            return Err(Error::Server(settings.server.clone()));
+        }
+        if settings.database.is_empty() {
+            return Err(Error::NoDatabase);
+        }
     }
     let statuses = [
         settings.paused_status,
@@ -144,6 +219,12 @@ pub fn check(settings: &ModelSettings) -> Result<(), Error> {
         settings.delete_ended_status,
         settings.delete_unknown_status,
         settings.get_unknown_status,
+        settings.sync.no_replica_status,
+        settings.sync.refused_status,
+        settings.sync.unknown_status,
+        settings.power_bi.running_status,
+        settings.power_bi.delete_ended_status,
+        settings.scale_out.disabled_post_status,
     ];
     match statuses.into_iter().find(|status| !(200..=999).contains(status)) {
         Some(status) => Err(Error::Status(status)),
@@ -158,8 +239,10 @@ mod tests {
     #[test]
     fn the_example_can_be_read() {
         let scene = Scene::example().unwrap();
-        assert_eq!((scene.applications.len(), scene.models.len()), (1, 1));
-        check(&scene.models[0]).unwrap();
+        assert_eq!((scene.applications.len(), scene.models.len()), (1, 2));
+        for model in &scene.models {
+            check(model, &Clouds::default()).unwrap();
+        }
     }
 
     #[test]
@@ -175,7 +258,7 @@ mod tests {
     fn refuses_a_server_that_cannot_be_reached() {
         for server in ["", "westus.asazure.windows.net/s", "asazure://example.com/s", "asazure://westus.asazure.windows.net/s:rw"] {
             let settings = ModelSettings { server: server.into(), database: "M".into(), ..ModelSettings::default() };
-            assert!(check(&settings).is_err(), "{server}");
+            assert!(check(&settings, &Clouds::default()).is_err(), "{server}");
         }
     }
 }

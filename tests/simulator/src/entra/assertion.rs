@@ -1,87 +1,71 @@
-//! Client assertions: JWTs that an application signs with the key of a registered certificate.
+//! Assertions by certificate: JWTs that an application signs with the key of a certificate of its own.
 //!
 //! Source: "Microsoft identity platform application authentication certificate credentials": `RS256` or `PS256`, the
-//! certificate by `x5t` or `x5t#S256`, `aud` the authority, `iss` and `sub` the application.
+//! certificate by `x5t` or `x5t#S256`, `aud` the authority, `iss` and `sub` the application, a `jti`, `nbf` and `exp`.
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, de::DeserializeOwned};
+use aws_lc_rs::signature::UnparsedPublicKey;
 
 use super::{
-    directory::{Application, Certificate},
-    error::Refusal,
+    certificate::{self, Certificate, hexadecimal},
+    directory::Application,
+    error::{KeyFault, Refusal},
+    jwt::{Header, Jwt},
 };
-use crate::{call::Call, hosts};
+use crate::{
+    call::Call,
+    hosts::{self, Cloud},
+};
 
-/// How far the clocks may be apart, in seconds.
-const SKEW: i64 = 300;
+/// What a certificate's key may sign with.
+const ALGORITHMS: &[&str] = &["RS256", "PS256"];
 
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    #[serde(default)]
-    x5t: Option<String>,
-    #[serde(default, rename = "x5t#S256")]
-    x5t_s256: Option<String>,
-    #[serde(default)]
-    kid: Option<String>,
-}
+/// Checks that `application` itself has signed the assertion, for the authority that was called, and lately.
+///
+/// # Errors
+/// When it has not.
+pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call, cloud: Cloud) -> Result<(), Refusal> {
+    let algorithm = jwt.algorithm(ALGORITHMS)?;
+    let thumbprint = thumbprint(&jwt.header).ok_or(Refusal::NoThumbprint)?;
+    let client = &*application.client;
+    let wrong = |fault| Refusal::WrongKey { fault, thumbprint: thumbprint.clone(), client: client.to_owned() };
 
-#[derive(Deserialize)]
-struct Claims {
-    aud: String,
-    iss: String,
-    sub: String,
-    exp: i64,
-    #[serde(default)]
-    nbf: Option<i64>,
-}
-
-/// Checks that `application` itself has signed `assertion`, for the authority that was called, and lately.
-pub fn check(assertion: &str, application: &Application, call: &Call) -> Result<(), Refusal> {
-    let mut pieces = assertion.splitn(3, '.');
-    let (Some(header), Some(claims), Some(signature)) = (pieces.next(), pieces.next(), pieces.next()) else {
-        return Err(Refusal::MalformedAssertion("It does not have three segments.".to_owned()));
-    };
-    let signed = &assertion[..header.len() + 1 + claims.len()];
-    let header: Header = decode(header)?;
-    let claims: Claims = decode(claims)?;
-    let signature =
-        URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
-
-    let algorithm = match header.alg.as_str() {
-        "RS256" => &signature::RSA_PKCS1_2048_8192_SHA256,
-        "PS256" => &signature::RSA_PSS_2048_8192_SHA256,
-        other => {
-            return Err(Refusal::MalformedAssertion(format!("Its algorithm '{other}' is not supported.")));
-        }
-    };
-    let thumbprint = header.x5t_s256.as_ref().or(header.x5t.as_ref()).or(header.kid.as_ref()).cloned().unwrap_or_default();
-    let wrong = |reason| Refusal::WrongAssertion { reason, thumbprint: thumbprint.clone() };
     let certificate = application
         .certificates()
         .iter()
-        .find(|certificate| is_named(certificate, &header))
-        .ok_or_else(|| wrong("The key was not found."))?;
+        .find(|certificate| is_named(certificate, &jwt.header))
+        .ok_or_else(|| wrong(KeyFault::NotRegistered))?;
+    if let Some(fault) = jwt.header.x5c.as_ref().and_then(|x5c| certificate::chain_fault(x5c, certificate)) {
+        return Err(Refusal::MalformedAssertion(fault.to_owned()));
+    }
+    let validity = (certificate.not_before, certificate.not_after);
     if certificate.not_after < call.now.as_second() {
-        return Err(wrong("The key used is expired."));
+        return Err(wrong(KeyFault::Expired(validity)));
     }
     UnparsedPublicKey::new(algorithm, &certificate.public_key)
-        .verify(signed.as_bytes(), &signature)
-        .map_err(|_| wrong("The provided signature value did not match the expected signature value."))?;
+        .verify(jwt.signed, &jwt.signature)
+        .map_err(|_| wrong(KeyFault::Signature(validity)))?;
 
-    let client = &*application.client;
+    let claims = &jwt.claims;
     if !(claims.iss.eq_ignore_ascii_case(client) && claims.sub.eq_ignore_ascii_case(client)) {
-        return Err(Refusal::AssertionIssuer(client.to_owned()));
+        return Err(Refusal::AssertionIssuer);
     }
-    if !is_authority(&claims.aud, call, &application.tenant) {
-        return Err(Refusal::AssertionAudience(claims.aud));
+    if !claims.aud.names().iter().any(|audience| is_authority(audience, cloud, &application.tenant)) {
+        return Err(Refusal::AssertionAudience);
     }
-    let now = call.now.as_second();
-    if claims.exp < now - SKEW || claims.nbf.is_some_and(|nbf| nbf > now + SKEW) {
-        return Err(Refusal::AssertionTime);
+    // That it is asked for at all is assumed: the documentation lists it among the claims, and every library sends it.
+    if claims.jti.as_ref().is_none_or(String::is_empty) {
+        return Err(Refusal::MalformedAssertion("It has no 'jti'.".to_owned()));
     }
-    Ok(())
+    jwt.check_time(call.now)
+}
+
+/// What the header names the certificate by, in hexadecimal digits.
+fn thumbprint(header: &Header) -> Option<String> {
+    match (&header.x5t_s256, &header.x5t, &header.kid) {
+        (Some(sha256), ..) => Some(hexadecimal(sha256)),
+        (None, Some(sha1), _) => Some(hexadecimal(sha1)),
+        (None, None, kid) => kid.clone(),
+    }
 }
 
 fn is_named(certificate: &Certificate, header: &Header) -> bool {
@@ -94,17 +78,8 @@ fn is_named(certificate: &Certificate, header: &Header) -> bool {
     }
 }
 
-fn hexadecimal(base64url: &str) -> String {
-    use std::fmt::Write as _;
-    URL_SAFE_NO_PAD.decode(base64url).unwrap_or_default().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Whether `audience` is the token endpoint or the issuer of the tenant at the authority that was called.
-fn is_authority(audience: &str, call: &Call, tenant: &str) -> bool {
+/// Whether `audience` is the token endpoint or the issuer of the tenant at an authority of the cloud.
+fn is_authority(audience: &str, cloud: Cloud, tenant: &str) -> bool {
     let audience = audience.to_lowercase();
     let tenant = tenant.to_lowercase();
     let Some(rest) = audience.strip_prefix("https://") else {
@@ -113,14 +88,8 @@ fn is_authority(audience: &str, call: &Call, tenant: &str) -> bool {
     let Some((host, path)) = rest.split_once('/') else {
         return false;
     };
-    let same_cloud = hosts::site(host).zip(hosts::site(&call.host)).is_some_and(|(named, called)| named == called);
     let Some(path) = path.strip_prefix(&tenant) else {
         return false;
     };
-    same_cloud && matches!(path, "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token")
-}
-
-fn decode<T: DeserializeOwned>(piece: &str) -> Result<T, Refusal> {
-    let bytes = URL_SAFE_NO_PAD.decode(piece).map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::MalformedAssertion(format!("A segment cannot be read: {error}.")))
+    hosts::is_authority(host, cloud) && matches!(path, "" | "/" | "/v2.0" | "/oauth2/token" | "/oauth2/v2.0/token")
 }

@@ -2,13 +2,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_lc_rs::{constant_time, digest};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::constant_time;
 use parking_lot::RwLock;
 use serde::Deserialize;
-use x509_parser::{pem::Pem, public_key::PublicKey};
 
-use super::{DEFAULT_LIFETIME, error::Refusal};
+use super::{
+    DEFAULT_LIFETIME,
+    certificate::{Certificate, CertificateError},
+    error::Refusal,
+    federation::FederatedCredential,
+};
+use crate::hosts::Cloud;
 
 /// An application to register. The body of `PUT /applications`.
 #[derive(Clone, Deserialize)]
@@ -16,6 +20,9 @@ use super::{DEFAULT_LIFETIME, error::Refusal};
 pub struct Registration {
     /// The tenant's id; a tenant exists as soon as it has an application.
     pub tenant_id: String,
+    /// The name of the cloud that the tenant belongs to. Absent in all applications of a tenant: every cloud knows it.
+    #[serde(default)]
+    pub cloud: Option<String>,
     /// The application's (client's) id.
     pub client_id: String,
     /// Its secret. Absent: it has none.
@@ -24,6 +31,9 @@ pub struct Registration {
     /// Its certificates, as PEM.
     #[serde(default)]
     pub certificates: Vec<String>,
+    /// The tokens of others that it takes for its own.
+    #[serde(default)]
+    pub federated_credentials: Vec<FederatedCredential>,
     /// How long its tokens are valid, in seconds. Default 3599.
     #[serde(default)]
     pub token_lifetime_seconds: Option<u64>,
@@ -43,57 +53,7 @@ pub struct Application {
     secret: Option<String>,
     secret_expired: bool,
     certificates: Vec<Certificate>,
-}
-
-/// What is kept of a registered certificate.
-pub struct Certificate {
-    /// Its SHA-1 thumbprint, as in a JWT's `x5t`.
-    pub sha1: String,
-    /// Its SHA-256 thumbprint, as in a JWT's `x5t#S256`.
-    pub sha256: String,
-    /// When it expires, in seconds since 1970.
-    pub not_after: i64,
-    /// Its public key, as a PKCS#1 `RSAPublicKey`.
-    pub public_key: Vec<u8>,
-}
-
-/// Why a certificate cannot be registered.
-#[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// It is not PEM.
-    #[error("failed to read a certificate: it is no PEM file with a CERTIFICATE block")]
-    NoPem,
-    /// It is not X.509.
-    #[error("failed to read a certificate: it is no X.509 certificate")]
-    NoX509,
-    /// Its key is not an RSA key, which is all that Entra ID takes.
-    #[error("failed to read a certificate: its key is no RSA key")]
-    NoRsa,
-}
-
-impl Certificate {
-    /// Reads the first certificate of a PEM file.
-    ///
-    /// # Errors
-    /// When there is none, or none with an RSA key.
-    pub fn from_pem(text: &str) -> Result<Self, CertificateError> {
-        let pem = Pem::iter_from_buffer(text.as_bytes())
-            .filter_map(Result::ok)
-            .find(|pem| pem.label == "CERTIFICATE")
-            .ok_or(CertificateError::NoPem)?;
-        let certificate = pem.parse_x509().map_err(|_| CertificateError::NoX509)?;
-        let key = certificate.public_key();
-        if !matches!(key.parsed(), Ok(PublicKey::RSA(_))) {
-            return Err(CertificateError::NoRsa);
-        }
-        let thumbprint = |algorithm| URL_SAFE_NO_PAD.encode(digest::digest(algorithm, &pem.contents));
-        Ok(Self {
-            sha1: thumbprint(&digest::SHA1_FOR_LEGACY_USE_ONLY),
-            sha256: thumbprint(&digest::SHA256),
-            not_after: certificate.validity().not_after.timestamp(),
-            public_key: key.subject_public_key.data.to_vec(),
-        })
-    }
+    federated_credentials: Vec<FederatedCredential>,
 }
 
 impl Application {
@@ -114,21 +74,64 @@ impl Application {
     pub(super) fn certificates(&self) -> &[Certificate] {
         &self.certificates
     }
+
+    /// The tokens of others that it takes for its own.
+    pub(super) fn federated_credentials(&self) -> &[FederatedCredential] {
+        &self.federated_credentials
+    }
+}
+
+/// Why an application cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// One of its certificates cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Its tenant belongs to another cloud already.
+    #[error("the tenant '{0}' belongs to another cloud already")]
+    OtherCloud(String),
+}
+
+/// Where a tenant is, seen from the authority of one cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In this cloud.
+    Here,
+    /// In another cloud of which this one knows: the public one and that of the US government know of each other's tenants.
+    Elsewhere,
+    /// Nowhere that this cloud knows of.
+    Unknown,
+}
+
+#[derive(Default)]
+struct Tenant {
+    /// By name, since a declared cloud may be declared anew.
+    cloud: Option<String>,
+    applications: HashMap<String, Arc<Application>>,
 }
 
 /// All registered applications, by tenant. Ids are compared without regard to case.
 #[derive(Default)]
 pub struct Directory {
-    tenants: RwLock<HashMap<String, HashMap<String, Arc<Application>>>>,
+    tenants: RwLock<HashMap<String, Tenant>>,
 }
 
 impl Directory {
     /// Registers an application, or changes it. Tokens that it has stay valid.
     ///
     /// # Errors
-    /// When one of its certificates cannot be used.
-    pub fn put(&self, registration: Registration) -> Result<(), CertificateError> {
-        let Registration { tenant_id, client_id, client_secret, certificates, token_lifetime_seconds, secret_expired } = registration;
+    /// When one of its certificates cannot be used, or its tenant is another cloud's.
+    pub fn put(&self, registration: Registration) -> Result<(), RegistrationError> {
+        let Registration {
+            tenant_id,
+            cloud,
+            client_id,
+            client_secret,
+            certificates,
+            federated_credentials,
+            token_lifetime_seconds,
+            secret_expired,
+        } = registration;
         let application = Application {
             tenant: tenant_id.as_str().into(),
             client: client_id.as_str().into(),
@@ -136,21 +139,41 @@ impl Directory {
             secret: client_secret,
             secret_expired,
             certificates: certificates.iter().map(|pem| Certificate::from_pem(pem)).collect::<Result<_, _>>()?,
+            federated_credentials,
         };
         let mut tenants = self.tenants.write();
-        tenants.entry(tenant_id.to_lowercase()).or_default().insert(client_id.to_lowercase(), Arc::new(application));
+        let tenant = tenants.entry(tenant_id.to_lowercase()).or_default();
+        if cloud.as_ref().zip(tenant.cloud.as_ref()).is_some_and(|(given, known)| given != known) {
+            return Err(RegistrationError::OtherCloud(tenant_id));
+        }
+        tenant.cloud = tenant.cloud.take().or(cloud);
+        tenant.applications.insert(client_id.to_lowercase(), Arc::new(application));
         Ok(())
     }
 
-    /// Whether the tenant exists.
+    /// Where a tenant is, seen from `cloud`.
     #[must_use]
-    pub fn has_tenant(&self, tenant: &str) -> bool {
-        self.tenants.read().contains_key(&tenant.to_lowercase())
+    pub fn look_for(&self, tenant: &str, cloud: Cloud) -> Whereabouts {
+        let tenants = self.tenants.read();
+        let Some(tenant) = tenants.get(&tenant.to_lowercase()) else {
+            return Whereabouts::Unknown;
+        };
+        let Some(home) = &tenant.cloud else {
+            return Whereabouts::Here;
+        };
+        let friends = [Cloud::Public, Cloud::UsGovernment];
+        if home == cloud.name() {
+            Whereabouts::Here
+        } else if friends.contains(&cloud) && friends.iter().any(|friend| friend.name() == home) {
+            Whereabouts::Elsewhere
+        } else {
+            Whereabouts::Unknown
+        }
     }
 
     /// An application of a tenant.
     #[must_use]
     pub fn find(&self, tenant: &str, client: &str) -> Option<Arc<Application>> {
-        self.tenants.read().get(&tenant.to_lowercase())?.get(&client.to_lowercase()).cloned()
+        self.tenants.read().get(&tenant.to_lowercase())?.applications.get(&client.to_lowercase()).cloned()
     }
 }

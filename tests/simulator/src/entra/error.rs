@@ -33,19 +33,65 @@ pub enum Refusal {
     ExpiredSecret(String),
     /// The assertion is no JWT, or lacks what it must have.
     MalformedAssertion(String),
+    /// The assertion says that it is something other than a JWT.
+    AssertionType(String),
+    /// The assertion is signed in a way that is not taken.
+    AssertionAlgorithm {
+        /// The way.
+        algorithm: String,
+        /// Those that are taken.
+        supported: &'static [&'static str],
+    },
+    /// The assertion does not say whose key it is signed with.
+    NoThumbprint,
     /// The assertion's certificate or signature is not one of the application's.
-    WrongAssertion {
+    WrongKey {
         /// What is wrong.
-        reason: &'static str,
-        /// The certificate's thumbprint, as far as the assertion tells.
+        fault: KeyFault,
+        /// The certificate's thumbprint, as the assertion tells it.
         thumbprint: String,
+        /// The application.
+        client: String,
     },
     /// The assertion's `aud` is not this authority.
-    AssertionAudience(String),
+    AssertionAudience,
     /// The assertion's issuer or subject is not the application.
-    AssertionIssuer(String),
+    AssertionIssuer,
     /// The assertion has expired, or is not valid yet.
-    AssertionTime,
+    AssertionTime {
+        /// The time here.
+        now: Timestamp,
+        /// From when on it is valid, in seconds since 1970.
+        from: i64,
+        /// Until when.
+        until: i64,
+    },
+    /// The application trusts nobody's tokens.
+    NotFederated(String),
+    /// The application does not trust this issuer.
+    FederatedIssuer(String),
+    /// The application does not trust this subject of the issuer.
+    FederatedSubject {
+        /// The subject.
+        subject: String,
+        /// Whether it would, if capital and small letters were the same.
+        case_alone: bool,
+    },
+    /// The token is for somebody else.
+    FederatedAudience(String),
+    /// The issuer's keys cannot be had.
+    IssuerUnreachable,
+    /// The issuer publishes no such key.
+    UnknownIssuerKey {
+        /// The key's id.
+        key: String,
+        /// The issuer.
+        issuer: String,
+    },
+    /// The issuer's key has not signed the token.
+    FederatedSignature,
+    /// The tenant belongs to another cloud.
+    OtherCloud,
     /// There is no such resource in this cloud.
     UnknownResource {
         /// The resource.
@@ -58,6 +104,22 @@ pub enum Refusal {
     /// The scope names nothing, or more than one resource.
     InvalidScope(String),
 }
+
+/// What is wrong with the key that an assertion is signed with; the validity is the certificate's, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// The application has no such certificate.
+    NotRegistered,
+    /// The certificate has expired.
+    Expired((i64, i64)),
+    /// The certificate's key has not signed it.
+    Signature((i64, i64)),
+}
+
+const CERTIFICATE_DOCS: &str = "Review the documentation at https://learn.microsoft.com/entra/identity-platform/certificate-credentials .";
+
+const FEDERATION_DOCS: &str = "Check your federated identity credential Subject, Audience and Issuer against the presented assertion. \
+     https://learn.microsoft.com/entra/workload-id/workload-identity-federation";
 
 impl Refusal {
     /// Status, OAuth error and Entra ID's own code.
@@ -72,10 +134,22 @@ impl Refusal {
             Self::WrongSecret(_) => (401, "invalid_client", 7_000_215),
             Self::ExpiredSecret(_) => (401, "invalid_client", 7_000_222),
             Self::MalformedAssertion(_) => (401, "invalid_client", 50_027),
-            Self::WrongAssertion { .. } => (401, "invalid_client", 700_027),
-            Self::AssertionAudience(_) => (401, "invalid_client", 700_023),
-            Self::AssertionIssuer(_) => (401, "invalid_client", 700_021),
-            Self::AssertionTime => (401, "invalid_client", 700_024),
+            Self::AssertionType(_) => (401, "invalid_client", 5_002_727),
+            Self::AssertionAlgorithm { .. } => (401, "invalid_client", 5_002_738),
+            Self::NoThumbprint => (401, "invalid_client", 5_002_723),
+            Self::WrongKey { .. } => (401, "invalid_client", 700_027),
+            Self::AssertionAudience => (401, "invalid_client", 700_023),
+            Self::AssertionIssuer => (401, "invalid_client", 700_021),
+            Self::AssertionTime { .. } => (401, "invalid_client", 700_024),
+            Self::NotFederated(_) => (401, "invalid_client", 70_025),
+            Self::FederatedIssuer(_) => (401, "invalid_client", 700_211),
+            Self::FederatedSubject { case_alone: false, .. } => (401, "invalid_client", 700_213),
+            Self::FederatedSubject { case_alone: true, .. } => (401, "invalid_client", 7_002_138),
+            Self::FederatedAudience(_) => (401, "invalid_client", 700_212),
+            Self::IssuerUnreachable => (400, "invalid_request", 501_661),
+            Self::UnknownIssuerKey { .. } => (401, "invalid_client", 7_000_272),
+            Self::FederatedSignature => (401, "invalid_client", 7_000_274),
+            Self::OtherCloud => (400, "invalid_request", 900_382),
             Self::UnknownResource { .. } => (400, "invalid_resource", 500_011),
             Self::ScopeWithoutDefault(_) => (400, "invalid_scope", 1_002_012),
             Self::InvalidScope(_) => (400, "invalid_scope", 70_011),
@@ -115,17 +189,51 @@ impl Refusal {
                  security: https://aka.ms/certCreds."
             ),
             Self::MalformedAssertion(why) => format!("JWT token is invalid or malformed. {why}"),
-            Self::WrongAssertion { reason, thumbprint } => format!(
-                "Client assertion failed signature validation. [Reason - {reason}, Thumbprint of key used by client: \
-                 '{thumbprint}']"
+            Self::AssertionType(_) => {
+                "Invalid JWT header type specified. Allowed types: 'JWT','http://openid.net/specs/jwt/1.0'.".to_owned()
+            }
+            Self::AssertionAlgorithm { algorithm, supported } => format!(
+                "Invalid JWT token. '{algorithm}' is not a supported signature algorithm. Supported signing algorithms are: '{}'",
+                supported.join(",")
             ),
-            Self::AssertionAudience(audience) => {
-                format!("Client assertion audience claim does not match Realm issuer. The audience was '{audience}'.")
+            Self::NoThumbprint => "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 thumbprint, nor keyId \
+                 specified in token header."
+                .to_owned(),
+            Self::WrongKey { fault, thumbprint, client } => fault.text(thumbprint, client),
+            Self::AssertionAudience => format!("Client assertion audience claim does not match Realm issuer. {CERTIFICATE_DOCS}"),
+            Self::AssertionIssuer => {
+                format!("Client assertion application identifier doesn't match 'client_id' parameter. {CERTIFICATE_DOCS}")
             }
-            Self::AssertionIssuer(client) => {
-                format!("Client assertion application identifier doesn't match 'client_id' parameter '{client}'.")
+            Self::AssertionTime { now, from, until } => format!(
+                "Client assertion is not within its valid time range. Current time: {now:.7}, assertion valid from {:.7}, expiry time \
+                 of assertion {:.7}. {CERTIFICATE_DOCS}",
+                instant(*from),
+                instant(*until)
+            ),
+            Self::NotFederated(client) => format!("The client '{client}' has no configured federated identity credentials."),
+            Self::FederatedIssuer(issuer) => {
+                format!("No matching federated identity record found for presented assertion issuer '{issuer}'. {FEDERATION_DOCS}")
             }
-            Self::AssertionTime => "Client assertion is not within its valid time range.".to_owned(),
+            Self::FederatedSubject { subject, case_alone } => {
+                let case = if *case_alone {
+                    " The subject matches with case-insensitive comparison, but not with case-sensitive comparison."
+                } else {
+                    ""
+                };
+                format!("No matching federated identity record found for presented assertion subject '{subject}'.{case} {FEDERATION_DOCS}")
+            }
+            Self::FederatedAudience(audience) => {
+                format!("No matching federated identity record found for presented assertion audience '{audience}'. {FEDERATION_DOCS}")
+            }
+            Self::IssuerUnreachable => "Request to External OIDC endpoint failed.".to_owned(),
+            Self::UnknownIssuerKey { key, issuer } => format!(
+                "The certificate with identifier '{key}' used to sign the federated credential could not be found in the metadata of \
+                 identity provider '{issuer}'."
+            ),
+            Self::FederatedSignature => "Client assertion contains an invalid signature. [Reason - Key was found, but use of the key to \
+                 verify the signature failed.]"
+                .to_owned(),
+            Self::OtherCloud => "Confidential Client is not supported in Cross Cloud request.".to_owned(),
             Self::UnknownResource { resource, tenant } => format!(
                 "The resource principal named {resource} was not found in the tenant named {tenant}. This can happen if \
                  the application has not been installed by the administrator of the tenant or consented to by any user in \
@@ -142,11 +250,16 @@ impl Refusal {
         }
     }
 
-    /// The refusal as it goes out.
+    /// The code and the text, as all of Entra ID's messages begin.
     #[must_use]
-    pub fn answer(&self, now: Timestamp) -> Answer {
+    pub fn description(&self) -> String {
+        format!("AADSTS{}: {}", self.codes().2, self.text())
+    }
+
+    /// The refusal as the authority `host` gives it.
+    #[must_use]
+    pub fn answer(&self, host: &str, now: Timestamp) -> Answer {
         let (status, error, code) = self.codes();
-        let text = self.text();
         let (trace, correlation) = (Uuid::new_v4(), Uuid::new_v4());
         let timestamp = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -154,13 +267,46 @@ impl Refusal {
             status,
             &json!({
                 "error": error,
-                "error_description": format!("AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}"),
+                "error_description": format!("{} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {timestamp}", self.description()),
                 "error_codes": [code],
                 "timestamp": timestamp,
                 "trace_id": trace,
                 "correlation_id": correlation,
-                "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
+                "error_uri": format!("https://{host}/error?code={code}"),
             }),
         )
     }
+}
+
+impl KeyFault {
+    fn text(self, thumbprint: &str, client: &str) -> String {
+        let (sentence, reason, validity) = match self {
+            Self::NotRegistered => (
+                "The certificate with identifier used to sign the client assertion is not registered on application.",
+                "The key was not found.",
+                None,
+            ),
+            Self::Expired(validity) => (
+                "The certificate with identifier used to sign the client assertion is expired on application.",
+                "The key used is expired.",
+                Some(validity),
+            ),
+            Self::Signature(validity) => (
+                "Client assertion contains an invalid signature.",
+                "Key was found, but use of the key to verify the signature failed.",
+                Some(validity),
+            ),
+        };
+        let shown = |seconds| instant(seconds).strftime("%m/%d/%Y %H:%M:%S").to_string();
+        let found = validity.map(|(from, until)| format!("Found key 'Start={}, End={}', ", shown(from), shown(until)));
+        format!(
+            "{sentence} [Reason - {reason}, Thumbprint of key used by client: '{thumbprint}', {}Please visit the Azure Portal, Graph \
+             Explorer or directly use MS Graph to see configured keys for app Id '{client}'.]",
+            found.unwrap_or_default()
+        )
+    }
+}
+
+fn instant(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or_default()
 }

@@ -4,8 +4,11 @@
 //! Microsoft identity platform; the texts of errors as client libraries' issue trackers quote them.
 
 mod assertion;
+pub mod certificate;
 pub mod directory;
 mod error;
+pub mod federation;
+mod jwt;
 mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -20,8 +23,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use self::token::Token;
-use self::{directory::Directory, error::Refusal, token::Mint};
+use self::{
+    directory::{Directory, Whereabouts},
+    federation::Issuers,
+    jwt::Jwt,
+    token::Mint,
+};
+pub use self::{
+    error::Refusal,
+    token::{Principal, Token, Way},
+};
 use crate::{
     answer::Answer,
     call::Call,
@@ -35,6 +46,8 @@ pub const DEFAULT_LIFETIME: u64 = 3_599;
 pub struct Entra {
     /// The registered applications.
     pub directory: Directory,
+    /// The issuers whose tokens applications may trust.
+    pub issuers: Issuers,
     health: RwLock<Health>,
     mint: Mint,
 }
@@ -62,6 +75,7 @@ enum Route {
     TokenV1,
     InstanceDiscovery,
     OpenIdConfiguration,
+    OpenIdConfigurationV1,
     Keys,
     Unknown,
 }
@@ -75,10 +89,9 @@ impl Request {
             ["common", "discovery", "instance"] => ("common", Route::InstanceDiscovery),
             [tenant, "oauth2", "v2.0", "token"] => (tenant, Route::Token),
             [tenant, "oauth2", "token"] => (tenant, Route::TokenV1),
-            [tenant, "v2.0", ".well-known", "openid-configuration"] | [tenant, ".well-known", "openid-configuration"] => {
-                (tenant, Route::OpenIdConfiguration)
-            }
-            [tenant, "discovery", "v2.0", "keys"] => (tenant, Route::Keys),
+            [tenant, "v2.0", ".well-known", "openid-configuration"] => (tenant, Route::OpenIdConfiguration),
+            [tenant, ".well-known", "openid-configuration"] => (tenant, Route::OpenIdConfigurationV1),
+            [tenant, "discovery", "v2.0", "keys"] | [tenant, "discovery", "keys"] => (tenant, Route::Keys),
             _ => ("", Route::Unknown),
         };
         let form = if matches!(route, Route::Token | Route::TokenV1) { call.body.as_ref() } else { call.query.as_bytes() };
@@ -90,7 +103,7 @@ impl Request {
     pub fn route(&self) -> &'static str {
         match self.route {
             Route::Token | Route::TokenV1 => "token",
-            Route::InstanceDiscovery | Route::OpenIdConfiguration | Route::Keys => "discovery",
+            Route::InstanceDiscovery | Route::OpenIdConfiguration | Route::OpenIdConfigurationV1 | Route::Keys => "discovery",
             Route::Unknown => "unknown",
         }
     }
@@ -99,6 +112,21 @@ impl Request {
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.field("client_id")
+    }
+
+    /// How the application means to prove itself, where it says so.
+    ///
+    /// An assertion whose issuer is a URL is a token of that issuer; any other the application must have signed itself.
+    #[must_use]
+    pub fn way(&self) -> Option<Way> {
+        match (self.field("client_assertion"), self.field("client_secret")) {
+            (Some(assertion), _) => {
+                let federated = jwt::issuer(assertion).is_some_and(|issuer| issuer.starts_with("https://"));
+                Some(if federated { Way::Federated } else { Way::Certificate })
+            }
+            (None, Some(_)) => Some(Way::Secret),
+            (None, None) => None,
+        }
     }
 
     /// The request's body as the ledger may show it.
@@ -115,6 +143,13 @@ impl Request {
         self.form.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    fn assertion(&self) -> Result<&str, Refusal> {
+        if self.field("client_assertion_type") != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") {
+            return Err(Refusal::MissingParameter("client_assertion_type"));
+        }
+        self.required("client_assertion")
+    }
+
     fn required(&self, name: &'static str) -> Result<&str, Refusal> {
         self.field(name).ok_or(Refusal::MissingParameter(name))
     }
@@ -126,7 +161,7 @@ impl Entra {
     /// # Errors
     /// When no key can be made.
     pub fn new() -> Result<Self, token::KeyError> {
-        Ok(Self { directory: Directory::default(), health: RwLock::default(), mint: Mint::new()? })
+        Ok(Self { directory: Directory::default(), issuers: Issuers::default(), health: RwLock::default(), mint: Mint::new()? })
     }
 
     /// Sets how it is doing.
@@ -140,6 +175,12 @@ impl Entra {
         self.mint.find(text)
     }
 
+    /// Issues a token, for whom everything was checked.
+    #[must_use]
+    pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
+        self.mint.issue(principal, audience, cloud, now)
+    }
+
     /// Answers a request.
     pub async fn handle(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
         let health = self.health.read().clone();
@@ -150,10 +191,12 @@ impl Entra {
             return Answer::html(StatusCode::SERVICE_UNAVAILABLE);
         }
         let answer = match request.route {
-            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.answer(call.now),
-            Route::Token | Route::TokenV1 => self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.answer(call.now)),
+            Route::Token | Route::TokenV1 if call.method != Method::POST => Refusal::WrongMethod.answer(&call.host, call.now),
+            Route::Token | Route::TokenV1 => {
+                self.grant(request, call, cloud).unwrap_or_else(|refusal| refusal.answer(&call.host, call.now))
+            }
             Route::InstanceDiscovery => instance_discovery(request, cloud),
-            Route::OpenIdConfiguration => self.openid_configuration(request, cloud, call.now),
+            Route::OpenIdConfiguration | Route::OpenIdConfigurationV1 => self.openid_configuration(request, call, cloud),
             Route::Keys => Answer::json(StatusCode::OK, &self.mint.published_keys()),
             Route::Unknown => Answer::empty(StatusCode::NOT_FOUND),
         };
@@ -168,8 +211,10 @@ impl Entra {
     fn grant(&self, request: &Request, call: &Call, cloud: Cloud) -> Result<Answer, Refusal> {
         let grant = request.required("grant_type")?;
         let client = request.required("client_id")?;
-        if !self.directory.has_tenant(&request.tenant) {
-            return Err(Refusal::UnknownTenant(request.tenant.clone()));
+        match self.directory.look_for(&request.tenant, cloud) {
+            Whereabouts::Here => {}
+            Whereabouts::Elsewhere => return Err(Refusal::OtherCloud),
+            Whereabouts::Unknown => return Err(Refusal::UnknownTenant(request.tenant.clone())),
         }
         if grant != "client_credentials" {
             return Err(Refusal::UnsupportedGrant(grant.to_owned()));
@@ -181,44 +226,45 @@ impl Entra {
         let resource = requested_resource(request)?;
         let audience =
             hosts::audience(&resource, cloud).ok_or_else(|| Refusal::UnknownResource { resource, tenant: request.tenant.clone() })?;
-        let by_certificate = match (request.field("client_assertion"), request.field("client_secret")) {
-            (Some(assertion), _) => {
-                let kind = request.field("client_assertion_type").unwrap_or_default();
-                if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
-                    return Err(Refusal::MissingParameter("client_assertion_type"));
-                }
-                assertion::check(assertion, &application, call)?;
-                true
+        let way = request.way().ok_or(Refusal::NoCredential)?;
+        match way {
+            Way::Secret => application.check_secret(request.required("client_secret")?)?,
+            Way::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call, cloud)?,
+            // A managed identity never asks here: its machine does so for it.
+            Way::Federated | Way::Managed => {
+                federation::check(&Jwt::read(request.assertion()?)?, &application, &self.issuers, call)?;
             }
-            (None, Some(secret)) => {
-                application.check_secret(secret)?;
-                false
-            }
-            (None, None) => return Err(Refusal::NoCredential),
-        };
+        }
         let lifetime = application.token_lifetime;
-        let token = self.mint.issue(&application, audience, cloud, by_certificate, call.now);
+        let principal = Principal { tenant: &application.tenant, client: &application.client, object: None, resource: None, way, lifetime };
+        let token = self.issue(&principal, audience, cloud, call.now);
         Ok(Answer::json(
             StatusCode::OK,
             &json!({"token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token}),
         ))
     }
 
-    fn openid_configuration(&self, request: &Request, cloud: Cloud, now: Timestamp) -> Answer {
+    fn openid_configuration(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
         let tenant = &request.tenant;
-        if !self.directory.has_tenant(tenant) && !matches!(tenant.as_str(), "common" | "organizations") {
-            return Refusal::UnknownTenant(tenant.clone()).answer(now);
+        let known = self.directory.look_for(tenant, cloud) == Whereabouts::Here;
+        if !known && !matches!(tenant.as_str(), "common" | "organizations") {
+            return Refusal::UnknownTenant(tenant.clone()).answer(&call.host, call.now);
         }
         let authority = format!("https://{}/{tenant}", hosts::authority_host(cloud));
+        let (version, issuer) = if request.route == Route::OpenIdConfigurationV1 {
+            ("", format!("https://{}/{tenant}/", hosts::issuer_host(cloud)))
+        } else {
+            ("/v2.0", format!("https://{}/{tenant}/v2.0", hosts::issuer_host_v2(cloud)))
+        };
         Answer::json(
             StatusCode::OK,
             &json!({
-                "token_endpoint": format!("{authority}/oauth2/v2.0/token"),
+                "token_endpoint": format!("{authority}/oauth2{version}/token"),
                 "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-                "jwks_uri": format!("{authority}/discovery/v2.0/keys"),
-                "issuer": format!("{authority}/v2.0"),
-                "authorization_endpoint": format!("{authority}/oauth2/v2.0/authorize"),
-                "device_authorization_endpoint": format!("{authority}/oauth2/v2.0/devicecode"),
+                "jwks_uri": format!("{authority}/discovery{version}/keys"),
+                "issuer": issuer,
+                "authorization_endpoint": format!("{authority}/oauth2{version}/authorize"),
+                "device_authorization_endpoint": format!("{authority}/oauth2{version}/devicecode"),
                 "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
                 "scopes_supported": ["openid", "profile", "email", "offline_access"],
                 "subject_types_supported": ["pairwise"],

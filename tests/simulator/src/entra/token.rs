@@ -13,7 +13,6 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::directory::Application;
 use crate::hosts::{self, Cloud};
 
 /// So many tokens are remembered before those that have expired are forgotten.
@@ -24,6 +23,56 @@ const REMEMBERED: usize = 20_000;
 #[error("failed to make the key that tokens are signed with")]
 pub struct KeyError;
 
+/// How an identity proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a secret that it shares with Entra ID.
+    Secret,
+    /// By the key of a certificate.
+    Certificate,
+    /// By a token of an issuer that it trusts.
+    Federated,
+    /// By the machine that it runs on.
+    Managed,
+}
+
+impl Way {
+    /// Its word in the ledger.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Certificate => "certificate",
+            Self::Federated => "federated",
+            Self::Managed => "managed",
+        }
+    }
+
+    /// The claim `appidacr`: 1 for a secret, 2 for anything that is signed.
+    fn strength(self) -> &'static str {
+        match self {
+            Self::Secret => "1",
+            Self::Certificate | Self::Federated | Self::Managed => "2",
+        }
+    }
+}
+
+/// Whom a token is issued to.
+pub struct Principal<'a> {
+    /// The tenant.
+    pub tenant: &'a Arc<str>,
+    /// The application, or the managed identity's client id.
+    pub client: &'a Arc<str>,
+    /// The service principal's id in the directory; one that is always the same where nobody has said.
+    pub object: Option<&'a str>,
+    /// The Azure resource that a managed identity is.
+    pub resource: Option<&'a str>,
+    /// How it has proved itself.
+    pub way: Way,
+    /// How long the token is valid, in seconds.
+    pub lifetime: u64,
+}
+
 /// A token that was issued.
 #[derive(Debug)]
 pub struct Token {
@@ -33,6 +82,10 @@ pub struct Token {
     pub tenant: Arc<str>,
     /// The application.
     pub client: Arc<str>,
+    /// The cloud whose authority has issued it.
+    pub cloud: Cloud,
+    /// How the application has proved itself.
+    pub way: Way,
     /// When it expires.
     pub expires: Timestamp,
 }
@@ -53,31 +106,36 @@ impl Mint {
     }
 
     /// Issues a token with the claims of a version 1 access token, which is what both services get.
-    pub fn issue(&self, application: &Application, audience: &'static str, cloud: Cloud, by_certificate: bool, now: Timestamp) -> String {
+    pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
+        let Principal { tenant, client, object, resource, way, lifetime } = *principal;
         let since = now.as_second();
-        let lifetime = i64::try_from(application.token_lifetime).unwrap_or(i64::MAX);
-        let expires = since.saturating_add(lifetime);
-        let issuer = format!("https://{}/{}/", hosts::issuer_host(cloud), application.tenant);
-        // The service principal has an object id of its own in the real directory; one that is always the same will do.
-        let object = Uuid::from_u128(application.client.bytes().fold(0_u128, |sum, byte| sum.rotate_left(7) ^ u128::from(byte)));
+        let expires = since.saturating_add(i64::try_from(lifetime).unwrap_or(i64::MAX));
+        let issuer = format!("https://{}/{tenant}/", hosts::issuer_host(cloud));
+        let object = object.map_or_else(
+            || Uuid::from_u128(client.bytes().fold(0_u128, |sum, byte| sum.rotate_left(7) ^ u128::from(byte))).to_string(),
+            ToOwned::to_owned,
+        );
         let header = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id});
-        let claims = json!({
+        let mut claims = json!({
             "aud": audience,
             "iss": issuer,
             "iat": since,
             "nbf": since,
             "exp": expires,
             "aio": URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes()),
-            "appid": application.client,
-            "appidacr": if by_certificate { "2" } else { "1" },
+            "appid": client,
+            "appidacr": way.strength(),
             "idp": issuer,
             "idtyp": "app",
             "oid": object,
             "sub": object,
-            "tid": application.tenant,
+            "tid": tenant,
             "uti": URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes()),
             "ver": "1.0",
         });
+        if let Some(resource) = resource {
+            claims["xms_mirid"] = resource.into();
+        }
         let mut text = format!("{}.{}", encode(&header), encode(&claims));
         let mut signature = vec![0; self.key.public_modulus_len()];
         // With a buffer of the right length only a broken key could fail; the token is then as unsigned as it looks.
@@ -86,8 +144,10 @@ impl Mint {
         text.push_str(&URL_SAFE_NO_PAD.encode(&signature));
         let token = Token {
             audience,
-            tenant: Arc::clone(&application.tenant),
-            client: Arc::clone(&application.client),
+            tenant: Arc::clone(tenant),
+            client: Arc::clone(client),
+            cloud,
+            way,
             expires: Timestamp::from_second(expires).unwrap_or(Timestamp::MAX),
         };
         let mut all = self.issued.write();

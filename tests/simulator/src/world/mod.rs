@@ -2,11 +2,19 @@
 
 pub mod model;
 pub mod operation;
+pub mod past;
+pub mod scale_out;
 pub mod settings;
+pub mod sync;
+pub mod syncs;
 pub mod timestamp;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
@@ -15,10 +23,11 @@ use self::{model::Model, settings::ModelSettings};
 /// A model behind its own lock, so that calls for different models do not wait for each other.
 pub type SharedModel = Arc<Mutex<Model>>;
 
-/// All servers. Names are compared without regard to case, as the service does.
+/// All servers and workspaces. Names are compared without regard to case, as the services do.
 #[derive(Default)]
 pub struct World {
     servers: RwLock<HashMap<String, HashMap<String, SharedModel>>>,
+    datasets: RwLock<BTreeMap<(Uuid, Uuid), SharedModel>>,
 }
 
 /// What a call for a model finds.
@@ -45,14 +54,36 @@ impl World {
         models.values().next().map_or(Lookup::NoServer, |model| Lookup::NoModel(Arc::clone(model)))
     }
 
+    /// Finds a semantic model by its workspace's id and its own.
+    #[must_use]
+    pub fn find_dataset(&self, group: Uuid, dataset: Uuid) -> Option<SharedModel> {
+        self.datasets.read().get(&(group, dataset)).cloned()
+    }
+
+    /// All semantic models, in the order of their workspaces.
+    #[must_use]
+    pub fn datasets(&self) -> Vec<SharedModel> {
+        self.datasets.read().values().cloned().collect()
+    }
+
     /// Makes a model, or gives an existing one new settings; its operations stay.
-    pub fn put(&self, settings: ModelSettings) {
+    pub fn put(&self, settings: ModelSettings, now: Timestamp) {
+        if let Some(ids) = settings.power_bi_ids() {
+            let mut datasets = self.datasets.write();
+            match datasets.get(&ids) {
+                Some(model) => model.lock().set(settings, true, now),
+                None => {
+                    datasets.insert(ids, Arc::new(Mutex::new(Model::new(settings, now))));
+                }
+            }
+            return;
+        }
         let mut servers = self.servers.write();
         let models = servers.entry(settings.server.to_lowercase()).or_default();
         match models.get(&settings.database.to_lowercase()) {
-            Some(model) => model.lock().set(settings, true),
+            Some(model) => model.lock().set(settings, true, now),
             None => {
-                models.insert(settings.database.to_lowercase(), Arc::new(Mutex::new(Model::new(settings))));
+                models.insert(settings.database.to_lowercase(), Arc::new(Mutex::new(Model::new(settings, now))));
             }
         }
     }
@@ -60,12 +91,27 @@ impl World {
     /// All models.
     #[must_use]
     pub fn models(&self) -> Vec<SharedModel> {
-        self.servers.read().values().flat_map(HashMap::values).cloned().collect()
+        let mut models = self.datasets();
+        models.extend(self.servers.read().values().flat_map(HashMap::values).cloned());
+        models
     }
 
-    /// The model that has the operation `id`.
+    /// The model that has the operation or the sync `id`.
     #[must_use]
     pub fn model_of(&self, id: Uuid) -> Option<SharedModel> {
-        self.models().into_iter().find(|model| model.lock().find(id).is_some())
+        self.models().into_iter().find(|model| {
+            let mut model = model.lock();
+            model.find(id).is_some() || model.syncs.find_mut(id).is_some() || model.scale_out.runs().iter().any(|run| run.id == id)
+        })
     }
+}
+
+/// So many milliseconds.
+fn millis(millis: u64) -> SignedDuration {
+    SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+/// `time` plus `span`, as late as can be written where that would be later.
+fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
+    time.saturating_add(span).unwrap_or(Timestamp::MAX)
 }

@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    operation::{Client, ObjectName, Operation, Part, Phase, Plan, Task},
+    millis,
+    operation::{Client, ObjectName, Operation, Origin, Part, Phase, Plan, Task},
+    scale_out::ScaleOut,
     settings::{End, ListOrder, Message, ModelSettings, Outcome},
+    syncs::Syncs,
 };
 
 /// Operations are listed for about this long, says the documentation.
@@ -15,6 +18,10 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A model and all operations on it.
 pub struct Model {
+    /// Its syncs, where it is one of Analysis Services.
+    pub syncs: Syncs,
+    /// Its replicas, where it is one of Power BI.
+    pub scale_out: ScaleOut,
     settings: ModelSettings,
     whole: Arc<[Part]>,
     operations: Vec<Operation>,
@@ -29,9 +36,17 @@ pub struct Busy(pub Uuid);
 impl Model {
     /// A model without operations.
     #[must_use]
-    pub fn new(settings: ModelSettings) -> Self {
+    pub fn new(settings: ModelSettings, now: Timestamp) -> Self {
         let whole = parts(&settings);
-        Self { settings, whole, operations: Vec::new(), by_id: HashMap::new(), outcomes_used: 0 }
+        Self {
+            syncs: Syncs::default(),
+            scale_out: ScaleOut::new(now),
+            settings,
+            whole,
+            operations: Vec::new(),
+            by_id: HashMap::new(),
+            outcomes_used: 0,
+        }
     }
 
     /// Its settings.
@@ -40,11 +55,19 @@ impl Model {
         &self.settings
     }
 
-    /// Changes its settings. Operations that were accepted go on as planned; a new sequence of outcomes starts anew.
-    pub fn set(&mut self, settings: ModelSettings, restart_outcomes: bool) {
+    /// Changes its settings. Operations that were accepted go on as planned; a new sequence of outcomes starts anew. Only a capacity
+    /// that is paused or resumed concerns the one that is under way.
+    pub fn set(&mut self, settings: ModelSettings, restart_outcomes: bool, now: Timestamp) {
         self.whole = parts(&settings);
         self.settings = settings;
+        if self.settings.power_bi_ids().is_some() {
+            let (paused, limit) = (self.settings.paused, millis(self.settings.power_bi.pause_limit_millis));
+            for operation in self.operations.iter_mut().rev().take(2) {
+                if paused { operation.pause(now, limit) } else { operation.resume(now) }
+            }
+        }
         if restart_outcomes {
+            self.syncs.restart_outcomes();
             self.outcomes_used = 0;
         }
     }
@@ -52,14 +75,24 @@ impl Model {
     /// What the server's clock shows.
     #[must_use]
     pub fn server_time(&self, time: Timestamp) -> Timestamp {
-        time.saturating_add(SignedDuration::from_millis(self.settings.clock_skew_millis)).unwrap_or(time)
+        self.settings.server_time(time)
     }
 
     /// The operation that occupies the model, whether or not it can be seen.
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Option<&Operation> {
-        // One at a time, so only the last one can be under way.
-        self.operations.last().filter(|operation| !matches!(operation.phase(now), Phase::Ended(..)))
+        // One at a time, and at most one more in the queue.
+        self.operations.iter().rev().take(2).find(|operation| !matches!(operation.phase(now), Phase::Ended(..)))
+    }
+
+    /// Lets the operation in the queue begin, if its turn has come. To be called before anything is looked at.
+    pub fn settle(&mut self, now: Timestamp) {
+        if let [.., before, last] = self.operations.as_mut_slice()
+            && last.is_queued()
+            && let Phase::Ended(at, _) = before.phase(now)
+        {
+            last.begin_after(at.max(last.submitted));
+        }
     }
 
     /// Accepts a refresh, unless one is under way.
@@ -70,13 +103,46 @@ impl Model {
         if let Some(running) = self.running(now) {
             return Err(Busy(running.id));
         }
+        let operation = self.operation(client, task, outcome, sequence, now);
+        Ok(self.add(operation))
+    }
+
+    /// Lets a refresh wait for the one that is under way; there is room for one.
+    ///
+    /// # Errors
+    /// [`Busy`] with the operation that waits already.
+    pub fn enqueue(&mut self, client: Client, task: Task, sequence: u64, now: Timestamp) -> Result<Uuid, Busy> {
+        let waits = |operation: &&Operation| operation.is_queued() && !matches!(operation.phase(now), Phase::Ended(..));
+        if let Some(waiting) = self.operations.last().filter(waits) {
+            return Err(Busy(waiting.id));
+        }
+        let operation = self.operation(client, task, None, sequence, now).in_queue();
+        Ok(self.add(operation))
+    }
+
+    /// How many refreshes the API has accepted in the 24 hours before `now`.
+    #[must_use]
+    pub fn accepted_in_a_day(&self, now: Timestamp) -> usize {
+        let day = SignedDuration::from_hours(24);
+        let by_api = |operation: &&Operation| match operation.task.origin {
+            Origin::ViaApi | Origin::ViaEnhancedApi => now.duration_since(operation.submitted) < day,
+            Origin::OnDemand | Origin::Scheduled => false,
+        };
+        self.operations.iter().filter(by_api).count()
+    }
+
+    fn operation(&mut self, client: Client, task: Task, outcome: Option<Outcome>, sequence: u64, now: Timestamp) -> Operation {
         let outcome = outcome.unwrap_or_else(|| self.next_outcome());
         let (parts, unknown) = self.resolve(&task.objects);
         let plan = self.plan(&task, outcome, unknown);
-        let id = Uuid::new_v4();
+        Operation::new(Uuid::new_v4(), client, task, parts, now, sequence, plan)
+    }
+
+    fn add(&mut self, operation: Operation) -> Uuid {
+        let id = operation.id;
         self.by_id.insert(id, self.operations.len());
-        self.operations.push(Operation::new(id, client, task, parts, now, sequence, plan));
-        Ok(id)
+        self.operations.push(operation);
+        id
     }
 
     fn next_outcome(&mut self) -> Outcome {
@@ -114,34 +180,61 @@ impl Model {
 
     fn plan(&self, task: &Task, outcome: Outcome, unknown: Option<ObjectName>) -> Plan {
         let settings = &self.settings;
-        let millis = |millis: u64| SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX));
         let not_started = millis(outcome.not_started_millis.unwrap_or(settings.not_started_millis));
-        let attempt = millis(outcome.duration_millis.unwrap_or(settings.duration_millis));
-        if let Some(object) = unknown {
-            // It is accepted all the same, and fails as soon as the engine looks for the object.
-            let messages = vec![Message::error(not_found(&object))];
+        let mut attempt = millis(outcome.duration_millis.unwrap_or(settings.duration_millis));
+        // It is accepted all the same, and fails as soon as the engine looks for the object.
+        let doomed = unknown.map(|object| not_found(&object)).or_else(|| self.unsupported(task));
+        if let Some(sentence) = doomed {
             return Plan {
                 not_started,
                 attempt: SignedDuration::ZERO,
                 attempts: 1,
                 end: End::Failed,
-                messages,
+                messages: vec![Message::error(sentence)],
                 failed_objects: Vec::new(),
+                limit: None,
             };
         }
         let planned_failures = outcome.failed_attempts.unwrap_or(match outcome.status {
             End::Failed | End::TimedOut => u32::MAX,
-            End::Succeeded | End::Cancelled => 0,
+            End::Succeeded | End::Cancelled | End::Disabled => 0,
         });
+        let power_bi = settings.power_bi_ids().map(|_| &settings.power_bi);
+        let attempt_limit = power_bi.map(|limits| task.timeout.unwrap_or_else(|| millis(limits.attempt_limit_millis)));
+        let limit = power_bi.map(|limits| millis(limits.total_limit_millis));
+        let mut status = outcome.status;
+        let mut planned_failures = planned_failures;
+        if let Some(limit) = attempt_limit.filter(|limit| *limit < attempt) {
+            (attempt, status, planned_failures) = (limit, End::TimedOut, u32::MAX);
+        }
         let (attempts, end) = if planned_failures > task.retry_count {
-            let end = if outcome.status == End::TimedOut { End::TimedOut } else { End::Failed };
+            let end = if status == End::TimedOut { End::TimedOut } else { End::Failed };
             (task.retry_count.saturating_add(1), end)
         } else {
-            (planned_failures.saturating_add(1), outcome.status)
+            (planned_failures.saturating_add(1), status)
         };
         let messages = outcome.messages.or_else(|| settings.messages.clone()).unwrap_or_else(|| default_messages(end));
         let failed_objects = outcome.failed_objects.unwrap_or_else(|| settings.failed_objects.clone());
-        Plan { not_started, attempt, attempts, end, messages, failed_objects }
+        Plan { not_started, attempt, attempts, end, messages, failed_objects, limit }
+    }
+
+    /// Which of a task's combinations of parameters Power BI does not support. (Documented.)
+    #[must_use]
+    pub fn unsupported(&self, task: &Task) -> Option<String> {
+        if self.settings.power_bi_ids().is_none() || !task.apply_refresh_policy {
+            return None;
+        }
+        if task.partial_batch {
+            return Some("Applying the refresh policy is not supported with the commit mode 'PartialBatch'.".to_owned());
+        }
+        let incremental = |object: &&ObjectName| {
+            let policies = &self.settings.power_bi.incremental_tables;
+            object.partition.is_some() && policies.iter().any(|table| table.to_lowercase() == object.table.to_lowercase())
+        };
+        task.objects
+            .iter()
+            .find(incremental)
+            .map(|object| format!("A partition of the table '{}' cannot be refreshed while its refresh policy is applied.", object.table))
     }
 
     /// The operation that GET shows for `id`.
@@ -172,7 +265,7 @@ impl Model {
 
     /// Asks for the cancellation of `id`.
     pub fn cancel(&mut self, id: Uuid, now: Timestamp) -> Cancel {
-        let delay = SignedDuration::from_millis(i64::try_from(self.settings.cancel_millis).unwrap_or(i64::MAX));
+        let delay = millis(self.settings.cancel_millis);
         let Some(operation) = self.find_mut(id).filter(|operation| !operation.vanished) else {
             return Cancel::Unknown;
         };
@@ -181,6 +274,11 @@ impl Model {
         }
         operation.cancel(now, delay);
         Cancel::Accepted
+    }
+
+    /// Begins a sync of a semantic model's replicas, or gives the one that goes on.
+    pub fn sync_replicas(&mut self, client: Client, sequence: u64, now: Timestamp) -> Uuid {
+        self.scale_out.sync(client, &self.operations, &self.settings.scale_out, sequence, now)
     }
 
     /// Any operation, seen or not.
@@ -241,7 +339,7 @@ fn default_messages(end: End) -> Vec<Message> {
         End::Failed => vec![Message::error(
             "Failed to save modifications to the server. Error returned: 'The credentials provided for the data source are invalid.'",
         )],
-        End::Succeeded | End::TimedOut | End::Cancelled => Vec::new(),
+        End::Succeeded | End::TimedOut | End::Cancelled | End::Disabled => Vec::new(),
     }
 }
 

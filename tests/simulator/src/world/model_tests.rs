@@ -9,7 +9,7 @@ fn at(millis: i64) -> Timestamp {
 
 fn model(changes: &serde_json::Value) -> Model {
     let settings = ModelSettings { not_started_millis: 100, duration_millis: 400, cancel_millis: 50, ..ModelSettings::default() };
-    Model::new(settings.patched(changes).unwrap())
+    Model::new(settings.patched(changes).unwrap(), at(0))
 }
 
 fn submit(model: &mut Model, now: Timestamp) -> Result<Uuid, Busy> {
@@ -56,7 +56,7 @@ fn lists_in_the_order_that_is_set_and_for_thirty_days() {
     let ids: Vec<_> = (0..5).map(|index| submit(&mut model, at(index * 1_000)).unwrap()).collect();
     let listed = |model: &Model, now| model.listed(now).iter().map(|operation| operation.id).collect::<Vec<_>>();
     assert_eq!(listed(&model, at(9_000)), ids);
-    model.set(model.settings().patched(&serde_json::json!({"listOrder": "newest"})).unwrap(), false);
+    model.set(model.settings().patched(&serde_json::json!({"listOrder": "newest"})).unwrap(), false, at(9_000));
     assert_eq!(listed(&model, at(9_000)), ids.iter().rev().copied().collect::<Vec<_>>());
     assert_eq!(listed(&model, at(30 * 24 * 3_600_000 + 3_500)), [ids[4]]);
 }
@@ -114,4 +114,61 @@ fn a_patch_keeps_what_it_does_not_name_and_refuses_what_it_does_not_know() {
     assert_eq!((patched.outcomes.len(), patched.duration_millis), (1, 400));
     assert!(settings.patched(&serde_json::json!({"durationMilis": 1})).is_err());
     assert!(settings.patched(&serde_json::json!(7)).is_err());
+}
+
+fn semantic_model(changes: &serde_json::Value) -> Model {
+    let mut model = model(changes);
+    let ids = serde_json::json!({"groupId": Uuid::nil(), "datasetId": Uuid::nil()});
+    model.set(model.settings().patched(&ids).unwrap(), true, at(0));
+    model
+}
+
+#[test]
+fn a_queue_holds_one() {
+    let mut model = semantic_model(&serde_json::json!({}));
+    let first = submit(&mut model, at(0)).unwrap();
+    let waiting = model.enqueue(Client::Control, Task::default(), 2, at(10)).unwrap();
+    assert_eq!(model.enqueue(Client::Control, Task::default(), 3, at(20)), Err(Busy(waiting)));
+    assert_eq!(submit(&mut model, at(499)), Err(Busy(waiting)));
+    model.settle(at(700));
+    assert_eq!(model.find(first).unwrap().phase(at(700)), Phase::Ended(at(500), End::Succeeded));
+    assert_eq!(model.find(waiting).unwrap().phase(at(700)), Phase::InProgress);
+    // One that has left the queue no longer takes its room, and the model is free once both are over.
+    assert!(submit(&mut model, at(1_000)).is_ok());
+}
+
+#[test]
+fn one_that_is_cancelled_in_the_queue_leaves_the_first_in_the_way() {
+    let mut model = semantic_model(&serde_json::json!({}));
+    let first = submit(&mut model, at(0)).unwrap();
+    let waiting = model.enqueue(Client::Control, Task::default(), 2, at(10)).unwrap();
+    assert_eq!(model.cancel(waiting, at(20)), Cancel::Accepted);
+    assert_eq!(submit(&mut model, at(100)), Err(Busy(first)));
+}
+
+#[test]
+fn an_attempt_ends_at_its_timeout_and_the_service_tries_again() {
+    let mut model = semantic_model(&serde_json::json!({"durationMillis": 60_000}));
+    let task = Task { retry_count: 1, timeout: Some(SignedDuration::from_secs(2)), ..Task::default() };
+    let id = model.submit(Client::Control, task, None, 1, at(0)).unwrap();
+    assert_eq!(model.find(id).unwrap().phase(at(4_100)), Phase::Ended(at(4_100), End::TimedOut));
+}
+
+#[test]
+fn counts_what_the_api_has_accepted_in_a_day() {
+    let mut model = semantic_model(&serde_json::json!({}));
+    for (hour, origin) in [(0, Origin::ViaApi), (1, Origin::Scheduled), (2, Origin::ViaEnhancedApi), (3, Origin::OnDemand)] {
+        model.submit(Client::Control, Task { origin, ..Task::default() }, None, 1, at(hour * 3_600_000)).unwrap();
+    }
+    assert_eq!((model.accepted_in_a_day(at(23 * 3_600_000)), model.accepted_in_a_day(at(25 * 3_600_000))), (2, 1));
+}
+
+#[test]
+fn a_patch_changes_a_group_field_by_field() {
+    let settings =
+        ModelSettings::default().patched(&serde_json::json!({"sync": {"replica": false}, "powerBI": {"dailyLimit": 8}})).unwrap();
+    let settings = settings.patched(&serde_json::json!({"sync": {"noReplicaStatus": 204}, "powerBI": {"dailyLimit": null}})).unwrap();
+    assert_eq!((settings.sync.replica, settings.sync.no_replica_status, settings.power_bi.daily_limit), (false, 204, None));
+    assert!(settings.patched(&serde_json::json!({"sync": null})).unwrap().sync.replica);
+    assert!(settings.patched(&serde_json::json!({"sync": {"replicas": 1}})).is_err());
 }

@@ -5,10 +5,16 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::settings::{End, FailedObject, Message};
+use super::{
+    later,
+    settings::{End, FailedObject, Message},
+};
+
+/// So many attempts are shown at most.
+const MAX_ATTEMPTS: u32 = 100;
 
 /// What a client asks for. Defaults and values are those of the service's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +29,40 @@ pub struct Task {
     pub retry_count: u32,
     /// What to refresh. Empty: the whole model.
     pub objects: Vec<ObjectName>,
+    /// Power BI alone: where it comes from. Default an enhanced refresh.
+    pub origin: Origin,
+    /// Power BI alone: whether a policy of incremental refresh is applied. Default true.
+    pub apply_refresh_policy: bool,
+    /// Power BI alone: the date that takes the place of today's for that.
+    pub effective_date: Option<String>,
+    /// Power BI alone: the longest that one attempt may take.
+    pub timeout: Option<SignedDuration>,
 }
 
 impl Default for Task {
     fn default() -> Self {
-        Self { kind: RefreshType::Automatic, partial_batch: false, max_parallelism: 10, retry_count: 0, objects: Vec::new() }
+        Self {
+            kind: RefreshType::Automatic,
+            partial_batch: false,
+            max_parallelism: 10,
+            retry_count: 0,
+            objects: Vec::new(),
+            origin: Origin::ViaEnhancedApi,
+            apply_refresh_policy: true,
+            effective_date: None,
+            timeout: None,
+        }
     }
+}
+
+/// Where a refresh of Power BI comes from: the documented values of `refreshType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Origin {
+    OnDemand,
+    Scheduled,
+    ViaApi,
+    ViaEnhancedApi,
 }
 
 /// The kinds of processing. `add` is documented as not supported, so it is none.
@@ -91,6 +125,8 @@ pub struct Plan {
     pub messages: Vec<Message>,
     /// Which objects fail. Empty: those under way at the end.
     pub failed_objects: Vec<FailedObject>,
+    /// The longest that all attempts may take.
+    pub limit: Option<SignedDuration>,
 }
 
 /// An end that came otherwise than planned.
@@ -122,6 +158,17 @@ pub struct Operation {
     pub vanished: bool,
     plan: Plan,
     interventions: Vec<Intervention>,
+    /// It waits for the end of another, which will say when it can begin.
+    queued: bool,
+    pause: Option<Pause>,
+}
+
+/// A time in which it stands still.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    since: Timestamp,
+    /// When it times out, if it still stands still.
+    limit: Timestamp,
 }
 
 /// Where an operation stands.
@@ -146,11 +193,12 @@ impl Phase {
             Self::Ended(_, End::Failed) => Status::Failed,
             Self::Ended(_, End::TimedOut) => Status::TimedOut,
             Self::Ended(_, End::Cancelled) => Status::Cancelled,
+            Self::Ended(_, End::Disabled) => Status::Disabled,
         }
     }
 }
 
-/// The documented status values, of an operation or of an object.
+/// The documented status values, of an operation or of an object. `Disabled` is Power BI's alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -161,24 +209,81 @@ pub enum Status {
     Cancelled,
     Failed,
     Succeeded,
+    Disabled,
 }
 
 impl Operation {
     /// Accepts `task` at `submitted`.
     #[must_use]
     pub fn new(id: Uuid, client: Client, task: Task, parts: Arc<[Part]>, submitted: Timestamp, sequence: u64, plan: Plan) -> Self {
-        Self { id, client, task, parts, submitted, sequence, cancel_requested: None, vanished: false, plan, interventions: Vec::new() }
+        Self {
+            id,
+            client,
+            task,
+            parts,
+            submitted,
+            sequence,
+            cancel_requested: None,
+            vanished: false,
+            plan,
+            interventions: Vec::new(),
+            queued: false,
+            pause: None,
+        }
+    }
+
+    /// Lets it wait until [`Self::begin_after`] says that its turn has come.
+    #[must_use]
+    pub fn in_queue(mut self) -> Self {
+        self.queued = true;
+        self
+    }
+
+    /// Whether it waits for its turn.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        self.queued
+    }
+
+    /// Its turn has come, at this time.
+    pub fn begin_after(&mut self, turn: Timestamp) {
+        self.queued = false;
+        self.plan.not_started = self.plan.not_started.saturating_add(turn.duration_since(self.submitted));
+    }
+
+    /// Lets it stand still from now on. After `limit` it times out.
+    pub fn pause(&mut self, now: Timestamp, limit: SignedDuration) {
+        if self.pause.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
+            self.pause = Some(Pause { since: now, limit: later(now, limit) });
+        }
+    }
+
+    /// Lets it go on, unless it has timed out.
+    pub fn resume(&mut self, now: Timestamp) {
+        if let Some(Pause { since, limit }) = self.pause
+            && now < limit
+        {
+            self.pause = None;
+            self.plan.not_started = self.plan.not_started.saturating_add(now.duration_since(since));
+        }
     }
 
     /// When it begins to work.
     fn started(&self) -> Timestamp {
-        later(self.submitted, self.plan.not_started)
+        if self.queued { Timestamp::MAX } else { later(self.submitted, self.plan.not_started) }
     }
 
     /// When and how it ends: as planned, or by whatever comes before that.
     fn ending(&self) -> (Timestamp, End, &[Message]) {
         let attempts = i32::try_from(self.plan.attempts).unwrap_or(i32::MAX);
-        let planned = (later(self.started(), self.plan.attempt.saturating_mul(attempts)), self.plan.end, self.plan.messages.as_slice());
+        let length = self.plan.attempt.saturating_mul(attempts);
+        let mut planned = match self.plan.limit.filter(|limit| *limit < length) {
+            Some(limit) => (later(self.started(), limit), End::TimedOut, &[][..]),
+            None => (later(self.started(), length), self.plan.end, self.plan.messages.as_slice()),
+        };
+        if let Some(Pause { limit, .. }) = self.pause {
+            planned = (limit, End::TimedOut, &[][..]);
+        }
         self.interventions.iter().fold(
             planned,
             |earliest, other| {
@@ -193,11 +298,40 @@ impl Operation {
         let (at, end, _) = self.ending();
         if now >= at {
             Phase::Ended(at, end)
-        } else if now >= self.started() {
+        } else if self.working_time(now) >= self.started() {
             Phase::InProgress
         } else {
             Phase::NotStarted
         }
+    }
+
+    /// `now`, or when it came to stand still.
+    fn working_time(&self, now: Timestamp) -> Timestamp {
+        self.pause.map_or(now, |pause| now.min(pause.since))
+    }
+
+    /// The attempts that have begun: when, and when they were over.
+    #[must_use]
+    pub fn attempts(&self, now: Timestamp) -> Vec<(Timestamp, Option<Timestamp>)> {
+        let over = match self.phase(now) {
+            Phase::NotStarted => return Vec::new(),
+            Phase::InProgress => None,
+            Phase::Ended(at, _) if at < self.started() => return Vec::new(),
+            Phase::Ended(at, _) => Some(at),
+        };
+        let seen = self.working_time(over.unwrap_or(now));
+        let mut attempts = Vec::new();
+        let mut start = self.started();
+        for left in (0..self.plan.attempts.min(MAX_ATTEMPTS)).rev() {
+            let end = later(start, self.plan.attempt);
+            if end > seen || left == 0 {
+                attempts.push((start, over));
+                break;
+            }
+            attempts.push((start, Some(end)));
+            start = end;
+        }
+        attempts
     }
 
     /// What the service says of its end, once it has ended.
@@ -226,7 +360,7 @@ impl Operation {
         let phase = self.phase(now);
         let (at, end, _) = self.ending();
         let seen = if phase == Phase::NotStarted || at < self.started() { 0 } else { self.parts.len() };
-        let wave = self.wave(now.min(at));
+        let wave = self.wave(self.working_time(now.min(at)));
         let size = self.wave_size();
         let failing_wave = self.first_failing_wave();
         self.parts.iter().enumerate().take(seen).map(move |(index, part)| {
@@ -240,9 +374,12 @@ impl Operation {
                 (Phase::Ended(..), End::Succeeded) => Status::Succeeded,
                 (Phase::Ended(..), End::Failed) => self.after_failure(part, of_part, failing_wave.unwrap_or(wave)),
                 // A batch that was committed stays; a transaction is undone as a whole.
-                (Phase::Ended(..), End::TimedOut | End::Cancelled) if self.task.partial_batch && of_part < wave => Status::Succeeded,
+                (Phase::Ended(..), End::TimedOut | End::Cancelled | End::Disabled) if self.task.partial_batch && of_part < wave => {
+                    Status::Succeeded
+                }
                 (Phase::Ended(..), End::TimedOut) => Status::TimedOut,
                 (Phase::Ended(..), End::Cancelled) => Status::Cancelled,
+                (Phase::Ended(..), End::Disabled) => Status::Disabled,
             };
             (part, status)
         })
@@ -289,11 +426,6 @@ impl Operation {
         let wave = within.saturating_mul(i128::try_from(waves).unwrap_or(i128::MAX)) / attempt;
         usize::try_from(wave).unwrap_or(usize::MAX).min(waves - 1)
     }
-}
-
-/// `time` plus `span`, as late as can be written where that would be later.
-fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
-    time.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

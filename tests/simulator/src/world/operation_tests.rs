@@ -16,6 +16,7 @@ fn plan(end: End) -> Plan {
         end,
         messages: vec![Message::error("no")],
         failed_objects: Vec::new(),
+        limit: None,
     }
 }
 
@@ -111,4 +112,50 @@ fn a_duration_beyond_all_time_never_ends() {
     let operation = operation(forever, false);
     assert_eq!(operation.phase(at(i64::from(i32::MAX))), Phase::InProgress);
     assert_eq!(words(&operation, at(1_000_000))[0], Status::InProgress);
+}
+
+#[test]
+fn stands_still_while_it_is_paused_and_goes_on_from_there() {
+    let hour = SignedDuration::from_hours(1);
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.pause(at(350), hour);
+    let before = words(&operation, at(350));
+    assert_eq!((operation.phase(at(60_000)), words(&operation, at(60_000))), (Phase::InProgress, before.clone()));
+    operation.resume(at(60_000));
+    assert_eq!(words(&operation, at(60_000)), before);
+    assert_eq!((operation.phase(at(60_149)), operation.phase(at(60_150))), (Phase::InProgress, Phase::Ended(at(60_150), End::Succeeded)));
+}
+
+#[test]
+fn times_out_when_it_is_paused_for_too_long() {
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.pause(at(200), SignedDuration::from_millis(1_000));
+    assert_eq!(operation.phase(at(1_199)), Phase::InProgress);
+    operation.resume(at(5_000));
+    assert_eq!(operation.phase(at(5_000)), Phase::Ended(at(1_200), End::TimedOut));
+    assert_eq!(operation.messages(at(5_000)), []);
+}
+
+#[test]
+fn begins_when_its_turn_has_come() {
+    let mut operation = operation(plan(End::Succeeded), false).in_queue();
+    assert_eq!(operation.phase(at(99_999)), Phase::NotStarted);
+    operation.begin_after(at(1_000));
+    assert_eq!((operation.phase(at(1_099)), operation.phase(at(1_100))), (Phase::NotStarted, Phase::InProgress));
+    assert_eq!(operation.phase(at(1_500)), Phase::Ended(at(1_500), End::Succeeded));
+}
+
+#[test]
+fn tells_its_attempts_and_has_a_limit_for_all_of_them() {
+    let mut failing = plan(End::Failed);
+    failing.attempts = 3;
+    let operation_of = |plan| operation(plan, false);
+    let seen = operation_of(failing.clone());
+    assert_eq!(seen.attempts(at(99)), []);
+    assert_eq!(seen.attempts(at(600)), [(at(100), Some(at(500))), (at(500), None)]);
+    assert_eq!(seen.attempts(at(9_000)).last(), Some(&(at(900), Some(at(1_300)))));
+    failing.limit = Some(SignedDuration::from_millis(700));
+    let limited = operation_of(failing);
+    assert_eq!(limited.phase(at(800)), Phase::Ended(at(800), End::TimedOut));
+    assert_eq!(limited.attempts(at(800)), [(at(100), Some(at(500))), (at(500), Some(at(800)))]);
 }

@@ -1,18 +1,40 @@
 //! The settings of one model: what its operations do, and how the service shows them. The bodies of `PUT /models`.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+pub mod power_bi;
+pub mod scale_out;
+pub mod sync;
 
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use self::{power_bi::PowerBiSettings, scale_out::ScaleOutSettings, sync::SyncSettings};
 use super::timestamp::TimestampStyle;
+
+/// Groups of settings that a patch changes field by field.
+const GROUPS: [&str; 3] = ["powerBI", "scaleOut", "sync"];
 
 /// A model and its behaviour, as the control API takes it. Whatever is absent has the default that is named at the field.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ModelSettings {
-    /// The server's name, `asazure://<rollout>.asazure.windows.net/<server>`. Required.
+    /// The server's name, `asazure://<rollout>.asazure.windows.net/<server>`. Required for Analysis Services.
     pub server: String,
-    /// The model's (database's) name. Required.
+    /// The model's (database's) name. Required for Analysis Services.
     pub database: String,
+    /// The workspace's id. Required for Power BI, and only there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    /// The semantic model's id. Required for Power BI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataset_id: Option<Uuid>,
+    /// The workspace's name. Default `Workspace`.
+    pub workspace: String,
+    /// The semantic model's name. Default `Dataset`.
+    pub dataset: String,
+    /// The host of the Power BI API that has the workspace. Default `api.powerbi.com`.
+    pub api_host: String,
     /// Who may refresh it. Absent: every registered application.
     pub administrators: Option<Vec<Principal>>,
     /// Its tables and partitions. Default: those of the example, `DimCustomer`, `DimDate` and `FactSales`.
@@ -41,7 +63,8 @@ pub struct ModelSettings {
     pub timestamp_style: TimestampStyle,
     /// How far the server's clock is ahead, in its timestamps and headers. Default 0; negative is behind.
     pub clock_skew_millis: i64,
-    /// Whether the server is paused: every call is refused with `ServerPausedOrScaling`. Default false.
+    /// Whether the server is paused: every call is refused with `ServerPausedOrScaling`; or whether the capacity is: refreshes
+    /// stand still, and no new one is accepted. Default false.
     pub paused: bool,
     /// The status of that refusal, which is documented nowhere. Default 400, as for the service's other refusals.
     pub paused_status: u16,
@@ -57,6 +80,13 @@ pub struct ModelSettings {
     pub get_unknown_status: u16,
     /// How many ended operations of the past days the list shows besides the real ones. Default 0.
     pub past_operations: u32,
+    /// Syncs of Analysis Services.
+    pub sync: SyncSettings,
+    /// What Power BI alone does.
+    #[serde(rename = "powerBI")]
+    pub power_bi: PowerBiSettings,
+    /// Query scale-out of Power BI.
+    pub scale_out: ScaleOutSettings,
 }
 
 impl Default for ModelSettings {
@@ -64,6 +94,11 @@ impl Default for ModelSettings {
         Self {
             server: String::new(),
             database: String::new(),
+            group_id: None,
+            dataset_id: None,
+            workspace: "Workspace".to_owned(),
+            dataset: "Dataset".to_owned(),
+            api_host: "api.powerbi.com".to_owned(),
             administrators: None,
             tables: example_tables(),
             not_started_millis: 200,
@@ -86,12 +121,39 @@ impl Default for ModelSettings {
             delete_unknown_status: 404,
             get_unknown_status: 404,
             past_operations: 0,
+            sync: SyncSettings::default(),
+            power_bi: PowerBiSettings::default(),
+            scale_out: ScaleOutSettings::default(),
         }
     }
 }
 
 impl ModelSettings {
-    /// These settings with the fields of `patch` laid over them; `null` brings a default back.
+    /// The workspace's and the semantic model's id, where it is one of Power BI.
+    #[must_use]
+    pub fn power_bi_ids(&self) -> Option<(Uuid, Uuid)> {
+        self.group_id.zip(self.dataset_id)
+    }
+
+    /// What the server's clock shows.
+    #[must_use]
+    pub fn server_time(&self, time: Timestamp) -> Timestamp {
+        time.saturating_add(SignedDuration::from_millis(self.clock_skew_millis)).unwrap_or(time)
+    }
+
+    /// Whether an application may use it.
+    #[must_use]
+    pub fn admits(&self, tenant: &str, client: &str) -> bool {
+        self.administrators.as_ref().is_none_or(|administrators| {
+            let same = |principal: &Principal| {
+                principal.tenant_id.eq_ignore_ascii_case(tenant) && principal.client_id.eq_ignore_ascii_case(client)
+            };
+            administrators.iter().any(same)
+        })
+    }
+
+    /// These settings with the fields of `patch` laid over them; `null` brings a default back. Of `sync`, `powerBI` and `scaleOut`
+    /// only the fields that are named change.
     ///
     /// # Errors
     /// When the patch is not an object, or a field of it is unknown or of the wrong type.
@@ -99,16 +161,30 @@ impl ModelSettings {
         let mut merged = serde_json::to_value(self)?;
         if let (Some(fields), Some(changes)) = (merged.as_object_mut(), patch.as_object()) {
             for (name, value) in changes {
-                if value.is_null() {
-                    fields.remove(name);
-                } else {
-                    fields.insert(name.clone(), value.clone());
+                match (fields.get_mut(name).and_then(Value::as_object_mut), value.as_object()) {
+                    (Some(group), Some(changes)) if GROUPS.contains(&name.as_str()) => lay_over(group, changes),
+                    _ => lay(fields, name, value),
                 }
             }
             serde_json::from_value(merged)
         } else {
             serde_json::from_value(patch.clone())
         }
+    }
+}
+
+fn lay_over(fields: &mut Map<String, Value>, changes: &Map<String, Value>) {
+    for (name, value) in changes {
+        lay(fields, name, value);
+    }
+}
+
+/// Sets a field; `null` leaves it out, so that its default holds.
+fn lay(fields: &mut Map<String, Value>, name: &str, value: &Value) {
+    if value.is_null() {
+        fields.remove(name);
+    } else {
+        fields.insert(name.to_owned(), value.clone());
     }
 }
 
@@ -146,6 +222,8 @@ pub enum End {
     TimedOut,
     /// Somebody, or the service itself, has cancelled it.
     Cancelled,
+    /// Power BI alone: selective refresh has disabled it.
+    Disabled,
 }
 
 /// How an operation is to go: a mere status, or with details.
@@ -180,7 +258,10 @@ impl From<End> for Outcome {
 
 /// The two ways to write an [`Outcome`].
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "an outcome is succeeded, failed, timedOut or cancelled, or an object with such a status and details")]
+#[serde(
+    untagged,
+    expecting = "an outcome is succeeded, failed, timedOut, cancelled or disabled, or an object with such a status and details"
+)]
 enum OutcomeForm {
     Status(End),
     Detailed(Detailed),

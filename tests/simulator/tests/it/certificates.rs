@@ -1,93 +1,129 @@
 //! Entra ID: tokens by a certificate, for assertions as the real one accepts them and for no others.
 
-use aws_lc_rs::{
-    digest,
-    rand::SystemRandom,
-    signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair},
-};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    entra::refused,
+    entra::{description, refused},
+    signing::{Signer, base64},
     support::{AUTHORITY, CLIENT, SCOPE, SECRET, Scene, TENANT},
 };
 
-struct Credential {
-    key: RsaKeyPair,
-    pem: String,
-    der: Vec<u8>,
-}
-
-fn credential(expired: bool) -> Credential {
-    let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-    let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
-    if expired {
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
-    }
-    let certificate = params.self_signed(&key).unwrap();
-    Credential { key: RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap(), pem: certificate.pem(), der: certificate.der().to_vec() }
-}
-
-fn assertion(signer: &Credential, header: &Value, changes: &Value) -> String {
+fn assertion(signer: &Signer, header: &Value, changes: &Value) -> String {
     let now = jiff::Timestamp::now().as_second();
     let mut claims = json!({
         "aud": format!("{AUTHORITY}/{TENANT}/oauth2/v2.0/token"),
         "iss": CLIENT, "sub": CLIENT, "jti": "1", "nbf": now, "exp": now + 600,
     });
     claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
-    let padding: &'static dyn RsaEncoding = if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
-    let mut signature = vec![0; signer.key.public_modulus_len()];
-    signer.key.sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
-    format!("{message}.{}", BASE64.encode(signature))
+    signer.sign(header, &claims)
+}
+
+fn named(signer: &Signer) -> Value {
+    json!({"alg": "RS256", "typ": "JWT", "x5t#S256": signer.sha256()})
+}
+
+async fn registered(scene: &Scene, signers: &[&Signer]) {
+    let certificates: Vec<_> = signers.iter().map(|signer| &signer.pem).collect();
+    let application = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": certificates});
+    scene.control(Method::PUT, "/applications", application).await;
 }
 
 #[tokio::test]
 async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
     let scene = Scene::new(json!({})).await;
-    let (good, stale, foreign) = (credential(false), credential(true), credential(false));
-    let application = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": [good.pem, stale.pem]});
-    scene.control(Method::PUT, "/applications", application).await;
-    let sign_in = async |assertion: String| {
-        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-        let form = [
-            ("client_id", CLIENT),
-            ("grant_type", "client_credentials"),
-            ("scope", SCOPE),
-            ("client_assertion_type", kind),
-            ("client_assertion", &assertion),
-        ];
-        scene.token_request(TENANT, &form).await
-    };
-    let sha256 = |credential: &Credential| BASE64.encode(digest::digest(&digest::SHA256, &credential.der));
-    let named = |credential: &Credential| json!({"alg": "RS256", "typ": "JWT", "x5t#S256": sha256(credential)});
+    let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
+    registered(&scene, &[&good, &stale]).await;
     let unchanged = json!({});
 
     for header in [
         named(&good),
-        json!({"alg": "PS256", "x5t#S256": sha256(&good)}),
-        json!({"alg": "RS256", "x5t": BASE64.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &good.der))}),
+        json!({"alg": "PS256", "x5t#S256": good.sha256()}),
+        json!({"alg": "PS256", "typ": "JWT", "x5t": good.sha1(), "x5t#S256": good.sha256(), "x5c": [base64(&good.der)]}),
+        json!({"alg": "RS256", "x5t": good.sha1()}),
+        // MSAL for Python writes the padding.
+        json!({"alg": "PS256", "x5t#S256": format!("{}=", good.sha256())}),
+        // azure_identity for Rust puts the PEM file into it.
+        json!({"alg": "RS256", "x5t": good.sha1(), "x5c": [base64(good.pem.as_bytes())]}),
     ] {
-        assert_eq!(sign_in(assertion(&good, &header, &unchanged)).await.status(), 200, "{header}");
+        let answer = scene.assert(&assertion(&good, &header, &unchanged)).await;
+        assert_eq!(answer.status(), 200, "{header}: {}", answer.text().await.unwrap());
+        let row = scene.last_row().await;
+        assert_eq!((&row["credential"], &row["clientId"]), (&json!("certificate"), &json!(CLIENT)));
     }
     let now = jiff::Timestamp::now().as_second();
+    let fractions = serde_json::from_str(&format!(r#"{{"nbf": {now}.25, "exp": {}.5}}"#, now + 600)).unwrap();
+    assert_eq!(scene.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "as MSAL for Python writes times");
     for (assertion, code) in [
         (assertion(&foreign, &named(&good), &unchanged), 700_027),
         (assertion(&foreign, &named(&foreign), &unchanged), 700_027),
         (assertion(&stale, &named(&stale), &unchanged), 700_027),
         (assertion(&good, &named(&good), &json!({"exp": now - 3_600})), 700_024),
+        (assertion(&good, &named(&good), &json!({"exp": 1.5})), 700_024),
+        (assertion(&good, &named(&good), &json!({"exp": "soon"})), 50_027),
+        (assertion(&good, &named(&good), &json!({"nbf": now + 3_600, "exp": now + 7_200})), 700_024),
         (assertion(&good, &named(&good), &json!({"iss": "another"})), 700_021),
+        (assertion(&good, &named(&good), &json!({"sub": "another"})), 700_021),
         (assertion(&good, &named(&good), &json!({"aud": format!("https://login.microsoftonline.us/{TENANT}/oauth2/v2.0/token")})), 700_023),
-        (assertion(&good, &json!({"alg": "none", "x5t#S256": sha256(&good)}), &unchanged), 50_027),
+        (assertion(&good, &named(&good), &json!({"aud": format!("{AUTHORITY}/another/oauth2/v2.0/token")})), 700_023),
+        (assertion(&good, &named(&good), &json!({"jti": null})), 50_027),
+        (assertion(&good, &json!({"alg": "none", "x5t#S256": good.sha256()}), &unchanged), 5_002_738),
+        (assertion(&good, &json!({"alg": "HS256", "x5t#S256": good.sha256()}), &unchanged), 5_002_738),
+        (assertion(&good, &json!({"alg": "RS256"}), &unchanged), 5_002_723),
+        (assertion(&good, &json!({"alg": "RS256", "typ": "at+jwt", "x5t": good.sha1()}), &unchanged), 5_002_727),
         ("a.b".to_owned(), 50_027),
+        ("a.b.c.d".to_owned(), 50_027),
     ] {
-        assert_eq!(refused(sign_in(assertion).await).await, (401, code));
+        assert_eq!(refused(scene.assert(&assertion).await).await, (401, code));
     }
     assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "it has no secret any more");
     let broken = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": ["nonsense"]});
     assert_eq!(scene.try_control(Method::PUT, "/applications", broken).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_key_was_used_and_what_is_wrong_with_it() {
+    let scene = Scene::new(json!({})).await;
+    let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
+    registered(&scene, &[&good, &stale]).await;
+    for (signer, header, words) in [
+        (
+            &foreign,
+            named(&foreign),
+            "is not registered on application. [Reason - The key was not found., Thumbprint of key used by client: '",
+        ),
+        (&stale, named(&stale), "Found key 'Start=01/01/2020 00:00:00, End=01/01/2021 00:00:00'"),
+        (&foreign, named(&good), "[Reason - Key was found, but use of the key to verify the signature failed., Thumbprint"),
+    ] {
+        let text = description(scene.assert(&assertion(signer, &header, &json!({}))).await).await;
+        assert!(text.contains(words) && text.contains(CLIENT), "{text}");
+    }
+    let text = description(scene.assert(&assertion(&good, &named(&good), &json!({"nbf": 0, "exp": 86_400}))).await).await;
+    assert!(
+        text.contains("assertion valid from 1970-01-01T00:00:00.0000000Z, expiry time of assertion 1970-01-02T00:00:00.0000000Z"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_chain_has_to_hold_together() {
+    let scene = Scene::new(json!({})).await;
+    let (leaf, authority) = Signer::vouched_for();
+    let stranger = Signer::own(false);
+    registered(&scene, &[&leaf]).await;
+    let with = |x5c: Value| json!({"alg": "PS256", "typ": "JWT", "x5t#S256": leaf.sha256(), "x5c": x5c});
+    let (own, above, other) = (base64(&leaf.der), base64(&authority), base64(&stranger.der));
+    for x5c in [json!([own]), json!([own, above])] {
+        assert_eq!(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await.status(), 200);
+    }
+    for (x5c, words) in [
+        (json!([own, other]), "not signed by the next"),
+        (json!([above, own]), "not the one that the thumbprint names"),
+        (json!([]), "not the one that the thumbprint names"),
+        (json!(["%"]), "no base64"),
+        (json!([base64(b"nonsense")]), "no X.509 certificate"),
+    ] {
+        let text = description(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await).await;
+        assert!(text.starts_with("AADSTS50027: ") && text.contains(words), "{text}");
+    }
 }

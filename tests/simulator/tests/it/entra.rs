@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 
 use crate::support::{AUTHORITY, CLIENT, SCOPE, SECRET, Scene, TENANT};
 
+/// The sentence of a refusal.
+pub async fn description(answer: reqwest::Response) -> String {
+    let body: Value = answer.json().await.unwrap();
+    body["error_description"].as_str().unwrap().to_owned()
+}
+
 /// Status and code of a refusal that has the shape of the real ones.
 pub async fn refused(answer: reqwest::Response) -> (u16, u64) {
     let status = answer.status().as_u16();

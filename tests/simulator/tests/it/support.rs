@@ -13,6 +13,10 @@ pub const SERVER: &str = "asazure://westus.asazure.windows.net/myserver";
 pub const DATABASE: &str = "AdventureWorks";
 pub const MODEL: &str = "https://westus.asazure.windows.net/servers/myserver/models/AdventureWorks";
 pub const SCOPE: &str = "https://*.asazure.windows.net/.default";
+pub const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+pub const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
+pub const API: &str = "https://api.powerbi.com/v1.0/myorg";
+pub const POWER_BI_SCOPE: &str = "https://analysis.windows.net/powerbi/api/.default";
 pub const AUTHORITY: &str = "https://login.microsoftonline.com";
 
 /// A simulator with one application and one model, and a client that has a token.
@@ -65,6 +69,25 @@ impl Scene {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self.http.post(format!("{AUTHORITY}/{tenant}/oauth2/v2.0/token"));
         request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
+    }
+
+    /// Asks for a token by an assertion.
+    pub async fn assert(&self, assertion: &str) -> Response {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let form = [
+            ("client_id", CLIENT),
+            ("grant_type", "client_credentials"),
+            ("scope", SCOPE),
+            ("client_assertion_type", kind),
+            ("client_assertion", assertion),
+        ];
+        self.token_request(TENANT, &form).await
+    }
+
+    /// A token for a scope of the public cloud.
+    pub async fn token_for(&self, scope: &str) -> String {
+        let granted: Value = self.sign_in(CLIENT, SECRET, scope).await.json().await.unwrap();
+        granted["access_token"].as_str().unwrap().to_owned()
     }
 
     /// A call below the model's URL.
@@ -125,6 +148,67 @@ impl Scene {
     /// The newest row of the ledger.
     pub async fn last_row(&self) -> Value {
         self.look("/ledger").await.as_array().unwrap().last().unwrap().clone()
+    }
+}
+
+/// A scene with a semantic model too, and a token for Power BI.
+pub struct PowerBi {
+    pub scene: Scene,
+    pub token: String,
+}
+
+impl PowerBi {
+    /// The scene with the given fields of `PUT /models`.
+    pub async fn new(model: Value) -> Self {
+        let scene = Scene::new(json!({})).await;
+        let mut settings =
+            json!({"groupId": GROUP, "datasetId": DATASET, "notStartedMillis": 0, "durationMillis": 600_000, "cancelMillis": 0});
+        settings.as_object_mut().unwrap().extend(model.as_object().unwrap().clone());
+        scene.control(Method::PUT, "/models", settings).await;
+        let token = scene.token_for(POWER_BI_SCOPE).await;
+        Self { scene, token }
+    }
+
+    /// A call below the model's URL.
+    pub fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.any(method, &format!("/groups/{GROUP}/datasets/{DATASET}{path}"))
+    }
+
+    /// A call below the API's URL.
+    pub fn any(&self, method: Method, path: &str) -> RequestBuilder {
+        self.scene.http.request(method, format!("{API}{path}")).bearer_auth(&self.token)
+    }
+
+    pub async fn submit(&self, body: Value) -> Response {
+        self.call(Method::POST, "/refreshes").json(&body).send().await.unwrap()
+    }
+
+    /// Starts an enhanced refresh, and gives its id.
+    pub async fn start(&self) -> String {
+        let answer = self.submit(json!({"type": "full"})).await;
+        assert_eq!(answer.status(), 202);
+        answer.headers()["requestid"].to_str().unwrap().to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let answer = self.call(Method::GET, path).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn delete(&self, id: &str) -> (u16, Value) {
+        let answer = self.call(Method::DELETE, &format!("/refreshes/{id}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
+    pub async fn patch(&self, mut fields: Value) {
+        fields["groupId"] = GROUP.into();
+        fields["datasetId"] = DATASET.into();
+        self.scene.control(Method::PATCH, "/models", fields).await;
+    }
+
+    /// Ends an operation now.
+    pub async fn end(&self, id: &str, outcome: Value) {
+        self.scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": outcome})).await;
     }
 }
 

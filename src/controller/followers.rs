@@ -1,0 +1,205 @@
+//! Who follows whom by `trigger.afterRefresh`: an index, so that a change of a refresh wakes its followers without a look at all
+//! resources, and so that a circle is seen.
+//!
+//! Each pass notes whom its resource follows before it reads the followed one from the cache; the watch asks for the followers
+//! after the cache shows a change. So a pass sees the change, or is followed by another.
+
+use std::collections::{BTreeSet, HashMap};
+
+use parking_lot::Mutex;
+
+use super::Name;
+use crate::telemetry::labels::Kind;
+
+/// The most names of a circle that are said.
+const SAID: usize = 8;
+
+/// What a followed refresh looked like, in all that matters to its followers; `None` where it is not there.
+pub(super) type Sight = Option<u64>;
+
+/// Who follows whom.
+#[derive(Debug, Default)]
+pub(super) struct Followers {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The refresh that each follower follows.
+    follows: HashMap<Name, Name>,
+    /// Each followed refresh, whether it is there or not.
+    followed: HashMap<Name, Followed>,
+}
+
+#[derive(Debug, Default)]
+struct Followed {
+    by: BTreeSet<Name>,
+    /// As its followers were last told of it; `None` where they never were.
+    told: Option<Sight>,
+}
+
+impl Followers {
+    /// Takes note of whom a resource follows. Where that is news, gives everybody who follows it, however indirectly: they may be
+    /// in a circle now, or in none any more.
+    pub(super) fn note(&self, name: &Name, follows: Option<&str>) -> Vec<Name> {
+        let followed = follows.map(|follows| refresh(name, follows));
+        let mut known = self.known.lock();
+        if known.follows.get(name) == followed.as_ref() {
+            return Vec::new();
+        }
+        known.drop_edge(name);
+        if let Some(followed) = followed {
+            known.followed.entry(followed.clone()).or_default().by.insert(name.clone());
+            known.follows.insert(name.clone(), followed);
+        }
+        known.all_behind(name)
+    }
+
+    /// Takes note of how a refresh looks now, and gives its followers where that is news to them.
+    pub(super) fn tell(&self, name: &Name, sight: impl FnOnce() -> Sight) -> Vec<Name> {
+        if !self.known.lock().followed.contains_key(name) {
+            return Vec::new();
+        }
+        let sight = Some(sight());
+        let mut known = self.known.lock();
+        match known.followed.get_mut(name) {
+            Some(followed) if followed.told != sight => {
+                followed.told = sight;
+                followed.by.iter().cloned().collect()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The refreshes that are followed, in one namespace or in all.
+    pub(super) fn followed_in(&self, namespace: Option<&str>) -> Vec<Name> {
+        let known = self.known.lock();
+        known.followed.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
+    }
+
+    /// The circle that a resource is part of, by the names in it: `a → b → a`.
+    pub(super) fn circle(&self, name: &Name) -> Option<String> {
+        let known = self.known.lock();
+        let mut path = vec![name];
+        let mut passed = BTreeSet::new();
+        loop {
+            let next = known.follows.get(*path.last()?)?;
+            if next == name {
+                break;
+            }
+            // Another circle, which this resource only leads to.
+            if !passed.insert(next) {
+                return None;
+            }
+            path.push(next);
+        }
+        let mut said: Vec<&str> = path.iter().take(SAID).map(|name| name.name.as_str()).collect();
+        let more = path.len().saturating_sub(SAID);
+        let more = (more > 0).then(|| format!("{more} more"));
+        said.extend(more.as_deref());
+        said.push(&name.name);
+        Some(said.join(" → "))
+    }
+}
+
+impl Known {
+    fn drop_edge(&mut self, name: &Name) {
+        let Some(before) = self.follows.remove(name) else { return };
+        if let Some(followed) = self.followed.get_mut(&before) {
+            followed.by.remove(name);
+            if followed.by.is_empty() {
+                self.followed.remove(&before);
+            }
+        }
+    }
+
+    /// Who follows a resource, or follows one that does, and so on.
+    fn all_behind(&self, name: &Name) -> Vec<Name> {
+        let mut behind = Vec::new();
+        let mut met = BTreeSet::from([name]);
+        let mut next = vec![name];
+        while let Some(name) = next.pop() {
+            for follower in self.followed.get(name).iter().flat_map(|followed| &followed.by) {
+                if met.insert(follower) {
+                    behind.push(follower.clone());
+                    next.push(follower);
+                }
+            }
+        }
+        behind
+    }
+}
+
+/// The refresh of this name in a follower's namespace.
+pub(super) fn refresh(follower: &Name, name: &str) -> Name {
+    Name { kind: Kind::ModelRefresh, namespace: follower.namespace.clone(), name: name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    }
+
+    fn sync(name: &str) -> Name {
+        Name { kind: Kind::ModelSync, ..self::name(name) }
+    }
+
+    #[test]
+    fn followers_of_both_kinds_are_told_what_is_news() {
+        let followers = Followers::default();
+        assert_eq!(followers.tell(&name("a"), || panic!("nobody follows it")), []);
+        followers.note(&name("b"), Some("a"));
+        followers.note(&sync("a"), Some("a"));
+        let both = [name("b"), sync("a")];
+        // Nobody knows what they saw when they began to follow it, so anything is news: that it is gone, too.
+        assert_eq!(followers.tell(&name("a"), || None), both);
+        assert_eq!(followers.tell(&name("a"), || None), []);
+        assert_eq!(followers.tell(&name("a"), || Some(1)), both);
+        assert_eq!(followers.tell(&name("a"), || Some(1)), []);
+        assert_eq!(followers.tell(&name("a"), || Some(2)), both);
+        // Of the same name, but another namespace or kind.
+        assert_eq!(followers.tell(&Name { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
+        assert_eq!(followers.tell(&sync("a"), || Some(3)), []);
+        followers.note(&name("b"), None);
+        assert_eq!(followers.tell(&name("a"), || Some(3)), [sync("a")]);
+        followers.note(&sync("a"), Some("c"));
+        assert_eq!(followers.followed_in(None), [name("c")]);
+        assert_eq!(followers.followed_in(Some("x")), []);
+        assert_eq!(followers.followed_in(Some("bi")), [name("c")]);
+    }
+
+    #[test]
+    fn a_circle_is_said_to_all_of_it_and_to_nobody_else() {
+        let followers = Followers::default();
+        assert_eq!(followers.note(&sync("s"), Some("a")), []);
+        assert_eq!(followers.note(&name("a"), Some("b")), [sync("s")]);
+        assert_eq!(followers.note(&name("b"), Some("c")), [name("a"), sync("s")]);
+        assert_eq!(followers.circle(&name("a")), None);
+        let mut behind = followers.note(&name("c"), Some("a"));
+        behind.sort();
+        assert_eq!(behind, [name("a"), name("b"), sync("s")]);
+        assert_eq!(followers.circle(&name("a")).as_deref(), Some("a → b → c → a"));
+        assert_eq!(followers.circle(&name("c")).as_deref(), Some("c → a → b → c"));
+        assert_eq!(followers.circle(&sync("s")), None);
+        // Said once: a pass that finds nothing new wakes nobody.
+        assert_eq!(followers.note(&name("c"), Some("a")), []);
+        let mut behind = followers.note(&name("c"), None);
+        behind.sort();
+        assert_eq!(behind, [name("a"), name("b"), sync("s")]);
+        assert_eq!(followers.circle(&name("a")), None);
+        followers.note(&name("d"), Some("d"));
+        assert_eq!(followers.circle(&name("d")).as_deref(), Some("d → d"));
+    }
+
+    #[test]
+    fn a_long_circle_is_cut_short() {
+        let followers = Followers::default();
+        for number in 0..1000 {
+            followers.note(&name(&number.to_string()), Some(&((number + 1) % 1000).to_string()));
+        }
+        assert_eq!(followers.circle(&name("0")).as_deref(), Some("0 → 1 → 2 → 3 → 4 → 5 → 6 → 7 → 992 more → 0"));
+    }
+}

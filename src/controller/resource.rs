@@ -1,0 +1,197 @@
+//! A resource of either kind. Whoever works with resources takes this one; what tells the kinds apart stands here.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use kube::core::DynamicResourceScope;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::Name;
+use crate::api::{Credentials, Model, ModelRefresh, ModelSync, RefreshTrigger, Status};
+use crate::engine::{Desired, Surroundings};
+use crate::operation::OperationKind;
+use crate::telemetry::labels::Kind;
+
+/// A resource of either kind, as the Kubernetes API gives and takes it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "kind")]
+pub enum Resource {
+    /// A refresh.
+    ModelRefresh(ModelRefresh),
+    /// A synchronisation.
+    ModelSync(ModelSync),
+}
+
+impl Resource {
+    /// Reads a resource whose kind is known from where it lay.
+    ///
+    /// # Errors
+    /// Where it does not fit the kind's definition.
+    pub fn decode(kind: Kind, written: &[u8]) -> Result<Self, serde_json::Error> {
+        match kind {
+            Kind::ModelRefresh => serde_json::from_slice(written).map(Self::ModelRefresh),
+            Kind::ModelSync => serde_json::from_slice(written).map(Self::ModelSync),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::ModelRefresh(_) => Kind::ModelRefresh,
+            Self::ModelSync(_) => Kind::ModelSync,
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub(super) fn name(&self) -> Name {
+        Name { kind: self.kind(), namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
+    }
+
+    /// What sort of operation its runs are.
+    #[must_use]
+    pub fn operation(&self) -> OperationKind {
+        match self {
+            Self::ModelRefresh(_) => OperationKind::Refresh,
+            Self::ModelSync(_) => OperationKind::Sync,
+        }
+    }
+
+    /// The model that its own spec names.
+    #[must_use]
+    pub fn model(&self) -> Option<&Model> {
+        match self {
+            Self::ModelRefresh(refresh) => Some(&refresh.spec.model),
+            Self::ModelSync(sync) => sync.spec.model.as_ref(),
+        }
+    }
+
+    /// The credentials that its own spec names.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::ModelRefresh(refresh) => refresh.spec.credentials.as_ref(),
+            Self::ModelSync(sync) => sync.spec.credentials.as_ref(),
+        }
+    }
+
+    /// What starts its runs.
+    #[must_use]
+    pub fn trigger(&self) -> Option<&RefreshTrigger> {
+        match self {
+            Self::ModelRefresh(refresh) => refresh.spec.trigger.as_ref(),
+            Self::ModelSync(sync) => sync.spec.trigger.as_ref(),
+        }
+    }
+
+    /// The name of the refresh that it follows.
+    #[must_use]
+    pub fn follows(&self) -> Option<&str> {
+        self.trigger()?.after_refresh.as_ref().map(|followed| followed.name.as_str())
+    }
+
+    /// What is on record.
+    #[must_use]
+    pub fn status(&self) -> Option<&Status> {
+        match self {
+            Self::ModelRefresh(refresh) => refresh.status.as_ref(),
+            Self::ModelSync(sync) => sync.status.as_ref(),
+        }
+    }
+
+    /// The same resource with another record.
+    #[must_use]
+    pub fn with_status(&self, status: &Status) -> Self {
+        let mut changed = self.clone();
+        match &mut changed {
+            Self::ModelRefresh(refresh) => refresh.status = Some(status.clone()),
+            Self::ModelSync(sync) => sync.status = Some(status.clone()),
+        }
+        changed
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub fn desired(&self, surroundings: Surroundings) -> Desired {
+        match self {
+            Self::ModelRefresh(refresh) => Desired::of_refresh(refresh, surroundings),
+            Self::ModelSync(sync) => Desired::of_sync(sync, surroundings),
+        }
+    }
+}
+
+impl Serialize for Resource {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Each writes its own `kind`.
+        match self {
+            Self::ModelRefresh(refresh) => refresh.serialize(serializer),
+            Self::ModelSync(sync) => sync.serialize(serializer),
+        }
+    }
+}
+
+impl kube::Resource for Resource {
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
+
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        kind.as_str().into()
+    }
+
+    fn group(_: &Kind) -> Cow<'_, str> {
+        ModelRefresh::group(&())
+    }
+
+    fn version(_: &Kind) -> Cow<'_, str> {
+        ModelRefresh::version(&())
+    }
+
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        match kind {
+            Kind::ModelRefresh => ModelRefresh::plural(&()),
+            Kind::ModelSync => ModelSync::plural(&()),
+        }
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::ModelRefresh(refresh) => &refresh.metadata,
+            Self::ModelSync(sync) => &sync.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match self {
+            Self::ModelRefresh(refresh) => &mut refresh.metadata,
+            Self::ModelSync(sync) => &mut sync.metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::Resource as _;
+
+    #[test]
+    fn each_kind_is_written_as_it_was_read() {
+        let model = serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
+        for (kind, definition) in [(Kind::ModelRefresh, ModelRefresh::kind(&())), (Kind::ModelSync, ModelSync::kind(&()))] {
+            assert_eq!(kind.as_str(), definition);
+            let written = serde_json::json!({
+                "apiVersion": "tabular-operator.dev/v1alpha1",
+                "kind": definition,
+                "metadata": {"name": "a", "namespace": "bi"},
+                "spec": {"model": model, "trigger": {"afterRefresh": {"name": "b"}}},
+            });
+            let resource: Resource = serde_json::from_value(written).unwrap();
+            assert_eq!(resource.kind(), kind);
+            assert_eq!(resource.follows(), Some("b"));
+            let again = serde_json::to_vec(&resource).unwrap();
+            assert_eq!(Resource::decode(kind, &again).unwrap(), resource);
+            assert_eq!(serde_json::from_slice::<Resource>(&again).unwrap(), resource);
+        }
+    }
+}

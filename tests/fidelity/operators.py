@@ -1,0 +1,56 @@
+"""Runs an Airflow operator to its end in this process, as a worker and a triggerer do between them.
+
+An operator of these providers never waits itself: it defers to a trigger, and goes on with the event that the trigger yields.
+"""
+
+import asyncio
+import os
+import json
+from importlib import import_module
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+
+def connect(name: str, **fields: object) -> str:
+    """Makes a connection known, as a deployment may: in the environment."""
+    os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(fields)
+    return name
+
+
+class TaskInstance:
+    """What an operator gets to say besides its result."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, object] = {}
+
+    def xcom_push(self, key: str, value: object) -> None:
+        """Keeps a value."""
+        self.said[key] = value
+
+
+def run(operator) -> tuple[object, dict[str, object]]:
+    """Runs an operator, and gives its result and what it said; it fails by its own exception."""
+    task = TaskInstance()
+    context = {"ti": task, "task_instance": task}
+    step = lambda: operator.execute(context)  # noqa: E731
+    while True:
+        try:
+            return step(), task.said
+        except TaskDeferred as deferred:
+            payload = event(deferred.trigger)
+            method, arguments = getattr(operator, deferred.method_name), deferred.kwargs or {}
+            step = lambda: method(context=context, event=payload, **arguments)  # noqa: B023, E731
+
+
+def event(trigger) -> object:
+    """The first event of a trigger, which is made anew from its serialised form, as the triggerer does."""
+    path, arguments = trigger.serialize()
+    module, name = path.rsplit(".", 1)
+    fresh = getattr(import_module(module), name)(**arguments)
+
+    async def first() -> object:
+        async for one in fresh.run():
+            return one.payload
+        raise AssertionError(f"{name} ended without an event")
+
+    return asyncio.run(first())

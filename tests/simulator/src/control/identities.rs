@@ -1,0 +1,53 @@
+//! The control API's view of identities: applications, the issuers that they trust, and the machine's managed identities.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Query as UrlQuery, State as Shared, rejection::QueryRejection},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, Refused, done, read, scene};
+use crate::{imds::identities::Identity, state::State};
+
+/// Registers an application.
+pub async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    scene::register(&state, read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+/// Sets the keys that an issuer publishes.
+pub async fn put_issuer(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    state.entra.issuers.put(read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+/// Gives the machine a managed identity.
+pub async fn put_managed(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    scene::put_identity(&state, read(&body)?).map_err(Refused::bad)?;
+    Ok(done())
+}
+
+/// The managed identities of the machine.
+pub async fn get_managed(Shared(state): Shared<Arc<State>>) -> Json<Vec<Arc<Identity>>> {
+    Json(state.identities.all())
+}
+
+/// Which managed identity to take away.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Selection {
+    client_id: Option<String>,
+}
+
+/// Takes a managed identity away from the machine, or all of them.
+pub async fn remove_managed(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Value> {
+    let UrlQuery(Selection { client_id }) = selection.map_err(|error| Refused::bad(error.body_text()))?;
+    match (state.identities.remove(client_id.as_deref()), client_id) {
+        (false, Some(id)) => Err(Refused::missing(format!("the machine has no managed identity '{id}'"))),
+        (true, _) | (false, None) => Ok(done()),
+    }
+}

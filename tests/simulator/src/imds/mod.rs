@@ -1,0 +1,157 @@
+//! The Instance Metadata Service of a virtual machine: tokens for the managed identities that the machine has.
+//!
+//! Sources: "How to use managed identities for Azure resources on an Azure VM to acquire an access token" and "Azure Instance
+//! Metadata Service" for requests, answers and statuses; the sentences of refusals as users of Azure's libraries report them.
+
+pub mod identities;
+pub mod refusal;
+
+use hyper::{
+    Method, StatusCode,
+    header::{HeaderName, SERVER},
+};
+use serde_json::json;
+
+use self::{
+    identities::{Choice, Condition, Identity},
+    refusal::Refusal,
+};
+use crate::{
+    answer::Answer,
+    call::Call,
+    entra::{self, Principal, Way},
+    hosts,
+    state::State,
+};
+
+/// The link-local address that every machine of Azure reaches it at, by plain HTTP on port 80.
+pub const HOST: &str = "169.254.169.254";
+
+/// A request to the metadata service, taken apart.
+pub struct Request {
+    token: bool,
+    query: Vec<(String, String)>,
+}
+
+/// Which identity is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// None in particular: the system-assigned one, or the only one that there is.
+    Any,
+    /// The one with this client id.
+    Client(&'a str),
+    /// The one with this object (principal) id.
+    Object(&'a str),
+    /// The one that is this Azure resource.
+    Resource(&'a str),
+}
+
+impl Request {
+    /// Takes a request apart.
+    #[must_use]
+    pub fn parse(call: &Call) -> Self {
+        Self {
+            token: call.path.trim_end_matches('/').eq_ignore_ascii_case("/metadata/identity/oauth2/token"),
+            query: form_urlencoded::parse(call.query.as_bytes()).into_owned().collect(),
+        }
+    }
+
+    /// The route's name in the ledger.
+    #[must_use]
+    pub fn route(&self) -> &'static str {
+        if self.token { "imds" } else { "unknown" }
+    }
+
+    /// Which identity it asks for.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted<'_> {
+        let resource = || self.field("msi_res_id").or_else(|| self.field("mi_res_id"));
+        let named = self.field("client_id").map(Wanted::Client).or_else(|| self.field("object_id").map(Wanted::Object));
+        named.or_else(|| resource().map(Wanted::Resource)).unwrap_or(Wanted::Any)
+    }
+
+    /// The resource that a token is asked for.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.field("resource")
+    }
+
+    fn field(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+}
+
+/// Answers a request.
+#[must_use]
+pub fn handle(state: &State, request: &Request, call: &Call) -> Answer {
+    let answer = token(state, request, call).unwrap_or_else(|refusal| refusal.answer());
+    answer.with(SERVER, "IMDS/150.870.65.1854").with(HeaderName::from_static("x-content-type-options"), "nosniff")
+}
+
+fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusal> {
+    if !request.token {
+        return Err(Refusal::UnknownPath);
+    }
+    if call.method != Method::GET {
+        return Err(Refusal::Method);
+    }
+    if call.header("metadata") != Some("true") {
+        return Err(Refusal::NoMetadataHeader);
+    }
+    if call.headers.contains_key("x-forwarded-for") {
+        return Err(Refusal::Forwarded);
+    }
+    let version = request.field("api-version").ok_or(Refusal::Missing("api-version"))?;
+    if !is_version(version) {
+        return Err(Refusal::Version);
+    }
+    let resource = request.resource().ok_or(Refusal::Missing("resource"))?;
+    let identity = match state.identities.find(request.wanted()) {
+        Choice::One(identity) => identity,
+        Choice::None => return Err(Refusal::NoIdentity),
+        Choice::Several => return Err(Refusal::SeveralIdentities),
+    };
+    match identity.condition {
+        Condition::Ready => {}
+        Condition::Updating => return Err(Refusal::Updating),
+        Condition::Starting => return Err(Refusal::Starting),
+        Condition::Throttled => return Err(Refusal::Throttled),
+        Condition::Failing => return Err(Refusal::Failing),
+    }
+    let unknown = || {
+        let (resource, tenant) = (resource.to_owned(), identity.tenant_id.to_string());
+        Refusal::Resource(entra::Refusal::UnknownResource { resource, tenant })
+    };
+    // A cloud is known by its name when the identity is put, and can be declared anew, but never taken back.
+    let cloud = state.clouds.named(&identity.cloud).ok_or_else(unknown)?;
+    let audience = hosts::audience(resource, cloud).ok_or_else(unknown)?;
+    let Identity { tenant_id, client_id, object_id, resource_id, token_lifetime_seconds, .. } = &*identity;
+    let principal = Principal {
+        tenant: tenant_id,
+        client: client_id,
+        object: object_id.as_deref(),
+        resource: resource_id.as_deref(),
+        way: Way::Managed,
+        lifetime: *token_lifetime_seconds,
+    };
+    let now = call.now.as_second();
+    let until = now.saturating_add(i64::try_from(*token_lifetime_seconds).unwrap_or(i64::MAX));
+    Ok(Answer::json(
+        StatusCode::OK,
+        &json!({
+            "access_token": state.entra.issue(&principal, audience, cloud, call.now),
+            "client_id": client_id,
+            "expires_in": token_lifetime_seconds.to_string(),
+            "expires_on": until.to_string(),
+            "ext_expires_in": token_lifetime_seconds.to_string(),
+            "not_before": now.to_string(),
+            "resource": resource,
+            "token_type": "Bearer",
+        }),
+    ))
+}
+
+/// Whether this is how versions are written, such as `2018-02-01`.
+fn is_version(text: &str) -> bool {
+    text.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == text)
+}

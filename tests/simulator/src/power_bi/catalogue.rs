@@ -1,0 +1,175 @@
+//! Workspaces and semantic models by name: what an application may see of them.
+
+use std::collections::BTreeMap;
+
+use form_urlencoded::parse;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Request, refusal};
+use crate::{
+    answer::Answer,
+    context::Context,
+    entra::Token,
+    world::{World, model::Model, settings::ModelSettings},
+};
+
+const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/";
+
+/// So many workspaces can be asked for at once, says the documentation.
+const MAX_TOP: usize = 5_000;
+
+/// GET of all workspaces: `$filter` by name, `$top` and `$skip`.
+pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
+    let mut named = BTreeMap::new();
+    for model in world.datasets() {
+        let model = model.lock();
+        let settings = model.settings();
+        if let Some(group) = settings.group_id.filter(|_| is_visible(settings, token, context)) {
+            named.entry(group).or_insert_with(|| settings.workspace.clone());
+        }
+    }
+    let mut groups: Vec<(Uuid, String)> = named.into_iter().collect();
+    let (mut skip, mut top) = (0, MAX_TOP);
+    for (name, value) in parse(context.call.query.as_bytes()) {
+        match name.to_ascii_lowercase().as_str() {
+            "$filter" => match filter(&value) {
+                Some(fits) => groups.retain(|(id, name)| fits(*id, name)),
+                None => return refusal::bad_query("$filter"),
+            },
+            "$top" => match value.parse() {
+                Ok(number @ 1..=MAX_TOP) => top = number,
+                Ok(_) | Err(_) => return refusal::bad_query("$top"),
+            },
+            "$skip" => match value.parse() {
+                Ok(number) => skip = number,
+                Err(_) => return refusal::bad_query("$skip"),
+            },
+            _ => {}
+        }
+    }
+    let count = groups.len();
+    let shown: Vec<_> = groups
+        .into_iter()
+        .skip(skip)
+        .take(top)
+        .map(|(id, name)| json!({"id": id, "isReadOnly": false, "isOnDedicatedCapacity": true, "type": "Workspace", "name": name}))
+        .collect();
+    Answer::json(
+        StatusCode::OK,
+        &json!({"@odata.context": format!("{ODATA_CONTEXT}$metadata#groups"), "@odata.count": count, "value": shown}),
+    )
+}
+
+/// GET of the semantic models of a workspace.
+pub fn datasets(world: &World, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
+    let mut shown = Vec::new();
+    for model in world.datasets() {
+        let model = model.lock();
+        let settings = model.settings();
+        if settings.group_id == request.group && request.group.is_some() && is_visible(settings, token, context) {
+            shown.push(entry(settings));
+        }
+    }
+    let Some(group) = request.group.filter(|_| !shown.is_empty()) else {
+        return refusal::not_found();
+    };
+    let odata = format!("{ODATA_CONTEXT}groups/{group}/$metadata#datasets");
+    Answer::json(StatusCode::OK, &json!({"@odata.context": odata, "value": shown}))
+}
+
+/// GET of one semantic model.
+pub fn dataset(model: &Model) -> Answer {
+    Answer::json(StatusCode::OK, &entry(model.settings()))
+}
+
+fn entry(settings: &ModelSettings) -> Value {
+    json!({
+        "id": settings.dataset_id,
+        "name": settings.dataset,
+        "addRowsAPIEnabled": false,
+        "isRefreshable": true,
+        "isEffectiveIdentityRequired": false,
+        "isEffectiveIdentityRolesRequired": false,
+        "isOnPremGatewayRequired": false,
+        "targetStorageMode": "PremiumFiles",
+        "queryScaleOutSettings": {
+            "autoSyncReadOnlyReplicas": settings.scale_out.auto_sync,
+            "maxReadOnlyReplicas": settings.scale_out.replicas,
+        },
+    })
+}
+
+fn is_visible(settings: &ModelSettings, token: &Token, context: &Context<'_>) -> bool {
+    settings.api_host.eq_ignore_ascii_case(&context.call.host)
+        && settings.power_bi.refusal.is_none()
+        && settings.admits(&token.tenant, &token.client)
+}
+
+/// A filter: `name eq '…'`, `tolower(name) eq '…'` as a client of Microsoft's has it, `contains(name,'…')`, or `id eq '…'`. A quote
+/// within the text is doubled.
+fn filter(text: &str) -> Option<impl Fn(Uuid, &str) -> bool> {
+    let quoted = |text: &str| {
+        let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+        // What is left after doubled quotes may hold no single one.
+        (!inner.replace("''", "").contains('\'')).then(|| inner.replace("''", "'"))
+    };
+    let equals = |text: &str| {
+        let (field, value) = text.split_once(" eq ")?;
+        Some((field.trim().to_ascii_lowercase(), quoted(value)?))
+    };
+    let contained = |text: &str| {
+        let (field, value) = text.trim().strip_prefix("contains(")?.strip_suffix(')')?.split_once(',')?;
+        (field.trim() == "name").then(|| quoted(value))?
+    };
+    let (form, wanted) = match (equals(text), contained(text)) {
+        (_, Some(wanted)) => (Form::Contains, wanted),
+        (Some((field, wanted)), None) => match field.as_str() {
+            "name" => (Form::Name, wanted),
+            "tolower(name)" => (Form::LowerName, wanted),
+            "id" => (Form::Id, wanted),
+            _ => return None,
+        },
+        (None, None) => return None,
+    };
+    Some(move |id: Uuid, name: &str| match form {
+        Form::Name => name == wanted,
+        Form::LowerName => name.to_lowercase() == wanted,
+        Form::Contains => name.contains(&wanted),
+        Form::Id => id.to_string().eq_ignore_ascii_case(&wanted),
+    })
+}
+
+/// What a filter looks at.
+#[derive(Clone, Copy)]
+enum Form {
+    Name,
+    LowerName,
+    Contains,
+    Id,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_by_name() {
+        let id = Uuid::nil();
+        for (text, name, fits) in [
+            ("name eq 'Sales'", "Sales", true),
+            ("name eq 'Sales'", "sales", false),
+            ("tolower(name) eq 'sales'", "SALES", true),
+            ("name eq 'O''Brien''s'", "O'Brien's", true),
+            ("contains(name,'ale')", "Sales", true),
+            ("contains(name, 'x')", "Sales", false),
+            ("id eq '00000000-0000-0000-0000-000000000000'", "", true),
+        ] {
+            assert_eq!(filter(text).unwrap()(id, name), fits, "{text} {name}");
+        }
+        for text in ["", "name eq Sales", "name eq 'a'b'", "name ne 'a'", "type eq 'Workspace'"] {
+            assert!(filter(text).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! How Power BI refuses: codes and shapes are documented or captured, texts are assumed unless noted.
+
+use hyper::{
+    StatusCode,
+    header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+use serde_json::{Value, json};
+
+use super::{body::Invalid, text};
+use crate::{
+    answer::Answer,
+    world::{
+        model::Model,
+        settings::power_bi::{PowerBiSettings, Refusal, WhenBusy},
+    },
+};
+
+fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    let mut error = json!({"code": code});
+    if !message.is_empty() {
+        error["message"] = message.into();
+    }
+    Answer::json(status, &json!({"error": error}))
+}
+
+/// No token, or one for something else. (The empty body is reported.)
+pub fn no_token() -> Answer {
+    Answer::empty(StatusCode::UNAUTHORIZED).with(WWW_AUTHENTICATE, "Bearer")
+}
+
+/// The token has expired. (Captured.)
+pub fn token_expired() -> Answer {
+    error(StatusCode::FORBIDDEN, "TokenExpired", "Access token has expired, resubmit with a new access token")
+}
+
+/// There is no such workspace, model or refresh, or no access to it. (Documented code.)
+pub fn not_found() -> Answer {
+    error(StatusCode::NOT_FOUND, "PowerBIEntityNotFound", "")
+}
+
+/// There is no such refresh, or it is not known yet.
+pub fn unknown_refresh(code: u16) -> Answer {
+    Answer { status: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..not_found() }
+}
+
+/// There is no such route.
+pub fn no_route() -> Answer {
+    Answer::empty(StatusCode::NOT_FOUND)
+}
+
+/// The route has no such method.
+pub fn wrong_method(allowed: &str) -> Answer {
+    let body = json!({"Message": "The requested resource does not support this http method."});
+    Answer::json(StatusCode::METHOD_NOT_ALLOWED, &body).with(ALLOW, allowed)
+}
+
+/// A refusal that a setting asks for.
+pub fn of(refusal: Refusal, settings: &PowerBiSettings) -> Answer {
+    match refusal {
+        Refusal::NotAuthorized => error(StatusCode::UNAUTHORIZED, "PowerBINotAuthorizedException", ""),
+        Refusal::TenantSetting => Answer::empty(StatusCode::UNAUTHORIZED),
+        Refusal::NotAccessible => Answer::json(StatusCode::FORBIDDEN, &json!({"Message": "API is not accessible for application"})),
+        Refusal::TokenExpired => token_expired(),
+        Refusal::NotFound => not_found(),
+        Refusal::Throttled => throttled(settings.retry_after_seconds),
+    }
+}
+
+/// Too many calls. (Captured.)
+fn throttled(seconds: u64) -> Answer {
+    let message = format!(
+        "You have exceeded the amount of requests allowed in the current time frame and further requests will fail. Retry in {seconds} seconds."
+    );
+    Answer::json(StatusCode::TOO_MANY_REQUESTS, &json!({"message": message})).with(RETRY_AFTER, &seconds.to_string())
+}
+
+/// A refresh is under way: 400 (captured), or 409 as older documentation says.
+pub fn busy(model: &Model) -> Answer {
+    let settings = model.settings();
+    let status = match settings.power_bi.when_busy {
+        WhenBusy::Conflict => StatusCode::CONFLICT,
+        WhenBusy::Refuse | WhenBusy::Drop | WhenBusy::Queue => StatusCode::BAD_REQUEST,
+    };
+    configured(status, settings.conflict_body.as_ref(), text::already_executing(settings.power_bi.language))
+}
+
+/// Too many refreshes in a day. (Captured.)
+pub fn limit(settings: &PowerBiSettings) -> Answer {
+    configured(StatusCode::BAD_REQUEST, settings.limit_body.as_ref(), text::exceeded_limit(settings.language))
+}
+
+fn configured(status: StatusCode, body: Option<&Value>, text: &str) -> Answer {
+    body.map_or_else(|| error(status, "InvalidRequest", text), |body| Answer::json(status, body))
+}
+
+/// The refresh has ended. (The status is documented, the words are reported.)
+pub fn too_late(settings: &PowerBiSettings) -> Answer {
+    let status = StatusCode::from_u16(settings.delete_ended_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if status.is_success() { Answer::empty(status) } else { error(status, "InvalidRequest", text::cannot_be_cancelled(settings.language)) }
+}
+
+/// A refresh that is not an enhanced one cannot be cancelled. (Documented, the status is assumed.)
+pub fn not_enhanced() -> Answer {
+    error(StatusCode::BAD_REQUEST, "InvalidRequest", "Only a refresh request that was made by the enhanced API can be cancelled.")
+}
+
+/// The capacity is paused. (The code is known from other routes.)
+pub fn capacity_paused() -> Answer {
+    error(StatusCode::BAD_REQUEST, "CapacityNotActive", "The capacity is not active.")
+}
+
+/// The body is not declared as JSON.
+pub fn media_type() -> Answer {
+    let body = json!({"Message": "The request entity's media type is not supported for this resource."});
+    Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &body)
+}
+
+/// A parameter is wrong. (The shape is that of reports.)
+pub fn invalid(why: &Invalid) -> Answer {
+    let target =
+        if why.parameter.is_empty() { "datasetRefreshRequest".to_owned() } else { format!("datasetRefreshRequest.{}", why.parameter) };
+    let details = json!([{"message": why.to_string(), "target": target}]);
+    Answer::json(StatusCode::BAD_REQUEST, &json!({"error": {"code": "BadRequest", "message": "Bad Request", "details": details}}))
+}
+
+/// A combination of parameters that is not supported. (Documented; the text is assumed.)
+pub fn unsupported(sentence: &str) -> Answer {
+    error(StatusCode::BAD_REQUEST, "InvalidRequest", &format!("Invalid dataset refresh request. {sentence}"))
+}
+
+/// A query option cannot be understood.
+pub fn bad_query(option: &str) -> Answer {
+    error(StatusCode::BAD_REQUEST, "InvalidRequest", &format!("The query option '{option}' is not valid."))
+}
+
+/// Query scale-out is not to be had.
+pub fn no_scale_out(code: u16, status: &str) -> Answer {
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    error(code, status, "Query scale-out is not enabled for the dataset.")
+}

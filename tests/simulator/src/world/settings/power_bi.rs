@@ -1,0 +1,149 @@
+//! What Power BI does that Analysis Services does not: `powerBI` in the body of `PUT /models`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::world::timestamp::TimestampStyle;
+
+/// The settings of a semantic model. Whatever is absent has the default that is named at the field.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct PowerBiSettings {
+    /// What a POST gets while a refresh goes on. Default `refuse`.
+    pub when_busy: WhenBusy,
+    /// How many refreshes the API accepts in 24 hours; then 400. Default none: without limit.
+    pub daily_limit: Option<u32>,
+    /// The body of that refusal. Default: the reported one.
+    pub limit_body: Option<Value>,
+    /// The language of the refusals' texts. Default `english`.
+    pub language: Language,
+    /// How all calls for this model are refused, if they are. Default not at all.
+    pub refusal: Option<Refusal>,
+    /// How whoever is none of `administrators` is refused. Default `notFound`.
+    pub stranger_refusal: Refusal,
+    /// The `Retry-After` of the refusal `throttled`, in seconds. Default 1.
+    pub retry_after_seconds: u64,
+    /// What an unsupported combination of parameters gets. Default `refuse`; both are reported.
+    pub validation: Validation,
+    /// The status of GET by id while the refresh goes on. Default 202, as documented; 200 is seen too.
+    pub running_status: u16,
+    /// What `status` says while a refresh goes on. Default `unknown`, as captured.
+    pub status_style: StatusStyle,
+    /// Whether GET by id shows objects while the refresh goes on. Default false, as captured.
+    pub objects_while_running: bool,
+    /// Whether `extendedStatus` is `Cancelling` between DELETE and the end. Default false.
+    pub shows_cancelling: bool,
+    /// Whether the list is a bare array, as one page documents it. Default false.
+    pub bare_list: bool,
+    /// The word for an enhanced refresh in the list. Default `ViaEnhancedApi`; formerly `ReliableProcessing`.
+    pub enhanced_type: String,
+    /// How many entries the list has where `$top` does not say. Default 60.
+    pub default_top: u32,
+    /// The status of DELETE once the refresh has ended. Default 409.
+    pub delete_ended_status: u16,
+    /// How GET by id writes the time. Default up to three digits and no `Z`, as captured.
+    pub detail_timestamp_style: TimestampStyle,
+    /// How the list writes the time. Default up to three digits and `Z`, as captured.
+    pub list_timestamp_style: TimestampStyle,
+    /// The longest that one attempt may take where `timeout` does not say. Default 5 hours.
+    pub attempt_limit_millis: u64,
+    /// The longest that all attempts may take. Default 24 hours.
+    pub total_limit_millis: u64,
+    /// How long a refresh outlasts a paused capacity before it times out. Default 6 hours.
+    pub pause_limit_millis: u64,
+    /// Tables with a policy of incremental refresh: their partitions cannot be named while the policy is applied. Default none.
+    pub incremental_tables: Vec<String>,
+}
+
+const HOUR: u64 = 3_600_000;
+
+impl Default for PowerBiSettings {
+    fn default() -> Self {
+        Self {
+            when_busy: WhenBusy::Refuse,
+            daily_limit: None,
+            limit_body: None,
+            language: Language::English,
+            refusal: None,
+            stranger_refusal: Refusal::NotFound,
+            retry_after_seconds: 1,
+            validation: Validation::Refuse,
+            running_status: 202,
+            status_style: StatusStyle::Unknown,
+            objects_while_running: false,
+            shows_cancelling: false,
+            bare_list: false,
+            enhanced_type: "ViaEnhancedApi".to_owned(),
+            default_top: 60,
+            delete_ended_status: 409,
+            detail_timestamp_style: TimestampStyle { digits: 3, zone: false, trim_zeros: true },
+            list_timestamp_style: TimestampStyle { digits: 3, zone: true, trim_zeros: true },
+            attempt_limit_millis: 5 * HOUR,
+            total_limit_millis: 24 * HOUR,
+            pause_limit_millis: 6 * HOUR,
+            incremental_tables: Vec::new(),
+        }
+    }
+}
+
+/// What a POST gets while a refresh goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WhenBusy {
+    /// 400 "already executing".
+    Refuse,
+    /// 409, as older documentation says.
+    Conflict,
+    /// 202, and the request is dropped: its id never becomes known.
+    Drop,
+    /// 202: the next one waits for its turn, and all others are dropped.
+    Queue,
+}
+
+/// A language of the service's texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Language {
+    English,
+    German,
+    Chinese,
+}
+
+/// A way to refuse a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Refusal {
+    /// 401 `PowerBINotAuthorizedException`.
+    NotAuthorized,
+    /// 401 without a body: the tenant does not let service principals in.
+    TenantSetting,
+    /// 403 `API is not accessible for application`.
+    NotAccessible,
+    /// 403 `TokenExpired`.
+    TokenExpired,
+    /// 404 `PowerBIEntityNotFound`: missing, or no access.
+    NotFound,
+    /// 429 with `Retry-After`.
+    Throttled,
+}
+
+/// What an unsupported combination of parameters gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Validation {
+    /// 400.
+    Refuse,
+    /// 202, and the refresh fails with a message.
+    Fail,
+}
+
+/// What `status` says while a refresh goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StatusStyle {
+    /// `Unknown`; `extendedStatus` tells more.
+    Unknown,
+    /// `NotStarted` and `InProgress`, as one page documents it, and no `extendedStatus`.
+    Plain,
+}

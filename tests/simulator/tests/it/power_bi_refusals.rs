@@ -1,0 +1,138 @@
+//! The refusals of Power BI: tokens, strangers, parameters, limits.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{API, CLIENT, DATASET, GROUP, POWER_BI_SCOPE, PowerBi, SECRET, TENANT};
+
+#[tokio::test]
+async fn refuses_bad_tokens() {
+    let power_bi = PowerBi::new(json!({})).await;
+    let url = format!("{API}/groups/{GROUP}/datasets/{DATASET}/refreshes");
+    for token in ["nonsense", &power_bi.scene.token] {
+        let answer = power_bi.scene.http.get(&url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), 401);
+        assert!(answer.headers().contains_key("www-authenticate") && answer.text().await.unwrap().is_empty());
+    }
+    assert_eq!(power_bi.scene.http.get(&url).send().await.unwrap().status(), 401);
+    let documented = power_bi.scene.token_for("https://api.powerbi.com/.default").await;
+    assert_eq!(power_bi.scene.http.get(&url).bearer_auth(documented).send().await.unwrap().status(), 200);
+    let application = json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET, "tokenLifetimeSeconds": 0});
+    power_bi.scene.control(Method::PUT, "/applications", application).await;
+    let expired = power_bi.scene.token_for(POWER_BI_SCOPE).await;
+    let answer = power_bi.scene.http.get(&url).bearer_auth(expired).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.json::<Value>().await.unwrap()["error"]["code"]), (403, &json!("TokenExpired")));
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_shape() {
+    let power_bi = PowerBi::new(json!({})).await;
+    for (refusal, status, pointer, value) in [
+        ("notAuthorized", 401, "/error/code", json!("PowerBINotAuthorizedException")),
+        ("tenantSetting", 401, "", Value::Null),
+        ("notAccessible", 403, "/Message", json!("API is not accessible for application")),
+        ("tokenExpired", 403, "/error/code", json!("TokenExpired")),
+        ("notFound", 404, "/error/code", json!("PowerBIEntityNotFound")),
+        (
+            "throttled",
+            429,
+            "/message",
+            json!(
+                "You have exceeded the amount of requests allowed in the current time frame and further requests will fail. Retry in 7 seconds."
+            ),
+        ),
+    ] {
+        power_bi.patch(json!({"powerBI": {"refusal": refusal, "retryAfterSeconds": 7}})).await;
+        let answer = power_bi.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!(answer.status(), status, "{refusal}");
+        assert_eq!(answer.headers().get("retry-after").is_some(), status == 429);
+        let body: Value = answer.json().await.unwrap_or_default();
+        assert_eq!(body.pointer(pointer).unwrap(), &value, "{refusal}");
+    }
+    let strangers = json!([{"tenantId": TENANT, "clientId": "somebody"}]);
+    power_bi.patch(json!({"administrators": strangers, "powerBI": {"refusal": null}})).await;
+    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 404);
+    power_bi.patch(json!({"powerBI": {"strangerRefusal": "notAuthorized"}})).await;
+    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 401);
+    assert_eq!(power_bi.scene.operations().await.len(), 0);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_not_found() {
+    let power_bi = PowerBi::new(json!({})).await;
+    for path in [
+        format!("/groups/{DATASET}/datasets/{DATASET}/refreshes"),
+        format!("/groups/{GROUP}/datasets/{GROUP}/refreshes"),
+        format!("/groups/{GROUP}/datasets/Sales/refreshes"),
+        format!("/groups/{GROUP}/datasets/{DATASET}/refreshes/{CLIENT}"),
+        format!("/groups/{GROUP}/datasets/{DATASET}/refreshes/latest"),
+        format!("/groups/{CLIENT}/datasets"),
+    ] {
+        let answer = power_bi.any(Method::GET, &path).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.json::<Value>().await.unwrap()["error"]["code"]),
+            (404, &json!("PowerBIEntityNotFound")),
+            "{path}"
+        );
+    }
+    assert_eq!(power_bi.any(Method::GET, "/reports").send().await.unwrap().status(), 404);
+    for (method, path) in
+        [(Method::PUT, "/refreshes"), (Method::GET, "/queryScaleOut/sync"), (Method::POST, "/queryScaleOut/syncStatus"), (Method::POST, "")]
+    {
+        assert_eq!(power_bi.call(method, path).send().await.unwrap().status(), 405, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_are_checked_as_they_are_documented() {
+    let power_bi = PowerBi::new(json!({"durationMillis": 0, "powerBI": {"incrementalTables": ["FactSales"]}})).await;
+    for (body, target) in [
+        (json!({"type": "add"}), "datasetRefreshRequest.type"),
+        (json!({"timeout": "25:00:00"}), "datasetRefreshRequest.timeout"),
+        (json!({"objects": [{"partition": "A"}]}), "datasetRefreshRequest.objects"),
+        (json!([]), "datasetRefreshRequest"),
+    ] {
+        let answer = power_bi.submit(body.clone()).await;
+        assert_eq!(answer.status(), 400, "{body}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["error"]["details"][0]["target"], target);
+    }
+    let plain = power_bi.call(Method::POST, "/refreshes").header("content-type", "text/plain").body("{}").send().await.unwrap();
+    assert_eq!(plain.status(), 415);
+    let unsupported = [
+        json!({"commitMode": "partialBatch"}),
+        json!({"type": "full", "objects": [{"table": "factsales", "partition": "FactSales 2025"}]}),
+    ];
+    for body in &unsupported {
+        assert_eq!(power_bi.submit(body.clone()).await.status(), 400, "{body}");
+        let mut supported = body.clone();
+        supported["applyRefreshPolicy"] = false.into();
+        assert_eq!(power_bi.submit(supported).await.status(), 202, "{body}");
+    }
+    power_bi.patch(json!({"powerBI": {"validation": "fail"}})).await;
+    for body in unsupported {
+        let accepted = power_bi.submit(body).await;
+        let id = accepted.headers()["requestid"].to_str().unwrap().to_owned();
+        let (_, seen) = power_bi.get(&format!("/refreshes/{id}")).await;
+        assert_eq!((accepted.status().as_u16(), &seen["status"]), (202, &json!("Failed")));
+        assert!(seen["messages"][0]["message"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn a_day_has_a_limit() {
+    let power_bi = PowerBi::new(json!({"durationMillis": 0, "powerBI": {"dailyLimit": 2}})).await;
+    let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": "Scheduled", "durationMillis": 0});
+    power_bi.scene.control(Method::POST, "/operations", other).await;
+    power_bi.start().await;
+    power_bi.start().await;
+    let message = async || {
+        let answer = power_bi.submit(json!({"type": "full"})).await;
+        assert_eq!(answer.status(), 400);
+        answer.json::<Value>().await.unwrap()["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(message().await, "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit");
+    power_bi.patch(json!({"powerBI": {"language": "chinese"}})).await;
+    assert!(message().await.contains("24 小时"));
+    power_bi.patch(json!({"powerBI": {"limitBody": {"error": {"message": "another text"}}}})).await;
+    assert_eq!(message().await, "another text");
+}
