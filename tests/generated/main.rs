@@ -9,6 +9,7 @@ mod argocd;
 mod chart;
 mod fields;
 mod flags;
+mod monitoring;
 mod words;
 
 use std::fs;
