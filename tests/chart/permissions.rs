@@ -24,7 +24,7 @@ async fn it_may_do_what_it_does_and_nothing_else() {
 async fn it_may_do_what_it_does(name: &str, more: impl Fn(&World) -> Option<String>) {
     let world = World::with(name, Setting { api_proxy: true, ..Setting::default() }).await;
     let system = format!("{}-system", world.namespace);
-    let helm = Tool::helm(world.site.control_plane.kubeconfig(), &scratch(name));
+    let helm = Tool::helm("helm", world.site.control_plane.kubeconfig(), &scratch(name));
     let values = [
         Some("crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=5s".to_owned()),
         Some(format!("secretAccess[0].namespace={},secretAccess[0].names={{{}}}", world.namespace, harness::world::SECRET)),
