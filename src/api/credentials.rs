@@ -3,8 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// The identity to call the service with: exactly one. This version of the operator knows `servicePrincipalRef` alone; a
-/// resource that sets another one is Stalled with reason Unsupported.
+/// The identity to call the service with: exactly one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.servicePrincipalRef), has(self.workloadIdentity), has(self.managedIdentity)].filter(x, x).size() == 1")
@@ -13,11 +12,11 @@ pub struct Credentials {
     /// A service principal whose details are in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_principal_ref: Option<ServicePrincipalRef>,
-    /// A `ServiceAccount` of this namespace that is federated with a Microsoft Entra application. Not in this version.
+    /// A `ServiceAccount` of this namespace that is federated with a Microsoft Entra application or a user-assigned identity:
+    /// no secret is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
-    /// A managed identity of the operator's nodes or pod, where its administrator allows it for this namespace. Not in
-    /// this version.
+    /// A managed identity of the operator's nodes or pod, where its administrator allows it for this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_identity: Option<ManagedIdentity>,
 }
@@ -26,8 +25,8 @@ pub struct Credentials {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePrincipalRef {
-    /// The Secret's name. Its keys: `tenantId`, `clientId` and `clientSecret`. The Secret is read when it is needed, so a
-    /// rotated one serves at once.
+    /// The Secret's name. Its keys: `tenantId`, `clientId`, and either `clientSecret` or `clientCertificate` (PEM: the
+    /// certificate and its RSA key, in any order). The Secret is read when it is needed, so a rotated one serves at once.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
         .message("name is the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'"))]
@@ -38,7 +37,8 @@ pub struct ServicePrincipalRef {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
-    /// The `ServiceAccount`'s name. Its annotations `azure.workload.identity/client-id` and
+    /// The `ServiceAccount`'s name. The federated credential's subject is
+    /// `system:serviceaccount:<namespace>:<name>`, its audience `api://AzureADTokenExchange`. Its annotations `azure.workload.identity/client-id` and
     /// `azure.workload.identity/tenant-id` say who it is in Microsoft Entra ID.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
