@@ -12,7 +12,7 @@ mod faults;
 mod followers;
 pub mod lease;
 mod memory;
-mod queue;
+pub mod queue;
 mod reconcile;
 mod records;
 mod references;
@@ -26,6 +26,7 @@ mod watched;
 mod wiring;
 mod work;
 
+pub use resource::Resource;
 pub use work::work;
 
 use crate::telemetry::labels::Kind;
@@ -33,8 +34,11 @@ use crate::telemetry::labels::Kind;
 /// What a resource is called: the kinds may have the same names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(clippy::struct_field_names, reason = "the fields are called as they are in Kubernetes")]
-struct Name {
-    kind: Kind,
-    namespace: String,
-    name: String,
+pub struct Name {
+    /// Which of the two it is.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }

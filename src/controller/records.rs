@@ -69,3 +69,6 @@ impl Records {
         Ok(slim(bounded(CALL, self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,6 +41,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 pass.keep(Effect::Nothing, Some(pause))
             } else {
                 let (kind, since) = (pass.kind(), intent(&pass));
+                pass.scratch.listed_at = Some(pass.now);
                 pass.keep(Effect::List(kind, since), None)
             }
         }
@@ -174,7 +175,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     // whole seconds, so a second more.
     let certain_after = settings.call_timeout + settings.listing_lag + Duration::from_secs(1);
     let waited = pace::between(intent(&pass), pass.now);
-    let certain = waited >= certain_after;
+    let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);
     let verdict = match candidates.as_slice() {
         [one] if !listing.truncated && evidence.proves(one) => Verdict::It((*one).clone()),
         _ if !certain => Verdict::TooEarly,

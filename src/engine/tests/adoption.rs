@@ -220,6 +220,17 @@ fn a_listing_that_was_cut_short_proves_nothing() {
 }
 
 #[test]
+fn a_listing_proves_nothing_of_what_came_after_it_was_asked_for() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.lag) = (secs(400), secs(119));
+    world.run_for(secs(110)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.service.slow = secs(60);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
 fn where_the_spec_has_changed_nobody_can_tell_by_it() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);

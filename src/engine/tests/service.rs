@@ -85,6 +85,8 @@ pub(super) struct Service {
     /// Submissions that are still on their way.
     pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
     pub(super) truncated: bool,
+    /// How long the answer to a listing takes, once it is made.
+    pub(super) slow: Duration,
     pub(super) taken: BTreeSet<String>,
     /// How many submissions were sent, how many cancellations, listings and looks.
     pub(super) submits: usize,
@@ -118,6 +120,7 @@ impl Service {
             asks: VecDeque::new(),
             under_way: Vec::new(),
             truncated: false,
+            slow: Duration::ZERO,
             taken: BTreeSet::new(),
             submits: 0,
             cancels: Vec::new(),

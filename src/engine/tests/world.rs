@@ -352,7 +352,9 @@ impl World {
             }
             Effect::Look(handle) => Seen::Look(self.service.look(self.kind, handle)),
             Effect::List(kind, since) => {
-                Seen::Listing { kind: *kind, result: self.service.list(*kind, *since), taken: self.service.taken.clone() }
+                let result = self.service.list(*kind, *since);
+                self.advance(self.service.slow);
+                Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
             }
             Effect::Cancel(id) => {
                 laws::cancellation(self, desired, step, id);

@@ -1,0 +1,60 @@
+//! Every write carries the version, and what a write by name needs beside it, that it was decided on: without it two views could
+//! both record an intent.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::{Method, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::super::resource::Resource;
+use super::Records;
+use crate::api::{FINALIZER, RESUBMIT, Status};
+use crate::telemetry::labels::Kind;
+
+/// An API server that takes every write as it is, and keeps it.
+fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
+    let kept = Arc::clone(kept);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let kept = Arc::clone(&kept);
+        async move {
+            let method = request.method().clone();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            kept.lock().push((method, serde_json::from_slice(&body).unwrap()));
+            Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&resource()).unwrap())))
+        }
+    });
+    Client::new(service, "bi")
+}
+
+fn resource() -> Resource {
+    let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": "Sales"}});
+    let resource = json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1",
+        "kind": "ModelRefresh",
+        "metadata": {"name": "sales", "namespace": "bi", "uid": "u-1", "resourceVersion": "41", "finalizers": [FINALIZER, "other/one"]},
+        "spec": {"model": model},
+    });
+    serde_json::from_value(resource).unwrap()
+}
+
+#[tokio::test]
+async fn every_write_carries_the_version_that_it_was_decided_on() {
+    let kept = Arc::default();
+    let (records, object) = (Records::new(&open_api(&kept), Kind::ModelRefresh, "bi"), resource());
+    records.write_status(&object, &Status::default()).await.unwrap();
+    records.add_finalizer(&object).await.unwrap();
+    records.drop_finalizer(&object).await.unwrap();
+    records.drop_annotation(&object, RESUBMIT).await.unwrap();
+    let kept = kept.lock();
+    assert_eq!(kept.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>(), ["PUT", "PATCH", "PATCH", "PATCH"]);
+    for (_, body) in kept.iter() {
+        assert_eq!(body["metadata"]["resourceVersion"], "41", "{body}");
+        assert_eq!(body["metadata"]["uid"], "u-1", "{body}");
+    }
+    assert_eq!(kept[2].1["metadata"]["finalizers"], json!(["other/one"]));
+}

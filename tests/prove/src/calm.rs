@@ -1,0 +1,221 @@
+//! Once faults stop: everything answers, operations end, people say what they are asked for. Then every run comes to its end,
+//! every deletion completes, and nothing is written any more.
+//!
+//! From each state that is explored this one quiet story is played to its end. Most of them soon meet a moment that an earlier
+//! story has been through, and stop there.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use tabular_operator::api::{self, ConditionStatus, ConditionType, Reason, RunState};
+use tabular_operator::operation::Phase;
+
+use crate::laws;
+use crate::scenario::Left;
+use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Wish, World};
+
+/// No quiet story is longer than so many steps for each resource.
+const LONGEST: usize = 1_500;
+
+/// The moments that quiet stories have been through, all of which ended well.
+#[derive(Debug, Default)]
+pub struct Known {
+    shards: [Mutex<HashSet<u64>>; 16],
+}
+
+impl Known {
+    fn has(&self, print: u64) -> bool {
+        self.shards[(print % 16) as usize].lock().is_ok_and(|shard| shard.contains(&print))
+    }
+
+    fn add(&self, prints: Vec<u64>) {
+        for print in prints {
+            if let Ok(mut shard) = self.shards[(print % 16) as usize].lock() {
+                shard.insert(print);
+            }
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().map_or(0, |shard| shard.len())).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Plays the quiet story from here to its end. `tell` hears of each step.
+///
+/// # Errors
+/// The law that it breaks.
+pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) -> Result<(), Broken> {
+    let mut world = world.clone();
+    world.left = Left::default();
+    let mut prints = Vec::new();
+    let mut steps = 0;
+    let longest = LONGEST * world.resources.len();
+    loop {
+        steps += 1;
+        if steps > longest {
+            return Err(Broken { law: laws::ENDS, found: format!("no end after {longest} quiet steps: {}", standing(&world)) });
+        }
+        if world.operators.iter().all(|operator| operator.minds.iter().all(|mind| matches!(mind.task, Task::Idle))) {
+            let print = world.print(false);
+            if known.has(print) {
+                break;
+            }
+            prints.push(print);
+        }
+        if let Some(action) = next(&world) {
+            world.play(action)?;
+            tell(&action.to_string(), &world);
+        } else if let Some((resource, wish)) = asked_for(&world)? {
+            if wish == Wish::Resubmit {
+                world.resource(resource).bare(api::ADOPT);
+                world.resource(resource).bare(api::RESUBMIT);
+            }
+            world.grant(resource, wish);
+            tell(&format!("a person changes resource {resource}: {wish:?}"), &world);
+        } else {
+            has_ended(&world)?;
+            stays_quiet(&world, &mut tell)?;
+            break;
+        }
+    }
+    known.add(prints);
+    Ok(())
+}
+
+/// What happens next when nothing goes wrong; `None` where nothing is left to happen.
+fn next(world: &World) -> Option<Action> {
+    for (operator, it) in world.operators.iter().enumerate() {
+        if !it.up {
+            return Some(Action::Start { operator });
+        }
+        for (resource, mind) in it.minds.iter().enumerate() {
+            match &mind.task {
+                Task::Idle => {}
+                Task::Learnt { .. } => return Some(Action::Decide { operator, resource }),
+                Task::Decided { .. } | Task::Acting { .. } => return Some(Action::Go { operator, resource, how: How::Well }),
+            }
+        }
+        match it.standing {
+            Standing::Alone => {}
+            Standing::Leads { until } if world.now >= until => return Some(Action::Exit { operator }),
+            Standing::Leads { until } if world.lease.holder == operator && until < world.now + HOLD => {
+                return Some(Action::Renew { operator, heard: true });
+            }
+            Standing::StandsBy if world.now >= world.lease.renewed + LEASE => return Some(Action::Take { operator }),
+            Standing::Leads { .. } | Standing::StandsBy => {}
+        }
+        if world.leads(operator) {
+            let due = |(resource, mind): &(usize, &crate::world::Mind)| mind.is_due(world.now) && !world.resources[*resource].gone;
+            if let Some((resource, _)) = it.minds.iter().enumerate().find(due) {
+                return Some(Action::Begin { operator, resource, age: 0 });
+            }
+        }
+    }
+    if !world.service.posts.is_empty() {
+        return Some(Action::Arrive { post: 0 });
+    }
+    if let Some(op) = world.service.ops.iter().position(|op| op.live()) {
+        let phase = if world.service.ops[op].cancelling { Phase::Cancelled } else { Phase::Succeeded };
+        return Some(Action::End { op, phase });
+    }
+    // What waits for a person may look again and again at what they have said wrongly.
+    let pending = |(resource, mind): (usize, &crate::world::Mind)| {
+        mind.due.is_some() && !world.resources[resource].gone && !is_held(&world.resources[resource])
+    };
+    let leaders: Vec<usize> = (0..world.operators.len()).filter(|operator| world.leads(*operator)).collect();
+    let anything = leaders.iter().any(|operator| world.operators[*operator].minds.iter().enumerate().any(pending));
+    let hidden = world.service.ops.iter().any(|op| !op.visible);
+    (anything || hidden || leaders.is_empty()).then_some(Action::Tick)
+}
+
+/// Whether a resource waits for a person to say what became of its submission.
+fn is_held(resource: &Resource) -> bool {
+    let run = resource.now().status.run.as_ref();
+    run.is_some_and(|run| run.state == RunState::Submitting && run.reason == Reason::SubmissionUnknown.as_str())
+}
+
+/// What a person is asked for, where it is to be seen that they are.
+fn asked_for(world: &World) -> Result<Option<(usize, Wish)>, Broken> {
+    for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
+        let object = resource.now();
+        if is_held(resource) {
+            let stalled = |kind, status| object.status.conditions.iter().any(|it| it.r#type == kind && it.status == status);
+            if !stalled(ConditionType::Stalled, ConditionStatus::True) {
+                return Err(Broken { law: laws::VISIBLE, found: format!("resource {index} waits for a word, and does not say so") });
+            }
+            return Ok(Some((index, if resource.deleted.is_some() { Wish::Release } else { Wish::Resubmit })));
+        }
+        if resource.suspended() {
+            return Ok(Some((index, Wish::Suspend)));
+        }
+    }
+    Ok(None)
+}
+
+fn has_ended(world: &World) -> Result<(), Broken> {
+    for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
+        let run = resource.now().status.run.as_ref();
+        if resource.deleted.is_some() || run.is_some_and(|run| !run.state.ended()) {
+            return Err(Broken { law: laws::ENDS, found: format!("resource {index} stands still: {}", standing(world)) });
+        }
+    }
+    Ok(())
+}
+
+/// Started anew, the operators find nothing to write and nothing to do.
+fn stays_quiet(world: &World, tell: &mut impl FnMut(&str, &World)) -> Result<(), Broken> {
+    let mut world = world.clone();
+    let versions = |world: &World| world.resources.iter().map(|resource| resource.now().version).collect::<Vec<_>>();
+    let (before, ops) = (versions(&world), world.service.ops.len());
+    for operator in 0..world.operators.len() {
+        let standing = world.operators[operator].standing;
+        if world.leads(operator) {
+            world.left.crashes = 1;
+            world.play(Action::Crash { operator })?;
+            world.play(Action::Start { operator })?;
+            world.operators[operator].standing = standing;
+        }
+    }
+    for _ in 0..LONGEST {
+        let Some(action) = next(&world) else { break };
+        world.play(action)?;
+        tell(&action.to_string(), &world);
+    }
+    if versions(&world) != before || world.service.ops.len() != ops {
+        return Err(Broken { law: laws::QUIET, found: standing(&world) });
+    }
+    Ok(())
+}
+
+/// How the resources stand, in short.
+#[must_use]
+pub fn standing(world: &World) -> String {
+    let of = |(index, resource): (usize, &std::sync::Arc<Resource>)| {
+        let object = resource.now();
+        let run = object.status.run.as_ref().map_or_else(
+            || "no run".to_owned(),
+            |run| {
+                let operation = run.operation_id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+                format!("run {} attempt {} {:?} ({}){operation}", run.number, run.attempt, run.state, run.reason)
+            },
+        );
+        let fate = if resource.gone {
+            " [gone]"
+        } else if resource.deleted.is_some() {
+            " [deleted]"
+        } else {
+            ""
+        };
+        format!("resource {index} v{}{fate}: {run}", object.version)
+    };
+    world.resources.iter().enumerate().map(of).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,307 @@
+//! The scenarios by name: what the promise is proven for, and what it is shown not to cover.
+
+use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec};
+use tabular_operator::operation::{Phase, TroubleKind};
+
+use crate::laws;
+use crate::scenario::{Careless, Left, Scenario, spec, sync};
+use crate::walk::Dice;
+use crate::world::cluster::Spec;
+use crate::world::{How, Wish};
+
+/// How much is explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// What every test run can afford: minutes.
+    Share,
+    /// What one waits for.
+    Full,
+}
+
+fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<Spec> {
+    let mut spec = spec(0);
+    edit(&mut spec);
+    vec![Spec::Refresh(spec)]
+}
+
+/// The scenarios in which every law holds.
+#[must_use]
+pub fn scenarios(size: Size) -> Vec<Scenario> {
+    let more = u8::from(size == Size::Full);
+    let busy = [How::LostBefore, How::LostAfter, How::Late, How::Refused(TroubleKind::Throttled), How::Refused(TroubleKind::Rejected)];
+    vec![
+        Scenario {
+            left: Left { posts: 2 + more, calls: 1 + more, stale: 1, crashes: 1, delays: 1 + more, failures: 1, ..Left::default() },
+            posts: busy.to_vec(),
+            lag: 30,
+            ..Scenario::calm("lost-answers", "submissions are lost, late or refused, and shown late; the operator is killed once")
+        },
+        Scenario {
+            left: Left { posts: 1, calls: 2, stale: 2, crashes: 2 + more, delays: 1 + more, wakes: more, unprepared: 1, ..Left::default() },
+            ..Scenario::calm(
+                "crashes",
+                "the operator is killed twice, its views are stale, its writes are lost before or after they are done",
+            )
+        },
+        Scenario {
+            left: Left { posts: 1, calls: 1, stale: 1, crashes: 1, wishes: 2, delays: more, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Work, Wish::Request, Wish::Suspend, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("people", "people change, trigger, suspend and delete the resource at any moment")
+        },
+        Scenario {
+            left: Left { posts: 1, calls: 1 + more, crashes: 1, wishes: 2, vanishes: 1, delays: 1, stale: 1, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Release, Wish::Deletion(DeletionPolicy::Orphan)],
+            lag: 30,
+            ..Scenario::calm(
+                "deletion",
+                "the resource is deleted, released or orphaned at any moment, and the service may lose the operation",
+            )
+        },
+        Scenario {
+            left: Left { posts: 1, unprepared: 2, crashes: 1, wishes: 1 + more, calls: more, delays: 1, ..Left::default() },
+            namespace_ends: true,
+            ..Scenario::calm("namespace", "the whole namespace is deleted, and the Secret with it")
+        },
+        Scenario {
+            left: Left { posts: 1 + more, strangers: 2, calls: 1, crashes: 1, delays: 1, ..Left::default() },
+            lag: 30,
+            ..Scenario::calm("others-wait", "another client refreshes the model too; we wait")
+        },
+        Scenario {
+            specs: with(|spec| spec.conflict_policy = ConflictPolicy::Fail),
+            left: Left { posts: 1, strangers: 2, calls: 1, crashes: 1, delays: more, wishes: more, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Conflict(ConflictPolicy::Wait)],
+            lag: 30,
+            ..Scenario::calm("others-fail", "another client refreshes the model too; we fail")
+        },
+        Scenario {
+            specs: with(|spec| spec.conflict_policy = ConflictPolicy::Replace),
+            left: Left { posts: 1 + more, strangers: 2, calls: 1, crashes: 1, delays: more, wishes: more, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Conflict(ConflictPolicy::Wait)],
+            lag: 30,
+            ..Scenario::calm("others-replace", "another client refreshes the model too; we cancel its operation, and never our own for it")
+        },
+        Scenario {
+            specs: with(|spec| spec.backoff_limit = 1),
+            left: Left { posts: 1, failures: 2, calls: 1, crashes: 1, stale: 1, delays: 1, wishes: more, ..Left::default() },
+            ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
+            wishes: vec![Wish::Token, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("attempts", "operations fail, and the run has a second attempt")
+        },
+        Scenario {
+            specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace),
+            left: Left { posts: 1, calls: 1, crashes: 1, wishes: 2, stale: 1, delays: more, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Concurrency(ConcurrencyPolicy::Forbid), Wish::Delete],
+            ..Scenario::calm("replacement", "a new trigger replaces the run, or is dropped")
+        },
+        Scenario {
+            specs: with(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60)),
+            left: Left { posts: 1, calls: 1, crashes: 1, strangers: 1, delays: 1, vanishes: more, failures: more, ..Left::default() },
+            lag: 30,
+            ..Scenario::calm("deadlines", "both deadlines are met, while answers are lost")
+        },
+        Scenario {
+            operators: 2,
+            left: Left { posts: 1, calls: 1, delays: 2, stale: 1, wishes: more, crashes: more, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("two-operators", "the leader is frozen past its Lease, with a submission on its way, and another takes over")
+        },
+        Scenario {
+            left: Left { posts: 1, strangers: 1, wishes: 2, crashes: 1, calls: more, delays: more, ..Left::default() },
+            posts: vec![How::LostAfter, How::Late],
+            wishes: vec![Wish::Adopt(0), Wish::Adopt(1), Wish::Resubmit, Wish::Work, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("words", "a person says what became of a submission, rightly or wrongly, early or late")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+            symmetric: true,
+            left: Left { posts: 1, calls: more, crashes: 1, wishes: 1, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Delete],
+            ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
+            left: Left { posts: 1 + more, calls: 1, stale: 1, crashes: 1, wishes: 1 + more, failures: 1, delays: 1, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Suspend, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Sync(sync(0, Some("resource-0")))],
+            left: Left { posts: 1, crashes: 1, wishes: more, delays: more, ..Left::default() },
+            wishes: vec![Wish::Token],
+            ..Scenario::calm("follower", "a synchronisation follows a refresh")
+        },
+        Scenario {
+            left: Left { posts: 2, crashes: 1, strangers: 1, delays: 1, calls: more, ..Left::default() },
+            service_ahead: 240,
+            tells_time: false,
+            lag: 30,
+            ..Scenario::calm("untold-clock", "the service's clock is four minutes ahead, and it does not say so")
+        },
+        Scenario {
+            left: Left { posts: 2, crashes: 1, strangers: 1, delays: 1, calls: more, ..Left::default() },
+            service_ahead: -240,
+            lag: 30,
+            ..Scenario::calm("told-clock", "the service's clock is four minutes behind, and it says so")
+        },
+    ]
+}
+
+/// What the promise does not cover, or what it rests on: here a law is broken, and it is known which.
+#[must_use]
+pub fn gaps() -> Vec<(Scenario, &'static str)> {
+    vec![
+        (
+            Scenario {
+                left: Left { posts: 1, stale: 1, crashes: 1, calls: 1, ..Left::default() },
+                careless: Careless { version: true, lease: false },
+                ..Scenario::calm("careless-version", "status is written whatever the version is")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
+                operators: 2,
+                left: Left { posts: 1, delays: 2, ..Left::default() },
+                careless: Careless { version: false, lease: true },
+                ..Scenario::calm("careless-lease", "a Lease is believed for ever")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
+                left: Left { posts: 1, delays: 1, ..Left::default() },
+                lag: 120,
+                ..Scenario::calm("long-lag", "the service shows operations later than it is believed to")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
+                left: Left { posts: 1, jumps: 1, ..Left::default() },
+                jumps: vec![60],
+                lag: 30,
+                ..Scenario::calm("clock-forward", "the operator's wall clock jumps ahead by more than the listing lag")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
+                left: Left { posts: 1, jumps: 1, ..Left::default() },
+                jumps: vec![-20],
+                lag: 30,
+                ..Scenario::calm("clock-back", "the operator's wall clock is set back by more than five seconds")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
+                left: Left { posts: 1, strangers: 1, ..Left::default() },
+                posts: vec![How::Late],
+                twins: true,
+                lag: 30,
+                ..Scenario::calm("twin", "another client begins exactly the same refresh within the same seconds")
+            },
+            laws::TRUTH,
+        ),
+        (
+            Scenario {
+                left: Left { wishes: 2, ..Left::default() },
+                wishes: vec![Wish::Unfinalize, Wish::Delete],
+                ..Scenario::calm("unfinalized", "somebody takes off the finalizer by force")
+            },
+            laws::RELEASE,
+        ),
+    ]
+}
+
+/// A large world: several resources on several models, every policy, every fault.
+#[must_use]
+pub fn large(dice: &mut Dice) -> Scenario {
+    let count = 1 + dice.below(5);
+    let any = |dice: &mut Dice, most: u64| u8::try_from(dice.below(most)).unwrap_or(0);
+    let specs = (0..count)
+        .map(|index| {
+            let model = any(dice, 2);
+            // The others follow the first, which is a refresh.
+            let after = (index > 0 && dice.below(3) == 0).then_some("resource-0");
+            let deadlines = ([60, 86_400][dice.below(2) as usize], [60, 86_400][dice.below(2) as usize]);
+            let backoff = i32::from(any(dice, 3));
+            if index > 0 && dice.below(3) == 0 {
+                let mut spec = sync(model, after);
+                (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+                spec.backoff_limit = backoff;
+                return Spec::Sync(spec);
+            }
+            let mut spec = spec(model);
+            spec.trigger = sync(model, after).trigger;
+            spec.concurrency_policy =
+                [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Replace, ConcurrencyPolicy::Forbid][dice.below(3) as usize];
+            // Not Replace: what another of our resources holds for a person's word is cancelled by it, a known gap.
+            spec.conflict_policy = [ConflictPolicy::Wait, ConflictPolicy::Fail][dice.below(2) as usize];
+            (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+            spec.backoff_limit = backoff;
+            Spec::Refresh(spec)
+        })
+        .collect();
+    let wishes = [
+        Wish::Token,
+        Wish::Work,
+        Wish::Request,
+        Wish::Suspend,
+        Wish::Model,
+        Wish::Concurrency(ConcurrencyPolicy::Replace),
+        Wish::Concurrency(ConcurrencyPolicy::Forbid),
+        Wish::Conflict(ConflictPolicy::Wait),
+        Wish::Conflict(ConflictPolicy::Fail),
+        Wish::Deletion(DeletionPolicy::Orphan),
+        Wish::Deletion(DeletionPolicy::Cancel),
+        Wish::Adopt(0),
+        Wish::Adopt(2),
+        Wish::Resubmit,
+        Wish::Release,
+        Wish::Delete,
+    ];
+    Scenario {
+        specs,
+        operators: 1 + usize::from(dice.below(4) == 0),
+        left: Left {
+            posts: any(dice, 6),
+            calls: any(dice, 8),
+            unprepared: any(dice, 4),
+            stale: any(dice, 6),
+            crashes: any(dice, 4),
+            delays: any(dice, 6),
+            wakes: any(dice, 4),
+            wishes: any(dice, 12),
+            strangers: any(dice, 4),
+            failures: any(dice, 5),
+            vanishes: any(dice, 3),
+            jumps: 0,
+        },
+        posts: vec![
+            How::LostBefore,
+            How::LostAfter,
+            How::Late,
+            How::Refused(TroubleKind::Throttled),
+            How::Refused(TroubleKind::AccessDenied),
+            How::Refused(TroubleKind::Rejected),
+        ],
+        wishes: wishes.to_vec(),
+        ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
+        namespace_ends: dice.below(8) == 0,
+        lag: [0, 10, 120][dice.below(3) as usize],
+        service_ahead: [-240, 0, 240][dice.below(3) as usize],
+        tells_time: dice.below(2) == 0,
+        sleeps: vec![7, 31, 200],
+        poll: 1,
+        call_timeout: 30,
+        listing_lag: 120,
+        ..Scenario::calm("large", "many resources on several models, every policy and every fault")
+    }
+}

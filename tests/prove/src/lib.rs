@@ -1,0 +1,14 @@
+//! Proves the promise of `docs/exactly-once.md` on the real decision, `tabular_operator::engine::decide`.
+//!
+//! One [`world`] stands around it, with the [`laws`] that must hold there. [`explore`] looks into every state of the small worlds
+//! of the [`catalogue`], [`walk`] plays random schedules of large ones, and from each state that is met [`calm`] sees whether
+//! everything comes to its end once nothing goes wrong any more. A law that is broken is told as a [`story`].
+
+pub mod calm;
+pub mod catalogue;
+pub mod explore;
+pub mod laws;
+pub mod scenario;
+pub mod story;
+pub mod walk;
+pub mod world;

@@ -1,0 +1,152 @@
+//! `prove`: explores the small worlds, plays random schedules of large ones, and shows what the promise does not cover.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use prove::catalogue::{self, Size};
+use prove::explore::explore;
+use prove::scenario::Scenario;
+use prove::{story, walk};
+
+/// Proves on the real decision that what is asked for runs exactly once.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// How many threads [default: one for each processor]
+    #[arg(long, global = true)]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Look into every state of the small worlds
+    Explore {
+        /// With more of everything that goes wrong: hours instead of minutes
+        #[arg(long)]
+        full: bool,
+        /// Stop a scenario after so many states, and say so
+        #[arg(long, default_value_t = usize::MAX)]
+        most: usize,
+        /// The scenarios [default: all]
+        names: Vec<String>,
+    },
+    /// See that a law is broken where the promise does not cover it, or where a rule that it rests on is left out
+    Gaps {
+        /// Tell each story
+        #[arg(long)]
+        tell: bool,
+        /// The gaps [default: all]
+        names: Vec<String>,
+    },
+    /// Play random schedules of large worlds
+    Walk {
+        /// How many
+        #[arg(long, default_value_t = 3_000)]
+        count: u64,
+        /// The first seed; with it alone, that schedule is played and told
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let threads = cli.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(2, usize::from));
+    let proven = match cli.what {
+        What::Explore { full, most, names } => explore_all(if full { Size::Full } else { Size::Share }, &names, threads, most),
+        What::Gaps { tell, names } => show_gaps(&names, threads, tell),
+        What::Walk { count, seed } => walk_all(count, seed, threads),
+    };
+    if proven { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn is_asked(names: &[String], scenario: &Scenario) -> bool {
+    names.is_empty() || names.iter().any(|name| name == scenario.name)
+}
+
+/// A number with its thousands apart.
+fn counted(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn explore_all(size: Size, names: &[String], threads: usize, most: usize) -> bool {
+    let began = Instant::now();
+    let (mut total, mut steps, mut whole) = (0, 0, true);
+    println!("{:<16} {:>12} {:>13} {:>6} {:>12} {:>7}  verdict", "scenario", "states", "steps", "depth", "quiet", "s");
+    for scenario in catalogue::scenarios(size).into_iter().filter(|scenario| is_asked(names, scenario)) {
+        let (scenario, clock) = (Arc::new(scenario), Instant::now());
+        let found = explore(&scenario, threads, most);
+        let verdict = match (&found.broken, found.exhausted) {
+            (Some((_, broken)), _) => format!("BROKEN: {}", broken.law),
+            (None, true) => "every state, every law holds".to_owned(),
+            (None, false) => "stopped before its end".to_owned(),
+        };
+        println!(
+            "{:<16} {:>12} {:>13} {:>6} {:>12} {:>7.1}  {verdict}",
+            scenario.name,
+            counted(found.states),
+            counted(found.steps),
+            found.depth,
+            counted(found.calm),
+            clock.elapsed().as_secs_f64()
+        );
+        if let Some((actions, broken)) = &found.broken {
+            println!("\n{}", story::tell(&scenario, actions, broken));
+            return false;
+        }
+        total += found.states;
+        steps += found.steps;
+        whole &= found.exhausted;
+    }
+    let verdict = if whole { "exhausted" } else { "not exhausted" };
+    println!("{} states {verdict}, {} steps, {:.0} s", counted(total), counted(steps), began.elapsed().as_secs_f64());
+    total > 0
+}
+
+fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
+    let mut as_known = true;
+    for (scenario, law) in catalogue::gaps().into_iter().filter(|(scenario, _)| is_asked(names, scenario)) {
+        let scenario = Arc::new(scenario);
+        let found = explore(&scenario, threads, usize::MAX);
+        let said = match &found.broken {
+            Some((_, broken)) if broken.law == law => format!("breaks, as it must: {law}"),
+            Some((_, broken)) => format!("breaks another law than \"{law}\": {broken}"),
+            None => format!("does not break \"{law}\", after {} states", counted(found.states)),
+        };
+        println!("{:<18} {said}", scenario.name);
+        as_known &= found.broken.as_ref().is_some_and(|(_, broken)| broken.law == law);
+        if let Some((actions, broken)) = found.broken.as_ref().filter(|(_, broken)| tell || broken.law != law) {
+            println!("\n{}", story::tell(&scenario, actions, broken));
+        }
+    }
+    as_known
+}
+
+fn walk_all(count: u64, seed: Option<u64>, threads: usize) -> bool {
+    let clock = Instant::now();
+    let (first, count) = (seed.unwrap_or(1), if seed.is_some() { 1 } else { count });
+    let walked = walk::walk_many(&catalogue::large, first, count, threads);
+    println!(
+        "{} random schedules, {} steps, {:.0} s",
+        counted(usize::try_from(walked.schedules).unwrap_or(usize::MAX)),
+        counted(walked.steps),
+        clock.elapsed().as_secs_f64()
+    );
+    let Some(broken) = walked.broken else { return true };
+    let walk = walk::walk(&catalogue::large, broken);
+    if let Err(law) = &walk.outcome {
+        println!("\n{}\nIt is seed {broken}: make prove SEED={broken}", story::tell(&walk.scenario, &walk.actions, law));
+    }
+    false
+}

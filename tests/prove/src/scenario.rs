@@ -1,0 +1,155 @@
+//! Scenarios: small worlds with a name, and the bounds of what may happen in each.
+
+use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
+use tabular_operator::operation::{Phase, TroubleKind};
+
+use crate::world::cluster::Spec;
+use crate::world::{HOLD, Second, Standing, Wish};
+
+/// How often what can go wrong may still go wrong, and how often people may still act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Left {
+    /// Submissions that are lost, late or refused.
+    pub posts: u8,
+    /// Other calls, to the service or to the API server, that are lost.
+    pub calls: u8,
+    /// Calls that cannot be prepared: a Secret is missing.
+    pub unprepared: u8,
+    /// Passes on a stale view.
+    pub stale: u8,
+    /// SIGKILLs.
+    pub crashes: u8,
+    /// Times at which an operator is late, or frozen.
+    pub delays: u8,
+    /// Passes for no reason.
+    pub wakes: u8,
+    /// What people do.
+    pub wishes: u8,
+    /// Operations of other clients.
+    pub strangers: u8,
+    /// Operations that end otherwise than well by themselves.
+    pub failures: u8,
+    /// Operations that the service loses.
+    pub vanishes: u8,
+    /// Steps of an operator's wall clock.
+    pub jumps: u8,
+}
+
+/// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Careless {
+    /// Status is written whatever the resource's version is.
+    pub version: bool,
+    /// The Lease is believed for ever.
+    pub lease: bool,
+}
+
+/// One small world, and the bounds of what may happen in it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is about, in one sentence.
+    pub about: &'static str,
+    /// The resources.
+    pub specs: Vec<Spec>,
+    /// Whether the resources differ in nothing but their names, so that exchanging them changes nothing.
+    pub symmetric: bool,
+    /// How many operators.
+    pub operators: usize,
+    /// The bounds.
+    pub left: Left,
+    /// What becomes of submissions, beside an answer.
+    pub posts: Vec<crate::world::How>,
+    /// What people may do.
+    pub wishes: Vec<Wish>,
+    /// How operations may end beside well, and what may become of the refused.
+    pub ends: Vec<Phase>,
+    /// Whether another client's refresh is exactly like ours.
+    pub twins: bool,
+    /// Whether a namespace may end, with the Secret in it.
+    pub namespace_ends: bool,
+    /// How late the service may show an operation, at most [`Self::listing_lag`] where the promise is to hold.
+    pub lag: Second,
+    /// How far the service's clock is ahead.
+    pub service_ahead: Second,
+    /// Whether the service tells the time.
+    pub tells_time: bool,
+    /// The steps that a wall clock may take.
+    pub jumps: Vec<Second>,
+    /// How long an operator may sleep when it is late.
+    pub sleeps: Vec<Second>,
+    /// The pause between two looks.
+    pub poll: Second,
+    /// How long a call may take.
+    pub call_timeout: Second,
+    /// How late the operator believes that the service may show an operation.
+    pub listing_lag: Second,
+    /// Which of its own rules the controller breaks.
+    pub careless: Careless,
+}
+
+impl Scenario {
+    /// A world with one plain resource and nothing that goes wrong.
+    #[must_use]
+    pub fn calm(name: &'static str, about: &'static str) -> Self {
+        use crate::world::How;
+        Self {
+            name,
+            about,
+            specs: vec![Spec::Refresh(spec(0))],
+            symmetric: false,
+            operators: 1,
+            left: Left::default(),
+            posts: vec![How::LostBefore, How::LostAfter, How::Late],
+            wishes: Vec::new(),
+            ends: vec![Phase::Failed],
+            twins: false,
+            namespace_ends: false,
+            lag: 0,
+            service_ahead: 0,
+            tells_time: true,
+            jumps: Vec::new(),
+            sleeps: vec![10, 45],
+            poll: 10,
+            call_timeout: 10,
+            listing_lag: 30,
+            careless: Careless::default(),
+        }
+    }
+
+    /// How the first operator begins.
+    #[must_use]
+    pub fn first_standing(&self) -> Standing {
+        if self.operators > 1 { Standing::Leads { until: HOLD } } else { Standing::Alone }
+    }
+
+    /// After this many seconds it is certain that a submission that is not listed never began.
+    #[must_use]
+    pub fn certain_after(&self) -> Second {
+        self.call_timeout + self.listing_lag + 1
+    }
+}
+
+/// What a call that brought nothing may be told as.
+pub const TROUBLE: TroubleKind = TroubleKind::Unreachable;
+
+/// A full refresh of the model with this index, with nothing else set.
+#[must_use]
+pub fn spec(model: u8) -> ModelRefreshSpec {
+    let model = crate::world::cluster::model(model);
+    let spec = serde_json::json!({"model": model, "refresh": {"type": "full"}});
+    // The literal above is a spec.
+    serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// A synchronisation of the model with this index, after each success of the refresh with that name where there is one.
+#[must_use]
+pub fn sync(model: u8, after: Option<&str>) -> ModelSyncSpec {
+    let model = crate::world::cluster::model(model);
+    let spec = serde_json::from_value(serde_json::json!({"model": model}));
+    // The literal above is a spec.
+    let spec: ModelSyncSpec = spec.unwrap_or_else(|error| unreachable!("{error}"));
+    let after_refresh = after.map(|name| AfterRefresh { name: name.to_owned() });
+    ModelSyncSpec { trigger: after.map(|_| RefreshTrigger { after_refresh, ..RefreshTrigger::default() }), ..spec }
+}

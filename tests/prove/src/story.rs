@@ -1,0 +1,91 @@
+//! A way through a world, told so that a person can follow it.
+
+use std::fmt::Write as _;
+use std::mem::discriminant;
+use std::sync::Arc;
+
+use tabular_operator::engine::Effect;
+
+use crate::calm::{self, Known};
+use crate::scenario::Scenario;
+use crate::world::{Action, Broken, Task, World};
+
+/// Tells how a law came to be broken: each step, and what it changed.
+#[must_use]
+pub fn tell(scenario: &Arc<Scenario>, actions: &[Action], broken: &Broken) -> String {
+    let mut story = format!("BROKEN: {broken}\n  in scenario {}: {}\n", scenario.name, scenario.about);
+    let mut world = World::new(scenario);
+    let mut line = String::new();
+    for action in actions {
+        let before = world.clone();
+        let outcome = world.play(*action);
+        chapter(&mut story, &mut line, &before, &action.to_string(), &world);
+        if let Err(broken) = outcome {
+            let _ = writeln!(story, "  -> {broken}");
+            return story;
+        }
+    }
+    story.push_str("  --- from here on nothing goes wrong ---\n");
+    let mut before = world.clone();
+    let outcome = calm::down(&world, &Known::default(), |what, after| {
+        chapter(&mut story, &mut line, &before, what, after);
+        before = after.clone();
+    });
+    if let Err(broken) = outcome {
+        let _ = writeln!(story, "  -> {broken}");
+    }
+    story
+}
+
+/// One step: when, what, and what is now to be seen that was not.
+fn chapter(story: &mut String, line: &mut String, before: &World, what: &str, after: &World) {
+    let _ = writeln!(story, "  {:>5} s  {what}{}", before.now, doing(before, after));
+    let seen = outlook(after);
+    if seen != *line {
+        let _ = writeln!(story, "           {seen}");
+        *line = seen;
+    }
+}
+
+/// What an operator has just done, and what it has just decided.
+fn doing(before: &World, after: &World) -> String {
+    let mut said = String::new();
+    let minds = after.operators.iter().zip(&before.operators).flat_map(|(after, before)| after.minds.iter().zip(&before.minds));
+    for (mind, was) in minds.filter(|(mind, was)| discriminant(&mind.task) != discriminant(&was.task)) {
+        match &was.task {
+            Task::Decided { step, view, .. } if step.recorded != *view.status => said.push_str(" [the status]"),
+            Task::Acting { step, .. } => {
+                let _ = write!(said, " [{:?}]", step.effect);
+            }
+            Task::Idle | Task::Learnt { .. } | Task::Decided { .. } => {}
+        }
+        if let Task::Decided { step, view, .. } = &mind.task {
+            let write = if step.recorded == *view.status { "" } else { " to write;" };
+            let pause = step.look_again.map_or_else(|| "a change".to_owned(), |pause| format!("{} s", pause.as_secs_f64()));
+            let _ = match &step.effect {
+                Effect::Nothing => write!(said, ", and decides:{write} to wait for {pause}"),
+                effect => write!(said, ", and decides:{write} {effect:?}"),
+            };
+        }
+    }
+    said
+}
+
+/// The truth at one moment: the resources, and the operations at the service.
+fn outlook(world: &World) -> String {
+    let mut seen = calm::standing(world);
+    for op in &world.service.ops {
+        let fate = match op.ended {
+            _ if op.vanished => "lost by the service".to_owned(),
+            Some((_, phase)) => format!("{phase:?}"),
+            None if op.cancelling => "being cancelled".to_owned(),
+            None => "runs".to_owned(),
+        };
+        let hidden = if op.visible { "" } else { ", not shown yet" };
+        let _ = write!(seen, " | {} {:?} {fate}{hidden}", op.id, op.owner);
+    }
+    if !world.service.posts.is_empty() {
+        let _ = write!(seen, " | {} submission(s) on the way", world.service.posts.len());
+    }
+    seen
+}

@@ -1,0 +1,273 @@
+//! Which worlds are one and the same: what tells a world from another, as a number of 64 bits.
+//!
+//! Left out is what no decision, no law and no later moment depends on: wording, progress, times of display. Moments count from
+//! now, so that the same situation an hour later is the same; what is so long ago that every rule treats it alike counts as that
+//! long ago. Resources that differ in nothing but their names may change places.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::discriminant;
+
+use jiff::Timestamp;
+use tabular_operator::api::{Run, RunState, Status, Time};
+use tabular_operator::engine::{Effect, Scratch, Seen, Step, TurnUse};
+use tabular_operator::operation::{Look, Operation, Submission};
+
+use super::cluster::Object;
+use super::{Op, Operator, Owner, Second, Standing, Task, World, second};
+
+/// The longest time that a rule tells from a longer one, in seconds, beside the deadlines of a spec: the clocks' skew of five
+/// minutes and what a submission takes.
+const LONG_AGO: Second = 420;
+
+/// A world under one order of its resources.
+struct Print<'a> {
+    world: &'a World,
+    /// The resources in the order in which they count.
+    order: &'a [usize],
+    long_ago: Second,
+    hasher: DefaultHasher,
+}
+
+impl World {
+    /// What tells this world from another; `bounds` is whether what may still go wrong is part of it.
+    #[must_use]
+    pub fn print(&self, bounds: bool) -> u64 {
+        let orders = if self.scenario.symmetric { orders(self.resources.len()) } else { vec![(0..self.resources.len()).collect()] };
+        orders.iter().map(|order| Print::of(self, order, bounds)).min().unwrap_or_default()
+    }
+}
+
+/// Every order of so many things.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new()];
+    for next in 0..count {
+        all = all
+            .iter()
+            .flat_map(|order: &Vec<usize>| {
+                (0..=next).map(|at| {
+                    let mut longer = order.clone();
+                    longer.insert(at, next);
+                    longer
+                })
+            })
+            .collect();
+    }
+    all
+}
+
+impl<'a> Print<'a> {
+    fn of(world: &'a World, order: &'a [usize], bounds: bool) -> u64 {
+        let deadlines = world.resources.iter().flat_map(|resource| {
+            let policy = &resource.now().edition.desired.policy;
+            [policy.wait_deadline.as_secs(), policy.active_deadline.as_secs()]
+        });
+        // A deadline of a day is not met in these worlds, so it is not waited for either.
+        let deadline = deadlines.filter(|seconds| *seconds < 86_400).max().unwrap_or(0).cast_signed();
+        let mut print = Self { world, order, long_ago: LONG_AGO.max(deadline + 60), hasher: DefaultHasher::new() };
+        if bounds {
+            world.left.hash(&mut print.hasher);
+        }
+        for resource in order {
+            print.resource(*resource);
+        }
+        for op in &world.service.ops {
+            print.op(op);
+        }
+        for post in &world.service.posts {
+            (post.model, print.owner(post.owner), &post.request, post.by - world.now).hash(&mut print.hasher);
+        }
+        for operator in &world.operators {
+            print.operator(operator);
+        }
+        if world.operators.len() > 1 {
+            (world.lease.holder, print.age(world.lease.renewed).min(super::LEASE)).hash(&mut print.hasher);
+        }
+        print.hasher.finish()
+    }
+
+    fn put(&mut self, value: impl Hash) {
+        value.hash(&mut self.hasher);
+    }
+
+    /// How long ago a moment is; one that is long ago is as good as another.
+    fn age(&self, moment: Second) -> Second {
+        (self.world.now - moment).min(self.long_ago)
+    }
+
+    fn since(&self, moment: Timestamp) -> Second {
+        self.age(second(moment))
+    }
+
+    fn time(&self, time: Option<Time>) -> Option<Second> {
+        time.map(|time| self.since(time.timestamp()))
+    }
+
+    fn owner(&self, owner: Owner) -> (Option<usize>, i32, i32) {
+        match owner {
+            Owner::Run { resource, number, attempt } => (self.order.iter().position(|of| *of == resource), number, attempt),
+            Owner::Stranger => (None, 0, 0),
+        }
+    }
+
+    fn resource(&mut self, index: usize) {
+        let resource = &self.world.resources[index];
+        let deleted = resource.deleted.map(|at| self.age(at).min(121));
+        self.put((resource.gone, resource.word, deleted));
+        if !resource.gone {
+            self.object(resource.now());
+            if self.world.left.stale > 0 {
+                for age in 1..resource.versions.len() {
+                    self.object(resource.aged(age));
+                }
+            }
+        }
+    }
+
+    fn object(&mut self, object: &Object) {
+        self.put((object.edition.print, object.edition.desired.generation == object.status.observed_generation));
+        self.status(&object.status);
+    }
+
+    fn status(&mut self, status: &Status) {
+        self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
+        self.put((status.queued.as_ref().map(|trigger| trigger.r#type), status.observed_generation < 0));
+        for entry in &status.history {
+            self.put((entry.number, entry.state, &entry.operation_id));
+        }
+        for condition in &status.conditions {
+            self.put((condition.r#type, condition.status, &condition.reason));
+        }
+        if let Some(run) = &status.run {
+            self.run(run);
+        }
+    }
+
+    fn run(&mut self, run: &Run) {
+        self.put((run.number, run.attempt, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
+        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work));
+        let waiting = run.state == RunState::Waiting;
+        let submitted = self.time(run.submitted_time).filter(|_| !run.state.ended());
+        let (since, next) = (self.time(run.waiting_since_time), self.time(run.next_attempt_time));
+        let asked = Some(self.since(run.requested_time.timestamp())).filter(|_| waiting && self.world.resources.len() > 1);
+        self.put((submitted, since, next, asked));
+        for candidate in &run.candidates {
+            self.put(&candidate.operation_id);
+        }
+    }
+
+    fn op(&mut self, op: &Op) {
+        let owner = self.owner(op.owner);
+        let (began, ended) = (self.age(op.began), op.ended.map(|(_, phase)| phase));
+        self.put((op.model, owner, &op.request, began, op.visible, ended));
+        self.put((op.cancelling, op.vanished));
+    }
+
+    fn operator(&mut self, operator: &Operator) {
+        let standing = match operator.standing {
+            Standing::Alone => (0, 0),
+            Standing::Leads { until } => (1, (until - self.world.now).max(0)),
+            Standing::StandsBy => (2, 0),
+        };
+        self.put((operator.up, operator.clock, standing));
+        for resource in self.order {
+            let mind = &operator.minds[*resource];
+            if self.world.resources[*resource].gone && matches!(mind.task, Task::Idle) {
+                continue;
+            }
+            let due = mind.due.map(|due| (due - self.world.now).max(0));
+            self.put((mind.dirty, if mind.dirty { None } else { due }));
+            self.scratch(&mind.scratch);
+            if self.world.resources.len() > 1 {
+                let (model, turn) = mind.turn;
+                match turn {
+                    TurnUse::Waits(since) => self.put((model, 0, self.since(since.timestamp()))),
+                    TurnUse::Holds => self.put((model, 1, 0_i64)),
+                    TurnUse::Free => self.put((model, 2, 0_i64)),
+                }
+            }
+            self.put(discriminant(&mind.task));
+            match &mind.task {
+                Task::Idle => {}
+                Task::Learnt { view, seen, rounds } => {
+                    self.view(*resource, view);
+                    self.put(rounds);
+                    self.seen(seen);
+                }
+                Task::Decided { view, step, rounds, .. } | Task::Acting { view, step, rounds } => {
+                    self.view(*resource, view);
+                    self.put(rounds);
+                    self.step(step);
+                }
+            }
+        }
+    }
+
+    /// A view that is up to date is the resource itself.
+    fn view(&mut self, resource: usize, view: &Object) {
+        let behind = self.world.resources[resource].now().version - view.version;
+        self.put(behind > 0);
+        if behind > 0 {
+            self.object(view);
+        }
+    }
+
+    fn scratch(&mut self, scratch: &Scratch) {
+        let Scratch {
+            next_look,
+            paused_at,
+            troubles,
+            cancelled_at,
+            cancel_refused,
+            progress_written: _,
+            contradictions,
+            listed_at,
+            unseen,
+            location,
+            resolved,
+        } = scratch;
+        let next = next_look.map(|next| (second(next) - self.world.now).max(0));
+        let paused = paused_at.map(|at| self.since(at).min(0));
+        let cancelled = cancelled_at.map(|at| self.since(at).min(31));
+        self.put((unseen, location, resolved));
+        let listed = listed_at.map(|at| self.since(at));
+        self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
+    }
+
+    fn step(&mut self, step: &Step) {
+        match &step.effect {
+            Effect::List(kind, since) => self.put((kind, self.since(*since))),
+            other => self.put(other),
+        }
+        self.put(step.notices.len());
+    }
+
+    fn seen(&mut self, seen: &Seen) {
+        self.put(discriminant(seen));
+        match seen {
+            Seen::Look(Look::Found { operation, .. }) => self.operation(operation),
+            Seen::Look(Look::Gone) => self.put(1),
+            Seen::Look(Look::Trouble(trouble)) => self.put(trouble),
+            Seen::Listing { kind, result, taken } => {
+                self.put((kind, taken as &BTreeSet<String>));
+                if let Ok(listing) = result {
+                    self.put((listing.truncated, listing.server_time.map(|time| self.since(time))));
+                    listing.operations.iter().for_each(|operation| self.operation(operation));
+                }
+            }
+            Seen::Submission(Submission::Accepted { id, .. }) => self.put((0, id)),
+            Seen::Submission(other) => self.put((1, discriminant(other))),
+            Seen::Nothing
+            | Seen::Resolved(_)
+            | Seen::Turn(_)
+            | Seen::Cancellation(_)
+            | Seen::Trouble(_)
+            | Seen::Fault(_)
+            | Seen::ResubmitTaken => self.put(seen),
+        }
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start))));
+    }
+}
