@@ -3,16 +3,21 @@
 //! A permission too few shows as a refused request in the audit log, and as a run that does not end. One too many shows as
 //! one that nothing in the log has needed.
 
-use harness::{Action, Operator, OperatorSettings, Setting, Tool, World, eventually, kubeconfig};
+use harness::rbac::make;
+use harness::world::{SECRET, TENANT};
+use harness::{Action, Operator, OperatorSettings, Setting, Tool, World, kubeconfig};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{EnvVar, ServiceAccount};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
-use tabular_operator::api::{ModelSync, RunState};
+use tabular_operator::api::RunState;
 
 use crate::{CHART, grants, scratch};
+
+/// A team's `ServiceAccount`, whose tokens the operator may ask for.
+const ACCOUNT: &str = "refresher";
 
 /// One after the other: the first of the two serves all namespaces.
 #[tokio::test]
@@ -27,7 +32,8 @@ async fn it_may_do_what_it_does(name: &str, more: impl Fn(&World) -> Option<Stri
     let helm = Tool::helm("helm", world.site.control_plane.kubeconfig(), &scratch(name));
     let values = [
         Some("crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=5s".to_owned()),
-        Some(format!("secretAccess[0].namespace={},secretAccess[0].names={{{}}}", world.namespace, harness::world::SECRET)),
+        Some(format!("secretAccess[0].namespace={},secretAccess[0].names={{{}}}", world.namespace, SECRET)),
+        Some(format!("tokenAccess[0].namespace={},tokenAccess[0].names={{{ACCOUNT}}}", world.namespace)),
         more(&world),
     ]
     .into_iter()
@@ -58,7 +64,8 @@ async fn it_may_do_what_it_does(name: &str, more: impl Fn(&World) -> Option<Stri
     assert!(grants::of(&world.client, &system, &fullname).await.is_empty(), "an uninstall leaves grants");
 }
 
-/// What the operator does in its life: a whole run of each kind with a write that came too late, and a deletion in mid-run.
+/// What the operator does in its life: a whole run of each kind with a write that came too late, one by a team's own identity,
+/// and a deletion in mid-run.
 async fn whole_runs(world: &World) {
     let late = |resource: &'static str| {
         world.proxy().strike(0, Action::Answer(409), move |seen| seen.resource == resource && seen.subresource == "status")
@@ -66,31 +73,32 @@ async fn whole_runs(world: &World) {
     let (late_refresh, late_sync) = (late("modelrefreshes"), late("modelsyncs"));
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
-    synchronise(world).await;
+    world.apply("modelsync/replicas", &json!({})).await;
+    world.until_state("modelsync/replicas", RunState::Succeeded).await;
     assert_eq!((late_refresh.count(), late_sync.count()), (1, 1));
+    as_a_service_account(world).await;
     let other = world.put_database("Long", &json!({"notStartedMillis": 0, "durationMillis": 600_000})).await;
     world.apply("long", &other).await;
     world.until_state("long", RunState::Running).await;
     world.delete("long").await;
     world.until_gone("long").await;
     let (done, cancelled) = (world.operations().await, world.operations_on("Long").await);
-    assert_eq!((done.len(), done[0].status.as_str()), (1, "succeeded"));
+    assert!(done.len() == 2 && done.iter().all(|operation| operation.status == "succeeded"), "{done:#?}");
     assert_eq!((cancelled.len(), cancelled[0].status.as_str()), (1, "cancelled"));
     assert!(!world.events("orders").await.is_empty());
 }
 
-async fn synchronise(world: &World) {
-    let mut manifest = world.manifest("replicas", &json!({}));
-    manifest["kind"] = json!("ModelSync");
-    manifest["spec"].as_object_mut().unwrap().remove("refresh");
-    let syncs: Api<ModelSync> = Api::namespaced(world.client.clone(), &world.namespace);
-    syncs.create(&PostParams::default(), &serde_json::from_value(manifest).unwrap()).await.unwrap();
-    // How it ends makes no difference to what it takes.
-    eventually("the sync to end", async || {
-        let sync = serde_json::to_value(syncs.get("replicas").await.unwrap()).unwrap();
-        sync["status"]["run"]["endedTime"].is_string().then_some(())
-    })
-    .await;
+/// A refresh by workload identity.
+async fn as_a_service_account(world: &World) {
+    let (issuer, keys) = world.site.control_plane.issuer().await;
+    world.azure.put_issuer(&issuer, &keys).await;
+    world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, ACCOUNT).await;
+    let annotations = json!({"azure.workload.identity/client-id": world.client_id, "azure.workload.identity/tenant-id": TENANT});
+    let account = json!({"metadata": {"name": ACCOUNT, "annotations": annotations}});
+    make::<ServiceAccount>(&Api::namespaced(world.client.clone(), &world.namespace), account).await;
+    let credentials = json!({"servicePrincipalRef": null, "workloadIdentity": {"serviceAccountName": ACCOUNT}});
+    world.apply("federated", &json!({"credentials": credentials})).await;
+    world.until_state("federated", RunState::Succeeded).await;
 }
 
 /// The operator of the Deployment, as its `ServiceAccount`. Only where metrics are served and where Azure is are the test's.
