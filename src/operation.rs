@@ -89,6 +89,9 @@ pub enum OperationKind {
 pub struct Offers {
     /// Whether one that runs can be cancelled.
     pub cancel: bool,
+    /// Whether the service itself refuses one while a refresh of the model runs. Where nobody knows that it does, the listing of
+    /// refreshes is read before anything is submitted.
+    pub refused_during_refresh: bool,
 }
 
 impl OperationKind {
@@ -96,8 +99,17 @@ impl OperationKind {
     #[must_use]
     pub fn offers(self) -> Offers {
         match self {
-            Self::Refresh => Offers { cancel: true },
-            Self::Sync => Offers { cancel: false },
+            Self::Refresh => Offers { cancel: true, refused_during_refresh: true },
+            Self::Sync => Offers { cancel: false, refused_during_refresh: false },
+        }
+    }
+
+    /// What people call one.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::Sync => "synchronisation",
         }
     }
 }
@@ -134,7 +146,8 @@ impl Request {
 /// How to find an operation again: its id, and where the service said to look.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
-    /// The service's id for it; for a service that gives none, what the client made of its answer.
+    /// The service's id for it; for a service that gives none, what the client made of its answer. Two synchronisations may then
+    /// have the same id, where nothing has changed between them: an accepted one is followed whatever ids were there before.
     pub id: OperationId,
     /// The `Location` of the service's last answer, at most 2,048 characters, where an operation is followed by it: each
     /// answer about a synchronisation may name another. Checked against the host that is called before each use.
@@ -173,7 +186,7 @@ pub enum Phase {
     NotStarted,
     /// Under way. A state that nobody has documented counts as this: only a known end is an end.
     InProgress,
-    /// Ended well.
+    /// Ended well. A synchronisation that is `Finalizing` has: the replicas have the data, and the service cleans up after it.
     Succeeded,
     /// Ended badly.
     Failed,
@@ -239,6 +252,9 @@ pub struct Operation {
     pub activity_id: Option<String>,
     /// Why it failed, where it did and the answer tells.
     pub failure: Option<Failure>,
+    /// Whether it is certainly none that this client submitted: Power BI tells what a schedule or a person began. It
+    /// holds up a submission like any other while it runs, but cannot be cancelled.
+    pub foreign: bool,
 }
 
 /// The operations of a model in a window of time, as its listing showed them.
@@ -363,7 +379,7 @@ pub enum Cancellation {
 pub enum Resolution {
     /// There is exactly one, and these are its ids.
     Found(ModelIds),
-    /// There is none, or there are several. The sentence says which name, and what to do.
+    /// There is none, or there are several. The sentence says of which name, and what to do.
     Unclear(String),
     /// Nothing was learnt.
     Trouble(Trouble),

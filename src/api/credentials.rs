@@ -12,7 +12,8 @@ pub struct Credentials {
     /// A service principal whose details are in a Secret of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_principal_ref: Option<ServicePrincipalRef>,
-    /// A `ServiceAccount` of this namespace that is federated with a Microsoft Entra application.
+    /// A `ServiceAccount` of this namespace that is federated with a Microsoft Entra application or a user-assigned identity:
+    /// no secret is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
     /// A managed identity of the operator's nodes or pod, where its administrator allows it for this namespace.
@@ -36,7 +37,8 @@ pub struct ServicePrincipalRef {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
-    /// The `ServiceAccount`'s name. Its annotations `azure.workload.identity/client-id` and
+    /// The `ServiceAccount`'s name. The federated credential's subject is
+    /// `system:serviceaccount:<namespace>:<name>`, its audience `api://AzureADTokenExchange`. Its annotations `azure.workload.identity/client-id` and
     /// `azure.workload.identity/tenant-id` say who it is in Microsoft Entra ID.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")

@@ -19,9 +19,11 @@ pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, Workloa
 pub use model::{AnalysisServicesModel, Model, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
-pub use reason::Reason;
+pub use reason::{Reason, Telling};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
-pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
+pub use run::{
+    CancelCause, Candidate, FailedObject, HistoryEntry, Message, ModelNames, Progress, Run, RunState, TableProgress, Trigger, TriggerType,
+};
 pub use status::{FollowedRun, Status};
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};

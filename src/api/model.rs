@@ -3,6 +3,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ModelNames;
+
 /// The tabular model. Set exactly one of `analysisServices` and `powerBI`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -12,8 +14,7 @@ pub struct Model {
     /// A database on an Azure Analysis Services server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis_services: Option<AnalysisServicesModel>,
-    /// A Power BI semantic model (dataset), by ids or by names. Not in this version: a
-    /// resource that sets it is Stalled with reason Unsupported.
+    /// A Power BI semantic model (dataset), by its ids or by its names.
     #[serde(default, rename = "powerBI", skip_serializing_if = "Option::is_none")]
     pub power_bi: Option<PowerBiModel>,
 }
@@ -56,13 +57,18 @@ pub struct PowerBiModel {
         .message("datasetId is a GUID, such as cfafbeb1-8037-4d0c-896e-a46fb27ff229: it stands in the model's URL after /datasets/"))]
     #[schemars(length(max = 64))]
     pub dataset_id: Option<String>,
-    /// The workspace's name, where the ids are not known. It is looked up at the start of each run.
+    /// The workspace's name, where the ids are not known. Both names are looked up at the start of each run, and the ids that
+    /// they stand for then serve that run to its end. The identity has to see the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("!self.matches('[[:cntrl:]]') && self == self.trim()")
+        .message("write the workspace's name as Power BI shows it, without blanks around it"))]
     pub workspace: Option<String>,
     /// The semantic model's name in that workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("!self.matches('[[:cntrl:]]') && self == self.trim()")
+        .message("write the semantic model's name as Power BI shows it, without blanks around it"))]
     pub dataset: Option<String>,
 }
 
@@ -84,7 +90,28 @@ impl Model {
         }
     }
 
-    /// What makes two models one and the same to the queue: the services do not tell upper from lower case.
+    /// Whether it names no model at all, as where a follower takes that of a refresh which is not there.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.analysis_services.is_none() && self.power_bi.is_none()
+    }
+
+    /// The names that have to be looked up before the service can be asked anything about the model.
+    #[must_use]
+    pub fn names(&self) -> Option<ModelNames> {
+        let model = self.power_bi.as_ref().filter(|_| self.analysis_services.is_none())?;
+        Some(ModelNames { workspace: model.workspace.clone()?, dataset: model.dataset.clone()? })
+    }
+
+    /// The Power BI semantic model with these ids.
+    #[must_use]
+    pub fn by_ids(group_id: String, dataset_id: String) -> Self {
+        let model = PowerBiModel { group_id: Some(group_id), dataset_id: Some(dataset_id), workspace: None, dataset: None };
+        Self { analysis_services: None, power_bi: Some(model) }
+    }
+
+    /// What makes two models one and the same to the queue: the services do not tell upper from lower case. It counts only
+    /// where the ids are known: a model by names has another key than the same one by ids.
     #[must_use]
     pub fn key(&self) -> String {
         match (&self.analysis_services, &self.power_bi) {

@@ -54,10 +54,13 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
 #[x_kube(validation = Rule::new("!has(self.model.analysisServices) || !has(self.refresh) || (!has(self.refresh.applyRefreshPolicy) \
     && !has(self.refresh.effectiveDate) && !has(self.refresh.attemptTimeoutSeconds))")
     .message("applyRefreshPolicy, effectiveDate and attemptTimeoutSeconds are Power BI's: leave them out for analysisServices"))]
+#[x_kube(validation = Rule::new("!has(self.refresh) || !has(self.refresh.effectiveDate) || !has(self.refresh.applyRefreshPolicy) \
+    || self.refresh.applyRefreshPolicy")
+    .message("effectiveDate is what a refresh policy takes for today: leave it out where applyRefreshPolicy is false"))]
 pub struct ModelRefreshSpec {
     /// The model to refresh.
     pub model: Model,
-    /// Who to be at the service. Without it: the operator's own identity, where its administrator allows that for this namespace.
+    /// Who to be at the service. Left out: the operator's own identity, where its administrator allows it for this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
     /// What to refresh and how. Left out: the whole model, type automatic.
@@ -66,8 +69,9 @@ pub struct ModelRefreshSpec {
     /// What starts a run. Left out: the creation of the resource, and each change of `model` or `refresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RefreshTrigger>,
-    /// What a new trigger does during a run: `Queue` (one run follows when this one has ended; further triggers join it),
-    /// `Replace` (cancel this one and start anew) or `Forbid` (the trigger is dropped). Default: Queue.
+    /// What a new trigger does during a run: `Queue` (one run follows when this one has ended; further triggers join it, but
+    /// with `afterRefresh` each followed run has one of its own), `Replace` (cancel this one and start anew) or `Forbid` (the
+    /// trigger is dropped). Default: Queue.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
     /// What happens when the service is busy with somebody else's refresh of this model: `Wait` for its end, `Fail`, or

@@ -51,10 +51,12 @@ pub struct ModelSyncSpec {
     /// The model whose replicas to synchronise. Left out: that of the refresh in `trigger.afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
-    /// Who to be at the service. Left out together with `model`: the credentials of the refresh in `trigger.afterRefresh`.
+    /// Who to be at the service. Left out together with `model`: the credentials of the refresh in `trigger.afterRefresh`. Left
+    /// out beside a `model`: the operator's own identity, where its administrator allows it for this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
-    /// What starts a run. Left out: the creation of the resource, and each change of `model`.
+    /// What starts a run. Left out: the creation of the resource, and each change of `model`. A trigger that comes during a run
+    /// starts one when that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RefreshTrigger>,
     /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).

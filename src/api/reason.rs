@@ -1,9 +1,22 @@
-//! The reasons: each word that a condition or an event gives for why.
+//! The reasons: each word that a condition or an event gives for why, and how it is told.
 
 use std::fmt;
 
+/// How a reason is told when it comes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Telling {
+    /// In the status alone, or by a notice of its own.
+    Quiet,
+    /// As an event.
+    Event,
+    /// As an event that warns.
+    Warning,
+    /// As an event that warns, and a run that is under way is Stalled: it goes on only when somebody acts.
+    Stalled,
+}
+
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $telling:ident),+ $(,)?) => {
         /// Why a condition is as it is, or an event happened. The words are part of the interface and are documented.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[doc = $doc])+ $name),+ }
@@ -24,6 +37,12 @@ macro_rules! reasons {
                 match word { $(stringify!($name) => Some(Self::$name),)+ _ => None }
             }
 
+            /// How it is told when it comes up.
+            #[must_use]
+            pub fn telling(self) -> Telling {
+                match self { $(Self::$name => Telling::$telling),+ }
+            }
+
             /// What it means and what to do, for the reference.
             #[must_use]
             pub fn explanation(self) -> &'static str {
@@ -35,99 +54,123 @@ macro_rules! reasons {
 
 reasons! {
     /// Nothing is asked for: no run is under way and no trigger is due.
-    Idle,
+    Idle: Quiet,
     /// `spec.suspend` is true, so nothing begins. What was triggered meanwhile runs when it is false again.
-    Suspended,
+    Suspended: Event,
     /// Another resource's run is on the same model, or is ahead in the queue. First come, first served.
-    WaitingForTurn,
-    /// Another client's refresh of the model is running at the service. `conflictPolicy` says what happens.
-    ModelBusy,
+    WaitingForTurn: Event,
+    /// Another client's refresh of the model is running at the service. `conflictPolicy` says what happens; a synchronisation waits.
+    ModelBusy: Event,
     /// The pause before another attempt, after an operation that failed (`backoffLimit`).
-    BackingOff,
+    BackingOff: Warning,
     /// The operation is about to be submitted, or its answer is awaited.
-    Submitting,
+    Submitting: Quiet,
     /// The answer to a submission was lost; the service's listing is read to find out whether it began.
-    ResolvingSubmission,
+    ResolvingSubmission: Warning,
     /// The service runs the operation.
-    Running,
+    Running: Event,
     /// The service was asked to cancel the operation; its end is awaited.
-    Cancelling,
+    Cancelling: Event,
     /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again.
-    Retrying,
+    Retrying: Warning,
     /// The run ended well.
-    Succeeded,
+    Succeeded: Event,
     /// The service reports that the operation failed. Its messages are in `.status.run.messages`.
-    RefreshFailed,
+    RefreshFailed: Warning,
+    /// The service reports that the synchronisation failed. What it said is in `.status.run.messages`.
+    SyncFailed: Warning,
+    /// Power BI evicted the model from memory during the refresh. Run it again: `backoffLimit` does so by itself.
+    Evicted: Warning,
+    /// Analysis Services moved the model to another node, or lost the request on the way. Run it again: `backoffLimit` does so by
+    /// itself.
+    NodeMoved: Warning,
+    /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh less at once, or
+    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none.
+    AttemptTimeLimit: Warning,
+    /// All attempts of the service together took longer than 24 hours. Refresh less at once, or lower `refresh.retryCount`; a
+    /// fresh attempt would take as long, so `backoffLimit` makes none.
+    TotalTimeLimit: Warning,
+    /// The capacity was paused, or short of memory, during the refresh. `backoffLimit` runs it again when the capacity is back.
+    CapacityPaused: Warning,
+    /// Refreshes are switched off for the model. Switch them on; until then `backoffLimit` makes no fresh attempt.
+    RefreshDisabled: Warning,
+    /// The service accepted the request and never knew it again: it never ran. Power BI drops requests where too many come in a
+    /// short time. `backoffLimit` submits it again.
+    RequestDropped: Warning,
     /// The service's own time limit ended the operation.
-    TimedOut,
-    /// `activeDeadlineSeconds` was over: the operation was cancelled.
-    DeadlineExceeded,
+    TimedOut: Warning,
+    /// `activeDeadlineSeconds` was over: the operation was cancelled. A synchronisation cannot be, and may go on at the service.
+    DeadlineExceeded: Warning,
     /// `waitDeadlineSeconds` was over before the run's turn came: nothing was submitted.
-    WaitDeadlineExceeded,
+    WaitDeadlineExceeded: Warning,
     /// The operation was cancelled by somebody else.
-    Cancelled,
+    Cancelled: Warning,
     /// A new trigger replaced the run (`concurrencyPolicy: Replace`).
-    Replaced,
+    Replaced: Event,
     /// The service no longer knows the operation, so how it ended cannot be told. Look at the model, then trigger a new run.
-    OperationLost,
+    OperationLost: Warning,
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail.
-    Conflict,
+    Conflict: Warning,
     /// The service refuses the request itself. Mend the spec; a change starts a new run.
-    RequestRejected,
+    RequestRejected: Warning,
     /// The service says that the operation succeeded and that some of its objects failed. Look at the model.
-    ContradictoryAnswer,
+    ContradictoryAnswer: Warning,
     /// The answer to a submission was lost, and several operations may be the one it began. Say which by the annotation
     /// `tabular-operator.dev/adopt`, or that it was none by `tabular-operator.dev/resubmit`.
-    SubmissionUnknown,
+    SubmissionUnknown: Stalled,
     /// The spec cannot work as it is written. Mend it.
-    InvalidSpec,
+    InvalidSpec: Stalled,
     /// This version of the operator does not do what the spec asks for.
-    Unsupported,
+    Unsupported: Stalled,
     /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or mend the name.
-    FollowedNotFound,
+    FollowedNotFound: Stalled,
     /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
-    FollowCycle,
+    FollowCycle: Stalled,
     /// The server's host is not of the cloud that the operator is set to.
-    ServerNotInCloud,
+    ServerNotInCloud: Stalled,
     /// The Secret that `servicePrincipalRef` names is not in this namespace. Create it.
-    SecretNotFound,
+    SecretNotFound: Stalled,
     /// The Secret lacks a key, or a key holds something else than it should.
-    SecretInvalid,
+    SecretInvalid: Stalled,
     /// The operator may not read the Secret. Grant it by RBAC.
-    SecretForbidden,
+    SecretForbidden: Stalled,
     /// The `ServiceAccount` that `workloadIdentity` names is not in this namespace. Create it.
-    ServiceAccountNotFound,
+    ServiceAccountNotFound: Stalled,
     /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong.
-    ServiceAccountInvalid,
+    ServiceAccountInvalid: Stalled,
     /// The operator may not read the `ServiceAccount`, or not ask for a token of it. Grant it by RBAC.
-    ServiceAccountForbidden,
+    ServiceAccountForbidden: Stalled,
     /// The operator's own identity, and a managed identity, are not allowed for this namespace. Its administrator lists it with
     /// `--operator-identity-namespace`.
-    IdentityNotAllowed,
+    IdentityNotAllowed: Stalled,
     /// The operator's own identity is described wrongly in its environment. Its administrator mends that.
-    OperatorIdentityInvalid,
+    OperatorIdentityInvalid: Stalled,
     /// Microsoft Entra ID refuses the credentials.
-    CredentialsRefused,
+    CredentialsRefused: Stalled,
     /// The service refuses the identity: it is no administrator of the server, or may not see it.
-    AccessDenied,
+    AccessDenied: Stalled,
     /// The service does not know the server or the model.
-    ModelNotFound,
+    ModelNotFound: Stalled,
+    /// No model has the names that the spec gives, or several have. Mend the names, or give the ids. Looked up again every minute.
+    ModelNotResolved: Stalled,
     /// The server is paused or scaling.
-    ServerPaused,
+    ServerPaused: Stalled,
     /// The replicas of the model cannot be synchronised until query scale-out is switched on.
-    ScaleOutOff,
+    ScaleOutOff: Stalled,
     /// A quota of the service is used up.
-    QuotaExceeded,
+    QuotaExceeded: Stalled,
     /// The resource was let go with an operation that may still be running.
-    Released,
+    Released: Quiet,
     /// The operation was found in the service's listing and is followed.
-    Adopted,
+    Adopted: Quiet,
     /// A trigger was dropped, since a run was under way (`concurrencyPolicy: Forbid`).
-    TriggerDropped,
+    TriggerDropped: Quiet,
+    /// Runs of the followed refresh are no longer in its history, so they were not followed. Raise its `historyLimit`.
+    RunsMissed: Quiet,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
-    ConflictReplaced,
+    ConflictReplaced: Quiet,
     /// The object cannot be decoded: it was written by another version of the resource definition.
-    Undecodable,
+    Undecodable: Quiet,
 }
 
 impl fmt::Display for Reason {

@@ -40,7 +40,7 @@ impl fmt::Display for TriggerType {
 pub struct Trigger {
     /// Creation, Change, Request, Schedule or `AfterRefresh`.
     pub r#type: TriggerType,
-    /// The token, the annotation's value, or the scheduled time.
+    /// The token, the annotation's value, the scheduled time, or the run that it follows, such as `adventureworks run 4`.
     #[serde(default)]
     pub value: String,
 }
@@ -101,13 +101,24 @@ pub struct Run {
     pub attempt: i32,
     /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
     pub state: RunState,
-    /// The model that the operation is on; the run keeps to it when the spec changes meanwhile.
+    /// The model that the operation is on; the run keeps to it when the spec changes meanwhile. Where the spec gives it by
+    /// names, the ids that they stood for.
     pub model: Model,
+    /// The names that `model` was looked up by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<ModelNames>,
     /// A digest of the model and the refresh parameters that this run asks for.
     pub work: String,
-    /// The service's id for the operation.
+    /// The service's id for the operation. For a synchronisation on Power BI, which has none, the operator makes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation_id: Option<String>,
+    /// Where the service said to ask about the operation, at most 2048 bytes, where it is followed by that: each answer about a
+    /// synchronisation may name another place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// The service's own word for where the operation stands, as it was last recorded; `state` is the operator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_state: Option<String>,
     /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_operation_ids: Vec<String>,
@@ -128,6 +139,9 @@ pub struct Run {
     /// When it ended, by the service's clock where it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_time: Option<Time>,
+    /// When the operator recorded the end, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_time: Option<Time>,
     /// How long the operation took, such as `1m32s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
@@ -158,6 +172,16 @@ pub struct Run {
     /// One sentence, the same as in the conditions.
     #[serde(default)]
     pub message: String,
+}
+
+/// The names of a Power BI semantic model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelNames {
+    /// The workspace's.
+    pub workspace: String,
+    /// The semantic model's.
+    pub dataset: String,
 }
 
 /// How far an operation has come, in objects (partitions).
@@ -249,6 +273,9 @@ pub struct HistoryEntry {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_time: Option<Time>,
+    /// When the operator recorded the end, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded_time: Option<Time>,
     /// How long the operation took, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<i64>,

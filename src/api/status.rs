@@ -40,12 +40,15 @@ pub struct Status {
     /// A digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_work: Option<String>,
-    /// The run of the followed refresh (`trigger.afterRefresh`) that was handled last.
+    /// The run of the followed refresh (`trigger.afterRefresh`) that was followed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_followed: Option<FollowedRun>,
     /// When the latest successful run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
+    /// How many runs have succeeded, also those that are no longer in `history`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub successful_runs: i64,
 }
 
 impl Default for Status {
@@ -62,20 +65,30 @@ impl Default for Status {
             last_handled_work: None,
             last_followed: None,
             last_successful_time: None,
+            successful_runs: 0,
         }
     }
 }
 
-/// A run of the refresh that a resource follows.
+/// How far a resource has followed a refresh.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowedRun {
-    /// The uid of the `ModelRefresh`: another one of the same name has runs of its own.
+    /// The name of the `ModelRefresh`.
+    pub name: String,
+    /// Its uid: another one of the same name has runs of its own.
     pub uid: String,
-    /// The run's number.
+    /// The latest of its runs that was followed; 0 before the first.
     pub number: i32,
+    /// How many successful runs it had, up to that one.
+    pub successful_runs: i64,
 }
 
 fn never() -> i64 {
     -1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &i64) -> bool {
+    *count == 0
 }

@@ -26,7 +26,7 @@ const CRON: &str = "self.matches('(?i)^ *\
 #[x_kube(validation = Rule::new("!(has(self.schedule) && has(self.afterRefresh))")
     .message("set schedule or afterRefresh, not both: a follower runs when the refresh that it follows has succeeded"))]
 pub struct RefreshTrigger {
-    /// Whether a new resource, and a change of `model` or `refresh`, starts a run. Default: true, but false with a
+    /// Whether a new resource, and a change of `model` or `refresh` (where the kind has one), starts a run. Default: true, but false with a
     /// `schedule` or `afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_change: Option<bool>,
@@ -52,8 +52,7 @@ pub struct RefreshTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 604_800))]
     pub starting_deadline_seconds: Option<i32>,
-    /// A `ModelRefresh` of this namespace: after each of its successful runs, this one runs once. Not in this version: a
-    /// resource that sets it is Stalled with reason Unsupported.
+    /// A `ModelRefresh` of this namespace: after each of its successful runs since this resource exists, this one runs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_refresh: Option<AfterRefresh>,
 }

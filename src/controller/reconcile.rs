@@ -85,7 +85,7 @@ impl Story<'_> {
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.prepare(&desired, credentials, &step).await {
+            let prepared = match self.prepare(credentials, &step).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -101,7 +101,7 @@ impl Story<'_> {
                 (seen, decisions) = (accepted, 0);
                 continue;
             }
-            self.ctx.memory.keep_scratch(&self.uid, step.scratch);
+            self.ctx.memory.keep_scratch(&self.uid, step.scratch.clone());
             self.publish(&step.notices);
             seen = match (&step.effect, prepared) {
                 (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),
@@ -111,7 +111,7 @@ impl Story<'_> {
                 }
                 (Effect::TakeTurn, _) => {
                     let since = self.object.status().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
-                    Seen::Turn(self.ctx.queue.take(&desired.work.model.key(), &self.uid, &self.name, since))
+                    Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::TakeResubmit, _) => {
                     let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
@@ -148,19 +148,11 @@ impl Story<'_> {
     }
 
     /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
-    async fn prepare(
-        &self,
-        desired: &Desired,
-        credentials: Result<Option<Credentials>, Fault>,
-        step: &Step,
-    ) -> Result<Option<effects::Prepared>, Unprepared> {
+    async fn prepare(&self, credentials: Result<Option<Credentials>, Fault>, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
         if !effects::is_call(&step.effect) {
             return Ok(None);
         }
-        let run = step.recorded.run.as_ref().or_else(|| self.object.status()?.run.as_ref());
-        // A run that is under way keeps to the model that it was submitted on.
-        let model = run.filter(|run| !run.state.ended()).map_or(&desired.work.model, |run| &run.model);
-        effects::prepare(self.ctx, &self.object, credentials, model, &step.effect).await.map(Some)
+        effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.

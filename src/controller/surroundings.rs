@@ -4,15 +4,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use kube::ResourceExt;
-
 use super::Name;
 use super::context::Context;
 use super::faults;
 use super::followers::{self, Sight};
 use super::resource::Resource;
-use crate::api::{Credentials, Reason, RunState};
-use crate::engine::{Cure, Fault, Followed, Success};
+use crate::api::{Credentials, Reason};
+use crate::engine::{Cure, Fault, Followed};
 
 /// What stands around a resource.
 pub(super) struct Around {
@@ -26,18 +24,7 @@ pub(super) struct Around {
 
 /// Looks around a resource, by the newest that is known.
 pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around {
-    let mut around = of_specs(ctx, name, resource);
-    if let (None, Ok(credentials)) = (&around.fault, &around.credentials) {
-        // What is taken over is mended elsewhere.
-        let cure = if resource.model().is_some() { Cure::Spec } else { Cure::Cluster };
-        around.fault = ctx.identities.forbidden(&name.namespace, credentials.as_ref()).map(|fault| Fault { cure, ..fault });
-    }
-    around
-}
-
-/// All but whether the credentials are allowed.
-fn of_specs(ctx: &Context, name: &Name, resource: &Resource) -> Around {
-    let own = faults::of_spec(resource, ctx.azure.cloud());
+    let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
         return Around { fault: own, followed: None, credentials: credentials() };
@@ -45,7 +32,7 @@ fn of_specs(ctx: &Context, name: &Name, resource: &Resource) -> Around {
     let takes_over = resource.model().is_none();
     let followed = look_up(ctx, &followers::refresh(name, follows));
     let wrong = match &followed {
-        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud()),
+        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud(), &ctx.identities),
         Ok(_) => None,
         Err(fault) => Some(fault.clone()),
     };
@@ -55,7 +42,7 @@ fn of_specs(ctx: &Context, name: &Name, resource: &Resource) -> Around {
         Ok(_) | Err(_) => credentials(),
     };
     let fault = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
-    Around { fault, followed: followed.ok().as_deref().and_then(followed_of), credentials }
+    Around { fault, followed: followed.ok().as_deref().and_then(Resource::as_followed), credentials }
 }
 
 /// All of a refresh that matters to its followers.
@@ -63,10 +50,7 @@ pub(super) fn sight(ctx: &Context, name: &Name) -> Sight {
     let mut hasher = DefaultHasher::new();
     match ctx.find(name)? {
         Ok(resource) => {
-            (resource.uid(), resource.model(), resource.credentials()).hash(&mut hasher);
-            for (number, _) in successes(&resource) {
-                number.hash(&mut hasher);
-            }
+            (resource.as_followed(), resource.credentials()).hash(&mut hasher);
         }
         Err(error) => error.hash(&mut hasher),
     }
@@ -92,23 +76,4 @@ fn look_up(ctx: &Context, name: &Name) -> Result<Arc<Resource>, Fault> {
 fn in_circle(path: &str) -> Fault {
     let message = format!("the resources follow each other in a circle: {path}: take spec.trigger.afterRefresh out of one of them");
     Fault { reason: Reason::FollowCycle, message, cure: Cure::Cluster }
-}
-
-/// What a follower has to know of a refresh.
-fn followed_of(resource: &Resource) -> Option<Followed> {
-    let ended = successes(resource);
-    let successes = ended.into_iter().map(|(number, ended)| Success { number, ended }).collect();
-    Some(Followed { name: resource.name_any(), uid: resource.uid()?, model: resource.model()?.clone(), successes })
-}
-
-/// The successful runs that are on record, oldest first: each number, and when it ended.
-fn successes(resource: &Resource) -> Vec<(i32, jiff::Timestamp)> {
-    let Some(status) = resource.status() else { return Vec::new() };
-    let latest = status.run.iter().map(|run| (run.state, run.number, run.ended_time));
-    let earlier = status.history.iter().map(|entry| (entry.state, entry.number, entry.ended_time));
-    let ended = latest.chain(earlier).filter(|(state, ..)| *state == RunState::Succeeded);
-    let mut ended: Vec<_> = ended.filter_map(|(_, number, ended)| Some((number, ended?.timestamp()))).collect();
-    ended.sort_unstable();
-    ended.dedup_by_key(|(number, _)| *number);
-    ended
 }

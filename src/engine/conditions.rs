@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Cure, Desired, text};
-use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Time, Trigger};
+use super::{Cure, Desired, Fault, Following, text};
+use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger};
 
 /// What the conditions say where they say something else than the run does.
 #[derive(Clone, Debug)]
@@ -16,71 +16,54 @@ pub(super) enum Standing {
     Next(String),
     /// No run can begin until somebody acts. `for_good` where only a change of the spec helps.
     Stalled { reason: Reason, message: String, for_good: bool },
+    /// The refresh that is followed cannot be. Nothing else is hindered, so the latest run's outcome stays told.
+    Astray { reason: Reason, message: String },
 }
 
 impl Standing {
-    /// What keeps the next run from beginning, while none is under way. A fault in the spec is one even where nothing is due.
+    /// What keeps the next run from beginning, while none is under way. A fault in the spec is one even where nothing is due, and
+    /// so is a followed refresh that is not there: nothing will ever be due.
     #[must_use]
     pub(super) fn hindering(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
-        if let Some(fault) = desired.fault.as_ref().filter(|fault| fault.cure == Cure::Spec || due.is_some()) {
+        let shown = |fault: &&Fault| fault.cure == Cure::Spec || due.is_some() || matches!(desired.following, Following::Astray(_, _));
+        if let Some(fault) = desired.fault.as_ref().filter(shown) {
             let for_good = fault.cure == Cure::Spec;
             return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
         }
-        let suspended = |due: &Trigger| Self::Suspended(format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type));
-        due.filter(|_| desired.policy.suspend).map(suspended)
+        if let Some(due) = due {
+            let message = || format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type);
+            return desired.policy.suspend.then(|| Self::Suspended(message()));
+        }
+        match &desired.following {
+            Following::Astray(_, Some(fault)) => Some(Self::Astray { reason: fault.reason, message: fault.message.clone() }),
+            Following::Astray(_, None) | Following::Nobody | Following::Refresh(_) => None,
+        }
+    }
+
+    /// That another run begins now.
+    #[must_use]
+    pub(super) fn next(record: &Status, due: &Trigger) -> Self {
+        let number = record.run.as_ref().map_or(0, |run| run.number);
+        Self::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type))
+    }
+
+    /// Whether it is looked at again though nobody changes the resource.
+    #[must_use]
+    pub(super) fn passes_by_itself(&self) -> bool {
+        match self {
+            Self::Stalled { for_good, .. } => !for_good,
+            Self::Astray { .. } => true,
+            Self::Idle | Self::Suspended(_) | Self::Next(_) => false,
+        }
     }
 }
 
 /// Whether a run that is under way goes on only when somebody acts.
 #[must_use]
 pub(super) fn stalls(reason: Reason) -> bool {
-    match reason {
-        Reason::SubmissionUnknown
-        | Reason::InvalidSpec
-        | Reason::Unsupported
-        | Reason::FollowedNotFound
-        | Reason::FollowCycle
-        | Reason::ServerNotInCloud
-        | Reason::SecretNotFound
-        | Reason::SecretInvalid
-        | Reason::SecretForbidden
-        | Reason::ServiceAccountNotFound
-        | Reason::ServiceAccountInvalid
-        | Reason::ServiceAccountForbidden
-        | Reason::IdentityNotAllowed
-        | Reason::OperatorIdentityInvalid
-        | Reason::CredentialsRefused
-        | Reason::AccessDenied
-        | Reason::ModelNotFound
-        | Reason::ServerPaused
-        | Reason::ScaleOutOff
-        | Reason::QuotaExceeded => true,
-        Reason::Idle
-        | Reason::Suspended
-        | Reason::WaitingForTurn
-        | Reason::ModelBusy
-        | Reason::BackingOff
-        | Reason::Submitting
-        | Reason::ResolvingSubmission
-        | Reason::Running
-        | Reason::Cancelling
-        | Reason::Retrying
-        | Reason::Succeeded
-        | Reason::RefreshFailed
-        | Reason::TimedOut
-        | Reason::DeadlineExceeded
-        | Reason::WaitDeadlineExceeded
-        | Reason::Cancelled
-        | Reason::Replaced
-        | Reason::OperationLost
-        | Reason::Conflict
-        | Reason::RequestRejected
-        | Reason::ContradictoryAnswer
-        | Reason::Released
-        | Reason::Adopted
-        | Reason::TriggerDropped
-        | Reason::ConflictReplaced
-        | Reason::Undecodable => false,
+    match reason.telling() {
+        Telling::Stalled => true,
+        Telling::Quiet | Telling::Event | Telling::Warning => false,
     }
 }
 
@@ -159,6 +142,14 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             ready: ConditionStatus::Unknown,
             outcome: pending,
             reason: Reason::Submitting.as_str(),
+            message,
+        },
+        Standing::Astray { reason, message } => Summary {
+            reconciling: false,
+            stalled: true,
+            ready: ConditionStatus::False,
+            outcome: run.and_then(|run| of_run(run).outcome),
+            reason: reason.as_str(),
             message,
         },
         Standing::Stalled { reason, message, for_good } => Summary {

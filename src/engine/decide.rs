@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Cure, Effect, Seen, Situation, Step, deletion, following, pace, submission, triggers, waiting};
+use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, submission, triggers, waiting};
 use crate::api::RunState;
 
 /// Decides what to record and what to do next.
@@ -18,10 +18,11 @@ use crate::api::RunState;
 /// 3. Only where no run is under way is a trigger looked at.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
-    let pass = Pass::new(situation);
+    let mut pass = Pass::new(situation);
     if pass.deleting() {
         return deletion::decide(pass);
     }
+    followed::look(situation.desired, &mut pass.record);
     let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
     if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing {
         // Somebody has replaced the object whole, and the finalizer with it.
@@ -39,16 +40,25 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
+    let missed = followed::say_missed(&mut pass);
     let due = triggers::due(desired, &pass.record);
-    if let Some(standing) = Standing::hindering(desired, due.as_ref()) {
-        let passes_by_itself = matches!(&desired.fault, Some(fault) if fault.cure == Cure::Cluster);
+    let standing = Standing::hindering(desired, due.as_ref());
+    if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
+        triggers::settle(desired, &mut pass.record);
+    }
+    if let Some(standing) = standing {
+        let again = standing.passes_by_itself().then_some(pace::CLUSTER);
         pass.stand(standing);
-        return pass.stop(Effect::Nothing, passes_by_itself.then_some(pace::CLUSTER));
+        return pass.stop(Effect::Nothing, again);
     }
     let Some(trigger) = due else {
-        triggers::settle(desired, &mut pass.record);
         return pass.stop(Effect::Nothing, None);
     };
+    if missed {
+        // It is on record before anything else goes on, so that it is said once.
+        pass.stand(Standing::next(&pass.record, &trigger));
+        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
+    }
     match pass.situation.seen {
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
         // The answer to a question of a run that is over: it says nothing about the next.

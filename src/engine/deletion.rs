@@ -27,6 +27,12 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         pass.notice(Reason::Released, true, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));
         return release(pass, None);
     }
+    if !pass.kind().offers().cancel {
+        let begun = if state == RunState::Submitting { "may have begun at the service" } else { "goes on at the service" };
+        let message = format!("{what} {begun}, and is let go: a {} cannot be cancelled", pass.kind().noun());
+        pass.notice(Reason::Released, false, message);
+        return release(pass, None);
+    }
     if pass.desired.policy.deletion == DeletionPolicy::Orphan {
         pass.notice(Reason::Released, true, format!("{what} may still be running: deletionPolicy is Orphan"));
         return release(pass, None);

@@ -7,10 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Fault;
-use super::text;
+use super::{Cure, Fault, Followed, text};
 use crate::api::{
-    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec,
+    self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, RefreshTrigger,
 };
 use crate::operation::{ObjectName, RefreshRequest, Request};
@@ -22,6 +21,8 @@ pub struct Desired {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
+    /// When it was created, in whole seconds.
+    pub created: Timestamp,
     /// Where the resource is being deleted.
     pub deletion: Option<Deletion>,
     /// Whether our finalizer is on it.
@@ -32,8 +33,8 @@ pub struct Desired {
     pub work: Work,
     /// `trigger.token`.
     pub token: Option<String>,
-    /// The refresh whose successes start a run, where there is one.
-    pub followed: Option<Followed>,
+    /// The refresh whose successful runs start a run each.
+    pub following: Following,
     /// Whether creation and change start a run.
     pub runs_on_change: bool,
     /// How runs are to be handled.
@@ -67,34 +68,25 @@ pub struct Requests {
 /// What stands around a resource, which its own spec does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// What is wrong with the spec, or with what it refers to, in a way that only the operator can tell.
+    /// What is wrong with the spec, or with what it refers to, in a way that only the operator can tell. One of a followed refresh
+    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) hinders the other triggers only where the model is the followed one's.
     pub fault: Option<Fault>,
     /// Whether its namespace is being deleted. It counts only where the resource is being deleted.
     pub namespace_ending: bool,
-    /// The refresh that `trigger.afterRefresh` names, where it exists.
+    /// The refresh that `trigger.afterRefresh` names, where it exists: [`Followed::of`] it.
     pub followed: Option<Followed>,
 }
 
-/// The `ModelRefresh` that a resource follows, as it stands now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Its model.
-    pub model: Model,
-    /// Its successful runs that are known, oldest first.
-    pub successes: Vec<Success>,
-}
-
-/// A successful run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Success {
-    /// The run's number.
-    pub number: i32,
-    /// When it ended.
-    pub ended: Timestamp,
+/// The refresh whose successful runs start runs.
+#[derive(Clone, Debug)]
+pub enum Following {
+    /// None.
+    Nobody,
+    /// This one.
+    Refresh(Followed),
+    /// The one of this name, whose runs cannot be told, or must not be followed. What else triggers a run is not hindered by the
+    /// fault.
+    Astray(String, Option<Fault>),
 }
 
 /// What is to be done.
@@ -193,11 +185,14 @@ impl Desired {
 
     fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
         let Surroundings { fault, namespace_ending, followed } = surroundings;
+        let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
+        let (fault, following) = follow(follows, &work.model, fault, followed);
         let annotations = metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             generation: metadata.generation.unwrap_or_default(),
+            created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
             finalizer: metadata.finalizers.iter().flatten().any(|name| name == api::FINALIZER),
             requests: Requests {
@@ -208,11 +203,29 @@ impl Desired {
             },
             work,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
-            followed,
+            following,
             runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
             policy,
             fault,
         }
+    }
+}
+
+/// What hinders all runs of a resource, and whom it follows.
+fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: Option<Followed>) -> (Option<Fault>, Following) {
+    let Some(name) = follows else { return (fault, Following::Nobody) };
+    let of_following = |fault: &Fault| matches!(fault.reason, Reason::FollowedNotFound | Reason::FollowCycle);
+    match (fault, followed) {
+        (Some(fault), _) if of_following(&fault) && model.is_empty() => (Some(fault), Following::Astray(name.to_owned(), None)),
+        (Some(fault), _) if of_following(&fault) => (None, Following::Astray(name.to_owned(), Some(fault))),
+        (fault, Some(followed)) => (fault, Following::Refresh(followed)),
+        // Nobody knows what a run would be on.
+        (None, None) if model.is_empty() => {
+            let message = format!("ModelRefresh {name} cannot be read, and the model is to be taken from it (spec.trigger.afterRefresh)");
+            let fault = Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
+            (Some(fault), Following::Astray(name.to_owned(), None))
+        }
+        (fault, None) => (fault, Following::Astray(name.to_owned(), None)),
     }
 }
 

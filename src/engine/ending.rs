@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::conditions::Standing;
+use super::failures::{self, BadEnd};
 use super::pass::Pass;
 use super::{Effect, Step, deletion, pace, progress, text, triggers, waiting};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
-use crate::operation::{Operation, Phase};
+use crate::operation::{Operation, OperationId, Phase};
 
 /// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
 const CONTRADICTIONS_TAKEN: u32 = 3;
@@ -33,17 +34,24 @@ pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
     let end = operation.end.map(Time::from).filter(|end| start.is_none_or(|start| *end >= start)).unwrap_or_else(|| Time::from(now));
     (run.started_time, run.ended_time) = (start, Some(end));
     let (cause, attempt, id) = (run.cancel_cause, run.attempt, &operation.id);
-    let said = said(operation);
-    let (state, reason, message) = match operation.phase {
-        Phase::Succeeded if contradicts => (
-            RunState::Failed,
-            Reason::ContradictoryAnswer,
-            format!("the service says that operation {id} succeeded, and that {failed} of its objects failed"),
-        ),
-        Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, format!("operation {id} succeeded")),
-        Phase::Failed => (RunState::Failed, Reason::RefreshFailed, format!("operation {id} failed{said}")),
-        Phase::TimedOut => (RunState::TimedOut, Reason::TimedOut, format!("operation {id} exceeded the service's time limit{said}")),
-        Phase::Cancelled => cancelled(&pass, cause, &format!("operation {id}")),
+    // What the service gave up of itself it may call cancelled, too.
+    let given_up = operation.phase == Phase::Cancelled && operation.failure.is_some() && cause.is_none();
+    let (state, reason, message, again) = match operation.phase {
+        Phase::Succeeded if contradicts => {
+            let message = format!("the service says that operation {id} succeeded, and that {failed} of its objects failed");
+            (RunState::Failed, Reason::ContradictoryAnswer, message, false)
+        }
+        Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, success(operation), false),
+        Phase::Cancelled if !given_up => {
+            let (state, reason, message) = cancelled(&pass, cause, &format!("operation {id}"));
+            (state, reason, message, false)
+        }
+        Phase::Failed | Phase::TimedOut | Phase::Cancelled => {
+            let BadEnd { state, reason, happened, cure, again } = failures::bad_end(pass.kind(), operation.phase, operation.failure);
+            // The cure comes first: what the service says may be long, and is cut.
+            let cure = if cure.is_empty() { String::new() } else { format!(" ({cure})") };
+            (state, reason, format!("operation {id} {happened}{cure}{}", said(operation)), again)
+        }
         // Not an end; the caller does not come here with one.
         Phase::NotStarted | Phase::InProgress => {
             return pass.keep(Effect::Nothing, Some(pace::CLUSTER));
@@ -52,14 +60,20 @@ pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
     if pass.deleting() {
         return deletion::release(pass, Some((reason, message)));
     }
-    let again = match operation.phase {
-        Phase::Failed | Phase::TimedOut => cause.is_none() && attempt <= pass.desired.policy.backoff_limit,
-        Phase::Succeeded | Phase::Cancelled | Phase::NotStarted | Phase::InProgress => false,
-    };
-    if again {
+    if again && cause.is_none() && attempt <= pass.desired.policy.backoff_limit {
         return attempt_again(pass, &message);
     }
     end_with(pass, state, reason, message)
+}
+
+/// What is said of an operation that succeeded.
+fn success(operation: &Operation) -> String {
+    let id = &operation.id;
+    // A synchronisation in this state has brought the replicas up to date.
+    if operation.reported.eq_ignore_ascii_case("finalizing") {
+        return format!("operation {id} succeeded; the service still cleans up after it (Finalizing)");
+    }
+    format!("operation {id} succeeded")
 }
 
 /// A cancelled operation ends a run by why it was cancelled.
@@ -77,6 +91,15 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
     }
 }
 
+/// The deadline is over, and the operation cannot be cancelled: the run ends, and says that it may go on.
+pub(super) fn let_go(pass: Pass<'_>, id: &OperationId) -> Step {
+    let (seconds, noun) = (pass.desired.policy.active_deadline.as_secs(), pass.kind().noun());
+    let message = format!(
+        "operation {id} was followed for {seconds} s (activeDeadlineSeconds); a {noun} cannot be cancelled, so it may go on at the service"
+    );
+    end(pass, RunState::TimedOut, Reason::DeadlineExceeded, message)
+}
+
 /// The service knows the operation no longer, neither by its id nor in its listing.
 pub(super) fn lost(pass: Pass<'_>) -> Step {
     let Some(run) = pass.record.run.as_ref() else {
@@ -86,6 +109,10 @@ pub(super) fn lost(pass: Pass<'_>) -> Step {
     let cause = run.cancel_cause;
     let (state, reason, message) = if cause.is_some() {
         cancelled(&pass, cause, &format!("operation {id}, which the service no longer knows,"))
+    } else if pass.scratch.unseen {
+        let why = if run.model.power_bi.is_some() { "; Power BI drops requests where too many come in a short time" } else { "" };
+        let message = format!("the service accepted operation {id} and never knew it again, by its id or in its list: it never ran{why}");
+        (RunState::Failed, Reason::RequestDropped, message)
     } else {
         let message = format!(
             "the service no longer knows operation {id}, so how it ended cannot be told; look at the model, then trigger a new run"
@@ -94,6 +121,10 @@ pub(super) fn lost(pass: Pass<'_>) -> Step {
     };
     if pass.deleting() {
         return deletion::release(pass, Some((reason, message)));
+    }
+    // Only what never ran is tried again: the other may have succeeded.
+    if reason == Reason::RequestDropped && run.attempt <= pass.desired.policy.backoff_limit {
+        return attempt_again(pass, &message);
     }
     end(pass, state, reason, message)
 }
@@ -112,7 +143,8 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         return pass.keep(Effect::Nothing, None);
     };
     run.tell(state, reason, message);
-    (run.waiting_for, run.waiting_since_time, run.next_attempt_time) = (None, None, None);
+    (run.waiting_for, run.waiting_since_time, run.next_attempt_time, run.location) = (None, None, None, None);
+    run.recorded_time = Some(Time::from(pass.now));
     let seconds = run.started_time.zip(run.ended_time).map(|(start, end)| end.seconds_since(start).max(0));
     run.duration = seconds.map(duration);
     let entry = HistoryEntry {
@@ -123,11 +155,13 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         operation_id: run.operation_id.clone(),
         started_time: run.started_time,
         ended_time: run.ended_time,
+        recorded_time: run.recorded_time,
         duration_seconds: seconds,
         message: text::bounded(&run.message, HISTORY_SENTENCE),
     };
-    let (number, said) = (run.number, run.message.clone());
+    let said = run.message.clone();
     if state == RunState::Succeeded {
+        pass.record.successful_runs = pass.record.successful_runs.saturating_add(1);
         pass.record.last_successful_time = run.ended_time;
     }
     remember(&mut pass.record, entry, limit);
@@ -138,7 +172,7 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         triggers::settle(pass.desired, &mut pass.record);
     }
     pass.record.queued.clone_from(&due);
-    let next = |due: &Trigger| Standing::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type));
+    let next = |due: &Trigger| Standing::next(&pass.record, due);
     let Some(standing) = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next)) else {
         return pass.stop(Effect::Nothing, None);
     };

@@ -1,4 +1,7 @@
 //! Evidence: whether an operation in a listing can be the one that an unanswered submission began.
+//!
+//! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that began after the intent brings
+//! the replicas what was asked for, whoever asked, so the times are enough where the clocks are known.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Settings;
 use crate::api::Run;
-use crate::operation::{ObjectName, Operation, Phase, RefreshRequest};
+use crate::operation::{ObjectName, Operation, Phase, RefreshRequest, Request};
 
 /// How much the service's clocks may differ from what one of them just said: its answers give whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(5);
@@ -31,10 +34,12 @@ fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
 pub(super) struct Evidence<'a> {
     run: &'a Run,
     /// What was asked for; `None` where the spec has changed since, and nobody knows any more.
-    request: Option<&'a RefreshRequest>,
+    request: Option<&'a Request>,
     taken: &'a BTreeSet<String>,
     /// When it can have begun at the earliest, and when at the latest if it was not kept waiting, by the service's clock.
     window: (Timestamp, Timestamp),
+    /// The intent, by the service's clock as far as that is known.
+    intent: Timestamp,
     /// Whether the service said what its clock shows.
     clock_known: bool,
 }
@@ -42,7 +47,7 @@ pub(super) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     pub(super) fn new(
         run: &'a Run,
-        request: Option<&'a RefreshRequest>,
+        request: Option<&'a Request>,
         taken: &'a BTreeSet<String>,
         (intent, now, server_time): (Timestamp, Timestamp, Option<Timestamp>),
         settings: &Settings,
@@ -54,19 +59,21 @@ impl<'a> Evidence<'a> {
         let (first, allowance) = if clock_known { (intent_there, CLOCK_GRAIN) } else { (intent.min(intent_there), CLOCK_SKEW) };
         let from = earlier(first, allowance);
         let to = intent_there.checked_add(settings.call_timeout + allowance).unwrap_or(intent_there);
-        Self { run, request, taken, window: (from, to), clock_known }
+        Self { run, request, taken, window: (from, to), intent: intent_there, clock_known }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
+        if operation.foreign || self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
             return false;
         }
-        if operation.start.is_some_and(|start| start < self.window.0) {
+        // One that ended before the intent is not it either, whether it tells its start or not.
+        let over = operation.end.filter(|_| operation.phase.ended());
+        if operation.start.or(over).is_some_and(|moment| moment < self.window.0) {
             return false;
         }
-        let Some(request) = self.request else { return true };
+        let Some(request) = self.refresh() else { return true };
         let same_type = match (&operation.refresh_type, &request.refresh_type) {
             (Some(shown), Some(asked)) => shown.eq_ignore_ascii_case(asked),
             (None, _) | (_, None) => true,
@@ -74,10 +81,14 @@ impl<'a> Evidence<'a> {
         same_type && none_strange(operation, request) && (self.shows_all(operation) || !operation.phase.ended())
     }
 
+    fn refresh(&self) -> Option<&RefreshRequest> {
+        self.request.and_then(Request::as_refresh)
+    }
+
     /// Whether an operation shows every table that was asked for, or nothing of its objects yet. One that runs and shows some of
     /// them may show the others later; one that has ended will not.
     pub(super) fn shows_all(&self, operation: &Operation) -> bool {
-        let Some(request) = self.request else { return true };
+        let Some(request) = self.refresh() else { return true };
         // A partition may be absent from what Power BI shows of an ended operation, so the table is enough.
         let shows = |asked: &ObjectName| operation.objects.iter().any(|shown| shown.name.table.eq_ignore_ascii_case(&asked.table));
         operation.objects.is_empty() || request.objects.iter().all(shows)
@@ -87,9 +98,26 @@ impl<'a> Evidence<'a> {
     /// have, its type, and its objects where objects were asked for.
     pub(super) fn proves(&self, operation: &Operation) -> bool {
         let Some(request) = self.request else { return false };
-        let in_time = operation.start.is_some_and(|start| (self.window.0..=self.window.1).contains(&start));
-        let shows_objects = !operation.objects.is_empty() || request.objects.is_empty() || operation.phase == Phase::InProgress;
-        self.clock_known && in_time && operation.refresh_type.is_some() && shows_objects && self.shows_all(operation)
+        let began_from = |earliest| operation.start.is_some_and(|start| (earliest..=self.window.1).contains(&start));
+        match request {
+            Request::Refresh(request) => {
+                let shows_objects = !operation.objects.is_empty() || request.objects.is_empty() || operation.phase == Phase::InProgress;
+                let shows_work = operation.refresh_type.is_some() && shows_objects && self.shows_all(operation);
+                self.clock_known && began_from(self.window.0) && shows_work
+            }
+            // One that began a little before the intent may be another's, without what it was to bring.
+            Request::Sync => self.clock_known && began_from(self.intent),
+        }
+    }
+
+    /// Why the only operation that can be the one is still not taken for it, when the listing can no longer be late.
+    pub(super) fn doubt(&self, operation: &Operation) -> Option<&'static str> {
+        match self.request {
+            None => Some("the spec has changed since, so an operation cannot be told by it"),
+            Some(Request::Refresh(_)) => None,
+            Some(Request::Sync) if self.clock_known && operation.start.is_some() => None,
+            Some(Request::Sync) => Some("a synchronisation is told by its times alone, which the service did not say"),
+        }
     }
 }
 

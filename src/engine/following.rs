@@ -2,9 +2,9 @@
 
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, ending, pace, progress, triggers, waiting};
-use crate::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Time};
-use crate::operation::{Cancellation, Handle, Look, Operation, OperationId, OperationKind, Trouble};
+use super::{Effect, Seen, Step, ending, pace, progress, text, triggers, waiting};
+use crate::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Time, TriggerType};
+use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
 
 /// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
 const TROUBLES_SHOWN: u32 = 3;
@@ -25,7 +25,7 @@ pub(super) fn running(mut pass: Pass<'_>) -> Step {
             }
             match pass.not_before() {
                 Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-                None => pass.stop(Effect::Look(Handle::by_id(id)), None),
+                None => look(pass, id),
             }
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
@@ -46,7 +46,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         Seen::Nothing => match pass.not_before() {
             Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
             None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
-            None => pass.stop(Effect::Look(Handle::by_id(id)), None),
+            None => look(pass, id),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
@@ -67,6 +67,11 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
     }
 }
 
+fn look(pass: Pass<'_>, id: OperationId) -> Step {
+    let handle = pass.handle(id);
+    pass.stop(Effect::Look(handle), None)
+}
+
 /// A record without an id: somebody has written into the status. The submission is resolved as one whose answer was lost.
 fn lost_id(mut pass: Pass<'_>) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
@@ -83,8 +88,13 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             // Whatever it is, it is not this run's, and must not end it.
             troubled_briefly(pass)
         }
-        Seen::Look(Look::Found { operation, retry_after, location: _ }) => {
+        Seen::Look(Look::Found { operation, retry_after, location }) => {
             let operation = (**operation).clone();
+            let mut pass = pass;
+            // A place that is too long to be kept leaves the one before.
+            if let Some(newer) = location.as_deref().and_then(text::location) {
+                pass.scratch.location = Some(newer);
+            }
             found(pass, &operation, *retry_after)
         }
         Seen::Look(Look::Gone) => gone(pass),
@@ -127,7 +137,7 @@ fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
         return Some(CancelCause::Deadline);
     }
     let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend;
-    let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace;
+    let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace && pass.kind().offers().cancel;
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
 
@@ -136,28 +146,31 @@ fn heed_triggers(pass: &mut Pass<'_>) -> bool {
     if pass.deleting() {
         return false;
     }
-    let Some(due) = triggers::due(pass.desired, &pass.record) else {
-        triggers::settle(pass.desired, &mut pass.record);
-        return false;
-    };
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    match pass.desired.policy.concurrency {
-        // What a run is being cancelled for must then begin, whatever the policy has become.
-        ConcurrencyPolicy::Forbid if !replaced => {
-            triggers::settle(pass.desired, &mut pass.record);
-            let message = format!("a trigger ({}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
-            pass.notice(Reason::TriggerDropped, true, message);
-            false
-        }
-        ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace | ConcurrencyPolicy::Forbid => {
-            pass.record.queued = Some(due);
-            true
+    while let Some(due) = triggers::due(pass.desired, &pass.record) {
+        match pass.desired.policy.concurrency {
+            // What a run is being cancelled for must then begin, whatever the policy has become.
+            ConcurrencyPolicy::Forbid if !replaced => {
+                triggers::drop(pass.desired, &mut pass.record, &due);
+                let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
+                let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
+                pass.notice(Reason::TriggerDropped, true, message);
+            }
+            ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace | ConcurrencyPolicy::Forbid => {
+                pass.record.queued = Some(due);
+                return true;
+            }
         }
     }
+    triggers::settle(pass.desired, &mut pass.record);
+    false
 }
 
 /// Records that the operation is to be cancelled, and asks the service to.
 pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) -> Step {
+    if !pass.kind().offers().cancel {
+        return ending::let_go(pass, &id);
+    }
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),
         CancelCause::Replacement => "a new trigger replaces it (concurrencyPolicy: Replace)".to_owned(),
@@ -175,6 +188,7 @@ pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) ->
 fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::time::Duration>) -> Step {
     let settings = pass.situation.settings;
     pass.scratch.troubles = 0;
+    pass.scratch.unseen = false;
     if operation.phase.ended() {
         return ending::ended(pass, operation);
     }
@@ -200,6 +214,9 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
         if mended || due {
             let before = run.clone();
             progress::record(run, operation);
+            if let Some(newer) = &pass.scratch.location {
+                run.location = Some(newer.clone());
+            }
             run.started_time = operation.start.map(Time::from).or(run.started_time);
             if *run != before {
                 pass.scratch.progress_written = Some(now);
@@ -218,7 +235,8 @@ fn gone(mut pass: Pass<'_>) -> Step {
         return pass.stop_for(pause);
     }
     pass.scratch.troubles = 0;
-    pass.stop(Effect::List(OperationKind::Refresh, submitted), None)
+    let kind = pass.kind();
+    pass.stop(Effect::List(kind, submitted), None)
 }
 
 /// Nothing was learnt, and it is no news.

@@ -9,7 +9,10 @@ mod deletion;
 mod desired;
 mod ending;
 mod evidence;
+mod failures;
+mod followed;
 mod following;
+mod names;
 mod pace;
 mod pass;
 mod progress;
@@ -21,8 +24,9 @@ mod troubles;
 mod waiting;
 
 pub use decide::decide;
-pub use desired::{Deletion, Desired, Followed, Policy, Requests, Success, Surroundings, Work};
-pub use situation::{Cure, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
+pub use desired::{Deletion, Desired, Following, Policy, Requests, Surroundings, Work};
+pub use followed::{Followed, Success};
+pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
 
 #[cfg(test)]
 mod tests;

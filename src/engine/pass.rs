@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conditions::{self, Standing};
-use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
-use crate::api::{ConditionType, Reason, Run, RunState, Status};
-use crate::operation::OperationId;
+use super::{Desired, Effect, Notice, Scratch, Situation, Step, names, pace, text};
+use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
+use crate::operation::{Handle, OperationId, OperationKind};
 
 /// The working copy of one decision.
 pub(super) struct Pass<'a> {
@@ -57,24 +57,33 @@ impl<'a> Pass<'a> {
                 condition.observed_generation = self.desired.generation;
             }
         }
-        Step { recorded, scratch: self.scratch, effect, notices: self.notices, look_again }
+        let model = self.model();
+        Step { recorded, scratch: self.scratch, effect, model, notices: self.notices, look_again }
+    }
+
+    /// The model that the effect is about: that of the run under way, also of one that is not recorded yet.
+    fn model(&self) -> Model {
+        let run = self.record.run.as_ref().filter(|run| !run.state.ended());
+        run.map_or(&self.desired.work.model, |run| &run.model).clone()
     }
 
     /// Ends the pass for a resource that is no longer ours to write to.
     pub(super) fn leave(self) -> Step {
-        let recorded = self.situation.recorded.clone();
-        Step { recorded, scratch: self.scratch, effect: Effect::Nothing, notices: self.notices, look_again: None }
+        let (recorded, model) = (self.situation.recorded.clone(), self.model());
+        Step { recorded, scratch: self.scratch, effect: Effect::Nothing, model, notices: self.notices, look_again: None }
     }
 
     /// Ends the pass with what it recorded.
     pub(super) fn stop(mut self, effect: Effect, look_again: Option<Duration>) -> Step {
         self.record.observed_generation = self.desired.generation;
         self.record.history.truncate(self.desired.policy.history_limit);
-        let model = self.record.run.as_ref().filter(|run| !run.state.ended()).map_or(&self.desired.work.model, |run| &run.model);
-        self.record.model = Some(text::bounded(&model.display(), text::NAME));
+        let model = self.model();
+        let run = self.record.run.as_ref().filter(|run| !run.state.ended());
+        let display = run.map_or_else(|| self.desired.work.model.display(), names::display);
+        self.record.model = Some(text::bounded(&display, text::NAME)).filter(|display| !display.is_empty());
         self.record.conditions = conditions::derive(&self.record, self.standing.as_ref(), self.desired.generation, self.now);
         self.tell_transition();
-        Step { recorded: self.record, scratch: self.scratch, effect, notices: self.notices, look_again }
+        Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
     }
 
     /// Ends the pass where the next look comes after `pause`, and not before.
@@ -112,6 +121,17 @@ impl<'a> Pass<'a> {
         (&self.desired.uid, self.now)
     }
 
+    /// What sort of operation a run of the resource is.
+    pub(super) fn kind(&self) -> OperationKind {
+        self.desired.work.request.kind()
+    }
+
+    /// How to find the run's operation again: by the newest place that the service named.
+    pub(super) fn handle(&self, id: OperationId) -> Handle {
+        let on_record = || self.record.run.as_ref().and_then(|run| run.location.clone());
+        Handle { id, location: self.scratch.location.clone().or_else(on_record) }
+    }
+
     /// Whether the resource is being deleted.
     pub(super) fn deleting(&self) -> bool {
         self.desired.deletion.is_some()
@@ -142,53 +162,10 @@ impl<'a> Pass<'a> {
 
 /// Whether a reason is told as an event when it comes up, and whether as a warning.
 fn told(reason: Reason) -> Option<bool> {
-    match reason {
-        Reason::Idle
-        | Reason::Submitting
-        | Reason::Released
-        | Reason::Adopted
-        | Reason::TriggerDropped
-        | Reason::ConflictReplaced
-        | Reason::Undecodable => None,
-        Reason::Suspended
-        | Reason::WaitingForTurn
-        | Reason::ModelBusy
-        | Reason::Running
-        | Reason::Cancelling
-        | Reason::Succeeded
-        | Reason::Replaced => Some(false),
-        Reason::BackingOff
-        | Reason::ResolvingSubmission
-        | Reason::Retrying
-        | Reason::RefreshFailed
-        | Reason::TimedOut
-        | Reason::DeadlineExceeded
-        | Reason::WaitDeadlineExceeded
-        | Reason::Cancelled
-        | Reason::OperationLost
-        | Reason::Conflict
-        | Reason::RequestRejected
-        | Reason::ContradictoryAnswer
-        | Reason::SubmissionUnknown
-        | Reason::InvalidSpec
-        | Reason::Unsupported
-        | Reason::FollowedNotFound
-        | Reason::FollowCycle
-        | Reason::ServerNotInCloud
-        | Reason::SecretNotFound
-        | Reason::SecretInvalid
-        | Reason::SecretForbidden
-        | Reason::ServiceAccountNotFound
-        | Reason::ServiceAccountInvalid
-        | Reason::ServiceAccountForbidden
-        | Reason::IdentityNotAllowed
-        | Reason::OperatorIdentityInvalid
-        | Reason::CredentialsRefused
-        | Reason::AccessDenied
-        | Reason::ModelNotFound
-        | Reason::ServerPaused
-        | Reason::ScaleOutOff
-        | Reason::QuotaExceeded => Some(true),
+    match reason.telling() {
+        Telling::Quiet => None,
+        Telling::Event => Some(false),
+        Telling::Warning | Telling::Stalled => Some(true),
     }
 }
 

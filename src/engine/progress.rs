@@ -13,13 +13,14 @@ const FAILED_OBJECTS: usize = 20;
 /// The most messages that are shown.
 const MESSAGES: usize = 10;
 
-/// Records what an operation shows of its progress, its failed objects and its messages.
+/// Records what an operation shows of its state, its progress, its failed objects and its messages.
 pub(super) fn record(run: &mut Run, operation: &Operation) {
     // Some answers have no objects, or fewer: what was seen stays.
     if !operation.objects.is_empty() {
         run.progress = Some(progress(operation));
         run.failed_objects = failed(operation);
     }
+    run.service_state = Some(text::bounded(&operation.reported, text::WORD)).filter(|word| !word.is_empty());
     if !operation.messages.is_empty() {
         run.messages = messages(operation);
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Desired;
-use crate::api::{Reason, RunState, Status, Time};
-use crate::operation::{Cancellation, Handle, Listing, Look, OperationId, OperationKind, Resolution, Submission, Trouble};
+use crate::api::{Model, ModelNames, Reason, RunState, Status, Time};
+use crate::operation::{Cancellation, Handle, Listing, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble};
 
 /// The operator's settings that the decision depends on.
 #[derive(Clone, Debug)]
@@ -104,8 +104,8 @@ pub struct Fault {
 
 /// What the operator may do next. At most one for each decision.
 ///
-/// A turn or a call is for the model of the recorded run while one is under way, and else for that of [`Desired::work`]; where
-/// both exist a submission is only ever decided for the same one. Each write (`AddFinalizer`, `TakeResubmit`, `Release`) carries
+/// A turn or a call is for [`Step::model`], whatever is recorded by then: a question may come before the first record of a
+/// run. It has its ids wherever the service is to be asked about it, but for `Resolve`. Each write (`AddFinalizer`, `TakeResubmit`, `Release`) carries
 /// the resource version of the view: on a stale view it must be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -118,7 +118,7 @@ pub enum Effect {
     /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent, and not later than
     /// [`Settings::call_timeout`] after it.
     Submit,
-    /// Look up the model of [`Desired::work`] by its names.
+    /// Look up the ids of the model by its names ([`crate::api::Model::names`]).
     Resolve,
     /// Look at one operation.
     Look(Handle),
@@ -161,6 +161,23 @@ pub struct Scratch {
     pub progress_written: Option<Timestamp>,
     /// Looks in a row that contradicted themselves.
     pub contradictions: u32,
+    /// Whether the service accepted the operation and has not shown it yet: a memory that was lost says that it has.
+    pub unseen: bool,
+    /// Where the service said to ask about the operation, where that is newer than what is on record.
+    pub location: Option<String>,
+    /// What the names of the model were found to stand for.
+    pub resolved: Option<Resolved>,
+}
+
+/// What the names of a model stood for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resolved {
+    /// The names.
+    pub names: ModelNames,
+    /// The ids.
+    pub ids: ModelIds,
+    /// When they were looked up.
+    pub at: Timestamp,
 }
 
 /// What to record and what to do.
@@ -172,6 +189,8 @@ pub struct Step {
     pub scratch: Scratch,
     /// What to do.
     pub effect: Effect,
+    /// The model that the effect is about: its turn, its listing, its operation.
+    pub model: Model,
     /// What to tell, once `recorded` is written; nothing of it where the step is void.
     pub notices: Vec<Notice>,
     /// When to look again at the latest, if nothing happens before; `None` is never.

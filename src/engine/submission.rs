@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, deletion, pace, text, waiting};
+use super::{Effect, Seen, Step, deletion, ending, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
-use crate::operation::{Handle, Listing, Look, Operation, OperationId, OperationKind, Request, Submission, Trouble};
+use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
@@ -21,9 +21,10 @@ const SHOWN_CANDIDATES: usize = 10;
 /// Decides for a run that is recorded as Submitting.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     match &pass.situation.seen {
-        Seen::Submission(Submission::Accepted { id, activity_id, retry_after, location: _ }) => {
-            accepted(pass, id, activity_id.as_deref(), *retry_after)
+        Seen::Submission(Submission::Accepted { id, location, activity_id, retry_after }) => {
+            accepted(pass, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
+        Seen::Submission(Submission::Completed { message }) => completed(pass, message),
         Seen::Submission(Submission::Unanswered { message }) => {
             if let Some(run) = pass.record.run.as_mut() {
                 let message = format!("the answer to the submission was lost, so the service's listing is read: {message}");
@@ -39,12 +40,12 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             if let Some(pause) = pass.not_before() {
                 pass.keep(Effect::Nothing, Some(pause))
             } else {
-                let since = intent(&pass);
-                pass.keep(Effect::List(OperationKind::Refresh, since), None)
+                let (kind, since) = (pass.kind(), intent(&pass));
+                pass.keep(Effect::List(kind, since), None)
             }
         }
         Seen::ResubmitTaken if held(&pass) && !pass.deleting() => resubmit(pass),
-        Seen::Listing { result: Ok(listing), taken, .. } => resolve(pass, listing, taken),
+        Seen::Listing { kind, result: Ok(listing), taken } if *kind == pass.kind() => resolve(pass, listing, taken),
         Seen::Look(Look::Found { operation, .. }) if named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
             if evidence::began_before(operation, intent(&pass)) {
                 let why = format!("operation {}, which the annotation adopt names, began before it was submitted", operation.id);
@@ -63,8 +64,8 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             unheard_of(&mut pass, fault.reason, &message, &fault.message);
             pass.stop_for(pace::CLUSTER)
         }
-        Seen::Submission(Submission::Completed { .. })
-        | Seen::Resolved(_)
+        Seen::Resolved(_)
+        | Seen::Listing { .. }
         | Seen::Turn(_)
         | Seen::Look(Look::Found { .. })
         | Seen::Cancellation(_)
@@ -72,14 +73,32 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     }
 }
 
-/// The service has it.
-fn accepted(mut pass: Pass<'_>, id: &OperationId, activity_id: Option<&str>, retry_after: Option<Duration>) -> Step {
+/// The service has it. An id that is known from an earlier run is as good as any: where the service gives a synchronisation none,
+/// the client makes it, and two that found the same state are called the same.
+fn accepted(
+    mut pass: Pass<'_>,
+    id: &OperationId,
+    location: Option<&str>,
+    activity_id: Option<&str>,
+    retry_after: Option<Duration>,
+) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
+        run.location = location.and_then(text::location);
         run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(pass.now));
     }
     let pause = pass.situation.settings.poll_min.max(pace::asked(retry_after));
-    follow(pass, id, pause)
+    let mut step = follow(pass, id, pause);
+    step.scratch.unseen = true;
+    step
+}
+
+/// There was nothing to start, and what was asked for holds.
+fn completed(pass: Pass<'_>, message: &str) -> Step {
+    if pass.deleting() {
+        return deletion::release(pass, Some((Reason::Succeeded, message.to_owned())));
+    }
+    ending::end(pass, RunState::Succeeded, Reason::Succeeded, message.to_owned())
 }
 
 /// Records the operation's id: from here on the run is followed by it.
@@ -101,6 +120,7 @@ fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
     if let Some(run) = pass.record.run.as_mut() {
         run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
         run.started_time = operation.start.or(Some(now)).map(Time::from);
+        run.service_state = Some(text::bounded(&operation.reported, text::WORD));
     }
     // The next look, at once, shows where it stands; its end is recorded like any other.
     let id = operation.id.clone();
@@ -144,7 +164,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
         return pass.keep(Effect::Nothing, None);
     };
     // The spec may have changed since; then only what is on record can be compared.
-    let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request).and_then(Request::as_refresh);
+    let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
     let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
     // The call may still have been under way until its deadline, and then the listing may be late. The intent is recorded in
@@ -158,8 +178,10 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
         _ if listing.truncated => Verdict::Unclear("the service's listing is too long to be read whole".to_owned()),
         [] => Verdict::None,
         [one] if !evidence.shows_all(one) => Verdict::TooEarly,
-        [one] if request.is_some() => Verdict::It((*one).clone()),
-        [_] => Verdict::Unclear("the spec has changed since, so an operation cannot be told by it".to_owned()),
+        [one] => match evidence.doubt(one) {
+            None => Verdict::It((*one).clone()),
+            Some(doubt) => Verdict::Unclear(doubt.to_owned()),
+        },
         several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
     };
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();

@@ -10,6 +10,8 @@ pub(super) const SENTENCE: usize = 1024;
 pub(super) const NAME: usize = 256;
 /// The longest word of a service, such as a code or a status, in bytes.
 pub(super) const WORD: usize = 128;
+/// The longest `Location` that is kept, in bytes.
+const LOCATION: usize = 2048;
 /// The longest value of a token or an annotation that is kept as it is, in bytes.
 const TOKEN: usize = 256;
 
@@ -53,4 +55,11 @@ pub(super) fn token(value: &str) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+/// The `Location`, where it can be kept as it is: a part of one leads nowhere.
+#[must_use]
+pub(super) fn location(value: &str) -> Option<String> {
+    let fits = value.chars().map(json_len).sum::<usize>() <= LOCATION && !value.chars().any(char::is_control);
+    fits.then(|| value.to_owned())
 }

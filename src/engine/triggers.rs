@@ -1,6 +1,6 @@
 //! What starts a run. A trigger is due until it is handled, and it is handled by the very write that records the intent.
 
-use super::Desired;
+use super::{Desired, followed};
 use crate::api::{Status, Trigger, TriggerType};
 
 /// The trigger that is due, if any. Several at once are one run: the most deliberate one gives it its name.
@@ -12,22 +12,51 @@ pub(super) fn due(desired: &Desired, recorded: &Status) -> Option<Trigger> {
         return Some(Trigger { r#type: TriggerType::Request, value: value.clone() });
     }
     // On a new resource nothing has changed yet: whether it runs is `onChange`'s to say, token or not.
-    if unseen {
+    if unseen && desired.runs_on_change {
         let value = desired.token.clone().unwrap_or_default();
-        return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
+        return Some(Trigger { r#type: TriggerType::Creation, value });
+    }
+    if unseen {
+        return followed::due(desired, recorded);
     }
     // A token that was taken away starts nothing; `settle` forgets it, so that it counts when it comes back.
     let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
-    let changed = recorded.last_handled_work.as_ref() != Some(&desired.work.digest);
-    (changed && desired.runs_on_change).then(|| Trigger { r#type: TriggerType::Change, value: String::new() })
+    let changed = recorded.last_handled_work.as_ref() != Some(&desired.work.digest) && !desired.work.model.is_empty();
+    if changed && desired.runs_on_change {
+        return Some(Trigger { r#type: TriggerType::Change, value: String::new() });
+    }
+    followed::due(desired, recorded)
 }
 
-/// Records that everything that is asked for now has been handled: by a run that begins, or because it starts nothing.
+/// Records that a run begins for a trigger.
+///
+/// Each run that is followed has one of its own, so it counts as handled with the first record of that. What is asked for by the
+/// spec or an annotation joins a run until that is submitted, and is settled then.
+pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+    match trigger.r#type {
+        TriggerType::AfterRefresh => followed::advance(desired, record),
+        TriggerType::Creation | TriggerType::Change | TriggerType::Request | TriggerType::Schedule => {}
+    }
+    record.queued = None;
+}
+
+/// Records that nothing begins for a trigger that is due, though something could have.
+pub(super) fn drop(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+    take(desired, record, trigger);
+    if trigger.r#type != TriggerType::AfterRefresh {
+        settle(desired, record);
+    }
+}
+
+/// Records that everything that spec and annotations ask for now has been handled: by a run that begins, or because it starts
+/// nothing. Runs of a followed refresh are handled one by one ([`take`]).
 pub(super) fn settle(desired: &Desired, record: &mut Status) {
-    record.last_handled_work = Some(desired.work.digest.clone());
+    if !desired.work.model.is_empty() {
+        record.last_handled_work = Some(desired.work.digest.clone());
+    }
     record.last_handled_token.clone_from(&desired.token);
     // The value stays when the annotation goes: a drift correction that puts it back must start nothing.
     if let Some(value) = &desired.requests.run {

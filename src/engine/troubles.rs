@@ -69,5 +69,11 @@ pub(super) fn pause(trouble: &Trouble, count: u32, seed: (&str, Timestamp)) -> D
         TroubleKind::NotFound | TroubleKind::Paused | TroubleKind::ScaleOutOff => pace::SERVICE,
         TroubleKind::QuotaExceeded => pace::SERVICE.saturating_mul(15),
     };
-    trouble.retry_after.map_or(pause, |asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)))
+    let asked = trouble.retry_after.map(|asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)));
+    match (asked, trouble.kind) {
+        (None, _) => pause,
+        // A quota is of a day, whatever a gateway in between asks for.
+        (Some(asked), TroubleKind::QuotaExceeded) => asked.max(pause),
+        (Some(asked), _) => asked,
+    }
 }

@@ -1,10 +1,12 @@
 //! A run that is not submitted: it waits for its turn, for another client, for a cure, for its next attempt.
 
+use std::time::Duration;
+
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, ending, pace, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
-use crate::operation::{Operation, OperationKind, Submission, Trouble};
+use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -14,14 +16,18 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     let before = pass.record.run.take();
     let number = before.as_ref().map_or(1, |run| run.number.saturating_add(1));
     let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
+    triggers::take(pass.desired, &mut pass.record, &trigger);
     let mut run = Run {
         number,
         trigger,
         attempt: 1,
         state: RunState::Waiting,
         model: pass.desired.work.model.clone(),
+        looked_up: None,
         work: pass.desired.work.digest.clone(),
         operation_id: None,
+        location: None,
+        service_state: None,
         earlier_operation_ids,
         requested_time: Time::from(pass.now),
         waiting_since_time: None,
@@ -29,6 +35,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
         submitted_time: None,
         started_time: None,
         ended_time: None,
+        recorded_time: None,
         duration: None,
         cancel_cause: None,
         waiting_for: None,
@@ -42,14 +49,15 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     };
     run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     pass.record.run = Some(run);
-    pass.record.queued = None;
-    pass.scratch = super::Scratch::default();
+    // What was looked up for this run, which nothing records yet, stays known.
+    pass.scratch = super::Scratch { resolved: pass.scratch.resolved.take(), ..super::Scratch::default() };
 }
 
 /// The operations that a run knows, its own last, bounded.
 fn earlier_operations(run: Run) -> Vec<String> {
     let mut ids = run.earlier_operation_ids;
-    ids.extend(run.operation_id);
+    let known = run.operation_id.as_ref().is_some_and(|id| ids.contains(id));
+    ids.extend(run.operation_id.filter(|_| !known));
     let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
     ids.drain(..surplus);
     ids
@@ -58,8 +66,8 @@ fn earlier_operations(run: Run) -> Vec<String> {
 /// Decides for a run that is not submitted.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    let moved = has_moved(&pass);
     renew(&mut pass);
+    let (moved, kind) = (has_moved(&pass), pass.kind());
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
@@ -92,13 +100,24 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             if let Some(pause) = until_attempt.or_else(|| pass.not_before()) {
                 return pass.stop(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
             }
+            if names::lookup_is_due(&pass) {
+                return pass.keep(Effect::Resolve, None);
+            }
             if moved { pass.stop(Effect::TakeTurn, None) } else { pass.keep(Effect::TakeTurn, None) }
         }
+        Seen::Resolved(Resolution::Found(ids)) => {
+            names::found(&mut pass, ids);
+            // Its place in the queue is by what is on record.
+            if has_moved(&pass) { pass.stop(Effect::TakeTurn, None) } else { pass.keep(Effect::TakeTurn, None) }
+        }
+        Seen::Resolved(Resolution::Unclear(message)) => unresolved(pass, message),
+        // The memory of what the names stand for was lost in between.
+        Seen::Turn(_) | Seen::Listing { .. } if names::unknown(run) => pass.keep(Effect::Nothing, Some(Duration::ZERO)),
         // What was learnt is of the model that the spec named before.
         Seen::Turn(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) if moved => {
             run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
             pass.scratch = super::Scratch::default();
-            pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
+            pass.stop(Effect::Nothing, Some(Duration::ZERO))
         }
         Seen::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
@@ -110,34 +129,38 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             pass.stop(Effect::Nothing, Some(pause))
         }
         Seen::Turn(Turn::Granted) => {
-            if asks_first(run) {
+            if asks_first(run, kind) {
                 let since = run.submitted_time.unwrap_or(run.requested_time).timestamp();
                 return pass.keep(Effect::List(OperationKind::Refresh, since), None);
             }
             submit(pass)
         }
-        Seen::Listing { result: Ok(listing), taken, .. } => {
+        // That a submission which was lost never began says nothing yet of what runs.
+        Seen::Listing { kind: OperationKind::Sync, .. } => pass.stop(Effect::Nothing, Some(Duration::ZERO)),
+        Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
                 None => submit(pass),
                 Some(operation) => blocked_by(pass, operation, taken.contains(&operation.id.as_str().to_lowercase())),
             }
         }
-        Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => refused(pass, trouble),
+        Seen::Listing { kind: OperationKind::Refresh, result: Err(trouble), .. }
+        | Seen::Resolved(Resolution::Trouble(trouble))
+        | Seen::Trouble(trouble) => refused(pass, trouble),
         Seen::Fault(fault) => hindered(pass, fault),
         // The other client's refresh was cancelled, or not: only the listing tells when it is gone.
         Seen::Cancellation(_) => {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Resolved(_) | Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
 /// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
 pub(super) fn renew(pass: &mut Pass<'_>) {
+    names::renew(pass);
     if let Some(run) = pass.record.run.as_mut() {
-        run.model = pass.desired.work.model.clone();
         run.work.clone_from(&pass.desired.work.digest);
         pass.record.queued = None;
     }
@@ -146,7 +169,17 @@ pub(super) fn renew(pass: &mut Pass<'_>) {
 /// Whether the run that is on record is for another model than the spec names now.
 fn has_moved(pass: &Pass<'_>) -> bool {
     let recorded = pass.situation.recorded.run.as_ref().filter(|run| !run.state.ended());
-    recorded.is_some_and(|run| run.model.key() != pass.desired.work.model.key())
+    recorded.zip(pass.record.run.as_ref()).is_some_and(|(recorded, run)| recorded.model.key() != run.model.key())
+}
+
+/// The names stand for no model, or for several. Whoever mends them at the service tells nobody, so they are looked up again.
+fn unresolved(mut pass: Pass<'_>, why: &str) -> Step {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Waiting, Reason::ModelNotResolved, why);
+        (run.waiting_since_time, run.waiting_for) = (None, None);
+    }
+    pass.scratch.resolved = None;
+    pass.stop_for(pace::SERVICE)
 }
 
 /// Nothing begins until somebody acts, and the wait for a turn begins anew when they have.
@@ -161,8 +194,12 @@ fn hindered(mut pass: Pass<'_>, fault: &Fault) -> Step {
     }
 }
 
-/// Whether the listing is asked before anything is submitted: a try that was refused once costs no write a second time.
-fn asks_first(run: &Run) -> bool {
+/// Whether the listing of refreshes is asked before anything is submitted: where the service itself may not refuse, and since a
+/// try that was refused once costs no write a second time.
+fn asks_first(run: &Run, kind: OperationKind) -> bool {
+    if !kind.offers().refused_during_refresh {
+        return true;
+    }
     match run.why() {
         Some(Reason::ModelBusy | Reason::Retrying) => true,
         Some(reason) => super::conditions::stalls(reason) && run.submitted_time.is_some(),
@@ -181,7 +218,7 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
         return pass.keep(Effect::AddFinalizer, None);
     }
     run.earlier_operation_ids = earlier_operations(run.clone());
-    run.operation_id = None;
+    (run.operation_id, run.location, run.service_state) = (None, None, None);
     run.submitted_time = Some(Time::from(pass.now));
     // How long it has waited is forgotten only when the service has it: a turn that was refused was none.
     (run.waiting_for, run.next_attempt_time) = (None, None);
@@ -208,16 +245,16 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         }
         Submission::Busy { message } => {
             if pass.desired.policy.conflict == ConflictPolicy::Fail {
-                let message = format!("another client's refresh of the model is running, and conflictPolicy is Fail: {message}");
+                let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
                 return ending::end(pass, RunState::Failed, Reason::Conflict, message);
             }
             renew(&mut pass);
-            let mut waited = std::time::Duration::ZERO;
+            let mut waited = Duration::ZERO;
             if let Some(run) = pass.record.run.as_mut() {
                 let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
                 waited = pace::between(since.timestamp(), pass.now);
-                run.waiting_for = Some("another client's refresh".to_owned());
-                run.tell(RunState::Waiting, Reason::ModelBusy, "waits for another client's refresh of the model");
+                run.waiting_for = Some("another client's operation".to_owned());
+                run.tell(RunState::Waiting, Reason::ModelBusy, "the service is busy: waits for another client's operation on the model");
             }
             // The listing says which one it is.
             let pause = pace::busy(pass.situation.settings, waited);
@@ -269,7 +306,7 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
     let whose = if of_our_own { "by this operator" } else { "by another client" };
     let holder = format!("refresh {id} {whose}{since}");
     let now = pass.now;
-    let mut waited = std::time::Duration::ZERO;
+    let mut waited = Duration::ZERO;
     if let Some(run) = pass.record.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
         waited = pace::between(since.timestamp(), now);

@@ -2,9 +2,9 @@
 
 use super::service::Owner;
 use super::world::World;
-use crate::api::{Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status};
+use crate::api::{Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status, TriggerType};
 use crate::engine::{Desired, Effect, Step};
-use crate::operation::{OperationId, Phase};
+use crate::operation::{OperationId, OperationKind, Phase};
 
 /// Laws of each decision, whether its step is taken or not.
 pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Step) {
@@ -27,11 +27,20 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
     if before.run.as_ref().is_some_and(|run| !run.state.ended()) && step.effect == Effect::Nothing && desired.finalizer {
         assert_eq!(after.observed_generation, desired.generation, "an edit was not acknowledged");
     }
+    match &step.effect {
+        Effect::Submit | Effect::TakeTurn | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => {
+            assert!(step.model.names().is_none() && !step.model.is_empty(), "{:?} without the ids of the model", step.effect);
+        }
+        Effect::Nothing | Effect::Resolve | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => {}
+    }
     if step.effect == Effect::Submit {
         let run = after.run.as_ref().expect("an intent");
         assert!(after != before, "a submission without a write before it");
         assert_eq!((run.state, run.submitted_time), (RunState::Submitting, Some(world.now.into())), "a submission without its intent");
-        assert_eq!((&run.model, &run.work), (&desired.work.model, &desired.work.digest), "the intent is for other work");
+        assert_eq!(run.work, desired.work.digest, "the intent is for other work");
+        assert_eq!(run.looked_up, desired.work.model.names(), "the intent is for other names");
+        assert!(run.looked_up.is_some() || run.model == desired.work.model, "the intent is for another model");
+        assert_eq!(step.model, run.model, "submitted to another model than is recorded");
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
         assert!(!desired.policy.suspend && desired.fault.is_none());
     }
@@ -39,6 +48,7 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
 
 /// What is written of an end is the end at the service.
 pub(super) fn written(world: &World, before: &Status, after: &Status) {
+    followed(world, before, after);
     let Some(run) = after.run.as_ref().filter(|run| run.state.ended()) else { return };
     if before.run.as_ref().is_some_and(|old| old.number == run.number && old.state.ended()) {
         return;
@@ -47,9 +57,15 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
     let shown = run.operation_id.as_deref().and_then(op).map(|op| (op.vanished, op.phase(world.now)));
     let reason = Reason::parse(&run.reason).unwrap();
     match reason {
+        Reason::Succeeded if run.operation_id.is_none() => assert!(!world.service.replicas, "nothing ran, and it succeeded"),
         Reason::Succeeded => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Succeeded)),
-        Reason::RefreshFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
+        Reason::RefreshFailed | Reason::SyncFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
         Reason::OperationLost => assert!(shown.is_none_or(|(vanished, _)| vanished), "an operation is lost that is there"),
+        // It cannot be cancelled, and that is said.
+        Reason::DeadlineExceeded if world.kind == OperationKind::Sync => {
+            assert!(run.message.contains("may go on at the service"), "{}", run.message);
+            return;
+        }
         Reason::DeadlineExceeded | Reason::Replaced => {
             assert!(shown.is_none_or(|(vanished, phase)| vanished || phase == Phase::Cancelled));
         }
@@ -59,9 +75,24 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         }
         _ => {}
     }
-    if !world.person_answers {
+    if !world.person_answers && world.kind == OperationKind::Refresh {
         assert!(mine_alive(world).is_empty(), "run {} ended ({reason}) and its operation runs: {:?}", run.number, mine_alive(world));
     }
+}
+
+/// No run that is followed has two of ours, and none comes before an earlier one.
+fn followed(world: &World, before: &Status, after: &Status) {
+    let number = |status: &Status| status.run.as_ref().map_or(0, |run| run.number);
+    let Some(run) = after.run.as_ref().filter(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.number > number(before)) else {
+        return;
+    };
+    let earlier = |status: &&Status| status.run.as_ref().is_some_and(|old| old.number < run.number && old.trigger == run.trigger);
+    // A leader that was made anew counts from 1 again.
+    let made_anew = |status: &&Status| {
+        status.last_followed.as_ref().map(|cursor| &cursor.uid) == after.last_followed.as_ref().map(|cursor| &cursor.uid)
+    };
+    let twice = world.statuses.iter().filter(made_anew).find(earlier);
+    assert!(twice.is_none(), "{} has a second run", run.trigger.value);
 }
 
 /// The rules of kstatus and of Flux for a status.
@@ -92,7 +123,10 @@ pub(super) fn conditions(status: &Status, generation: i64) {
 }
 
 fn mine_alive(world: &World) -> Vec<&OperationId> {
-    let ours = |op: &&super::service::Op| op.owner != Owner::Stranger && op.live(world.now);
+    // A synchronisation that was followed too long goes on by itself, beside those of later runs.
+    let number = world.object.status.as_ref().and_then(|status| status.run.as_ref()).map_or(0, |run| run.number);
+    let let_go = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
+    let ours = |op: &&super::service::Op| op.owner != Owner::Stranger && op.live(world.now) && !let_go(op);
     world.service.ops.iter().filter(ours).map(|op| &op.id).collect()
 }
 
@@ -103,6 +137,10 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
     }
     assert!(mine_alive(world).is_empty(), "submitted again while {:?} runs", mine_alive(world));
     assert!(world.service.under_way.is_empty(), "submitted again while a submission is still on its way");
+    if world.kind == OperationKind::Sync {
+        let refreshes = |op: &&super::service::Op| op.kind == OperationKind::Refresh && op.live(world.now) && op.visible <= world.now;
+        assert!(world.service.ops.iter().find(refreshes).is_none(), "synchronised during a refresh");
+    }
     let run = step.recorded.run.as_ref().unwrap();
     for op in &world.service.ops {
         let Owner::Run(number, attempt) = op.owner else { continue };
@@ -116,6 +154,7 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
 
 /// A stranger's operation is cancelled only where `conflictPolicy` says so; our own is never taken for one.
 pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
+    assert!(world.kind.offers().cancel, "a synchronisation is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
     let run = step.recorded.run.as_ref().unwrap();
     let followed = run.operation_id.as_deref() == Some(id.as_str());
@@ -133,7 +172,10 @@ pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &O
 /// The finalizer goes when nothing of ours runs, or it is said that something may.
 pub(super) fn release(world: &World, desired: &Desired, step: &Step) {
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
-    let may = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || world.namespace_ending;
+    let may = !world.kind.offers().cancel
+        || desired.requests.release
+        || desired.policy.deletion == DeletionPolicy::Orphan
+        || world.namespace_ending;
     assert!(!said || may, "let go without being asked to");
     if !said && !world.person_answers {
         assert!(mine_alive(world).is_empty(), "let go while {:?} runs", mine_alive(world));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::operation::{
-    Cancellation, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, RefreshRequest, Request, Submission, Trouble,
-    TroubleKind,
+    Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, RefreshRequest,
+    Request, Submission, Trouble, TroubleKind,
 };
 
 /// What becomes of a submission on its way.
@@ -43,12 +43,15 @@ pub(super) enum Owner {
 #[derive(Clone, Debug)]
 pub(super) struct Op {
     pub(super) id: OperationId,
+    pub(super) kind: OperationKind,
     pub(super) owner: Owner,
     /// When it began, by the true time.
     pub(super) start: Timestamp,
     /// When it ends of itself.
     pub(super) end: Timestamp,
     pub(super) outcome: Phase,
+    /// What the service says of a bad end.
+    pub(super) failure: Option<Failure>,
     pub(super) refresh_type: Option<String>,
     pub(super) shows_start: bool,
     pub(super) objects: Vec<ObjectName>,
@@ -79,7 +82,7 @@ pub(super) struct Service {
     pub(super) posts: VecDeque<Fate>,
     pub(super) asks: VecDeque<Ask>,
     /// Submissions that are still on their way.
-    pub(super) under_way: Vec<(Timestamp, Owner, RefreshRequest)>,
+    pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
     pub(super) truncated: bool,
     pub(super) taken: BTreeSet<String>,
     /// How many submissions were sent, how many cancellations, listings and looks.
@@ -91,6 +94,13 @@ pub(super) struct Service {
     pub(super) cancels_after: Option<Duration>,
     pub(super) cancel_answer: Option<Cancellation>,
     pub(super) all_objects: usize,
+    /// Why the next operations fail.
+    pub(super) failures: VecDeque<Failure>,
+    /// Whether there are replicas to synchronise.
+    pub(super) replicas: bool,
+    /// Whether each answer about a synchronisation names another place to ask at, and where it was asked.
+    pub(super) moves: bool,
+    pub(super) asked_at: Vec<Option<String>>,
 }
 
 impl Service {
@@ -115,6 +125,10 @@ impl Service {
             cancels_after: Some(Duration::from_secs(2)),
             cancel_answer: None,
             all_objects: 0,
+            failures: VecDeque::new(),
+            replicas: true,
+            moves: false,
+            asked_at: Vec::new(),
         }
     }
 
@@ -128,21 +142,25 @@ impl Service {
         self.now = now;
     }
 
-    /// An operation begins, unless one runs.
-    pub(super) fn accept(&mut self, owner: Owner, request: &RefreshRequest) -> Option<OperationId> {
-        if self.ops.iter().any(|op| op.live(self.now)) {
+    /// An operation begins, unless one runs. Whether a synchronisation is refused during a refresh nobody knows: here it is not.
+    pub(super) fn accept(&mut self, owner: Owner, request: &Request) -> Option<OperationId> {
+        let kind = request.kind();
+        if self.ops.iter().any(|op| op.live(self.now) && op.kind == kind) {
             return None;
         }
+        let refresh = request.as_refresh().cloned().unwrap_or_default();
         let id = OperationId::parse(&format!("op-{}", self.ops.len() + 1)).unwrap();
         self.ops.push(Op {
             id: id.clone(),
+            kind,
             owner,
             start: self.now,
             end: self.now + self.length,
             outcome: self.outcomes.pop_front().unwrap_or(Phase::Succeeded),
-            refresh_type: request.refresh_type.clone(),
+            failure: self.failures.pop_front(),
+            refresh_type: refresh.refresh_type,
             shows_start: true,
-            objects: request.objects.clone(),
+            objects: refresh.objects,
             visible: self.now + self.lag,
             vanished: false,
         });
@@ -151,11 +169,13 @@ impl Service {
 
     pub(super) fn submit(&mut self, owner: Owner, request: &Request) -> Submission {
         self.submits += 1;
-        let request = request.as_refresh().expect("a refresh");
+        if request.kind() == OperationKind::Sync && !self.replicas {
+            return Submission::Completed { message: "there is no read-only replica to synchronise".to_owned() };
+        }
         let lost = || Submission::Unanswered { message: "no answer".to_owned() };
         match self.posts.pop_front().unwrap_or(Fate::Answered) {
             Fate::Answered => match self.accept(owner, request) {
-                Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
+                Some(id) => Submission::Accepted { location: self.place(), id, activity_id: None, retry_after: None },
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             },
             Fate::LostBefore => lost(),
@@ -176,9 +196,22 @@ impl Service {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let outcomes = std::mem::take(&mut self.outcomes);
         let request = RefreshRequest { refresh_type: Some(refresh_type.to_owned()), ..RefreshRequest::default() };
-        let id = self.accept(Owner::Stranger, &request);
+        let id = self.accept(Owner::Stranger, &Request::Refresh(request));
         (self.length, self.outcomes) = (own, outcomes);
         id.expect("nothing else runs")
+    }
+
+    /// A stranger's synchronisation begins.
+    pub(super) fn strangers_sync(&mut self, length: u64) -> OperationId {
+        let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
+        let id = self.accept(Owner::Stranger, &Request::Sync);
+        self.length = own;
+        id.expect("no other is under way")
+    }
+
+    /// Where to ask next.
+    fn place(&self) -> Option<String> {
+        self.moves.then(|| format!("https://westus.asazure.windows.net/place/{}", self.looks))
     }
 
     fn view(&self, op: &Op) -> Operation {
@@ -196,7 +229,8 @@ impl Service {
             objects: names.chain(more).map(object).collect(),
             messages: Vec::new(),
             activity_id: None,
-            failure: None,
+            failure: op.failure.filter(|_| matches!(phase, Phase::Failed | Phase::TimedOut | Phase::Cancelled)),
+            foreign: false,
         }
     }
 
@@ -204,16 +238,17 @@ impl Service {
         self.ops.iter().filter(|op| !op.vanished && op.visible <= self.now)
     }
 
-    pub(super) fn look(&mut self, id: &OperationId) -> Look {
+    pub(super) fn look(&mut self, kind: OperationKind, handle: &Handle) -> Look {
         self.looks += 1;
+        self.asked_at.push(handle.location.clone());
         if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
             return Look::Trouble(trouble);
         }
-        let found = self.visible().find(|op| op.id.same(id.as_str()));
-        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after: None, location: None })
+        let found = self.visible().find(|op| op.kind == kind && op.id.same(handle.id.as_str()));
+        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after: None, location: self.place() })
     }
 
-    pub(super) fn list(&mut self, since: Timestamp) -> Result<Listing, Trouble> {
+    pub(super) fn list(&mut self, kind: OperationKind, since: Timestamp) -> Result<Listing, Trouble> {
         self.lists += 1;
         if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
             return Err(trouble);
@@ -221,7 +256,7 @@ impl Service {
         // As the client does it: the window begins no later than `since` by the service's own clock.
         let allowance = if self.tells_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
         let from = since + allowance;
-        let mut operations: Vec<Operation> = self.visible().map(|op| self.view(op)).collect();
+        let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
         operations.reverse();
         Ok(Listing { operations, truncated: self.truncated, server_time: self.tells_time.then(|| self.now + self.skew) })
@@ -234,7 +269,7 @@ impl Service {
             return Cancellation::Trouble(trouble);
         }
         let (now, after) = (self.now, self.cancels_after);
-        let found = self.ops.iter_mut().find(|op| op.id == *id && op.live(now) && op.visible <= now);
+        let found = self.ops.iter_mut().find(|op| op.id == *id && op.live(now) && op.visible <= now && op.kind == OperationKind::Refresh);
         let answer = match (found, after) {
             (Some(op), Some(after)) => {
                 if now + after < op.end {

@@ -9,11 +9,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use super::laws;
 use super::service::{Owner, Service};
 use crate::api::{
-    AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, RESUBMIT, Reason,
-    Run, RunState, Status,
+    AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, ModelSync,
+    ModelSyncSpec, RESUBMIT, Reason, Run, RunState, Status,
 };
-use crate::engine::{Desired, Effect, Fault, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide};
-use crate::operation::Resolution;
+use crate::engine::{Desired, Effect, Fault, Followed, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide};
+use crate::operation::{OperationKind, Resolution};
 
 /// How a pass came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub(super) enum Ended {
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) settings: Settings,
+    /// What kind the resource is. A `ModelSync` is written here as a `ModelRefresh`, of which it has a part of the fields.
+    pub(super) kind: OperationKind,
+    /// Whether a `ModelSync` leaves out its model.
+    pub(super) takes_model: bool,
+    /// The refresh that is followed, as it stands.
+    pub(super) leader: Option<ModelRefresh>,
+    /// What the names of the model stand for, and how often that was asked.
+    pub(super) resolution: Resolution,
+    pub(super) resolves: usize,
     /// The object as the API server has it, and each version that it had.
     pub(super) object: ModelRefresh,
     pub(super) versions: Vec<ModelRefresh>,
@@ -81,11 +90,17 @@ impl World {
         let mut object = ModelRefresh::new("sales", spec);
         object.metadata.uid = Some("u-1".to_owned());
         object.metadata.generation = Some(1);
+        object.metadata.creation_timestamp = Some(ClusterTime(now));
         object.metadata.resource_version = Some("1".to_owned());
         object.status = Some(Status::default());
         Self {
             now,
             settings: settings(),
+            kind: OperationKind::Refresh,
+            takes_model: false,
+            leader: None,
+            resolution: Resolution::Unclear("no workspace is named Sales".to_owned()),
+            resolves: 0,
             versions: vec![object.clone()],
             object,
             gone: false,
@@ -102,6 +117,35 @@ impl World {
             notices: Vec::new(),
             person_answers: false,
             dirty: true,
+        }
+    }
+
+    /// A `ModelSync` that was just applied.
+    pub(super) fn sync(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Self {
+        Self { kind: OperationKind::Sync, ..Self::new(edit) }
+    }
+
+    /// What is asked for, as the controller gathers it.
+    pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
+        let followed = self.leader.as_ref().map(Followed::of);
+        let surroundings = Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed };
+        match self.kind {
+            OperationKind::Refresh => Desired::of_refresh(view, surroundings),
+            OperationKind::Sync => {
+                let spec = view.spec.clone();
+                let spec = ModelSyncSpec {
+                    model: Some(spec.model).filter(|_| !self.takes_model),
+                    credentials: None,
+                    trigger: spec.trigger,
+                    wait_deadline_seconds: spec.wait_deadline_seconds,
+                    active_deadline_seconds: spec.active_deadline_seconds,
+                    backoff_limit: spec.backoff_limit,
+                    suspend: spec.suspend,
+                    history_limit: spec.history_limit,
+                };
+                let sync = ModelSync { metadata: view.metadata.clone(), spec, status: view.status.clone() };
+                Desired::of_sync(&sync, surroundings)
+            }
         }
     }
 
@@ -211,10 +255,7 @@ impl World {
     fn passes(&mut self, view: &mut ModelRefresh) -> Ended {
         let mut seen = Seen::Nothing;
         for _ in 0..12 {
-            let desired = Desired::of_refresh(
-                view,
-                Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed: None },
-            );
+            let desired = self.desired(view);
             let recorded = view.status.clone().unwrap();
             let step = self.decide(&desired, &recorded, seen, &self.scratch);
             laws::step(self, &desired, &recorded, &step);
@@ -299,16 +340,19 @@ impl World {
                 Seen::Nothing
             }
             Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => return None,
-            Effect::Resolve => Seen::Resolved(Resolution::Unclear("no model of these names".to_owned())),
+            Effect::Resolve => {
+                self.resolves += 1;
+                Seen::Resolved(self.resolution.clone())
+            }
             Effect::TakeTurn => Seen::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
             Effect::Submit => {
                 laws::submission(self, desired, step);
                 let run = step.recorded.run.as_ref().unwrap();
                 Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request))
             }
-            Effect::Look(handle) => Seen::Look(self.service.look(&handle.id)),
+            Effect::Look(handle) => Seen::Look(self.service.look(self.kind, handle)),
             Effect::List(kind, since) => {
-                Seen::Listing { kind: *kind, result: self.service.list(*since), taken: self.service.taken.clone() }
+                Seen::Listing { kind: *kind, result: self.service.list(*kind, *since), taken: self.service.taken.clone() }
             }
             Effect::Cancel(id) => {
                 laws::cancellation(self, desired, step, id);
@@ -322,10 +366,7 @@ impl World {
         if self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200)) || self.gone {
             return;
         }
-        let desired = Desired::of_refresh(
-            view,
-            Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed: None },
-        );
+        let desired = self.desired(view);
         let recorded = view.status.clone().unwrap();
         for scratch in [&self.scratch, &Scratch::default()] {
             let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);

@@ -1,0 +1,68 @@
+//! The failures that the services document: what each is called, what it means, and whether a fresh operation helps.
+
+use crate::api::{Reason, RunState};
+use crate::operation::{Failure, OperationKind, Phase};
+
+/// How an operation that did not succeed ends its run.
+pub(super) struct BadEnd {
+    pub(super) state: RunState,
+    pub(super) reason: Reason,
+    /// What happened, after the name of the operation.
+    pub(super) happened: &'static str,
+    /// What to do, where that is known.
+    pub(super) cure: &'static str,
+    /// Whether another operation may end better: then `backoffLimit` counts.
+    pub(super) again: bool,
+}
+
+/// The end of an operation that failed or exceeded a limit of the service.
+#[must_use]
+pub(super) fn bad_end(kind: OperationKind, phase: Phase, failure: Option<Failure>) -> BadEnd {
+    let Some(failure) = failure else { return plain(kind, phase) };
+    let end = |state, reason, happened, cure, again| BadEnd { state, reason, happened, cure, again };
+    match failure {
+        Failure::Evicted => {
+            let happened = "failed, since the model was evicted from memory to make room for other operations";
+            end(RunState::Failed, Reason::Evicted, happened, "run it again, which backoffLimit does by itself", true)
+        }
+        Failure::NodeMoved => {
+            let happened = "was lost by the service, which moved the model to another node or had trouble there";
+            end(RunState::Failed, Reason::NodeMoved, happened, "run it again, which backoffLimit does by itself", true)
+        }
+        Failure::AttemptTimeLimit => {
+            let happened = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours)";
+            let cure = "refresh less at once (refresh.objects, commitMode partialBatch), or raise refresh.attemptTimeoutSeconds";
+            end(RunState::TimedOut, Reason::AttemptTimeLimit, happened, cure, false)
+        }
+        Failure::TotalTimeLimit => {
+            let happened = "exceeded the service's time limit for all attempts together (24 hours)";
+            let cure = "refresh less at once (refresh.objects, commitMode partialBatch), or lower refresh.retryCount";
+            end(RunState::TimedOut, Reason::TotalTimeLimit, happened, cure, false)
+        }
+        Failure::CapacityPaused => {
+            let happened = "failed, since the capacity was paused or short of memory";
+            end(RunState::Failed, Reason::CapacityPaused, happened, "resume the capacity, or give it more memory, and run it again", true)
+        }
+        Failure::Disabled => {
+            let happened = "did not run, since refreshes are switched off for the model";
+            end(RunState::Failed, Reason::RefreshDisabled, happened, "switch them on in the model's settings, and run it again", false)
+        }
+    }
+}
+
+/// A failure that the answer says no more of than its messages do.
+fn plain(kind: OperationKind, phase: Phase) -> BadEnd {
+    let reason = match kind {
+        OperationKind::Refresh => Reason::RefreshFailed,
+        OperationKind::Sync => Reason::SyncFailed,
+    };
+    match phase {
+        Phase::TimedOut => {
+            let happened = "exceeded the service's time limit";
+            BadEnd { state: RunState::TimedOut, reason: Reason::TimedOut, happened, cure: "", again: true }
+        }
+        Phase::NotStarted | Phase::InProgress | Phase::Succeeded | Phase::Failed | Phase::Cancelled => {
+            BadEnd { state: RunState::Failed, reason, happened: "failed", cure: "", again: true }
+        }
+    }
+}
