@@ -2,6 +2,7 @@
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::operation::{ModelIds, Request, Resolution, Submission, TroubleKind};
+use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
 
 const OTHER: &str = "11111111-1111-4111-8111-111111111111";
@@ -108,7 +109,7 @@ async fn ids_are_their_own_answer_and_names_have_no_address() {
     let mut settings = stage.settings();
     settings.cloud.power_bi = None;
     let name = ModelName::by_ids(GROUP, DATASET).unwrap();
-    let identity = crate::service::identity::Identity::service_principal_secret(GROUP, GROUP, "x").unwrap();
+    let identity = Identity::service_principal_secret(GROUP, GROUP, "x", Spelling::SECRET_KEYS).unwrap();
     let message = stage.azure(settings).power_bi(name, identity).unwrap_err();
     assert_eq!(message, "the operator's cloud (public) has no Power BI");
 }
