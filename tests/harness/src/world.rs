@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
 pub use crate::read::{condition, merged, run, run_state, status};
-use crate::{AnyObject, ApiProxy, DEADLINE, Fault, Kind, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
+use crate::{
+    AnyObject, ApiProxy, DEADLINE, Fault, Kind, Model, Operation, Recorder, Row, SimulatorClient, Site, Sync, Version, kstatus, kubeconfig,
+};
 
 /// The tenant of all applications.
 pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
@@ -171,6 +173,17 @@ impl World {
 
     fn named(&self, settings: &Value) -> Value {
         merged(&json!({"server": self.server, "database": self.database}), settings)
+    }
+
+    /// The model, as the local Azure is asked about it.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        Model::analysis_services(&self.server, &self.database)
+    }
+
+    /// The model's syncs as they really are.
+    pub async fn syncs(&self) -> Vec<Sync> {
+        self.azure.syncs(&self.model()).await
     }
 
     /// The model's operations as they really are.
