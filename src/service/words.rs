@@ -27,6 +27,7 @@ pub(super) fn told(status: Option<String>, extended: Option<String>) -> Option<(
         (None, None) => return None,
         (Some(only), None) | (None, Some(only)) => return Some(only),
         (Some(status), Some((_, word))) if word.eq_ignore_ascii_case("unknown") => return Some(status),
+        (Some((_, word)), Some(extended)) if word.eq_ignore_ascii_case("unknown") => return Some(extended),
         (Some(status), Some(extended)) => (status, extended),
     };
     let closer = match (status.0, extended.0) {
@@ -67,9 +68,9 @@ mod tests {
     fn two_words_are_read_as_one_and_no_success_is_made_up() {
         let rows = [
             ("Unknown", "NotStarted", Phase::NotStarted, "NotStarted"),
-            ("Unknown", "InProgress", Phase::InProgress, "Unknown"),
+            ("Unknown", "InProgress", Phase::InProgress, "InProgress"),
             ("Unknown", "Unknown", Phase::InProgress, "Unknown"),
-            ("Unknown", "Cancelling", Phase::InProgress, "Unknown"),
+            ("Unknown", "Cancelling", Phase::InProgress, "Cancelling"),
             ("Unknown", "Completed", Phase::Succeeded, "Completed"),
             ("Unknown", "TimedOut", Phase::TimedOut, "TimedOut"),
             ("Unknown", "", Phase::InProgress, "Unknown"),

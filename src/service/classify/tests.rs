@@ -251,3 +251,60 @@ proptest::proptest! {
         }
     }
 }
+
+/// Busy and quota, by status and by what the body says. What is neither is settled elsewhere (`power_bi/doubt.rs`).
+#[test]
+fn busy_and_quota_are_told_apart_by_code_then_by_text() {
+    let executing = "Invalid dataset refresh request. Another refresh request is already executing";
+    let limit = "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit";
+    let german = "Eine andere Aktualisierungsanforderung wird bereits ausgeführt";
+    let german_limit = "Die Anzahl der Aktualisierungsanforderungen in den letzten 24 Stunden hat den Grenzwert überschritten";
+    let both = format!("{executing} {limit}");
+    // The code, the text, what it means with 400, and with 409.
+    let rows = [
+        ("InvalidRequest", executing, "busy", "busy"),
+        ("invalidrequest", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InvalidRequest", german, "refused Rejected", "busy"),
+        ("InvalidRequest", german_limit, "refused Rejected", "busy"),
+        ("InvalidRequest", "数据集刷新请求无效。另一个刷新请求已在执行中", "refused Rejected", "busy"),
+        ("InvalidRequest", "过去 24 小时内的刷新请求数超出限制", "refused Rejected", "busy"),
+        ("InvalidRequest", &both, "refused Rejected", "busy"),
+        ("InvalidRequest", "", "refused Rejected", "busy"),
+        ("", executing, "busy", "busy"),
+        ("", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshInProgress", limit, "busy", "busy"),
+        ("REFRESHALREADYEXECUTING", german_limit, "busy", "busy"),
+        ("DailyRefreshQuotaReached", executing, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshLimitExceeded", german, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InProgressQuota", executing, "busy", "busy"),
+        ("BadRequest", "Bad Request", "refused Rejected", "busy"),
+    ];
+    let cased: [fn(&str) -> String; 3] = [str::to_owned, str::to_uppercase, str::to_lowercase];
+    for (code, text, bad_request, conflict) in rows {
+        for case in cased {
+            let flat = complain(code, &case(text));
+            let nested = format!(r#"{{"error":{flat}}}"#);
+            for body in [&flat, &nested] {
+                assert_eq!(submitted(&answer(400, &[], body)), bad_request, "400 {body}");
+                assert_eq!(submitted(&answer(409, &[], body)), conflict, "409 {body}");
+                // No other status says either of the two.
+                for (status, expected) in
+                    [(401, "AccessDenied"), (403, "AccessDenied"), (404, "NotFound"), (422, "Rejected"), (429, "Throttled")]
+                {
+                    assert_eq!(submitted(&answer(status, &[], body)), format!("refused {expected}"), "{status} {body}");
+                }
+                for status in [408, 425, 500, 502, 503, 504] {
+                    assert_eq!(submitted(&answer(status, &[], body)), "unanswered", "{status} {body}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_detail_says_what_a_bad_request_does_not() {
+    let body =
+        r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
+    let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    assert_eq!(trouble.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
+}

@@ -61,7 +61,7 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
         500.. => Word::Failed,
         401 | 403 => Word::Denied,
-        400 | 409 => not_now(answer.status, &code, &said).unwrap_or_else(|| no(answer, &code)),
+        400 | 409 => not_now(&code, &said).unwrap_or_else(|| no(answer, &code)),
         404 | 410 if answer.fault.is_none() => Word::NotFound,
         _ => no(answer, &code),
     }
@@ -82,7 +82,7 @@ fn no(answer: &Answer, code: &str) -> Word {
 ///
 /// A code decides before a text, since a text may come in any language. Where two of them say two things, neither
 /// is believed: what a 400 means then is for evidence to say (`power_bi/doubt.rs`).
-fn not_now(status: u16, code: &str, said: &str) -> Option<Word> {
+fn not_now(code: &str, said: &str) -> Option<Word> {
     let one = |busy: bool, quota: bool| match (busy, quota) {
         (true, false) => Some(Word::Busy),
         (false, true) => Some(Word::Quota),
@@ -97,7 +97,7 @@ fn not_now(status: u16, code: &str, said: &str) -> Option<Word> {
     let runs = ["execut", "progress", "running"].iter().any(|word| said.contains(word));
     let what = said.contains("refresh") || said.contains("sync");
     let used_up = said.contains("quota") || (said.contains("exceed") && said.contains("limit"));
-    let by_text = || one(status == 400 && what && other && runs, said.contains("refresh") && used_up);
+    let by_text = || one(what && other && runs, said.contains("refresh") && used_up);
     by_code.or_else(by_text)
 }
 

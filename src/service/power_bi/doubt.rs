@@ -43,9 +43,9 @@ impl Evidence {
 
     /// What the refusal was about. Nothing was started, whichever it is.
     fn verdict(self, refusal: Refusal) -> Submission {
-        let Refusal { trouble, in_english } = refusal;
+        let Refusal { trouble, said, in_english } = refusal;
         if self.busy {
-            return Submission::Busy { message: trouble.message };
+            return Submission::Busy { message: if said.is_empty() { trouble.message } else { said } };
         }
         // A quota would have been read from an English text, and without a refresh today none is used up.
         if in_english || self.today == 0 {
@@ -65,15 +65,16 @@ impl Evidence {
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Refusal {
     trouble: Trouble,
+    said: String,
     in_english: bool,
 }
 
 impl Refusal {
     /// A refusal with what the service said.
-    pub(in crate::service) fn new(trouble: Trouble, said: &str) -> Self {
-        let said = said.to_ascii_lowercase();
-        let english = ["request", " the ", " must ", " cannot "].iter().any(|word| said.contains(word));
-        Self { trouble, in_english: said.is_ascii() && english }
+    pub(in crate::service) fn new(trouble: Trouble, said: String) -> Self {
+        let lower = said.to_ascii_lowercase();
+        let english = ["request", " the ", " must ", " cannot "].iter().any(|word| lower.contains(word));
+        Self { trouble, in_english: said.is_ascii() && english, said }
     }
 }
 
@@ -118,7 +119,7 @@ mod tests {
         for row in rows {
             evidence.take(&Row::read(row.as_bytes()).unwrap());
         }
-        evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said))
+        evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {
@@ -131,7 +132,7 @@ mod tests {
         let old = row("2026-01-01T11:00:00Z", "2026-01-01T11:10:00Z", "Failed");
         let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
         let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
-        let busy = Submission::Busy { message: "no".to_owned() };
+        let busy = |said: &str| Submission::Busy { message: said.to_owned() };
         let kind = |submission: Submission| match submission {
             Submission::Refused(trouble) => trouble.kind,
             other => panic!("{other:?}"),
@@ -145,9 +146,9 @@ mod tests {
         }
         assert_eq!(kind(verdict(english, &vec![ended.clone(); 50])), TroubleKind::Rejected);
         for said in [german, english] {
-            assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy);
-            assert_eq!(verdict(said, &[old.clone(), just_ended.clone()]), busy);
-            assert_eq!(verdict(said, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy);
+            assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy(said));
+            assert_eq!(verdict(said, &[old.clone(), just_ended.clone()]), busy(said));
+            assert_eq!(verdict(said, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy(said));
         }
     }
 }

@@ -101,7 +101,7 @@ fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
 }
 
 /// The id of the only row with this name, or how many there are. One that is written in the same way goes before those that
-/// differ in upper and lower case, which Power BI does not tell apart.
+/// differ in upper and lower case; of workspaces, the service says itself which names are the same.
 fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
     let distinct = |mut ids: Vec<String>| {
         ids.sort_unstable();
@@ -119,7 +119,7 @@ fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
 fn unclear(what: &str, name: &str, count: usize) -> String {
     match count {
         0 => format!(
-            "this identity sees no {what} named {name:?}: check the name, and give the identity the role Contributor in the workspace"
+            "this identity sees no {what} named {name:?}: check the name, upper and lower case too, and give the identity the role Contributor in the workspace"
         ),
         _ => format!("{count} {what}s are named {name:?}: name the model by groupId and datasetId"),
     }

@@ -62,7 +62,8 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
 fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
     let unanswered = |message: String| Submission::Unanswered { message };
     match described(answer) {
-        Ok(status) => match (Wanted { version: status.commit, asked: Some(asked) }).id() {
+        // Where the status shows the new one already, the id is the one that a listing gives it.
+        Ok(status) => match (Wanted { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
             Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
             None => unanswered("the answer to the submission cannot be used".to_owned()),
         },

@@ -44,7 +44,7 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
     call.heed(&answer);
     match (service, classify::submission(service, &answer, refreshes)) {
         (Service::PowerBi, Submission::Refused(trouble)) if trouble.kind == TroubleKind::Rejected && answer.status == 400 => {
-            let refusal = power_bi::Refusal::new(trouble, &answer.complaint().message);
+            let refusal = power_bi::Refusal::new(trouble, answer.complaint().message);
             power_bi::settle(call, &newest(service, refreshes), refusal, begun, deadline).await
         }
         (Service::PowerBi | Service::AnalysisServices, submission) => submission,

@@ -42,10 +42,11 @@ fn id_of(body: &str) -> OperationId {
 
 #[test]
 fn the_version_to_wait_for_stands_in_the_id() {
-    let id = id_of(&body("57", "57", "56", SOON, ""));
+    let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
     assert_eq!(id.as_str(), "scaleout-57-1767268800000");
     assert_eq!(Wanted::of(&id), Wanted { version: Some(57), asked: Some(at(ASKED)) });
     assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
+    assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as a listing has it");
     // Until the model is loaded, nothing is said.
     for unloaded in ["", r#"{"scaleOutStatus":""}"#, r#"{"scaleOutStatus":"Unavailable"}"#, r#"{"scaleOutStatus":null}"#] {
         assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
@@ -92,7 +93,7 @@ fn a_success_that_cannot_be_read_leaves_a_doubt() {
 
 #[test]
 fn the_replicas_version_tells_and_no_end_but_it() {
-    let late = "2026-01-01T12:00:31Z";
+    let late = "2026-01-01T12:00:40Z";
     let rows = [
         // At its version, in a status that shows a synchronisation since.
         (CLOCK, body("57", "57", "57", SOON, ""), Phase::Succeeded),

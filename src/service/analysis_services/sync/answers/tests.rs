@@ -5,11 +5,14 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::*;
 use crate::service::answer::BodyFault;
 
+/// Header lines.
+type Lines<'a> = &'a [(&'a str, &'a str)];
+
 const GUID: &str = "cd5e16c6-6d4e-4347-86a0-762bdf5b4875";
 const SYNC: &str = "https://w.asazure.windows.net/servers/s:rw/models/m/sync";
 const PAGE: &str = "<!DOCTYPE html><html><body>Object moved</body></html>";
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+fn answer(status: u16, headers: Lines, body: &str) -> Answer {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
@@ -35,7 +38,7 @@ fn a_synchronisation_is_named_by_location_then_body_then_header() {
     let call = ("x-ms-request-id", "3c");
     let evil = "https://evil.example.com/servers/s:rw/models/m/sync/1a";
     // status, headers, body, id, location
-    let rows: [(u16, &[(&str, &str)], &str, &str, Option<&str>); 15] = [
+    let rows: [(u16, Lines, &str, &str, Option<&str>); 15] = [
         (202, &[("location", &query)], "", GUID, Some(&query)),
         (202, &[("location", &path), call], body, GUID, Some(&path)),
         (202, &[("location", &elsewhere_in_path)], "", GUID, Some(&elsewhere_in_path)),
