@@ -6,6 +6,7 @@ use super::conditions::Standing;
 use super::pass::Pass;
 use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, submission, triggers, waiting};
 use crate::api::RunState;
+use crate::operation::OperationKind;
 
 /// Decides what to record and what to do next.
 ///
@@ -61,6 +62,8 @@ fn idle(mut pass: Pass<'_>) -> Step {
     }
     match pass.situation.seen {
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
+        // What this run asked before anything of it was recorded.
+        Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
         // The answer to a question of a run that is over: it says nothing about the next.
         Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             return pass.keep(Effect::Nothing, Some(Duration::ZERO));

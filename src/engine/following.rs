@@ -142,7 +142,7 @@ fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
 }
 
 /// Records what a trigger that came during the run means; whether one is due when it has ended.
-fn heed_triggers(pass: &mut Pass<'_>) -> bool {
+pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
     if pass.deleting() {
         return false;
     }

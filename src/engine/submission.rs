@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, deletion, ending, pace, text, waiting};
+use super::{Effect, Seen, Step, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
@@ -109,6 +109,7 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
+    following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
     pass.stop_for(pause)
 }

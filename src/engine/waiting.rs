@@ -130,6 +130,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         }
         Seen::Turn(Turn::Granted) => {
             if asks_first(run, kind) {
+                if !desired.finalizer {
+                    return pass.keep(Effect::AddFinalizer, None);
+                }
                 let since = run.submitted_time.unwrap_or(run.requested_time).timestamp();
                 return pass.keep(Effect::List(OperationKind::Refresh, since), None);
             }

@@ -1,1 +1,101 @@
+//! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
+use super::service::{Fate, trouble};
+use super::world::{World, model, secs};
+use crate::api::{Model, Reason, RunState};
+use crate::operation::{Failure, Phase, TroubleKind};
+
+#[test]
+fn each_failure_has_its_reason_its_cure_and_its_rule() {
+    let table = [
+        (Failure::Evicted, Phase::Failed, RunState::Failed, Reason::Evicted, "evicted from memory", true),
+        (Failure::NodeMoved, Phase::Failed, RunState::Failed, Reason::NodeMoved, "another node", true),
+        // Analysis Services calls what it gave up of itself cancelled.
+        (Failure::NodeMoved, Phase::Cancelled, RunState::Failed, Reason::NodeMoved, "another node", true),
+        (Failure::AttemptTimeLimit, Phase::Failed, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
+        (Failure::AttemptTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
+        (Failure::TotalTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::TotalTimeLimit, "24 hours", false),
+        (Failure::CapacityPaused, Phase::Failed, RunState::Failed, Reason::CapacityPaused, "resume the capacity", true),
+        (Failure::Disabled, Phase::Failed, RunState::Failed, Reason::RefreshDisabled, "switched off", false),
+    ];
+    for (failure, phase, state, reason, said, again) in table {
+        for backoff in [0, 1] {
+            let mut world = World::new(|spec| spec.backoff_limit = backoff);
+            world.service.outcomes.extend([phase, phase]);
+            world.service.failures.extend([failure, failure]);
+            world.run_for(secs(600)).is(state, reason);
+            assert!(world.run().message.contains(said), "{failure:?}: {}", world.run().message);
+            let attempts = if again { 1 + backoff } else { 1 };
+            assert_eq!((world.run().attempt, world.service.submits), (attempts, usize::try_from(attempts).unwrap()), "{failure:?}");
+        }
+    }
+}
+
+#[test]
+fn what_we_cancelled_is_no_failure_of_the_services() {
+    let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (60, 3));
+    world.service.length = secs(1_000);
+    world.service.failures.push_back(Failure::NodeMoved);
+    world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+fn never_known(world: &mut World) {
+    world.service.length = secs(3);
+    world.run_for(secs(2)).is(RunState::Running, Reason::Running);
+    world.service.ops.last_mut().unwrap().vanished = true;
+}
+
+#[test]
+fn an_accepted_request_that_never_became_known_was_dropped_and_is_tried_again() {
+    let mut world = World::new(|spec| spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned()));
+    world.service.lag = secs(1_000);
+    never_known(&mut world);
+    world.run_for(secs(60)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(300)).is(RunState::Failed, Reason::RequestDropped);
+    assert!(world.run().message.contains("it never ran; Power BI drops requests"), "{}", world.run().message);
+    assert_eq!(world.service.submits, 1);
+
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.lag = secs(1_000);
+    never_known(&mut world);
+    world.service.lag = secs(0);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().attempt, world.service.submits), (2, 2));
+}
+
+#[test]
+fn nobody_says_that_it_never_ran_where_the_memory_of_it_was_lost_or_it_was_seen() {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.lag = secs(1_000);
+    never_known(&mut world);
+    world.restart().run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.length = secs(1_000);
+    world.run_for(secs(10));
+    assert!(world.service.looks > 0);
+    world.service.ops[0].vanished = true;
+    world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn a_quota_is_not_hammered_whatever_the_answer_asks_for() {
+    let mut world = World::new(|_| {});
+    let hasty = crate::operation::Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::QuotaExceeded) };
+    world.service.posts.extend((0..100).map(|_| Fate::Refused(hasty.clone())));
+    world.run_for(secs(7_200)).is(RunState::Waiting, Reason::QuotaExceeded);
+    assert!((4..=9).contains(&world.service.submits), "{} submissions in two hours", world.service.submits);
+    world.service.posts.clear();
+    world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn the_services_own_word_is_kept_beside_ours() {
+    let mut world = World::new(|spec| spec.model = model("Sales"));
+    world.service.length = secs(60);
+    world.run_for(secs(30)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.run().service_state.as_deref(), Some("InProgress"));
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.run().service_state.as_deref(), Some("Succeeded"));
+}

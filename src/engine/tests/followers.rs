@@ -1,1 +1,328 @@
+//! Following a refresh: one run for each of its successes, once and in order, whatever happens in between.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
+
+use super::world::{World, model, secs};
+use crate::api::{
+    AfterRefresh, ConcurrencyPolicy, ConditionStatus, ConditionType, HistoryEntry, ModelRefresh, RUN_REQUESTED_AT, Reason, Run, RunState,
+    Status, Time, Trigger, TriggerType,
+};
+use crate::engine::{Cure, Fault};
+
+fn leader(name: &str, uid: &str) -> ModelRefresh {
+    let spec = serde_json::from_value(serde_json::json!({"model": model("Led")})).unwrap();
+    let mut leader = ModelRefresh::new(name, spec);
+    leader.metadata.uid = Some(uid.to_owned());
+    leader.status = Some(Status::default());
+    leader
+}
+
+impl World {
+    /// A follower of the refresh `staging`, which is there and has not run.
+    fn follower(mut self) -> Self {
+        self.edit(|spec| spec.trigger.get_or_insert_default().after_refresh = Some(AfterRefresh { name: "staging".to_owned() }));
+        self.leader = Some(leader("staging", "led-1"));
+        self.service.length = secs(20);
+        self
+    }
+
+    /// The refresh that is followed ends a run; `kept` of its ended runs stay in its history.
+    pub(super) fn leader_ends(&mut self, state: RunState, kept: usize) {
+        let now = Time::from(self.now);
+        let Some(leader) = self.leader.as_mut() else { return };
+        let status = leader.status.as_mut().unwrap();
+        let number = status.run.as_ref().map_or(1, |run| run.number + 1);
+        let trigger = Trigger { r#type: TriggerType::Request, value: String::new() };
+        status.successful_runs += i64::from(state == RunState::Succeeded);
+        let run = serde_json::json!({"number": number, "trigger": trigger, "attempt": 1, "state": state, "model": leader.spec.model, "work": "w",
+            "requestedTime": now, "recordedTime": now});
+        status.run = Some(serde_json::from_value::<Run>(run).unwrap());
+        let entry = serde_json::json!({"number": number, "trigger": trigger, "attempts": 1, "state": state, "recordedTime": now});
+        status.history.insert(0, serde_json::from_value::<HistoryEntry>(entry).unwrap());
+        status.history.truncate(kept);
+        self.dirty = true;
+    }
+
+    fn leader_succeeds(&mut self) -> &mut Self {
+        self.leader_ends(RunState::Succeeded, 20);
+        self
+    }
+
+    /// The runs that followed, oldest first.
+    pub(super) fn followings(&self) -> Vec<String> {
+        let mut seen: Vec<(i32, String)> = Vec::new();
+        for run in self.statuses.iter().filter_map(|status| status.run.as_ref()) {
+            if run.trigger.r#type == TriggerType::AfterRefresh && seen.iter().all(|(number, _)| *number != run.number) {
+                seen.push((run.number, run.trigger.value.clone()));
+            }
+        }
+        seen.into_iter().map(|(_, value)| value).collect()
+    }
+}
+
+fn both() -> [World; 2] {
+    [World::new(|_| {}).follower(), World::sync(|_| {}).follower()]
+}
+
+fn missing(reason: Reason) -> Option<Fault> {
+    Some(Fault { reason, message: "the ModelRefresh staging is not there".to_owned(), cure: Cure::Cluster })
+}
+
+#[test]
+fn each_success_is_followed_once_and_nothing_else_is() {
+    for mut world in both() {
+        world.run_for(secs(60));
+        assert_eq!((world.status().run.as_ref(), world.ready()), (None, ConditionStatus::True), "it does not run when it is new");
+        world.leader_succeeds().run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
+        world.leader_ends(RunState::Failed, 20);
+        world.run_for(secs(100));
+        world.leader_ends(RunState::Cancelled, 20);
+        world.run_for(secs(100));
+        world.leader_succeeds().run_for(secs(100));
+        for _ in 0..5 {
+            world.restart().run_for(secs(10));
+        }
+        assert_eq!(world.followings(), ["staging run 1", "staging run 4"]);
+        assert_eq!((world.run().number, world.service.submits), (2, 2));
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_between_the_two_neither_repeats_nor_forgets() {
+    for step in 0..24 {
+        for mut world in both() {
+            world.run_for(secs(60));
+            world.crash_in = Some(step);
+            world.leader_succeeds().run_for(secs(2));
+            world.crash_in = None;
+            world.run_for(secs(900));
+            assert_eq!((world.followings(), world.service.ops.len()), (vec!["staging run 1".to_owned()], 1), "crash at step {step}");
+        }
+    }
+}
+
+#[test]
+fn what_succeeded_while_the_operator_was_down_is_followed() {
+    for mut world in both() {
+        world.run_for(secs(60));
+        world.advance(secs(600)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
+        assert_eq!(world.followings(), ["staging run 1"]);
+    }
+    // Even where the follower was never looked at before.
+    for mut world in both() {
+        world.advance(secs(60)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
+        assert_eq!(world.followings(), ["staging run 1"]);
+    }
+}
+
+#[test]
+fn several_are_followed_one_by_one_and_in_order() {
+    for suspend in [true, false] {
+        for mut world in both() {
+            world.edit(|spec| spec.suspend = suspend).run_for(secs(10));
+            for _ in 0..3 {
+                world.leader_succeeds().run_for(secs(2));
+            }
+            if suspend {
+                assert_eq!(world.followings(), Vec::<String>::new());
+                assert_eq!((world.ready(), world.service.submits), (ConditionStatus::False, 0));
+            }
+            world.edit(|spec| spec.suspend = false).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!(world.followings(), ["staging run 1", "staging run 2", "staging run 3"]);
+            assert_eq!((world.run().number, world.service.submits), (3, 3));
+        }
+    }
+}
+
+#[test]
+fn those_before_it_existed_do_not_count_and_one_in_the_same_second_does() {
+    for (earlier, followed) in [(1, 0), (0, 1)] {
+        for mut world in both() {
+            let created = world.now;
+            world.now = created - secs(earlier);
+            world.leader_succeeds();
+            world.now = created;
+            world.run_for(secs(100));
+            assert_eq!(world.followings().len(), followed, "{earlier} s before");
+            world.leader_succeeds().run_for(secs(100));
+            assert_eq!(world.followings().last().map(String::as_str), Some("staging run 2"));
+        }
+    }
+}
+
+#[test]
+fn the_services_clock_does_not_matter() {
+    let mut world = World::sync(|_| {}).follower();
+    world.advance(secs(1)).leader_succeeds();
+    let status = world.leader.as_mut().unwrap().status.as_mut().unwrap();
+    status.history[0].ended_time = Some(Time::from(world.now - secs(299)));
+    world.run_for(secs(100));
+    assert_eq!(world.followings(), ["staging run 1"]);
+}
+
+#[test]
+fn another_of_the_same_name_is_followed_from_its_first_run() {
+    for mut world in both() {
+        for _ in 0..3 {
+            world.leader_succeeds().run_for(secs(100));
+        }
+        world.leader = Some(leader("staging", "led-2"));
+        world.leader_succeeds().run_for(secs(100));
+        assert_eq!((world.run().number, world.run().trigger.value.as_str()), (4, "staging run 1"));
+        assert_eq!(world.status().last_followed.as_ref().unwrap().uid, "led-2");
+    }
+}
+
+#[test]
+fn whoever_is_pointed_at_another_refresh_follows_it_from_now_on() {
+    for mut world in both() {
+        world.run_for(secs(10));
+        let mut other = leader("gold", "led-9");
+        std::mem::swap(world.leader.as_mut().unwrap(), &mut other);
+        for _ in 0..5 {
+            world.leader_ends(RunState::Succeeded, 20);
+        }
+        let point = |spec: &mut crate::api::ModelRefreshSpec, name: &str| {
+            spec.trigger.get_or_insert_default().after_refresh = Some(AfterRefresh { name: name.to_owned() });
+        };
+        world.edit(|spec| point(spec, "gold")).run_for(secs(100));
+        assert_eq!(world.followings(), Vec::<String>::new(), "what was before is not followed");
+        world.leader_succeeds().run_for(secs(100));
+        assert_eq!(world.followings(), ["gold run 6"]);
+        // Taken away and put back: nothing was followed in between.
+        world.edit(|spec| spec.trigger.as_mut().unwrap().after_refresh = None).run_for(secs(10));
+        assert_eq!(world.status().last_followed, None);
+        let runs = world.run().number;
+        world.leader_succeeds().run_for(secs(100));
+        world.edit(|spec| point(spec, "gold")).run_for(secs(100));
+        assert_eq!(world.run().number, runs);
+    }
+}
+
+#[test]
+fn what_left_the_history_is_said_once_and_not_silently_lost() {
+    for kept in [0, 1] {
+        for mut world in both() {
+            world.edit(|spec| spec.suspend = true).run_for(secs(10));
+            for _ in 0..4 {
+                world.leader_ends(RunState::Succeeded, kept);
+            }
+            world.edit(|spec| spec.suspend = false).run_for(secs(300));
+            assert_eq!(world.followings(), ["staging run 4"], "the latest run is all there is");
+            assert_eq!(world.told(Reason::RunsMissed), 1);
+            let said = world.notices.iter().find(|notice| notice.reason == Reason::RunsMissed).unwrap();
+            assert!(said.warning && said.message.contains("3 successful runs of ModelRefresh staging"), "{}", said.message);
+            // Runs that failed are none that were missed.
+            for _ in 0..4 {
+                world.leader_ends(RunState::Failed, kept);
+            }
+            world.leader_ends(RunState::Succeeded, kept);
+            world.restart().run_for(secs(300));
+            assert_eq!((world.followings().len(), world.told(Reason::RunsMissed)), (2, 1));
+        }
+    }
+}
+
+#[test]
+fn other_triggers_have_runs_of_their_own() {
+    for mut world in both() {
+        world.run_for(secs(10));
+        world.leader_succeeds();
+        world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
+        assert_eq!((world.run().number, world.service.submits), (2, 2));
+        assert_eq!(world.followings(), ["staging run 1"]);
+    }
+}
+
+#[test]
+fn forbid_drops_what_comes_during_a_run_and_says_which() {
+    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).follower();
+    world.run_for(secs(5));
+    world.leader_succeeds().run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.leader_succeeds();
+    world.leader_succeeds().run_for(secs(300));
+    assert_eq!((world.followings(), world.told(Reason::TriggerDropped)), (vec!["staging run 1".to_owned()], 2));
+    assert!(world.notices.iter().any(|notice| notice.message.contains("staging run 3")));
+    world.leader_succeeds().run_for(secs(300));
+    assert_eq!(world.followings(), ["staging run 1", "staging run 4"]);
+}
+
+#[test]
+fn replace_cancels_what_an_earlier_success_began() {
+    let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).follower();
+    world.run_for(secs(5));
+    world.leader_succeeds().run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.leader_succeeds().run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.followings(), world.service.cancels.len()), (vec!["staging run 1".to_owned(), "staging run 2".to_owned()], 1));
+    assert_eq!(world.status().history[1].state, RunState::Cancelled);
+}
+
+#[test]
+fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_following() {
+    for mut world in both() {
+        (world.leader, world.spec_fault) = (None, missing(Reason::FollowedNotFound));
+        world.run_for(secs(60));
+        assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is looked at again by itself");
+        assert_eq!((world.writes, world.service.submits), (1, 0));
+        world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
+        assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
+        assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished), "and its outcome is told beside the fault");
+        // It comes, and has run before the next look.
+        (world.leader, world.spec_fault) = (Some(leader("staging", "led-1")), None);
+        world.leader_succeeds().run_for(secs(300));
+        assert_eq!((world.followings(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));
+    }
+}
+
+#[test]
+fn a_circle_is_not_followed() {
+    for mut world in both() {
+        world.run_for(secs(10));
+        world.spec_fault = missing(Reason::FollowCycle);
+        world.leader_succeeds().run_for(secs(300));
+        assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none());
+    }
+}
+
+#[test]
+fn a_sync_without_a_model_takes_that_of_the_refresh_and_waits_where_it_is_not_there() {
+    let mut world = World::sync(|_| {}).follower();
+    world.takes_model = true;
+    world.run_for(secs(10));
+    assert_eq!(world.status().model.as_deref(), Some("myserver/Led"));
+    world.ahead = Some("another".to_owned());
+    world.leader_succeeds().run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    let gone = world.leader.take();
+    (world.spec_fault, world.ahead, world.dirty) = (missing(Reason::FollowedNotFound), None, true);
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::FollowedNotFound);
+    assert_eq!((&world.run().model, world.service.submits), (&model("Led"), 0), "what is on record stays");
+    (world.leader, world.spec_fault) = (gone, None);
+    world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.followings(), &world.run().model), (vec!["staging run 1".to_owned()], &model("Led")));
+
+    // Where it was never there, nothing can run.
+    let mut world = World::sync(|_| {}).follower();
+    (world.takes_model, world.leader, world.spec_fault) = (true, None, missing(Reason::FollowedNotFound));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(60));
+    assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none() && world.status().model.is_none());
+}
+
+#[test]
+fn a_run_that_follows_goes_on_when_the_refresh_is_deleted() {
+    for mut world in both() {
+        world.run_for(secs(10));
+        world.leader_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);
+        (world.leader, world.spec_fault, world.dirty) = (None, missing(Reason::FollowedNotFound), true);
+        world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
+        assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished));
+    }
+}
+
+#[test]
+fn a_resource_without_a_creation_time_counts_every_success() {
+    let mut world = World::sync(|_| {}).follower();
+    world.leader_succeeds();
+    world.object.metadata.creation_timestamp = None::<ClusterTime>;
+    world.annotate("a", Some("b")).run_for(secs(100));
+    assert_eq!(world.followings(), ["staging run 1"]);
+}

@@ -146,7 +146,9 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
         let Owner::Run(number, attempt) = op.owner else { continue };
         if number == run.number && !op.vanished {
             assert!(attempt < run.attempt, "attempt {attempt} of run {number} is submitted twice");
-            assert!(matches!(op.phase(world.now), Phase::Failed | Phase::TimedOut), "submitted again after {:?}", op.outcome);
+            let given_up = op.failure.is_some() && op.phase(world.now) == Phase::Cancelled;
+            let failed = given_up || matches!(op.phase(world.now), Phase::Failed | Phase::TimedOut);
+            assert!(failed, "submitted again after {:?}", op.outcome);
             assert!(run.attempt <= desired.policy.backoff_limit + 1 || attempt < run.attempt, "more attempts than backoffLimit allows");
         }
     }

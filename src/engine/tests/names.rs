@@ -1,1 +1,138 @@
+//! A model that is given by names: looked up before a run's turn, and one model with the same one by ids.
 
+use super::service::{Fate, trouble};
+use super::world::{World, model, secs};
+use crate::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Fault, Seen};
+use crate::operation::{ModelIds, Phase, Resolution, TroubleKind};
+
+fn named(workspace: &str) -> Model {
+    let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
+    Model { analysis_services: None, power_bi: Some(PowerBiModel { group_id: None, dataset_id: None, workspace, dataset }) }
+}
+
+fn ids(group: &str) -> Resolution {
+    Resolution::Found(ModelIds { group_id: group.to_owned(), dataset_id: "CFAFBEB1".to_owned() })
+}
+
+fn world() -> World {
+    let mut world = World::new(|spec| spec.model = named("Sales"));
+    world.resolution = ids("F089354E");
+    world
+}
+
+#[test]
+fn the_ids_are_on_record_with_the_intent_for_no_write_more() {
+    let mut world = world();
+    world.service.length = secs(5);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.writes, world.service.submits, world.resolves), (4, 1, 1));
+    let by_ids = Model::by_ids("F089354E".to_owned(), "cfafbeb1".to_owned());
+    assert_eq!(world.run().model.key(), by_ids.key(), "named by ids or by names, it is one model to the queue");
+    assert_eq!(world.run().model.names(), None);
+    assert_eq!(world.status().model.as_deref(), Some("Sales/Orders"), "people know it by its names");
+    let intent = world.statuses.iter().find(|status| status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting)).unwrap();
+    assert_eq!(intent.run.as_ref().unwrap().model, world.run().model);
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_one_operation() {
+    for step in 0..24 {
+        let mut world = world();
+        world.crash_in = Some(step);
+        world.run_for(secs(2));
+        world.crash_in = None;
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
+    }
+}
+
+#[test]
+fn each_run_looks_them_up_anew_and_keeps_to_what_it_found() {
+    let mut world = world();
+    world.service.outcomes.push_back(Phase::Failed);
+    world.edit(|spec| spec.backoff_limit = 1).run_for(secs(20));
+    let first = world.run().model.clone();
+    world.resolution = ids("another");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().attempt, &world.run().model, world.resolves), (2, &first, 1), "the second attempt too");
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.resolves), (2, 2));
+    assert!(world.run().model.key().contains("another"), "{}", world.run().model.key());
+}
+
+#[test]
+fn a_lost_answer_is_looked_for_on_the_model_that_it_was_sent_to() {
+    let mut world = world();
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let sent_to = world.run().model.clone();
+    world.resolution = ids("another");
+    world.restart().run_for(secs(120)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!((&world.run().model, world.resolves), (&sent_to, 1));
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((&world.run().model, world.service.submits), (&sent_to, 2));
+}
+
+#[test]
+fn one_that_waits_asks_again_now_and_then_and_follows_a_name_that_moves() {
+    let mut world = world();
+    world.ahead = Some("bi/other".to_owned());
+    world.run_for(secs(3_600)).is(RunState::Waiting, Reason::WaitingForTurn);
+    assert!((10..=13).contains(&world.resolves), "{} look-ups in an hour", world.resolves);
+    let writes = world.writes;
+    world.resolution = ids("another");
+    world.run_for(secs(600));
+    assert!(world.run().model.key().contains("another") && world.writes == writes + 1, "{} writes", world.writes - writes);
+    world.ahead = None;
+    world.restart().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn names_that_stand_for_nothing_stall_and_are_looked_up_every_minute() {
+    let mut world = world();
+    world.resolution = Resolution::Unclear("two workspaces are named Sales: give groupId and datasetId".to_owned());
+    world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
+    assert!(world.holds(ConditionType::Stalled) && world.run().message.contains("two workspaces"), "{}", world.run().message);
+    assert!((9..=12).contains(&world.resolves), "{} look-ups in ten minutes", world.resolves);
+    assert_eq!((world.writes, crate::engine::turn_use(world.status())), (2, crate::engine::TurnUse::Free), "why, and the finalizer");
+    world.resolution = ids("found");
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits), (1, 1));
+}
+
+#[test]
+fn a_look_up_that_brings_nothing_is_tried_again() {
+    let mut world = world();
+    world.resolution = Resolution::Trouble(trouble(TroubleKind::AccessDenied));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::AccessDenied);
+    world.resolution = Resolution::Trouble(trouble(TroubleKind::Unreachable));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
+    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
+    world.hindrance = Some(Seen::Fault(fault));
+    world.run_for(secs(120)).is(RunState::Waiting, Reason::SecretNotFound);
+    (world.hindrance, world.resolution) = (None, ids("found"));
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn an_edit_to_other_names_or_to_ids_counts_while_nothing_is_submitted() {
+    for other in [named("Finance"), model("Other")] {
+        let mut world = world();
+        world.ahead = Some("bi/other".to_owned());
+        world.run_for(secs(20));
+        world.ahead = None;
+        world.resolution = ids("finance");
+        world.edit(|spec| spec.model = other.clone()).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        let wanted = if other.names().is_some() { "powerbi://finance/cfafbeb1".to_owned() } else { other.key() };
+        assert_eq!((world.run().number, world.run().model.key()), (1, wanted));
+    }
+}
+
+#[test]
+fn a_synchronisation_looks_them_up_too() {
+    let mut world = World::sync(|spec| spec.model = named("Sales"));
+    world.resolution = ids("found");
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.resolves, world.service.submits), (1, 1));
+}

@@ -1,1 +1,303 @@
+//! A synchronisation: the same decision as for a refresh, without a cancellation, and told by its times alone.
 
+use jiff::SignedDuration;
+
+use super::service::{Fate, trouble};
+use super::world::{World, secs};
+use crate::api::{ADOPT, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, decide};
+use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
+
+fn running(length: u64) -> World {
+    let mut world = World::sync(|_| {});
+    world.service.length = secs(length);
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    world
+}
+
+#[test]
+fn it_runs_to_its_end_for_four_writes_and_asks_for_running_refreshes_first() {
+    let mut world = World::sync(|_| {});
+    world.service.length = secs(5);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.writes, world.service.submits, world.service.lists), (4, 1, 1));
+    assert_eq!((world.run().trigger.r#type, world.run().service_state.as_deref()), (TriggerType::Creation, Some("Succeeded")));
+    assert_eq!((world.service.ops[0].refresh_type.as_deref(), world.status().successful_runs), (None, 1));
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_one() {
+    for step in 0..24 {
+        let mut world = World::sync(|_| {});
+        world.crash_in = Some(step);
+        world.run_for(secs(2));
+        world.crash_in = None;
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.ops.len(), world.run().number, world.run().attempt), (1, 1, 1), "crash at step {step}");
+    }
+}
+
+#[test]
+fn without_replicas_it_has_succeeded_at_once_and_says_why() {
+    let mut world = World::sync(|_| {});
+    world.service.replicas = false;
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert!(world.run().message.contains("no read-only replica"), "{}", world.run().message);
+    assert_eq!((world.run().operation_id.as_deref(), world.service.submits, world.due), (None, 1, None));
+    assert_eq!(world.status().history[0].state, RunState::Succeeded);
+}
+
+#[test]
+fn another_clients_refresh_is_waited_for_without_a_submission() {
+    let mut world = World::sync(|_| {});
+    world.service.stranger(100, "full");
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::ModelBusy);
+    assert!(world.run().message.contains("refresh op-1 by another client"), "{}", world.run().message);
+    assert_eq!(world.service.submits, 0);
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.service.cancels.len()), (1, 0));
+}
+
+#[test]
+fn a_busy_answer_waits_too_and_is_no_failure() {
+    let mut world = World::sync(|_| {});
+    world.service.strangers_sync(50);
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().attempt, world.run().number), (1, 1));
+}
+
+#[test]
+fn a_failure_is_attempted_again_as_often_as_backoff_limit_says() {
+    let mut world = World::sync(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.extend([Phase::Failed, Phase::Failed]);
+    world.run_for(secs(600)).is(RunState::Failed, Reason::SyncFailed);
+    assert_eq!((world.run().attempt, world.service.submits), (2, 2));
+}
+
+#[test]
+fn one_that_is_finalizing_has_succeeded_and_says_so() {
+    let world = running(1_000);
+    let operation = Operation {
+        id: OperationId::parse("op-1").unwrap(),
+        phase: Phase::Succeeded,
+        reported: "Finalizing".to_owned(),
+        start: None,
+        end: None,
+        refresh_type: None,
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id: None,
+        failure: None,
+    };
+    let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
+    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
+    let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.scratch, seen, now, settings }).recorded.run;
+    let run = run.unwrap();
+    assert_eq!((run.state, run.service_state.as_deref()), (RunState::Succeeded, Some("Finalizing")));
+    assert!(run.message.contains("cleans up"), "{}", run.message);
+}
+
+#[test]
+fn it_is_followed_by_the_newest_place_also_over_a_restart_and_for_few_writes() {
+    let mut world = World::sync(|_| {});
+    (world.service.moves, world.service.length) = (true, secs(600));
+    world.run_for(secs(5));
+    assert_eq!(world.run().location.as_deref(), Some("https://westus.asazure.windows.net/place/0"), "that of the submission");
+    let writes = world.writes;
+    world.run_for(secs(120));
+    let asked = world.service.asked_at.clone();
+    assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "each answer names another place: {asked:?}");
+    assert!(world.writes - writes <= 12, "{} writes in two minutes", world.writes - writes);
+    let newest = world.service.looks;
+    world.restart().run_for(secs(31));
+    let again = world.service.asked_at[newest].as_deref().unwrap();
+    assert!(world.statuses.iter().any(|status| status.run.as_ref().unwrap().location.as_deref() == Some(again)), "{again}");
+    assert_ne!(again, "https://westus.asazure.windows.net/place/0");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.run().location, None);
+}
+
+#[test]
+fn a_place_that_is_too_long_is_not_kept_in_part() {
+    let world = running(1_000);
+    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
+    for (length, kept) in [(2_048, true), (2_049, false)] {
+        let mut recorded = world.status().clone();
+        recorded.run.as_mut().unwrap().state = RunState::Submitting;
+        let (id, location) = (OperationId::parse("op-1").unwrap(), Some("x".repeat(length)));
+        let seen = Seen::Submission(Submission::Accepted { id, location: location.clone(), activity_id: None, retry_after: None });
+        let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
+        assert_eq!(step.recorded.run.unwrap().location, location.filter(|_| kept));
+    }
+}
+
+#[test]
+fn after_its_deadline_it_is_let_go_and_may_go_on() {
+    let mut world = World::sync(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (120, 3));
+    world.service.length = secs(1_000);
+    world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+    assert!(world.run().message.contains("may go on at the service"), "{}", world.run().message);
+    assert_eq!((world.service.cancels.len(), world.service.submits, world.due), (0, 1, None));
+}
+
+#[test]
+fn deletion_lets_go_and_says_that_it_goes_on() {
+    let mut world = running(1_000);
+    world.delete().run_for(secs(2));
+    assert!(world.gone && world.service.cancels.is_empty());
+    let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+    assert!(said.message.contains("op-1 goes on at the service") && said.message.contains("cannot be cancelled"), "{}", said.message);
+
+    // One that may have begun is not waited for either: nobody could end it.
+    let mut world = World::sync(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2)).delete().run_for(secs(2));
+    let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+    assert!(world.gone && said.message.contains("may have begun"), "{}", said.message);
+
+    let mut world = World::sync(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).delete().run_for(secs(1));
+    assert!(world.gone && world.told(Reason::Released) == 0);
+}
+
+#[test]
+fn a_missing_secret_in_mid_run_forgets_nothing() {
+    let mut world = running(100);
+    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
+    world.hindrance = Some(Seen::Fault(fault));
+    world.run_for(secs(300)).is(RunState::Running, Reason::SecretNotFound);
+    world.hindrance = None;
+    world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn one_that_is_gone_is_looked_for_among_synchronisations() {
+    let mut world = running(1_000);
+    world.run_for(secs(150));
+    world.service.ops[0].vanished = true;
+    let lists = world.service.lists;
+    world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
+    assert_eq!((world.service.lists, world.service.submits), (lists + 1, 1));
+}
+
+#[test]
+fn a_trigger_during_a_run_starts_one_when_that_has_ended() {
+    let mut world = running(60);
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
+    assert!(world.status().queued.is_some());
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits), (2, 2));
+}
+
+// Lost answers: what proves, what does not.
+
+#[test]
+fn a_lost_answer_is_found_by_its_time_before_a_second_submission() {
+    let mut world = World::sync(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.told(Reason::Adopted), world.run().operation_id.as_deref()), (1, 1, Some("op-1")));
+}
+
+#[test]
+fn one_that_never_arrived_is_submitted_again_only_when_the_listing_cannot_be_late_and_no_refresh_runs() {
+    let mut world = World::sync(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.service.stranger(60, "full");
+    world.run_for(secs(30)).is(RunState::Waiting, Reason::ModelBusy);
+    assert_eq!(world.service.submits, 1);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().attempt), (2, 1));
+}
+
+#[test]
+fn one_that_began_earlier_is_not_ours() {
+    let mut world = World::sync(|_| {});
+    world.service.strangers_sync(3);
+    world.advance(secs(60));
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_that_ended_earlier_and_hides_its_start_is_not_ours() {
+    let mut world = World::sync(|_| {});
+    world.service.strangers_sync(3);
+    world.service.ops[0].shows_start = false;
+    world.advance(secs(60));
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.run().operation_id.as_deref(), Some("op-2"));
+}
+
+#[test]
+fn one_that_began_a_moment_before_the_intent_is_not_taken_in_haste() {
+    let mut world = World::sync(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(1));
+    world.service.strangers_sync(500);
+    world.service.ops[0].start = world.now - SignedDuration::from_secs(4);
+    world.run_for(secs(100)).is(RunState::Submitting, Reason::ResolvingSubmission);
+}
+
+#[test]
+fn where_the_service_tells_no_time_a_person_is_asked() {
+    let mut world = World::sync(|_| {});
+    (world.service.tells_time, world.service.length) = (false, secs(3));
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!(world.service.submits, 1);
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn a_clock_that_is_off_is_understood() {
+    for skew in [-299, -60, 60, 299] {
+        let mut world = World::sync(|_| {});
+        (world.service.skew, world.service.length, world.service.lag) = (SignedDuration::from_secs(skew), secs(3), secs(20));
+        world.service.posts.push_back(Fate::LostAfter);
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.submits, 1, "{skew} s");
+    }
+}
+
+#[test]
+fn an_accepted_one_is_followed_also_under_an_id_that_was_there_before() {
+    // Power BI names none; the client's name for two that found the same state is the same.
+    let mut world = running(10);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(RUN_REQUESTED_AT, Some("a"));
+    let id = world.service.ops[0].id.clone();
+    world.service.length = secs(20);
+    world.crash_in = None;
+    world.pass(None);
+    world.service.ops[1].id = id.clone();
+    world.service.ops.remove(0);
+    let mut recorded = world.status().clone();
+    recorded.run.as_mut().unwrap().operation_id = None;
+    recorded.run.as_mut().unwrap().state = RunState::Submitting;
+    assert_eq!(recorded.run.as_ref().unwrap().earlier_operation_ids, ["op-1"]);
+    let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
+    let seen = Seen::Submission(Submission::Accepted { id, location: None, activity_id: None, retry_after: None });
+    let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch: &Scratch::default(), seen, now, settings });
+    assert_eq!((step.effect, step.recorded.run.as_ref().unwrap().state), (Effect::Nothing, RunState::Running));
+    world.object.status = Some(step.recorded);
+    world.edit(|spec| spec.history_limit = 9).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.run().operation_id.as_deref()), (2, Some("op-1")));
+    world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(2));
+    assert_eq!(world.run().earlier_operation_ids, ["op-1"], "once");
+}
+
+#[test]
+fn scale_out_that_is_off_stalls_until_it_is_on() {
+    let mut world = World::sync(|_| {});
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::ScaleOutOff)));
+    world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutOff);
+    assert!(world.holds(crate::api::ConditionType::Stalled));
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+}
