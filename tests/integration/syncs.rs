@@ -58,7 +58,9 @@ async fn a_sync_ends_well_however_the_service_answers() {
         world.apply(&name, &spec).await;
         let done = world.until_state(&name, RunState::Succeeded).await;
         let syncs = world.azure.syncs(&harness::Model::analysis_services(&world.server, &database)).await;
-        assert_eq!((syncs.len(), syncs[0].status.as_str()), (1, "completed"), "{style}");
+        assert_eq!(syncs.len(), 1, "{style}");
+        // The replicas have the data while it is still cleaning up.
+        assert!(matches!(syncs[0].status.as_str(), "completed" | "finalizing"), "{style}: {syncs:?}");
         assert_eq!(run(&done).attempt, 1, "{style}");
     }))
     .await;
@@ -94,7 +96,7 @@ async fn a_sync_that_fails_says_what_the_service_said() {
 async fn a_sync_whose_answer_is_lost_is_found_and_not_asked_for_twice() {
     let (world, _operator) = World::running("sync-lost", Setting::default()).await;
     world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
-    let fault = world.fault("POST", "sync", &json!({"action": {"drop": {"at": "after"}}, "times": 1})).await;
+    let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
     world.apply(REPLICAS, &json!({})).await;
     let done = world.until_state(REPLICAS, RunState::Succeeded).await;
     let syncs = world.syncs().await;

@@ -209,7 +209,8 @@ impl World {
     /// Orders a fault for requests for this world's model: `method`, a glob that the path has to fit, and what to do.
     pub async fn fault(&self, method: &str, path_end: &str, order: &Value) -> Fault {
         let server = self.server.rsplit('/').next().unwrap_or_default();
-        let path = format!("*/{server}/*{path_end}");
+        // Syncs go to the server's management name, `<server>:rw`.
+        let path = format!("*/{server}*/*{path_end}");
         self.azure.fault(merged(&json!({"match": {"method": method, "path": path}}), order)).await
     }
 
