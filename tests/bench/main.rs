@@ -93,7 +93,7 @@ impl Bench {
         let site = Site::get();
         let client = site.client().await;
         site.simulator.client().put_application(TENANT, CLIENT, "secret").await;
-        let token = rbac::account(&client, "bench", "bench", true).await;
+        let token = rbac::account(&client, "bench", "bench", rbac::ROLE, true).await;
         let file = site.directory().join("bench.kubeconfig");
         kubeconfig::write(&file, &site.endpoint(), &token, rbac::OPERATORS);
         let settings = OperatorSettings {
@@ -101,6 +101,7 @@ impl Bench {
             proxy: site.simulator.proxy().to_owned(),
             authority: site.simulator.authority().to_owned(),
             arguments: Vec::new(),
+            environment: vec![],
             log: site.directory().join("bench.log"),
         };
         Self { site, client, settings }

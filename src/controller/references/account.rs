@@ -46,7 +46,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
             return Err(fault(Reason::ServiceAccountNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
-            let command = grants.tokens(namespace).await;
+            let command = grants.tokens(namespace, name).await;
             let message =
                 format!("the operator may not read the ServiceAccount {name}: an administrator of the namespace grants it by: {command}");
             return Err(fault(Reason::ServiceAccountForbidden, message));
@@ -102,7 +102,7 @@ impl AssertionSource for Tokens {
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
             }
             Err(error) if error.status() == Some(403) => {
-                let command = self.grants.tokens(&self.namespace).await;
+                let command = self.grants.tokens(&self.namespace, name).await;
                 let message = format!(
                     "the operator may not ask for a token of the ServiceAccount {name}: an administrator of the namespace grants it by: {command}"
                 );

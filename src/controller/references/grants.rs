@@ -10,9 +10,6 @@ use tokio::sync::OnceCell;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
 
-/// The roles of `deploy/base/rbac.yaml` that nobody is bound to.
-const TOKENS: &str = "tabular-operator-tokens";
-
 /// Writes commands, for whom the operator is to the Kubernetes API. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Grants {
@@ -28,17 +25,25 @@ impl Grants {
 
     /// Lets the operator read this one Secret.
     pub(super) async fn secret(&self, namespace: &str, name: &str) -> String {
-        let subject = self.subject().await;
-        format!(
-            "kubectl create role tabular-operator-{name} --namespace {namespace} --verb=get --resource=secrets --resource-name={name} && \
-             kubectl create rolebinding tabular-operator-{name} --namespace {namespace} --role=tabular-operator-{name} {subject}"
-        )
+        let role = format!("tabular-operator-secret-{name}");
+        self.commands(namespace, &role, &format!("--verb=get --resource=secrets --resource-name={name}")).await
     }
 
-    /// Lets the operator read the `ServiceAccount`s of a namespace, and ask for their tokens.
-    pub(super) async fn tokens(&self, namespace: &str) -> String {
+    /// Lets the operator read this one `ServiceAccount`, and ask for its tokens. The role has each verb for each resource;
+    /// those that are not needed mean nothing: what is created has no name yet, and a token cannot be read.
+    pub(super) async fn tokens(&self, namespace: &str, name: &str) -> String {
+        let role = format!("tabular-operator-token-{name}");
+        let rights = format!("--verb=get,create --resource=serviceaccounts,serviceaccounts/token --resource-name={name}");
+        self.commands(namespace, &role, &rights).await
+    }
+
+    /// They name no role of the installation, whose names are its administrator's choice.
+    async fn commands(&self, namespace: &str, role: &str, rights: &str) -> String {
         let subject = self.subject().await;
-        format!("kubectl create rolebinding {TOKENS} --namespace {namespace} --clusterrole={TOKENS} {subject}")
+        format!(
+            "kubectl create role {role} --namespace {namespace} {rights} && kubectl create rolebinding {role} --namespace {namespace} \
+             --role={role} {subject}"
+        )
     }
 
     /// The operator, as a flag of kubectl.

@@ -108,7 +108,9 @@ async fn ids_are_their_own_answer_and_names_have_no_address() {
     let mut settings = stage.settings();
     settings.cloud.power_bi = None;
     let name = ModelName::by_ids(GROUP, DATASET).unwrap();
-    let identity = crate::service::identity::Identity::service_principal_secret(GROUP, GROUP, "x").unwrap();
+    let identity =
+        crate::service::identity::Identity::service_principal_secret(GROUP, GROUP, "x", crate::service::identity::Spelling::SECRET_KEYS)
+            .unwrap();
     let message = stage.azure(settings).power_bi(name, identity).unwrap_err();
     assert_eq!(message, "the operator's cloud (public) has no Power BI");
 }

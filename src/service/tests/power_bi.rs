@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 
-use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_of, reply};
+use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::operation::{
     Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, Request, Submission, TroubleKind,
 };
 use crate::service::Window;
+use crate::service::power_bi::ModelName;
 
 fn path() -> String {
     format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
@@ -40,15 +41,15 @@ fn refused(submission: Submission) -> (TroubleKind, String) {
 async fn a_refresh_is_asked_for_as_documented_and_named_by_what_there_is() {
     let location = format!("https://{}/1a", path());
     let evil = format!("https://{EVIL}/refreshes/1a");
-    let rows: Vec<(&[(&str, &str)], _)> = vec![
-        (&[("location", location.as_str()), ("x-ms-request-id", "2b")], Some("1a")),
-        (&[("x-ms-request-id", "2b"), ("RequestId", "3c")], Some("2b")),
-        (&[("RequestId", "3c")], Some("3c")),
-        (&[("location", evil.as_str()), ("RequestId", "3c")], Some("3c")),
-        (&[], None),
+    let rows = [
+        (vec![("location", location.as_str()), ("x-ms-request-id", "2b")], Some("1a")),
+        (vec![("x-ms-request-id", "2b"), ("RequestId", "3c")], Some("2b")),
+        (vec![("RequestId", "3c")], Some("3c")),
+        (vec![("location", evil.as_str()), ("RequestId", "3c")], Some("3c")),
+        (vec![], None),
     ];
     for (headers, expected) in rows {
-        let Reply::Write(answer) = reply(202, headers, "") else { unreachable!() };
+        let Reply::Write(answer) = reply(202, &headers, "") else { unreachable!() };
         let stage = stage(move |_, rest| rest.is_empty().then(|| Reply::Write(answer.clone()))).await;
         match submit(&stage).await {
             Submission::Accepted { id, .. } => assert_eq!(Some(id.as_str()), expected),
@@ -269,4 +270,51 @@ async fn the_list_shows_ours_with_details_and_others_while_they_run() {
     assert_eq!(seen, [("r-1", Phase::InProgress, true, None), ("r-2", Phase::Succeeded, false, Some("full"))]);
     assert!(!listing.truncated);
     assert_eq!(stage.count("GET "), 2, "no details of what others began");
+}
+
+#[tokio::test]
+async fn nothing_that_is_printed_holds_a_secret() {
+    let stage = stage(|_, _| None).await;
+    let model = power_bi_of(&stage.azure(stage.settings()));
+    let call = model.prepare().await.unwrap();
+    let printed = format!("{model:?} {call:?}");
+    assert!(printed.contains(DATASET) && !printed.contains("planted"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_throttled_identity_stays_away_from_every_model_of_the_host() {
+    let stage = stage(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
+    let azure = stage.azure(stage.settings());
+    let call = power_bi_of(&azure).prepare().await.unwrap();
+    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    let other = ModelName::by_ids(DATASET, GROUP).unwrap();
+    let trouble = power_bi_named(&azure, other).prepare().await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::Throttled);
+    assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn calls_in_flight_are_bounded_per_workspace() {
+    let stage = stage(|_, _| None).await;
+    let mut settings = stage.settings();
+    settings.max_calls_per_server = 1;
+    let azure = stage.azure(settings);
+    let held = power_bi_of(&azure).prepare().await.unwrap();
+    let same = power_bi_named(&azure, ModelName::by_ids(GROUP, GROUP).unwrap());
+    assert_eq!(same.prepare().await.unwrap_err().kind, TroubleKind::Throttled);
+    assert!(power_bi_named(&azure, ModelName::by_ids(DATASET, DATASET).unwrap()).prepare().await.is_ok());
+    drop(held);
+    assert!(same.prepare().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_list_of_millions_is_cut_short_and_says_so() {
+    let old = row(-9000, Some(-8000), "Scheduled", "Completed");
+    let piece = format!("{old},").repeat(500);
+    let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[";
+    let stage = stage(move |_, _| Some(Reply::WriteEndlessly(head.to_owned(), piece.clone()))).await;
+    let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+    let now = Timestamp::now();
+    let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
+    assert!(listing.truncated && listing.operations.is_empty());
 }

@@ -152,7 +152,7 @@ pub(super) fn power_bi_of(azure: &Azure) -> Model {
 }
 
 pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> Model {
-    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET).unwrap()).unwrap()
+    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap()).unwrap()
 }
 
 /// A server's side of TLS for every name here, and the authority that vouches for it.
