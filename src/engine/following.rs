@@ -131,7 +131,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
 }
 
 /// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
-fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
+pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
     if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);

@@ -70,6 +70,7 @@ impl Op {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // a service is no state machine
 pub(super) struct Service {
     pub(super) now: Timestamp,
     pub(super) ops: Vec<Op>,
