@@ -62,8 +62,12 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Writes a whole answer of the Kubernetes API into a warning where it cannot be read, be it a Secret or a token.
+const WRITES_ANSWERS: &str = "kube_client::client";
+
 fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || !sees_secrets(metadata.target())
+    let target = metadata.target();
+    target != WRITES_ANSWERS && (*metadata.level() <= Level::INFO || !sees_secrets(target))
 }
 
 fn sees_secrets(target: &str) -> bool {

@@ -7,10 +7,13 @@
 mod bad_answers;
 mod bad_input;
 mod budget;
+mod clouds;
 mod crash;
 mod deletion;
 mod failures;
 mod happy;
+mod identities;
+mod identities_lasting;
 mod lost_answers;
 mod manifests;
 mod parts;

@@ -31,6 +31,10 @@ pub struct Setting {
     pub everywhere: bool,
     /// More flags for operators.
     pub arguments: Vec<String>,
+    /// More variables of their environment.
+    pub environment: Vec<(String, String)>,
+    /// Whether they may read no Secret, until a test grants it.
+    pub without_secrets: bool,
 }
 
 /// One test's world.
@@ -69,7 +73,8 @@ impl World {
         let id = Uuid::new_v4().simple().to_string();
         let namespace = format!("{name}-{}", &id[..6]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
-        let token = rbac::account(&client, &namespace, &namespace, setting.everywhere).await;
+        let role = if setting.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
+        let token = rbac::account(&client, &namespace, &namespace, role, setting.everywhere).await;
         let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint())) } else { None };
         let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
         let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
@@ -85,6 +90,7 @@ impl World {
             proxy: site.simulator.proxy().to_owned(),
             authority: site.simulator.authority().to_owned(),
             arguments,
+            environment: setting.environment,
             log: file("log"),
         };
         let world = Self {

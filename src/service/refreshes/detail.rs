@@ -1,12 +1,15 @@
 //! The answer to `GET refreshes/<id>`, as an operation.
+//!
+//! One reader serves both services: Power BI has the fields of Analysis Services, and more.
 
 use std::marker::PhantomData;
 
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
-use super::fields::{Fields, List, Object, Text};
+use super::failure;
 use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, ServiceMessage};
-use crate::service::{text, timestamp, words};
+use crate::service::fields::{Fields, List, Object, Text};
+use crate::service::{Service, text, timestamp, words};
 
 /// How many objects of an operation are kept. A model has fewer partitions; an answer could hold millions.
 const MOST_OBJECTS: usize = 50_000;
@@ -14,27 +17,46 @@ const MOST_OBJECTS: usize = 50_000;
 /// How many messages are kept, as [`Operation`] says.
 const MOST_MESSAGES: usize = 50;
 
+/// How many attempts of one refresh are read; Power BI makes as many as 24 hours and `retryCount` allow.
+const MOST_ATTEMPTS: usize = 200;
+
 /// Reads the description of one operation. The error says what is wrong with it.
 ///
 /// Analysis Services documentation, asynchronous refresh, "`GET /refreshes/<refreshId>`"; seen without objects and
-/// end while it runs, and with `messages` or without where it failed.
-pub(in crate::service) fn operation(body: &[u8], asked: &OperationId, activity_id: Option<String>) -> Result<Operation, &'static str> {
+/// end while it runs, and with `messages` or without where it failed. Power BI REST documentation, "Get Refresh
+/// Execution Details In Group": `extendedStatus` and `refreshAttempts` too.
+pub(in crate::service) fn operation(
+    service: Service,
+    body: &[u8],
+    asked: &OperationId,
+    activity_id: Option<String>,
+) -> Result<Operation, &'static str> {
     let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
     if detail.ids.iter().any(|id| !asked.same(id)) {
         return Err("describes another refresh than was asked for");
     }
-    let reported = detail.status.at_most(64).ok_or("has no status")?;
+    let (phase, reported) = words::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
+    let mut messages = detail.messages;
+    if messages.is_empty() {
+        // Of attempts that failed while it still runs, the last one is worth a warning.
+        let severity = if phase.ended() { "Error" } else { "Warning" };
+        let exception = detail.exception.or(detail.attempt).filter(|_| phase != crate::operation::Phase::Succeeded);
+        messages.extend(exception.map(|exception| ServiceMessage { severity: severity.to_owned(), ..exception }));
+    }
+    let start = detail.start.0.as_deref().and_then(timestamp::iso);
+    let end = detail.end.0.as_deref().and_then(timestamp::iso);
     Ok(Operation {
         id: asked.clone(),
-        phase: words::phase(&reported),
+        failure: failure::cause(service, (phase, &reported), &messages, (start, end)),
+        phase,
         reported,
-        start: detail.start.0.as_deref().and_then(timestamp::iso),
-        end: detail.end.0.as_deref().and_then(timestamp::iso),
+        start,
+        end,
         refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
         objects: detail.objects,
-        messages: detail.messages,
+        messages,
         activity_id,
-        failure: None,
+        foreign: false,
     })
 }
 
@@ -42,11 +64,15 @@ pub(in crate::service) fn operation(body: &[u8], asked: &OperationId, activity_i
 struct Detail {
     ids: Vec<String>,
     status: Text,
+    extended_status: Text,
     start: Text,
     end: Text,
     refresh_type: Text,
     objects: Vec<ObjectProgress>,
     messages: Vec<ServiceMessage>,
+    /// What went wrong with the whole refresh, and with the last attempt that went wrong.
+    exception: Option<ServiceMessage>,
+    attempt: Option<ServiceMessage>,
 }
 
 impl Fields for Detail {
@@ -61,12 +87,19 @@ impl Fields for Detail {
                     self.ids.extend(id);
                 }
             }
-            "status" => {
-                let status = value.next_value::<Text>()?;
-                if self.status.0.is_some() && self.status != status {
+            "status" | "extendedstatus" => {
+                let told = value.next_value::<Text>()?;
+                let status = if name == "status" { &mut self.status } else { &mut self.extended_status };
+                if status.0.is_some() && *status != told {
                     return Err(A::Error::custom("two states at once"));
                 }
-                self.status = status;
+                *status = told;
+            }
+            "serviceexceptionjson" => self.exception = value.next_value::<Text>()?.0.as_deref().and_then(exception),
+            "refreshattempts" => {
+                let attempts: Vec<ServiceMessage> =
+                    value.next_value_seed(List { limit: MOST_ATTEMPTS, keep: Attempt::exception, of: PhantomData })?;
+                self.attempt = attempts.into_iter().next_back();
             }
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
@@ -150,6 +183,61 @@ impl Fields for Note {
     }
 }
 
+#[derive(Default)]
+struct Attempt {
+    exception: Text,
+}
+
+impl Attempt {
+    fn exception(self) -> Option<ServiceMessage> {
+        self.exception.0.as_deref().and_then(exception)
+    }
+}
+
+impl Fields for Attempt {
+    const EXPECTED: &'static str = "an attempt of a refresh";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "serviceexceptionjson" => self.exception = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What Power BI says of a failure in `serviceExceptionJson`: a text that is JSON, `{"errorCode", "errorDescription"}`.
+fn exception(json: &str) -> Option<ServiceMessage> {
+    let Object(exception) = serde_json::from_str::<Object<Exception>>(json).ok()?;
+    let code = exception.code.at_most(64);
+    let text = exception.text.at_most(4096).map(|text| text::cut(&one_line(&text), 1024));
+    let text = text.or_else(|| code.clone())?;
+    Some(ServiceMessage { severity: "Error".to_owned(), code, text })
+}
+
+#[derive(Default)]
+struct Exception {
+    code: Text,
+    text: Text,
+}
+
+impl Fields for Exception {
+    const EXPECTED: &'static str = "an exception of Power BI";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "errorcode" => self.code = value.next_value()?,
+            "errordescription" => self.text = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A message of the service on one line, its ids kept: it belongs to one operation, and a support case needs them.
 fn one_line(message: &str) -> String {
     message.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
@@ -161,7 +249,7 @@ mod tests {
     use crate::operation::Phase;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
-        operation(body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
+        operation(Service::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
     }
 
     #[test]
@@ -244,7 +332,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let _ = operation(&body, &OperationId::parse("1").unwrap(), None);
+            let _ = operation(Service::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
         }
 
         #[test]
@@ -253,7 +341,7 @@ mod tests {
             let at = at % body.len();
             body[at] = byte;
             body.truncate(cut);
-            let _ = operation(&body, &OperationId::parse("1").unwrap(), None);
+            let _ = operation(Service::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
         }
     }
 }

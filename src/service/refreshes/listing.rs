@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::fields::{Fields, Object, Text};
-use super::rows::RowFault;
 use crate::operation::{Operation, OperationId, Phase};
+use crate::service::fields::{Fields, Object, Text};
+use crate::service::rows::RowFault;
 use crate::service::{timestamp, words};
 
 /// How many rows are kept, as [`crate::operation::Listing`] says.
@@ -56,18 +56,40 @@ impl Window {
 /// One row of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::service) struct Row {
-    pub(in crate::service) id: OperationId,
-    phase: Phase,
+    pub(in crate::service) id: Option<OperationId>,
+    pub(in crate::service) phase: Phase,
     reported: String,
-    start: Option<Timestamp>,
-    end: Option<Timestamp>,
+    pub(in crate::service) start: Option<Timestamp>,
+    pub(in crate::service) end: Option<Timestamp>,
+    /// Begun by a schedule, by a person or by another way than this client's: Power BI alone tells.
+    pub(in crate::service) foreign: bool,
 }
 
 impl Row {
-    /// The operation as far as the row tells it.
-    pub(in crate::service) fn bare(self) -> Operation {
+    /// Reads one row.
+    pub(in crate::service) fn read(row: &[u8]) -> Result<Self, RowFault> {
+        let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
+        let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
+        let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
+        // Power BI documentation, enhanced refresh, "refreshType". A type that is not among them may be a new name of the
+        // enhanced one, which has had two already, so it may be ours.
+        let foreign = fields.refresh_type.at_most(64).is_some_and(|by| {
+            matches!(by.to_ascii_lowercase().as_str(), "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining")
+        });
+        Ok(Self {
+            id: fields.id.0.as_deref().and_then(OperationId::parse),
+            phase,
+            reported,
+            start: fields.start.0.as_deref().and_then(timestamp::iso),
+            end: fields.end.0.as_deref().and_then(timestamp::iso),
+            foreign,
+        })
+    }
+
+    /// The operation as far as the row tells it, under the id that was read from it.
+    pub(in crate::service) fn bare(self, id: OperationId) -> Operation {
         Operation {
-            id: self.id,
+            id,
             phase: self.phase,
             reported: self.reported,
             start: self.start,
@@ -77,6 +99,7 @@ impl Row {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
+            foreign: self.foreign,
         }
     }
 }
@@ -85,31 +108,34 @@ impl Row {
 #[derive(Debug)]
 pub(in crate::service) struct Selection {
     since: Timestamp,
-    rows: Vec<Row>,
+    rows: Vec<(OperationId, Row)>,
     truncated: bool,
+    /// How many rows the service was asked for at most.
+    top: Option<usize>,
+    count: usize,
+    /// The start of the last row, as long as the rows come newest first and all say when they began.
+    oldest: Option<Timestamp>,
 }
 
 impl Selection {
-    pub(in crate::service) fn new(since: Timestamp) -> Self {
-        Self { since, rows: Vec::new(), truncated: false }
+    pub(in crate::service) fn new(since: Timestamp, top: Option<usize>) -> Self {
+        Self { since, rows: Vec::new(), truncated: false, top, count: 0, oldest: Some(Timestamp::MAX) }
     }
 
     /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
     pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
-        let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
-        let reported = fields.status.at_most(64).unwrap_or_default();
-        let phase = words::phase(&reported);
-        let start = fields.start.0.as_deref().and_then(timestamp::iso);
-        let before = start.is_some_and(|start| start < self.since);
-        if phase.ended() && before {
+        let row = Row::read(row)?;
+        self.count = self.count.saturating_add(1);
+        self.oldest = self.oldest.zip(row.start).filter(|(before, start)| start <= before).map(|(_, start)| start);
+        let before = row.start.is_some_and(|start| start < self.since);
+        if row.phase.ended() && (before || row.foreign) {
             return Ok(());
         }
-        let Some(id) = fields.id.0.as_deref().and_then(OperationId::parse) else {
+        let Some(id) = row.id.clone() else {
             self.truncated = true;
             return Ok(());
         };
-        let end = fields.end.0.as_deref().and_then(timestamp::iso);
-        self.rows.push(Row { id, phase, reported, start, end });
+        self.rows.push((id, row));
         if self.rows.len() >= 4 * MOST_ROWS {
             self.order();
         }
@@ -122,19 +148,23 @@ impl Selection {
     }
 
     /// Those that matter most, those that run first and then the newest; and whether there were more.
-    pub(in crate::service) fn finish(mut self) -> (Vec<Row>, bool) {
+    pub(in crate::service) fn finish(mut self) -> (Vec<(OperationId, Row)>, bool) {
         self.order();
-        (self.rows, self.truncated)
+        // As many as were asked for: others may have been left out. None of the window was, if the last of them, being the
+        // oldest, began before it.
+        let full = self.top.is_some_and(|top| self.count >= top);
+        let reaches_back = self.oldest.is_some_and(|oldest| oldest < self.since);
+        (self.rows, self.truncated || (full && !reaches_back))
     }
 
     fn order(&mut self) {
         // Without a start it may have begun just now.
-        self.rows.sort_by(|a, b| {
+        self.rows.sort_by(|(a_id, a), (b_id, b)| {
             let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
-            rank(b).cmp(&rank(a)).then_with(|| a.id.cmp(&b.id))
+            rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
         });
         let mut seen = HashSet::new();
-        self.rows.retain(|row| seen.insert(row.id.as_str().to_ascii_lowercase()));
+        self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
         if self.rows.len() > MOST_ROWS {
             self.rows.truncate(MOST_ROWS);
             self.truncated = true;
@@ -146,6 +176,8 @@ impl Selection {
 struct RowFields {
     id: Text,
     status: Text,
+    extended_status: Text,
+    refresh_type: Text,
     start: Text,
     end: Text,
 }
@@ -158,6 +190,8 @@ impl Fields for RowFields {
             "refreshid" => self.id = value.next_value()?,
             "operationid" | "requestid" if self.id.0.is_none() => self.id = value.next_value()?,
             "status" => self.status = value.next_value()?,
+            "extendedstatus" => self.extended_status = value.next_value()?,
+            "refreshtype" => self.refresh_type = value.next_value()?,
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
             _ => {
@@ -195,12 +229,12 @@ mod tests {
     }
 
     fn select(rows: &[&str]) -> (Vec<String>, bool) {
-        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"));
+        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
         for row in rows {
             selection.take(row.as_bytes()).unwrap();
         }
         let (rows, truncated) = selection.finish();
-        (rows.into_iter().map(|row| row.id.to_string()).collect(), truncated)
+        (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
     }
 
     #[test]
@@ -226,14 +260,54 @@ mod tests {
     }
 
     #[test]
+    fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
+        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+        for (id, by, status) in [
+            ("a", "Scheduled", "Unknown"),
+            ("b", "OnDemand", "Completed"),
+            ("c", "ViaEnhancedApi", "Completed"),
+            ("d", "ReliableProcessing", "Unknown"),
+            ("e", "ViaSomethingNew", "Failed"),
+            ("f", "viaapi", "Failed"),
+        ] {
+            let row =
+                format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
+            selection.take(row.as_bytes()).unwrap();
+        }
+        let (rows, truncated) = selection.finish();
+        let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.foreign)).collect();
+        assert_eq!((seen, truncated), (vec![("a", true), ("d", false), ("c", false), ("e", false)], false));
+    }
+
+    #[test]
+    fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
+        let rows = [
+            (&["12:03", "12:02"][..], false),
+            (&["12:03", "12:02", "12:01"], true),
+            (&["12:03", "12:02", "11:59"], false),
+            (&["11:59", "12:02", "12:01"], true),
+            (&["12:01", "12:02", "11:59"], true),
+            (&["12:03", "", "11:59"], true),
+        ];
+        for (starts, expected) in rows {
+            let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), Some(3));
+            for (n, start) in starts.iter().enumerate() {
+                let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+                selection.take(row.as_bytes()).unwrap();
+            }
+            assert_eq!(selection.finish().1, expected, "{starts:?}");
+        }
+    }
+
+    #[test]
     fn rows_are_bounded() {
-        let mut selection = Selection::new(Timestamp::MIN);
+        let mut selection = Selection::new(Timestamp::MIN, None);
         for n in 0..10_000 {
             let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
             selection.take(row.as_bytes()).unwrap();
             assert!(selection.rows.len() <= 4 * MOST_ROWS);
         }
         let (rows, truncated) = selection.finish();
-        assert_eq!((rows.len(), rows[0].id.as_str(), truncated), (MOST_ROWS, "r9999", true));
+        assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MOST_ROWS, "r9999", true));
     }
 }

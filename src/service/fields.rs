@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use crate::service::text::cut;
+use super::text::cut;
 
 /// The longest text that is kept of any field, before it is cut to what it is for.
 const LONGEST: usize = 8192;
