@@ -66,8 +66,11 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
 const WRITES_ANSWERS: &str = "kube_client::client";
 
 fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    target != WRITES_ANSWERS && (*metadata.level() <= Level::INFO || !sees_secrets(target))
+    heard(metadata.target(), *metadata.level())
+}
+
+fn heard(target: &str, level: Level) -> bool {
+    target != WRITES_ANSWERS && (level <= Level::INFO || !sees_secrets(target))
 }
 
 fn sees_secrets(target: &str) -> bool {
@@ -99,6 +102,13 @@ mod tests {
     fn directives_are_taken_as_they_are() {
         assert_eq!(filter("kube=debug").unwrap().to_string(), "kube=debug");
         assert!(filter("kube=loud").is_err());
+    }
+
+    #[test]
+    fn who_may_hold_a_secret_is_not_heard() {
+        assert!(heard("reqwest::connect", Level::WARN) && !heard("reqwest::connect", Level::DEBUG));
+        assert!(!heard("kube_client::client", Level::ERROR) && heard("kube_client::client::builder", Level::WARN));
+        assert!(heard("tabular_operator::service", Level::TRACE));
     }
 
     #[test]

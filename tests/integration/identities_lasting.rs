@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use harness::rbac::make;
 use harness::world::{SECRET, TENANT, merged, run};
 use harness::{Setting, World};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
@@ -152,12 +154,16 @@ async fn nothing_secret_is_seen_at_the_lowest_level_of_logs() {
 
     let (certificate, key) = certificate(|_| {});
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
-    let pem = format!("{certificate}{key}");
-    world.put_secret_keys(json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": pem})).await;
-    world.apply("certificate", &world.put_database("Two", &json!({"durationMillis": 300})).await).await;
+    // Secrets of their own: one that was read a moment ago would still serve.
+    for (name, pem) in [("certified", format!("{certificate}{key}")), ("broken", key.clone())] {
+        let keys = json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": pem});
+        make::<Secret>(&world.secrets(), json!({"metadata": {"name": name}, "stringData": keys})).await;
+    }
+    let of = |name: &str| json!({"credentials": {"servicePrincipalRef": {"name": name}}});
+    let database = world.put_database("Two", &json!({"durationMillis": 300})).await;
+    world.apply("certificate", &merged(&database, &of("certified"))).await;
     world.until_state_within(LONG, "certificate", RunState::Succeeded).await;
-    world.put_secret_keys(json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": key})).await;
-    world.apply("broken", &json!({})).await;
+    world.apply("broken", &of("broken")).await;
     world.until_reason("broken", "Stalled", "SecretInvalid").await;
 
     grant_tokens(&world, &world.namespace).await;

@@ -61,6 +61,14 @@ async fn each_mistake_is_refused_with_the_sentence_that_helps() {
 }
 
 #[tokio::test]
+async fn each_sample_is_taken_as_it_stands() {
+    let directory = paths::workspace().join("deploy/samples");
+    let arguments = ["apply", "--dry-run=server", "--validate=strict", "--namespace=default", "--filename"];
+    let said = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
+    assert!(said.lines().count() >= 20 && said.contains("by-workload-identity created (server dry run)"), "{said}");
+}
+
+#[tokio::test]
 async fn each_good_manifest_is_accepted() {
     let client = Site::get().client().await;
     let all = manifests("accepted");

@@ -35,7 +35,7 @@ pub use control_plane::ControlPlane;
 pub use kinds::{AnyObject, Kind};
 pub use operator::{Operator, OperatorSettings};
 pub use recorder::{Recorder, Version};
-pub use simulator::{Fault, Operation, Row, Simulator, SimulatorClient};
+pub use simulator::{Fault, Model, Operation, Row, Simulator, SimulatorClient, Sync};
 pub use site::Site;
 pub use tools::Tool;
 pub use wait::{DEADLINE, eventually};

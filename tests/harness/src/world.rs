@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
 pub use crate::read::{condition, merged, run, run_state, status};
-use crate::{AnyObject, ApiProxy, DEADLINE, Fault, Kind, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
+use crate::{
+    AnyObject, ApiProxy, DEADLINE, Fault, Kind, Model, Operation, Recorder, Row, SimulatorClient, Site, Sync, Version, kstatus, kubeconfig,
+};
 
 /// The tenant of all applications.
 pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
@@ -179,6 +181,17 @@ impl World {
         merged(&json!({"server": self.server, "database": self.database}), settings)
     }
 
+    /// The model, as the local Azure is asked about it.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        Model::analysis_services(&self.server, &self.database)
+    }
+
+    /// The model's syncs as they really are.
+    pub async fn syncs(&self) -> Vec<Sync> {
+        self.azure.syncs(&self.model()).await
+    }
+
     /// The model's operations as they really are.
     pub async fn operations(&self) -> Vec<Operation> {
         self.azure.operations(&self.server, &self.database).await
@@ -202,7 +215,8 @@ impl World {
     /// Orders a fault for requests for this world's model: `method`, a glob that the path has to fit, and what to do.
     pub async fn fault(&self, method: &str, path_end: &str, order: &Value) -> Fault {
         let server = self.server.rsplit('/').next().unwrap_or_default();
-        let path = format!("*/{server}/*{path_end}");
+        // Syncs go to the server's management name, `<server>:rw`.
+        let path = format!("*/{server}*/*{path_end}");
         self.azure.fault(merged(&json!({"match": {"method": method, "path": path}}), order)).await
     }
 
