@@ -147,7 +147,7 @@ pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
         return false;
     }
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    while let Some(due) = triggers::due(pass.desired, &pass.record) {
+    while let Some(due) = triggers::due(pass.desired, &pass.record, pass.now) {
         match pass.desired.policy.concurrency {
             // What a run is being cancelled for must then begin, whatever the policy has become.
             ConcurrencyPolicy::Forbid if !replaced => {
