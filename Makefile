@@ -53,7 +53,7 @@ bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no 
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: fidelity
-fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 and PyPI; no test
+fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 to 3.13 and PyPI; no test
 	$(call timed,fidelity,tests/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))
 
 .PHONY: clean

@@ -252,6 +252,9 @@ pub struct Operation {
     pub activity_id: Option<String>,
     /// Why it failed, where it did and the answer tells.
     pub failure: Option<Failure>,
+    /// Whether it is certainly none that this client submitted: Power BI tells what a schedule or a person began. It
+    /// holds up a submission like any other while it runs, but cannot be cancelled.
+    pub foreign: bool,
 }
 
 /// The operations of a model in a window of time, as its listing showed them.
@@ -279,6 +282,8 @@ pub enum TroubleKind {
     InvalidAnswer,
     /// The identity provider refuses the credentials.
     CredentialsRefused,
+    /// Whoever is to vouch for the identity may not, or does not know it.
+    AssertionRefused,
     /// The service refuses the identity (401, 403, or Analysis Services' 400 `Unauthorized`).
     AccessDenied,
     /// The server, model, workspace or semantic model is not there.

@@ -26,8 +26,7 @@ pub struct Credentials {
 #[serde(rename_all = "camelCase")]
 pub struct ServicePrincipalRef {
     /// The Secret's name. Its keys: `tenantId`, `clientId`, and either `clientSecret` or `clientCertificate` (PEM: the
-    /// certificate with its chain, and its RSA private key). The Secret is read when it is needed, so a rotated one serves at
-    /// once.
+    /// certificate and its RSA key, in any order). The Secret is read when it is needed, so a rotated one serves at once.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
         .message("name is the name of a Secret in this namespace: lower-case letters, digits, '-' and '.'"))]

@@ -54,9 +54,6 @@ use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
 #[x_kube(validation = Rule::new("!has(self.model.analysisServices) || !has(self.refresh) || (!has(self.refresh.applyRefreshPolicy) \
     && !has(self.refresh.effectiveDate) && !has(self.refresh.attemptTimeoutSeconds))")
     .message("applyRefreshPolicy, effectiveDate and attemptTimeoutSeconds are Power BI's: leave them out for analysisServices"))]
-#[x_kube(validation = Rule::new("!has(self.refresh) || !has(self.refresh.effectiveDate) || !has(self.refresh.applyRefreshPolicy) \
-    || self.refresh.applyRefreshPolicy")
-    .message("effectiveDate is what a refresh policy takes for today: leave it out where applyRefreshPolicy is false"))]
 pub struct ModelRefreshSpec {
     /// The model to refresh.
     pub model: Model,

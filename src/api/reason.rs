@@ -134,8 +134,17 @@ reasons! {
     SecretInvalid: Stalled,
     /// The operator may not read the Secret. Grant it by RBAC.
     SecretForbidden: Stalled,
-    /// The operator's own identity is not allowed for this namespace.
+    /// The `ServiceAccount` that `workloadIdentity` names is not in this namespace. Create it.
+    ServiceAccountNotFound: Stalled,
+    /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong.
+    ServiceAccountInvalid: Stalled,
+    /// The operator may not read the `ServiceAccount`, or not ask for a token of it. Grant it by RBAC.
+    ServiceAccountForbidden: Stalled,
+    /// The operator's own identity, and a managed identity, are not allowed for this namespace. Its administrator lists it with
+    /// `--operator-identity-namespace`.
     IdentityNotAllowed: Stalled,
+    /// The operator's own identity is described wrongly in its environment. Its administrator mends that.
+    OperatorIdentityInvalid: Stalled,
     /// Microsoft Entra ID refuses the credentials.
     CredentialsRefused: Stalled,
     /// The service refuses the identity: it is no administrator of the server, or may not see it.
@@ -154,6 +163,8 @@ reasons! {
     Released: Quiet,
     /// The operation was found in the service's listing and is followed.
     Adopted: Quiet,
+    /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
+    MissedSchedule: Quiet,
     /// A trigger was dropped, since a run was under way (`concurrencyPolicy: Forbid`).
     TriggerDropped: Quiet,
     /// Runs of the followed refresh are no longer in its history, so they were not followed. Raise its `historyLimit`.

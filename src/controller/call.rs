@@ -45,6 +45,8 @@ impl CallError {
 pub(super) fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        // The library's sentence quotes what it found, which may be a part of a Secret.
+        kube::Error::SerdeError(error) => format!("the Kubernetes API gave an answer that cannot be read (line {})", error.line()),
         other => other.to_string(),
     }
 }
@@ -69,6 +71,14 @@ mod tests {
         let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
         assert_eq!(error.to_string(), "the Kubernetes API has not answered within 5s");
         assert_eq!(error.status(), None);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_quoted() {
+        let error = serde_json::from_str::<u8>("\n\"planted\"").unwrap_err();
+        assert!(error.to_string().contains("planted"));
+        let said = CallError::from(kube::Error::SerdeError(error)).to_string();
+        assert_eq!(said, "the Kubernetes API gave an answer that cannot be read (line 2)");
     }
 
     #[tokio::test]

@@ -13,10 +13,10 @@ use super::call::CallError;
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
+use super::target::Target;
 use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
-use crate::service::analysis_services::{DatabaseName, ServerName};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 
@@ -94,12 +94,8 @@ pub(super) async fn prepare(
     effect: &Effect,
 ) -> Result<Prepared, Unprepared> {
     let seen = |seen| Unprepared::Seen(Box::new(seen));
-    let ours = |message: String| seen(Seen::Fault(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec }));
-    let Some(named) = &model.analysis_services else {
-        return Err(ours("the run's model is not one of Analysis Services".to_owned()));
-    };
-    let server = ServerName::parse(&named.server, ctx.azure.cloud()).map_err(ours)?;
-    let database = DatabaseName::parse(&named.database).map_err(ours)?;
+    let ours = |reason, message| seen(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
+    let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
     let freshness = match effect {
         Effect::Submit => Freshness::Now,
         _ if object.meta().deletion_timestamp.is_some() => Freshness::Last,
@@ -126,10 +122,11 @@ pub(super) async fn prepare(
         return Err(seen(Seen::Trouble(trouble)));
     }
     let fingerprint = identity.fingerprint();
-    match ctx.azure.analysis_services(server, database, identity).prepare().await {
+    let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
+    match at_service.prepare().await {
         Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
-            if trouble.kind == TroubleKind::CredentialsRefused {
+            if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }
             Err(seen(Seen::Trouble(trouble)))
@@ -181,12 +178,13 @@ async fn submit(ctx: &Context, object: &Resource, desired: &Desired, call: Call)
 
 /// The refusal of the identity that an answer is, if it is one.
 fn refusal_in(seen: &Seen) -> Option<&Trouble> {
-    use crate::operation::{Cancellation, Look};
+    use crate::operation::{Cancellation, Look, Resolution};
     let trouble = match seen {
         Seen::Submission(Submission::Refused(trouble))
         | Seen::Look(Look::Trouble(trouble))
         | Seen::Listing { result: Err(trouble), .. }
-        | Seen::Cancellation(Cancellation::Trouble(trouble)) => trouble,
+        | Seen::Cancellation(Cancellation::Trouble(trouble))
+        | Seen::Resolved(Resolution::Trouble(trouble)) => trouble,
         Seen::Submission(_)
         | Seen::Look(_)
         | Seen::Listing { .. }

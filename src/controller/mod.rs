@@ -21,6 +21,7 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
+mod target;
 mod watched;
 mod wiring;
 mod work;

@@ -101,7 +101,7 @@ impl Story<'_> {
                 (seen, decisions) = (accepted, 0);
                 continue;
             }
-            self.ctx.memory.keep_scratch(&self.uid, step.scratch);
+            self.ctx.memory.keep_scratch(&self.uid, step.scratch.clone());
             self.publish(&step.notices);
             seen = match (&step.effect, prepared) {
                 (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),

@@ -1,20 +1,25 @@
-//! What a resource refers to: the Secret with its credentials, read by name and never listed or watched.
+//! Who to be at a service for a resource: what its credentials refer to, read by name and never listed or watched.
+
+mod account;
+mod grants;
+mod secret;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use jiff::Timestamp;
+use kube::Client;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::call::{CallError, bounded};
-use super::records::CALL;
-use crate::api::{Credentials, Reason};
+use super::call::CallError;
+use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::engine::{Cure, Fault};
-use crate::service::identity::Identity;
+use crate::service::identity::{Environment, Identity};
 
-/// How long a Secret that was read serves the looks at a run.
+use grants::Grants;
+
+/// How long what was read serves the looks at a run.
 const FRESH: Duration = Duration::from_mins(1);
 /// How long it serves submissions: many at once read it once.
 const JUST_READ: Duration = Duration::from_secs(1);
@@ -30,26 +35,39 @@ pub(super) enum NoIdentity {
     Call(CallError),
 }
 
+/// A namespace, and the credentials that a resource in it asks for; none is the operator's own identity.
+type Key = (String, Option<Credentials>);
+
 /// The identities of resources, with what was read of them lately.
 pub(super) struct Identities {
     client: Client,
-    lately: Mutex<HashMap<(String, String), (Identity, Instant)>>,
+    grants: Grants,
+    own: OwnIdentity,
+    lately: Mutex<HashMap<Key, (Identity, Instant)>>,
+}
+
+/// The identity of the operator itself and of the machine that it runs on, and who may use them.
+pub(super) struct OwnIdentity {
+    /// What describes it.
+    pub(super) environment: Environment,
+    /// The namespaces whose resources may.
+    pub(super) namespaces: Vec<String>,
 }
 
 /// How an identity is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// As the Secret stands now: something is to begin.
+    /// As what is referred to stands now: something is to begin.
     Now,
     /// As it stood lately: something is to be looked at.
     Lately,
-    /// As it stood last, where the Secret is gone: something is to be cancelled, and its Secret may be deleted with it.
+    /// As it stood last, where it is gone: something is to be cancelled, and its Secret may be deleted with it.
     Last,
 }
 
 impl Identities {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, lately: Mutex::default() }
+    pub(super) fn new(client: Client, own: OwnIdentity) -> Self {
+        Self { grants: Grants::new(client.clone()), client, own, lately: Mutex::default() }
     }
 
     /// Who to be at the service for a resource of `namespace` that asks for `credentials`; `None` is the operator's own.
@@ -59,12 +77,10 @@ impl Identities {
         credentials: Option<&Credentials>,
         freshness: Freshness,
     ) -> Result<Identity, NoIdentity> {
-        let reference = credentials.and_then(|credentials| credentials.service_principal_ref.as_ref());
-        let Some(reference) = reference else {
-            let message = unsupported(credentials).unwrap_or_default();
-            return Err(NoIdentity::Fault(Fault { reason: Reason::Unsupported, message, cure: Cure::Spec }));
-        };
-        let key = (namespace.to_owned(), reference.name.clone());
+        if let Some(fault) = self.forbidden(namespace, credentials) {
+            return Err(NoIdentity::Fault(fault));
+        }
+        let key = (namespace.to_owned(), credentials.cloned());
         let remembered = self.lately.lock().get(&key).cloned();
         let fresh = match freshness {
             Freshness::Now => JUST_READ,
@@ -75,7 +91,7 @@ impl Identities {
         {
             return Ok(identity.clone());
         }
-        match self.read(&key.0, &key.1).await {
+        match self.read(namespace, credentials).await {
             Ok(identity) => {
                 self.remember(key, &identity);
                 Ok(identity)
@@ -94,14 +110,30 @@ impl Identities {
 
     /// Forgets what was read for such credentials, since the service or Entra ID refused them.
     pub(super) fn refused(&self, namespace: &str, credentials: Option<&Credentials>) {
-        let Some(reference) = credentials.and_then(|credentials| credentials.service_principal_ref.as_ref()) else { return };
-        if let Some((_, at)) = self.lately.lock().get_mut(&(namespace.to_owned(), reference.name.clone())) {
+        if let Some((_, at)) = self.lately.lock().get_mut(&(namespace.to_owned(), credentials.cloned())) {
             // Old enough to be read again, and still there for a cancellation.
             *at = at.checked_sub(FRESH).unwrap_or(*at);
         }
     }
 
-    fn remember(&self, key: (String, String), identity: &Identity) {
+    /// Why a namespace may not use such credentials at all. It costs no call: what the operator was started with decides.
+    pub(super) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
+        let what = match Asked::of(credentials) {
+            Asked::Own => "the operator's own identity, which a resource without spec.credentials uses,",
+            Asked::Managed(_) => "a managed identity, which is that of the operator's nodes or pod,",
+            Asked::Secret(_) | Asked::Account(_) => return None,
+        };
+        if self.own.namespaces.iter().any(|allowed| allowed == namespace) {
+            return None;
+        }
+        let message = format!(
+            "{what} is not allowed for the namespace {namespace}: set spec.credentials to servicePrincipalRef or workloadIdentity, or let the \
+             operator's administrator start it with --operator-identity-namespace {namespace}"
+        );
+        Some(Fault { reason: Reason::IdentityNotAllowed, message, cure: Cure::Spec })
+    }
+
+    fn remember(&self, key: Key, identity: &Identity) {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED {
             lately.clear();
@@ -109,60 +141,45 @@ impl Identities {
         lately.insert(key, (identity.clone(), Instant::now()));
     }
 
-    async fn read(&self, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let fault = |reason, message| NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster });
-        let secret = match bounded(CALL, secrets.get(name)).await {
-            Ok(secret) => secret,
-            Err(error) if error.is_not_found() => {
-                let message = format!(
-                    "the Secret {name} is not in namespace {namespace}: create it with the keys tenantId, clientId and clientSecret, or mend \
-                     spec.credentials.servicePrincipalRef.name"
-                );
-                return Err(fault(Reason::SecretNotFound, message));
+    async fn read(&self, namespace: &str, credentials: Option<&Credentials>) -> Result<Identity, NoIdentity> {
+        match Asked::of(credentials) {
+            Asked::Own => {
+                let identity = self.own.environment.identity(Timestamp::now());
+                identity
+                    .map_err(|why| fault(Reason::OperatorIdentityInvalid, format!("the operator has no identity of its own to use: {why}")))
             }
-            Err(error) if error.status() == Some(403) => {
-                let message = format!(
-                    "the operator may not read the Secret {name}: an administrator can grant it with kubectl create role tabular-operator-secrets \
-                     --namespace {namespace} --verb=get --resource=secrets --resource-name={name}, and a RoleBinding to the operator's ServiceAccount"
-                );
-                return Err(fault(Reason::SecretForbidden, message));
-            }
-            Err(error) => return Err(NoIdentity::Call(error)),
-        };
-        identity_of(name, &secret).map_err(|message| fault(Reason::SecretInvalid, message))
-    }
-}
-
-/// The service principal that a Secret holds, or one sentence for what is wrong with it.
-fn identity_of(name: &str, secret: &Secret) -> Result<Identity, String> {
-    let data = secret.data.as_ref();
-    let value = |key: &str| -> Result<Option<String>, String> {
-        let Some(bytes) = data.and_then(|data| data.get(key)) else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| format!("the key {key} of the Secret {name} is not text"))?;
-        // A trailing line break comes with many a `--from-file`.
-        let text = text.trim();
-        Ok((!text.is_empty()).then(|| text.to_owned()))
-    };
-    let required = |key: &str| {
-        value(key)?.ok_or_else(|| format!("the Secret {name} has no {key}: it needs the keys tenantId, clientId and clientSecret"))
-    };
-    let (tenant, client) = (required("tenantId")?, required("clientId")?);
-    if value("clientSecret")?.is_none() && value("clientCertificate")?.is_some() {
-        return Err(format!("the Secret {name} has a clientCertificate: this version of the operator reads clientSecret alone"));
-    }
-    let secret = required("clientSecret")?;
-    Identity::service_principal_secret(&tenant, &client, &secret).map_err(|error| format!("the Secret {name} cannot be used: {error}"))
-}
-
-/// What this version of the operator cannot do with the credentials that a resource asks for.
-pub(super) fn unsupported(credentials: Option<&Credentials>) -> Option<String> {
-    let what = match credentials {
-        None => "the operator's own identity",
-        Some(Credentials { service_principal_ref: Some(_), workload_identity: _, managed_identity: _ }) => return None,
-        Some(Credentials { service_principal_ref: None, workload_identity: _, managed_identity: _ }) => {
-            "workloadIdentity or managedIdentity"
+            Asked::Managed(managed) => Ok(Identity::managed(managed.client_id.as_deref())),
+            Asked::Secret(name) => secret::read(&self.client, &self.grants, namespace, name).await,
+            Asked::Account(name) => account::read(&self.client, &self.grants, namespace, name).await,
         }
-    };
-    Some(format!("this version of the operator does not use {what}: name a Secret in spec.credentials.servicePrincipalRef"))
+    }
 }
+
+/// What credentials ask for.
+enum Asked<'a> {
+    Own,
+    Managed(&'a ManagedIdentity),
+    Secret(&'a str),
+    Account(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    /// Admission sees to it that exactly one is set.
+    fn of(credentials: Option<&'a Credentials>) -> Self {
+        let Some(Credentials { service_principal_ref, workload_identity, managed_identity }) = credentials else { return Self::Own };
+        match (service_principal_ref, workload_identity, managed_identity) {
+            (Some(reference), _, _) => Self::Secret(&reference.name),
+            (None, Some(workload), _) => Self::Account(&workload.service_account_name),
+            (None, None, Some(managed)) => Self::Managed(managed),
+            (None, None, None) => Self::Own,
+        }
+    }
+}
+
+/// A fault that is mended in the cluster.
+fn fault(reason: Reason, message: String) -> NoIdentity {
+    NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster })
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::Name;
 use crate::api::{Credentials, Model, ModelRefresh, ModelSync, RefreshTrigger, Status};
-use crate::engine::{Desired, Surroundings};
+use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
 use crate::telemetry::labels::Kind;
 
@@ -110,6 +110,15 @@ impl Resource {
             Self::ModelSync(sync) => sync.status = Some(status.clone()),
         }
         changed
+    }
+
+    /// What its followers have to know of it, where it is a refresh.
+    #[must_use]
+    pub fn as_followed(&self) -> Option<Followed> {
+        match self {
+            Self::ModelRefresh(refresh) => Some(Followed::of(refresh)),
+            Self::ModelSync(_) => None,
+        }
     }
 
     /// What it asks for.

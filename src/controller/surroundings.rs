@@ -4,8 +4,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use kube::ResourceExt;
-
 use super::Name;
 use super::context::Context;
 use super::faults;
@@ -26,7 +24,7 @@ pub(super) struct Around {
 
 /// Looks around a resource, by the newest that is known.
 pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around {
-    let own = faults::of_spec(resource, ctx.azure.cloud());
+    let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
         return Around { fault: own, followed: None, credentials: credentials() };
@@ -34,7 +32,7 @@ pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around 
     let takes_over = resource.model().is_none();
     let followed = look_up(ctx, &followers::refresh(name, follows));
     let wrong = match &followed {
-        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud()),
+        Ok(followed) if takes_over => faults::of_followed(followed, ctx.azure.cloud(), &ctx.identities),
         Ok(_) => None,
         Err(fault) => Some(fault.clone()),
     };
@@ -44,7 +42,7 @@ pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around 
         Ok(_) | Err(_) => credentials(),
     };
     let fault = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
-    Around { fault, followed: followed.ok().as_deref().and_then(followed_of), credentials }
+    Around { fault, followed: followed.ok().as_deref().and_then(Resource::as_followed), credentials }
 }
 
 /// All of a refresh that matters to its followers.
@@ -52,8 +50,7 @@ pub(super) fn sight(ctx: &Context, name: &Name) -> Sight {
     let mut hasher = DefaultHasher::new();
     match ctx.find(name)? {
         Ok(resource) => {
-            (resource.uid(), resource.credentials()).hash(&mut hasher);
-            followed_of(&resource).hash(&mut hasher);
+            (resource.as_followed(), resource.credentials()).hash(&mut hasher);
         }
         Err(error) => error.hash(&mut hasher),
     }
@@ -79,12 +76,4 @@ fn look_up(ctx: &Context, name: &Name) -> Result<Arc<Resource>, Fault> {
 fn in_circle(path: &str) -> Fault {
     let message = format!("the resources follow each other in a circle: {path}: take spec.trigger.afterRefresh out of one of them");
     Fault { reason: Reason::FollowCycle, message, cure: Cure::Cluster }
-}
-
-/// What a follower has to know of a refresh.
-fn followed_of(resource: &Resource) -> Option<Followed> {
-    match resource {
-        Resource::ModelRefresh(refresh) => Some(Followed::of(refresh)),
-        Resource::ModelSync(_) => None,
-    }
 }

@@ -107,21 +107,28 @@ fn observer(metrics: &Arc<Metrics>) -> service::Observer {
     let metrics = Arc::clone(metrics);
     Arc::new(move |call: &CallRecord| {
         let route = match call.route {
-            "POST refreshes" => Route::Submit,
-            "GET refresh" => Route::Look,
-            "GET refreshes" => Route::List,
+            "POST refreshes" | "POST sync" => Route::Submit,
+            "GET refresh" | "GET sync" => Route::Look,
+            "GET refreshes" | "GET syncs" => Route::List,
             "DELETE refresh" => Route::Cancel,
-            "POST token" => {
-                let result = match call.status {
-                    Some(200..=299) => TokenResult::Success,
-                    Some(400..=499) => TokenResult::Refused,
-                    Some(_) | None => TokenResult::Error,
-                };
-                return metrics.token_requested(Identity::ServicePrincipal, result);
-            }
+            "GET names" => Route::Resolve,
+            "token of service principal" => return token_requested(&metrics, Identity::ServicePrincipal, call),
+            "token of workload identity" => return token_requested(&metrics, Identity::WorkloadIdentity, call),
+            "token of managed identity" => return token_requested(&metrics, Identity::ManagedIdentity, call),
+            "token of operator" => return token_requested(&metrics, Identity::Operator, call),
             _ => return,
         };
         let answer = call.status.map_or(Answer::Connection, Answer::of_status);
-        metrics.called(Service::AnalysisServices, route, answer, call.duration);
+        let service = if call.host_kind == "power-bi" { Service::PowerBi } else { Service::AnalysisServices };
+        metrics.called(service, route, answer, call.duration);
     })
+}
+
+fn token_requested(metrics: &Metrics, identity: Identity, call: &CallRecord) {
+    let result = match call.status {
+        Some(200..=299) => TokenResult::Success,
+        Some(400..=499) => TokenResult::Refused,
+        Some(_) | None => TokenResult::Error,
+    };
+    metrics.token_requested(identity, result);
 }

@@ -24,12 +24,13 @@ use super::events::Events;
 use super::followers::Followers;
 use super::memory::Memory;
 use super::queue::Queue;
-use super::references::Identities;
+use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
 use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
+use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 use crate::telemetry::labels::Kind;
 
@@ -64,8 +65,9 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let azure = wiring::azure(&settings, &metrics)?;
     let (watches, views) = watches(&client, &settings.watch_namespaces);
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
+    let own = OwnIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let ctx = Arc::new(Context {
-        identities: Identities::new(client.clone()),
+        identities: Identities::new(client.clone(), own),
         client,
         azure,
         settings: wiring::engine_settings(&settings),

@@ -14,8 +14,8 @@ pub(super) enum Standing {
     Suspended(String),
     /// A run is about to begin.
     Next(String),
-    /// No run can begin until somebody acts. `for_good` where only a change of the spec helps.
-    Stalled { reason: Reason, message: String, for_good: bool },
+    /// No run can begin until somebody acts. `for_good` where only a change of the spec helps, `due` where one would begin else.
+    Stalled { reason: Reason, message: String, for_good: bool, due: bool },
     /// The refresh that is followed cannot be. Nothing else is hindered, so the latest run's outcome stays told.
     Astray { reason: Reason, message: String },
 }
@@ -28,7 +28,7 @@ impl Standing {
         let shown = |fault: &&Fault| fault.cure == Cure::Spec || due.is_some() || matches!(desired.following, Following::Astray(_, _));
         if let Some(fault) = desired.fault.as_ref().filter(shown) {
             let for_good = fault.cure == Cure::Spec;
-            return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good });
+            return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good, due: due.is_some() });
         }
         if let Some(due) = due {
             let message = || format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type);
@@ -152,11 +152,16 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reason: reason.as_str(),
             message,
         },
-        Standing::Stalled { reason, message, for_good } => Summary {
+        Standing::Stalled { reason, message, for_good, due } => Summary {
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
-            outcome: if *for_good { Some((ConditionStatus::False, true)) } else { pending },
+            outcome: match run {
+                _ if *for_good => Some((ConditionStatus::False, true)),
+                // With nothing to come, the latest run's outcome stays told.
+                Some(run) if !due => of_run(run).outcome,
+                Some(_) | None => pending,
+            },
             reason: reason.as_str(),
             message,
         },

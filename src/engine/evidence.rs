@@ -65,7 +65,7 @@ impl<'a> Evidence<'a> {
     /// Whether an operation can be the one: nothing that it shows contradicts it.
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
+        if operation.foreign || self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
             return false;
         }
         // One that ended before the intent is not it either, whether it tells its start or not.

@@ -134,7 +134,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
 }
 
 /// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
-fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
+pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
     if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
@@ -150,7 +150,7 @@ pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
         return false;
     }
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    while let Some(due) = triggers::due(pass.desired, &pass.record) {
+    while let Some(due) = triggers::due(pass.desired, &pass.record, pass.now) {
         match pass.desired.policy.concurrency {
             // What a run is being cancelled for must then begin, whatever the policy has become.
             ConcurrencyPolicy::Forbid if !replaced => {

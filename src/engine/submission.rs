@@ -110,9 +110,11 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
-    following::heed_triggers(&mut pass);
+    let due = following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
-    pass.stop_for(pause)
+    // What replaces it may have come already.
+    let goes_on = following::cancel_cause(&pass, due).is_none();
+    pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 
 /// The operation that began without our hearing of it is found.

@@ -25,6 +25,7 @@ pub(super) fn grade(kind: TroubleKind) -> Grade {
     match kind {
         TroubleKind::Unreachable | TroubleKind::Throttled | TroubleKind::ServiceError | TroubleKind::InvalidAnswer => Grade::Transient,
         TroubleKind::CredentialsRefused
+        | TroubleKind::AssertionRefused
         | TroubleKind::AccessDenied
         | TroubleKind::NotFound
         | TroubleKind::Paused
@@ -45,6 +46,7 @@ pub(super) fn reason(kind: TroubleKind) -> Reason {
         // A look or a listing that is refused as wrong says nothing about the operation.
         | TroubleKind::Rejected => Reason::Retrying,
         TroubleKind::CredentialsRefused => Reason::CredentialsRefused,
+        TroubleKind::AssertionRefused => Reason::ServiceAccountForbidden,
         TroubleKind::AccessDenied => Reason::AccessDenied,
         TroubleKind::NotFound => Reason::ModelNotFound,
         TroubleKind::Paused => Reason::ServerPaused,
@@ -63,7 +65,7 @@ pub(super) fn pause(trouble: &Trouble, count: u32, seed: (&str, Timestamp)) -> D
         | TroubleKind::InvalidAnswer
         | TroubleKind::Rejected => pace::retry(count, seed),
         // The Secret may have been changed. A look at it costs no call: the same credentials are not tried again at once.
-        TroubleKind::CredentialsRefused | TroubleKind::AccessDenied => pace::CLUSTER,
+        TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused | TroubleKind::AccessDenied => pace::CLUSTER,
         TroubleKind::NotFound | TroubleKind::Paused | TroubleKind::ScaleOutOff => pace::SERVICE,
         TroubleKind::QuotaExceeded => pace::SERVICE.saturating_mul(15),
     };

@@ -303,10 +303,14 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return ending::end(pass, RunState::Failed, Reason::Conflict, message);
     }
-    let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own;
+    let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && !operation.foreign;
     let id = operation.id.clone();
     let since = operation.start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default();
-    let whose = if of_our_own { "by this operator" } else { "by another client" };
+    let whose = match (of_our_own, operation.foreign) {
+        (true, _) => "by this operator",
+        (false, false) => "by another client",
+        (false, true) => "by a schedule or a person, which cannot be cancelled,",
+    };
     let holder = format!("refresh {id} {whose}{since}");
     let now = pass.now;
     let mut waited = Duration::ZERO;

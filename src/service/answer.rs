@@ -112,10 +112,15 @@ impl Answer {
             let value = field(detail, "message").and_then(Value::as_str).unwrap_or_default();
             named.eq_ignore_ascii_case("rootactivityid").then(|| id_text(value)).flatten()
         };
+        let details = field(body, "details").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // Power BI says which parameter is wrong in a detail without a code, and no more than "Bad Request" above it.
+        let reasons = details.iter().filter(|detail| field(detail, "code").is_none());
+        let reasons = reasons.filter_map(|detail| field(detail, "message")?.as_str()).take(3);
+        let message = std::iter::once(text_of("message")).chain(reasons).collect::<Vec<_>>().join(": ");
         Complaint {
             code: text::tidy(text_of("code"), 128),
-            message: text::tidy(text_of("message"), 600),
-            activity_id: field(body, "details").and_then(Value::as_array).and_then(|list| list.iter().find_map(detail)),
+            message: text::tidy(message.trim_start_matches([':', ' ']), 600),
+            activity_id: details.iter().find_map(detail),
         }
     }
 

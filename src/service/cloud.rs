@@ -164,9 +164,7 @@ fn host_and_port(field: &str, value: &str) -> Result<String, CloudError> {
     let text = value.trim();
     let example = if field == "authority" { "https://login.example.com" } else { "api.example.com" };
     let wrong = |what: &str| CloudError(format!("{field} in the cloud file {what}: write it like {example}"));
-    if text.starts_with("http:") {
-        return Err(CloudError(format!("{field} in the cloud file is plain http: tokens leave by https alone, write https://…")));
-    }
+    refuse_plain_http(field, text)?;
     let address = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&address).map_err(|_| wrong("is not a host"))?;
     if url.scheme() != "https" {
@@ -182,8 +180,16 @@ fn host_and_port(field: &str, value: &str) -> Result<String, CloudError> {
     Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
+/// A token is a password to whoever sees it on its way.
+fn refuse_plain_http(field: &str, text: &str) -> Result<(), CloudError> {
+    let plain = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
+    let refused = || CloudError(format!("{field} in the cloud file is plain http: tokens leave by https alone, write https://…"));
+    if plain { Err(refused()) } else { Ok(()) }
+}
+
 /// A host name alone, in lower case.
 fn host_name(field: &str, value: &str) -> Result<String, CloudError> {
+    refuse_plain_http(field, value.trim())?;
     let name = value.trim().to_ascii_lowercase();
     if name.split('.').count() >= 2 && name.split('.').all(dns_label) {
         return Ok(name);
@@ -225,6 +231,29 @@ mod tests {
         assert_eq!(Cloud::china().power_bi.unwrap().scope, "https://analysis.chinacloudapi.cn/powerbi/api/.default");
     }
 
+    /// The table of the Power BI documentation on national clouds; and the audience of Analysis Services has a literal star.
+    #[test]
+    fn each_cloud_has_its_authority_hosts_and_audiences() {
+        let (public, us, china) = ("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn");
+        let (windows, gov, cn) = ("asazure.windows.net", "asazure.usgovcloudapi.net", "asazure.chinacloudapi.cn");
+        let rows = [
+            ("public", public, "api.powerbi.com", "analysis.windows.net", vec![windows]),
+            ("us-government", public, "api.powerbigov.us", "analysis.usgovcloudapi.net", vec![gov, windows]),
+            ("us-government-high", us, "api.high.powerbigov.us", "high.analysis.usgovcloudapi.net", vec![gov]),
+            ("us-government-dod", us, "api.mil.powerbigov.us", "mil.analysis.usgovcloudapi.net", vec![gov]),
+            ("china", china, "api.powerbi.cn", "analysis.chinacloudapi.cn", vec![cn]),
+        ];
+        assert_eq!(rows.len(), Cloud::NAMES.len());
+        for (name, authority, host, tokens, servers) in rows {
+            let cloud = Cloud::by_name(name).unwrap();
+            assert_eq!(cloud.authority_host, format!("https://{authority}"));
+            let power_bi = ServiceAddress { host: host.to_owned(), scope: format!("https://{tokens}/powerbi/api/.default") };
+            assert_eq!(cloud.power_bi, Some(power_bi));
+            let server = |name: &&str| ServiceAddress { host: format!(".{name}"), scope: format!("https://*.{name}/.default") };
+            assert_eq!(cloud.analysis_services, servers.iter().map(server).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn a_cloud_file_is_read() {
         let cloud = Cloud::from_file_text(
@@ -241,6 +270,8 @@ mod tests {
 
     #[test]
     fn each_mistake_in_a_cloud_file_is_one_sentence() {
+        let power_bi =
+            |host: &str, audience: &str| format!("authority: l.example.com\npowerBI: {{host: '{host}', audience: '{audience}'}}");
         let service = "analysisServices: {hostSuffix: .a.example.com, audience: 'https://*.a.example.com'}";
         let rows = [
             (format!("authority: http://login.example.com\n{service}"), "authority in the cloud file is plain http"),
@@ -250,6 +281,19 @@ mod tests {
             ("authority: https://login.example.com".to_owned(), "names no service"),
             (service.to_owned(), "missing field `authority`"),
             (format!("authorty: x\n{service}"), "unknown field `authorty`"),
+            (format!("authority: HTTP://l.example.com\n{service}"), "authority in the cloud file is plain http"),
+            (power_bi("http://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is plain http"),
+            (power_bi("https://api.example.com/v1.0", "https://a.example.com"), "powerBI.host in the cloud file has more after its host"),
+            (power_bi("api.example.com?x", "https://a.example.com"), "powerBI.host in the cloud file has more after its host"),
+            (power_bi("ftp://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is not an https address"),
+            (power_bi("", "https://a.example.com"), "powerBI.host in the cloud file is not a host"),
+            (power_bi("api.example.com", "http://a.example.com"), "powerBI.audience in the cloud file is not an audience"),
+            (power_bi("api.example.com", ""), "powerBI.audience in the cloud file is not an audience"),
+            ("authority: l.example.com\npowerBI: {host: api.example.com}".to_owned(), "missing field `audience`"),
+            (
+                service.replace(".a.example.com,", "http://a.example.com,") + "\nauthority: https://l.example.com",
+                "hostSuffix in the cloud file is plain http",
+            ),
             (service.replace(".a.example.com,", "com,") + "\nauthority: https://l.example.com", "not the end of a host name"),
             (service.replace("https://*", "http://*") + "\nauthority: https://l.example.com", "is not an audience"),
             ("- nonsense".to_owned(), "cannot be read"),

@@ -24,6 +24,9 @@ pub(super) const LARGEST_WORD: usize = 256 * 1024;
 /// How many answers larger than [`LARGEST_WORD`] may be in memory at once, over all servers.
 const LARGE_BODIES: usize = 4;
 
+/// The answers that say to ask at another address.
+pub(super) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+
 /// The longest that connecting may take, tunnel and handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -65,7 +68,7 @@ impl Client {
         Self::build(settings, |builder| builder.https_only(true))
     }
 
-    /// `refine` is the tests' way to speak to a server of their own without TLS.
+    /// `refine` says more of the client: whether it insists on TLS, and in tests where it finds a server.
     pub(super) fn build(
         settings: &Settings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
@@ -176,6 +179,12 @@ impl Incoming {
     pub(super) async fn read(mut self, limit: usize) -> Answer {
         let (body, fault) = self.body(limit).await;
         Answer::new(self.status(), self.response.headers().clone(), body, fault)
+    }
+
+    /// The whole answer, as large as a description or a list may be; an error is a few words.
+    pub(super) async fn read_whole(self) -> Answer {
+        let limit = if (200..300).contains(&self.status()) { LARGEST_BODY } else { LARGEST_WORD };
+        self.read(limit).await
     }
 
     /// As [`Incoming::read`], but waits for the body no longer than `patience`.

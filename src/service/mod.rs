@@ -1,7 +1,7 @@
 //! The clients of the services, and the identities that they are called with. Knows nothing of Kubernetes.
 //!
-//! [`Azure`] is made once and shared. [`Azure::analysis_services`] gives a [`Model`]; [`Model::prepare`] gives a
-//! [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
+//! [`Azure`] is made once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] give a [`Model`];
+//! [`Model::prepare`] gives a [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
 //! each of which answers in the words of [`crate::operation`]. What an answer means is decided in `classify`, by
 //! pure functions over its status, headers and body; everything else here only carries.
 
@@ -9,11 +9,16 @@ pub mod analysis_services;
 mod answer;
 mod classify;
 pub mod cloud;
+mod fields;
 mod http;
 pub mod identity;
+mod kind;
 mod location;
 mod model;
+pub mod power_bi;
+mod refreshes;
 mod roots;
+mod rows;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -25,14 +30,16 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-pub use analysis_services::Window;
 pub use model::{Call, Model};
+pub use refreshes::Window;
 pub use settings::{CallRecord, Observer, Settings, SettingsError};
 
 use analysis_services::{DatabaseName, ServerName};
 use cloud::Cloud;
 use identity::Identity;
+use identity::managed::Metadata;
 use identity::tokens::Tokens;
+use kind::Service;
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits on calls in flight. Cheap to clone.
 #[derive(Clone)]
@@ -54,12 +61,12 @@ impl Azure {
     /// # Errors
     /// Where the settings cannot be used, such as a certificate file that holds no certificate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let http = http::Client::new(&settings)?;
-        Ok(Self::assemble(settings, http))
+        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings)?);
+        Ok(Self::assemble(settings, http, metadata))
     }
 
-    fn assemble(settings: Settings, http: http::Client) -> Self {
-        let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()));
+    fn assemble(settings: Settings, http: http::Client, metadata: Metadata) -> Self {
+        let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()), metadata);
         let traffic = traffic::Traffic::new(settings.max_calls_per_server);
         Self { shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic }) }
     }
@@ -74,6 +81,17 @@ impl Azure {
     #[must_use]
     pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
         Model::analysis_services(Arc::clone(&self.shared), server, database, identity)
+    }
+
+    /// One semantic model of Power BI, as one identity sees it. One that is named by names can only be resolved
+    /// ([`Call::resolve`]); what it resolves to is asked for anew, by its ids.
+    ///
+    /// # Errors
+    /// One sentence, where the operator's cloud has no Power BI.
+    pub fn power_bi(&self, model: power_bi::ModelName, identity: Identity) -> Result<Model, String> {
+        let address = self.shared.cloud.power_bi.clone();
+        let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;
+        Ok(Model::power_bi(Arc::clone(&self.shared), address, model, identity))
     }
 }
 

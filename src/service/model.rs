@@ -4,24 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, LOCATION};
 use reqwest::{Method, RequestBuilder};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
-use super::analysis_services::{DatabaseName, ServerName, Window, calls};
+use super::analysis_services::{DatabaseName, ServerName, sync};
 use super::answer::Answer;
+use super::cloud::ServiceAddress;
 use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
 use super::identity::tokens::Token;
-use super::{Shared, classify};
+use super::power_bi::{self, ModelName, Named, scale_out};
+use super::refreshes::{self, Window};
+use super::{Service, Shared, classify, location};
 use crate::operation::{
     Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
 };
 
 /// How soon a call that found no place among those in flight may ask again.
 const NO_PLACE_WAIT: Duration = Duration::from_millis(500);
+
+/// How many redirects on the same host a GET follows.
+const MOST_REDIRECTS: usize = 3;
 
 /// One model, as one identity sees it. Cheap to clone.
 #[derive(Clone)]
@@ -35,11 +41,16 @@ pub struct Model {
 #[derive(Clone)]
 enum Target {
     AnalysisServices { server: ServerName, database: DatabaseName },
+    PowerBi { address: ServiceAddress, model: ModelName },
 }
 
 impl Model {
     pub(super) fn analysis_services(shared: Arc<Shared>, server: ServerName, database: DatabaseName, identity: Identity) -> Self {
         Self { shared, identity, target: Target::AnalysisServices { server, database } }
+    }
+
+    pub(super) fn power_bi(shared: Arc<Shared>, address: ServiceAddress, model: ModelName, identity: Identity) -> Self {
+        Self { shared, identity, target: Target::PowerBi { address, model } }
     }
 
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
@@ -67,32 +78,55 @@ impl Model {
     fn host(&self) -> &str {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.host(),
+            Target::PowerBi { address, .. } => &address.host,
         }
     }
 
     fn scope(&self) -> &str {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.scope(),
+            Target::PowerBi { address, .. } => &address.scope,
         }
     }
 
     fn server_key(&self) -> String {
         match &self.target {
             Target::AnalysisServices { server, .. } => server.key(),
+            Target::PowerBi { address, model } => format!("{}/{}", address.host, model.workspace_key()),
         }
     }
 
     fn refreshes(&self) -> Option<Url> {
         match &self.target {
             Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
+            Target::PowerBi { address, model } => power_bi::of_dataset(&address.host, model.ids()?, "refreshes"),
         }
     }
+
+    fn syncs(&self) -> Option<Syncs> {
+        match &self.target {
+            Target::AnalysisServices { server, database } => database.sync(&server.management_url()).map(Syncs::Database),
+            Target::PowerBi { address, model } => {
+                let of = |what: &str| power_bi::of_dataset(&address.host, model.ids()?, what);
+                Some(Syncs::ScaleOut { sync: of("queryScaleOut/sync")?, status: of("queryScaleOut/syncStatus")? })
+            }
+        }
+    }
+}
+
+/// Where a model's synchronisations are.
+enum Syncs {
+    /// Analysis Services: one address for all of it.
+    Database(Url),
+    /// Power BI: query scale-out.
+    ScaleOut { sync: Url, status: Url },
 }
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
             Target::AnalysisServices { server, database, .. } => write!(f, "Model({server}/{database})"),
+            Target::PowerBi { address, model } => write!(f, "Model({}/{model})", address.host),
         }
     }
 }
@@ -109,46 +143,104 @@ impl Call {
     /// Looks up the ids of a model that is known by its names.
     pub async fn resolve(self) -> Resolution {
         match &self.model.target {
-            Target::AnalysisServices { .. } => Resolution::Trouble(no_address()),
+            Target::AnalysisServices { .. } => Resolution::Unclear("a database of Analysis Services has no ids to look up".to_owned()),
+            Target::PowerBi { address, model } => match model.named() {
+                Named::Ids(ids) => Resolution::Found(ids.clone()),
+                Named::Names { workspace, dataset } => power_bi::resolve(&self, &address.host, workspace, dataset).await,
+            },
         }
     }
 
     /// Submits what is asked for: one POST, never repeated by anything in here.
     pub async fn submit(self, request: &Request) -> Submission {
-        match (self.model.refreshes(), request) {
-            (Some(refreshes), Request::Refresh(request)) => calls::submit(&self, &refreshes, request).await,
-            (_, Request::Sync) | (None, _) => Submission::Refused(no_address()),
+        match request {
+            Request::Refresh(request) => match self.model.refreshes() {
+                Some(refreshes) => refreshes::submit(&self, &refreshes, request).await,
+                None => Submission::Refused(no_address()),
+            },
+            Request::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::submit(&self, &sync).await,
+                Some(Syncs::ScaleOut { sync, .. }) => scale_out::submit(&self, &sync).await,
+                None => Submission::Refused(no_address()),
+            },
         }
     }
 
     /// Looks at one operation.
     pub async fn look(self, kind: OperationKind, handle: &Handle) -> Look {
-        match (self.model.refreshes(), kind) {
-            (Some(refreshes), OperationKind::Refresh) => calls::look(&self, &refreshes, &handle.id).await,
-            (_, OperationKind::Sync) | (None, _) => Look::Trouble(no_address()),
+        match kind {
+            OperationKind::Refresh => match self.model.refreshes() {
+                Some(refreshes) => refreshes::look(&self, &refreshes, &handle.id).await,
+                None => Look::Trouble(no_address()),
+            },
+            OperationKind::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::look(&self, &sync, handle).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::look(&self, &status, &handle.id).await,
+                None => Look::Trouble(no_address()),
+            },
         }
     }
 
     /// Lists the operations that run or began in the window.
     ///
-    /// The first twenty are looked at one by one, for what the list does not tell (type and objects). One whose
-    /// description cannot be read is shown as the list has it, without those.
+    /// Of refreshes, the first twenty are looked at one by one, for what the list does not tell (type and objects). One
+    /// whose description cannot be read is shown as the list has it, without those. Of synchronisations, the services show
+    /// the last one alone.
     ///
     /// # Errors
     /// Where the list, or the description of one that it names, cannot be had: then nothing was learnt.
     pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, Trouble> {
-        match (self.model.refreshes(), kind) {
-            (Some(refreshes), OperationKind::Refresh) => calls::list(&self, &refreshes, window).await,
-            (_, OperationKind::Sync) | (None, _) => Err(no_address()),
+        match kind {
+            OperationKind::Refresh => match self.model.refreshes() {
+                Some(refreshes) => refreshes::list(&self, &refreshes, window).await,
+                None => Err(no_address()),
+            },
+            OperationKind::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::list(&self, &sync, window).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::list(&self, &status, window).await,
+                None => Err(no_address()),
+            },
         }
     }
 
-    /// Asks the service to cancel an operation.
+    /// Asks the service to cancel a refresh; neither service can cancel a synchronisation.
     pub async fn cancel(self, id: &OperationId) -> Cancellation {
         match self.model.refreshes() {
-            Some(refreshes) => calls::cancel(&self, &refreshes, id).await,
+            Some(refreshes) => refreshes::cancel(&self, &refreshes, id).await,
             None => Cancellation::Trouble(no_address()),
         }
+    }
+
+    /// The service that is called.
+    pub(super) fn service(&self) -> Service {
+        match &self.model.target {
+            Target::AnalysisServices { .. } => Service::AnalysisServices,
+            Target::PowerBi { .. } => Service::PowerBi,
+        }
+    }
+
+    /// What an exchange of this call is known by.
+    pub(super) fn route(&self, name: &'static str) -> Route {
+        Route { name, host_kind: self.service().host_kind() }
+    }
+
+    /// A GET that follows these redirects, on the host that was called alone: the token goes nowhere else. Any other answer
+    /// is brought back, an error too.
+    pub(super) async fn get(&self, route: Route, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
+        let mut url = url;
+        for _ in 0..=MOST_REDIRECTS {
+            let request = self.request(Method::GET, url.clone());
+            let incoming = self.send(route, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
+            if !follow.contains(&incoming.status()) {
+                return Ok(incoming);
+            }
+            let there = incoming.headers().get(LOCATION).and_then(|there| there.to_str().ok());
+            match there.map(|there| location::target(there, &incoming.url)) {
+                Some(location::Target::Here(next)) => url = next,
+                Some(location::Target::Elsewhere(_) | location::Target::Nonsense) | None => return Ok(incoming),
+            }
+        }
+        Err(classify::trouble(TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()))
     }
 
     /// A request with what every call to a service carries.
@@ -159,6 +251,8 @@ impl Call {
             .request(method, url)
             .header(AUTHORIZATION, self.token.authorization())
             .header(ACCEPT, "application/json")
+            // Power BI words an error in the caller's language, and its text may be all that tells a busy model from a quota.
+            .header(ACCEPT_LANGUAGE, "en-US, en;q=0.9")
             .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
     }
 
@@ -177,12 +271,17 @@ impl Call {
         match answer.status {
             429 => shared.traffic.set_pause(self.model.host(), self.model.identity.fingerprint(), answer.retry_after()),
             401 => shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token),
+            // Power BI says it so of a token that expired.
+            403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
+                shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token);
+            }
             _ => {}
         }
     }
 }
 
-/// Names are checked before they get here, so this is never said; but it is no reason to panic either.
+/// Names are checked, and those of Power BI resolved, before they get here, so this is never said; but it is no reason to
+/// panic either.
 fn no_address() -> Trouble {
-    classify::trouble(TroubleKind::Rejected, "the server and the database give no address".to_owned())
+    classify::trouble(TroubleKind::Rejected, "the model's name gives no address".to_owned())
 }

@@ -29,9 +29,10 @@ pub type Observer = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 /// One HTTP exchange. Every text in it is one of a few, so that it can label a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallRecord {
-    /// `POST refreshes`, `GET refresh`, `GET refreshes`, `DELETE refresh` or `POST token`.
+    /// `POST refreshes`, `GET refresh`, `GET refreshes` or `DELETE refresh`; `POST sync`, `GET sync` (one) or `GET syncs`
+    /// (what there is); `GET names`; or `token of` and an identity.
     pub route: &'static str,
-    /// `analysis-services` or `entra-id`.
+    /// `analysis-services`, `power-bi` or `identity`.
     pub host_kind: &'static str,
     /// The HTTP status; `None` where no answer came.
     pub status: Option<u16>,

@@ -1,20 +1,42 @@
-//! The services' words for where an operation stands.
+//! The services' words for where a refresh stands.
 
 use crate::operation::Phase;
 
 /// The phase that a status word stands for, in whatever case.
 ///
-/// Analysis Services documentation, asynchronous refresh, "Status values"; `Completed` is Power BI's. A word that
-/// nobody has documented is no end, so it counts as running.
+/// Analysis Services documentation, asynchronous refresh, "Status values"; `Completed`, `Disabled` and `Unknown` (it
+/// runs) are Power BI's. A word that nobody has documented is no end, so it counts as running.
 pub(super) fn phase(word: &str) -> Phase {
     match word.trim().to_ascii_lowercase().as_str() {
         "notstarted" => Phase::NotStarted,
         "succeeded" | "completed" => Phase::Succeeded,
-        "failed" => Phase::Failed,
+        "failed" | "disabled" => Phase::Failed,
         "timedout" => Phase::TimedOut,
         "cancelled" | "canceled" => Phase::Cancelled,
         _ => Phase::InProgress,
     }
+}
+
+/// The phase that Power BI's `status` and `extendedStatus` stand for together, and the word that says it.
+///
+/// While `status` is `Unknown` the other one tells (so the clients read it too). Where they disagree, the one that
+/// promises less is believed: a success that the other does not share is none.
+pub(super) fn told(status: Option<String>, extended: Option<String>) -> Option<(Phase, String)> {
+    let said = |word: String| (phase(&word), word);
+    let (status, extended) = match (status.map(said), extended.map(said)) {
+        (None, None) => return None,
+        (Some(only), None) | (None, Some(only)) => return Some(only),
+        (Some(status), Some((_, word))) if word.eq_ignore_ascii_case("unknown") => return Some(status),
+        (Some((_, word)), Some(extended)) if word.eq_ignore_ascii_case("unknown") => return Some(extended),
+        (Some(status), Some(extended)) => (status, extended),
+    };
+    let closer = match (status.0, extended.0) {
+        (one, other) if one == other => false,
+        // It runs, says the first: then the second says more. Or it is over, and the second does not agree.
+        (Phase::NotStarted | Phase::InProgress | Phase::Succeeded, _) => true,
+        (Phase::Failed | Phase::TimedOut | Phase::Cancelled, end) => end.ended() && end != Phase::Succeeded,
+    };
+    Some(if closer { extended } else { status })
 }
 
 #[cfg(test)]
@@ -30,6 +52,9 @@ mod tests {
             ("Cancelled", Phase::Cancelled),
             ("FAILED", Phase::Failed),
             (" succeeded ", Phase::Succeeded),
+            ("Completed", Phase::Succeeded),
+            ("Disabled", Phase::Failed),
+            ("Unknown", Phase::InProgress),
             ("cancelling", Phase::InProgress),
             ("succeededish", Phase::InProgress),
             ("", Phase::InProgress),
@@ -37,5 +62,37 @@ mod tests {
         for (word, expected) in rows {
             assert_eq!(phase(word), expected, "{word}");
         }
+    }
+
+    #[test]
+    fn two_words_are_read_as_one_and_no_success_is_made_up() {
+        let rows = [
+            ("Unknown", "NotStarted", Phase::NotStarted, "NotStarted"),
+            ("Unknown", "InProgress", Phase::InProgress, "InProgress"),
+            ("Unknown", "Unknown", Phase::InProgress, "Unknown"),
+            ("Unknown", "Cancelling", Phase::InProgress, "Cancelling"),
+            ("Unknown", "Completed", Phase::Succeeded, "Completed"),
+            ("Unknown", "TimedOut", Phase::TimedOut, "TimedOut"),
+            ("Unknown", "", Phase::InProgress, "Unknown"),
+            ("InProgress", "NotStarted", Phase::NotStarted, "NotStarted"),
+            ("Completed", "Completed", Phase::Succeeded, "Completed"),
+            ("Completed", "", Phase::Succeeded, "Completed"),
+            ("Completed", "Unknown", Phase::Succeeded, "Completed"),
+            ("Completed", "Failed", Phase::Failed, "Failed"),
+            ("Completed", "InProgress", Phase::InProgress, "InProgress"),
+            ("Failed", "TimedOut", Phase::TimedOut, "TimedOut"),
+            ("Failed", "Cancelled", Phase::Cancelled, "Cancelled"),
+            ("Failed", "Disabled", Phase::Failed, "Failed"),
+            ("Failed", "Completed", Phase::Failed, "Failed"),
+            ("Failed", "InProgress", Phase::Failed, "Failed"),
+            ("Cancelled", "Completed", Phase::Cancelled, "Cancelled"),
+            ("Disabled", "Disabled", Phase::Failed, "Disabled"),
+            ("", "Completed", Phase::Succeeded, "Completed"),
+        ];
+        let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        for (status, extended, phase, reported) in rows {
+            assert_eq!(told(word(status), word(extended)), Some((phase, reported.to_owned())), "{status}, {extended}");
+        }
+        assert_eq!(told(None, None), None);
     }
 }

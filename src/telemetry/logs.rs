@@ -62,8 +62,15 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Writes a whole answer of the Kubernetes API into a warning where it cannot be read, be it a Secret or a token.
+const WRITES_ANSWERS: &str = "kube_client::client";
+
 fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || !sees_secrets(metadata.target())
+    heard(metadata.target(), *metadata.level())
+}
+
+fn heard(target: &str, level: Level) -> bool {
+    target != WRITES_ANSWERS && (level <= Level::INFO || !sees_secrets(target))
 }
 
 fn sees_secrets(target: &str) -> bool {
@@ -95,6 +102,13 @@ mod tests {
     fn directives_are_taken_as_they_are() {
         assert_eq!(filter("kube=debug").unwrap().to_string(), "kube=debug");
         assert!(filter("kube=loud").is_err());
+    }
+
+    #[test]
+    fn who_may_hold_a_secret_is_not_heard() {
+        assert!(heard("reqwest::connect", Level::WARN) && !heard("reqwest::connect", Level::DEBUG));
+        assert!(!heard("kube_client::client", Level::ERROR) && heard("kube_client::client::builder", Level::WARN));
+        assert!(heard("tabular_operator::service", Level::TRACE));
     }
 
     #[test]

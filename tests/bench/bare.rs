@@ -1,13 +1,15 @@
 //! The writes of a run, made bare: what the API server alone makes possible on this machine at this moment.
 
 use futures::{StreamExt as _, stream};
-use kube::Api;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
-use tabular_operator::api::{FINALIZER, ModelRefresh, Status};
+use tabular_operator::api::{FINALIZER, ModelRefresh, RunState, Status};
 
-/// Makes `count` resources, and for each the four writes of a run: the finalizer, and the status three times.
-pub async fn runs(api: &Api<ModelRefresh>, prefix: &str, count: usize, concurrency: usize) {
+/// Makes `count` resources, and for each the writes of a run: the finalizer, the status three times and, where they are asked for,
+/// the two events. Each waits for the one before; the operator writes its events beside.
+pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: &str, count: usize, concurrency: usize) {
     let status = |state: &str| -> Status {
         let condition = |kind: &str, status: &str| {
             json!({"type": kind, "status": status, "observedGeneration": 1, "lastTransitionTime": "2026-11-22T05:00:00Z", "reason": state,
@@ -41,8 +43,27 @@ pub async fn runs(api: &Api<ModelRefresh>, prefix: &str, count: usize, concurren
                     object.status = Some(record.clone());
                     object.metadata.managed_fields = None;
                     object = api.replace_status(&name, &PostParams::default(), &object).await.expect("failed to write the status");
+                    let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
+                    if let Some(events) = events.filter(|_| state != Some(RunState::Submitting)) {
+                        events.create(&PostParams::default(), &event(&object)).await.expect("failed to write an event");
+                    }
                 }
             }
         })
         .await;
+}
+
+/// An event as large as one of the operator's.
+fn event(about: &ModelRefresh) -> Event {
+    let name = about.name_any();
+    let regarding = json!({"apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh", "namespace": about.namespace(), "name": name,
+                           "uid": about.uid(), "resourceVersion": about.resource_version()});
+    let event = json!({
+        "metadata": {"generateName": format!("{name}.")},
+        "eventTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+        "action": "Run", "reason": "Running", "type": "Normal", "regarding": regarding,
+        "note": "the service runs operation 1344a272-7893-4afa-a4b3-3fb87222fdac",
+        "reportingController": "tabular-operator.dev/bench", "reportingInstance": "bench",
+    });
+    serde_json::from_value(event).expect("the event fits")
 }

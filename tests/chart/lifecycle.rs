@@ -18,11 +18,11 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    fn start(helm: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("tabular-operator-{}", Uuid::new_v4().simple()));
         fs::create_dir(&directory).unwrap();
         let control_plane = ControlPlane::start(&directory);
-        let helm = Tool::helm(control_plane.kubeconfig(), &directory);
+        let helm = Tool::helm(helm, control_plane.kubeconfig(), &directory);
         Self { control_plane, helm, directory }
     }
 
@@ -69,7 +69,7 @@ const STATE: &str = ".spec.versions[0].additionalPrinterColumns[?(@.name==\"Stat
 
 #[tokio::test]
 async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start("helm");
     let said = cluster.helm("install", &[&older_chart(&cluster.directory), "--create-namespace"]).await;
     assert!(said.contains("STATUS: deployed") && said.contains("kubectl create rolebinding tabular-operator-secrets"), "{said}");
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
@@ -116,8 +116,24 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
 }
 
 #[tokio::test]
+async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
+    let cluster = Cluster::start("helm3");
+    cluster.helm("install", &[CHART, "--create-namespace"]).await;
+    cluster.helm("upgrade", &[CHART, "--set", "replicas=2"]).await;
+    assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
+    cluster.helm("rollback", &["1"]).await;
+    assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
+    let arguments = ["upgrade", "tabular-operator", CHART, "--namespace", "tabular-system", "--set", "replcas=3"];
+    let refused = cluster.helm.run_with(&arguments, "").await;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("replcas"), "{refused:?}");
+    cluster.helm("uninstall", &[]).await;
+    assert!(cluster.is_gone("deployment/tabular-operator").await);
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+}
+
+#[tokio::test]
 async fn definitions_that_kubectl_installed_can_be_handed_over() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start("helm");
     cluster.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
     let arguments = ["install", "tabular-operator", CHART, "--namespace", "tabular-system", "--create-namespace"];
     let refused = cluster.helm.run_with(&arguments, "").await;

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alerts;
 mod grants;
+mod in_mid_run;
 mod lifecycle;
 mod permissions;
+mod release;
 mod renderings;
 mod schemas;
 mod units;

@@ -1,7 +1,5 @@
 """Apache Airflow's provider for Azure Analysis Services: its operator, its sensor and its hook."""
 
-import asyncio
-
 from airflow.providers.microsoft.azure.hooks.analysis_services import (
     AzureAnalysisServicesHook,
     AzureAnalysisServicesRefreshException,
@@ -9,7 +7,7 @@ from airflow.providers.microsoft.azure.hooks.analysis_services import (
 from airflow.providers.microsoft.azure.operators.analysis_services import AzureAnalysisServicesRefreshOperator
 from airflow.providers.microsoft.azure.sensors.analysis_services import AzureAnalysisServicesSensor
 from local_azure import SECRET, TENANT, LocalAzure
-from operators import connect, run
+from operators import LOOP, connect, run
 from scenario import refused, same, scenario
 
 PACKAGE = "apache-airflow-providers-microsoft-azure"
@@ -31,7 +29,7 @@ def operator(connection: str, server: str, **more: object) -> AzureAnalysisServi
 
 def operations(azure: LocalAzure, server: str) -> list[dict]:
     """What really happened on the server's model."""
-    return azure.ask("GET", "/operations", server=f"asazure://westus.asazure.windows.net/{server}", database=DATABASE)
+    return azure.operations(server=f"asazure://westus.asazure.windows.net/{server}", database=DATABASE)
 
 
 @scenario(PACKAGE, "Analysis Services: the operator refreshes to the end")
@@ -92,4 +90,4 @@ def _(azure: LocalAzure) -> None:
         finally:
             await hook.aclose()
 
-    same(asyncio.run(follow()), ("notStarted", "succeeded"))
+    same(LOOP.run_until_complete(follow()), ("notStarted", "succeeded"))

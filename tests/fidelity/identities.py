@@ -15,6 +15,7 @@ from azure.identity import (
     ManagedIdentityCredential,
     WorkloadIdentityCredential,
 )
+from azure.identity.aio import CertificateCredential as AsyncCertificateCredential
 from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -136,6 +137,18 @@ def _(azure: LocalAzure) -> None:
     path, pem = pair(azure, "sent")
     client = azure.application(certificates=[pem])
     granted(azure, CertificateCredential(TENANT, client, path, send_certificate_chain=True), client, "certificate")
+
+
+@scenario("azure-identity", "a certificate gives a token, asynchronously")
+def _(azure: LocalAzure) -> None:
+    path, pem = pair(azure, "asynchronous")
+    client = azure.application(certificates=[pem])
+
+    async def ask() -> str:
+        async with AsyncCertificateCredential(TENANT, client, path) as credential:
+            return (await credential.get_token(SCOPE)).token
+
+    same(claims(asyncio.run(ask()))["appid"], client, "the token's application")
 
 
 @scenario("azure-identity", "a certificate that is not registered is refused")

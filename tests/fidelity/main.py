@@ -37,7 +37,8 @@ def attempt(one: Scenario, azure: LocalAzure) -> str | None:
         one.run(azure)
     except Exception as error:  # noqa: BLE001: a scenario fails by any
         traceback.print_exc()
-        return f"{type(error).__name__}: {error}"
+        # The rest of a long story is in the log.
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
     finally:
         signal.alarm(0)
         azure.ask("DELETE", "/faults")
@@ -64,7 +65,7 @@ def main() -> int:
         os.dup2(said.fileno(), 1)
         os.dup2(said.fileno(), 2)
     try:
-        for module in ("identities", "analysis_services"):
+        for module in ("identities", "analysis_services", "power_bi"):
             # Each enters its scenarios.
             import_module(module)
     except Exception:

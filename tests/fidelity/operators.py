@@ -4,11 +4,15 @@ An operator of these providers never waits itself: it defers to a trigger, and g
 """
 
 import asyncio
-import os
 import json
+import os
 from importlib import import_module
 
 from airflow.providers.common.compat.sdk import TaskDeferred
+
+
+# A triggerer has one loop for all of its triggers, and hooks keep connections from one to the next.
+LOOP = asyncio.new_event_loop()
 
 
 def connect(name: str, **fields: object) -> str:
@@ -53,4 +57,4 @@ def event(trigger) -> object:
             return one.payload
         raise AssertionError(f"{name} ended without an event")
 
-    return asyncio.run(first())
+    return LOOP.run_until_complete(first())

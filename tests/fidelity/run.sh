@@ -3,7 +3,7 @@
 # version of requirements.txt, below Cargo's target directory.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
-target="${CARGO_TARGET_DIR:-$here/../../target}"
+target="${CARGO_TARGET_DIR:-$(cd "$here/../.." && pwd)/target}"
 
 python=""
 for candidate in python3.11 python3.12 python3.13 python3; do

@@ -14,7 +14,8 @@ const CHART: &str = "charts/tabular-operator";
 /// Where the chart has its copies of the definitions, which the test of `crds/` writes.
 pub const DEFINITIONS: &str = "charts/tabular-operator/files/crds";
 
-fn read(file: &str) -> String {
+/// A file, named from the root.
+pub fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {file}: {error}"))
 }

@@ -1,12 +1,15 @@
-//! What is generated and committed: the definitions in `crds/`, the pages of `docs/reference/`, and parts of the chart.
+//! What is generated and committed: the definitions in `crds/`, the pages of `docs/reference/`, and parts of the chart
+//! and of the settings for Argo CD.
 //!
 //! `make generate` writes them (`GENERATE=1`); otherwise each test compares, and fails where a file is not what it should be.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod argocd;
 mod chart;
 mod fields;
 mod flags;
+mod monitoring;
 mod words;
 
 use std::fs;

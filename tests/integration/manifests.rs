@@ -25,7 +25,12 @@ fn manifests(kind: &str) -> Vec<(PathBuf, String)> {
 /// Creates nothing: the server only says whether it would. Unknown fields are refused, as kubectl has it.
 async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, String> {
     let object: serde_json::Value = serde_yaml_ng::from_str(manifest).map_err(|error| error.to_string())?;
-    let uri = "/apis/tabular-operator.dev/v1alpha1/namespaces/default/modelrefreshes?dryRun=All&fieldValidation=Strict";
+    let plural = match object["kind"].as_str() {
+        Some("ModelRefresh") => "modelrefreshes",
+        Some("ModelSync") => "modelsyncs",
+        other => return Err(format!("no kind of ours: {other:?}")),
+    };
+    let uri = format!("/apis/tabular-operator.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict");
     let request = Request::post(uri).header("Content-Type", "application/json").body(object.to_string().into_bytes());
     client.request(request.unwrap()).await.map_err(|error| match error {
         kube::Error::Api(status) => status.message.clone(),
@@ -37,7 +42,7 @@ async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, Strin
 async fn each_mistake_is_refused_with_the_sentence_that_helps() {
     let client = Site::get().client().await;
     let all = manifests("refused");
-    assert!(all.len() >= 45, "only {} manifests", all.len());
+    assert!(all.len() >= 120, "only {} manifests", all.len());
     let judged = futures::stream::iter(all).map(|(path, text)| {
         let client = client.clone();
         async move {
@@ -56,10 +61,18 @@ async fn each_mistake_is_refused_with_the_sentence_that_helps() {
 }
 
 #[tokio::test]
+async fn each_sample_is_taken_as_it_stands() {
+    let directory = paths::workspace().join("deploy/samples");
+    let arguments = ["apply", "--dry-run=server", "--validate=strict", "--namespace=default", "--filename"];
+    let said = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
+    assert!(said.lines().count() >= 20 && said.contains("by-workload-identity created (server dry run)"), "{said}");
+}
+
+#[tokio::test]
 async fn each_good_manifest_is_accepted() {
     let client = Site::get().client().await;
     let all = manifests("accepted");
-    assert!(all.len() >= 22, "only {} manifests", all.len());
+    assert!(all.len() >= 50, "only {} manifests", all.len());
     let judged = futures::stream::iter(all).map(|(path, text)| {
         let client = client.clone();
         async move {
@@ -101,8 +114,10 @@ async fn the_definition_installs_without_a_warning() {
         assert!(applied.status.success() && applied.stderr.is_empty(), "{}", String::from_utf8_lossy(&applied.stderr));
     }
     let api: Api<CustomResourceDefinition> = Api::all(Site::get().client().await);
-    let conditions = api.get("modelrefreshes.tabular-operator.dev").await.unwrap().status.unwrap().conditions.unwrap();
-    assert!(!conditions.iter().any(|condition| condition.type_ == "NonStructuralSchema"), "{conditions:?}");
+    for name in ["modelrefreshes.tabular-operator.dev", "modelsyncs.tabular-operator.dev"] {
+        let conditions = api.get(name).await.unwrap().status.unwrap().conditions.unwrap();
+        assert!(!conditions.iter().any(|condition| condition.type_ == "NonStructuralSchema"), "{conditions:?}");
+    }
 }
 
 #[tokio::test]
@@ -123,7 +138,12 @@ async fn kubectl_explains_every_field() {
         ("mref.spec", &["How long an operation may run, in seconds", "Default: 86400"][..]),
         ("mref.spec.refresh", &["Default at the service: 10", "Power BI alone"]),
         ("mref.spec.trigger", &["five fields of cron", "IANA name"]),
-        ("mref.spec.credentials.servicePrincipalRef", &["tenantId"]),
+        ("mref.spec.credentials.servicePrincipalRef", &["tenantId", "clientCertificate", "PEM"]),
+        ("mref.spec.credentials.workloadIdentity", &["azure.workload.identity/client-id", "api://AzureADTokenExchange"]),
+        ("mref.spec.model.powerBI", &["looked up at the start of each run"]),
+        ("mref.spec.trigger.afterRefresh", &["A `ModelRefresh` of this namespace"]),
+        ("msync.spec", &["that of the refresh in `trigger.afterRefresh`", "cannot be told to stop"]),
+        ("msync.status.run", &["The service's own word for where the operation stands"]),
         ("mref.status.run", &["The service's id for the operation"]),
     ] {
         let said = control_plane.kubectl(&["explain", path]).await;

@@ -35,7 +35,8 @@ async fn the_api_proxy_passes_on_records_and_spoils() {
     let site = Site::get();
     let world = World::new("proxied").await;
     let proxy = ApiProxy::start(&site.endpoint());
-    let token = harness::rbac::account(&world.client, &format!("{}-more", world.namespace), &world.namespace, false).await;
+    let token =
+        harness::rbac::account(&world.client, &format!("{}-more", world.namespace), &world.namespace, harness::rbac::ROLE, false).await;
     let path = site.directory().join("proxied.kubeconfig");
     kubeconfig::write(&path, proxy.endpoint(), &token, &world.namespace);
     let client = kubeconfig::client(&path).await;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the tools of other projects that the chart and the manifests are judged by, once for each state of this module,
-# and prints the directory that they are in: helm, helm-unittest, kubeconform, and in crds/ other projects' definitions.
+# and prints the directory that they are in: helm, helm3, helm-unittest, kubeconform, promtool,
+# and in crds/ other projects' definitions.
 # It is kept outside the tree, so that other clones and later checkouts of the same sources find it at once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -37,21 +38,23 @@ if command -v flock >/dev/null; then
 fi
 
 version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
-say "building helm $(version helm.sh/helm/v4), helm-unittest $(version github.com/helm-unittest/helm-unittest)" \
-  "and kubeconform $(version github.com/yannh/kubeconform) (about 3 minutes on two cores, once)…"
+say "building helm $(version helm.sh/helm/v4) and $(version helm.sh/helm/v3), helm-unittest $(version github.com/helm-unittest/helm-unittest)" \
+  "kubeconform $(version github.com/yannh/kubeconform) and promtool $(version github.com/prometheus/prometheus) (about 5 minutes on two cores, once)…"
 began=$SECONDS
 building=$cache/.tools.building.$$
 trap 'rm -rf "$building"' EXIT
 mkdir -p "$building/crds"
-go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$building/" tool 1>&2 9>&- ||
-  fail "failed to build the tools: see go's message above"
+build() { go build -trimpath -buildvcs=false -ldflags '-s -w' "$@" 1>&2 9>&- || fail "failed to build the tools: see go's message above"; }
+helm3=helm.sh/helm/v3/cmd/helm # in a call of its own, as both are named helm
+build -o "$building/" $(go list tool | grep -vx "$helm3")
+build -o "$building/helm3" "$helm3"
 
 # What apis.go names: the kinds that the chart and deploy/ make, of those that others define.
 for package in $(sed -n 's/^\t_ "\(.*\)"$/\1/p' apis.go); do
   "$building/controller-gen" crd paths="$package" output:crd:dir="$building/all" 1>&2 9>&- ||
     fail "failed to generate the definitions of $package: see the message above"
 done
-for kind in helmreleases kustomizations podmonitors prometheusrules servicemonitors; do
+for kind in gitrepositories helmreleases kustomizations podmonitors prometheusrules servicemonitors; do
   mv "$building"/all/*_"$kind.yaml" "$building/crds/$kind.yaml" || fail "no definition of $kind was generated"
 done
 rm -rf "$building/all" "$building/controller-gen"

@@ -79,6 +79,7 @@ proptest! {
                 messages: (0..50).map(message).collect(),
                 activity_id: Some(pick(1)),
                 failure: None,
+                foreign: false,
             };
             if world.run().state == RunState::Running {
                 let desired = Desired::of_refresh(&world.object, Surroundings::default());

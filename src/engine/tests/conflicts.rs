@@ -39,6 +39,16 @@ fn replace_cancels_the_strangers_and_no_other() {
 }
 
 #[test]
+fn replace_waits_for_what_the_service_cannot_cancel() {
+    let mut world = busy(ConflictPolicy::Replace);
+    world.service.ops[0].foreign = true;
+    world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
+    assert!(world.run().message.contains("a schedule or a person"), "{}", world.run().message);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (0, 0));
+}
+
+#[test]
 fn neither_replace_nor_fail_touches_what_another_resource_of_ours_runs() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
         let mut world = busy(policy);

@@ -19,7 +19,7 @@ fn leader(name: &str, uid: &str) -> ModelRefresh {
 
 impl World {
     /// A follower of the refresh `staging`, which is there and has not run.
-    fn follower(mut self) -> Self {
+    pub(super) fn follower(mut self) -> Self {
         self.edit(|spec| spec.trigger.get_or_insert_default().after_refresh = Some(AfterRefresh { name: "staging".to_owned() }));
         self.leader = Some(leader("staging", "led-1"));
         self.service.length = secs(20);
@@ -64,8 +64,8 @@ fn both() -> [World; 2] {
     [World::new(|_| {}).follower(), World::sync(|_| {}).follower()]
 }
 
-fn missing(reason: Reason) -> Option<Fault> {
-    Some(Fault { reason, message: "the ModelRefresh staging is not there".to_owned(), cure: Cure::Cluster })
+fn missing(reason: Reason) -> Fault {
+    Fault { reason, message: "the ModelRefresh staging is not there".to_owned(), cure: Cure::Cluster }
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn replace_cancels_what_an_earlier_success_began() {
 #[test]
 fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_following() {
     for mut world in both() {
-        (world.leader, world.spec_fault) = (None, missing(Reason::FollowedNotFound));
+        (world.leader, world.spec_fault) = (None, Some(missing(Reason::FollowedNotFound)));
         world.run_for(secs(60));
         assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is looked at again by itself");
         assert_eq!((world.writes, world.service.submits), (1, 0));
@@ -278,7 +278,7 @@ fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_follow
 fn a_circle_is_not_followed() {
     for mut world in both() {
         world.run_for(secs(10));
-        world.spec_fault = missing(Reason::FollowCycle);
+        world.spec_fault = Some(missing(Reason::FollowCycle));
         world.leader_succeeds().run_for(secs(300));
         assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none());
     }
@@ -293,7 +293,7 @@ fn a_sync_without_a_model_takes_that_of_the_refresh_and_waits_where_it_is_not_th
     world.ahead = Some("another".to_owned());
     world.leader_succeeds().run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
     let gone = world.leader.take();
-    (world.spec_fault, world.ahead, world.dirty) = (missing(Reason::FollowedNotFound), None, true);
+    (world.spec_fault, world.ahead, world.dirty) = (Some(missing(Reason::FollowedNotFound)), None, true);
     world.run_for(secs(60)).is(RunState::Waiting, Reason::FollowedNotFound);
     assert_eq!((&world.run().model, world.service.submits), (&model("Led"), 0), "what is on record stays");
     (world.leader, world.spec_fault) = (gone, None);
@@ -302,7 +302,7 @@ fn a_sync_without_a_model_takes_that_of_the_refresh_and_waits_where_it_is_not_th
 
     // Where it was never there, nothing can run.
     let mut world = World::sync(|_| {}).follower();
-    (world.takes_model, world.leader, world.spec_fault) = (true, None, missing(Reason::FollowedNotFound));
+    (world.takes_model, world.leader, world.spec_fault) = (true, None, Some(missing(Reason::FollowedNotFound)));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(60));
     assert!(world.holds(ConditionType::Stalled) && world.status().run.is_none() && world.status().model.is_none());
 }
@@ -312,7 +312,7 @@ fn a_run_that_follows_goes_on_when_the_refresh_is_deleted() {
     for mut world in both() {
         world.run_for(secs(10));
         world.leader_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);
-        (world.leader, world.spec_fault, world.dirty) = (None, missing(Reason::FollowedNotFound), true);
+        (world.leader, world.spec_fault, world.dirty) = (None, Some(missing(Reason::FollowedNotFound)), true);
         world.run_for(secs(100)).is(RunState::Succeeded, Reason::Succeeded);
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished));
     }

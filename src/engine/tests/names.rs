@@ -6,7 +6,7 @@ use crate::api::{ConditionType, Model, PowerBiModel, RUN_REQUESTED_AT, Reason, R
 use crate::engine::{Cure, Fault, Seen};
 use crate::operation::{ModelIds, Phase, Resolution, TroubleKind};
 
-fn named(workspace: &str) -> Model {
+pub(super) fn named(workspace: &str) -> Model {
     let (workspace, dataset) = (Some(workspace.to_owned()), Some("Orders".to_owned()));
     Model { analysis_services: None, power_bi: Some(PowerBiModel { group_id: None, dataset_id: None, workspace, dataset }) }
 }

@@ -25,6 +25,7 @@ fn operation(id: &str, phase: Phase) -> Operation {
         messages: Vec::new(),
         activity_id: None,
         failure: None,
+        foreign: false,
     }
 }
 

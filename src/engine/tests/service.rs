@@ -57,6 +57,8 @@ pub(super) struct Op {
     pub(super) objects: Vec<ObjectName>,
     pub(super) visible: Timestamp,
     pub(super) vanished: bool,
+    /// Whether the service tells that no client like ours began it.
+    pub(super) foreign: bool,
 }
 
 impl Op {
@@ -70,6 +72,7 @@ impl Op {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools)] // a service is no state machine
 pub(super) struct Service {
     pub(super) now: Timestamp,
     pub(super) ops: Vec<Op>,
@@ -166,6 +169,7 @@ impl Service {
             objects: refresh.objects,
             visible: self.now + self.lag,
             vanished: false,
+            foreign: false,
         });
         Some(id)
     }
@@ -233,6 +237,7 @@ impl Service {
             messages: Vec::new(),
             activity_id: None,
             failure: op.failure.filter(|_| matches!(phase, Phase::Failed | Phase::TimedOut | Phase::Cancelled)),
+            foreign: op.foreign,
         }
     }
 

@@ -7,11 +7,14 @@ use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::names::named;
 use super::service::{Ask, Fate, Owner, trouble, unreachable};
 use super::world::{World, secs};
-use crate::api::{ADOPT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType};
-use crate::engine::{Cure, Fault, Seen};
-use crate::operation::{Phase, TroubleKind};
+use crate::api::{
+    ADOPT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType, RunState,
+};
+use crate::engine::{Cure, Fault, Followed, Seen};
+use crate::operation::{Failure, ModelIds, OperationKind, Phase, Resolution, TroubleKind};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -40,6 +43,10 @@ enum Act {
     SpecFault(bool),
     Ahead(bool),
     Delete,
+    LeaderEnds(bool),
+    LeaderGone(bool),
+    Refused(Failure),
+    Names(u8),
 }
 
 fn fault() -> Fault {
@@ -70,6 +77,7 @@ fn act() -> impl Strategy<Value = Act> {
     ];
     let concurrency = prop_oneof![Just(ConcurrencyPolicy::Queue), Just(ConcurrencyPolicy::Replace), Just(ConcurrencyPolicy::Forbid)];
     let conflict = prop_oneof![Just(ConflictPolicy::Wait), Just(ConflictPolicy::Fail), Just(ConflictPolicy::Replace)];
+    let failure = prop_oneof![Just(Failure::Evicted), Just(Failure::TotalTimeLimit), Just(Failure::NodeMoved)];
     let hindrance =
         prop_oneof![Just(None), Just(Some(Seen::Fault(fault()))), Just(Some(Seen::Trouble(trouble(TroubleKind::CredentialsRefused))))];
     prop_oneof![
@@ -99,6 +107,10 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Act::SpecFault),
         2 => any::<bool>().prop_map(Act::Ahead),
         1 => Just(Act::Delete),
+        4 => any::<bool>().prop_map(Act::LeaderEnds),
+        1 => any::<bool>().prop_map(Act::LeaderGone),
+        1 => failure.prop_map(Act::Refused),
+        1 => (0..3_u8).prop_map(Act::Names),
     ]
 }
 
@@ -118,7 +130,7 @@ fn play(world: &mut World, act: Act) {
         Act::Lag(time) => world.service.lag = secs(time),
         Act::Stranger(time) => {
             let now = world.now;
-            if !world.service.ops.iter().any(|op| op.live(now)) {
+            if !world.service.ops.iter().any(|op| op.live(now) && op.kind == OperationKind::Refresh) {
                 world.service.stranger(time, "calculate");
             }
         }
@@ -161,6 +173,28 @@ fn play(world: &mut World, act: Act) {
             world.dirty = true;
         }
         Act::Delete => drop(world.delete()),
+        Act::LeaderEnds(well) if world.spec_fault.is_none() => {
+            world.leader_ends(if well { RunState::Succeeded } else { RunState::Failed }, 60);
+        }
+        Act::LeaderGone(gone) if world.leader.is_some() => {
+            let message = "the ModelRefresh staging is not there".to_owned();
+            world.spec_fault = gone.then_some(Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster });
+            world.dirty = true;
+        }
+        Act::LeaderEnds(_) | Act::LeaderGone(_) => {}
+        Act::Refused(failure) => {
+            world.service.outcomes.push_back(Phase::Failed);
+            world.service.failures.push_back(failure);
+        }
+        Act::Names(group) => world.resolution = found(group),
+    }
+}
+
+fn found(group: u8) -> Resolution {
+    match group {
+        0 => Resolution::Unclear("no workspace is named Sales".to_owned()),
+        1 => Resolution::Trouble(unreachable()),
+        other => Resolution::Found(ModelIds { group_id: format!("group-{other}"), dataset_id: "orders".to_owned() }),
     }
 }
 
@@ -168,6 +202,7 @@ fn play(world: &mut World, act: Act) {
 fn calm(world: &mut World) {
     world.crash_in = None;
     (world.hindrance, world.spec_fault, world.ahead) = (None, None, None);
+    world.resolution = found(9);
     world.service.posts.clear();
     world.service.asks.clear();
     world.edit(|spec| (spec.suspend, spec.history_limit) = (false, 7));
@@ -197,22 +232,41 @@ proptest! {
         tells_time in any::<bool>(),
         backoff in 0..3_i32,
         deadlines in (prop_oneof![Just(60), Just(86_400)], prop_oneof![Just(60), Just(86_400)]),
+        (sync, follows, by_names, takes_model) in any::<(bool, bool, bool, bool)>(),
     ) {
         let mut world = World::new(|spec| {
             spec.backoff_limit = backoff;
             (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
+            if by_names {
+                spec.model = named("Sales");
+            }
         });
+        if sync {
+            world.kind = OperationKind::Sync;
+        }
+        if follows {
+            world = world.follower();
+            world.takes_model = takes_model;
+        }
         (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
         for act in acts {
             play(&mut world, act);
         }
         calm(&mut world);
-        let ended = world.gone || world.run().state.ended();
+        let ended = world.gone || world.status().run.as_ref().map_or(follows, |run| run.state.ended());
         prop_assert!(ended, "no end: {:#?}", world.status());
         prop_assert!(world.gone || world.object.metadata.deletion_timestamp.is_none(), "the deletion does not complete");
         let (writes, submits) = (world.writes, world.service.submits);
         world.restart().run_for(Duration::from_hours(24));
         world.restart().run_for(Duration::from_hours(24));
         prop_assert_eq!((world.writes, world.service.submits), (writes, submits), "something is written after the end");
+        if let Some(leader) = world.leader.as_ref().filter(|_| !world.gone) {
+            let successes = Followed::of(leader).successes;
+            let wanted: Vec<String> = successes.iter().map(|success| format!("staging run {}", success.number)).collect();
+            let dropped = world.told(Reason::TriggerDropped);
+            let followed = world.followings();
+            prop_assert!(dropped > 0 || followed == wanted, "followed {followed:?} of {wanted:?}");
+            prop_assert!(wanted.iter().filter(|success| followed.contains(success)).eq(&followed), "not once and in order: {followed:?}");
+        }
     }
 }

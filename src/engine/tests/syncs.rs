@@ -89,6 +89,7 @@ fn one_that_is_finalizing_has_succeeded_and_says_so() {
         messages: Vec::new(),
         activity_id: None,
         failure: None,
+        foreign: false,
     };
     let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);

@@ -1,13 +1,8 @@
-//! Analysis Services: its names, what it is sent, and how its answers are read.
+//! Analysis Services: its names, what it is sent, and its synchronisations.
 
-pub(super) mod calls;
-mod detail;
-mod fields;
-mod listing;
 mod names;
 mod request;
-mod rows;
+pub(super) mod sync;
 
-pub(super) use detail::operation;
-pub use listing::Window;
 pub use names::{DatabaseName, ServerName};
+pub(super) use request::body as refresh_body;

@@ -85,6 +85,14 @@ impl ServerName {
         format!("https://{}/servers/{}/models/", self.host, self.server)
     }
 
+    /// `https://<host>/servers/<server>:rw/models/`, for what concerns the server and its replicas together.
+    ///
+    /// Microsoft's own client synchronises there; refreshes are not found there.
+    #[must_use]
+    pub fn management_url(&self) -> String {
+        format!("https://{}/servers/{}:rw/models/", self.host, self.server)
+    }
+
     /// One spelling for all spellings of the same server, to tell servers apart by.
     #[must_use]
     pub fn key(&self) -> String {
@@ -132,8 +140,17 @@ impl DatabaseName {
 
     /// The address of its refreshes under a server's base URL.
     pub(in crate::service) fn refreshes(&self, base: &str) -> Option<Url> {
+        self.address(base, "refreshes")
+    }
+
+    /// The address of its synchronisations under a server's management URL.
+    pub(in crate::service) fn sync(&self, base: &str) -> Option<Url> {
+        self.address(base, "sync")
+    }
+
+    fn address(&self, base: &str, what: &str) -> Option<Url> {
         let database = utf8_percent_encode(&self.0, SEGMENT);
-        Url::parse(&format!("{base}{database}/refreshes")).ok()
+        Url::parse(&format!("{base}{database}/{what}")).ok()
     }
 }
 
@@ -151,6 +168,7 @@ mod tests {
     fn a_server_of_the_cloud_becomes_its_address() {
         let server = ServerName::parse("asazure://WestUS.asazure.windows.net/MyServer", &Cloud::public()).unwrap();
         assert_eq!(server.base_url(), "https://westus.asazure.windows.net/servers/MyServer/models/");
+        assert_eq!(server.management_url(), "https://westus.asazure.windows.net/servers/MyServer:rw/models/");
         assert_eq!(server.to_string(), "asazure://westus.asazure.windows.net/MyServer");
         assert_eq!(server.key(), "westus.asazure.windows.net/myserver");
         let gov = Cloud::us_government();
@@ -204,6 +222,8 @@ mod tests {
         for (name, segment) in rows {
             let url = DatabaseName::parse(name).unwrap().refreshes(base).unwrap();
             assert_eq!(url.as_str(), format!("{base}{segment}/refreshes"), "{name}");
+            let base = base.replace("/s/", "/s:rw/");
+            assert_eq!(DatabaseName::parse(name).unwrap().sync(&base).unwrap().as_str(), format!("{base}{segment}/sync"), "{name}");
         }
         for name in ["", " ", ".", "..", "a\nb", &"x".repeat(257)] {
             assert!(DatabaseName::parse(name).is_err(), "{name}");

@@ -3,6 +3,7 @@
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
+use crate::service::answer::BodyFault;
 
 /// Header lines.
 type Lines<'a> = &'a [(&'a str, &'a str)];
@@ -36,7 +37,7 @@ fn complain(code: &str, message: &str) -> String {
 
 /// A word in short, so that the tables read as tables.
 fn submitted(answer: &Answer) -> String {
-    match submission(answer, &called()) {
+    match submission(Service::AnalysisServices, answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
         Submission::Completed { message } => format!("completed: {message}"),
         Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
@@ -46,7 +47,7 @@ fn submitted(answer: &Answer) -> String {
 }
 
 fn seen(answer: &Answer) -> String {
-    match look(answer, &asked()) {
+    match look(Service::AnalysisServices, answer, &asked()) {
         Look::Found { operation, .. } => format!("{:?}", operation.phase),
         Look::Gone => "gone".to_owned(),
         Look::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -54,7 +55,7 @@ fn seen(answer: &Answer) -> String {
 }
 
 fn cancelled(answer: &Answer) -> String {
-    match cancellation(answer) {
+    match cancellation(Service::AnalysisServices, answer) {
         Cancellation::Accepted => "accepted".to_owned(),
         Cancellation::NothingToCancel => "nothing".to_owned(),
         Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -208,7 +209,7 @@ fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
 
 #[test]
 fn troubles_say_what_to_do_and_nothing_that_changes() {
-    let of = |answer: &Answer| match submission(answer, &called()) {
+    let of = |answer: &Answer| match submission(Service::AnalysisServices, answer, &called()) {
         Submission::Refused(trouble) => trouble,
         other => panic!("{other:?}"),
     };
@@ -243,10 +244,67 @@ proptest::proptest! {
             answer.headers.insert("location", location);
             answer.headers.insert("x-ms-xmlaerror-extended", extended);
         }
-        let submission = submission(&answer, &called());
-        let _ = (look(&answer, &asked()), cancellation(&answer), listing_trouble(&answer));
+        let submission = submission(Service::PowerBi, &answer, &called());
+        let _ = (look(Service::PowerBi, &answer, &asked()), cancellation(Service::PowerBi, &answer), listing_trouble(Service::PowerBi, &answer));
         if status >= 500 {
             proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
         }
     }
+}
+
+/// Busy and quota, by status and by what the body says. What is neither is settled elsewhere (`power_bi/doubt.rs`).
+#[test]
+fn busy_and_quota_are_told_apart_by_code_then_by_text() {
+    let executing = "Invalid dataset refresh request. Another refresh request is already executing";
+    let limit = "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit";
+    let german = "Eine andere Aktualisierungsanforderung wird bereits ausgeführt";
+    let german_limit = "Die Anzahl der Aktualisierungsanforderungen in den letzten 24 Stunden hat den Grenzwert überschritten";
+    let both = format!("{executing} {limit}");
+    // The code, the text, what it means with 400, and with 409.
+    let rows = [
+        ("InvalidRequest", executing, "busy", "busy"),
+        ("invalidrequest", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InvalidRequest", german, "refused Rejected", "busy"),
+        ("InvalidRequest", german_limit, "refused Rejected", "busy"),
+        ("InvalidRequest", "数据集刷新请求无效。另一个刷新请求已在执行中", "refused Rejected", "busy"),
+        ("InvalidRequest", "过去 24 小时内的刷新请求数超出限制", "refused Rejected", "busy"),
+        ("InvalidRequest", &both, "refused Rejected", "busy"),
+        ("InvalidRequest", "", "refused Rejected", "busy"),
+        ("", executing, "busy", "busy"),
+        ("", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshInProgress", limit, "busy", "busy"),
+        ("REFRESHALREADYEXECUTING", german_limit, "busy", "busy"),
+        ("DailyRefreshQuotaReached", executing, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("RefreshLimitExceeded", german, "refused QuotaExceeded", "refused QuotaExceeded"),
+        ("InProgressQuota", executing, "busy", "busy"),
+        ("BadRequest", "Bad Request", "refused Rejected", "busy"),
+    ];
+    let cased: [fn(&str) -> String; 3] = [str::to_owned, str::to_uppercase, str::to_lowercase];
+    for (code, text, bad_request, conflict) in rows {
+        for case in cased {
+            let flat = complain(code, &case(text));
+            let nested = format!(r#"{{"error":{flat}}}"#);
+            for body in [&flat, &nested] {
+                assert_eq!(submitted(&answer(400, &[], body)), bad_request, "400 {body}");
+                assert_eq!(submitted(&answer(409, &[], body)), conflict, "409 {body}");
+                // No other status says either of the two.
+                for (status, expected) in
+                    [(401, "AccessDenied"), (403, "AccessDenied"), (404, "NotFound"), (422, "Rejected"), (429, "Throttled")]
+                {
+                    assert_eq!(submitted(&answer(status, &[], body)), format!("refused {expected}"), "{status} {body}");
+                }
+                for status in [408, 425, 500, 502, 503, 504] {
+                    assert_eq!(submitted(&answer(status, &[], body)), "unanswered", "{status} {body}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_detail_says_what_a_bad_request_does_not() {
+    let body =
+        r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
+    let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    assert_eq!(trouble.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
 }

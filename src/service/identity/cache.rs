@@ -20,6 +20,9 @@ const CAPACITY: usize = 1024;
 /// How long refused credentials are not tried again. A changed secret is another identity, and tried at once.
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);
 
+/// The same, where whoever vouches for the identity refused: that is mended in the cluster, and seen soon.
+const UNVOUCHED_PAUSE: Duration = Duration::from_secs(2);
+
 /// The first and the longest wait after a failure that may pass by itself.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -169,6 +172,7 @@ impl Failure {
     fn new(trouble: Trouble, before: Option<Duration>, now: Instant) -> Self {
         let pause = match trouble.kind {
             TroubleKind::CredentialsRefused => REFUSED_PAUSE,
+            TroubleKind::AssertionRefused => UNVOUCHED_PAUSE,
             _ => before.map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE)),
         };
         let asked = trouble.retry_after.unwrap_or_default();
@@ -178,7 +182,7 @@ impl Failure {
     /// The trouble, with the wait that is left of it. Refused credentials name none: they are cured by a change.
     fn told(&self, now: Instant) -> Trouble {
         let left = match self.trouble.kind {
-            TroubleKind::CredentialsRefused => None,
+            TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused => None,
             _ => Some(self.until.saturating_duration_since(now)),
         };
         Trouble { retry_after: left, ..self.trouble.clone() }

@@ -10,19 +10,25 @@ use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
-use azure_core::http::{AsyncRawResponse, Body, ClientOptions, HttpClient, Request, RetryOptions, StatusCode, Transport};
+use azure_core::http::{
+    AsyncRawResponse, Body, ClientMethodOptions, ClientOptions, HttpClient, Request, RetryOptions, StatusCode, Transport,
+};
 use azure_core::time::OffsetDateTime;
-use azure_identity::{ClientSecretCredential, ClientSecretCredentialOptions};
+use azure_identity::{
+    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
+};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
+use super::application::{Application, Proof, Spelling};
+use super::assertion::Claims;
+use super::refusal::{Means, Shown};
 use super::tokens::Token;
-use super::{Identity, SecretText, ServicePrincipalSecret, refusal};
+use super::{IdentityKind, SecretText, refusal};
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::cloud::Cloud;
 use crate::service::http::{Client, Fault, LARGEST_WORD, Route};
-
-const ROUTE: Route = Route { name: "POST token", host_kind: "entra-id" };
 
 /// Entra ID of one cloud.
 pub(in crate::service) struct Entra {
@@ -36,23 +42,27 @@ impl Entra {
     }
 
     /// Asks for a token, once.
-    pub(super) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
-        match identity {
-            Identity::ServicePrincipalSecret(principal) => self.by_secret(principal, scope).await,
-        }
-    }
-
-    async fn by_secret(&self, principal: &ServicePrincipalSecret, scope: &str) -> Result<Token, Trouble> {
-        let secret = &principal.client_secret;
-        let options = ClientSecretCredentialOptions { client_options: self.options(secret) };
-        let made = ClientSecretCredential::new(
-            &principal.tenant_id,
-            principal.client_id.clone(),
-            Secret::new(secret.expose().to_owned()),
-            Some(options),
-        );
-        let credential =
-            made.map_err(|_| refusal::refused("the credentials cannot be used: check tenantId, clientId and clientSecret".to_owned()))?;
+    pub(super) async fn token(&self, application: &Application, kind: IdentityKind, scope: &str) -> Result<Token, Trouble> {
+        let shown = self.shown(application).await?;
+        let text = shown.text.clone();
+        let by_assertion = match shown.means {
+            Means::Secret => false,
+            Means::Certificate { .. } | Means::Federated(_) => true,
+        };
+        let options = self.options(shown, kind);
+        let (tenant, client) = (application.tenant_id.clone(), application.client_id.clone());
+        let made: azure_core::Result<Arc<dyn TokenCredential>> = if by_assertion {
+            let options = ClientAssertionCredentialOptions { client_options: options };
+            ClientAssertionCredential::new(tenant, client, Ready(text), Some(options)).map(|made| made as Arc<dyn TokenCredential>)
+        } else {
+            let options = ClientSecretCredentialOptions { client_options: options };
+            let secret = Secret::new(text.expose().to_owned());
+            ClientSecretCredential::new(&tenant, client, secret, Some(options)).map(|made| made as Arc<dyn TokenCredential>)
+        };
+        let credential = made.map_err(|_| {
+            let Spelling { tenant, client, .. } = application.spelling;
+            refusal::refused(format!("the credentials cannot be used: check {tenant} and {client}"))
+        })?;
         let asked = Instant::now();
         let token = credential.get_token(&[scope], None).await.map_err(|error| trouble(&error))?;
         let lifetime = token.expires_on - OffsetDateTime::now_utc();
@@ -60,12 +70,31 @@ impl Entra {
         Token::new(token.token.secret(), asked, lifetime).ok_or_else(unusable)
     }
 
+    /// What the application is shown to be known by: its secret, or an assertion made for this one request.
+    async fn shown(&self, application: &Application) -> Result<Shown, Trouble> {
+        let (text, means) = match &application.proof {
+            Proof::Secret(secret) => (secret.clone(), Means::Secret),
+            Proof::Certificate(certificate) => {
+                let endpoint = format!("{}/{}/oauth2/v2.0/token", self.authority, application.tenant_id);
+                let assertion = certificate.assertion(&application.client_id, &endpoint, Timestamp::now());
+                let assertion = assertion.map_err(|message| refusal::trouble(TroubleKind::ServiceError, message))?;
+                (assertion, Means::Certificate { thumbprint: certificate.thumbprint() })
+            }
+            Proof::Federated(source) => {
+                let assertion = source.assertion().await?;
+                let claims = Claims::of(&assertion);
+                (assertion, Means::Federated(claims))
+            }
+        };
+        Ok(Shown { text, means, spelling: application.spelling })
+    }
+
     /// No retries (the cache paces them), our own transport, and the authority of the operator's cloud: without the
     /// last, `AZURE_AUTHORITY_HOST` in the environment would decide where secrets are sent.
-    fn options(&self, secret: &SecretText) -> ClientOptions {
+    fn options(&self, shown: Shown, kind: IdentityKind) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
-        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), secret: secret.clone() };
+        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), shown, route: route(kind) };
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(Transport::new(Arc::new(relay))),
@@ -75,6 +104,28 @@ impl Entra {
     }
 }
 
+/// An assertion that is there already: a credential serves one request.
+#[derive(Debug)]
+struct Ready(SecretText);
+
+#[async_trait]
+impl ClientAssertion for Ready {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose().to_owned())
+    }
+}
+
+/// What asking for a token is called in metrics.
+pub(super) fn route(kind: IdentityKind) -> Route {
+    let name = match kind {
+        IdentityKind::ServicePrincipal => "token of service principal",
+        IdentityKind::WorkloadIdentity => "token of workload identity",
+        IdentityKind::ManagedIdentity => "token of managed identity",
+        IdentityKind::Operator => "token of operator",
+    };
+    Route { name, host_kind: "identity" }
+}
+
 /// `azure_core`'s way to our HTTP client.
 ///
 /// It reads the answer itself, since `azure_identity` loses the status of an answer that is not JSON and the code of
@@ -82,7 +133,8 @@ impl Entra {
 struct Relay {
     authority: String,
     http: Client,
-    secret: SecretText,
+    shown: Shown,
+    route: Route,
 }
 
 impl Relay {
@@ -106,7 +158,7 @@ impl Relay {
                     call = call.header(name.as_str(), value.as_str());
                 }
             }
-            match self.http.send(ROUTE, call, deadline).await {
+            match self.http.send(self.route, call, deadline).await {
                 Ok(incoming) => break incoming,
                 // Asking twice for a token does no harm, and a pooled connection may have been dead.
                 Err(Fault::Lost(_)) if tries == 1 && Instant::now() < deadline => {}
@@ -114,7 +166,7 @@ impl Relay {
             }
         };
         let answer = incoming.read(LARGEST_WORD).await;
-        refusal::granted(&answer, &self.secret)
+        refusal::granted(&answer, &self.shown)
     }
 }
 
@@ -152,19 +204,10 @@ fn trouble(error: &azure_core::Error) -> Trouble {
 }
 
 fn unreachable(message: &str) -> Trouble {
-    Trouble {
-        kind: TroubleKind::Unreachable,
-        message: format!("no token could be asked for: {message}"),
-        retry_after: None,
-        activity_id: None,
-    }
+    refusal::trouble(TroubleKind::Unreachable, format!("no token could be asked for: {message}"))
 }
 
 fn unusable() -> Trouble {
-    Trouble {
-        kind: TroubleKind::InvalidAnswer,
-        message: "the answer of the identity provider holds no token that can be used".to_owned(),
-        retry_after: None,
-        activity_id: None,
-    }
+    let what = "the answer of the identity provider holds no token that can be used";
+    refusal::trouble(TroubleKind::InvalidAnswer, what.to_owned())
 }

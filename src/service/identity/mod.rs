@@ -1,29 +1,56 @@
 //! Whom the services are called as.
 
+mod application;
+mod assertion;
 mod cache;
+mod certificate;
 pub(super) mod entra;
+mod environment;
+pub(super) mod managed;
 mod refusal;
 mod secret;
 pub(super) mod tokens;
 
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+pub use application::Spelling;
+pub use assertion::{AUDIENCE, AssertionSource};
+pub use environment::Environment;
 pub use secret::SecretText;
 
-/// An identity that tokens are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// An application of Entra ID with a client secret.
-    ServicePrincipalSecret(ServicePrincipalSecret),
+use application::{Application, Proof};
+
+/// An identity that tokens are asked for. Cheap to clone.
+#[derive(Clone)]
+pub struct Identity {
+    kind: IdentityKind,
+    way: Way,
 }
 
-/// An application of Entra ID with a client secret. Made by [`Identity::service_principal_secret`] alone, so that
-/// its ids are always of a shape that may stand in a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServicePrincipalSecret {
-    tenant_id: String,
-    client_id: String,
-    client_secret: SecretText,
+/// What sort of identity it is, for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// An application with a secret or a certificate.
+    ServicePrincipal,
+    /// An application that is known by the tokens of another issuer.
+    WorkloadIdentity,
+    /// A managed identity of the machine.
+    ManagedIdentity,
+    /// The operator's own, whatever it is made of.
+    Operator,
+}
+
+/// How its tokens are had.
+#[derive(Clone, Debug)]
+enum Way {
+    /// From Entra ID, for a proof.
+    Application(Application),
+    /// From the machine, for the identity of this client id, or for the machine's only one.
+    Managed { client_id: Option<String> },
 }
 
 impl Identity {
@@ -31,37 +58,69 @@ impl Identity {
     /// editors and shells leave behind, and are taken off.
     ///
     /// # Errors
-    /// One sentence that names the key (`tenantId`, `clientId` or `clientSecret`) and says what it must be.
-    pub fn service_principal_secret(tenant_id: &str, client_id: &str, client_secret: &str) -> Result<Self, String> {
-        let (tenant_id, client_id) = (tenant_id.trim(), client_id.trim());
-        if !guid(tenant_id) && !domain(tenant_id) {
-            return Err("tenantId must be the tenant's GUID or its domain, like contoso.onmicrosoft.com".to_owned());
+    /// One sentence that names the value by its spelling and says what it must be.
+    pub fn service_principal_secret(tenant: &str, client: &str, secret: &str, spelling: Spelling) -> Result<Self, String> {
+        let secret = secret.trim_end_matches(['\r', '\n']);
+        if secret.is_empty() {
+            return Err(format!("{} is empty: it must be the value of a client secret of the application", spelling.secret));
         }
-        if !guid(client_id) {
-            return Err("clientId must be the application's (client) id, a GUID".to_owned());
-        }
-        let client_secret = client_secret.trim_end_matches(['\r', '\n']);
-        if client_secret.is_empty() {
-            return Err("clientSecret is empty: it must be the value of a client secret of the application".to_owned());
-        }
-        Ok(Self::ServicePrincipalSecret(ServicePrincipalSecret {
-            tenant_id: tenant_id.to_ascii_lowercase(),
-            client_id: client_id.to_ascii_lowercase(),
-            client_secret: SecretText::new(client_secret),
-        }))
+        let proof = Proof::Secret(SecretText::new(secret));
+        Self::application(IdentityKind::ServicePrincipal, tenant, client, proof, spelling)
     }
 
-    /// What tells this identity from every other; a changed secret is another identity.
+    /// A service principal with a certificate: PEM text with the certificate, its RSA key and, where there are some, the
+    /// certificates that vouch for it, in any order. `now` has to be within the certificate's time.
+    ///
+    /// # Errors
+    /// One sentence that names the value by its spelling and says what is wrong with it.
+    pub fn service_principal_certificate(
+        tenant: &str,
+        client: &str,
+        pem: &str,
+        now: Timestamp,
+        spelling: Spelling,
+    ) -> Result<Self, String> {
+        let certificate = certificate::Certificate::parse(pem, now).map_err(|fault| format!("{} {fault}", spelling.certificate))?;
+        Self::application(IdentityKind::ServicePrincipal, tenant, client, Proof::Certificate(Arc::new(certificate)), spelling)
+    }
+
+    /// An application that is known by the tokens of another issuer.
+    ///
+    /// # Errors
+    /// One sentence that names the value by its spelling and says what it must be.
+    pub fn workload_identity(tenant: &str, client: &str, source: Arc<dyn AssertionSource>, spelling: Spelling) -> Result<Self, String> {
+        Self::application(IdentityKind::WorkloadIdentity, tenant, client, Proof::Federated(source), spelling)
+    }
+
+    /// A managed identity of the machine that this runs on: the user-assigned one of this client id, or the machine's own.
+    #[must_use]
+    pub fn managed(client_id: Option<&str>) -> Self {
+        let client_id = client_id.map(|id| id.trim().to_ascii_lowercase());
+        Self { kind: IdentityKind::ManagedIdentity, way: Way::Managed { client_id } }
+    }
+
+    fn application(kind: IdentityKind, tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
+        Ok(Self { kind, way: Way::Application(Application::new(tenant, client, proof, spelling)?) })
+    }
+
+    /// The same, counted as the operator's own.
+    fn of_operator(self) -> Self {
+        Self { kind: IdentityKind::Operator, ..self }
+    }
+
+    /// What tells this identity from every other; a changed secret or certificate is another identity.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        match self {
-            Self::ServicePrincipalSecret(principal) => Fingerprint::of(&[
-                b"service principal secret",
-                principal.tenant_id.as_bytes(),
-                principal.client_id.as_bytes(),
-                principal.client_secret.expose().as_bytes(),
-            ]),
+        match &self.way {
+            Way::Application(application) => application.fingerprint(),
+            Way::Managed { client_id } => Fingerprint::of(&[b"managed identity", client_id.as_deref().unwrap_or_default().as_bytes()]),
         }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({:?}, {:?})", self.kind, self.way)
     }
 }
 
@@ -79,18 +138,6 @@ impl Fingerprint {
         }
         Self(hash.finalize().into())
     }
-}
-
-/// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
-fn guid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
-}
-
-/// Whether a text is a domain name of two labels or more.
-fn domain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(super::cloud::dns_label)
 }
 
 #[cfg(test)]
@@ -113,15 +160,17 @@ mod tests {
             (GUID, GUID, "\n", "clientSecret"),
         ];
         for (tenant, client, secret, key) in rows {
-            let message = Identity::service_principal_secret(tenant, client, secret).unwrap_err();
+            let message = Identity::service_principal_secret(tenant, client, secret, Spelling::SECRET_KEYS).unwrap_err();
             assert!(message.starts_with(key), "{message}");
         }
-        assert!(Identity::service_principal_secret(" contoso.onmicrosoft.com\n", &format!("{GUID}\n"), "s\n").is_ok());
+        assert!(
+            Identity::service_principal_secret(" contoso.onmicrosoft.com\n", &format!("{GUID}\n"), "s\n", Spelling::SECRET_KEYS).is_ok()
+        );
     }
 
     #[test]
     fn a_changed_secret_is_another_identity() {
-        let of = |secret| Identity::service_principal_secret(GUID, GUID, secret).unwrap();
+        let of = |secret| Identity::service_principal_secret(GUID, GUID, secret, Spelling::SECRET_KEYS).unwrap();
         assert_eq!(of("a").fingerprint(), of("a\n").fingerprint());
         assert_ne!(of("a").fingerprint(), of("b").fingerprint());
         assert_ne!(Fingerprint::of(&[b"ab", b"c"]), Fingerprint::of(&[b"a", b"bc"]));
@@ -129,7 +178,7 @@ mod tests {
 
     #[test]
     fn no_secret_is_printed() {
-        let identity = Identity::service_principal_secret(GUID, GUID, "planted-secret").unwrap();
+        let identity = Identity::service_principal_secret(GUID, GUID, "planted-secret", Spelling::SECRET_KEYS).unwrap();
         assert!(!format!("{identity:?} {identity:#?}").contains("planted"));
     }
 }

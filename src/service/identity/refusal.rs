@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::SecretText;
+use super::application::Spelling;
+use super::assertion::Claims;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::text;
@@ -13,35 +15,66 @@ const LONGEST_LIFE: u64 = 7 * 24 * 3600;
 /// What is assumed of a token that does not say how long it lives.
 const ASSUMED_LIFE: u64 = 300;
 
+/// What Entra ID was shown, so that its refusal can be explained and holds nothing secret.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// What was sent: a secret, or an assertion.
+    pub(super) text: SecretText,
+    pub(super) means: Means,
+    pub(super) spelling: Spelling,
+}
+
+/// What an application was to be known by.
+#[derive(Debug)]
+pub(super) enum Means {
+    Secret,
+    /// A certificate, by the thumbprint that the portal lists.
+    Certificate {
+        thumbprint: String,
+    },
+    Federated(Claims),
+}
+
+/// A token, and for how many seconds it lives.
+pub(super) struct Grant<'a> {
+    pub(super) token: &'a str,
+    pub(super) life: u64,
+}
+
 /// A token answer in the one form that `azure_identity` reads, or what is in the way.
-pub(super) fn granted(answer: &Answer, secret: &SecretText) -> Result<String, Trouble> {
+pub(super) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
     if answer.fault.is_some() {
         return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
     }
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
     if !(200..300).contains(&answer.status) {
-        return Err(refusal(answer, &body, secret));
+        return Err(refusal(answer, &body, shown));
     }
-    let token = body["access_token"].as_str().unwrap_or_default();
-    // The length of a token is not limited by any document; a header's is, by every server.
-    if token.is_empty() || token.len() > 65_536 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+    let Some(Grant { token, life }) = grant(&body) else {
         let what = "the answer of the identity provider holds no token: is something else answering in its place?";
         return Err(trouble(TroubleKind::InvalidAnswer, what.to_owned()));
-    }
+    };
+    Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
+}
+
+/// The token in the body of an answer, if there is one that can be sent.
+pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
+    // The length of a token is not limited by any document; a header's is, by every server.
+    let fit = |token: &&str| !token.is_empty() && token.len() <= 65_536 && token.bytes().all(|b| b.is_ascii_graphic());
+    let token = body["access_token"].as_str().filter(fit)?;
     // A number in version 2.0 of the endpoint, a text in version 1.0.
     let life = match &body["expires_in"] {
         Value::Number(seconds) => seconds.as_u64(),
         Value::String(seconds) => seconds.parse().ok(),
         _ => None,
     };
-    let life = life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE);
-    Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
+    Some(Grant { token, life: life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE) })
 }
 
 /// Entra ID's error answer as a trouble.
 ///
 /// Microsoft identity platform documentation, "authentication and authorization error codes".
-fn refusal(answer: &Answer, body: &Value, secret: &SecretText) -> Trouble {
+fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let retry_after = answer.retry_after();
     let with_wait = |trouble: Trouble| Trouble { retry_after, ..trouble };
     if answer.status == 429 {
@@ -49,7 +82,7 @@ fn refusal(answer: &Answer, body: &Value, secret: &SecretText) -> Trouble {
         return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
     }
     let error = body["error"].as_str().unwrap_or_default();
-    let description = secret.scrub(body["error_description"].as_str().unwrap_or_default());
+    let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
     let code = code(body, &description);
     let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
     if answer.status >= 500 || answer.status == 408 || passing {
@@ -62,7 +95,7 @@ fn refusal(answer: &Answer, body: &Value, secret: &SecretText) -> Trouble {
         );
         return trouble(TroubleKind::InvalidAnswer, what);
     }
-    refused(sentence(code, error, &description))
+    refused(sentence(code, error, &description, shown))
 }
 
 /// The AADSTS code: from the list of codes, else from the description.
@@ -77,30 +110,53 @@ fn code(body: &Value, description: &str) -> Option<u64> {
 }
 
 /// What to check, code by code; Entra ID's own sentence where we know nothing better.
-fn sentence(code: Option<u64>, error: &str, description: &str) -> String {
+fn sentence(code: Option<u64>, error: &str, description: &str, shown: &Shown) -> String {
     let Some(number) = code else {
         let said = text::tidy(description, 300);
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         return format!("Entra ID refuses the credentials ({}){said}", text::tidy(error, 64));
     };
-    let advice = match number {
-        7_000_215 => {
-            "Entra ID refuses the client secret: put the value of a client secret of the application, not its id, into clientSecret"
+    let Spelling { tenant, client, secret, certificate } = shown.spelling;
+    let advice = match (number, &shown.means) {
+        (7_000_215, _) => {
+            format!("Entra ID refuses the client secret: put the value of a client secret of the application, not its id, into {secret}")
         }
-        7_000_222 => "the client secret has expired: make a new one for the application and put its value into clientSecret",
-        7_000_216 | 7_000_218 => "Entra ID got no client secret: put the value of one into clientSecret",
-        700_016 => "Entra ID does not know the application in this tenant: check clientId, and that tenantId is the tenant that has it",
-        7_000_229 | 650_052 | 650_051 => {
-            "the application has no service principal in this tenant: make one, or check clientId and tenantId"
+        (7_000_222, _) => {
+            format!("the client secret has expired: make a new one for the application and put its value into {secret}")
         }
-        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another",
-        90_002 | 900_021 | 900_023 | 90_013 => {
-            "Entra ID does not know the tenant: check tenantId, and that the operator's cloud is the tenant's"
+        (7_000_216 | 7_000_218, Means::Secret) => format!("Entra ID got no client secret: put the value of one into {secret}"),
+        (700_016, _) => {
+            format!("Entra ID does not know the application in this tenant: check {client}, and that {tenant} is the tenant that has it")
         }
-        500_011 | 500_014 => {
+        (7_000_229 | 650_052 | 650_051, _) => {
+            format!("the application has no service principal in this tenant: make one, or check {client} and {tenant}")
+        }
+        (7_000_112 | 7_000_113, _) => "the application is disabled in this tenant: enable it, or use another".to_owned(),
+        (90_002 | 900_021 | 900_023 | 90_013 | 900_382, _) => {
+            format!("Entra ID does not know the tenant: check {tenant}, and that the operator's cloud is the tenant's")
+        }
+        (500_011 | 500_014, _) => {
             "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's"
+                .to_owned()
         }
-        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant keeps the application out: ask its administrator",
+        (53_003 | 530_003 | 530_034, _) => {
+            "a conditional access policy of the tenant keeps the application out: ask its administrator".to_owned()
+        }
+        (700_024, _) => "Entra ID finds the assertion too old or not valid yet: check the clock of the machine that signed it".to_owned(),
+        (700_027, Means::Certificate { thumbprint }) => format!(
+            "Entra ID does not know the certificate: upload it, without its key, to the application (its thumbprint is {thumbprint}), or put \
+             a registered one into {certificate}"
+        ),
+        (70_021 | 70_025 | 700_211..=700_213 | 7_002_138, Means::Federated(claims)) => format!(
+            "the application has no federated credential that fits: add one with issuer {}, subject {} and audience {} to the application that \
+             {client} names",
+            claims.issuer, claims.subject, claims.audience
+        ),
+        (501_661 | 700_272 | 7_000_272..=7_000_274, Means::Federated(claims)) => format!(
+            "Entra ID cannot verify the token with the keys that the issuer {} publishes: its discovery document and keys must be public and \
+             up to date",
+            claims.issuer
+        ),
         _ => {
             let said = text::tidy(description, 400);
             let said = said.trim_start_matches(&format!("AADSTS{number}")).trim_start_matches([':', ' ']);
@@ -115,7 +171,8 @@ pub(super) fn refused(message: String) -> Trouble {
     trouble(TroubleKind::CredentialsRefused, message)
 }
 
-fn trouble(kind: TroubleKind, message: String) -> Trouble {
+/// A trouble without more than its sentence.
+pub(super) fn trouble(kind: TroubleKind, message: String) -> Trouble {
     Trouble { kind, message, retry_after: None, activity_id: None }
 }
 
@@ -127,7 +184,31 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Result<String, Trouble> {
         let answer = Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec(), None);
-        granted(&answer, &SecretText::new("planted-secret"))
+        granted(&answer, &shown(Means::Secret))
+    }
+
+    fn shown(means: Means) -> Shown {
+        Shown { text: SecretText::new("planted-secret"), means, spelling: Spelling::SECRET_KEYS }
+    }
+
+    #[test]
+    fn a_refusal_is_explained_by_what_was_shown() {
+        let claims = || Claims { issuer: "https://issuer".to_owned(), subject: "system:x".to_owned(), audience: "api://y".to_owned() };
+        let rows = [
+            (700_027, Means::Certificate { thumbprint: "AB12".to_owned() }, "thumbprint is AB12"),
+            (700_024, Means::Certificate { thumbprint: "AB12".to_owned() }, "check the clock"),
+            (700_211, Means::Federated(claims()), "issuer https://issuer, subject system:x and audience api://y"),
+            (700_213, Means::Federated(claims()), "application that clientId names"),
+            (70_021, Means::Federated(claims()), "subject system:x"),
+            (501_661, Means::Federated(claims()), "keys that the issuer https://issuer publishes"),
+            (700_027, Means::Secret, "Entra ID refuses the credentials: odd (AADSTS700027)"),
+        ];
+        for (code, means, expected) in rows {
+            let answer = Answer::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
+            let trouble = granted(&answer, &shown(means)).unwrap_err();
+            assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
+            assert!(trouble.message.contains(expected), "{}", trouble.message);
+        }
     }
 
     fn entra(code: u64, text: &str) -> String {
@@ -184,7 +265,7 @@ mod tests {
         #[test]
         fn no_answer_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let answer = Answer::new(status, HeaderMap::new(), body, None);
-            let _ = granted(&answer, &SecretText::new("x"));
+            let _ = granted(&answer, &shown(Means::Secret));
         }
     }
 }

@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
-/// A secret: it prints as `[redacted]`, and is compared by its SHA-256, so that the time tells nothing.
+/// A secret: it prints as `[redacted]`, is compared by its SHA-256, so that the time tells nothing, and is wiped from
+/// memory when nobody has it any more.
 #[derive(Clone)]
-pub struct SecretText(Arc<str>);
+pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
     /// Takes a secret.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
+        Self(Arc::new(Zeroizing::new(text.to_owned())))
     }
 
     /// The secret itself, for the one place that needs it.
@@ -24,7 +26,7 @@ impl SecretText {
     /// A text from outside without this secret in it.
     pub(in crate::service) fn scrub(&self, text: &str) -> String {
         // A secret of a few letters would tear ordinary words apart, and say by that what it is.
-        if self.0.len() < 6 { text.to_owned() } else { text.replace(&*self.0, "[redacted]") }
+        if self.0.len() < 6 { text.to_owned() } else { text.replace(self.expose(), "[redacted]") }
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
-use super::Identity;
 use super::cache::{Cache, Key};
 use super::entra::Entra;
+use super::managed::Metadata;
+use super::{Identity, Way};
 use crate::operation::Trouble;
 
 /// A token, ready to be sent, and until when it is worth sending.
@@ -58,18 +59,26 @@ impl fmt::Debug for Token {
 /// The tokens of every identity.
 pub(in crate::service) struct Tokens {
     entra: Entra,
+    metadata: Metadata,
     cache: Cache,
 }
 
 impl Tokens {
-    pub(in crate::service) fn new(entra: Entra) -> Self {
-        Self { entra, cache: Cache::default() }
+    pub(in crate::service) fn new(entra: Entra, metadata: Metadata) -> Self {
+        Self { entra, metadata, cache: Cache::default() }
     }
 
-    /// A token that is still valid, from the cache or from Entra ID.
+    /// A token that is still valid, from the cache or from whoever gives this identity its tokens.
     pub(in crate::service) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
-        self.cache.get(&key, || self.entra.token(identity, scope)).await
+        self.cache.get(&key, || self.ask(identity, scope)).await
+    }
+
+    async fn ask(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
+        match &identity.way {
+            Way::Application(application) => self.entra.token(application, identity.kind, scope).await,
+            Way::Managed { client_id } => self.metadata.token(client_id.as_deref(), identity.kind, scope).await,
+        }
     }
 
     /// Forgets a token that a service refused, so that the next call asks for a fresh one.

@@ -1,4 +1,4 @@
-//! A server that plays both Entra ID and Analysis Services, under their real names, with any answer one can write.
+//! A server that plays Entra ID, Analysis Services and Power BI, under their real names, with any answer one can write.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +13,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::service::analysis_services::{DatabaseName, ServerName};
 use crate::service::cloud::Cloud;
-use crate::service::identity::Identity;
+use crate::service::identity::managed::Metadata;
+use crate::service::identity::{Identity, Spelling};
+use crate::service::power_bi::ModelName;
 use crate::service::{Azure, Model, Settings, http};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
 pub(super) const SERVER: &str = "westus.asazure.windows.net";
+pub(super) const POWER_BI: &str = "api.powerbi.com";
 pub(super) const EVIL: &str = "evil.example.com";
 pub(super) const SECRET: &str = "planted-secret";
-const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+pub(super) const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+pub(super) const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
+pub(super) const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -124,15 +129,30 @@ pub(super) fn settings(ca_pem: &str) -> Settings {
 /// A client that finds Entra ID and all else at one address, and Analysis Services at another.
 pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
     let http = http::Client::build(&settings, |builder| {
-        builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server)
+        builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server).resolve(POWER_BI, server)
     });
-    Azure::assemble(settings, http.unwrap())
+    // Not the real address, nor a proxy of the environment's.
+    let metadata = Metadata::build(&settings, |builder| builder.no_proxy().proxy(reqwest::Proxy::http(format!("http://{entra}")).unwrap()));
+    Azure::assemble(settings, http.unwrap(), metadata.unwrap())
 }
 
 pub(super) fn model_of(azure: &Azure) -> Model {
+    model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap())
+}
+
+/// The same model, as somebody else sees it.
+pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
-    let identity = Identity::service_principal_secret(GUID, GUID, SECRET).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
+}
+
+/// The semantic model that the tests are about.
+pub(super) fn power_bi_of(azure: &Azure) -> Model {
+    power_bi_named(azure, ModelName::by_ids(GROUP, DATASET).unwrap())
+}
+
+pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> Model {
+    azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap()).unwrap()
 }
 
 /// A server's side of TLS for every name here, and the authority that vouches for it.
@@ -142,7 +162,7 @@ pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca_certificate = ca.self_signed(&ca_key).unwrap();
     let key = KeyPair::generate().unwrap();
-    let names = [ENTRA, SERVER, EVIL].map(str::to_owned).to_vec();
+    let names = [ENTRA, SERVER, POWER_BI, EVIL].map(str::to_owned).to_vec();
     let issuer = Issuer::new(ca, ca_key);
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

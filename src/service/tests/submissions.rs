@@ -68,7 +68,7 @@ async fn a_refresh_is_asked_for_as_documented() {
     ] {
         assert!(requests[1].head.contains(line), "{line}\n{}", requests[1].head);
     }
-    let expected = [("POST token", "entra-id", Some(200)), ("POST refreshes", "analysis-services", Some(202))];
+    let expected = [("token of service principal", "identity", Some(200)), ("POST refreshes", "analysis-services", Some(202))];
     assert_eq!(*records.lock(), expected);
 }
 

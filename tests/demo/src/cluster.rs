@@ -13,12 +13,12 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Config, Resource};
 use serde_json::{Value, json};
-use tabular_operator::api::ModelRefresh;
+use tabular_operator::api::{ModelRefresh, ModelSync};
 
 use crate::Outcome;
 use crate::manifests::{self, text};
 
-const DEFINITION: &str = "modelrefreshes.tabular-operator.dev";
+const DEFINITIONS: [&str; 2] = ["modelrefreshes", "modelsyncs"];
 /// The namespace of the operator in `deploy/base`.
 const SYSTEM: &str = "tabular-system";
 const ACCOUNT: &str = "tabular-operator";
@@ -39,8 +39,8 @@ pub struct Cluster {
     /// What keeps cluster-wide names apart from others'.
     suffix: String,
     installed: Vec<(ApiResource, String)>,
-    /// Whether somebody else had installed the definition.
-    pub found_definition: bool,
+    /// Those of the definitions that somebody else had installed.
+    pub found_definitions: Vec<&'static str>,
 }
 
 impl Cluster {
@@ -72,7 +72,7 @@ impl Cluster {
             config.proxy_url = None;
         }
         let client = Client::try_from(config).map_err(|error| format!("failed to set up the Kubernetes client: {error}"))?;
-        Ok(Self { client, kubeconfig, context, system, namespace, suffix, installed: Vec::new(), found_definition: false })
+        Ok(Self { client, kubeconfig, context, system, namespace, suffix, installed: Vec::new(), found_definitions: Vec::new() })
     }
 
     /// Two operators would act on the demo's resources, and one of them on the real Azure.
@@ -102,16 +102,20 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Installs the definition, the namespaces, and the operator's account with what it may do.
+    /// Installs the definitions, the namespaces, and the operator's account with what it may do.
     pub async fn install(&mut self) -> Outcome<()> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let found = definitions.get_opt(DEFINITION).await.map_err(|error| format!("failed to reach the Kubernetes API: {error}"))?;
-        self.found_definition = found.is_some();
-        if !self.found_definition {
-            for document in manifests::read("crds/modelrefreshes.yaml")? {
+        for plural in DEFINITIONS {
+            let name = format!("{plural}.tabular-operator.dev");
+            let found = definitions.get_opt(&name).await.map_err(|error| format!("failed to reach the Kubernetes API: {error}"))?;
+            if found.is_some() {
+                self.found_definitions.push(plural);
+                continue;
+            }
+            for document in manifests::read(&format!("crds/{plural}.yaml"))? {
                 self.apply(document).await?;
             }
-            self.served(&definitions).await?;
+            served(&definitions, &name).await?;
         }
         for name in [self.system.clone(), self.namespace.clone()] {
             self.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).await?;
@@ -120,22 +124,6 @@ impl Cluster {
             self.apply(document).await?;
         }
         Ok(())
-    }
-
-    async fn served(&self, definitions: &Api<CustomResourceDefinition>) -> Outcome<()> {
-        let began = std::time::Instant::now();
-        while began.elapsed() < STEP {
-            let conditions = definitions.get(DEFINITION).await.ok().and_then(|found| found.status).and_then(|status| status.conditions);
-            let established =
-                |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
-                    condition.type_ == "Established" && condition.status == "True"
-                };
-            if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Err(format!("the API server does not serve {DEFINITION}"))
     }
 
     /// Applies a manifest where it belongs in the demo.
@@ -205,29 +193,36 @@ impl Cluster {
 
     /// Removes all that was installed. While the operator still runs, so that finalizers go the ordinary way.
     pub async fn remove_resources(&self) -> Outcome<()> {
-        let refreshes = self.refreshes();
+        for resource in [ApiResource::erase::<ModelSync>(&()), ApiResource::erase::<ModelRefresh>(&())] {
+            self.remove_all_of(&resource).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_all_of(&self, resource: &ApiResource) -> Outcome<()> {
+        let resources: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, resource);
         let failed = |error| format!("failed to remove the resources: {error}");
-        if let Err(error) = refreshes.delete_collection(&DeleteParams::default(), &ListParams::default()).await {
+        if let Err(error) = resources.delete_collection(&DeleteParams::default(), &ListParams::default()).await {
             // Not even the definition may be there yet.
             return if is_missing(&error) { Ok(()) } else { Err(failed(error)) };
         }
         let began = std::time::Instant::now();
         loop {
-            let left = refreshes.list(&ListParams::default()).await.map_err(failed)?.items;
+            let left = resources.list(&ListParams::default()).await.map_err(failed)?.items;
             if left.is_empty() {
                 return Ok(());
             }
             if began.elapsed() > STEP {
                 for name in left.iter().filter_map(|object| object.metadata.name.as_deref()) {
                     let patch = Patch::Merge(json!({"metadata": {"finalizers": []}}));
-                    refreshes.patch(name, &PatchParams::default(), &patch).await.map_err(failed)?;
+                    resources.patch(name, &PatchParams::default(), &patch).await.map_err(failed)?;
                 }
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
-    /// Removes what is left: the namespaces, the roles, and the definition if it was installed here.
+    /// Removes what is left: the namespaces, the roles, and the definitions that were installed here.
     pub async fn remove_all(&self) -> Outcome<()> {
         for (resource, name) in self.installed.iter().rev() {
             let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
@@ -251,6 +246,23 @@ impl Cluster {
     }
 }
 
+/// Waits until the API server serves a definition.
+async fn served(definitions: &Api<CustomResourceDefinition>, name: &str) -> Outcome<()> {
+    let began = std::time::Instant::now();
+    while began.elapsed() < STEP {
+        let conditions = definitions.get(name).await.ok().and_then(|found| found.status).and_then(|status| status.conditions);
+        let established =
+            |condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition| {
+                condition.type_ == "Established" && condition.status == "True"
+            };
+        if conditions.is_some_and(|conditions| conditions.iter().any(established)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(format!("the API server does not serve {name}"))
+}
+
 fn is_missing(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
@@ -266,6 +278,7 @@ fn resource_of(kind: &str) -> Option<ApiResource> {
         "RoleBinding" => ApiResource::erase::<RoleBinding>(&()),
         "CustomResourceDefinition" => ApiResource::erase::<CustomResourceDefinition>(&()),
         "ModelRefresh" => ApiResource::erase::<ModelRefresh>(&()),
+        "ModelSync" => ApiResource::erase::<ModelSync>(&()),
         _ => return None,
     })
 }

@@ -35,8 +35,8 @@ pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<
     stage.raise(cli).await?;
     let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
     cluster.install().await?;
-    if cluster.found_definition {
-        screen.say("The definition of ModelRefresh is in your cluster already: it is used, and left there.");
+    for plural in &cluster.found_definitions {
+        screen.say(&format!("The definition of {plural} is in your cluster already: it is used, and left there."));
     }
     let namespace = cluster.namespace.clone();
     let installed = began.elapsed();

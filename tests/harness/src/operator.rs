@@ -22,6 +22,8 @@ pub struct OperatorSettings {
     pub authority: PathBuf,
     /// `--watch-namespace`, `--lease-name` and whatever else; later ones win where clap lets them.
     pub arguments: Vec<String>,
+    /// More variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// Where its log goes.
     pub log: PathBuf,
 }
@@ -136,6 +138,15 @@ impl Operator {
         self.end(Duration::from_secs(30)).await
     }
 
+    /// Whether it has ended, by itself or not.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.ended || self.child.try_wait().expect("failed to look at it").is_some();
+        if ended {
+            self.gone();
+        }
+        ended
+    }
+
     /// Waits for its end.
     pub async fn end(&mut self, limit: Duration) -> ExitStatus {
         let status = within(limit, "the operator to end", async || self.child.try_wait().expect("failed to look at it")).await;
@@ -171,7 +182,10 @@ pub fn command(settings: &OperatorSettings) -> Command {
     let mut command = Command::new(paths::operator());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_uppercase();
-        if name.starts_with("TABULAR_OPERATOR_") || matches!(name.as_str(), "NO_PROXY" | "ALL_PROXY" | "HTTP_PROXY" | "HTTPS_PROXY") {
+        if name.starts_with("TABULAR_OPERATOR_")
+            || name.starts_with("AZURE_")
+            || matches!(name.as_str(), "NO_PROXY" | "ALL_PROXY" | "HTTP_PROXY" | "HTTPS_PROXY")
+        {
             command.env_remove(&name).env_remove(name.to_lowercase());
         }
     }
@@ -182,6 +196,9 @@ pub fn command(settings: &OperatorSettings) -> Command {
         .arg(&settings.authority)
         .env("KUBECONFIG", &settings.kubeconfig)
         .env("HTTPS_PROXY", &settings.proxy)
+        // So that no test sends a packet to the real metadata service.
+        .env("HTTP_PROXY", &settings.proxy)
+        .envs(settings.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command

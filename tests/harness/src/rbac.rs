@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 
 /// The namespace of the operators' `ServiceAccount`s and Leases.
 pub const OPERATORS: &str = "operators";
-/// The role of an operator, in the namespaces that it serves.
+/// The role of an operator, in the namespaces that it serves: what is deployed, and Secrets.
 pub const ROLE: &str = "tabular-operator";
+/// The same without Secrets.
+pub const BARE_ROLE: &str = "tabular-operator-bare";
 
 /// The user that a `ServiceAccount` of [`OPERATORS`] is to the API server.
 #[must_use]
@@ -24,9 +26,16 @@ pub fn user(name: &str) -> String {
 pub async fn install(client: &Client) {
     make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": OPERATORS}})).await;
     // What the deployment grants, and nothing more: a permission that is missing there is a red test here.
-    let rules: Vec<Value> =
-        ["tabular-operator", "tabular-operator-secrets"].into_iter().flat_map(|role| deployed("ClusterRole", role)).collect();
-    make::<ClusterRole>(&Api::all(client.clone()), json!({"metadata": {"name": ROLE}, "rules": rules})).await;
+    let wanted: [(&str, &[&str]); 4] = [
+        (ROLE, &["tabular-operator", "tabular-operator-secrets"]),
+        (BARE_ROLE, &["tabular-operator"]),
+        ("tabular-operator-secrets", &["tabular-operator-secrets"]),
+        ("tabular-operator-tokens", &["tabular-operator-tokens"]),
+    ];
+    for (name, parts) in wanted {
+        let rules: Vec<Value> = parts.iter().flat_map(|part| deployed("ClusterRole", part)).collect();
+        make::<ClusterRole>(&Api::all(client.clone()), json!({"metadata": {"name": name}, "rules": rules})).await;
+    }
     let mut leases = deployed("Role", "tabular-operator-lease");
     for rule in &mut leases {
         // Each world has a Lease of its own, under a name of its own.
@@ -51,13 +60,13 @@ fn deployed(kind: &str, name: &str) -> Vec<Value> {
     object["rules"].as_array().expect("a role has rules").clone()
 }
 
-/// Makes a `ServiceAccount` that serves `namespace`, or the whole cluster, and gives its token.
-pub async fn account(client: &Client, name: &str, namespace: &str, everywhere: bool) -> String {
+/// Makes a `ServiceAccount` that has a role in `namespace`, or in the whole cluster, and gives its token.
+pub async fn account(client: &Client, name: &str, namespace: &str, role: &str, everywhere: bool) -> String {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OPERATORS);
     make(&accounts, json!({"metadata": {"name": name}})).await;
     let binding = json!({
         "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROLE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": OPERATORS}],
     });
     if everywhere {

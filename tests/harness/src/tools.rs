@@ -29,10 +29,10 @@ impl Tool {
         Self { program: directory().join(name), variables: Vec::new() }
     }
 
-    /// Helm for one cluster, with its own files in `home`, not in the user's.
+    /// Helm (`helm`, or `helm3`) for one cluster, with its own files in `home`, not in the user's.
     #[must_use]
-    pub fn helm(kubeconfig: &Path, home: &Path) -> Self {
-        let mut helm = Self::named("helm");
+    pub fn helm(name: &str, kubeconfig: &Path, home: &Path) -> Self {
+        let mut helm = Self::named(name);
         helm.variables.push(("KUBECONFIG", kubeconfig.to_owned()));
         for (variable, part) in
             [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data"), ("HELM_PLUGINS", "plugins")]

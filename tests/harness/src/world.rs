@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::operator::{self, Operator, OperatorSettings};
 use crate::rbac::{self, make};
 pub use crate::read::{condition, merged, run, run_state, status};
-use crate::{AnyObject, ApiProxy, DEADLINE, Fault, Kind, Operation, Recorder, Row, SimulatorClient, Site, Version, kstatus, kubeconfig};
+use crate::{
+    AnyObject, ApiProxy, DEADLINE, Fault, Kind, Model, Operation, Recorder, Row, SimulatorClient, Site, Sync, Version, kstatus, kubeconfig,
+};
 
 /// The tenant of all applications.
 pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
@@ -31,6 +33,10 @@ pub struct Setting {
     pub everywhere: bool,
     /// More flags for operators.
     pub arguments: Vec<String>,
+    /// More variables of their environment.
+    pub environment: Vec<(String, String)>,
+    /// Whether they may read no Secret, until a test grants it.
+    pub without_secrets: bool,
 }
 
 /// One test's world.
@@ -69,7 +75,8 @@ impl World {
         let id = Uuid::new_v4().simple().to_string();
         let namespace = format!("{name}-{}", &id[..6]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
-        let token = rbac::account(&client, &namespace, &namespace, setting.everywhere).await;
+        let role = if setting.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
+        let token = rbac::account(&client, &namespace, &namespace, role, setting.everywhere).await;
         let api_proxy = if setting.api_proxy { Some(ApiProxy::start(&site.endpoint())) } else { None };
         let endpoint = api_proxy.as_ref().map_or_else(|| site.endpoint(), |proxy| proxy.endpoint().clone());
         let file = |suffix: &str| -> PathBuf { site.directory().join(format!("{namespace}.{suffix}")) };
@@ -85,6 +92,7 @@ impl World {
             proxy: site.simulator.proxy().to_owned(),
             authority: site.simulator.authority().to_owned(),
             arguments,
+            environment: setting.environment,
             log: file("log"),
         };
         let world = Self {
@@ -173,6 +181,17 @@ impl World {
         merged(&json!({"server": self.server, "database": self.database}), settings)
     }
 
+    /// The model, as the local Azure is asked about it.
+    #[must_use]
+    pub fn model(&self) -> Model {
+        Model::analysis_services(&self.server, &self.database)
+    }
+
+    /// The model's syncs as they really are.
+    pub async fn syncs(&self) -> Vec<Sync> {
+        self.azure.syncs(&self.model()).await
+    }
+
     /// The model's operations as they really are.
     pub async fn operations(&self) -> Vec<Operation> {
         self.azure.operations(&self.server, &self.database).await
@@ -196,7 +215,8 @@ impl World {
     /// Orders a fault for requests for this world's model: `method`, a glob that the path has to fit, and what to do.
     pub async fn fault(&self, method: &str, path_end: &str, order: &Value) -> Fault {
         let server = self.server.rsplit('/').next().unwrap_or_default();
-        let path = format!("*/{server}/*{path_end}");
+        // Syncs go to the server's management name, `<server>:rw`.
+        let path = format!("*/{server}*/*{path_end}");
         self.azure.fault(merged(&json!({"match": {"method": method, "path": path}}), order)).await
     }
 
@@ -276,7 +296,12 @@ impl World {
 
     /// Waits for a version of a resource that fits, beginning with the present one.
     pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
-        self.wait(name, what, |version| {
+        self.until_within(DEADLINE, name, what, fits).await
+    }
+
+    /// The same, at most for `limit`.
+    pub async fn until_within(&self, limit: Duration, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
+        self.wait_within(limit, name, what, |version| {
             let object = version.decode().ok()?;
             (!version.deleted && fits(&object)).then_some(object)
         })

@@ -10,10 +10,11 @@ EXAMPLE
   simulator --ca-file ca.pem &
   {\"proxy\":\"http://127.0.0.1:40001\",\"control\":\"http://127.0.0.1:40002\",\"caFile\":\"ca.pem\"}
 
-  Without --world there is a tenant, an application with a secret, and one model of three tables:
+  Without --world there is a tenant, an application with a secret, and a model of three tables in each service:
     tenant    72f988bf-0000-4000-8000-000000000001
     client    11111111-0000-4000-8000-000000000001   secret  example-secret
     server    asazure://westus.asazure.windows.net/myserver   database  AdventureWorks
+    group     f089354e-8366-4e18-aea3-4cb4a3a50b48   dataset   cfafbeb1-8037-4d0c-896e-a46fb27ff229
 
   AZURE=\"--proxy http://127.0.0.1:40001 --cacert ca.pem --silent --show-error\"
   TOKEN=$(curl $AZURE https://login.microsoftonline.com/72f988bf-0000-4000-8000-000000000001/oauth2/v2.0/token \\
@@ -29,7 +30,7 @@ EXAMPLE
 
   tests/simulator/README.md has all of the control API.";
 
-/// A local Azure: Entra ID and Analysis Services under their real names, behind an HTTPS CONNECT proxy on loopback.
+/// A local Azure: Entra ID, Analysis Services and Power BI under their real names, behind an HTTPS CONNECT proxy on loopback.
 ///
 /// Point any client at it by its proxy setting (`HTTPS_PROXY`, `--proxy`) and by trusting the certificate in --ca-file. It leads
 /// nowhere else: other hosts are refused. When it is ready it prints one line of JSON that says where it listens. SIGTERM and
@@ -46,7 +47,7 @@ pub struct Cli {
     /// Where to write the certificate that clients are to trust (PEM); made anew at each start
     #[arg(long, value_name = "FILE")]
     pub ca_file: PathBuf,
-    /// What there is at the start (JSON or YAML): {applications: […], issuers: […], managedIdentities: […], models: […],
+    /// What there is at the start (JSON or YAML): {clouds: […], applications: […], issuers: […], managedIdentities: […], models: […],
     /// entra: {…}, faults: […]}, each as the body of the control API; without it, the example below
     #[arg(long, value_name = "FILE")]
     pub world: Option<PathBuf>,

@@ -152,6 +152,7 @@ impl Service {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
+            foreign: false,
         }
     }
 

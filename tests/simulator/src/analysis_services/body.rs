@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::world::operation::{ObjectName, RefreshType, Task};
+use crate::world::task::{ObjectName, RefreshType, Task};
 
 /// Why a body is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

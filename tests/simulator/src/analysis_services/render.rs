@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::world::{
     model::Model,
-    operation::{Operation, Phase, RefreshType, Status},
+    operation::{Operation, Phase, Status},
     past,
     settings::{ListOrder, Message},
+    task::RefreshType,
 };
 
 /// One row of the list.

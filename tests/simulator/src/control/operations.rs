@@ -20,11 +20,12 @@ use crate::{
     world::{
         Lookup, SharedModel,
         model::{Busy, Model},
-        operation::{Client, Origin},
+        operation::Client,
         settings::{
             End, Message, Outcome,
             sync::{SyncEnd, SyncOutcome},
         },
+        task::Origin,
     },
 };
 

@@ -16,10 +16,11 @@ use crate::{
     state::State,
     world::{
         model::Model,
-        operation::{Client, Operation, Origin, Phase, RefreshType},
+        operation::{Client, Operation, Phase},
         scale_out::Run,
         settings::ModelSettings,
         sync::Sync,
+        task::{Origin, RefreshType},
     },
 };
 

@@ -1,7 +1,10 @@
 //! Client assertions as text: JWTs in their three segments, read but not yet believed.
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use jiff::Timestamp;
 use serde::{
     Deserialize, Deserializer,
@@ -10,6 +13,10 @@ use serde::{
 use serde_json::Number;
 
 use super::error::Refusal;
+
+/// base64url, with the padding that a JWT has not, or without: azure-identity's asynchronous client for Python writes it.
+const SEGMENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// How far the clocks may be apart, in seconds.
 const SKEW: i64 = 300;
@@ -122,8 +129,7 @@ impl<'a> Jwt<'a> {
         if let Some(typ) = header.typ.as_ref().filter(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(Refusal::AssertionType(typ.clone()));
         }
-        let signature =
-            URL_SAFE_NO_PAD.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
+        let signature = SEGMENT.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
         Ok(Self { header, claims: decode(claims)?, signed, signature })
     }
 
@@ -165,6 +171,6 @@ pub fn issuer(text: &str) -> Option<String> {
 }
 
 fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, Refusal> {
-    let bytes = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
+    let bytes = SEGMENT.decode(segment).map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
     serde_json::from_slice(&bytes).map_err(|error| Refusal::MalformedAssertion(format!("A segment cannot be read: {error}.")))
 }

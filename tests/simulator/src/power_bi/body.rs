@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     analysis_services::{BodyError, field, task_from_value},
-    world::operation::{Origin, Task},
+    world::task::{Origin, Task},
 };
 
 /// A parameter that cannot be what it is, and why.
@@ -115,7 +115,7 @@ fn span(text: &str) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::operation::{ObjectName, RefreshType};
+    use crate::world::task::{ObjectName, RefreshType};
 
     #[test]
     fn reads_all_seven_parameters_and_the_timeout() {

@@ -12,7 +12,11 @@ use crate::{
     answer::Answer,
     context::Context,
     entra::Token,
-    world::{World, model::Model, settings::ModelSettings},
+    world::{
+        World,
+        model::Model,
+        settings::{ModelSettings, power_bi::Refusal},
+    },
 };
 
 const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/";
@@ -23,12 +27,13 @@ const MAX_TOP: usize = 5_000;
 /// GET of all workspaces: `$filter` by name, `$top` and `$skip`.
 pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
     let mut named = BTreeMap::new();
-    for model in world.datasets() {
-        let model = model.lock();
-        let settings = model.settings();
-        if let Some(group) = settings.group_id.filter(|_| is_visible(settings, token, context)) {
+    let refused = each_visible(world, token, context, |settings| {
+        if let Some(group) = settings.group_id {
             named.entry(group).or_insert_with(|| settings.workspace.clone());
         }
+    });
+    if let Some(refused) = refused.filter(|_| named.is_empty()) {
+        return refused;
     }
     let mut groups: Vec<(Uuid, String)> = named.into_iter().collect();
     let (mut skip, mut top) = (0, MAX_TOP);
@@ -65,15 +70,13 @@ pub fn groups(world: &World, token: &Token, context: &Context<'_>) -> Answer {
 /// GET of the semantic models of a workspace.
 pub fn datasets(world: &World, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let mut shown = Vec::new();
-    for model in world.datasets() {
-        let model = model.lock();
-        let settings = model.settings();
-        if settings.group_id == request.group && request.group.is_some() && is_visible(settings, token, context) {
+    let refused = each_visible(world, token, context, |settings| {
+        if settings.group_id == request.group {
             shown.push(entry(settings));
         }
-    }
+    });
     let Some(group) = request.group.filter(|_| !shown.is_empty()) else {
-        return refusal::not_found();
+        return refused.unwrap_or_else(refusal::not_found);
     };
     let odata = format!("{ODATA_CONTEXT}groups/{group}/$metadata#datasets");
     Answer::json(StatusCode::OK, &json!({"@odata.context": odata, "value": shown}))
@@ -101,13 +104,27 @@ fn entry(settings: &ModelSettings) -> Value {
     })
 }
 
-fn is_visible(settings: &ModelSettings, token: &Token, context: &Context<'_>) -> bool {
-    settings.api_host.eq_ignore_ascii_case(&context.call.host)
-        && settings.power_bi.refusal.is_none()
-        && settings.admits(&token.tenant, &token.client)
+/// Looks at each model that the application may use at this host. Gives the refusal that one of them asks for, which holds where there
+/// is nothing else to be seen: most refusals are the tenant's, not the model's.
+fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: impl FnMut(&ModelSettings)) -> Option<Answer> {
+    let mut refused = None;
+    for model in world.datasets() {
+        let model = model.lock();
+        let settings = model.settings();
+        if !settings.api_host.eq_ignore_ascii_case(&context.call.host) || !settings.admits(&token.tenant, &token.client) {
+            continue;
+        }
+        match settings.power_bi.refusal {
+            None => look(settings),
+            // Such a model is merely not there.
+            Some(Refusal::NotFound) => {}
+            Some(refusal) => refused = Some(refusal::of(refusal, &settings.power_bi)),
+        }
+    }
+    refused
 }
 
-/// A filter: `name eq '…'`, `tolower(name) eq '…'` as a client of Microsoft's has it, `contains(name,'…')`, or `id eq '…'`. A quote
+/// A filter: `name eq '…'`, `tolower(name) eq '…'` as users' scripts have it, `contains(name,'…')`, or `id eq '…'`. A quote
 /// within the text is doubled.
 fn filter(text: &str) -> Option<impl Fn(Uuid, &str) -> bool> {
     let quoted = |text: &str| {

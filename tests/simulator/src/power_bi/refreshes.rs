@@ -18,12 +18,13 @@ use crate::{
     entra::Token,
     world::{
         model::{Busy, Cancel, Model},
-        operation::{Client, Operation, Origin, Phase, RefreshType, Status},
+        operation::{Client, Operation, Phase, Status},
         past,
         settings::{
             End, ListOrder, Message,
             power_bi::{StatusStyle, Validation, WhenBusy},
         },
+        task::{Origin, RefreshType},
         timestamp::TimestampStyle,
     },
 };

@@ -28,7 +28,7 @@ pub fn no_token() -> Answer {
     Answer::empty(StatusCode::UNAUTHORIZED).with(WWW_AUTHENTICATE, "Bearer")
 }
 
-/// The token has expired. (Captured.)
+/// The token has expired. (Documented, word by word.)
 pub fn token_expired() -> Answer {
     error(StatusCode::FORBIDDEN, "TokenExpired", "Access token has expired, resubmit with a new access token")
 }
@@ -115,7 +115,7 @@ pub fn media_type() -> Answer {
     Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &body)
 }
 
-/// A parameter is wrong. (The shape is that of reports.)
+/// A parameter is wrong. (The status is documented, the shape is assumed.)
 pub fn invalid(why: &Invalid) -> Answer {
     let target =
         if why.parameter.is_empty() { "datasetRefreshRequest".to_owned() } else { format!("datasetRefreshRequest.{}", why.parameter) };

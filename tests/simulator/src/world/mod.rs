@@ -7,6 +7,7 @@ pub mod scale_out;
 pub mod settings;
 pub mod sync;
 pub mod syncs;
+pub mod task;
 pub mod timestamp;
 
 use std::{

@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::{
     millis,
-    operation::{Client, ObjectName, Operation, Origin, Part, Phase, Plan, Task},
+    operation::{Client, Operation, Part, Phase, Plan},
     scale_out::ScaleOut,
     settings::{End, ListOrder, Message, ModelSettings, Outcome},
     syncs::Syncs,
+    task::{ObjectName, Origin, Task},
 };
 
 /// Operations are listed for about this long, says the documentation.

@@ -1,7 +1,8 @@
 //! The service's rules for the operations of a model, without a clock.
 
 use super::*;
-use crate::world::operation::{RefreshType, Status};
+use crate::world::operation::Status;
+use crate::world::task::RefreshType;
 
 fn at(millis: i64) -> Timestamp {
     "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_millis(millis)

@@ -127,6 +127,13 @@ fn stands_still_while_it_is_paused_and_goes_on_from_there() {
 }
 
 #[test]
+fn does_not_begin_while_it_is_paused() {
+    let mut operation = operation(plan(End::Succeeded), false);
+    operation.pause(at(50), SignedDuration::from_hours(1));
+    assert_eq!(operation.phase(at(60_000)), Phase::NotStarted);
+}
+
+#[test]
 fn times_out_when_it_is_paused_for_too_long() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.pause(at(200), SignedDuration::from_millis(1_000));

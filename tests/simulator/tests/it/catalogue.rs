@@ -67,6 +67,20 @@ async fn names_can_be_ambiguous_and_can_move() {
 }
 
 #[tokio::test]
+async fn a_tenants_refusal_holds_for_names_too() {
+    let power_bi = PowerBi::new(json!({})).await;
+    let datasets = format!("/groups/{GROUP}/datasets");
+    for (refusal, of_groups, of_datasets) in
+        [("tenantSetting", 401, 401), ("notAccessible", 403, 403), ("throttled", 429, 429), ("notFound", 200, 404)]
+    {
+        power_bi.patch(json!({"powerBI": {"refusal": refusal}})).await;
+        assert_eq!((get(&power_bi, "/groups", &[]).await.0, get(&power_bi, &datasets, &[]).await.0), (of_groups, of_datasets), "{refusal}");
+    }
+    put(&power_bi, json!({"datasetId": OTHER_DATASET})).await;
+    assert_eq!(ids(&get(&power_bi, &datasets, &[]).await.1), [OTHER_DATASET]);
+}
+
+#[tokio::test]
 async fn nobody_sees_what_they_may_not_use() {
     let power_bi = PowerBi::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "somebody"}]})).await;
     assert_eq!(ids(&get(&power_bi, "/groups", &[]).await.1), Vec::<&str>::new());

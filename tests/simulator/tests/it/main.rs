@@ -13,6 +13,7 @@ mod operations;
 mod power_bi;
 mod power_bi_refusals;
 mod proxy;
+mod readme;
 mod refreshes;
 mod refusals;
 mod scale_out;

@@ -1,0 +1,4 @@
+-- What was triggered meanwhile runs once.
+
+obj.spec.suspend = false
+return obj

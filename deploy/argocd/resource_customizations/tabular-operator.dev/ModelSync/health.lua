@@ -1,0 +1,37 @@
+-- The health of a resource by the conditions that the operator records; docs/reference/states.md says what they mean.
+-- It is never Healthy for a run that something newer than that run asks to be done again.
+
+if obj.status == nil or obj.status.conditions == nil or obj.status.observedGeneration ~= obj.metadata.generation then
+  return {status = "Progressing", message = "waiting for the operator to see this version"}
+end
+
+local conditions = {}
+for _, condition in ipairs(obj.status.conditions) do
+  conditions[condition.type] = condition
+end
+local ready = conditions["Ready"] or {status = "Unknown", reason = "", message = "waiting for the operator"}
+
+local function is(kind)
+  return conditions[kind] ~= nil and conditions[kind].status == "True"
+end
+
+if is("Reconciling") then
+  return {status = "Progressing", message = ready.message}
+end
+if is("Stalled") then
+  return {status = "Degraded", message = ready.reason .. ": " .. ready.message}
+end
+if ready.reason == "Suspended" or obj.spec.suspend == true then
+  return {status = "Suspended", message = ready.message}
+end
+
+local annotations = obj.metadata.annotations or {}
+local requested = annotations["tabular-operator.dev/run-requested-at"]
+if requested ~= nil and requested ~= obj.status.lastHandledRequest then
+  return {status = "Progressing", message = "a run was asked for (" .. requested .. ")"}
+end
+
+if ready.status == "True" then
+  return {status = "Healthy", message = ready.message}
+end
+return {status = "Progressing", message = ready.message}

@@ -1,0 +1,130 @@
+//! A federated `ServiceAccount`: its annotations say who it is in Entra ID, and its tokens prove it.
+//!
+//! The annotations are those of Azure Workload Identity. They are a tenant's own, and so they prove nothing: an
+//! application admits this account only where its owner made a federated credential for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt as _};
+
+use super::grants::Grants;
+use super::{NoIdentity, fault};
+use crate::api::Reason;
+use crate::controller::call::bounded;
+use crate::controller::records::CALL;
+use crate::operation::{Trouble, TroubleKind};
+use crate::service::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling};
+
+const CLIENT: &str = "azure.workload.identity/client-id";
+const TENANT: &str = "azure.workload.identity/tenant-id";
+
+/// What they are called in messages. There is neither a secret nor a certificate.
+const ANNOTATIONS: Spelling = Spelling {
+    tenant: "its annotation azure.workload.identity/tenant-id",
+    client: "its annotation azure.workload.identity/client-id",
+    secret: "no secret",
+    certificate: "no certificate",
+};
+
+/// How long a token of the account is good for, the least that Kubernetes gives. It serves one exchange.
+const TOKEN_SECONDS: i64 = 600;
+
+pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let account = match bounded(CALL, accounts.get(name)).await {
+        Ok(account) => account,
+        Err(error) if error.is_not_found() => {
+            let message = format!(
+                "the ServiceAccount {name} is not in namespace {namespace}: create it with the annotations {CLIENT} and {TENANT}, or mend \
+                 spec.credentials.workloadIdentity.serviceAccountName"
+            );
+            return Err(fault(Reason::ServiceAccountNotFound, message));
+        }
+        Err(error) if error.status() == Some(403) => {
+            let command = grants.tokens(namespace, name).await;
+            let message =
+                format!("the operator may not read the ServiceAccount {name}: an administrator of the namespace grants it by: {command}");
+            return Err(fault(Reason::ServiceAccountForbidden, message));
+        }
+        Err(error) => return Err(NoIdentity::Call(error)),
+    };
+    let uid = account.uid().unwrap_or_default();
+    let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };
+    identity_of(&account, Arc::new(source)).map_err(|message| fault(Reason::ServiceAccountInvalid, message))
+}
+
+/// Whom the annotations of an account name, or one sentence for what is wrong with them.
+pub(super) fn identity_of(account: &ServiceAccount, source: Arc<dyn AssertionSource>) -> Result<Identity, String> {
+    let name = account.name_any();
+    let annotation = |key: &str, what: &str| {
+        let value = account.annotations().get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+        value.ok_or_else(|| format!("the ServiceAccount {name} has no annotation {key}: set it to {what}"))
+    };
+    let client = annotation(CLIENT, "the client id of the application or managed identity that it is federated with")?;
+    let tenant = annotation(TENANT, "the id of the tenant that has the application or managed identity")?;
+    Identity::workload_identity(tenant, client, source, ANNOTATIONS)
+        .map_err(|error| format!("the ServiceAccount {name} cannot be used: {error}"))
+}
+
+/// The tokens of one account.
+struct Tokens {
+    accounts: Api<ServiceAccount>,
+    namespace: String,
+    name: String,
+    /// Another account of the same name is another account.
+    uid: String,
+    grants: Grants,
+}
+
+#[async_trait]
+impl AssertionSource for Tokens {
+    fn key(&self) -> String {
+        format!("ServiceAccount {}/{} {}", self.namespace, self.name, self.uid)
+    }
+
+    async fn assertion(&self) -> Result<SecretText, Trouble> {
+        let spec = TokenRequestSpec {
+            audiences: vec![AUDIENCE.to_owned()],
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let name = &self.name;
+        match bounded(CALL, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
+            Ok(answer) => {
+                let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
+                let nothing = || trouble(TroubleKind::InvalidAnswer, "the Kubernetes API answered without a token".to_owned());
+                token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
+            }
+            Err(error) if error.status() == Some(403) => {
+                let command = self.grants.tokens(&self.namespace, name).await;
+                let message = format!(
+                    "the operator may not ask for a token of the ServiceAccount {name}: an administrator of the namespace grants it by: {command}"
+                );
+                Err(trouble(TroubleKind::AssertionRefused, message))
+            }
+            Err(error) if error.is_not_found() => {
+                let message = format!("the ServiceAccount {name} is no longer in namespace {}", self.namespace);
+                Err(trouble(TroubleKind::AssertionRefused, message))
+            }
+            Err(error) => {
+                Err(trouble(TroubleKind::Unreachable, format!("a token of the ServiceAccount {name} could not be asked for: {error}")))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({}/{})", self.namespace, self.name)
+    }
+}
+
+fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}

@@ -1,0 +1,58 @@
+//! A service principal, from the Secret that holds it.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use super::grants::Grants;
+use super::{NoIdentity, fault};
+use crate::api::Reason;
+use crate::controller::call::bounded;
+use crate::controller::records::CALL;
+use crate::service::identity::{Identity, Spelling};
+
+const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
+
+pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = match bounded(CALL, secrets.get(name)).await {
+        Ok(secret) => secret,
+        Err(error) if error.is_not_found() => {
+            let message = format!(
+                "the Secret {name} is not in namespace {namespace}: create it with {KEYS}, or mend spec.credentials.servicePrincipalRef.name"
+            );
+            return Err(fault(Reason::SecretNotFound, message));
+        }
+        Err(error) if error.status() == Some(403) => {
+            let command = grants.secret(namespace, name).await;
+            let message = format!("the operator may not read the Secret {name}: an administrator of the namespace grants it by: {command}");
+            return Err(fault(Reason::SecretForbidden, message));
+        }
+        Err(error) => return Err(NoIdentity::Call(error)),
+    };
+    identity_of(name, &secret, Timestamp::now()).map_err(|message| fault(Reason::SecretInvalid, message))
+}
+
+/// The service principal that a Secret holds, or one sentence for what is wrong with it.
+pub(super) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
+    let value = |key: &str| -> Result<Option<&str>, String> {
+        let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+        let hint = if key == "clientCertificate" { "; a PFX file becomes PEM by 'openssl pkcs12 -in FILE -nodes'" } else { "" };
+        let text = std::str::from_utf8(&bytes.0).map_err(|_| format!("the key {key} of the Secret {name} is not text{hint}"))?;
+        // A trailing line break comes with many a `--from-file`.
+        let text = text.trim();
+        Ok((!text.is_empty()).then_some(text))
+    };
+    let required = |key: &str| value(key)?.ok_or_else(|| format!("the Secret {name} has no {key}: it needs {KEYS}"));
+    let (tenant, client) = (required("tenantId")?, required("clientId")?);
+    let keys = Spelling::SECRET_KEYS;
+    let identity = match (value("clientSecret")?, value("clientCertificate")?) {
+        (Some(_), Some(_)) => {
+            return Err(format!("the Secret {name} has both a clientSecret and a clientCertificate: leave the one that is to be used"));
+        }
+        (None, None) => return Err(format!("the Secret {name} has neither a clientSecret nor a clientCertificate: it needs {KEYS}")),
+        (Some(secret), None) => Identity::service_principal_secret(tenant, client, secret, keys),
+        (None, Some(pem)) => Identity::service_principal_certificate(tenant, client, pem, now, keys),
+    };
+    identity.map_err(|error| format!("the Secret {name} cannot be used: {error}"))
+}

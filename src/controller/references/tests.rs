@@ -1,0 +1,89 @@
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use serde_json::json;
+
+use super::*;
+use crate::operation::Trouble;
+use crate::service::identity::{AssertionSource, SecretText};
+
+const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+
+fn secret_fault(keys: &[(&str, &[u8])]) -> String {
+    let data = keys.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.to_vec()))).collect();
+    let secret = Secret { data: Some(data), ..Secret::default() };
+    secret::identity_of("aas-sp", &secret, Timestamp::now()).map(drop).unwrap_err()
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_one_sentence() {
+    let ids = [("tenantId", GUID.as_bytes()), ("clientId", GUID.as_bytes())];
+    let with = |more: &[(&'static str, &'static [u8])]| secret_fault(&[ids.as_slice(), more].concat());
+    assert!(with(&[]).contains("neither a clientSecret nor a clientCertificate"));
+    assert!(with(&[("clientSecret", b" \n")]).contains("neither"));
+    assert!(with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("has both"));
+    assert!(with(&[("clientCertificate", b"\xff\xfe")]).contains("openssl pkcs12"));
+    assert!(with(&[("clientSecret", b"\xff\xfe")]).ends_with("is not text"));
+    assert!(with(&[("clientCertificate", b"planted")]).starts_with("the Secret aas-sp cannot be used: clientCertificate is not PEM"));
+    assert!(secret_fault(&[ids[0]]).contains("has no clientId"));
+    assert!(!with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("planted"));
+}
+
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait::async_trait]
+impl AssertionSource for Nobody {
+    fn key(&self) -> String {
+        String::new()
+    }
+
+    async fn assertion(&self) -> Result<SecretText, Trouble> {
+        Ok(SecretText::new("x"))
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_account_is_one_sentence() {
+    let fault = |annotations: serde_json::Value| {
+        let account = json!({"metadata": {"name": "refresher", "annotations": annotations}});
+        let account: ServiceAccount = serde_json::from_value(account).unwrap();
+        account::identity_of(&account, std::sync::Arc::new(Nobody)).map(drop)
+    };
+    let (client, tenant) = ("azure.workload.identity/client-id", "azure.workload.identity/tenant-id");
+    assert_eq!(fault(json!({client: GUID, tenant: GUID})), Ok(()));
+    assert!(fault(json!({})).unwrap_err().starts_with("the ServiceAccount refresher has no annotation azure.workload.identity/client-id"));
+    assert!(fault(json!({client: GUID, tenant: " "})).unwrap_err().contains("has no annotation azure.workload.identity/tenant-id"));
+    let wrong = fault(json!({client: "refresher", tenant: GUID})).unwrap_err();
+    assert!(wrong.contains("its annotation azure.workload.identity/client-id must be"), "{wrong}");
+}
+
+#[test]
+fn the_operator_is_named_as_kubectl_takes_it() {
+    assert_eq!(grants::flag("system:serviceaccount:tabular-system:tabular-operator"), "--serviceaccount=tabular-system:tabular-operator");
+    assert_eq!(grants::flag("kubernetes-admin"), "--user='kubernetes-admin'");
+}
+
+fn identities(namespaces: &[&str]) -> Identities {
+    // Ignored where another test of this process was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // Nobody listens there: what is asked of it fails.
+    let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+    let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+    Identities::new(client, OwnIdentity { environment: Environment::read(|_| None), namespaces })
+}
+
+#[tokio::test]
+async fn only_listed_namespaces_may_use_what_is_the_operators() {
+    let identities = identities(&["bi"]);
+    let managed =
+        Credentials { service_principal_ref: None, workload_identity: None, managed_identity: Some(ManagedIdentity { client_id: None }) };
+    for credentials in [None, Some(&managed)] {
+        assert!(identities.of("bi", credentials, Freshness::Now).await.is_ok());
+        for namespace in ["b", "bi2", "", "BI"] {
+            let refused = identities.of(namespace, credentials, Freshness::Last).await;
+            let Err(NoIdentity::Fault(fault)) = refused else { panic!("{namespace} may") };
+            assert_eq!((fault.reason, fault.cure), (Reason::IdentityNotAllowed, Cure::Spec));
+            assert!(fault.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", fault.message);
+        }
+    }
+}

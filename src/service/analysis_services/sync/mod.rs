@@ -1,0 +1,67 @@
+//! The synchronisation of a database with its read-only replicas.
+//!
+//! It is followed by the `Location` that each answer names, and by its id where there is none. The management address of the
+//! server, `<server>:rw`, is the one for it.
+
+mod answers;
+mod state;
+
+use reqwest::Method;
+use reqwest::header::CONTENT_LENGTH;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::operation::{Handle, Listing, Look, Submission, Trouble};
+use crate::service::answer::server_time;
+use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
+use crate::service::refreshes::Window;
+use crate::service::{Call, Service, classify};
+
+/// Redirects that are followed within a look; 303 is not, for it names the next address to look at, after a while.
+const MOVED: [u16; 4] = [301, 302, 307, 308];
+
+/// `POST sync`.
+pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
+    let post = call.request(Method::POST, sync.clone()).header(CONTENT_LENGTH, 0);
+    let answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
+        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+        Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
+        Err(Fault::Lost(message)) => return Submission::Unanswered { message },
+    };
+    call.heed(&answer);
+    classify::submission_with(Service::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
+}
+
+/// A look at one: at the `Location` on record, and where that is of no use, by its id.
+pub(in crate::service) async fn look(call: &Call, sync: &Url, handle: &Handle) -> Look {
+    let deadline = call.deadline();
+    if let Some(there) = answers::stored(handle, sync) {
+        match look_at(call, there, handle, true, deadline).await {
+            // An address may be forgotten before what it stood for.
+            Look::Gone => {}
+            seen => return seen,
+        }
+    }
+    look_at(call, answers::by_id(sync, &handle.id), handle, false, deadline).await
+}
+
+async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool, deadline: Instant) -> Look {
+    let (called, answer) = match call.get(call.route("GET sync"), url, deadline, &MOVED).await {
+        Ok(incoming) => (incoming.url.clone(), incoming.read(LARGEST_WORD).await),
+        Err(trouble) => return Look::Trouble(trouble),
+    };
+    call.heed(&answer);
+    answers::seen(&answer, &called, &handle.id, named_by_service)
+}
+
+/// `GET sync` without an id: the last one, as far as the service shows it.
+pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) -> Result<Listing, Trouble> {
+    let asked = Instant::now();
+    let incoming = call.get(call.route("GET syncs"), sync.clone(), call.deadline(), &REDIRECTS).await?;
+    let server_time = server_time(incoming.headers());
+    let since = window.since(server_time, asked.elapsed());
+    let answer = incoming.read(LARGEST_WORD).await;
+    call.heed(&answer);
+    let (operations, truncated) = answers::listed(&answer, since)?;
+    Ok(Listing { operations, truncated, server_time })
+}

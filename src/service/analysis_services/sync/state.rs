@@ -1,0 +1,217 @@
+//! The status of a synchronisation, as the service writes it.
+
+use std::marker::PhantomData;
+
+use jiff::Timestamp;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
+use serde_json::Value;
+
+use crate::operation::{Operation, OperationId, Phase, ServiceMessage};
+use crate::service::fields::{Fields, List, Object, Text};
+use crate::service::{text, timestamp};
+
+/// How many of a list are kept; the service is documented to show one.
+const MOST: usize = 50;
+
+/// One status: `{operationId, database, UpdatedAt, StartedAt, syncstate, details}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Status {
+    pub(super) id: Option<OperationId>,
+    pub(super) phase: Phase,
+    /// The documented name of the state, or the service's word where it is none of those.
+    pub(super) reported: String,
+    pub(super) started: Option<Timestamp>,
+    pub(super) updated: Option<Timestamp>,
+    details: Option<String>,
+}
+
+/// The phase and the name of a `syncstate`: a number in the documentation, a name in a client of Microsoft's, a number in a
+/// text for good measure.
+///
+/// *Finalizing* is a success: the documentation says that the synchronisation has completed then, and that only cleanup
+/// steps are left. So whoever waits for the data need not wait for those. A word that is not among them is no end.
+fn state(word: &str) -> (Phase, &str) {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "0" | "replicating" => (Phase::InProgress, "Replicating"),
+        "1" | "rehydrating" => (Phase::InProgress, "Rehydrating"),
+        "2" | "completed" => (Phase::Succeeded, "Completed"),
+        "3" | "failed" => (Phase::Failed, "Failed"),
+        "4" | "finalizing" => (Phase::Succeeded, "Finalizing"),
+        "-1" | "invalid" => (Phase::Failed, "Invalid"),
+        _ => (Phase::InProgress, word),
+    }
+}
+
+impl Status {
+    /// Reads one status.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
+        fields.status()
+    }
+
+    /// Reads what the service shows when it is asked for no particular one: one, a list, or none.
+    pub(super) fn read_all(body: &[u8]) -> Option<Vec<Self>> {
+        if body.first() == Some(&b'[') {
+            let mut json = serde_json::Deserializer::from_slice(body);
+            let list = List { limit: MOST, keep: StatusFields::status, of: PhantomData }.deserialize(&mut json).ok()?;
+            return json.end().ok().map(|()| list);
+        }
+        let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
+        // Without a state and an id it shows none.
+        if fields.state.0.is_none() && fields.id.0.is_none() { Some(Vec::new()) } else { fields.status().map(|status| vec![status]) }
+    }
+
+    /// The operation under the id that it is followed by.
+    pub(super) fn operation(self, id: OperationId, activity_id: Option<String>) -> Operation {
+        let severity = if self.phase == Phase::Failed { "Error" } else { "Warning" };
+        let message = |text: String| ServiceMessage { severity: severity.to_owned(), code: None, text };
+        Operation {
+            id,
+            phase: self.phase,
+            reported: self.reported,
+            start: self.started,
+            end: self.updated.filter(|_| self.phase.ended()),
+            refresh_type: None,
+            objects: Vec::new(),
+            messages: self.details.map(message).into_iter().collect(),
+            activity_id,
+            failure: None,
+            foreign: false,
+        }
+    }
+}
+
+#[derive(Default)]
+struct StatusFields {
+    id: Text,
+    state: Text,
+    started: Text,
+    updated: Text,
+    details: Option<String>,
+}
+
+impl StatusFields {
+    fn status(self) -> Option<Status> {
+        let word = self.state.at_most(64)?;
+        let (phase, reported) = state(&word);
+        let moment = |text: Text| text.0.as_deref().and_then(timestamp::iso);
+        Some(Status {
+            // The empty GUID names none.
+            id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
+            phase,
+            reported: reported.to_owned(),
+            started: moment(self.started),
+            updated: moment(self.updated),
+            details: self.details,
+        })
+    }
+}
+
+impl Fields for StatusFields {
+    const EXPECTED: &'static str = "the status of a synchronisation";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "operationid" => self.id = value.next_value()?,
+            "syncstate" => self.state = value.next_value()?,
+            "startedat" => self.started = value.next_value()?,
+            "updatedat" => self.updated = value.next_value()?,
+            "details" => self.details = details(&value.next_value::<Value>()?),
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The details as one line: a text as it is, anything else as JSON.
+fn details(details: &Value) -> Option<String> {
+    let line = match details {
+        Value::Null => return None,
+        Value::String(text) => text::cut(text, 4096),
+        other => text::cut(&other.to_string(), 4096),
+    };
+    let line = line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    (!line.is_empty()).then(|| text::cut(&line, 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_read_as_number_text_or_name() {
+        let rows = [
+            (0, "Replicating", Phase::InProgress),
+            (1, "Rehydrating", Phase::InProgress),
+            (2, "Completed", Phase::Succeeded),
+            (3, "Failed", Phase::Failed),
+            (4, "Finalizing", Phase::Succeeded),
+            (-1, "Invalid", Phase::Failed),
+        ];
+        for (number, name, phase) in rows {
+            let spellings = [format!("{number}"), format!("\"{number}\""), format!("\"{}\"", name.to_uppercase()), format!("\" {name} \"")];
+            for spelling in spellings {
+                let status = Status::read(format!(r#"{{"SyncState":{spelling}}}"#).as_bytes()).unwrap();
+                assert_eq!((status.phase, status.reported.as_str()), (phase, name), "{spelling}");
+            }
+        }
+        for spelling in ["5", "\"Paused\"", "true"] {
+            assert_eq!(Status::read(format!(r#"{{"syncstate":{spelling}}}"#).as_bytes()).unwrap().phase, Phase::InProgress, "{spelling}");
+        }
+        for spelling in ["null", "\"\"", "{}", "[2]"] {
+            assert_eq!(Status::read(format!(r#"{{"syncstate":{spelling}}}"#).as_bytes()), None, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn the_documented_answer_is_read() {
+        let body = br#"{"operationId":"cd5e16c6-6d4e-4347-86a0-762bdf5b4875","database":"AdventureWorks2",
+            "UpdatedAt":"2017-12-09T02:44:26.18","StartedAt":"2017-12-09T02:44:20.743","syncstate":2,"details":null}"#;
+        let status = Status::read(body).unwrap();
+        let id = status.id.clone().unwrap();
+        let operation = status.operation(id, None);
+        assert_eq!(operation.id.as_str(), "cd5e16c6-6d4e-4347-86a0-762bdf5b4875");
+        assert_eq!(operation.start, timestamp::iso("2017-12-09T02:44:20.743Z"));
+        assert_eq!(operation.end, timestamp::iso("2017-12-09T02:44:26.18Z"));
+        assert_eq!((operation.phase, operation.messages.len()), (Phase::Succeeded, 0));
+    }
+
+    #[test]
+    fn details_are_one_line_whatever_they_are() {
+        let rows = [
+            (r#""disk  full\r\non replica 2""#, Some("disk full on replica 2")),
+            (r#"{"code":7}"#, Some(r#"{"code":7}"#)),
+            ("null", None),
+            (r#"" ""#, None),
+        ];
+        for (details, expected) in rows {
+            let status = Status::read(format!(r#"{{"syncstate":3,"details":{details}}}"#).as_bytes()).unwrap();
+            let messages = status.operation(OperationId::parse("1").unwrap(), None).messages;
+            assert_eq!(messages.first().map(|message| message.text.as_str()), expected, "{details}");
+        }
+        let long = format!(r#"{{"syncstate":3,"details":"{}"}}"#, "ä ".repeat(10_000));
+        assert!(Status::read(long.as_bytes()).unwrap().details.unwrap().chars().count() <= 1024);
+    }
+
+    #[test]
+    fn what_is_shown_for_none_is_none() {
+        for body in ["[]", "{}", r#"{"database":"m","syncstate":null}"#] {
+            assert_eq!(Status::read_all(body.as_bytes()), Some(vec![]), "{body}");
+        }
+        for body in ["", "null", "7", "[1]", "[{]", "[]x", "<html>", r#"{"operationId":"1"}"#] {
+            assert_eq!(Status::read_all(body.as_bytes()), None, "{body}");
+        }
+        let two = br#"[{"operationId":"1","syncstate":0},{"operationId":"00000000-0000-0000-0000-000000000000","syncstate":-1}]"#;
+        let ids: Vec<_> = Status::read_all(two).unwrap().into_iter().map(|status| status.id).collect();
+        assert_eq!(ids, [OperationId::parse("1"), None]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = (Status::read(&body), Status::read_all(&body));
+        }
+    }
+}

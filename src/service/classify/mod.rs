@@ -1,0 +1,176 @@
+//! What an answer means: status, headers and body in, one word of [`crate::operation`] out. Nothing else decides it.
+//!
+//! [`word`] says what the service said, whatever it was asked; each verb then says what that means for it. The body
+//! counts before the status: Analysis Services answers 400 where others answer 401, 404 or 409, and Power BI 400 where
+//! others answer 409 or 429.
+
+mod refusal;
+mod word;
+
+use reqwest::header::HeaderMap;
+use url::Url;
+
+pub(in crate::service) use self::refusal::{body_trouble, trouble, trouble_of, unreachable};
+pub(in crate::service) use self::word::{Word, word};
+use super::answer::{Answer, Complaint};
+use super::location::{self, Target};
+use super::{Service, refreshes, text};
+use crate::operation::{Cancellation, Look, OperationId, Submission, Trouble, TroubleKind};
+
+/// What became of a POST of a refresh to `called`.
+pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
+    submission_with(service, answer, |answer| accepted(answer, called))
+}
+
+/// What became of a POST; `done` says what 2xx means.
+///
+/// *Refused* and *Busy* are certain: nothing was started. Whatever leaves a doubt is *Unanswered*: a 5xx may have
+/// been accepted behind the gateway that says so, and a page with 2xx is not the service's word for anything. A page
+/// with 4xx is not the service's either, but what stood in the way did not let the request through.
+pub(in crate::service) fn submission_with(service: Service, answer: &Answer, done: impl FnOnce(&Answer) -> Submission) -> Submission {
+    let complaint = answer.complaint();
+    let word = word(answer, &complaint);
+    match word {
+        Word::Done => done(answer),
+        Word::Moved if !matches!(answer.status, 301 | 302 | 307 | 308) => {
+            Submission::Unanswered { message: format!("the answer to the submission says neither yes nor no (HTTP {})", answer.status) }
+        }
+        Word::Unclear | Word::Failed => Submission::Unanswered { message: trouble_of(service, word, answer, &complaint).message },
+        Word::Busy => {
+            let said = Some(complaint.message).filter(|said| !said.is_empty());
+            Submission::Busy { message: said.unwrap_or_else(|| "another operation runs on the model".to_owned()) }
+        }
+        Word::Moved
+        | Word::Foreign
+        | Word::Throttled
+        | Word::Paused
+        | Word::NotFound
+        | Word::NoModel
+        | Word::Denied
+        | Word::Firewall
+        | Word::Quota
+        | Word::ScaleOutOff
+        | Word::Expired
+        | Word::Rejected => Submission::Refused(trouble_of(service, word, answer, &complaint)),
+    }
+}
+
+/// The id of what was accepted: from `Location`, else from the body, else from the headers.
+fn accepted(answer: &Answer, called: &Url) -> Submission {
+    let named = accepted_location(&answer.headers, called).or_else(|| {
+        let in_body = if answer.is_page() { None } else { body_id(answer) };
+        let usable = !answer.is_page() && answer.fault.is_none();
+        in_body.or_else(|| request_id(answer).filter(|_| usable))
+    });
+    let Some(id) = named else {
+        let what = if answer.is_page() { "is a page that is not the service's" } else { "does not name the operation" };
+        return Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
+    };
+    Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
+}
+
+/// The id in the `Location` of an answer, if it is an address of the host that was called.
+pub(in crate::service) fn accepted_location(headers: &HeaderMap, called: &Url) -> Option<OperationId> {
+    let location = headers.get(reqwest::header::LOCATION)?.to_str().ok()?;
+    match location::target(location, called) {
+        Target::Here(url) => location::refresh_id(&url),
+        Target::Elsewhere(host) => {
+            tracing::warn!(host = text::cut(&host, 253), "the answer to a submission has a Location on another host; it is not used");
+            None
+        }
+        Target::Nonsense => None,
+    }
+}
+
+/// The id in the headers that Power BI documents for it; Analysis Services has been seen to send the first.
+pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
+    ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(answer.header(name)?))
+}
+
+pub(in crate::service) fn body_id(answer: &Answer) -> Option<OperationId> {
+    let body: serde_json::Value = serde_json::from_slice(answer.text()).ok()?;
+    let body = body.as_object()?;
+    ["operationid", "refreshid", "requestid"].iter().find_map(|name| {
+        let (_, value) = body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        OperationId::parse(value.as_str()?)
+    })
+}
+
+/// What a GET of one operation showed.
+pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &OperationId) -> Look {
+    let complaint = answer.complaint_unless_done();
+    match word(answer, &complaint) {
+        Word::Done => match described(service, answer, asked) {
+            Ok(operation) => Look::Found { operation: Box::new(operation), retry_after: answer.retry_after(), location: None },
+            Err(trouble) => Look::Trouble(trouble),
+        },
+        Word::NotFound => Look::Gone,
+        word @ (Word::Moved
+        | Word::Foreign
+        | Word::Throttled
+        | Word::Unclear
+        | Word::Failed
+        | Word::Busy
+        | Word::Paused
+        | Word::NoModel
+        | Word::Denied
+        | Word::Firewall
+        | Word::Quota
+        | Word::ScaleOutOff
+        | Word::Expired
+        | Word::Rejected) => Look::Trouble(trouble_of(service, word, answer, &complaint)),
+    }
+}
+
+fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<crate::operation::Operation, Trouble> {
+    if let Some(fault) = answer.fault {
+        return Err(body_trouble(fault));
+    }
+    if answer.is_page() {
+        return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));
+    }
+    refreshes::operation(service, answer.text(), asked, answer.activity_id())
+        .map_err(|fault| trouble(TroubleKind::InvalidAnswer, format!("the service's answer {fault}")))
+}
+
+/// What became of a DELETE.
+pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Cancellation {
+    let complaint = answer.complaint();
+    let word = word(answer, &complaint);
+    let said = complaint.message.to_ascii_lowercase();
+    let over = ["cannot be cancel", "can't be cancel", "not in progress", "already completed", "already ended", "already finished"]
+        .iter()
+        .any(|words| said.contains(words));
+    match word {
+        Word::Done if answer.is_page() => Cancellation::Trouble(trouble_of(service, Word::Foreign, answer, &complaint)),
+        Word::Done => Cancellation::Accepted,
+        Word::Busy | Word::NotFound => Cancellation::NothingToCancel,
+        Word::Rejected if over => Cancellation::NothingToCancel,
+        Word::Moved
+        | Word::Foreign
+        | Word::Throttled
+        | Word::Unclear
+        | Word::Failed
+        | Word::Paused
+        | Word::NoModel
+        | Word::Denied
+        | Word::Firewall
+        | Word::Quota
+        | Word::ScaleOutOff
+        | Word::Expired
+        | Word::Rejected => Cancellation::Trouble(trouble_of(service, word, answer, &complaint)),
+    }
+}
+
+/// What is in the way, where an answer to a listing is not a list.
+pub(in crate::service) fn listing_trouble(service: Service, answer: &Answer) -> Trouble {
+    let complaint = answer.complaint();
+    match word(answer, &complaint) {
+        Word::Done if answer.is_page() => trouble_of(service, Word::Foreign, answer, &complaint),
+        Word::Done => trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned()),
+        word => trouble_of(service, word, answer, &complaint),
+    }
+}
+
+#[cfg(test)]
+mod tests;

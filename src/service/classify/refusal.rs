@@ -1,0 +1,118 @@
+//! What is in the way, in a sentence that says what to do about it.
+
+use url::Url;
+
+use super::word::Word;
+use crate::operation::{Trouble, TroubleKind};
+use crate::service::answer::{Answer, BodyFault, Complaint};
+use crate::service::{Service, power_bi, text};
+
+/// A body that could not be read, as trouble.
+pub(in crate::service) fn body_trouble(fault: BodyFault) -> Trouble {
+    match fault {
+        BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()),
+        BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()),
+        BodyFault::Slow => trouble(TroubleKind::Unreachable, "the service's answer did not end in time".to_owned()),
+    }
+}
+
+/// What the service said, as a trouble with a sentence that says what to do.
+pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
+    let status = answer.status;
+    // The header has the useful sentence where the body says "An internal error occurred." (seen in captures).
+    let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+    let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
+    let (kind, message) = match word {
+        Word::Done => (TroubleKind::InvalidAnswer, format!("the service's answer cannot be used ({code})")),
+        Word::Moved => {
+            let host = answer.location().and_then(|location| Url::parse(location).ok());
+            let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {host}")).unwrap_or_default();
+            (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), which is not followed"))
+        }
+        Word::Foreign => (
+            TroubleKind::InvalidAnswer,
+            format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?"),
+        ),
+        Word::Throttled => (TroubleKind::Throttled, "the service asks for fewer calls (HTTP 429); they resume by themselves".to_owned()),
+        Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
+        Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
+        Word::Expired => (TroubleKind::ServiceError, format!("the token expired on its way ({code}); a new one is had by itself")),
+        Word::Quota => (
+            TroubleKind::QuotaExceeded,
+            format!(
+                "the model's refreshes of 24 hours are used up ({code}): plan fewer, or move it to a capacity with more; it is tried again by itself{said}"
+            ),
+        ),
+        Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
+        Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", power_bi::scale_out_off(&complaint.code))),
+        Word::NotFound | Word::NoModel => (TroubleKind::NotFound, format!("{}{said}", missing(service, &code))),
+        Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
+        Word::Firewall => {
+            (TroubleKind::AccessDenied, format!("the server's firewall keeps the operator out: allow its address there{said}"))
+        }
+        Word::Rejected => (TroubleKind::Rejected, format!("the service rejects the request ({code}){said}")),
+    };
+    Trouble {
+        kind,
+        message: text::cut(&message, 1024),
+        retry_after: answer.retry_after(),
+        activity_id: complaint.activity_id.clone().or_else(|| answer.activity_id()),
+    }
+}
+
+fn asleep(service: Service, code: &str) -> String {
+    match service {
+        Service::AnalysisServices => {
+            format!("the server is paused, scaling or not ready ({code}): resume it in Azure; it is tried again by itself")
+        }
+        Service::PowerBi => format!("the workspace's capacity is paused ({code}): resume it in Azure; it is tried again by itself"),
+    }
+}
+
+fn missing(service: Service, code: &str) -> String {
+    match service {
+        Service::AnalysisServices => format!("the service does not know the server or the database ({code}): check their names"),
+        Service::PowerBi => format!(
+            "Power BI does not know the workspace or the semantic model, or hides them from this identity ({code}): check the ids, and \
+             give the identity the role Contributor in the workspace"
+        ),
+    }
+}
+
+/// What to switch on or to grant.
+fn denied(service: Service, answer: &Answer, complaint: &Complaint, code: &str) -> String {
+    let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
+    match service {
+        _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
+            format!("the XMLA endpoint is switched off ({code}): enable it in the settings of the server or the capacity")
+        }
+        Service::AnalysisServices if answer.status == 401 => {
+            format!("the service does not accept the token ({code}): check that the credentials belong to the server's tenant")
+        }
+        Service::AnalysisServices => format!(
+            "the service denies access ({code}): check the server's name, and that the service principal is one of its administrators, \
+             added directly and not through a group"
+        ),
+        Service::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
+            format!("Power BI keeps applications out ({code}): have an administrator switch on {setting} for a group that this one is in")
+        }
+        Service::PowerBi if answer.status == 401 => format!(
+            "Power BI does not accept the identity ({code}): have an administrator switch on {setting} for it, and give it the role \
+             Contributor in the workspace"
+        ),
+        Service::PowerBi => format!(
+            "Power BI denies access ({code}): give the identity the role Contributor in the workspace, and have {setting} switched on for it"
+        ),
+    }
+}
+
+/// No connection, or no answer.
+pub(in crate::service) fn unreachable(message: String) -> Trouble {
+    trouble(TroubleKind::Unreachable, message)
+}
+
+/// A trouble without more to it.
+pub(in crate::service) fn trouble(kind: TroubleKind, message: String) -> Trouble {
+    Trouble { kind, message, retry_after: None, activity_id: None }
+}

@@ -1,0 +1,118 @@
+//! What a service said, whatever it was asked.
+
+use crate::service::answer::{Answer, Complaint};
+
+/// What the service said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Word {
+    /// 2xx.
+    Done,
+    /// 3xx.
+    Moved,
+    /// A page for people, or what is left of an answer: not the service's own.
+    Foreign,
+    /// 429.
+    Throttled,
+    /// 1xx, 408, 425: it may have been taken, or not.
+    Unclear,
+    /// 5xx.
+    Failed,
+    /// Another operation runs on the model.
+    Busy,
+    /// The model has had its refreshes for today.
+    Quota,
+    /// The server or the capacity sleeps.
+    Paused,
+    /// Query scale-out is switched off.
+    ScaleOutOff,
+    /// What was asked for is not there; for one operation, it is the operation.
+    NotFound,
+    /// The server or the database is not there.
+    NoModel,
+    /// The token has expired on its way: the next one will do.
+    Expired,
+    /// The identity may not.
+    Denied,
+    /// The server's firewall does not let us in.
+    Firewall,
+    /// The request itself is wrong.
+    Rejected,
+}
+
+/// Reads an answer. The order of the lines is the order in which they count.
+pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
+    let page = answer.is_page();
+    let code = complaint.code.to_ascii_lowercase();
+    let said = format!("{} {}", complaint.message, answer.extended_error().unwrap_or_default()).to_ascii_lowercase();
+    match answer.status {
+        200..=299 => Word::Done,
+        300..=399 => Word::Moved,
+        429 => Word::Throttled,
+        ..200 | 408 | 425 => Word::Unclear,
+        401 | 403 if code == "tokenexpired" => Word::Expired,
+        401 if answer.wants_bearer() => Word::Denied,
+        500.. if page => Word::Failed,
+        407 => Word::Foreign,
+        _ if page => Word::Foreign,
+        _ if paused(&code) => Word::Paused,
+        _ if no_model(&code) => Word::NoModel,
+        _ if said.contains("client with ip address") => Word::Firewall,
+        _ if code == "xmlaendpointdisabled" => Word::Denied,
+        ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
+        500.. => Word::Failed,
+        401 | 403 => Word::Denied,
+        400 | 409 => not_now(&code, &said).unwrap_or_else(|| no(answer, &code)),
+        404 | 410 if answer.fault.is_none() => Word::NotFound,
+        _ => no(answer, &code),
+    }
+}
+
+/// What the service said where it says no to this very request.
+fn no(answer: &Answer, code: &str) -> Word {
+    match answer.status {
+        409 => Word::Busy,
+        _ if answer.fault.is_some() => Word::Foreign,
+        400 if code == "unauthorized" => Word::Denied,
+        _ if code.ends_with("notfound") => Word::NotFound,
+        _ => Word::Rejected,
+    }
+}
+
+/// Whether the request is right, but not now: another operation runs, or the day's refreshes are used up.
+///
+/// A code decides before a text, since a text may come in any language. Where two of them say two things, neither
+/// is believed: what a 400 means then is for evidence to say (`power_bi/doubt.rs`).
+fn not_now(code: &str, said: &str) -> Option<Word> {
+    let one = |busy: bool, quota: bool| match (busy, quota) {
+        (true, false) => Some(Word::Busy),
+        (false, true) => Some(Word::Quota),
+        (true, true) | (false, false) => None,
+    };
+    // Power BI documentation, enhanced refresh: 400 with the code InvalidRequest for both, so the code tells nothing there.
+    let by_code = one(
+        code == "conflict" || code.contains("inprogress") || code.contains("alreadyexecuting"),
+        code.contains("quota") || code.contains("limitexceeded"),
+    );
+    let other = said.contains("another") || said.contains("already");
+    let runs = ["execut", "progress", "running"].iter().any(|word| said.contains(word));
+    let what = said.contains("refresh") || said.contains("sync");
+    let used_up = said.contains("quota") || (said.contains("exceed") && said.contains("limit"));
+    let by_text = || one(what && other && runs, said.contains("refresh") && used_up);
+    by_code.or_else(by_text)
+}
+
+fn paused(code: &str) -> bool {
+    let capacity = code.contains("capacity") && ["notactive", "paused", "suspended"].iter().any(|state| code.contains(state));
+    capacity || matches!(code, "serverpausedorscaling" | "servernotready")
+}
+
+fn no_model(code: &str) -> bool {
+    let missing = code.contains("notfound") || code.contains("doesnotexist");
+    missing && ["server", "database", "model"].iter().any(|what| code.starts_with(what))
+}
+
+fn scale_out(code: &str, said: &str) -> bool {
+    code.contains("scaleout")
+        || matches!(code, "tenantsettingdisabled" | "storagemodenotsupported" | "readonlyreplicasdisabled")
+        || (said.contains("scale-out") && said.contains("not enabled"))
+}

@@ -1,0 +1,87 @@
+//! An application of Entra ID, and what proves that it is one.
+
+use std::sync::Arc;
+
+use super::certificate::Certificate;
+use super::{AssertionSource, Fingerprint, SecretText};
+use crate::service::cloud::dns_label;
+
+/// An application. Its ids are always of a shape that may stand in a URL.
+#[derive(Clone, Debug)]
+pub(super) struct Application {
+    pub(super) tenant_id: String,
+    pub(super) client_id: String,
+    pub(super) proof: Proof,
+    pub(super) spelling: Spelling,
+}
+
+/// What an application proves itself by.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    Secret(SecretText),
+    Certificate(Arc<Certificate>),
+    Federated(Arc<dyn AssertionSource>),
+}
+
+/// What the values of an identity are called where a user writes them, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spelling {
+    /// The tenant's id.
+    pub tenant: &'static str,
+    /// The application's (client) id.
+    pub client: &'static str,
+    /// The client secret.
+    pub secret: &'static str,
+    /// The certificate and its key.
+    pub certificate: &'static str,
+}
+
+impl Spelling {
+    /// The keys of a Secret.
+    pub const SECRET_KEYS: Self = Self { tenant: "tenantId", client: "clientId", secret: "clientSecret", certificate: "clientCertificate" };
+
+    /// The environment variables that Microsoft's own libraries read.
+    pub const VARIABLES: Self = Self {
+        tenant: "AZURE_TENANT_ID",
+        client: "AZURE_CLIENT_ID",
+        secret: "AZURE_CLIENT_SECRET",
+        certificate: "the file that AZURE_CLIENT_CERTIFICATE_PATH names",
+    };
+}
+
+impl Application {
+    pub(super) fn new(tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
+        let (tenant, client) = (tenant.trim(), client.trim());
+        if !guid(tenant) && !domain(tenant) {
+            return Err(format!("{} must be the tenant's GUID or its domain, like contoso.onmicrosoft.com", spelling.tenant));
+        }
+        if !guid(client) {
+            return Err(format!("{} must be the application's (client) id, a GUID", spelling.client));
+        }
+        Ok(Self { tenant_id: tenant.to_ascii_lowercase(), client_id: client.to_ascii_lowercase(), proof, spelling })
+    }
+
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        let (tenant, client) = (self.tenant_id.as_bytes(), self.client_id.as_bytes());
+        match &self.proof {
+            Proof::Secret(secret) => Fingerprint::of(&[b"secret", tenant, client, secret.expose().as_bytes()]),
+            Proof::Certificate(certificate) => {
+                let parts: Vec<&[u8]> = [b"certificate".as_slice(), tenant, client].into_iter().chain(certificate.parts()).collect();
+                Fingerprint::of(&parts)
+            }
+            Proof::Federated(source) => Fingerprint::of(&[b"federated", tenant, client, source.key().as_bytes()]),
+        }
+    }
+}
+
+/// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
+fn guid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// Whether a text is a domain name of two labels or more.
+fn domain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(dns_label)
+}

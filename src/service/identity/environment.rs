@@ -1,0 +1,177 @@
+//! The operator's own identity, as its environment describes it, by the variables that Microsoft's own libraries read.
+//!
+//! `AZURE_AUTHORITY_HOST` is none of them: where tokens are asked for is a matter of the operator's cloud setting.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{AssertionSource, Identity, SecretText, Spelling};
+use crate::operation::{Trouble, TroubleKind};
+
+/// The most that is read of a file that a variable names: a token, or a certificate with its chain and key.
+const FILE_LIMIT: u64 = 256 * 1024;
+
+/// What the environment says. An empty variable is none.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    tenant_id: Option<String>,
+    client_id: Option<String>,
+    federated_token_file: Option<PathBuf>,
+    client_secret: Option<SecretText>,
+    client_certificate: Option<PathBuf>,
+}
+
+impl Environment {
+    /// What the process was started with.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// What `variable` knows.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        Self {
+            tenant_id: set("AZURE_TENANT_ID"),
+            client_id: set("AZURE_CLIENT_ID"),
+            federated_token_file: set("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            client_secret: set("AZURE_CLIENT_SECRET").map(|secret| SecretText::new(&secret)),
+            client_certificate: set("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from),
+        }
+    }
+
+    /// The identity that it describes: the first of workload identity, secret and certificate that is there, else the
+    /// managed identity of the operator's pod or node. A certificate's file is read now, and so is its time judged.
+    ///
+    /// # Errors
+    /// One sentence that names the variable and says what to do.
+    pub fn identity(&self, now: Timestamp) -> Result<Identity, String> {
+        let Self { tenant_id, client_id, federated_token_file, client_secret, client_certificate } = self;
+        let ids = |what: &str| match (tenant_id, client_id) {
+            (Some(tenant), Some(client)) => Ok((tenant.as_str(), client.as_str())),
+            (None, _) => Err(missing("AZURE_TENANT_ID", what)),
+            (Some(_), None) => Err(missing("AZURE_CLIENT_ID", what)),
+        };
+        let spelling = Spelling::VARIABLES;
+        let identity = if let Some(path) = federated_token_file {
+            let (tenant, client) = ids("AZURE_FEDERATED_TOKEN_FILE")?;
+            Identity::workload_identity(tenant, client, Arc::new(TokenFile { path: path.clone() }), spelling)?
+        } else if let Some(secret) = client_secret {
+            let (tenant, client) = ids("AZURE_CLIENT_SECRET")?;
+            Identity::service_principal_secret(tenant, client, secret.expose(), spelling)?
+        } else if let Some(path) = client_certificate {
+            let (tenant, client) = ids("AZURE_CLIENT_CERTIFICATE_PATH")?;
+            let pem = read(path).map_err(|why| format!("{} cannot be read: {why}", spelling.certificate))?;
+            Identity::service_principal_certificate(tenant, client, pem.expose(), now, spelling)?
+        } else {
+            Identity::managed(client_id.as_deref())
+        };
+        Ok(identity.of_operator())
+    }
+}
+
+fn missing(variable: &str, beside: &str) -> String {
+    format!("{variable} is not set, which {beside} needs beside it")
+}
+
+/// A file whose token is renewed from time to time, as the kubelet does.
+#[derive(Debug)]
+struct TokenFile {
+    path: PathBuf,
+}
+
+#[async_trait]
+impl AssertionSource for TokenFile {
+    fn key(&self) -> String {
+        format!("file {}", self.path.display())
+    }
+
+    async fn assertion(&self) -> Result<SecretText, Trouble> {
+        // A small file in memory, which is where the kubelet keeps it: not worth a thread.
+        read(&self.path).map_err(|why| Trouble {
+            kind: TroubleKind::Unreachable,
+            message: format!("the operator's own token, the file that AZURE_FEDERATED_TOKEN_FILE names, cannot be read: {why}"),
+            retry_after: None,
+            activity_id: None,
+        })
+    }
+}
+
+/// A file's text without blanks around it; why not, without its path, which is nobody's business in a namespace.
+fn read(path: &Path) -> Result<SecretText, String> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let read = File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| error.kind().to_string())?;
+    if length as u64 > FILE_LIMIT {
+        return Err("it is larger than 256 KiB".to_owned());
+    }
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    Ok(SecretText::new(text.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::identity::IdentityKind;
+
+    const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn identity(pairs: &[(&str, &str)]) -> Result<Identity, String> {
+        environment(pairs).identity(Timestamp::now())
+    }
+
+    #[test]
+    fn the_first_that_is_described_is_taken() {
+        let ids = [("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)];
+        let with = |more: &[(&'static str, &'static str)]| format!("{:?}", identity(&[&ids, more].concat()).unwrap());
+        let (file, secret) = (("AZURE_FEDERATED_TOKEN_FILE", "/no/token"), ("AZURE_CLIENT_SECRET", "planted-secret"));
+        assert!(with(&[secret, file]).contains("Federated(TokenFile"), "{}", with(&[secret, file]));
+        assert!(with(&[secret]).contains("Secret([redacted])"), "{}", with(&[secret]));
+        assert!(with(&[]).contains("Managed { client_id: Some"), "{}", with(&[]));
+        assert!(with(&[("AZURE_CLIENT_SECRET", " ")]).contains("Managed"));
+        let managed = identity(&[]).unwrap();
+        assert_eq!(managed.kind, IdentityKind::Operator);
+        assert!(format!("{managed:?}").contains("client_id: None"));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let file = ("AZURE_FEDERATED_TOKEN_FILE", "/no/token");
+        let certificate = ("AZURE_CLIENT_CERTIFICATE_PATH", "/no/certificate");
+        let rows = [
+            (vec![file, ("AZURE_CLIENT_ID", GUID)], "AZURE_TENANT_ID is not set"),
+            (vec![file, ("AZURE_TENANT_ID", GUID)], "AZURE_CLIENT_ID is not set"),
+            (vec![("AZURE_CLIENT_SECRET", "s")], "which AZURE_CLIENT_SECRET needs"),
+            (vec![certificate, ("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)], "cannot be read: entity not found"),
+            (vec![file, ("AZURE_TENANT_ID", "common"), ("AZURE_CLIENT_ID", GUID)], "AZURE_TENANT_ID must be"),
+        ];
+        for (pairs, expected) in rows {
+            let message = identity(&pairs).unwrap_err();
+            assert!(message.contains(expected) && !message.contains("/no/"), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_file_is_read_anew_each_time() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let source = TokenFile { path: path.to_path_buf() };
+        assert!(source.assertion().await.unwrap_err().message.contains("it is empty"));
+        for token in ["one", "two"] {
+            std::fs::write(&path, format!("{token}\n")).unwrap();
+            assert_eq!(source.assertion().await.unwrap().expose(), token);
+        }
+        std::fs::write(&path, "x".repeat(300_000)).unwrap();
+        assert!(source.assertion().await.unwrap_err().message.contains("larger than"));
+    }
+}

@@ -1,0 +1,111 @@
+//! Tokens of managed identities, from the metadata service of the machine that the operator runs on.
+//!
+//! Microsoft's documentation, "How to use managed identities on an Azure VM to acquire an access token". `azure_identity`
+//! can do this too, but repeats for more than a minute, and asks elsewhere where certain variables are set.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use super::IdentityKind;
+use super::entra::route;
+use super::refusal::{Grant, grant, trouble};
+use super::tokens::Token;
+use crate::operation::{Trouble, TroubleKind};
+use crate::service::answer::Answer;
+use crate::service::http::{Client, LARGEST_WORD};
+use crate::service::settings::{Settings, SettingsError};
+use crate::service::text;
+
+/// Where every Azure machine has it. It is plain http by design: the address is reached from the machine itself alone.
+const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
+
+/// The version that all of Microsoft's libraries ask for.
+const VERSION: &str = "2018-02-01";
+
+/// The longest that the machine may take. It answers from a cache mostly, and otherwise asks Entra ID itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else.
+pub(in crate::service) struct Metadata {
+    http: Client,
+}
+
+impl Metadata {
+    pub(in crate::service) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Self::build(settings, |builder| builder)
+    }
+
+    /// `refine` is the tests' way to name a proxy.
+    pub(in crate::service) fn build(
+        settings: &Settings,
+        refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, SettingsError> {
+        let settings = Settings { call_timeout: settings.call_timeout.min(PATIENCE), ..settings.clone() };
+        // A machine without it lets the connection wait for nothing.
+        let builder = |builder: reqwest::ClientBuilder| refine(builder.connect_timeout(settings.call_timeout / 4));
+        Ok(Self { http: Client::build(&settings, builder)? })
+    }
+
+    /// Asks for a token, once.
+    pub(super) async fn token(&self, client_id: Option<&str>, kind: IdentityKind, scope: &str) -> Result<Token, Trouble> {
+        let mut url = Url::parse(ENDPOINT).map_err(|_| silent("its address is wrong"))?;
+        // It speaks of resources, as version 1.0 of the token endpoint does.
+        let resource = scope.strip_suffix("/.default").unwrap_or(scope);
+        url.query_pairs_mut().append_pair("api-version", VERSION).append_pair("resource", resource);
+        if let Some(id) = client_id {
+            url.query_pairs_mut().append_pair("client_id", id);
+        }
+        let (asked, deadline) = (Instant::now(), self.http.deadline());
+        let request = self.http.request(Method::GET, url).header("metadata", "true");
+        let incoming = self.http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
+        let answer = incoming.read(LARGEST_WORD).await;
+        let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
+        if !(200..300).contains(&answer.status) || answer.fault.is_some() {
+            return Err(refusal(&answer, &body, client_id));
+        }
+        let granted = grant(&body).and_then(|Grant { token, life }| Token::new(token, asked, Duration::from_secs(life)));
+        granted.ok_or_else(|| elsewhere(answer.status))
+    }
+}
+
+fn silent(why: &str) -> Trouble {
+    let message = format!(
+        "the metadata service that gives managed identities their tokens cannot be reached ({why}): the operator does not run on an Azure \
+         machine, or something keeps its pod from 169.254.169.254, such as a network policy or HTTP_PROXY"
+    );
+    trouble(TroubleKind::Unreachable, message)
+}
+
+fn elsewhere(status: u16) -> Trouble {
+    let message = format!(
+        "something that is not the metadata service answered in its place (HTTP {status}): a proxy? Put 169.254.169.254 into NO_PROXY"
+    );
+    trouble(TroubleKind::InvalidAnswer, message)
+}
+
+/// The error answer as a trouble. 404 and 410 mean that the service is being updated, and "should be retried".
+fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> Trouble {
+    let with_wait = |trouble: Trouble| Trouble { retry_after: answer.retry_after(), ..trouble };
+    match answer.status {
+        429 => {
+            with_wait(trouble(TroubleKind::Throttled, "the metadata service asks for fewer requests; they resume by themselves".to_owned()))
+        }
+        404 | 408 | 410 | 500.. => {
+            with_wait(trouble(TroubleKind::ServiceError, format!("the metadata service failed (HTTP {})", answer.status)))
+        }
+        400 if body["error"].is_string() => {
+            let said = text::tidy(body["error_description"].as_str().unwrap_or_default(), 300);
+            let which = client_id.map_or_else(
+                || "the machine that the operator runs on gives no token: assign it one managed identity, or say which by its client id".to_owned(),
+                |id| format!("the machine that the operator runs on has no managed identity with the client id {id}: assign it, or correct the id"),
+            );
+            let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+            trouble(TroubleKind::CredentialsRefused, format!("{which}{said}"))
+        }
+        status => elsewhere(status),
+    }
+}

@@ -1,0 +1,154 @@
+//! A 400 to a refresh whose reason nobody here can read: what the service's list of refreshes says of it.
+//!
+//! Power BI answers 400 with one code where another refresh runs, where the day's refreshes are used up and where the
+//! request is wrong, and tells them apart by a text alone, which may come in any language, though English is asked for. A
+//! wrong guess is dear: a busy model taken for a wrong request ends the run for good, and a quota taken for a busy model is
+//! asked again and again. So nothing is guessed.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::service::answer::server_time;
+use crate::service::http::REDIRECTS;
+use crate::service::refreshes::{self, Row, Window};
+use crate::service::{Call, text};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the list showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Evidence {
+    /// By the service's clock, before the submission.
+    submitted: Timestamp,
+    /// Whether a refresh was under way when the submission came.
+    busy: bool,
+    /// How many began in the day before it.
+    today: usize,
+}
+
+impl Evidence {
+    fn new(submitted: Timestamp) -> Self {
+        Self { submitted, busy: false, today: 0 }
+    }
+
+    fn take(&mut self, row: &Row) {
+        // It may have ended between the submission and the list.
+        let ran = !row.phase.ended() || row.end.is_some_and(|end| end >= self.submitted);
+        self.busy |= ran;
+        let day = self.submitted.checked_sub(DAY).unwrap_or(Timestamp::MIN);
+        self.today += usize::from(row.start.is_some_and(|start| start >= day));
+    }
+
+    /// What the refusal was about. Nothing was started, whichever it is.
+    fn verdict(self, refusal: Refusal) -> Submission {
+        let Refusal { trouble, said, in_english } = refusal;
+        if self.busy {
+            return Submission::Busy { message: if said.is_empty() { trouble.message } else { said } };
+        }
+        // A quota would have been read from an English text, and without a refresh today none is used up.
+        if in_english || self.today == 0 {
+            return Submission::Refused(trouble);
+        }
+        // It may be a wrong request all the same; then it is said again, slowly, until the run's deadline. The other
+        // mistake would end a run that tomorrow would serve.
+        let message = format!(
+            "{}; no refresh runs and {} began within 24 hours, so the model's quota may be used up: it is tried again by itself",
+            trouble.message, self.today
+        );
+        Submission::Refused(Trouble { kind: TroubleKind::QuotaExceeded, message: text::cut(&message, 1024), ..trouble })
+    }
+}
+
+/// A refusal that is not understood.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct Refusal {
+    trouble: Trouble,
+    said: String,
+    in_english: bool,
+}
+
+impl Refusal {
+    /// A refusal with what the service said.
+    pub(in crate::service) fn new(trouble: Trouble, said: String) -> Self {
+        let lower = said.to_ascii_lowercase();
+        let english = ["request", " the ", " must ", " cannot "].iter().any(|word| lower.contains(word));
+        Self { trouble, in_english: said.is_ascii() && english, said }
+    }
+}
+
+/// Reads the newest refreshes, and says what the refusal of a submission that was sent at `submitted` was about.
+pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refusal, submitted: Timestamp, deadline: Instant) -> Submission {
+    match evidence(call, newest, submitted, deadline).await {
+        Ok(evidence) => evidence.verdict(refusal),
+        // Neither is known, so it is asked again.
+        Err(trouble) => {
+            let refusal = refusal.trouble;
+            let message = format!("{}; whether another refresh runs could not be seen: {}", refusal.message, trouble.message);
+            Submission::Refused(Trouble {
+                kind: TroubleKind::ServiceError,
+                message: text::cut(&message, 1024),
+                retry_after: trouble.retry_after,
+                ..refusal
+            })
+        }
+    }
+}
+
+async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Instant) -> Result<Evidence, Trouble> {
+    let (asked, now) = (Instant::now(), Timestamp::now());
+    let incoming = call.get(call.route("GET refreshes"), newest.clone(), deadline, &REDIRECTS).await?;
+    let server_time = server_time(incoming.headers());
+    let mut evidence = Evidence::new(Window { intent: submitted, now }.since(server_time, asked.elapsed()));
+    refreshes::each_row(call, incoming, |row| {
+        evidence.take(&Row::read(row)?);
+        Ok(())
+    })
+    .await?;
+    Ok(evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::classify;
+
+    fn verdict(said: &str, rows: &[String]) -> Submission {
+        let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap());
+        for row in rows {
+            evidence.take(&Row::read(row.as_bytes()).unwrap());
+        }
+        evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
+    }
+
+    fn row(start: &str, end: &str, status: &str) -> String {
+        format!(r#"{{"requestId":"1","refreshType":"Scheduled","startTime":"{start}","endTime":"{end}","status":"{status}"}}"#)
+    }
+
+    #[test]
+    fn the_list_says_what_an_unreadable_refusal_was_about() {
+        let ended = row("2026-01-02T11:00:00Z", "2026-01-02T11:10:00Z", "Completed");
+        let old = row("2026-01-01T11:00:00Z", "2026-01-01T11:10:00Z", "Failed");
+        let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
+        let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
+        let busy = |said: &str| Submission::Busy { message: said.to_owned() };
+        let kind = |submission: Submission| match submission {
+            Submission::Refused(trouble) => trouble.kind,
+            other => panic!("{other:?}"),
+        };
+        let german = "Ungültige Anforderung. Die Anzahl der Anforderungen hat den Grenzwert überschritten";
+        let english = "Invalid dataset refresh request. The type is not valid.";
+        for said in [german, "数据集刷新请求无效。", "Richiesta non valida", ""] {
+            assert_eq!(kind(verdict(said, &[])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, std::slice::from_ref(&ended))), TroubleKind::QuotaExceeded, "{said}");
+        }
+        assert_eq!(kind(verdict(english, &vec![ended.clone(); 50])), TroubleKind::Rejected);
+        for said in [german, english] {
+            assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy(said));
+            assert_eq!(verdict(said, &[old.clone(), just_ended.clone()]), busy(said));
+            assert_eq!(verdict(said, &[vec![ended.clone(); 90], vec![runs.clone()]].concat()), busy(said));
+        }
+    }
+}

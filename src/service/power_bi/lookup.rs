@@ -1,0 +1,263 @@
+//! From the names of a workspace and a semantic model to their ids.
+
+use std::marker::PhantomData;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::{IgnoredAny, MapAccess};
+use tokio::time::Instant;
+use url::Url;
+
+use super::names::{groups, guid};
+use crate::operation::{ModelIds, Resolution, Trouble, TroubleKind};
+use crate::service::classify::{self, Word};
+use crate::service::fields::{Fields, List, Object, Text};
+use crate::service::http::REDIRECTS;
+use crate::service::location::{self, Target};
+use crate::service::{Call, Service};
+
+/// How many pages of one list are read. Power BI does not document pages for these lists, but may link to a next one.
+const MOST_PAGES: usize = 20;
+
+/// How many rows of a page are kept: more than fit into the largest answer that is read.
+const MOST_ROWS: usize = 250_000;
+
+/// `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`: all of it within one call's time.
+pub(in crate::service) async fn resolve(call: &Call, host: &str, workspace: &str, dataset: &str) -> Resolution {
+    let Some(groups) = groups(host) else {
+        return Resolution::Trouble(classify::trouble(TroubleKind::Rejected, "the cloud's host of Power BI gives no address".to_owned()));
+    };
+    let deadline = call.deadline();
+    match search(call, &groups, workspace, dataset, deadline).await {
+        Ok(ids) => Resolution::Found(ids),
+        Err(Unfound::Unclear(sentence)) => Resolution::Unclear(sentence),
+        Err(Unfound::Trouble(trouble)) => Resolution::Trouble(trouble),
+    }
+}
+
+/// Why there are no ids.
+#[derive(Debug, PartialEq, Eq)]
+enum Unfound {
+    Unclear(String),
+    Trouble(Trouble),
+}
+
+async fn search(call: &Call, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
+    let rows = rows_named(call, filtered(groups, workspace), workspace, deadline).await?;
+    let group_id = only(rows, workspace).map_err(|count| Unfound::Unclear(unclear("workspace", workspace, count)))?;
+    let mut datasets = groups.clone();
+    datasets.set_path(&format!("{}/{group_id}/datasets", groups.path()));
+    let rows = rows_named(call, datasets, dataset, deadline).await?;
+    let dataset_id = only(rows, dataset).map_err(|count| Unfound::Unclear(unclear("semantic model", dataset, count)))?;
+    Ok(ModelIds { group_id, dataset_id })
+}
+
+/// The list of workspaces with this name: in `OData` a quote within a text is doubled.
+fn filtered(groups: &Url, name: &str) -> Url {
+    let quoted = format!("name eq '{}'", name.replace('\'', "''"));
+    let mut url = groups.clone();
+    url.set_query(Some(&format!("$filter={}", utf8_percent_encode(&quoted, NON_ALPHANUMERIC))));
+    url
+}
+
+/// The rows of a list whose names are `name` but for upper and lower case, over all its pages.
+async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
+    let wanted = name.to_lowercase();
+    let (mut found, mut url) = (Vec::new(), list);
+    for _ in 0..MOST_PAGES {
+        let incoming = call.get(call.route("GET names"), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
+        let answer = incoming.read_whole().await;
+        call.heed(&answer);
+        let page = page_of(&answer).map_err(Unfound::Trouble)?;
+        found.extend(page.rows.into_iter().filter(|row| row.name.to_lowercase() == wanted));
+        match page.next.as_deref().map(|next| location::target(next, &url)) {
+            None => return Ok(found),
+            Some(Target::Here(next)) => url = next,
+            Some(Target::Elsewhere(_) | Target::Nonsense) => {
+                let message = "the service's list goes on at another host, which is not asked".to_owned();
+                return Err(Unfound::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)));
+            }
+        }
+    }
+    Err(Unfound::Unclear(
+        "there are more workspaces or semantic models than are searched: name the model by groupId and datasetId".to_owned(),
+    ))
+}
+
+/// The page in an answer.
+fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
+    let complaint = answer.complaint_unless_done();
+    match classify::word(answer, &complaint) {
+        Word::Done => {}
+        word => return Err(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
+    }
+    if let Some(fault) = answer.fault {
+        return Err(classify::body_trouble(fault));
+    }
+    if answer.is_page() {
+        return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
+    }
+    Page::read(answer.text())
+        .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
+}
+
+/// The id of the only row with this name, or how many there are. One that is written in the same way goes before those that
+/// differ in upper and lower case; of workspaces, the service says itself which names are the same.
+fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
+    let distinct = |mut ids: Vec<String>| {
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    let same = distinct(rows.iter().filter(|row| row.name == name).map(|row| row.id.clone()).collect());
+    let alike = distinct(rows.into_iter().map(|row| row.id).collect());
+    match (<[String; 1]>::try_from(same), <[String; 1]>::try_from(alike)) {
+        (Ok([id]), _) | (Err(_), Ok([id])) => Ok(id),
+        (Err(_), Err(ids)) => Err(ids.len()),
+    }
+}
+
+fn unclear(what: &str, name: &str, count: usize) -> String {
+    match count {
+        0 => format!(
+            "this identity sees no {what} named {name:?}: check the name, upper and lower case too, and give the identity the role Contributor in the workspace"
+        ),
+        _ => format!("{count} {what}s are named {name:?}: name the model by groupId and datasetId"),
+    }
+}
+
+/// A workspace or a semantic model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    id: String,
+    name: String,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Page {
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+impl Page {
+    /// Reads `{"value": [{"id", "name"}], "@odata.nextLink"}`. A row without an id that is a GUID, or without a name, is none.
+    fn read(body: &[u8]) -> Option<Self> {
+        let Object(fields) = serde_json::from_slice::<Object<PageFields>>(body).ok()?;
+        Some(Self { rows: fields.rows?, next: fields.next.at_most(2048) })
+    }
+}
+
+#[derive(Default)]
+struct PageFields {
+    rows: Option<Vec<Row>>,
+    next: Text,
+}
+
+impl Fields for PageFields {
+    const EXPECTED: &'static str = "a list of names";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "value" => self.rows = Some(value.next_value_seed(List { limit: MOST_ROWS, keep: RowFields::row, of: PhantomData })?),
+            "@odata.nextlink" | "odata.nextlink" => self.next = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct RowFields {
+    id: Text,
+    name: Text,
+}
+
+impl RowFields {
+    fn row(self) -> Option<Row> {
+        Some(Row { id: guid(&self.id.0?)?, name: self.name.at_most(512)? })
+    }
+}
+
+impl Fields for RowFields {
+    const EXPECTED: &'static str = "a workspace or a semantic model";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "id" => self.id = value.next_value()?,
+            "name" => self.name = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+    const B: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
+
+    #[test]
+    fn a_name_is_quoted_and_encoded() {
+        let groups = groups("api.powerbi.com").unwrap();
+        let rows = [
+            ("Sales", "%27Sales%27"),
+            ("O'Brien & ä/#", "%27O%27%27Brien%20%26%20%C3%A4%2F%23%27"),
+            ("' or 1 eq 1", "%27%27%27%20or%201%20eq%201%27"),
+        ];
+        for (name, expected) in rows {
+            let expected = format!("https://api.powerbi.com/v1.0/myorg/groups?$filter=name%20eq%20{expected}");
+            assert_eq!(filtered(&groups, name).as_str(), expected);
+        }
+    }
+
+    #[test]
+    fn one_row_is_the_one_and_several_are_told() {
+        let row = |id: &str, name: &str| Row { id: id.to_owned(), name: name.to_owned() };
+        let rows = [
+            (vec![], Err(0)),
+            (vec![row(A, "Sales")], Ok(A)),
+            (vec![row(A, "SALES")], Ok(A)),
+            (vec![row(A, "SALES"), row(B, "Sales")], Ok(B)),
+            (vec![row(A, "SALES"), row(B, "sales")], Err(2)),
+            (vec![row(A, "Sales"), row(B, "Sales")], Err(2)),
+            (vec![row(A, "Sales"), row(A, "Sales")], Ok(A)),
+        ];
+        for (rows, expected) in rows {
+            assert_eq!(only(rows.clone(), "Sales").as_deref().map_err(|count| *count), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_read_as_far_as_its_rows_are_rows() {
+        let page = Page::read(
+            format!(
+                r#"{{"@odata.context":"x","@odata.count":4,"value":[{{"id":"{}","name":" Sales ","isReadOnly":false}},
+                {{"id":"../x","name":"Sales"}},{{"name":"Sales"}},{{"id":"{B}"}},{{"id":7,"name":[]}}],"@odata.nextLink":"https://x/?$skip=1"}}"#,
+                A.to_uppercase()
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        assert_eq!(
+            page,
+            Page { rows: vec![Row { id: A.to_owned(), name: "Sales".to_owned() }], next: Some("https://x/?$skip=1".to_owned()) }
+        );
+        assert_eq!(Page::read(br#"{"VALUE":null}"#).unwrap(), Page::default());
+        for body in ["", "[]", "{}", "null", "<html>", r#"{"error":{"code":"x"}}"#, r#"{"value":[{]}"#, r#"{"value":[1]}"#] {
+            assert_eq!(Page::read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = Page::read(&body);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Power BI: its names, what it is sent, and what is its alone: doubtful refusals and query scale-out.
+
+mod doubt;
+mod lookup;
+mod names;
+mod request;
+pub(super) mod scale_out;
+
+pub(super) use doubt::{Refusal, settle};
+pub(super) use lookup::resolve;
+pub use names::ModelName;
+pub(super) use names::{Named, of_dataset};
+pub(super) use request::body as refresh_body;
+pub(super) use scale_out::off as scale_out_off;

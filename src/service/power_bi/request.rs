@@ -1,0 +1,97 @@
+//! The body of `POST refreshes`.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::operation::RefreshRequest;
+
+/// The longest `timeout` that can be written: the documented pattern ends with the day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600 - 1);
+
+/// The parameters in their documented spelling; what is not asked for is left to the service's own default.
+///
+/// Power BI documentation, enhanced refresh, "Parameters". A refresh is an enhanced one, which can be followed and
+/// cancelled, if any of them is there; so the type always is. `notifyOption` never is: it belongs to the other sort, and a
+/// service principal may not use it.
+pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
+    let mut body = Map::new();
+    let mut set = |key: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            body.insert(key.to_owned(), value);
+        }
+    };
+    // Exhaustive, so that a new parameter does not compile until it is sent or left out on purpose.
+    let RefreshRequest {
+        refresh_type,
+        commit_mode,
+        max_parallelism,
+        retry_count,
+        objects,
+        apply_refresh_policy,
+        effective_date,
+        attempt_timeout,
+    } = request;
+    let object = |name: &crate::operation::ObjectName| match &name.partition {
+        Some(partition) => json!({"table": name.table, "partition": partition}),
+        None => json!({"table": name.table}),
+    };
+    set("type", Some(Value::from(refresh_type.as_deref().unwrap_or("automatic"))));
+    set("commitMode", commit_mode.as_deref().map(Value::from));
+    set("maxParallelism", max_parallelism.map(Value::from));
+    set("retryCount", retry_count.map(Value::from));
+    set("objects", (!objects.is_empty()).then(|| objects.iter().map(object).collect()));
+    set("applyRefreshPolicy", apply_refresh_policy.map(Value::from));
+    set("effectiveDate", effective_date.as_deref().map(Value::from));
+    set("timeout", attempt_timeout.map(|limit| Value::from(clock(limit))));
+    Value::Object(body)
+}
+
+/// `hh:mm:ss`.
+fn clock(limit: Duration) -> String {
+    let seconds = limit.min(LONGEST).as_secs();
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::ObjectName;
+
+    #[test]
+    fn what_is_asked_is_sent_in_the_documented_spelling() {
+        let request = RefreshRequest {
+            refresh_type: Some("full".to_owned()),
+            commit_mode: Some("partialBatch".to_owned()),
+            max_parallelism: Some(2),
+            retry_count: Some(1),
+            objects: vec![
+                ObjectName { table: "DimCustomer".to_owned(), partition: Some("DimCustomer".to_owned()) },
+                ObjectName { table: "DimDate".to_owned(), partition: None },
+            ],
+            apply_refresh_policy: Some(false),
+            effective_date: Some("2026-11-21".to_owned()),
+            attempt_timeout: Some(Duration::from_mins(90)),
+        };
+        let expected = json!({
+            "type": "full", "commitMode": "partialBatch", "maxParallelism": 2, "retryCount": 1,
+            "objects": [{"table": "DimCustomer", "partition": "DimCustomer"}, {"table": "DimDate"}],
+            "applyRefreshPolicy": false, "effectiveDate": "2026-11-21", "timeout": "01:30:00",
+        });
+        assert_eq!(body(&request), expected);
+    }
+
+    #[test]
+    fn a_refresh_without_parameters_is_an_enhanced_one_all_the_same() {
+        assert_eq!(body(&RefreshRequest::default()), json!({"type": "automatic"}));
+    }
+
+    #[test]
+    fn a_time_limit_is_written_as_a_time_of_the_day() {
+        let rows = [(60, "00:01:00"), (18_000, "05:00:00"), (86_399, "23:59:59"), (86_400, "23:59:59"), (59, "00:00:59"), (0, "00:00:00")];
+        for (seconds, expected) in rows {
+            assert_eq!(clock(Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(clock(Duration::MAX), "23:59:59");
+    }
+}

@@ -1,0 +1,162 @@
+//! The tables: a status of query scale-out in, what it means out.
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::*;
+use crate::service::answer::BodyFault;
+
+/// What the service's clock shows when it answers.
+const CLOCK: &str = "2026-01-01T12:00:02Z";
+
+fn answer_at(clock: &str, status: u16, body: &str) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("x-ms-current-utc-date"), HeaderValue::from_str(clock).unwrap());
+    Answer::new(status, headers, body.as_bytes().to_vec(), None)
+}
+
+fn answer(status: u16, body: &str) -> Answer {
+    answer_at(CLOCK, status, body)
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn body(commit: &str, target: &str, replicas: &str, start: &str, end: &str) -> String {
+    format!(
+        r#"{{"commitVersion":{commit},"commitTimestamp":"2026-01-01T11:59:59Z","targetSyncVersion":{target},"triggerReason":"explicit",
+        "syncStartTime":"{start}","syncEndTime":"{end}","minActiveReadVersion":{replicas},"scaleOutStatus":"Enabled","scaleOutReplicas":[{{}}]}}"#
+    )
+}
+
+const ASKED: &str = "2026-01-01T12:00:00Z";
+const SOON: &str = "2026-01-01T12:00:01.5";
+const BEFORE: &str = "2026-01-01T11:00:00";
+
+fn id_of(body: &str) -> OperationId {
+    match accepted(&answer(200, body), at(ASKED)) {
+        Submission::Accepted { id, .. } => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_version_to_wait_for_stands_in_the_id() {
+    let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
+    assert_eq!(id.as_str(), "scaleout-57-1767268800000");
+    assert_eq!(Wanted::of(&id), Wanted { version: Some(57), asked: Some(at(ASKED)) });
+    assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
+    assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as a listing has it");
+    // Until the model is loaded, nothing is said.
+    for unloaded in ["", r#"{"scaleOutStatus":""}"#, r#"{"scaleOutStatus":"Unavailable"}"#, r#"{"scaleOutStatus":null}"#] {
+        assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
+    }
+    for other in ["1a", "scaleout-", "scaleout-1", "scaleout-x-1", "scaleout-99999999999999999999-1"] {
+        assert_eq!(Wanted::of(&OperationId::parse(other).unwrap()), Wanted { version: None, asked: None }, "{other}");
+    }
+}
+
+#[test]
+fn each_state_that_is_not_enabled_says_what_to_switch_on() {
+    let rows = [
+        ("TenantSettingDisabled", "administrator of Power BI"),
+        ("storageModeNotSupported", "large semantic model storage format"),
+        ("ReadOnlyReplicasDisabled", "maxReadOnlyReplicas"),
+        ("Disabled", "is not enabled for the semantic model (Disabled)"),
+    ];
+    for (state, expected) in rows {
+        let shown = answer(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
+        let complaint = answer(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
+        for answer in [&shown, &complaint] {
+            let Submission::Refused(trouble) = classify::submission_with(Service::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
+            else {
+                panic!("{answer:?}")
+            };
+            let Look::Trouble(looked) = seen(answer, &OperationId::parse("scaleout-1-1").unwrap()) else { panic!("{answer:?}") };
+            for trouble in [trouble, looked] {
+                assert_eq!(trouble.kind, TroubleKind::ScaleOutOff);
+                assert!(trouble.message.contains(expected), "{state}: {}", trouble.message);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_success_that_cannot_be_read_leaves_a_doubt() {
+    let mut broken = answer(200, "{");
+    broken.fault = Some(BodyFault::Broken);
+    for answer in [broken, answer(200, "<html>"), answer(200, "{}"), answer(200, "[]"), answer(200, "{"), answer(200, r#"{"a":1}"#)] {
+        assert!(matches!(accepted(&answer, at(ASKED)), Submission::Unanswered { .. }), "{answer:?}");
+        assert!(matches!(seen(&answer, &OperationId::parse("1").unwrap()), Look::Trouble(_)), "{answer:?}");
+    }
+}
+
+#[test]
+fn the_replicas_version_tells_and_no_end_but_it() {
+    let late = "2026-01-01T12:00:40Z";
+    let rows = [
+        // At its version, in a status that shows a synchronisation since.
+        (CLOCK, body("57", "57", "57", SOON, ""), Phase::Succeeded),
+        (CLOCK, body("57", "57", "56", SOON, SOON), Phase::InProgress),
+        (CLOCK, body("57", "57", "null", SOON, ""), Phase::InProgress),
+        // A later refresh does not keep it waiting; a later synchronisation does, until its own version is reached.
+        (CLOCK, body("60", "57", "57", SOON, SOON), Phase::Succeeded),
+        (CLOCK, body("60", "60", "58", SOON, ""), Phase::InProgress),
+        (CLOCK, body("60", "60", "60", SOON, ""), Phase::Succeeded),
+        // The status is from before: what was in step then proves nothing, until it can no longer be late.
+        (CLOCK, body("57", "57", "57", BEFORE, BEFORE), Phase::InProgress),
+        (late, body("57", "57", "57", BEFORE, BEFORE), Phase::Succeeded),
+        (late, body("57", "56", "56", BEFORE, BEFORE), Phase::InProgress),
+        (late, body("56", "56", "56", BEFORE, BEFORE), Phase::InProgress),
+        (late, String::new(), Phase::InProgress),
+        (late, r#"{"scaleOutStatus":"Unavailable"}"#.to_owned(), Phase::InProgress),
+    ];
+    let id = id_of(&body("57", "57", "56", SOON, ""));
+    for (clock, body, expected) in rows {
+        let Look::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
+        assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
+    }
+    // An id that says no version, or that is none of these, waits for the latest.
+    for id in [id_of(""), OperationId::parse("adopted").unwrap()] {
+        let phase = |body: &str| match seen(&answer(200, body), &id) {
+            Look::Found { operation, .. } => operation.phase,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(phase(&body("57", "57", "57", SOON, "")), Phase::Succeeded);
+        assert_eq!(phase(&body("57", "57", "56", SOON, "")), Phase::InProgress);
+    }
+    assert_eq!(seen(&answer(404, ""), &id), Look::Gone);
+}
+
+#[test]
+fn after_a_lost_answer_the_status_shows_what_began_since() {
+    let since = at(ASKED);
+    let rows = [
+        (body("57", "57", "56", SOON, ""), Some(("scaleout-57-1767268801500", Phase::InProgress))),
+        (body("57", "57", "57", SOON, SOON), Some(("scaleout-57-1767268801500", Phase::Succeeded))),
+        (body("60", "57", "57", SOON, SOON), Some(("scaleout-57-1767268801500", Phase::Succeeded))),
+        (body("57", "56", "55", BEFORE, ""), Some(("scaleout-56-1767265200000", Phase::InProgress))),
+        (body("57", "56", "56", BEFORE, BEFORE), None),
+        (body("57", "56", "55", BEFORE, BEFORE), None),
+        (body("57", "57", "57", "", ""), None),
+        (String::new(), None),
+    ];
+    for (body, expected) in rows {
+        let answer = answer(200, &body);
+        let seen = described(&answer).unwrap().listed(since, &answer);
+        let seen = seen.as_ref().map(|operation| (operation.id.as_str(), operation.phase));
+        assert_eq!(seen, expected, "{body}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {
+        let mut answer = answer(status, "");
+        answer.body = body;
+        if let Some(id) = OperationId::parse(&id) {
+            let _ = seen(&answer, &id);
+        }
+        let _ = (accepted(&answer, at(ASKED)), described(&answer).map(|status| status.listed(at(ASKED), &answer)));
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a refresh failed, where the services document the cause.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::operation::{Failure, Phase, ServiceMessage};
+use crate::service::Service;
+
+/// From how long a refresh took the limit of all its attempts is told from that of one: 24 hours, less what the clocks
+/// and the last poll of the service may differ. A single attempt is given at most that, too.
+const ALL_ATTEMPTS: SignedDuration = SignedDuration::from_mins(23 * 60 + 55);
+
+/// The cause of a failure, from what the service said of it.
+///
+/// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation,
+/// asynchronous refresh, which asks to resubmit.
+pub(super) fn cause(
+    service: Service,
+    (phase, reported): (Phase, &str),
+    messages: &[ServiceMessage],
+    (start, end): (Option<Timestamp>, Option<Timestamp>),
+) -> Option<Failure> {
+    match phase {
+        Phase::NotStarted | Phase::InProgress | Phase::Succeeded => return None,
+        Phase::Failed | Phase::TimedOut | Phase::Cancelled => {}
+    }
+    if let Some(told) = messages.iter().find_map(by_message) {
+        return Some(told);
+    }
+    if reported.eq_ignore_ascii_case("disabled") {
+        return Some(Failure::Disabled);
+    }
+    match (service, phase) {
+        (Service::PowerBi, Phase::TimedOut) => {
+            let took = start.zip(end).map(|(start, end)| end.duration_since(start));
+            Some(if took.is_some_and(|took| took >= ALL_ATTEMPTS) { Failure::TotalTimeLimit } else { Failure::AttemptTimeLimit })
+        }
+        (Service::PowerBi | Service::AnalysisServices, _) => None,
+    }
+}
+
+fn by_message(message: &ServiceMessage) -> Option<Failure> {
+    let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let text = message.text.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if code == "0xc11c0020" || says(&["0xc11c0020", "has been evicted"]) {
+        Some(Failure::Evicted)
+    } else if says(&["stuck without any updates", "locate a long running xmla request"]) {
+        Some(Failure::NodeMoved)
+    } else if code.contains("capacitynotactive") || says(&["capacitynotactive", "capacity is paused", "capacity is not active"]) {
+        Some(Failure::CapacityPaused)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(code: &str, text: &str) -> ServiceMessage {
+        ServiceMessage { severity: "Error".to_owned(), code: Some(code.to_owned()), text: text.to_owned() }
+    }
+
+    #[test]
+    fn each_documented_cause_is_told_apart() {
+        let evicted =
+            "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
+        let stuck = "Cancelling the refresh request since it was stuck without any updates. Please resubmit.";
+        let moved = "An error has occurred while trying to locate a long running XMLA request.";
+        let rows = [
+            (Phase::Failed, "Failed", note("0xC11C0020", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "Failed", note("", evicted), Some(Failure::Evicted)),
+            (Phase::Cancelled, "Cancelled", note("0xc11c0020", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "failed", note("", stuck), Some(Failure::NodeMoved)),
+            (Phase::Cancelled, "cancelled", note("", stuck), Some(Failure::NodeMoved)),
+            (Phase::Failed, "failed", note("", moved), Some(Failure::NodeMoved)),
+            (Phase::Failed, "Failed", note("CapacityNotActive", "x"), Some(Failure::CapacityPaused)),
+            (Phase::Failed, "Disabled", note("", ""), Some(Failure::Disabled)),
+            (Phase::Failed, "Failed", note("0x1", "The column 'evicted' was not found"), None),
+            (Phase::Cancelled, "Cancelled", note("", ""), None),
+            (Phase::InProgress, "Unknown", note("0xC11C0020", evicted), None),
+            (Phase::Succeeded, "Completed", note("0xC11C0020", evicted), None),
+        ];
+        for service in [Service::AnalysisServices, Service::PowerBi] {
+            for (phase, reported, message, expected) in &rows {
+                let seen = cause(service, (*phase, reported), std::slice::from_ref(message), (None, None));
+                assert_eq!(seen, *expected, "{message:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_limit_of_one_attempt_is_told_from_that_of_all() {
+        let start = "2026-01-01T00:00:00Z".parse().ok();
+        let rows = [
+            (Service::PowerBi, Some("2026-01-01T05:00:00Z"), Some(Failure::AttemptTimeLimit)),
+            (Service::PowerBi, None, Some(Failure::AttemptTimeLimit)),
+            (Service::PowerBi, Some("2026-01-02T00:00:01Z"), Some(Failure::TotalTimeLimit)),
+            (Service::AnalysisServices, Some("2026-01-02T00:00:01Z"), None),
+        ];
+        for (service, end, expected) in rows {
+            let end = end.and_then(|end| end.parse().ok());
+            assert_eq!(cause(service, (Phase::TimedOut, "TimedOut"), &[], (start, end)), expected, "{end:?}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The answer to `GET refreshes`: which of its rows matter.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::de::{IgnoredAny, MapAccess};
+
+use crate::operation::{Operation, OperationId, Phase};
+use crate::service::fields::{Fields, Object, Text};
+use crate::service::rows::RowFault;
+use crate::service::{timestamp, words};
+
+/// How many rows are kept, as [`crate::operation::Listing`] says.
+const MOST_ROWS: usize = 50;
+
+/// How far the clocks may be apart by rounding, where the service tells its own.
+const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(5);
+
+/// How far they may be apart where it does not.
+const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
+
+/// A difference of clocks that is not believed: a gateway's cached `Date`, rather.
+const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Which operations are looked for: those that run, and those that began since a submission was intended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When the submission was intended, by our clock.
+    pub intent: Timestamp,
+    /// Our clock when the listing is asked for.
+    pub now: Timestamp,
+}
+
+impl Window {
+    /// The first moment of the window by the service's clock. `elapsed` is how long the service's answer took.
+    ///
+    /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
+    /// So the service's clock, which was read at some time during the call, is held against the end of the call.
+    pub(in crate::service) fn since(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Timestamp {
+        let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+        let Some(server) = server_time else {
+            return back(self.intent, UNKNOWN_CLOCK);
+        };
+        let ours = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+        let ahead = server.duration_since(ours);
+        let by_server = self.intent.checked_add(ahead).unwrap_or(self.intent);
+        if ahead.abs() > UNBELIEVABLE {
+            return back(self.intent.min(by_server), UNKNOWN_CLOCK);
+        }
+        back(by_server, KNOWN_CLOCK)
+    }
+}
+
+/// One row of the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::service) struct Row {
+    pub(in crate::service) id: Option<OperationId>,
+    pub(in crate::service) phase: Phase,
+    reported: String,
+    pub(in crate::service) start: Option<Timestamp>,
+    pub(in crate::service) end: Option<Timestamp>,
+    /// Begun by a schedule, by a person or by another way than this client's: Power BI alone tells.
+    pub(in crate::service) foreign: bool,
+}
+
+impl Row {
+    /// Reads one row.
+    pub(in crate::service) fn read(row: &[u8]) -> Result<Self, RowFault> {
+        let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
+        let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
+        let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
+        // Power BI documentation, enhanced refresh, "refreshType". A type that is not among them may be a new name of the
+        // enhanced one, which has had two already, so it may be ours.
+        let foreign = fields.refresh_type.at_most(64).is_some_and(|by| {
+            matches!(by.to_ascii_lowercase().as_str(), "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining")
+        });
+        Ok(Self {
+            id: fields.id.0.as_deref().and_then(OperationId::parse),
+            phase,
+            reported,
+            start: fields.start.0.as_deref().and_then(timestamp::iso),
+            end: fields.end.0.as_deref().and_then(timestamp::iso),
+            foreign,
+        })
+    }
+
+    /// The operation as far as the row tells it, under the id that was read from it.
+    pub(in crate::service) fn bare(self, id: OperationId) -> Operation {
+        Operation {
+            id,
+            phase: self.phase,
+            reported: self.reported,
+            start: self.start,
+            end: self.end,
+            refresh_type: None,
+            objects: Vec::new(),
+            messages: Vec::new(),
+            activity_id: None,
+            failure: None,
+            foreign: self.foreign,
+        }
+    }
+}
+
+/// The rows that matter, gathered one by one.
+#[derive(Debug)]
+pub(in crate::service) struct Selection {
+    since: Timestamp,
+    rows: Vec<(OperationId, Row)>,
+    truncated: bool,
+    /// How many rows the service was asked for at most.
+    top: Option<usize>,
+    count: usize,
+    /// The start of the last row, as long as the rows come newest first and all say when they began.
+    oldest: Option<Timestamp>,
+}
+
+impl Selection {
+    pub(in crate::service) fn new(since: Timestamp, top: Option<usize>) -> Self {
+        Self { since, rows: Vec::new(), truncated: false, top, count: 0, oldest: Some(Timestamp::MAX) }
+    }
+
+    /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
+    pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
+        let row = Row::read(row)?;
+        self.count = self.count.saturating_add(1);
+        self.oldest = self.oldest.zip(row.start).filter(|(before, start)| start <= before).map(|(_, start)| start);
+        let before = row.start.is_some_and(|start| start < self.since);
+        if row.phase.ended() && (before || row.foreign) {
+            return Ok(());
+        }
+        let Some(id) = row.id.clone() else {
+            self.truncated = true;
+            return Ok(());
+        };
+        self.rows.push((id, row));
+        if self.rows.len() >= 4 * MOST_ROWS {
+            self.order();
+        }
+        Ok(())
+    }
+
+    /// Notes that there was more than could be read.
+    pub(in crate::service) fn cut_short(&mut self) {
+        self.truncated = true;
+    }
+
+    /// Those that matter most, those that run first and then the newest; and whether there were more.
+    pub(in crate::service) fn finish(mut self) -> (Vec<(OperationId, Row)>, bool) {
+        self.order();
+        // As many as were asked for: others may have been left out. None of the window was, if the last of them, being the
+        // oldest, began before it.
+        let full = self.top.is_some_and(|top| self.count >= top);
+        let reaches_back = self.oldest.is_some_and(|oldest| oldest < self.since);
+        (self.rows, self.truncated || (full && !reaches_back))
+    }
+
+    fn order(&mut self) {
+        // Without a start it may have begun just now.
+        self.rows.sort_by(|(a_id, a), (b_id, b)| {
+            let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
+            rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
+        });
+        let mut seen = HashSet::new();
+        self.rows.retain(|(id, _)| seen.insert(id.as_str().to_ascii_lowercase()));
+        if self.rows.len() > MOST_ROWS {
+            self.rows.truncate(MOST_ROWS);
+            self.truncated = true;
+        }
+    }
+}
+
+#[derive(Default)]
+struct RowFields {
+    id: Text,
+    status: Text,
+    extended_status: Text,
+    refresh_type: Text,
+    start: Text,
+    end: Text,
+}
+
+impl Fields for RowFields {
+    const EXPECTED: &'static str = "a row of the list of refreshes";
+
+    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
+        match name {
+            "refreshid" => self.id = value.next_value()?,
+            "operationid" | "requestid" if self.id.0.is_none() => self.id = value.next_value()?,
+            "status" => self.status = value.next_value()?,
+            "extendedstatus" => self.extended_status = value.next_value()?,
+            "refreshtype" => self.refresh_type = value.next_value()?,
+            "starttime" => self.start = value.next_value()?,
+            "endtime" => self.end = value.next_value()?,
+            _ => {
+                value.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
+        let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
+        let rows = [
+            (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:55Z"),
+            (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:55Z"),
+            (Some("2026-01-01T12:03:00Z"), 20, "2026-01-01T12:01:35Z"),
+            (Some("2026-01-01T11:51:00Z"), 0, "2026-01-01T11:49:55Z"),
+            (None, 0, "2026-01-01T11:55:00Z"),
+            (Some("2027-01-01T12:01:00Z"), 0, "2026-01-01T11:55:00Z"),
+            (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
+        ];
+        for (server, elapsed, expected) in rows {
+            let since = window.since(server.map(at), Duration::from_secs(elapsed));
+            assert_eq!(since, at(expected), "{server:?}");
+        }
+    }
+
+    fn select(rows: &[&str]) -> (Vec<String>, bool) {
+        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+        for row in rows {
+            selection.take(row.as_bytes()).unwrap();
+        }
+        let (rows, truncated) = selection.finish();
+        (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
+    }
+
+    #[test]
+    fn what_runs_or_began_in_the_window_is_kept() {
+        let (kept, truncated) = select(&[
+            r#"{"refreshId":"old","startTime":"2026-01-01T11:00:00Z","endTime":"2026-01-01T13:00:00Z","status":"succeeded"}"#,
+            r#"{"refreshId":"early","startTime":"2026-01-01T12:00:00","status":"failed"}"#,
+            r#"{"refreshId":"late","startTime":"2026-01-01T12:00:09.1234567Z","status":"succeeded"}"#,
+            r#"{"refreshId":"runs","startTime":"2025-12-01T12:00:00Z","status":"inProgress"}"#,
+            r#"{"refreshId":"odd","status":"succeeded"}"#,
+            r#"{"refreshId":"new","startTime":"2025-12-31T12:00:00Z","status":"somethingNew"}"#,
+            r#"{"refreshId":"LATE","startTime":"2026-01-01T12:00:09.1234567Z","status":"succeeded"}"#,
+        ]);
+        assert_eq!(kept, ["new", "runs", "odd", "LATE", "early"]);
+        assert!(!truncated);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_named_leaves_a_doubt() {
+        assert_eq!(select(&["{}"]), (vec![], true));
+        assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
+        assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
+    }
+
+    #[test]
+    fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
+        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+        for (id, by, status) in [
+            ("a", "Scheduled", "Unknown"),
+            ("b", "OnDemand", "Completed"),
+            ("c", "ViaEnhancedApi", "Completed"),
+            ("d", "ReliableProcessing", "Unknown"),
+            ("e", "ViaSomethingNew", "Failed"),
+            ("f", "viaapi", "Failed"),
+        ] {
+            let row =
+                format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
+            selection.take(row.as_bytes()).unwrap();
+        }
+        let (rows, truncated) = selection.finish();
+        let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.foreign)).collect();
+        assert_eq!((seen, truncated), (vec![("a", true), ("d", false), ("c", false), ("e", false)], false));
+    }
+
+    #[test]
+    fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
+        let rows = [
+            (&["12:03", "12:02"][..], false),
+            (&["12:03", "12:02", "12:01"], true),
+            (&["12:03", "12:02", "11:59"], false),
+            (&["11:59", "12:02", "12:01"], true),
+            (&["12:01", "12:02", "11:59"], true),
+            (&["12:03", "", "11:59"], true),
+        ];
+        for (starts, expected) in rows {
+            let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), Some(3));
+            for (n, start) in starts.iter().enumerate() {
+                let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+                selection.take(row.as_bytes()).unwrap();
+            }
+            assert_eq!(selection.finish().1, expected, "{starts:?}");
+        }
+    }
+
+    #[test]
+    fn rows_are_bounded() {
+        let mut selection = Selection::new(Timestamp::MIN, None);
+        for n in 0..10_000 {
+            let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
+            selection.take(row.as_bytes()).unwrap();
+            assert!(selection.rows.len() <= 4 * MOST_ROWS);
+        }
+        let (rows, truncated) = selection.finish();
+        assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MOST_ROWS, "r9999", true));
+    }
+}

@@ -1,0 +1,11 @@
+//! Refreshes: the calls and the answers that both services have in common. What is Power BI's alone is said where it is read.
+
+mod calls;
+mod detail;
+mod failure;
+mod listing;
+
+pub(super) use calls::{cancel, each_row, list, look, submit};
+pub(super) use detail::operation;
+pub(super) use listing::Row;
+pub use listing::Window;

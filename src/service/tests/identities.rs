@@ -1,0 +1,205 @@
+//! Tokens of every sort of identity, as they are asked for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::stage::{ENTRA, GUID, Stage, model_as, reply, settings};
+use crate::operation::{Trouble, TroubleKind};
+use crate::service::identity::{AssertionSource, Environment, Identity, SecretText, Spelling};
+
+/// An issuer whose tokens say which they are.
+#[derive(Debug, Default)]
+struct Issuer {
+    given: AtomicUsize,
+    refuses: bool,
+}
+
+#[async_trait]
+impl AssertionSource for Issuer {
+    fn key(&self) -> String {
+        "issuer".to_owned()
+    }
+
+    async fn assertion(&self) -> Result<SecretText, Trouble> {
+        if self.refuses {
+            let message = "grant it".to_owned();
+            return Err(Trouble { kind: TroubleKind::AssertionRefused, message, retry_after: None, activity_id: None });
+        }
+        let number = self.given.fetch_add(1, Ordering::Relaxed);
+        Ok(SecretText::new(&token(number)))
+    }
+}
+
+fn token(number: usize) -> String {
+    let claims = json!({"iss": "https://issuer", "sub": "system:serviceaccount:bi:refresher", "aud": ["api://AzureADTokenExchange"]});
+    format!("planted.{}.{number}", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+fn federated(source: Issuer) -> Identity {
+    Identity::workload_identity(GUID, GUID, Arc::new(source), Spelling::SECRET_KEYS).unwrap()
+}
+
+fn with_certificate() -> Identity {
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
+    let pem = certificate.pem() + &key.serialize_pem();
+    Identity::service_principal_certificate(GUID, GUID, &pem, Timestamp::now(), Spelling::SECRET_KEYS).unwrap()
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_by_an_assertion() {
+    let stage = Stage::new(|_| None).await;
+    let model = model_as(&stage.azure(stage.settings()), with_certificate());
+    model.prepare().await.unwrap();
+    model.prepare().await.unwrap();
+    let requests = stage.requests();
+    assert_eq!(requests.len(), 1);
+    let body = &requests[0].body;
+    assert!(body.contains("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"), "{body}");
+    assert!(body.contains(&format!("client_id={GUID}")) && !body.contains("client_secret"), "{body}");
+    let assertion = body.split(['&', '=']).skip_while(|part| *part != "client_assertion").nth(1).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], format!("https://{ENTRA}/{GUID}/oauth2/v2.0/token"));
+}
+
+#[tokio::test]
+async fn a_federated_token_is_fresh_for_each_exchange() {
+    let body = |life| format!(r#"{{"token_type":"Bearer","expires_in":{life},"access_token":"planted-token"}}"#);
+    let stage = Stage::new(move |_| Some(reply(200, &[], &body(0)))).await;
+    let model = model_as(&stage.azure(stage.settings()), federated(Issuer::default()));
+    for number in 0..2 {
+        model.prepare().await.unwrap();
+        let last = stage.requests().pop().unwrap().body;
+        assert!(last.contains(&format!("client_assertion={}", token(number))), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_federated_token_that_nobody_trusts_is_explained() {
+    let body = r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching record.","error_codes":[700213]}"#;
+    let stage = Stage::new(move |_| Some(reply(401, &[], body))).await;
+    let trouble = model_as(&stage.azure(stage.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
+    for part in ["issuer https://issuer", "subject system:serviceaccount:bi:refresher", "audience api://AzureADTokenExchange"] {
+        assert!(trouble.message.contains(part), "{}", trouble.message);
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_vouch_is_not_asked_again_at_once() {
+    let stage = Stage::new(|_| None).await;
+    let model = model_as(&stage.azure(stage.settings()), federated(Issuer { refuses: true, ..Issuer::default() }));
+    for _ in 0..3 {
+        let trouble = model.prepare().await.unwrap_err();
+        assert_eq!((trouble.kind, trouble.message.as_str(), trouble.retry_after), (TroubleKind::AssertionRefused, "grant it", None));
+    }
+    assert!(stage.requests().is_empty());
+}
+
+/// A metadata service behind a proxy that is plain http, and the heads of the requests that came to it.
+async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&heads);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\r\n\r\n") {
+                let mut piece = [0; 1024];
+                match stream.read(&mut piece).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(length) => seen.extend_from_slice(&piece[..length]),
+                }
+            }
+            log.lock().push(String::from_utf8_lossy(&seen).to_lowercase());
+            if status == 0 {
+                tokio::time::sleep(std::time::Duration::from_mins(1)).await;
+            }
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (address, heads)
+}
+
+async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result<(), Trouble>, Vec<String>) {
+    let (address, heads) = metadata(status, body).await;
+    let hasty = crate::service::Settings { call_timeout: std::time::Duration::from_millis(800), ..settings(&super::stage::tls(&[]).1) };
+    let azure = super::stage::azure(hasty, address, address);
+    let prepared = model_as(&azure, identity).prepare().await.map(drop);
+    let heads = heads.lock().clone();
+    (prepared, heads)
+}
+
+#[tokio::test]
+async fn a_managed_identity_is_asked_of_the_machine() {
+    let token = r#"{"access_token":"planted-token","expires_in":"3599","resource":"x","token_type":"Bearer"}"#;
+    let (prepared, heads) = managed(Identity::managed(None), 200, token).await;
+    prepared.unwrap();
+    let address = "get http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3a%2f%2f*.asazure.windows.net http";
+    assert!(heads[0].starts_with(address), "{}", heads[0]);
+    assert!(heads[0].contains("\r\nmetadata: true\r\n"), "{}", heads[0]);
+    let (prepared, heads) = managed(Identity::managed(Some(GUID)), 200, token).await;
+    prepared.unwrap();
+    assert!(heads[0].contains(&format!("&client_id={GUID} http")), "{}", heads[0]);
+    let operators = Environment::read(|_| None).identity(Timestamp::now()).unwrap();
+    managed(operators, 200, token).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_without_a_managed_identity_is_one_sentence() {
+    let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    let rows = [
+        (Some(GUID), 400, unknown, TroubleKind::CredentialsRefused, "no managed identity with the client id"),
+        (None, 400, unknown, TroubleKind::CredentialsRefused, "(Identity not found)"),
+        (None, 404, "", TroubleKind::ServiceError, "HTTP 404"),
+        (None, 429, "", TroubleKind::Throttled, "fewer requests"),
+        (None, 503, "<html>", TroubleKind::ServiceError, "HTTP 503"),
+        (None, 403, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
+        (None, 302, "", TroubleKind::InvalidAnswer, "NO_PROXY"),
+        (None, 200, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
+        (None, 200, r#"{"access_token":"a\nb"}"#, TroubleKind::InvalidAnswer, "NO_PROXY"),
+        (None, 0, "", TroubleKind::Unreachable, "cannot be reached"),
+    ];
+    for (client, status, body, kind, expected) in rows {
+        let trouble = managed(Identity::managed(client), status, body).await.0.unwrap_err();
+        assert_eq!(trouble.kind, kind, "{status} {}", trouble.message);
+        assert!(trouble.message.contains(expected), "{}", trouble.message);
+    }
+}
+
+#[tokio::test]
+async fn one_identity_never_gets_the_token_of_another() {
+    let stage = Stage::new(|_| None).await;
+    let azure = stage.azure(stage.settings());
+    let secret = |secret| Identity::service_principal_secret(GUID, GUID, secret, Spelling::SECRET_KEYS).unwrap();
+    let identities = [secret("one"), secret("two"), with_certificate(), with_certificate(), federated(Issuer::default())];
+    for identity in identities {
+        model_as(&azure, identity).prepare().await.unwrap();
+    }
+    assert_eq!(stage.requests().len(), 5);
+}
+
+#[test]
+fn no_identity_prints_what_is_secret() {
+    let identities = [
+        Identity::service_principal_secret(GUID, GUID, "planted", Spelling::SECRET_KEYS).unwrap(),
+        with_certificate(),
+        federated(Issuer::default()),
+        Identity::managed(Some(GUID)),
+    ];
+    let printed = format!("{identities:?} {identities:#?}");
+    assert!(!printed.contains("planted") && !printed.contains("PRIVATE"), "{printed}");
+}

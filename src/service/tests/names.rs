@@ -1,0 +1,115 @@
+//! From names to ids: with pages, and with answers of every sort.
+
+use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
+use crate::operation::{ModelIds, Request, Resolution, Submission, TroubleKind};
+use crate::service::identity::{Identity, Spelling};
+use crate::service::power_bi::ModelName;
+
+const OTHER: &str = "11111111-1111-4111-8111-111111111111";
+
+fn list(rows: &[(&str, &str)], next: Option<&str>) -> String {
+    let rows: Vec<_> = rows.iter().map(|(id, name)| serde_json::json!({"id": id, "name": name, "isRefreshable": true})).collect();
+    serde_json::json!({"@odata.context": "x", "value": rows, "@odata.nextLink": next}).to_string()
+}
+
+async fn resolve(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Resolution, Stage) {
+    let stage = Stage::new(move |request| answer(request.line.strip_prefix(&format!("GET {POWER_BI}/v1.0/myorg/groups"))?)).await;
+    let name = ModelName::by_names("Sales & O'Brien", "Orders").unwrap();
+    let call = power_bi_named(&stage.azure(stage.hasty()), name).prepare().await.unwrap();
+    (call.resolve().await, stage)
+}
+
+const FILTER: &str = "?$filter=name%20eq%20%27Sales%20%26%20O%27%27Brien%27";
+
+fn datasets() -> String {
+    format!("/{GROUP}/datasets")
+}
+
+#[tokio::test]
+async fn names_become_ids_over_pages() {
+    let (found, stage) = resolve(|rest| match rest {
+        FILTER => Some(reply(200, &[], &list(&[(&GROUP.to_uppercase(), "Sales & O'Brien")], None))),
+        rest if rest == datasets() => {
+            let next = format!("https://{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets?$skip=1");
+            Some(reply(200, &[], &list(&[(OTHER, "Others")], Some(&next))))
+        }
+        rest if rest == format!("{}?$skip=1", datasets()) => Some(reply(200, &[], &list(&[(DATASET, "orders")], None))),
+        _ => None,
+    })
+    .await;
+    assert_eq!(found, Resolution::Found(ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() }));
+    assert_eq!(stage.count("GET "), 3);
+}
+
+#[tokio::test]
+async fn no_name_and_two_names_are_explained() {
+    let (none, _stage) = resolve(|_| Some(reply(200, &[], &list(&[], None)))).await;
+    assert!(matches!(&none, Resolution::Unclear(why) if why.contains("no workspace named \"Sales & O'Brien\"")), "{none:?}");
+    // A service that does not filter is read all the same.
+    let (two, _stage) = resolve(|rest| {
+        let groups = list(&[(GROUP, "Sales & O'Brien"), (OTHER, "Other")], None);
+        let datasets = list(&[(DATASET, "Orders"), (OTHER, "Orders")], None);
+        Some(reply(200, &[], if rest == FILTER { &groups } else { &datasets }))
+    })
+    .await;
+    assert!(matches!(&two, Resolution::Unclear(why) if why.starts_with("2 semantic models are named \"Orders\"")), "{two:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_list_teaches_nothing_and_no_token_goes_elsewhere() {
+    let evil = list(&[], Some(&format!("https://{EVIL}/v1.0/myorg/groups?$skip=1")));
+    let rows = [
+        (200, String::new(), TroubleKind::InvalidAnswer),
+        (200, "<html>".to_owned(), TroubleKind::InvalidAnswer),
+        (200, "{}".to_owned(), TroubleKind::InvalidAnswer),
+        (200, r#"{"value":[{"id":"#.to_owned(), TroubleKind::InvalidAnswer),
+        (200, format!(r#"{{"value":{}"#, "[".repeat(100_000)), TroubleKind::InvalidAnswer),
+        (200, evil, TroubleKind::InvalidAnswer),
+        (401, String::new(), TroubleKind::AccessDenied),
+        (404, String::new(), TroubleKind::NotFound),
+        (503, String::new(), TroubleKind::ServiceError),
+    ];
+    for (status, body, expected) in rows {
+        let shown = body.chars().take(80).collect::<String>();
+        let (seen, stage) = resolve(move |_| Some(reply(status, &[], &body))).await;
+        assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == expected), "{status} {shown}: {seen:?}");
+        assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+    }
+    let (seen, stage) = resolve(|_| Some(reply(302, &[("location", &format!("https://{EVIL}/x"))], ""))).await;
+    assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+    assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+}
+
+#[tokio::test]
+async fn lists_are_bounded_in_pages_and_size() {
+    let (seen, stage) = resolve(|rest| Some(reply(200, &[], &list(&[], Some(&format!("{}x", rest.replace("?$filter", "?x"))))))).await;
+    assert!(
+        matches!(&seen, Resolution::Unclear(why) if why.contains("groupId and datasetId")) || matches!(&seen, Resolution::Trouble(_)),
+        "{seen:?}"
+    );
+    assert!(stage.count("GET ") <= 20);
+    let (seen, _stage) = resolve(|_| {
+        let row = format!(r#"{{"id":"{OTHER}","name":"x"}},"#).repeat(1000);
+        Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[".to_owned(), row))
+    })
+    .await;
+    assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
+}
+
+#[tokio::test]
+async fn ids_are_their_own_answer_and_names_have_no_address() {
+    let stage = Stage::new(|_| None).await;
+    let azure = stage.azure(stage.settings());
+    let ids = ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() };
+    assert_eq!(power_bi_of(&azure).prepare().await.unwrap().resolve().await, Resolution::Found(ids));
+    let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
+    let submission = named.prepare().await.unwrap().submit(&Request::Sync).await;
+    assert!(matches!(submission, Submission::Refused(_)), "{submission:?}");
+    assert_eq!(stage.count("GET ") + stage.count(&format!("POST {POWER_BI}")), 0);
+    let mut settings = stage.settings();
+    settings.cloud.power_bi = None;
+    let name = ModelName::by_ids(GROUP, DATASET).unwrap();
+    let identity = Identity::service_principal_secret(GROUP, GROUP, "x", Spelling::SECRET_KEYS).unwrap();
+    let message = stage.azure(settings).power_bi(name, identity).unwrap_err();
+    assert_eq!(message, "the operator's cloud (public) has no Power BI");
+}

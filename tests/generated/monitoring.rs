@@ -1,0 +1,71 @@
+//! Alerts and dashboards speak of metrics, labels and values that there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::chart::{files, read};
+
+/// What Prometheus itself puts on a metric.
+const TARGET: [&str; 4] = ["namespace", "job", "pod", "le"];
+
+/// The metrics of the reference, each with its labels; and the values of each label, of whatever metric.
+fn documented() -> (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, BTreeSet<String>>) {
+    let page = read("docs/reference/metrics.md");
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let (mut metrics, mut values) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new());
+    for line in page.lines() {
+        if let [_, name, kind, labels, ..] = line.split('|').map(str::trim).collect::<Vec<_>>()[..]
+            && let [name] = &quoted(name)[..]
+        {
+            let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_count", "_sum"] } else { &[""] };
+            for suffix in suffixes {
+                metrics.insert(format!("tabular_operator_{name}{suffix}"), quoted(labels).into_iter().collect());
+            }
+        } else if let Some((label, words)) = line.strip_prefix("- ").and_then(|line| line.split_once(": ")) {
+            values.entry(quoted(label).remove(0)).or_default().extend(quoted(words));
+        }
+    }
+    (metrics, values)
+}
+
+/// A metric, and the labels and values that it is selected by.
+struct Selection {
+    name: String,
+    labels: Vec<(String, Vec<String>)>,
+}
+
+/// Each `name{label="a|b"}` of a text.
+fn selections(text: &str) -> Vec<Selection> {
+    let mut found = Vec::new();
+    for (start, _) in text.match_indices("tabular_operator_") {
+        let rest = &text[start..];
+        let end = rest.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        let inside = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inside, _)| inside);
+        let labels = inside.split(',').filter_map(|part| part.split_once('=')).map(|(label, value)| {
+            let words = value.trim_matches(|letter| "~\\\"".contains(letter)).split('|').map(str::to_owned).collect();
+            (label.to_owned(), words)
+        });
+        found.push(Selection { name: name.to_owned(), labels: labels.collect() });
+    }
+    found
+}
+
+#[test]
+fn alerts_and_dashboards_speak_of_what_there_is() {
+    let (metrics, values) = documented();
+    let dashboards = files("deploy/grafana", ".json").into_iter().map(|name| format!("deploy/grafana/{name}"));
+    let mut seen = 0;
+    for file in dashboards.chain(["deploy/prometheus/rules.yaml".to_owned()]) {
+        for Selection { name, labels } in selections(&read(&file)) {
+            seen += 1;
+            let known = metrics.get(&name).unwrap_or_else(|| panic!("{file}: there is no metric {name}"));
+            for (label, words) in labels.iter().filter(|(label, _)| !TARGET.contains(&label.as_str())) {
+                assert!(known.contains(label), "{file}: {name} has no label {label}");
+                for word in words {
+                    assert!(values[label].contains(word), "{file}: {label} of {name} is never {word}");
+                }
+            }
+        }
+    }
+    assert!(seen > 25, "only {seen} metrics were found");
+}

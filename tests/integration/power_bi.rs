@@ -1,0 +1,113 @@
+//! Refreshes and syncs of Power BI semantic models, by ids and by names.
+
+use harness::world::{merged, run};
+use harness::{Model, Setting, World};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+use uuid::Uuid;
+
+/// A semantic model of a test's own, and what a manifest's spec has to say to mean it: by ids, and by names.
+async fn semantic_model(world: &World, settings: &Value) -> (Model, Value, Value) {
+    let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let model = Model::power_bi(&group, &dataset);
+    let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
+    let usual = merged(&json!({"notStartedMillis": 100, "durationMillis": 900}), &names);
+    world.azure.put(&model, merged(&usual, settings)).await;
+    let spec = |named: Value| json!({"model": {"analysisServices": null, "powerBI": named}});
+    (model, spec(json!({"groupId": group, "datasetId": dataset})), spec(names))
+}
+
+#[tokio::test]
+async fn a_semantic_model_is_refreshed_as_asked() {
+    let (world, _operator) = World::running("pbi", Setting::default()).await;
+    let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
+    let refresh = json!({"refresh": {
+        "type": "dataOnly", "commitMode": "partialBatch", "applyRefreshPolicy": false, "maxParallelism": 4, "retryCount": 1,
+        "attemptTimeoutSeconds": 7_200, "objects": [{"table": "DimDate"}],
+    }});
+    world.apply("orders", &merged(&by_ids, &refresh)).await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let operations = world.azure.refreshes(&model).await;
+    assert_eq!(operations.len(), 1, "{operations:#?}");
+    let operation = &operations[0];
+    assert_eq!(run(&done).operation_id.as_deref(), Some(operation.operation_id.as_str()));
+    assert_eq!((operation.r#type.as_str(), operation.max_parallelism, operation.retry_count), ("dataOnly", 4, 1));
+    assert_eq!((operation.timeout_seconds, operation.apply_refresh_policy), (Some(7_200), false));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_model_by_names_and_by_ids_is_one_model_to_the_queue() {
+    let (world, _operator) = World::running("pbi-names", Setting::default()).await;
+    let (model, by_ids, by_names) = semantic_model(&world, &json!({"durationMillis": 2_500})).await;
+    world.apply("names", &by_names).await;
+    world.until_state("names", RunState::Running).await;
+    world.apply("ids", &by_ids).await;
+    world.until_reason("ids", "Reconciling", "WaitingForTurn").await;
+    world.until_state("ids", RunState::Succeeded).await;
+    world.until_state("names", RunState::Succeeded).await;
+    assert_eq!(world.azure.refreshes(&model).await.len(), 2);
+    // It knew whose turn it was: the service never had to refuse one.
+    assert_eq!(world.azure.count_of(&model, "POST", "refreshes").await, 2);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn names_that_nobody_has_are_explained() {
+    let (world, _operator) = World::running("pbi-unnamed", Setting::default()).await;
+    let (_, _, by_names) = semantic_model(&world, &json!({})).await;
+    world.apply("orders", &merged(&by_names, &json!({"model": {"powerBI": {"dataset": "Nowhere"}}}))).await;
+    let stalled = world.until_reason("orders", "Stalled", "ModelNotResolved").await;
+    assert!(run(&stalled).message.contains("Nowhere"), "{}", run(&stalled).message);
+    world.apply("orders", &by_names).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_deletion_cancels_the_refresh_of_a_semantic_model() {
+    let (world, _operator) = World::running("pbi-deleted", Setting::default()).await;
+    let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
+    world.apply("orders", &by_ids).await;
+    world.until_state("orders", RunState::Running).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    assert_eq!(world.azure.refreshes(&model).await[0].status, "cancelled");
+}
+
+#[tokio::test]
+async fn another_clients_refresh_of_a_semantic_model_is_waited_for() {
+    let (world, _operator) = World::running("pbi-busy", Setting::default()).await;
+    let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
+    world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+    world.apply("orders", &by_ids).await;
+    world.until_reason("orders", "Reconciling", "ModelBusy").await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(world.azure.refreshes(&model).await.len(), 2);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn the_replicas_of_a_semantic_model_follow_its_refresh() {
+    let (world, _operator) = World::running("pbi-sync", Setting::default()).await;
+    let (model, _, by_names) = semantic_model(&world, &json!({})).await;
+    world.apply("modelsync/orders", &crate::syncs::following("orders")).await;
+    world.apply("orders", &by_names).await;
+    world.until_state("modelsync/orders", RunState::Succeeded).await;
+    let (refreshes, syncs) = (world.azure.refreshes(&model).await, world.azure.syncs(&model).await);
+    assert_eq!((refreshes.len(), syncs.len()), (1, 1), "{syncs:#?}");
+    assert_eq!(syncs[0].status, "completed");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn scale_out_that_is_off_is_explained_and_waited_for() {
+    let (world, _operator) = World::running("pbi-off", Setting::default()).await;
+    let (model, by_ids, _) = semantic_model(&world, &json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;
+    world.apply("modelsync/orders", &by_ids).await;
+    world.until_reason("modelsync/orders", "Stalled", "ScaleOutOff").await;
+    world.azure.patch(&model, json!({"scaleOut": {"status": "Enabled"}})).await;
+    world.annotate("modelsync/orders", tabular_operator::api::RUN_REQUESTED_AT, Some("now")).await;
+    world.until_state_within(std::time::Duration::from_secs(100), "modelsync/orders", RunState::Succeeded).await;
+    world.assert_kstatus();
+}

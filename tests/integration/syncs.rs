@@ -1,0 +1,192 @@
+//! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every form that it may answer in.
+
+use futures::future::join_all;
+use harness::world::{run, status};
+use harness::{Setting, World, eventually};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+/// How a test names the resource.
+const REPLICAS: &str = "modelsync/replicas";
+
+/// Settings of a model whose sync goes on for long.
+fn long_sync() -> Setting {
+    Setting { model: Some(json!({"sync": {"replicatingMillis": 600_000}})), ..Setting::default() }
+}
+
+/// How many requests of a method there were for syncs of the world's model.
+async fn requests(world: &World, method: &str) -> u64 {
+    world.azure.count_of(&world.model(), method, "sync").await
+}
+
+#[tokio::test]
+async fn a_sync_is_asked_for_once_and_followed_to_its_end() {
+    let (world, _operator) = World::running("sync", Setting::default()).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+    let syncs = world.syncs().await;
+    assert_eq!((syncs.len(), syncs[0].status.as_str()), (1, "completed"));
+    assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()));
+    assert_eq!(status(&done).history.len(), 1);
+    assert_eq!(requests(&world, "POST").await, 1);
+    assert!(world.operations().await.is_empty(), "nothing was refreshed");
+    let writes = world.writes();
+    assert!(writes.len() <= 4 && writes.iter().all(|write| write.contains(" modelsyncs")), "{writes:#?}");
+    world.delete(REPLICAS).await;
+    world.until_gone(REPLICAS).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_sync_ends_well_however_the_service_answers() {
+    let (world, _operator) = World::running("sync-styles", Setting::default()).await;
+    let mut styles = Vec::new();
+    for state in ["number", "numericText", "name"] {
+        for poll in ["ok", "accepted", "seeOther", "alternating"] {
+            for location in ["query", "path"] {
+                styles.push(
+                    json!({"stateStyle": state, "pollStyle": poll, "locationStyle": location, "locationsExpire": location == "path"}),
+                );
+            }
+        }
+    }
+    styles.push(json!({"finalizingMillis": 1_500}));
+    join_all(styles.iter().enumerate().map(async |(number, style)| {
+        let database = format!("style-{number}");
+        let spec = world.put_database(&database, &json!({"sync": style})).await;
+        let name = format!("modelsync/{database}");
+        world.apply(&name, &spec).await;
+        let done = world.until_state(&name, RunState::Succeeded).await;
+        let syncs = world.azure.syncs(&harness::Model::analysis_services(&world.server, &database)).await;
+        assert_eq!(syncs.len(), 1, "{style}");
+        // The replicas have the data while it is still cleaning up.
+        assert!(matches!(syncs[0].status.as_str(), "completed" | "finalizing"), "{style}: {syncs:?}");
+        assert_eq!(run(&done).attempt, 1, "{style}");
+    }))
+    .await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_server_without_a_replica_has_nothing_to_synchronise() {
+    for answer in [200, 204] {
+        let model = json!({"sync": {"replica": false, "noReplicaStatus": answer}});
+        let (world, _operator) = World::running("sync-none", Setting { model: Some(model), ..Setting::default() }).await;
+        world.apply(REPLICAS, &json!({})).await;
+        let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+        assert!(run(&done).message.contains("replica"), "{}", run(&done).message);
+        assert!(world.syncs().await.is_empty());
+        world.assert_kstatus();
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_says_what_the_service_said() {
+    let model = json!({"sync": {"outcomes": [{"state": "failed", "details": "replica 2 is out of memory"}]}});
+    let (world, _operator) = World::running("sync-fails", Setting { model: Some(model), ..Setting::default() }).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let failed = world.until_state(REPLICAS, RunState::Failed).await;
+    assert_eq!(run(&failed).reason, "SyncFailed");
+    let said: Vec<&str> = run(&failed).messages.iter().map(|message| message.message.as_str()).collect();
+    assert!(said.iter().any(|text| text.contains("replica 2 is out of memory")), "{said:?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_sync_whose_answer_is_lost_is_found_and_not_asked_for_twice() {
+    let (world, _operator) = World::running("sync-lost", Setting::default()).await;
+    world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
+    let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+    let syncs = world.syncs().await;
+    assert_eq!(syncs.len(), 1, "{syncs:#?}");
+    assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()));
+    assert_eq!(requests(&world, "POST").await, 1);
+    fault.remove().await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_sync_waits_for_a_refresh_of_the_model_and_a_refresh_for_a_sync() {
+    let (world, _operator) = World::running("sync-turns", Setting::default()).await;
+    world.patch_model(&json!({"durationMillis": 3_000, "sync": {"replicatingMillis": 2_000}})).await;
+    world.apply("one", &json!({})).await;
+    world.until_state("one", RunState::Running).await;
+    world.apply("modelsync/one", &json!({})).await;
+    let waiting = world.until_reason("modelsync/one", "Reconciling", "WaitingForTurn").await;
+    assert_eq!(run(&waiting).waiting_for.as_deref(), Some("the ModelRefresh one"));
+    // The queue goes by the second.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    world.apply("two", &json!({})).await;
+    world.until_reason("two", "Reconciling", "WaitingForTurn").await;
+    for name in ["one", "modelsync/one", "two"] {
+        world.until_state(name, RunState::Succeeded).await;
+    }
+    let (refreshes, syncs) = (world.operations().await, world.syncs().await);
+    assert_eq!((refreshes.len(), syncs.len()), (2, 1));
+    // As they really were at the service: no two of them at the same time, in the order of their arrival.
+    let at = |time: &Option<String>| time.clone().expect("it has begun and ended");
+    assert!(at(&refreshes[0].end_time) <= syncs[0].start_time, "{refreshes:#?} {syncs:#?}");
+    assert!(at(&syncs[0].end_time) <= at(&refreshes[1].start_time), "{refreshes:#?} {syncs:#?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn both_kinds_may_have_the_same_name() {
+    let (world, _operator) = World::running("sync-namesakes", Setting::default()).await;
+    let other = world.put_database("Other", &json!({})).await;
+    world.apply("orders", &json!({})).await;
+    world.apply("modelsync/orders", &other).await;
+    let (refresh, sync) =
+        tokio::join!(world.until_state("orders", RunState::Succeeded), world.until_state("modelsync/orders", RunState::Succeeded));
+    assert_ne!(run(&refresh).operation_id, run(&sync).operation_id);
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    // The other one is served as before.
+    world.annotate("modelsync/orders", tabular_operator::api::RUN_REQUESTED_AT, Some("again")).await;
+    world.until_run("modelsync/orders", 2, RunState::Succeeded).await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_sync_that_is_deleted_is_let_go_of_and_that_is_said() {
+    let (world, _operator) = World::running("sync-deleted", long_sync()).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let running = world.until_state(REPLICAS, RunState::Running).await;
+    let id = run(&running).operation_id.clone().expect("it has an id");
+    world.delete(REPLICAS).await;
+    world.until_gone(REPLICAS).await;
+    eventually("the event", async || {
+        world.events(REPLICAS).await.iter().any(|event| event.starts_with("Released: ") && event.contains(&id)).then_some(())
+    })
+    .await;
+    assert_eq!(requests(&world, "DELETE").await, 0);
+    assert_eq!(world.syncs().await[0].end_time, None);
+}
+
+#[tokio::test]
+async fn a_sync_is_taken_up_again_after_sigkill() {
+    for moment in ["before", "after"] {
+        let (world, mut operator) = World::running(&format!("sync-killed-{moment}"), Setting::default()).await;
+        let hold = world.fault("POST", "sync", &json!({"action": {"hold": {"at": moment}}})).await;
+        world.apply(REPLICAS, &json!({})).await;
+        hold.holds().await;
+        operator.kill();
+        if moment == "before" {
+            hold.holds_none().await;
+        }
+        hold.remove().await;
+        operator.restart();
+        let done = world.until_state(REPLICAS, RunState::Succeeded).await;
+        let syncs = world.syncs().await;
+        assert_eq!(syncs.len(), 1, "{moment}: {syncs:#?}");
+        assert_eq!(run(&done).operation_id.as_deref(), Some(syncs[0].operation_id.as_str()), "{moment}");
+        world.assert_kstatus();
+    }
+}
+
+/// What a test hands over as a spec is laid over the usual one; this takes the model and the credentials out of it.
+pub fn following(name: &str) -> Value {
+    json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": name}}})
+}
