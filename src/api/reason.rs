@@ -163,6 +163,8 @@ reasons! {
     Released: Quiet,
     /// The operation was found in the service's listing and is followed.
     Adopted: Quiet,
+    /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
+    MissedSchedule: Quiet,
     /// A trigger was dropped, since a run was under way (`concurrencyPolicy: Forbid`).
     TriggerDropped: Quiet,
     /// Runs of the followed refresh are no longer in its history, so they were not followed. Raise its `historyLimit`.

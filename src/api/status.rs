@@ -40,6 +40,15 @@ pub struct Status {
     /// A digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_work: Option<String>,
+    /// The `trigger.schedule` that `nextScheduleTime` is of, with its time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_schedule: Option<String>,
+    /// The scheduled time that the latest run by `trigger.schedule` was for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_schedule_time: Option<Time>,
+    /// When `trigger.schedule` is due next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<Time>,
     /// The run of the followed refresh (`trigger.afterRefresh`) that was followed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_followed: Option<FollowedRun>,
@@ -63,6 +72,9 @@ impl Default for Status {
             last_handled_request: None,
             last_handled_token: None,
             last_handled_work: None,
+            last_handled_schedule: None,
+            last_schedule_time: None,
+            next_schedule_time: None,
             last_followed: None,
             last_successful_time: None,
             successful_runs: 0,

@@ -3,16 +3,14 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Five fields of cron: each a list of `*`, a value or a range, with or without a step; for the two kinds of day also `?`, `L`,
-/// the nearest weekday (`15W`), the last (`5L`) and the n-th one of the month (`1#2`).
+/// Five fields of cron, as Kubernetes' `CronJob` has them: each a list of `*`, a value or a range, with or without a step.
 const CRON: &str = "self.matches('(?i)^ *\
     ([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?(,([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?)* +\
     ([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?(,([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?)* +\
-    ([?]|LW?|(0?[1-9]|[12][0-9]|3[01])W|\
     ([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]*)?\
-    (,([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]*)?)*) +\
+    (,([*]|(0?[1-9]|[12][0-9]|3[01])(-(0?[1-9]|[12][0-9]|3[01]))?)(/[1-9][0-9]*)?)* +\
     ([*]|(MONTH)(-(MONTH))?)(/[1-9][0-9]*)?(,([*]|(MONTH)(-(MONTH))?)(/[1-9][0-9]*)?)* +\
-    ([?]|(WEEKDAY)(L|#[1-5])|([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?(,([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?)*) *$'\
+    ([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?(,([*]|(WEEKDAY)(-(WEEKDAY))?)(/[1-9][0-9]*)?)* *$'\
     .replace('MONTH', '0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC')\
     .replace('WEEKDAY', '[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT'))";
 
@@ -34,8 +32,10 @@ pub struct RefreshTrigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub token: Option<String>,
-    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. Not in this version: a
-    /// resource that sets it is Stalled with reason Unsupported.
+    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. A time that passes while the operator is
+    /// down, or while the resource is suspended, is made up for by one run, unless `startingDeadlineSeconds` says that it is too late.
+    /// Where clocks change, a fixed hour runs once a day (a time that is skipped at the first moment after, one that comes twice the
+    /// first time), and an hour that begins with `*` follows the clock on the wall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]
     #[x_kube(validation = Rule::new(CRON)

@@ -199,15 +199,21 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
 }
 
-/// The operations of this kind on a model that other resources follow or have followed: none of them can be this resource's.
+/// The operations of this kind that other resources follow or have followed: none of them can be this resource's.
 fn taken_by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> BTreeSet<String> {
     let own = object.uid();
     let mut taken = BTreeSet::new();
     ctx.each_resource(|other| {
         // The services count refreshes and synchronisations apart.
         let Some(status) = other.status().filter(|_| other.uid() != own && other.operation() == kind) else { return };
+        // A refresh's id is unique, and its resource may have moved to another model since. A synchronisation's may be the client's
+        // own word for a state of its model, so it counts on that model alone.
         let is_meant = |named: &Model| named.key() == model;
-        if !status.run.as_ref().is_some_and(|run| is_meant(&run.model)) && !other.model().is_some_and(is_meant) {
+        let may_be_meant = match kind {
+            OperationKind::Refresh => true,
+            OperationKind::Sync => status.run.as_ref().is_some_and(|run| is_meant(&run.model)) || other.model().is_some_and(is_meant),
+        };
+        if !may_be_meant {
             return;
         }
         taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));

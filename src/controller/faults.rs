@@ -13,7 +13,7 @@ use crate::service::cloud::Cloud;
 
 /// What is wrong with a resource's own spec.
 pub(super) fn of_spec(resource: &Resource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
-    let wrong = of_trigger(resource).or_else(|| of_model(resource.model()?, cloud)).or_else(|| of_parameters(resource));
+    let wrong = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
     let wrong = wrong.map(|(reason, message)| Fault { reason, message: format!("spec.{message}"), cure: Cure::Spec });
     // Whose model is taken over, his credentials are too.
     wrong.or_else(|| resource.model().and_then(|_| of_credentials(resource, resource.credentials(), identities)))
@@ -31,12 +31,6 @@ pub(super) fn of_followed(followed: &Resource, cloud: &Cloud, identities: &Ident
 
 /// Which fault, and a sentence about it that begins with the field below `spec`.
 type Wrong = (Reason, String);
-
-fn of_trigger(resource: &Resource) -> Option<Wrong> {
-    let scheduled = resource.trigger().is_some_and(|trigger| trigger.schedule.is_some());
-    let message = "trigger.schedule: this version of the operator does not run on a schedule: leave it out";
-    scheduled.then(|| (Reason::Unsupported, message.to_owned()))
-}
 
 fn of_model(model: &Model, cloud: &Cloud) -> Option<Wrong> {
     Target::of(model, cloud).err()

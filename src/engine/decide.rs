@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, submission, triggers, waiting};
+use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
 use crate::api::RunState;
 use crate::operation::OperationKind;
 
@@ -24,25 +24,29 @@ pub fn decide(situation: &Situation<'_>) -> Step {
         return deletion::decide(pass);
     }
     followed::look(situation.desired, &mut pass.record);
+    scheduled::look(situation.desired, &mut pass.record, situation.now);
     let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
     if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
-    match situation.recorded.run.as_ref().map(|run| run.state) {
+    let step = match situation.recorded.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
         Some(RunState::Running) => following::running(pass),
         Some(RunState::Cancelling) => following::cancelling(pass),
-    }
+    };
+    scheduled::wake(situation.desired, situation.now, step)
 }
 
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
+    // Two lines, since both are said.
     let missed = followed::say_missed(&mut pass);
-    let due = triggers::due(desired, &pass.record);
+    let missed = scheduled::skip_late(&mut pass) || missed;
+    let due = triggers::due(desired, &pass.record, pass.now);
     let standing = Standing::hindering(desired, due.as_ref());
     if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
         triggers::settle(desired, &mut pass.record);

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Cure, Fault, Followed, text};
+use super::{Cure, Fault, Followed, Scheduled, text};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, RefreshTrigger,
@@ -35,6 +35,8 @@ pub struct Desired {
     pub token: Option<String>,
     /// The refresh whose successful runs start a run each.
     pub following: Following,
+    /// When runs are due by the clock.
+    pub scheduled: Option<Scheduled>,
     /// Whether creation and change start a run.
     pub runs_on_change: bool,
     /// How runs are to be handled.
@@ -187,6 +189,11 @@ impl Desired {
         let Surroundings { fault, namespace_ending, followed } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);
+        let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
+            None => (fault, None),
+            Some(Ok(scheduled)) => (fault, Some(scheduled)),
+            Some(Err(message)) => (fault.or(Some(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec })), None),
+        };
         let annotations = metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
@@ -204,6 +211,7 @@ impl Desired {
             work,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
             following,
+            scheduled,
             runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
             policy,
             fault,

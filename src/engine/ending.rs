@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::conditions::Standing;
 use super::failures::{self, BadEnd};
 use super::pass::Pass;
-use super::{Effect, Step, deletion, pace, progress, text, triggers, waiting};
+use super::{Effect, Step, deletion, pace, progress, scheduled, text, triggers, waiting};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, OperationId, Phase};
 
@@ -167,7 +167,8 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
     remember(&mut pass.record, entry, limit);
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    let due = triggers::due(pass.desired, &pass.record);
+    scheduled::skip_late(&mut pass);
+    let due = triggers::due(pass.desired, &pass.record, pass.now);
     if due.is_none() {
         triggers::settle(pass.desired, &mut pass.record);
     }

@@ -45,12 +45,12 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         // The request to cancel may have been lost, and to repeat it does no harm.
         Seen::Nothing => match pass.not_before() {
             Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-            None if waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
+            None if !pass.scratch.look_first && waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
             None => look(pass, id),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
-            pass.scratch.cancelled_at = Some(pass.now);
+            (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
             pass.scratch.cancel_refused = false;
             pass.scratch.troubles = 0;
             let pause = pace::brief(pass.situation.settings);
@@ -59,10 +59,13 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         Seen::Cancellation(Cancellation::Trouble(trouble)) => {
             // The operation may have ended meanwhile, so the next look comes first.
             pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
-            pass.scratch.cancel_refused = true;
+            (pass.scratch.cancel_refused, pass.scratch.look_first) = (true, true);
             troubled(pass, trouble, "cannot be cancelled")
         }
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => {
+            pass.scratch.look_first = false;
+            observed(pass, &id)
+        }
         Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
@@ -147,7 +150,7 @@ pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
         return false;
     }
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    while let Some(due) = triggers::due(pass.desired, &pass.record) {
+    while let Some(due) = triggers::due(pass.desired, &pass.record, pass.now) {
         match pass.desired.policy.concurrency {
             // What a run is being cancelled for must then begin, whatever the policy has become.
             ConcurrencyPolicy::Forbid if !replaced => {

@@ -16,6 +16,8 @@ mod names;
 mod pace;
 mod pass;
 mod progress;
+mod schedule;
+mod scheduled;
 mod situation;
 mod submission;
 mod text;
@@ -26,6 +28,8 @@ mod waiting;
 pub use decide::decide;
 pub use desired::{Deletion, Desired, Following, Policy, Requests, Surroundings, Work};
 pub use followed::{Followed, Success};
+pub use schedule::Schedule;
+pub use scheduled::Scheduled;
 pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
 
 #[cfg(test)]

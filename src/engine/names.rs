@@ -26,7 +26,7 @@ pub(super) fn renew(pass: &mut Pass<'_>) {
         return;
     };
     let on_record = known(run, &names);
-    let looked_up = pass.scratch.resolved.as_ref().filter(|resolved| resolved.names == names && !(on_record && run.attempt > 1));
+    let looked_up = pass.scratch.resolved.as_ref().filter(|resolved| resolved.names == names);
     if let Some(Resolved { ids: ModelIds { group_id, dataset_id }, .. }) = looked_up {
         (run.model, run.looked_up) = (Model::by_ids(group_id.clone(), dataset_id.clone()), Some(names));
     } else if !on_record {

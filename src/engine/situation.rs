@@ -157,6 +157,8 @@ pub struct Scratch {
     pub cancelled_at: Option<Timestamp>,
     /// Whether that answer was a refusal, which a look that finds the operation does not mend.
     pub cancel_refused: bool,
+    /// Whether a look comes before the next cancellation, since there may be nothing left to cancel.
+    pub look_first: bool,
     /// When progress was last written.
     pub progress_written: Option<Timestamp>,
     /// Looks in a row that contradicted themselves.

@@ -1,11 +1,15 @@
 //! What starts a run. A trigger is due until it is handled, and it is handled by the very write that records the intent.
 
-use super::{Desired, followed};
+use jiff::Timestamp;
+
+use super::{Desired, followed, scheduled};
 use crate::api::{Status, Trigger, TriggerType};
 
 /// The trigger that is due, if any. Several at once are one run: the most deliberate one gives it its name.
 #[must_use]
-pub(super) fn due(desired: &Desired, recorded: &Status) -> Option<Trigger> {
+pub(super) fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+    // A resource has one of the two at most.
+    let by_itself = || followed::due(desired, recorded).or_else(|| scheduled::due(desired, recorded, now));
     let unseen = recorded.last_handled_work.is_none();
     let requested = desired.requests.run.as_ref().filter(|value| Some(*value) != recorded.last_handled_request.as_ref());
     if let Some(value) = requested {
@@ -17,7 +21,7 @@ pub(super) fn due(desired: &Desired, recorded: &Status) -> Option<Trigger> {
         return Some(Trigger { r#type: TriggerType::Creation, value });
     }
     if unseen {
-        return followed::due(desired, recorded);
+        return by_itself();
     }
     // A token that was taken away starts nothing; `settle` forgets it, so that it counts when it comes back.
     let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
@@ -28,17 +32,18 @@ pub(super) fn due(desired: &Desired, recorded: &Status) -> Option<Trigger> {
     if changed && desired.runs_on_change {
         return Some(Trigger { r#type: TriggerType::Change, value: String::new() });
     }
-    followed::due(desired, recorded)
+    by_itself()
 }
 
 /// Records that a run begins for a trigger.
 ///
-/// Each run that is followed has one of its own, so it counts as handled with the first record of that. What is asked for by the
+/// Each run that is followed has one of its own, and so has the clock, so they count as handled with the first record of that. What is asked for by the
 /// spec or an annotation joins a run until that is submitted, and is settled then.
 pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
         TriggerType::AfterRefresh => followed::advance(desired, record),
-        TriggerType::Creation | TriggerType::Change | TriggerType::Request | TriggerType::Schedule => {}
+        TriggerType::Schedule => scheduled::advance(desired, record, trigger),
+        TriggerType::Creation | TriggerType::Change | TriggerType::Request => {}
     }
     record.queued = None;
 }
@@ -46,8 +51,9 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
 /// Records that nothing begins for a trigger that is due, though something could have.
 pub(super) fn drop(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     take(desired, record, trigger);
-    if trigger.r#type != TriggerType::AfterRefresh {
-        settle(desired, record);
+    match trigger.r#type {
+        TriggerType::AfterRefresh | TriggerType::Schedule => {}
+        TriggerType::Creation | TriggerType::Change | TriggerType::Request => settle(desired, record),
     }
 }
 

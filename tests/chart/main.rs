@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod grants;
+mod in_mid_run;
 mod lifecycle;
 mod permissions;
+mod release;
 mod renderings;
 mod schemas;
 mod units;

@@ -85,6 +85,17 @@ fn a_delete_that_finds_nothing_is_no_end_while_a_look_shows_it_running() {
 }
 
 #[test]
+fn a_look_comes_before_the_next_cancellation_however_seldom_looks_are() {
+    for answer in [Cancellation::NothingToCancel, Cancellation::Trouble(trouble(TroubleKind::ServiceError))] {
+        let mut world = running();
+        (world.settings.poll_min, world.settings.poll_max) = (secs(30), secs(30));
+        world.service.cancel_answer = Some(answer);
+        world.delete().run_for(secs(600));
+        assert!(world.gone && world.service.cancels.len() < 4, "{} cancellations", world.service.cancels.len());
+    }
+}
+
+#[test]
 fn an_operation_that_the_service_no_longer_knows_has_ended() {
     let mut world = running();
     world.run_for(secs(200));

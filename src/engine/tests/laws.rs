@@ -124,7 +124,8 @@ pub(super) fn conditions(status: &Status, generation: i64) {
 
 fn mine_alive(world: &World) -> Vec<&OperationId> {
     // A synchronisation that was followed too long goes on by itself, beside those of later runs.
-    let number = world.object.status.as_ref().and_then(|status| status.run.as_ref()).map_or(0, |run| run.number);
+    let run = world.object.status.as_ref().and_then(|status| status.run.as_ref());
+    let number = run.map_or(0, |run| run.number + i32::from(run.state.ended()));
     let let_go = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
     let ours = |op: &&super::service::Op| op.owner != Owner::Stranger && op.live(world.now) && !let_go(op);
     world.service.ops.iter().filter(ours).map(|op| &op.id).collect()

@@ -38,5 +38,5 @@ pub use recorder::{Recorder, Version};
 pub use simulator::{Fault, Model, Operation, Row, Simulator, SimulatorClient, Sync};
 pub use site::Site;
 pub use tools::Tool;
-pub use wait::{DEADLINE, eventually};
+pub use wait::{DEADLINE, eventually, within};
 pub use world::{Setting, World};

@@ -138,6 +138,15 @@ impl Operator {
         self.end(Duration::from_secs(30)).await
     }
 
+    /// Whether it has ended, by itself or not.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.ended || self.child.try_wait().expect("failed to look at it").is_some();
+        if ended {
+            self.gone();
+        }
+        ended
+    }
+
     /// Waits for its end.
     pub async fn end(&mut self, limit: Duration) -> ExitStatus {
         let status = within(limit, "the operator to end", async || self.child.try_wait().expect("failed to look at it")).await;

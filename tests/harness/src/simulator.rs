@@ -392,6 +392,12 @@ impl SimulatorClient {
         self.read("/ledger", &[("server", server), ("database", database)]).await
     }
 
+    /// All requests by an application, those for its tokens among them.
+    pub async fn requests_by(&self, client_id: &str) -> Vec<Row> {
+        let all: Vec<Row> = self.read("/ledger", &[]).await;
+        all.into_iter().filter(|row| row.client_id.as_deref() == Some(client_id)).collect()
+    }
+
     /// All requests after this one.
     pub async fn ledger_after(&self, sequence: u64) -> Vec<Row> {
         self.read("/ledger", &[("after", &sequence.to_string())]).await
@@ -424,6 +430,11 @@ impl Fault {
     /// How many requests it has hit.
     pub async fn hits(&self) -> u64 {
         self.view().await.hits
+    }
+
+    /// How many requests it holds now.
+    pub async fn held(&self) -> u64 {
+        self.view().await.held
     }
 
     /// Waits until it holds a request.

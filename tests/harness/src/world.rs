@@ -296,7 +296,12 @@ impl World {
 
     /// Waits for a version of a resource that fits, beginning with the present one.
     pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
-        self.wait(name, what, |version| {
+        self.until_within(DEADLINE, name, what, fits).await
+    }
+
+    /// The same, at most for `limit`.
+    pub async fn until_within(&self, limit: Duration, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
+        self.wait_within(limit, name, what, |version| {
             let object = version.decode().ok()?;
             (!version.deleted && fits(&object)).then_some(object)
         })

@@ -15,7 +15,7 @@ use crate::scenario::Left;
 use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Wish, World};
 
 /// No quiet story is longer than so many steps for each resource.
-const LONGEST: usize = 1_500;
+const LONGEST: usize = 3_000;
 
 /// The moments that quiet stories have been through, all of which ended well.
 #[derive(Debug, Default)]

@@ -31,26 +31,26 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
     let busy = [How::LostBefore, How::LostAfter, How::Late, How::Refused(TroubleKind::Throttled), How::Refused(TroubleKind::Rejected)];
     vec![
         Scenario {
-            left: Left { posts: 2 + more, calls: 1 + more, stale: 1, crashes: 1, delays: 1 + more, failures: 1, ..Left::default() },
+            left: Left { posts: 2, crashes: 1, calls: more, stale: more, delays: more, ..Left::default() },
             posts: busy.to_vec(),
             lag: 30,
             ..Scenario::calm("lost-answers", "submissions are lost, late or refused, and shown late; the operator is killed once")
         },
         Scenario {
-            left: Left { posts: 1, calls: 2, stale: 2, crashes: 2 + more, delays: 1 + more, wakes: more, unprepared: 1, ..Left::default() },
+            left: Left { posts: 1, calls: 1, stale: 1, crashes: 1 + more, delays: more, unprepared: more, ..Left::default() },
             ..Scenario::calm(
                 "crashes",
                 "the operator is killed twice, its views are stale, its writes are lost before or after they are done",
             )
         },
         Scenario {
-            left: Left { posts: 1, calls: 1, stale: 1, crashes: 1, wishes: 2, delays: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 2, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Work, Wish::Request, Wish::Suspend, Wish::Delete],
             lag: 30,
             ..Scenario::calm("people", "people change, trigger, suspend and delete the resource at any moment")
         },
         Scenario {
-            left: Left { posts: 1, calls: 1 + more, crashes: 1, wishes: 2, vanishes: 1, delays: 1, stale: 1, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 2, vanishes: 1, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Delete, Wish::Release, Wish::Deletion(DeletionPolicy::Orphan)],
             lag: 30,
             ..Scenario::calm(
@@ -59,32 +59,32 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             )
         },
         Scenario {
-            left: Left { posts: 1, unprepared: 2, crashes: 1, wishes: 1 + more, calls: more, delays: 1, ..Left::default() },
+            left: Left { posts: 1, unprepared: 2, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
             namespace_ends: true,
             ..Scenario::calm("namespace", "the whole namespace is deleted, and the Secret with it")
         },
         Scenario {
-            left: Left { posts: 1 + more, strangers: 2, calls: 1, crashes: 1, delays: 1, ..Left::default() },
+            left: Left { posts: 1, strangers: 1 + more, crashes: 1, delays: 1, calls: more, ..Left::default() },
             lag: 30,
             ..Scenario::calm("others-wait", "another client refreshes the model too; we wait")
         },
         Scenario {
             specs: with(|spec| spec.conflict_policy = ConflictPolicy::Fail),
-            left: Left { posts: 1, strangers: 2, calls: 1, crashes: 1, delays: more, wishes: more, ..Left::default() },
+            left: Left { posts: 1, strangers: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Conflict(ConflictPolicy::Wait)],
             lag: 30,
             ..Scenario::calm("others-fail", "another client refreshes the model too; we fail")
         },
         Scenario {
             specs: with(|spec| spec.conflict_policy = ConflictPolicy::Replace),
-            left: Left { posts: 1 + more, strangers: 2, calls: 1, crashes: 1, delays: more, wishes: more, ..Left::default() },
+            left: Left { posts: 1, strangers: 2, crashes: 1, calls: more, wishes: more, ..Left::default() },
             wishes: vec![Wish::Delete, Wish::Conflict(ConflictPolicy::Wait)],
             lag: 30,
             ..Scenario::calm("others-replace", "another client refreshes the model too; we cancel its operation, and never our own for it")
         },
         Scenario {
             specs: with(|spec| spec.backoff_limit = 1),
-            left: Left { posts: 1, failures: 2, calls: 1, crashes: 1, stale: 1, delays: 1, wishes: more, ..Left::default() },
+            left: Left { posts: 1, failures: 2, crashes: 1, calls: more, stale: more, ..Left::default() },
             ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
             wishes: vec![Wish::Token, Wish::Delete],
             lag: 30,
@@ -92,25 +92,32 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         },
         Scenario {
             specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace),
-            left: Left { posts: 1, calls: 1, crashes: 1, wishes: 2, stale: 1, delays: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 2, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Concurrency(ConcurrencyPolicy::Forbid), Wish::Delete],
             ..Scenario::calm("replacement", "a new trigger replaces the run, or is dropped")
         },
         Scenario {
             specs: with(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60)),
-            left: Left { posts: 1, calls: 1, crashes: 1, strangers: 1, delays: 1, vanishes: more, failures: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, strangers: 1, delays: more, vanishes: more, ..Left::default() },
             lag: 30,
             ..Scenario::calm("deadlines", "both deadlines are met, while answers are lost")
         },
         Scenario {
             operators: 2,
-            left: Left { posts: 1, calls: 1, delays: 2, stale: 1, wishes: more, crashes: more, ..Left::default() },
+            left: Left { posts: 1, delays: 2, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Delete],
             lag: 30,
             ..Scenario::calm("two-operators", "the leader is frozen past its Lease, with a submission on its way, and another takes over")
         },
         Scenario {
-            left: Left { posts: 1, strangers: 1, wishes: 2, crashes: 1, calls: more, delays: more, ..Left::default() },
+            operators: 2,
+            left: Left { posts: 1, delays: 1 + more, ..Left::default() },
+            careless: Careless { lease: true, ..Careless::default() },
+            lag: 30,
+            ..Scenario::calm("two-leaders", "two operators lead at once: the fence and the deadline of a submission are enough")
+        },
+        Scenario {
+            left: Left { posts: 1, strangers: 1, wishes: 2, crashes: more, ..Left::default() },
             posts: vec![How::LostAfter, How::Late],
             wishes: vec![Wish::Adopt(0), Wish::Adopt(1), Wish::Resubmit, Wish::Work, Wish::Delete],
             lag: 30,
@@ -119,32 +126,33 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
             symmetric: true,
-            left: Left { posts: 1, calls: more, crashes: 1, wishes: 1, ..Left::default() },
+            left: Left { posts: 1, wishes: 1, crashes: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Delete],
+            orphans: true,
             ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
         },
         Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
-            left: Left { posts: 1 + more, calls: 1, stale: 1, crashes: 1, wishes: 1 + more, failures: 1, delays: 1, ..Left::default() },
+            left: Left { posts: 1, failures: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Suspend, Wish::Delete],
             lag: 30,
             ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
         },
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Sync(sync(0, Some("resource-0")))],
-            left: Left { posts: 1, crashes: 1, wishes: more, delays: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: more, ..Left::default() },
             wishes: vec![Wish::Token],
             ..Scenario::calm("follower", "a synchronisation follows a refresh")
         },
         Scenario {
-            left: Left { posts: 2, crashes: 1, strangers: 1, delays: 1, calls: more, ..Left::default() },
+            left: Left { posts: 1 + more, crashes: 1, strangers: 1, delays: more, ..Left::default() },
             service_ahead: 240,
             tells_time: false,
             lag: 30,
             ..Scenario::calm("untold-clock", "the service's clock is four minutes ahead, and it does not say so")
         },
         Scenario {
-            left: Left { posts: 2, crashes: 1, strangers: 1, delays: 1, calls: more, ..Left::default() },
+            left: Left { posts: 1 + more, crashes: 1, strangers: 1, delays: more, ..Left::default() },
             service_ahead: -240,
             lag: 30,
             ..Scenario::calm("told-clock", "the service's clock is four minutes behind, and it says so")
@@ -159,7 +167,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
         (
             Scenario {
                 left: Left { posts: 1, stale: 1, crashes: 1, calls: 1, ..Left::default() },
-                careless: Careless { version: true, lease: false },
+                careless: Careless { version: true, ..Careless::default() },
                 ..Scenario::calm("careless-version", "status is written whatever the version is")
             },
             laws::ONCE,
@@ -168,10 +176,10 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 operators: 2,
                 left: Left { posts: 1, delays: 2, ..Left::default() },
-                careless: Careless { version: false, lease: true },
-                ..Scenario::calm("careless-lease", "a Lease is believed for ever")
+                careless: Careless { lease: true, deadline: true, ..Careless::default() },
+                ..Scenario::calm("careless-leader", "a Lease is believed for ever, and a submission sent however late")
             },
-            laws::ONCE,
+            laws::INTENT,
         ),
         (
             Scenario {
@@ -179,7 +187,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 120,
                 ..Scenario::calm("long-lag", "the service shows operations later than it is believed to")
             },
-            laws::ONCE,
+            laws::TRUTH,
         ),
         (
             Scenario {
@@ -188,7 +196,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 lag: 30,
                 ..Scenario::calm("clock-forward", "the operator's wall clock jumps ahead by more than the listing lag")
             },
-            laws::ONCE,
+            laws::TRUTH,
         ),
         (
             Scenario {
@@ -206,6 +214,16 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 twins: true,
                 lag: 30,
                 ..Scenario::calm("twin", "another client begins exactly the same refresh within the same seconds")
+            },
+            laws::TRUTH,
+        ),
+        (
+            Scenario {
+                specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+                symmetric: true,
+                left: Left { posts: 1, crashes: 1, wishes: 1, ..Left::default() },
+                wishes: vec![Wish::Delete],
+                ..Scenario::calm("orphan", "a resource is deleted, and another asks for exactly the same within five seconds")
             },
             laws::TRUTH,
         ),
@@ -295,11 +313,12 @@ pub fn large(dice: &mut Dice) -> Scenario {
         wishes: wishes.to_vec(),
         ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
         namespace_ends: dice.below(8) == 0,
+        orphans: true,
         lag: [0, 10, 120][dice.below(3) as usize],
         service_ahead: [-240, 0, 240][dice.below(3) as usize],
         tells_time: dice.below(2) == 0,
         sleeps: vec![7, 31, 200],
-        poll: 1,
+        poll: [5, 10, 30][dice.below(3) as usize],
         call_timeout: 30,
         listing_lag: 120,
         ..Scenario::calm("large", "many resources on several models, every policy and every fault")

@@ -42,6 +42,8 @@ pub struct Careless {
     pub version: bool,
     /// The Lease is believed for ever.
     pub lease: bool,
+    /// A submission is sent however long ago its intent was.
+    pub deadline: bool,
 }
 
 /// One small world, and the bounds of what may happen in it.
@@ -67,6 +69,8 @@ pub struct Scenario {
     pub ends: Vec<Phase>,
     /// Whether another client's refresh is exactly like ours.
     pub twins: bool,
+    /// Whether the operation of a resource that is gone may be taken for another's, a known gap.
+    pub orphans: bool,
     /// Whether a namespace may end, with the Secret in it.
     pub namespace_ends: bool,
     /// How late the service may show an operation, at most [`Self::listing_lag`] where the promise is to hold.
@@ -105,6 +109,7 @@ impl Scenario {
             wishes: Vec::new(),
             ends: vec![Phase::Failed],
             twins: false,
+            orphans: false,
             namespace_ends: false,
             lag: 0,
             service_ahead: 0,

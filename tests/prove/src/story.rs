@@ -39,8 +39,12 @@ pub fn tell(scenario: &Arc<Scenario>, actions: &[Action], broken: &Broken) -> St
 
 /// One step: when, what, and what is now to be seen that was not.
 fn chapter(story: &mut String, line: &mut String, before: &World, what: &str, after: &World) {
-    let _ = writeln!(story, "  {:>5} s  {what}{}", before.now, doing(before, after));
-    let seen = outlook(after);
+    let (doing, seen) = (doing(before, after), outlook(after));
+    // Steps between two decisions that nobody sees.
+    if doing.is_empty() && seen == *line && what.contains(" goes on with ") && !what.contains(':') {
+        return;
+    }
+    let _ = writeln!(story, "  {:>5} s  {what}{doing}", before.now);
     if seen != *line {
         let _ = writeln!(story, "           {seen}");
         *line = seen;

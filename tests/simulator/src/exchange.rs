@@ -93,10 +93,9 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     };
     let token = call.bearer().and_then(|text| tunnel.state.entra.token(text));
     let row = row(&tunnel.state, &call, &target, token.as_deref());
-    let path = row.path.clone();
-    let client = row.client_id.clone();
+    let (path, client, route) = (row.path.clone(), row.client_id.clone(), row.route);
     let entry = tunnel.state.ledger.enter(row);
-    let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref() };
+    let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref(), route };
     let fault = tunnel.state.faults.meet(subject);
     let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
     let response = match fault {

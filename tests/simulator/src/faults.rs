@@ -46,6 +46,8 @@ pub struct Pattern {
     pub path: Option<String>,
     /// The application.
     pub client_id: Option<String>,
+    /// What is asked for, as the ledger calls it: `refreshes`, `token`, …
+    pub route: Option<String>,
 }
 
 /// What a pattern looks at.
@@ -59,6 +61,8 @@ pub struct Subject<'a> {
     pub path: &'a str,
     /// The application, where the request names one.
     pub client_id: Option<&'a str>,
+    /// What is asked for, as the ledger calls it.
+    pub route: &'a str,
 }
 
 impl Pattern {
@@ -69,6 +73,7 @@ impl Pattern {
             && self.host.as_ref().is_none_or(|host| text_fits(host, subject.host))
             && self.path.as_ref().is_none_or(|path| text_fits(path, subject.path))
             && self.client_id.as_ref().is_none_or(|id| subject.client_id.is_some_and(|seen| id.eq_ignore_ascii_case(seen)))
+            && self.route.as_ref().is_none_or(|route| route.eq_ignore_ascii_case(subject.route))
     }
 }
 
@@ -255,8 +260,13 @@ impl Faults {
 mod tests {
     use super::*;
 
-    const SUBJECT: Subject<'static> =
-        Subject { method: "POST", host: "westus.asazure.windows.net", path: "/servers/s/models/M/refreshes", client_id: Some("ab-c") };
+    const SUBJECT: Subject<'static> = Subject {
+        method: "POST",
+        host: "westus.asazure.windows.net",
+        path: "/servers/s/models/M/refreshes",
+        client_id: Some("ab-c"),
+        route: "refreshes",
+    };
 
     fn order(json: serde_json::Value) -> Order {
         serde_json::from_value(json).unwrap()
@@ -287,6 +297,7 @@ mod tests {
         assert!(fits(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
         assert!(!fits(serde_json::json!({"method": "GET"})));
         assert!(!fits(serde_json::json!({"clientId": "other"})));
+        assert!(fits(serde_json::json!({"route": "refreshes"})) && !fits(serde_json::json!({"route": "refresh"})));
     }
 
     #[test]

@@ -270,8 +270,8 @@ impl World {
             }
             match operator.standing {
                 Standing::Alone => {}
-                // Renewed once in a while, and not at every moment: it is enough that it can be late.
-                Standing::Leads { until } => moments.push(until),
+                // It is time to renew it, and it has run out.
+                Standing::Leads { until } => moments.extend([until - HOLD + LEASE / 3, until]),
                 Standing::StandsBy => moments.push(self.lease.renewed + LEASE),
             }
         }

@@ -127,6 +127,8 @@ pub struct Resource {
     pub gone: bool,
     /// A person has said what became of a submission: a second operation of that run is theirs to answer for.
     pub word: bool,
+    /// It was let go of, and an event said what may still run.
+    pub said: bool,
     /// When its deletion was asked for.
     pub deleted: Option<Second>,
     namespace_ending: bool,
@@ -154,7 +156,7 @@ impl Resource {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(ClusterTime(moment(0)));
         let object = Object { version: 1, edition: Edition::of(manifest, false), status: Arc::default() };
-        Self { versions: vec![object], gone: false, word: false, deleted: None, namespace_ending: false }
+        Self { versions: vec![object], gone: false, word: false, said: false, deleted: None, namespace_ending: false }
     }
 
     /// As it is now.

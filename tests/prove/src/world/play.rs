@@ -123,7 +123,31 @@ impl World {
                 self.serve(action);
             }
         }
+        self.forget_the_gone();
         laws::always(self)
+    }
+
+    /// The watch shows that a resource is gone: nobody waits behind it any more.
+    fn forget_the_gone(&mut self) {
+        if self.resources.len() == 1 {
+            return;
+        }
+        let count = self.resources.len();
+        for (operator, resource) in (0..self.operators.len()).flat_map(|operator| (0..count).map(move |it| (operator, it))) {
+            let (model, turn) = self.operators[operator].minds[resource].turn;
+            if self.resources[resource].gone && turn != TurnUse::Free {
+                let next = self.queue(operator).forget(&format!("uid-{resource}"));
+                self.operators[operator].minds[resource].turn = (model, TurnUse::Free);
+                self.wake(operator, &next);
+            }
+        }
+    }
+
+    /// The turn of these may have come.
+    fn wake(&mut self, operator: usize, next: &[Name]) {
+        for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
+            self.operators[operator].minds[index].dirty = true;
+        }
     }
 
     /// What happens at the service.
@@ -268,6 +292,8 @@ impl World {
             self.left.calls -= u8::from(!heard);
             if !refused && how != How::LostBefore {
                 laws::write(self, operator, resource, &step, accepted.as_ref())?;
+                let orphan = self.scenario.orphans && laws::takes_an_orphan(self, resource, &step);
+                self.resource(resource).word |= orphan;
                 self.resource(resource).write_status(step.recorded.clone());
                 self.tell_followers(resource);
             }
@@ -361,6 +387,8 @@ impl World {
         let seen = match step.effect {
             Effect::Release => {
                 laws::release(self, resource, &view, &step)?;
+                let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+                self.resource(resource).said |= said;
                 self.resource(resource).finalize(false);
                 let ended = if how == How::Well { Ended::Released } else { Ended::Failed };
                 self.ends(operator, resource, &view, ended);
@@ -396,7 +424,7 @@ impl World {
         let intent = run.submitted_time.map_or(self.wall(operator), Time::timestamp);
         let spent = self.wall(operator).duration_since(intent).as_secs().max(0);
         let left = timeout + 1 - spent;
-        if left * 4 < timeout {
+        if left * 4 < timeout && !self.scenario.careless.deadline {
             return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
         }
         laws::submission(self, operator, resource, view)?;
@@ -450,7 +478,7 @@ impl World {
             let run = object.status.run.as_ref();
             let is_meant = |named: &Model| index_of(named) == model;
             let on_model = run.is_some_and(|run| is_meant(&run.model)) || object.edition.manifest.model().is_some_and(is_meant);
-            if !on_model || kind_of(object) != kind {
+            if kind_of(object) != kind || (kind == OperationKind::Sync && !on_model) {
                 continue;
             }
             taken.extend(object.status.history.iter().filter_map(|entry| entry.operation_id.clone()));
@@ -502,16 +530,14 @@ impl World {
     fn update_turn(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
         let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status) };
         let failed = matches!(ended, Ended::Stale | Ended::Failed);
-        if failed && turn == TurnUse::Free && self.resources[resource].deleted.is_none() {
+        if failed && turn != TurnUse::Holds && view.edition.desired.deletion.is_none() {
             return;
         }
         let queue = self.queue(operator);
         let model = model_of(view);
         let next = queue.update(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), turn);
         self.operators[operator].minds[resource].turn = (model, turn);
-        for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
-            self.operators[operator].minds[index].dirty = true;
-        }
+        self.wake(operator, &next);
     }
 
     /// A person's wish that counts against nothing: what people do once everything is calm.

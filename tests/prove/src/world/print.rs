@@ -113,7 +113,7 @@ impl<'a> Print<'a> {
     fn resource(&mut self, index: usize) {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
-        self.put((resource.gone, resource.word, deleted));
+        self.put((resource.gone, resource.word, resource.said, deleted));
         if !resource.gone {
             self.object(resource.now());
             if self.world.left.stale > 0 {
@@ -225,11 +225,12 @@ impl<'a> Print<'a> {
             unseen,
             location,
             resolved,
+            look_first,
         } = scratch;
         let next = next_look.map(|next| (second(next) - self.world.now).max(0));
         let paused = paused_at.map(|at| self.since(at).min(0));
         let cancelled = cancelled_at.map(|at| self.since(at).min(31));
-        self.put((unseen, location, resolved));
+        self.put((unseen, location, resolved, look_first));
         let listed = listed_at.map(|at| self.since(at));
         self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
     }

@@ -1,0 +1,191 @@
+//! When a schedule is due: five fields of cron in a time zone, with daylight saving done right.
+//!
+//! - A schedule with fixed hours (`30 2 * * *`) runs once a day on every day: a time that the clock skips runs at the first
+//!   moment after the gap, and a time that comes twice runs the first time.
+//! - A schedule over all hours (`*/15 * * * *`, an hour that begins with `*`) follows the clock on the wall: it has nothing to
+//!   run in an hour that is skipped, and runs in both of an hour that comes twice.
+
+use cronexpr::{Crontab, MakeTimestamp};
+use jiff::civil::DateTime;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
+
+/// The time zone of a schedule that names none.
+pub(super) const DEFAULT_ZONE: &str = "Etc/UTC";
+
+/// A schedule, ready to be asked.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// In the time zone, or in UTC where the hours are fixed: then it gives what the clock on the wall is to show.
+    crontab: Crontab,
+    zone: TimeZone,
+    fixed_hours: bool,
+}
+
+impl Schedule {
+    /// Reads a schedule, and the IANA name of its time zone.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong.
+    pub fn parse(expression: &str, zone: Option<&str>) -> Result<Self, String> {
+        let zone_name = zone.unwrap_or(DEFAULT_ZONE);
+        let zone = TimeZone::get(zone_name)
+            .map_err(|_| format!("spec.trigger.timeZone: there is no time zone {zone_name}: write an IANA name such as Europe/Rome"))?;
+        let hours = expression.split_whitespace().nth(1).unwrap_or_default();
+        let fixed_hours = !hours.starts_with('*');
+        let fields = expression.split_whitespace().collect::<Vec<_>>().join(" ");
+        let whole = format!("{fields} {}", if fixed_hours { "UTC" } else { zone_name });
+        let crontab = cronexpr::parse_crontab(&whole).map_err(|error| {
+            let why = error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches(['^', ' ']).to_owned();
+            format!("spec.trigger.schedule: {expression:?} cannot be read as five fields of cron: {why}")
+        })?;
+        let schedule = Self { crontab, zone, fixed_hours };
+        if schedule.next(Timestamp::UNIX_EPOCH).is_none() {
+            return Err(format!("spec.trigger.schedule: {expression:?} never comes: there is no such day in any year"));
+        }
+        Ok(schedule)
+    }
+
+    /// The first time after a moment; `None` where none comes within years.
+    #[must_use]
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        if !self.fixed_hours {
+            return self.crontab.find_next(MakeTimestamp(after)).ok().map(|time| time.timestamp());
+        }
+        let mut shown = self.zone.to_datetime(after);
+        loop {
+            // What the clock is to show, as if it were UTC's.
+            let from = TimeZone::UTC.to_timestamp(shown).ok()?;
+            shown = self.crontab.find_next(MakeTimestamp(from)).ok()?.datetime();
+            // In an hour that comes twice, the first one may be over.
+            if let Some(time) = self.when(shown).filter(|time| *time > after) {
+                return Some(time);
+            }
+        }
+    }
+
+    /// The last time after a moment and not after `now`.
+    #[must_use]
+    pub fn latest(&self, after: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        // Whatever lies before `low` has a next one that has come; whatever lies at `high` or later has none.
+        let mut low = self.next(after).filter(|first| *first <= now)?;
+        let mut high = now;
+        while high.duration_since(low) > SignedDuration::from_secs(1) {
+            let middle = low.checked_add(high.duration_since(low) / 2).unwrap_or(high);
+            match self.next(middle).filter(|next| *next <= now) {
+                Some(next) => low = next,
+                None => high = middle,
+            }
+        }
+        Some(low)
+    }
+
+    /// The moment at which the clock on the wall first shows a time, or has just skipped it.
+    fn when(&self, shown: DateTime) -> Option<Timestamp> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(shown);
+        match ambiguous.offset() {
+            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().ok(),
+            AmbiguousOffset::Gap { before, .. } => {
+                // By the old offset it lies behind the change, or at it.
+                let behind = before.to_timestamp(shown).ok()?.checked_add(SignedDuration::from_secs(1)).ok()?;
+                self.zone.preceding(behind).next().map(|change| change.timestamp())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn times(expression: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+        let schedule = Schedule::parse(expression, Some(zone)).unwrap();
+        let mut now = at(from);
+        let next = |_| {
+            now = schedule.next(now)?;
+            Some(now.to_zoned(schedule.zone.clone()).strftime("%m-%d %H:%M %:z").to_string())
+        };
+        (0..count).map_while(next).collect()
+    }
+
+    #[test]
+    fn each_field_counts_in_its_zone() {
+        assert_eq!(times("0 5 * * *", "Europe/Rome", "2026-07-01T00:00:00Z", 2), ["07-01 05:00 +02:00", "07-02 05:00 +02:00"]);
+        assert_eq!(times("0 5 * * 1-5", "Etc/UTC", "2026-11-20T06:00:00Z", 2), ["11-23 05:00 +00:00", "11-24 05:00 +00:00"]);
+        assert_eq!(times("15,45 */6 1 JAN,JUL *", "Asia/Tokyo", "2026-06-01T00:00:00Z", 2), ["07-01 00:15 +09:00", "07-01 00:45 +09:00"]);
+        assert_eq!(times("0 0 29 2 *", "Etc/UTC", "2026-01-01T00:00:00Z", 1), ["02-29 00:00 +00:00"]);
+        assert_eq!(times("30 23 31 12 *", "Etc/UTC", "2026-12-31T23:30:00Z", 1), ["12-31 23:30 +00:00"]);
+    }
+
+    #[test]
+    fn a_fixed_time_that_the_clock_skips_runs_at_the_first_moment_after() {
+        // Europe/Rome, 2026-03-29: 02:00 becomes 03:00.
+        let expected = ["03-28 02:30 +01:00", "03-29 03:00 +02:00", "03-30 02:30 +02:00"];
+        assert_eq!(times("30 2 * * *", "Europe/Rome", "2026-03-28T00:00:00Z", 3), expected);
+        let expected = ["03-28 02:00 +01:00", "03-29 03:00 +02:00", "03-30 02:00 +02:00"];
+        assert_eq!(times("0 2 * * *", "Europe/Rome", "2026-03-28T00:00:00Z", 3), expected);
+        // Several in the gap, and one right behind it, are one run.
+        assert_eq!(times("0,30 2,3 29 3 *", "Europe/Rome", "2026-03-28T12:00:00Z", 2), ["03-29 03:00 +02:00", "03-29 03:30 +02:00"]);
+        // Lord Howe Island moves by half an hour.
+        assert_eq!(times("15 2 4 10 *", "Australia/Lord_Howe", "2026-10-01T00:00:00Z", 1), ["10-04 02:30 +11:00"]);
+        // Samoa left out the whole of 2011-12-30.
+        assert_eq!(times("0 12 * * *", "Pacific/Apia", "2011-12-29T23:00:00Z", 2), ["12-31 00:00 +14:00", "12-31 12:00 +14:00"]);
+    }
+
+    #[test]
+    fn a_fixed_time_that_comes_twice_runs_the_first_time() {
+        // Europe/Rome, 2026-10-25: 03:00 becomes 02:00.
+        let expected = ["10-24 02:30 +02:00", "10-25 02:30 +02:00", "10-26 02:30 +01:00"];
+        assert_eq!(times("30 2 * * *", "Europe/Rome", "2026-10-24T00:00:00Z", 3), expected);
+        // From between the two.
+        assert_eq!(times("30 2 * * *", "Europe/Rome", "2026-10-25T01:10:00Z", 1), ["10-26 02:30 +01:00"]);
+    }
+
+    #[test]
+    fn a_schedule_over_all_hours_follows_the_clock_on_the_wall() {
+        let expected = ["03-29 01:30 +01:00", "03-29 03:00 +02:00", "03-29 03:30 +02:00"];
+        assert_eq!(times("*/30 * * * *", "Europe/Rome", "2026-03-29T00:10:00Z", 3), expected);
+        let expected = ["10-25 02:30 +02:00", "10-25 02:00 +01:00", "10-25 02:30 +01:00", "10-25 03:00 +01:00"];
+        assert_eq!(times("*/30 * * * *", "Europe/Rome", "2026-10-25T00:10:00Z", 4), expected);
+    }
+
+    #[test]
+    fn of_those_that_were_missed_the_latest_is_found() {
+        let found = |expression: &str, after: &str, now: &str| {
+            Schedule::parse(expression, Some("Europe/Rome")).unwrap().latest(at(after), at(now)).map(|time| time.to_string())
+        };
+        assert_eq!(found("0 5 * * *", "2026-11-01T00:00:00Z", "2026-11-22T12:00:00Z").as_deref(), Some("2026-11-22T04:00:00Z"));
+        assert_eq!(found("0 5 * * *", "2026-11-22T04:00:00Z", "2026-11-22T12:00:00Z"), None);
+        assert_eq!(found("0 5 * * *", "2026-11-21T04:00:00Z", "2026-11-22T04:00:00Z").as_deref(), Some("2026-11-22T04:00:00Z"));
+        assert_eq!(found("* * * * *", "2020-01-01T00:00:00Z", "2026-11-22T12:00:30Z").as_deref(), Some("2026-11-22T12:00:00Z"));
+        assert_eq!(found("* * 1-16 * *", "2020-01-01T00:00:00Z", "2026-10-31T12:00:30Z").as_deref(), Some("2026-10-16T21:59:00Z"));
+    }
+
+    #[test]
+    fn a_mistake_is_one_sentence() {
+        let refused = |expression: &str, zone: &str| Schedule::parse(expression, Some(zone)).unwrap_err();
+        assert!(refused("0 5 * * *", "Europe/Roma").contains("there is no time zone Europe/Roma"));
+        assert!(refused("0 25 * * *", "Etc/UTC").contains("cannot be read"));
+        assert!(refused("0 0 30 2 *", "Etc/UTC").contains("never comes"));
+        assert!(Schedule::parse("0 5 * * *", None).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn times_go_on_and_the_latest_is_the_last_of_them(start in 0_i64..4_000_000_000, minute in 0..60, hour in 0..24, step in 1..12) {
+            let start = Timestamp::from_second(start).unwrap();
+            for expression in [format!("{minute} {hour} * * *"), format!("*/{step} * * * *"), format!("{minute} {hour}-23 * * 1-5")] {
+                let schedule = Schedule::parse(&expression, Some("America/New_York")).unwrap();
+                let first = schedule.next(start).unwrap();
+                let second = schedule.next(first).unwrap();
+                proptest::prop_assert!(start < first && first < second);
+                proptest::prop_assert_eq!(schedule.latest(start, second), Some(second));
+                proptest::prop_assert_eq!(schedule.latest(start, first), Some(first));
+            }
+        }
+    }
+}

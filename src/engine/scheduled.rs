@@ -1,0 +1,105 @@
+//! Runs by the clock (`trigger.schedule`): which time is due, which is too late, and when to look again.
+//!
+//! `nextScheduleTime` is the cursor. It moves in the write that first records a run for a time, or drops it, so that a restart
+//! neither repeats nor forgets one. However many times have passed since, one run makes up for them: that of the latest.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::pass::Pass;
+use super::{Desired, Schedule, Step, pace};
+use crate::api::{Reason, RefreshTrigger, Status, Time, Trigger, TriggerType};
+
+/// A longer sleep is taken in parts, since the clock may be set meanwhile.
+const LONGEST_SLEEP: Duration = Duration::from_hours(1);
+
+/// A schedule, and how late it may be.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The schedule and its time zone as they are written, to tell it from another one.
+    pub written: String,
+    /// When it is due.
+    pub schedule: Schedule,
+    /// How late a run may still begin.
+    pub starting_deadline: Option<Duration>,
+}
+
+impl Scheduled {
+    /// The schedule of a trigger, where it has one.
+    ///
+    /// # Errors
+    /// One sentence for what is wrong with it.
+    #[must_use]
+    pub fn of(trigger: &RefreshTrigger) -> Option<Result<Self, String>> {
+        let RefreshTrigger { schedule, time_zone, starting_deadline_seconds, on_change: _, token: _, after_refresh: _ } = trigger;
+        let expression = schedule.as_deref()?;
+        let starting_deadline = starting_deadline_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        let written = format!("{expression} {}", time_zone.as_deref().unwrap_or(super::schedule::DEFAULT_ZONE));
+        let schedule = Schedule::parse(expression, time_zone.as_deref());
+        Some(schedule.map(|schedule| Self { written, schedule, starting_deadline }))
+    }
+
+    /// The latest time that has come and was not handled, by the cursor.
+    fn come(&self, record: &Status, now: Timestamp) -> Option<Timestamp> {
+        let next = record.next_schedule_time?.timestamp();
+        let just_before = next.checked_sub(Duration::from_secs(1)).ok()?;
+        self.schedule.latest(just_before, now)
+    }
+
+    fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
+        self.starting_deadline.is_some_and(|deadline| pace::between(time, now) > deadline)
+    }
+}
+
+/// Sets the cursor where the schedule is another one than before: on a new resource from its creation, else from now on.
+pub(super) fn look(desired: &Desired, record: &mut Status, now: Timestamp) {
+    let Some(scheduled) = &desired.scheduled else {
+        (record.last_handled_schedule, record.next_schedule_time) = (None, None);
+        return;
+    };
+    if record.last_handled_schedule.as_ref() != Some(&scheduled.written) {
+        let is_new = record.last_handled_work.is_none() && record.last_handled_schedule.is_none();
+        let since = if is_new { desired.created.min(now) } else { now };
+        record.last_handled_schedule = Some(scheduled.written.clone());
+        record.next_schedule_time = scheduled.schedule.next(since).map(Time::from);
+    }
+}
+
+/// The run that is due by the clock.
+pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<Trigger> {
+    let scheduled = desired.scheduled.as_ref()?;
+    let time = scheduled.come(record, now).filter(|time| !scheduled.too_late(*time, now))?;
+    Some(Trigger { r#type: TriggerType::Schedule, value: time.to_string() })
+}
+
+/// Moves the cursor behind every time that has come: a run makes up for them, or nothing does.
+pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+    let Some(scheduled) = &desired.scheduled else { return };
+    let Ok(time) = trigger.value.parse::<Timestamp>() else { return };
+    record.last_schedule_time = Some(Time::from(time));
+    record.next_schedule_time = scheduled.schedule.next(time).map(Time::from);
+}
+
+/// Leaves out what is too late, and says so. Whether there was anything.
+pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
+    let Some(scheduled) = &pass.desired.scheduled else { return false };
+    let Some(time) = scheduled.come(&pass.record, pass.now).filter(|time| scheduled.too_late(*time, pass.now)) else { return false };
+    pass.record.next_schedule_time = scheduled.schedule.next(time).map(Time::from);
+    let deadline = scheduled.starting_deadline.unwrap_or_default().as_secs();
+    pass.notice(
+        Reason::MissedSchedule,
+        true,
+        format!("nothing runs for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"),
+    );
+    true
+}
+
+/// Has the resource looked at again when the clock has something for it.
+pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
+    let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
+    // What has come already is due when the run that is under way has ended, or is suspended.
+    let Some(pause) = next.map(|next| pace::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
+    let pause = pause.min(LONGEST_SLEEP);
+    Step { look_again: Some(step.look_again.map_or(pause, |sooner| sooner.min(pause))), ..step }
+}

@@ -1,0 +1,159 @@
+//! Runs by the clock: each time once, whatever happens in between. The worlds begin at noon, UTC.
+
+use super::world::{World, at, secs};
+use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RefreshTrigger, RunState, Time, TriggerType};
+
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+/// A resource with a schedule, whose operations take a minute.
+fn scheduled(expression: &str, edit: impl FnOnce(&mut RefreshTrigger)) -> World {
+    let mut world = World::new(|spec| {
+        let trigger = spec.trigger.get_or_insert_default();
+        trigger.schedule = Some(expression.to_owned());
+        edit(trigger);
+    });
+    world.service.length = secs(60);
+    world
+}
+
+/// The scheduled times that runs were begun for, in order.
+fn times(world: &World) -> Vec<String> {
+    let mut seen: Vec<(i32, String)> = Vec::new();
+    for run in world.statuses.iter().filter_map(|status| status.run.as_ref()) {
+        if run.trigger.r#type == TriggerType::Schedule && seen.iter().all(|(number, _)| *number != run.number) {
+            seen.push((run.number, run.trigger.value.clone()));
+        }
+    }
+    seen.into_iter().map(|(_, value)| value).collect()
+}
+
+fn next(world: &World) -> Option<Time> {
+    world.status().next_schedule_time
+}
+
+fn missed(world: &World) -> usize {
+    world.notices.iter().filter(|notice| notice.reason == Reason::MissedSchedule).count()
+}
+
+#[test]
+fn each_time_is_one_run_and_nothing_else_runs() {
+    let mut world = scheduled("0 5 * * *", |_| {});
+    world.run_for(secs(HOUR));
+    assert_eq!(world.service.submits, 0);
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-02T05:00:00Z"))));
+    assert_eq!(world.condition(ConditionType::Ready).map(|ready| ready.status), Some(ConditionStatus::True));
+    world.run_for(secs(3 * DAY));
+    assert_eq!(times(&world), ["2026-01-02T05:00:00Z", "2026-01-03T05:00:00Z", "2026-01-04T05:00:00Z"]);
+    assert_eq!(world.service.submits, 3);
+    assert_eq!(world.status().last_schedule_time, Some(Time::from(at("2026-01-04T05:00:00Z"))));
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-05T05:00:00Z"))));
+}
+
+#[test]
+fn what_passed_while_the_operator_was_down_is_made_up_for_by_one_run() {
+    let mut world = scheduled("0 5 * * *", |_| {});
+    world.run_for(secs(60));
+    world.advance(secs(4 * DAY));
+    world.restart().run_for(secs(HOUR));
+    assert_eq!(times(&world), ["2026-01-05T05:00:00Z"]);
+    assert_eq!(world.service.submits, 1);
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-06T05:00:00Z"))));
+}
+
+#[test]
+fn a_new_resource_counts_from_its_creation_and_an_edited_schedule_from_then_on() {
+    let mut world = scheduled("30 12 * * *", |_| {});
+    world.advance(secs(HOUR));
+    world.run_for(secs(HOUR));
+    assert_eq!(times(&world), ["2026-01-01T12:30:00Z"]);
+    // 13:00 has passed for today, so it is not made up for.
+    world.edit(|spec| spec.trigger.get_or_insert_default().schedule = Some("0 13 * * *".to_owned()));
+    world.run_for(secs(2 * HOUR));
+    assert_eq!(world.service.submits, 1);
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-02T13:00:00Z"))));
+    world.edit(|spec| spec.trigger.get_or_insert_default().schedule = None);
+    world.run_for(secs(2 * DAY));
+    assert_eq!((world.service.submits, next(&world)), (1, None));
+}
+
+#[test]
+fn what_is_too_late_is_left_out_and_said_once() {
+    let mut world = scheduled("0 5 * * *", |trigger| trigger.starting_deadline_seconds = Some(3600));
+    world.run_for(secs(60));
+    world.advance(secs(DAY));
+    world.restart().run_for(secs(HOUR));
+    assert_eq!((world.service.submits, missed(&world)), (0, 1));
+    world.advance(secs(16 * HOUR + 1800));
+    world.restart().run_for(secs(HOUR));
+    assert_eq!(times(&world), ["2026-01-03T05:00:00Z"]);
+    assert_eq!(missed(&world), 1);
+}
+
+#[test]
+fn a_crash_at_any_step_leaves_one_run_for_each_time() {
+    for step in 0..20 {
+        let mut world = scheduled("0 5 * * *", |_| {});
+        world.crash_in = Some(step);
+        world.run_for(secs(2 * DAY));
+        world.restart().run_for(secs(HOUR));
+        assert_eq!(world.service.submits, 2, "after a crash at step {step}");
+        assert_eq!(times(&world).len(), 2);
+    }
+}
+
+#[test]
+fn a_time_that_comes_during_a_run_is_queued_dropped_or_replaces_it() {
+    for (policy, submits, states) in [
+        (ConcurrencyPolicy::Queue, 2, [RunState::Succeeded, RunState::Succeeded]),
+        (ConcurrencyPolicy::Replace, 2, [RunState::Succeeded, RunState::Cancelled]),
+    ] {
+        let mut world = scheduled("0 * * * *", |_| {});
+        world.edit(|spec| spec.concurrency_policy = policy);
+        world.service.length = secs(HOUR + 1800);
+        world.run_for(secs(HOUR + 600));
+        world.service.length = secs(60);
+        world.run_for(secs(2 * HOUR - 1200));
+        assert_eq!(world.service.submits, submits, "{policy:?}");
+        let history: Vec<RunState> = world.status().history.iter().map(|entry| entry.state).collect();
+        assert_eq!(history, states, "{policy:?}");
+    }
+    let mut world = scheduled("0 * * * *", |_| {});
+    world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
+    world.service.length = secs(HOUR + 1800);
+    world.run_for(secs(3 * HOUR - 600));
+    assert_eq!(world.service.submits, 1);
+    assert_eq!(world.notices.iter().filter(|notice| notice.reason == Reason::TriggerDropped).count(), 1);
+    assert_eq!(next(&world), Some(Time::from(at("2026-01-01T15:00:00Z"))));
+}
+
+#[test]
+fn suspension_lets_one_run_make_up_for_what_passed() {
+    let mut world = scheduled("0 5 * * *", |_| {});
+    world.edit(|spec| spec.suspend = true).run_for(secs(3 * DAY));
+    assert_eq!(world.service.submits, 0);
+    let writes = world.writes;
+    world.run_for(secs(DAY));
+    assert_eq!(world.writes, writes, "nothing is written while it is suspended");
+    world.edit(|spec| spec.suspend = false).run_for(secs(HOUR));
+    assert_eq!(times(&world), ["2026-01-05T05:00:00Z"]);
+}
+
+#[test]
+fn another_trigger_runs_beside_the_clock() {
+    let mut world = scheduled("0 5 * * *", |trigger| trigger.token = Some("a".to_owned()));
+    world.run_for(secs(60));
+    world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("b".to_owned()));
+    world.run_for(secs(DAY));
+    assert_eq!(world.service.submits, 2);
+    assert_eq!(times(&world), ["2026-01-02T05:00:00Z"]);
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_stalls_and_says_why() {
+    let mut world = scheduled("0 0 30 2 *", |_| {});
+    world.run_for(secs(DAY));
+    let stalled = world.condition(ConditionType::Stalled).expect("it is stalled");
+    assert_eq!(stalled.reason, Reason::InvalidSpec.as_str());
+    assert!(stalled.message.contains("never comes"), "{}", stalled.message);
+}

@@ -1,0 +1,89 @@
+//! What holds after every story, whatever went wrong in it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use harness::world::run;
+use harness::{AnyObject, kstatus};
+use tabular_operator::api::{FINALIZER, Run, RunState};
+
+use crate::scenario::Outcome;
+use crate::stage::Stage;
+
+/// How long nothing may be written once all has ended.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// Panics with what does not hold.
+pub async fn check(stage: &Stage, outcome: &Outcome) {
+    operations(stage, outcome).await;
+    histories(stage);
+    stage.world.assert_kstatus();
+    silence(stage).await;
+}
+
+/// The service has exactly the operations that were asked for, ended as they should, and the status tells them truly.
+async fn operations(stage: &Stage, outcome: &Outcome) {
+    let refreshes = stage.refreshes().await;
+    let ended: Vec<&str> = refreshes.iter().map(|operation| operation.status.as_str()).collect();
+    assert_eq!(ended, outcome.refreshes, "the refreshes at the service: {refreshes:#?}");
+    let syncs = stage.world.azure.syncs(&stage.model).await;
+    let ended: Vec<&str> = syncs.iter().map(|sync| sync.status.as_str()).collect();
+    assert_eq!(ended, outcome.syncs, "the syncs at the service: {syncs:#?}");
+    for other in stage.world.azure.refreshes(&stage.model).await {
+        let ours = other.client.contains(&stage.world.client_id);
+        assert!(ours || other.cancel_requested_time.is_none(), "another client's refresh was cancelled: {other:#?}");
+    }
+    for (named, end) in &outcome.ends {
+        let latest = stage.world.recorder.latest(named).unwrap_or_else(|| panic!("there was no {named}"));
+        assert_eq!(latest.deleted, end.is_none(), "{named} is there, or is not");
+        let object = latest.decode().unwrap_or_else(|error| panic!("failed to decode {named}: {error}"));
+        let Some(end) = end else { continue };
+        let run = run(&object);
+        assert_eq!(run.state, *end, "{named}");
+        let last = if named.starts_with("modelsync/") {
+            // Power BI gives a sync no id; the client's own stands in the status.
+            syncs.last().filter(|_| matches!(stage.model, harness::Model::AnalysisServices { .. })).map(|sync| &sync.operation_id)
+        } else {
+            refreshes.last().map(|operation| &operation.operation_id)
+        };
+        if let Some(last) = last {
+            assert_eq!(run.operation_id.as_ref(), Some(last), "{named} names another operation than its last one");
+        }
+    }
+}
+
+/// In every version that there was: whatever may run is held by the finalizer, and what has ended stays as it was.
+fn histories(stage: &Stage) {
+    let mut ends: BTreeMap<(String, Option<String>, i32), (RunState, Option<String>)> = BTreeMap::new();
+    for version in stage.world.recorder.all() {
+        let object = version.decode().unwrap_or_else(|error| panic!("failed to decode {}: {error}", version.named));
+        let Some(run) = object.status.as_ref().and_then(|status| status.run.as_ref()) else { continue };
+        let may_run = matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
+        // The version that a deletion shows is the one without it.
+        assert!(!may_run || version.deleted || is_held(&object), "{} may run without its finalizer: {run:#?}", version.named);
+        let key = (version.named.clone(), object.metadata.uid.clone(), run.number);
+        if let Some((state, id)) = ends.get(&key) {
+            assert!(run.state == *state && run.operation_id == *id, "{} was {state:?}, and changed: {run:#?}", version.named);
+        } else if run.state.ended() {
+            ends.insert(key, ending(run));
+        }
+        let faults = kstatus::faults(&object);
+        assert!(faults.is_empty(), "{}: {faults:#?}", version.named);
+    }
+}
+
+fn is_held(object: &AnyObject) -> bool {
+    object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+}
+
+fn ending(run: &Run) -> (RunState, Option<String>) {
+    (run.state, run.operation_id.clone())
+}
+
+/// Nothing is written any more, and nothing is asked of the service.
+async fn silence(stage: &Stage) {
+    let count = async || (stage.world.recorder.all().len(), stage.world.azure.requests_by(&stage.world.client_id).await.len());
+    let before = count().await;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(count().await, before, "versions of resources and requests to Azure, after all had ended");
+}

@@ -1,0 +1,101 @@
+//! The crash matrix: every request that a run makes, to the API server or to Azure, with everything that can go wrong there,
+//! in every story; and what has to be true afterwards.
+//!
+//! The requests are those that a clean run of the story was seen to make. Each cell has an operator, a namespace and a model
+//! of its own. `make chaos` runs all of them and shows a table; without `CHAOS=all` an even share is run, as a test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cell;
+mod fault;
+mod laws;
+mod point;
+mod scenario;
+mod stage;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use futures::stream::{self, StreamExt as _};
+
+use cell::{Cell, Verdict};
+use scenario::Scenario;
+
+/// How many cells `make test` runs.
+const SHARE: usize = 48;
+/// How many runs there are at a time: they wait far more than they work.
+const JOBS: usize = 24;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let only = match arguments() {
+        Ok(only) => only,
+        Err(nothing) => return nothing,
+    };
+    let whole = std::env::var("CHAOS").is_ok_and(|what| what == "all");
+    let jobs = std::env::var("CHAOS_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(JOBS);
+    let began = Instant::now();
+    let story = only.as_deref().map(|only| only.split_once('/').map_or(only, |(story, _)| story));
+    let scenarios: Vec<Scenario> =
+        scenario::all().into_iter().filter(|scenario| story.is_none_or(|story| scenario.name.contains(story))).collect();
+    if scenarios.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let clean: Vec<_> = stream::iter(scenarios.iter().copied().map(cell::clean)).buffered(jobs).collect().await;
+    let mut cells = Vec::new();
+    let mut broken = Vec::new();
+    for (scenario, points) in scenarios.iter().zip(clean) {
+        match points {
+            Ok(points) => cells.extend(Cell::of(*scenario, &points)),
+            Err(why) => broken.push(format!("{}: without any fault: {why}", scenario.name)),
+        }
+    }
+    let of_all = cells.len();
+    match &only {
+        Some(only) => cells.retain(|cell| cell.name().contains(only.as_str())),
+        None if !whole => cells = evenly(cells, SHARE),
+        None => {}
+    }
+    println!("{} of {of_all} cells, {} stories, {jobs} at a time", cells.len(), scenarios.len());
+    let results: Vec<_> = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs).collect().await;
+    table::print(&scenarios, &results);
+    broken.extend(results.iter().filter_map(|result| match &result.verdict {
+        Verdict::Failed(why) => Some(format!("{}: {why}\n    again: make chaos ONLY='{}'", result.cell.name(), result.cell.name())),
+        Verdict::Passed | Verdict::NotMet => None,
+    }));
+    println!("{} s", began.elapsed().as_secs());
+    if broken.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("\n{} failed:", broken.len());
+    for cell in &broken {
+        println!("  {cell}");
+    }
+    ExitCode::FAILURE
+}
+
+/// The cells that are asked for: those whose names contain the first argument that is no flag of Rust's own test programs.
+fn arguments() -> Result<Option<String>, ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--list" => return Err(ExitCode::SUCCESS),
+            "--test-threads" | "--skip" | "--format" | "--color" => drop(arguments.next()),
+            flag if flag.starts_with("--") => {}
+            "" => {}
+            _ => return Ok(Some(argument)),
+        }
+    }
+    Ok(None)
+}
+
+/// So many of them, at even distances: each story and each fault has its part.
+fn evenly(cells: Vec<Cell>, count: usize) -> Vec<Cell> {
+    let all = cells.len();
+    if all <= count {
+        return cells;
+    }
+    let taken = |index: usize| index * count / all != (index + 1) * count / all;
+    cells.into_iter().enumerate().filter(|(index, _)| taken(*index)).map(|(_, cell)| cell).collect()
+}

@@ -1,0 +1,154 @@
+//! The stories: what a person asks for, and what has to have become of it in the end, whatever goes wrong on the way.
+
+use futures::future::LocalBoxFuture;
+use serde_json::{Value, json};
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+
+use crate::stage::{Service, Stage};
+
+/// The resources of the stories.
+const ORDERS: &str = "orders";
+const REPLICAS: &str = "modelsync/replicas";
+/// Longer than any story: an operation that only ends when somebody ends it.
+const FOREVER: u64 = 3_600_000;
+
+/// A story, on one service.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// Its name in that of a cell.
+    pub name: &'static str,
+    /// Where the model is.
+    pub service: Service,
+    /// Settings of the model.
+    pub settings: fn() -> Value,
+    /// What happens, up to the end.
+    pub play: for<'a> fn(&'a Stage) -> LocalBoxFuture<'a, Outcome>,
+}
+
+/// What has to be true at the end, beside the laws that always hold.
+pub struct Outcome {
+    /// How the refreshes that the operator began have ended at the service, in the order of their submission.
+    pub refreshes: &'static [&'static str],
+    /// The same of the syncs.
+    pub syncs: &'static [&'static str],
+    /// How the latest run of each resource has ended; `None` where the resource is gone.
+    pub ends: Vec<(&'static str, Option<RunState>)>,
+}
+
+/// All of them.
+pub fn all() -> Vec<Scenario> {
+    use Service::{Analysis, PowerBi, PowerBiNamed};
+    let usual: fn() -> Value = || json!({});
+    let endless: fn() -> Value = || json!({"durationMillis": FOREVER});
+    let first_endless: fn() -> Value = || json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]});
+    let first_fails: fn() -> Value = || json!({"outcomes": ["failed"]});
+    let lasting: fn() -> Value = || json!({"durationMillis": 3_000});
+    let of = |name, service, settings, play| Scenario { name, service, settings, play };
+    vec![
+        of("plain-aas", Analysis, usual, |stage| Box::pin(plain(stage))),
+        of("plain-pbi", PowerBi, usual, |stage| Box::pin(plain(stage))),
+        of("named-pbi", PowerBiNamed, usual, |stage| Box::pin(plain(stage))),
+        of("wait-aas", Analysis, usual, |stage| Box::pin(wait(stage))),
+        of("wait-pbi", PowerBi, usual, |stage| Box::pin(wait(stage))),
+        of("deadline-aas", Analysis, endless, |stage| Box::pin(deadline(stage))),
+        of("deadline-pbi", PowerBi, endless, |stage| Box::pin(deadline(stage))),
+        of("replace-aas", Analysis, first_endless, |stage| Box::pin(replace(stage))),
+        of("replace-pbi", PowerBi, first_endless, |stage| Box::pin(replace(stage))),
+        of("retry-aas", Analysis, first_fails, |stage| Box::pin(retry(stage))),
+        of("retry-pbi", PowerBi, first_fails, |stage| Box::pin(retry(stage))),
+        of("sync-aas", Analysis, usual, |stage| Box::pin(sync(stage))),
+        of("sync-pbi", PowerBi, usual, |stage| Box::pin(sync(stage))),
+        of("follow-aas", Analysis, usual, |stage| Box::pin(follow(stage))),
+        of("follow-pbi", PowerBi, usual, |stage| Box::pin(follow(stage))),
+        of("deletion-aas", Analysis, endless, |stage| Box::pin(deletion(stage))),
+        of("deletion-pbi", PowerBi, endless, |stage| Box::pin(deletion(stage))),
+        of("restart-aas", Analysis, lasting, |stage| Box::pin(restart(stage))),
+        of("restart-pbi", PowerBi, lasting, |stage| Box::pin(restart(stage))),
+    ]
+}
+
+fn refreshed(refreshes: &'static [&'static str], end: Option<RunState>) -> Outcome {
+    Outcome { refreshes, syncs: &[], ends: vec![(ORDERS, end)] }
+}
+
+/// A refresh is asked for.
+async fn plain(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({})).await;
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    refreshed(&["succeeded"], Some(RunState::Succeeded))
+}
+
+/// Another client's refresh is first. It is of another kind, so that no doubt about ours can mean it.
+async fn wait(stage: &Stage) -> Outcome {
+    let theirs = stage.world.azure.start_refresh(&stage.model, json!({"type": "calculate", "durationMillis": FOREVER})).await;
+    stage.apply(ORDERS, &json!({})).await;
+    stage.until_run(ORDERS, 1, RunState::Waiting).await;
+    stage.world.azure.end(&theirs, "succeeded").await;
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    refreshed(&["succeeded"], Some(RunState::Succeeded))
+}
+
+/// The operation takes too long.
+async fn deadline(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({"activeDeadlineSeconds": 1})).await;
+    stage.until_run(ORDERS, 1, RunState::TimedOut).await;
+    refreshed(&["cancelled"], Some(RunState::TimedOut))
+}
+
+/// A new trigger replaces the run.
+async fn replace(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({"concurrencyPolicy": "Replace"})).await;
+    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.annotate(ORDERS, RUN_REQUESTED_AT, Some("now")).await;
+    stage.until_run(ORDERS, 2, RunState::Succeeded).await;
+    refreshed(&["cancelled", "succeeded"], Some(RunState::Succeeded))
+}
+
+/// The first attempt fails, and one more is allowed.
+async fn retry(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    refreshed(&["failed", "succeeded"], Some(RunState::Succeeded))
+}
+
+/// A synchronisation is asked for, after a refresh by somebody else: without one Power BI has nothing to bring.
+async fn sync(stage: &Stage) -> Outcome {
+    let theirs = stage.world.azure.start_refresh(&stage.model, json!({"durationMillis": FOREVER})).await;
+    stage.world.azure.end(&theirs, "succeeded").await;
+    stage.apply(REPLICAS, &json!({})).await;
+    stage.until_run(REPLICAS, 1, RunState::Succeeded).await;
+    Outcome { refreshes: &[], syncs: &["completed"], ends: vec![(REPLICAS, Some(RunState::Succeeded))] }
+}
+
+/// A synchronisation follows a refresh.
+async fn follow(stage: &Stage) -> Outcome {
+    let following = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": ORDERS}}});
+    stage.world.apply(REPLICAS, &following).await;
+    stage.apply(ORDERS, &json!({})).await;
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    stage.until_run(REPLICAS, 1, RunState::Succeeded).await;
+    let ends = vec![(ORDERS, Some(RunState::Succeeded)), (REPLICAS, Some(RunState::Succeeded))];
+    Outcome { refreshes: &["succeeded"], syncs: &["completed"], ends }
+}
+
+/// The resource is deleted in mid-run.
+async fn deletion(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({})).await;
+    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.delete(ORDERS).await;
+    stage.until_gone(ORDERS).await;
+    refreshed(&["cancelled"], None)
+}
+
+/// The operator is replaced in mid-run, as by an upgrade.
+async fn restart(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({})).await;
+    stage.until_run(ORDERS, 1, RunState::Running).await;
+    {
+        let mut operator = stage.operator.lock().await;
+        operator.terminate().await;
+        operator.restart();
+    }
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    refreshed(&["succeeded"], Some(RunState::Succeeded))
+}

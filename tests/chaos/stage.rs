@@ -1,0 +1,121 @@
+//! Where one run plays: a world of its own, its model at either service, and an operator that is started again whenever it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::operator::FAST;
+use harness::world::merged;
+use harness::{AnyObject, Model, Operation, Operator, Setting, World};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How long any one thing may take: the longest are a minute's pause after a refusal, on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(180);
+/// How soon an operator that has ended is started again.
+const RESTART: Duration = Duration::from_millis(100);
+
+/// Which service has the model, and how the resource names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Analysis Services.
+    Analysis,
+    /// Power BI, by ids.
+    PowerBi,
+    /// Power BI, by the names of workspace and semantic model.
+    PowerBiNamed,
+}
+
+/// Where one run plays.
+pub struct Stage {
+    /// Namespace, application and Secret.
+    pub world: World,
+    /// The model.
+    pub model: Model,
+    /// What a manifest's spec says to mean it.
+    pub spec: Value,
+    /// The operator. Whoever has the lock decides whether it runs.
+    pub operator: Arc<Mutex<Operator>>,
+    keeper: JoinHandle<()>,
+}
+
+impl Stage {
+    /// Makes it, with an operator that is ready. `settings` are the model's. It is looked at seldom enough that a clean run has
+    /// few polls, and often enough that no story takes long.
+    pub async fn set(name: &str, service: Service, settings: &Value) -> Self {
+        let world = World::with(name, Setting { api_proxy: true, ..Setting::default() }).await;
+        let (model, spec) = model(&world, service).await;
+        world.azure.patch(&model, settings.clone()).await;
+        let mut settings = world.operator_settings().clone();
+        let usual = FAST.iter().filter(|flag| !flag.starts_with("--poll-min=")).map(ToString::to_string);
+        settings.arguments.splice(0..0, usual.chain(["--poll-min=400ms".to_owned()]));
+        let mut operator = Operator::start_as_is(&settings, world.site.guard());
+        operator.ready().await;
+        let operator = Arc::new(Mutex::new(operator));
+        let keeper = tokio::spawn(keep(Arc::clone(&operator)));
+        Self { world, model, spec, operator, keeper }
+    }
+
+    /// Applies a resource for the model.
+    pub async fn apply(&self, named: &str, spec: &Value) {
+        self.world.apply(named, &merged(&self.spec, spec)).await;
+    }
+
+    /// Waits for a version of a resource that fits.
+    pub async fn until(&self, named: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) {
+        self.world.until_within(LIMIT, named, what, fits).await;
+    }
+
+    /// Waits until this run of a resource is in this state.
+    pub async fn until_run(&self, named: &str, number: i32, state: RunState) {
+        let fits = |object: &AnyObject| {
+            let run = object.status.as_ref().and_then(|status| status.run.as_ref());
+            run.is_some_and(|run| run.number == number && run.state == state)
+        };
+        self.until(named, &format!("{state:?} in run {number}"), fits).await;
+    }
+
+    /// Waits until a resource is gone.
+    pub async fn until_gone(&self, named: &str) {
+        let gone = self.world.recorder.wait(named, |version| version.deleted.then_some(()));
+        tokio::time::timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("waited {LIMIT:?} in vain for the end of {named}"));
+    }
+
+    /// The refreshes of the model that the operator has begun.
+    pub async fn refreshes(&self) -> Vec<Operation> {
+        let all = self.world.azure.refreshes(&self.model).await;
+        all.into_iter().filter(|operation| operation.client.contains(&self.world.client_id)).collect()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// Starts the operator again whenever it has ended by itself, as the kubelet would: one that lost its lease does.
+async fn keep(operator: Arc<Mutex<Operator>>) {
+    loop {
+        tokio::time::sleep(RESTART).await;
+        let mut operator = operator.lock().await;
+        if operator.has_ended() {
+            operator.restart();
+        }
+    }
+}
+
+async fn model(world: &World, service: Service) -> (Model, Value) {
+    if service == Service::Analysis {
+        return (world.model(), json!({}));
+    }
+    let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let model = Model::power_bi(&group, &dataset);
+    let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
+    let usual = json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100});
+    world.azure.put(&model, merged(&usual, &names)).await;
+    let named = if service == Service::PowerBi { json!({"groupId": group, "datasetId": dataset}) } else { names };
+    (model, json!({"model": {"analysisServices": null, "powerBI": named}}))
+}

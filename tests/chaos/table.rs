@@ -1,0 +1,37 @@
+//! The result: story by fault.
+
+use std::time::Duration;
+
+use crate::cell::{CellResult, Verdict};
+use crate::fault::Fault;
+use crate::scenario::Scenario;
+
+/// Prints it. A field has the cells that passed, and after a minus those that failed.
+pub fn print(scenarios: &[Scenario], results: &[CellResult]) {
+    let names: Vec<String> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+    let header: Vec<String> = names.iter().map(|name| format!("{name:>11}")).collect();
+    println!("\n{:<14}{} {:>6} {:>7} {:>8} {:>10}", "", header.join(""), "cells", "failed", "not met", "mean s");
+    for scenario in scenarios {
+        let of: Vec<&CellResult> = results.iter().filter(|result| result.cell.scenario.name == scenario.name).collect();
+        line(scenario.name, &of);
+    }
+    line("all", &results.iter().collect::<Vec<_>>());
+    println!("not met: the request was not made in that run, as when an end was seen a poll sooner; all else held");
+}
+
+fn line(name: &str, results: &[&CellResult]) {
+    let fields: Vec<String> = Fault::ALL.iter().map(|fault| field(results, *fault)).collect();
+    let failed = results.iter().filter(|result| matches!(result.verdict, Verdict::Failed(_))).count();
+    let missed = results.iter().filter(|result| matches!(result.verdict, Verdict::NotMet)).count();
+    let total: Duration = results.iter().map(|result| result.took).sum();
+    let mean = total.as_secs_f64() / f64::from(u32::try_from(results.len().max(1)).unwrap_or(u32::MAX));
+    println!("{name:<14}{} {:>6} {failed:>7} {missed:>8} {mean:>10.1}", fields.join(""), results.len());
+}
+
+fn field(results: &[&CellResult], fault: Fault) -> String {
+    let of = || results.iter().filter(|result| result.cell.fault == fault);
+    let passed = of().filter(|result| !matches!(result.verdict, Verdict::Failed(_))).count();
+    let failed = of().count() - passed;
+    let said = if failed == 0 { passed.to_string() } else { format!("{passed}-{failed}") };
+    format!("{said:>11}")
+}
