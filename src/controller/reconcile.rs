@@ -224,9 +224,9 @@ impl Story<'_> {
     fn leave_or_keep_turn(&self, failed: bool) {
         let status = self.object.status();
         let turn = status.map_or(TurnUse::Free, turn_use);
-        // A write without an answer may have recorded an intent: until a fresh look the queue stays as it is, and nobody else gets
-        // the turn, whatever the record said before.
-        if failed && turn != TurnUse::Holds && self.object.meta().deletion_timestamp.is_none() {
+        // A write without an answer may have recorded an intent, and a view that was refused may be an old one: until a fresh look
+        // the queue stays as it is.
+        if failed && self.object.meta().deletion_timestamp.is_none() {
             return;
         }
         if self.released {
