@@ -85,7 +85,8 @@ reasons! {
     /// itself.
     NodeMoved: Warning,
     /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh less at once, or
-    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none.
+    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none. Power BI says the same after its capacity was
+    /// paused for more than 6 hours: resume it, then trigger a new run.
     AttemptTimeLimit: Warning,
     /// All attempts of the service together took longer than 24 hours. Refresh less at once, or lower `refresh.retryCount`; a
     /// fresh attempt would take as long, so `backoffLimit` makes none.

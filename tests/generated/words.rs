@@ -35,7 +35,7 @@ fn states() {
     let mut text = page("States", about);
     text.push_str("\n## A run\n");
     table(&mut text, ["State", "Meaning"], &words::<RunState>());
-    text.push_str("\n## What started it\n\nIn `.status.run.trigger.type`. A schedule is not in this version yet.\n");
+    text.push_str("\n## What started it\n\nIn `.status.run.trigger.type`.\n");
     table(&mut text, ["Trigger", "Meaning"], &words::<TriggerType>());
     text.push_str("\n## Conditions\n\nIn `.status.conditions`. The `reason` of each is one of [these](reasons.md).\n");
     table(&mut text, ["Condition", "Meaning"], &words::<ConditionType>());

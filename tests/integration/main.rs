@@ -19,6 +19,7 @@ mod lost_answers;
 mod manifests;
 mod parts;
 mod power_bi;
+mod power_bi_limits;
 mod process;
 mod syncs;
 mod triggers;

@@ -144,6 +144,10 @@ fn those_before_it_existed_do_not_count_and_one_in_the_same_second_does() {
             world.now = created;
             world.run_for(secs(100));
             assert_eq!(world.followings().len(), followed, "{earlier} s before");
+            if followed == 0 {
+                let said = world.condition(ConditionType::Ready).map(|ready| ready.message.as_str());
+                assert_eq!(said, Some("waiting for the next successful run of the ModelRefresh staging"));
+            }
             world.leader_succeeds().run_for(secs(100));
             assert_eq!(world.followings().last().map(String::as_str), Some("staging run 2"));
         }
