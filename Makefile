@@ -62,6 +62,10 @@ bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no 
 	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
+.PHONY: chaos
+chaos: build ## Run the whole crash matrix: a fault at every request of a run; half an hour (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 fewer at a time)
+	$(call timed,crash matrix,CHAOS=all $(if $(JOBS),CHAOS_JOBS=$(JOBS)) cargo test --locked --quiet -p harness --test chaos -- $(if $(ONLY),'$(ONLY)'))
+
 .PHONY: fidelity
 fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 to 3.13 and PyPI; no test
 	$(call timed,fidelity,tests/fidelity/run.sh $(if $(ONLY),"$(ONLY)"))

@@ -15,6 +15,7 @@ use super::events::Events;
 use super::followers::Followers;
 use super::lease::LeaseHandle;
 use super::memory::Memory;
+use super::orphans::Orphans;
 use super::queue::Queue;
 use super::references::Identities;
 use super::resource::Resource;
@@ -52,6 +53,7 @@ pub(super) struct Context {
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    pub(super) orphans: Orphans,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
@@ -129,6 +131,7 @@ impl Context {
 
     fn forget_uid(&self, uid: &str) {
         self.memory.forget(uid);
+        self.orphans.gone(uid);
         self.wake(self.queue.forget(uid));
     }
 

@@ -138,10 +138,11 @@ pub(super) async fn prepare(
 pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
     let Prepared { call, credentials, identity, model } = prepared;
     let seen = match effect {
-        // Between the write of the intent and this moment the lease may have run out; then another operator has the say.
-        Effect::Submit if !ctx.lease.holds() => {
-            let message = "the operator's lease ran out before the submission was sent".to_owned();
-            Seen::Submission(Submission::Unanswered { message })
+        // Between the write of the intent and this moment the lease may have run out, or nearly: then another operator has the say
+        // soon. Nothing is sent, and where this one still has the say it records so.
+        Effect::Submit if !ctx.lease.holds_for_a_submission() => {
+            let message = "nothing was submitted: the operator's lease is about to run out".to_owned();
+            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
         }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Resolve => Seen::Resolved(call.resolve().await),

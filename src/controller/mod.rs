@@ -12,6 +12,7 @@ mod faults;
 mod followers;
 pub mod lease;
 mod memory;
+mod orphans;
 pub mod queue;
 mod reconcile;
 mod records;

@@ -55,6 +55,9 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action,
         released: false,
     };
     let outcome = story.tell().await;
+    if !story.released {
+        ctx.orphans.note(&story.object);
+    }
     story.leave_or_keep_turn(outcome.is_err());
     if let Err(PassError::Stale) = &outcome {
         story.look_afresh().await?;
@@ -121,6 +124,7 @@ impl Story<'_> {
                 (Effect::Release, _) => {
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
+                    self.ctx.orphans.let_go(&self.uid);
                     self.ctx.forget(&self.name);
                     self.released = true;
                     return Ok(Action::await_change());

@@ -23,6 +23,7 @@ use super::effects::Refusals;
 use super::events::Events;
 use super::followers::Followers;
 use super::memory::Memory;
+use super::orphans::{self, Orphans};
 use super::queue::Queue;
 use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
@@ -64,6 +65,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, health, stop } = running;
     let azure = wiring::azure(&settings, &metrics)?;
     let (watches, views) = watches(&client, &settings.watch_namespaces);
+    let (orphans, coming) = Orphans::new();
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let own = OwnIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
     let ctx = Arc::new(Context {
@@ -77,6 +79,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         refusals: Refusals::default(),
         queue: Queue::default(),
         memory: Memory::default(),
+        orphans,
         followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,
@@ -93,7 +96,10 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     for watch in watches {
         passes.push(control(watch, settings.max_concurrent_reconciles, &ctx, &ready, &stop));
     }
-    attend(&mut passes, &ctx, &health).await;
+    tokio::select! {
+        () = attend(&mut passes, &ctx, &health) => {}
+        () = orphans::attend(&ctx, coming) => {}
+    }
     // Whoever can still hand in an event goes first, so that the writer comes to its end.
     drop((passes, ready, ctx));
     events.finish(events_writer).await;

@@ -17,6 +17,7 @@ pub mod guard;
 pub mod kinds;
 pub mod kstatus;
 pub mod kubeconfig;
+mod laws;
 pub mod operator;
 pub mod paths;
 pub mod process;
@@ -29,7 +30,7 @@ pub mod tools;
 pub mod wait;
 pub mod world;
 
-pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike};
+pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike, Watches};
 pub use audit::{Audit, AuditLine};
 pub use control_plane::ControlPlane;
 pub use kinds::{AnyObject, Kind};

@@ -107,6 +107,20 @@ impl Operator {
         .await;
     }
 
+    /// Waits until it is ready, and starts it again where it ends before: on a busy machine it may lose its lease.
+    pub async fn ready_at_last(&mut self) {
+        let http = plain_http();
+        eventually("the operator to be ready", async || {
+            if self.has_ended() {
+                self.restart();
+            }
+            let address = self.log().lines().find_map(metrics_address)?;
+            let answer = http.get(format!("http://{address}/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     /// What it counts.
     pub async fn metrics(&mut self) -> String {
         let url = format!("http://{}/metrics", self.metrics_address().await);
