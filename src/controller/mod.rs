@@ -4,6 +4,7 @@
 //! `effects` the calls to the services.
 
 pub mod call;
+mod census;
 pub mod client;
 mod context;
 mod effects;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
+mod tally;
 mod target;
 mod watched;
 mod wiring;
