@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 # The oldest Rust that this builds with, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-PROGRAMS := -p tabular-operator -p simulator -p demo
+PROGRAMS := -p tabular-operator -p simulator -p demo -p prove
 
 # $(call timed,WHAT,COMMAND): runs the command, and says how long it took.
 timed = @began=$$SECONDS; echo "==> $(1)"; $(2) && echo "==> $(1): $$((SECONDS - began)) s"
@@ -23,6 +23,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 .PHONY: test
 test: build ## Run every test: unit, property and integration tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
+	$(call timed,proof,$(RELEASE)/prove explore && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
@@ -46,6 +47,15 @@ chart-test: build ## Test what is installed: the chart and the plain manifests (
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
+
+.PHONY: prove
+prove: programs ## Prove the promise at length (SCHEDULES=1000000); SEED=n plays one random schedule again, and tells it
+	@$(if $(SEED),$(RELEASE)/prove walk --seed $(SEED),$(RELEASE)/prove explore --full && $(RELEASE)/prove gaps && \
+	  $(RELEASE)/prove walk --count $(or $(SCHEDULES),1000000))
+
+.PHONY: mutants
+mutants: need-cargo ## Break the operator in seven ways, and see that the proof notices each
+	@tests/prove/mutants.sh
 
 .PHONY: bench
 bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test

@@ -37,6 +37,10 @@ impl Queue {
     #[must_use]
     pub fn take(&self, model: &str, uid: &str, name: &Name, since: Time) -> Turn {
         let mut lanes = self.lanes.lock();
+        // Whoever holds it and asks again does so on an old view. Its write will be refused, and nobody else may have the turn by then.
+        if lanes.by_model.get(model).is_some_and(|lane| lane.holders.iter().any(|(holder, _)| holder == uid)) {
+            return Turn::Granted;
+        }
         lanes.place(model, uid, name, TurnUse::Waits(since));
         let Some(lane) = lanes.by_model.get_mut(model) else { return Turn::Granted };
         let ahead = lane.holders.first().map(|(_, name)| name).or_else(|| {
@@ -147,6 +151,15 @@ mod tests {
         assert_eq!(queue.update("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
         assert_eq!(queue.take("m", "c", &name("c"), at(3)), Turn::Behind("b".to_owned()));
         assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Granted);
+    }
+
+    #[test]
+    fn whoever_holds_it_and_asks_again_on_an_old_view_keeps_it() {
+        let queue = Queue::default();
+        let _ = queue.update("m", "a", &name("a"), TurnUse::Holds);
+        let _ = queue.update("m", "b", &name("b"), TurnUse::Waits(at(1)));
+        assert_eq!(queue.take("m", "a", &name("a"), at(2)), Turn::Granted);
+        assert_eq!(queue.take("m", "b", &name("b"), at(1)), Turn::Behind("a".to_owned()));
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
 fn gone(mut pass: Pass<'_>) -> Step {
     let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
     let age = pace::between(submitted, pass.now);
-    if age < pass.situation.settings.listing_lag {
+    if age < pace::seen_after(pass.situation.settings) {
         let pause = pace::poll(pass.situation.settings, age, pass.seed());
         return pass.stop_for(pause);
     }

@@ -58,6 +58,13 @@ pub(super) fn attempt(attempt: i32) -> Duration {
     ATTEMPT.saturating_mul(1 << doublings).min(LONGEST)
 }
 
+/// How long after its intent a submission may still come to be seen: the call may be under way until its deadline, and then the
+/// listing may be late. The intent is recorded in whole seconds, so a second more.
+#[must_use]
+pub(super) fn seen_after(settings: &Settings) -> Duration {
+    settings.call_timeout + settings.listing_lag + Duration::from_secs(1)
+}
+
 /// From 0 to 1, different for each resource and moment, and the same when asked again: the decision has no dice.
 fn spread((uid, now): (&str, Timestamp)) -> f64 {
     let mut hasher = DefaultHasher::new();

@@ -171,9 +171,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
     let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
-    // The call may still have been under way until its deadline, and then the listing may be late. The intent is recorded in
-    // whole seconds, so a second more.
-    let certain_after = settings.call_timeout + settings.listing_lag + Duration::from_secs(1);
+    let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);
     let verdict = match candidates.as_slice() {

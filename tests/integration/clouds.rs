@@ -3,7 +3,7 @@
 use harness::operator::OperatorSettings;
 use harness::rbac::make;
 use harness::world::merged;
-use harness::{Operator, World};
+use harness::{Model, Operator, World};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
@@ -17,22 +17,36 @@ struct Cloud {
     flag: &'static str,
     /// The end of its Analysis Services' hosts.
     servers: &'static str,
+    /// Power BI's host, and what its tokens are for.
+    power_bi: (&'static str, &'static str),
     authority: &'static str,
     /// Whose directory has its tenants.
     directory: &'static str,
 }
 
-const fn cloud(flag: &'static str, servers: &'static str, authority: &'static str, directory: &'static str) -> Cloud {
-    Cloud { flag, servers, authority, directory }
+type Name = &'static str;
+
+const fn cloud(flag: Name, servers: Name, power_bi: (Name, Name), authority: Name, directory: Name) -> Cloud {
+    Cloud { flag, servers, power_bi, authority, directory }
 }
 
+const HIGH: (Name, Name) = ("api.high.powerbigov.us", "high.analysis.usgovcloudapi.net");
+const DOD: (Name, Name) = ("api.mil.powerbigov.us", "mil.analysis.usgovcloudapi.net");
+const CHINA: (Name, Name) = ("api.powerbi.cn", "analysis.chinacloudapi.cn");
+
 const CLOUDS: [Cloud; 6] = [
-    cloud("public", ".asazure.windows.net", "login.microsoftonline.com", "public"),
-    cloud("us-government", ".asazure.windows.net", "login.microsoftonline.com", "public"),
-    cloud("us-government-high", ".asazure.usgovcloudapi.net", "login.microsoftonline.us", "us-government"),
-    cloud("us-government-dod", ".asazure.usgovcloudapi.net", "login.microsoftonline.us", "us-government"),
-    cloud("china", ".asazure.chinacloudapi.cn", "login.chinacloudapi.cn", "china"),
-    cloud("custom", ".asazure.chinacloudapi.cn", "login.chinacloudapi.cn", "china"),
+    cloud("public", ".asazure.windows.net", ("api.powerbi.com", "analysis.windows.net"), "login.microsoftonline.com", "public"),
+    cloud(
+        "us-government",
+        ".asazure.windows.net",
+        ("api.powerbigov.us", "analysis.usgovcloudapi.net"),
+        "login.microsoftonline.com",
+        "public",
+    ),
+    cloud("us-government-high", ".asazure.usgovcloudapi.net", HIGH, "login.microsoftonline.us", "us-government"),
+    cloud("us-government-dod", ".asazure.usgovcloudapi.net", DOD, "login.microsoftonline.us", "us-government"),
+    cloud("china", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
+    cloud("custom", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
 ];
 
 /// An application of a tenant in this directory, with its Secret, and a model on a server of these hosts.
@@ -53,7 +67,11 @@ async fn furnish(world: &World, name: &str, servers: &str, directory: &str) -> (
 
 fn file(world: &World, authority: &str, servers: &str, audience: &str) -> String {
     let path = world.site.directory().join(format!("{}.cloud.yaml", Uuid::new_v4().simple()));
-    let text = format!("authority: https://{authority}\nanalysisServices: {{hostSuffix: {servers}, audience: '{audience}'}}\n");
+    let (host, tokens) = CHINA;
+    let text = format!(
+        "authority: https://{authority}\nanalysisServices: {{hostSuffix: {servers}, audience: '{audience}'}}\n\
+         powerBI: {{host: {host}, audience: 'https://{tokens}/powerbi/api'}}\n"
+    );
     std::fs::write(&path, text).unwrap();
     format!("--cloud-file={}", path.display())
 }
@@ -68,7 +86,7 @@ async fn start(world: &World, arguments: &[String]) -> Operator {
 
 #[tokio::test]
 async fn each_cloud_has_its_own_hosts_audience_and_authority() {
-    for Cloud { flag, servers, authority, directory } in CLOUDS {
+    for Cloud { flag, servers, power_bi: (api, tokens), authority, directory } in CLOUDS {
         let world = World::new("cloud").await;
         let mut arguments = vec![format!("--cloud={flag}")];
         if flag == "custom" {
@@ -77,14 +95,24 @@ async fn each_cloud_has_its_own_hosts_audience_and_authority() {
         let _operator = start(&world, &arguments).await;
         let (client, spec) = furnish(&world, "there", servers, directory).await;
         world.apply("orders", &spec).await;
+        let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+        world.azure.put(&Model::power_bi(&group, &dataset), json!({"apiHost": api, "durationMillis": 300})).await;
+        let semantic = json!({"model": {"analysisServices": null, "powerBI": {"groupId": group, "datasetId": dataset}}});
+        world.apply("semantic", &merged(&spec, &semantic)).await;
         // The local Azure takes a token for the host's own audience alone, and issued by the cloud's own authority.
         world.until_state("orders", RunState::Succeeded).await;
-        let rows = rows(&world, &client).await;
+        world.until_state("semantic", RunState::Succeeded).await;
+        let (server, rows) = (format!("region{servers}"), rows(&world, &client).await);
         for row in &rows {
-            let expected = if row.route == "token" { authority.to_owned() } else { format!("region{servers}") };
-            assert_eq!(row.host, expected, "{flag}");
+            let expected = if row.route == "token" { [authority, authority] } else { [server.as_str(), api] };
+            assert!(expected.contains(&row.host.as_str()), "{flag}: {row:?}");
+            // A token goes to the host that it is for, and to no other.
+            let audience = if row.host == api { format!("https://{tokens}/powerbi/api") } else { format!("https://*{servers}") };
+            assert!(row.route == "token" || row.token_audience.as_deref() == Some(&*audience), "{flag}: {row:?}");
         }
-        assert!(rows.iter().any(|row| row.route == "token"), "{flag}");
+        for host in [authority, server.as_str(), api] {
+            assert!(rows.iter().any(|row| row.host == host), "{flag}: {host}");
+        }
     }
 }
 

@@ -5,10 +5,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 root=$PWD
-copy=$root/target/mutants/tree
-export CARGO_TARGET_DIR=$root/target/mutants/built
-# Fast enough to explore with, and quick to build anew for each mutant.
-export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false
+copy=$root/target/mutants
+# The libraries are those of any other test build; what is proven is built fast enough to explore with.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+fast=(--config 'profile.dev.package.tabular-operator.opt-level=1' --config 'profile.dev.package.prove.opt-level=1')
 
 fresh_copy() {
   mkdir -p "$copy"
@@ -22,8 +22,8 @@ fresh_copy() {
 # Runs one check in the copy: `prove ARGUMENTS`, or `cargo test ARGUMENTS`.
 check() {
   case "$1" in
-    "prove "*) cargo run --quiet --locked -p prove -- ${1#prove } ;;
-    "cargo test "*) cargo test --quiet --locked ${1#cargo test } ;;
+    "prove "*) cargo run "${fast[@]}" --quiet --locked -p prove -- ${1#prove } ;;
+    "cargo test "*) cargo test "${fast[@]}" --quiet --locked ${1#cargo test } ;;
     *) echo "error: no such check: $1" >&2; exit 2 ;;
   esac
 }
@@ -35,18 +35,18 @@ names=("$@")
 fresh_copy
 checks=$(cd tests/prove/mutants && sed -n 's/^Check: //p' "${names[@]/%/.patch}" | sort -u)
 while IFS= read -r one; do
-  (cd "$copy" && check "$one") > "$root/target/mutants/unchanged.log" 2>&1 ||
-    { cat "$root/target/mutants/unchanged.log" >&2; echo "error: '$one' fails without any mutant" >&2; exit 1; }
+  (cd "$copy" && check "$one") > "$root/target/unchanged.log" 2>&1 ||
+    { cat "$root/target/unchanged.log" >&2; echo "error: '$one' fails without any mutant" >&2; exit 1; }
 done <<< "$checks"
 
 failed=0
 table=()
 for name in "${names[@]}"; do
   patch=tests/prove/mutants/$name.patch
-  title=$(sed -n 's/^Title: //p' "$patch") one=$(sed -n 's/^Check: //p' "$patch") log=target/mutants/$name.log
+  title=$(sed -n 's/^Title: //p' "$patch") one=$(sed -n 's/^Check: //p' "$patch") log=$root/target/$name.log
   fresh_copy
   patch --quiet --strip 1 --directory "$copy" < "$patch" || { echo "error: $patch does not apply: make it anew" >&2; exit 1; }
-  if ! (cd "$copy" && case "$one" in prove*) cargo build --quiet --locked -p prove ;; *) cargo test --quiet --locked --lib --no-run ;; esac) > "$log" 2>&1; then
+  if ! (cd "$copy" && case "$one" in prove*) cargo build "${fast[@]}" --quiet --locked -p prove ;; *) cargo test "${fast[@]}" --quiet --locked --lib --no-run ;; esac) > "$log" 2>&1; then
     verdict="does not compile" failed=1
   elif (cd "$copy" && check "$one") > "$log" 2>&1; then
     verdict="NOT NOTICED" failed=1

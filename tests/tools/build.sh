@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the tools of other projects that the chart and the manifests are judged by, once for each state of this module,
-# and prints the directory that they are in: helm, helm3, helm-unittest, kubeconform, and in crds/ other projects' definitions.
+# and prints the directory that they are in: helm, helm3, helm-unittest, kubeconform, promtool,
+# and in crds/ other projects' definitions.
 # It is kept outside the tree, so that other clones and later checkouts of the same sources find it at once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -38,7 +39,7 @@ fi
 
 version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
 say "building helm $(version helm.sh/helm/v4) and $(version helm.sh/helm/v3), helm-unittest $(version github.com/helm-unittest/helm-unittest)" \
-  "and kubeconform $(version github.com/yannh/kubeconform) (about 3 minutes on two cores, once)…"
+  "kubeconform $(version github.com/yannh/kubeconform) and promtool $(version github.com/prometheus/prometheus) (about 5 minutes on two cores, once)…"
 began=$SECONDS
 building=$cache/.tools.building.$$
 trap 'rm -rf "$building"' EXIT

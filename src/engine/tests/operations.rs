@@ -226,3 +226,12 @@ fn a_clock_that_is_set_back_stops_nothing() {
     world.scratch.paused_at = Some(world.now + secs(3_600));
     assert!(matches!(told(&world, &world.scratch, Seen::Nothing).effect, Effect::Look(_)));
 }
+
+#[test]
+fn what_the_service_took_at_the_last_moment_may_be_unseen_for_as_long_again() {
+    let mut world = World::new(|_| {});
+    // Taken 25 s after the intent, and listed 115 s later.
+    world.service.lag = secs(140);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}

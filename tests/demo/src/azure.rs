@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::Outcome;
-use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, text};
+use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, SEMANTIC_FILE, text};
 
 /// What the service says when the failing refresh fails.
 pub const COMPLAINT: &str = "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";
@@ -19,6 +19,8 @@ pub fn world() -> Outcome<Value> {
         model["database"] = json!(text(&sample, "/spec/model/analysisServices/database"));
         Ok(model)
     };
+    let semantic = manifests::read(SEMANTIC_FILE)?;
+    let semantic = semantic.first().ok_or_else(|| format!("{SEMANTIC_FILE} is empty"))?;
     let years: Vec<String> = (2017..=2026).map(|year| format!("FactSales {year}")).collect();
     Ok(json!({
         "applications": [{
@@ -35,7 +37,8 @@ pub fn world() -> Outcome<Value> {
                 ],
                 "notStartedMillis": 1_500,
                 "durationMillis": 8_000,
-                "outcomes": [{"status": "succeeded", "durationMillis": 32_000}],
+                "outcomes": [{"status": "succeeded", "durationMillis": 30_000}],
+                "sync": {"replicatingMillis": 2_500, "rehydratingMillis": 1_500},
             }))?,
             model(BLOCKED, json!({"durationMillis": 9_000}))?,
             model(FAILING, json!({
@@ -43,6 +46,14 @@ pub fn world() -> Outcome<Value> {
                 "outcome": {"status": "failed", "messages": [{"message": COMPLAINT, "type": "Error"}]},
             }))?,
             model(DELETED, json!({"durationMillis": 600_000, "cancelMillis": 3_000}))?,
+            {
+                "groupId": "f089354e-8366-4e18-aea3-4cb4a3a50b48",
+                "datasetId": "cfafbeb1-8037-4d0c-896e-a46fb27ff229",
+                "workspace": text(semantic, "/spec/model/powerBI/workspace"),
+                "dataset": text(semantic, "/spec/model/powerBI/dataset"),
+                "durationMillis": 12_000,
+                "scaleOut": {"syncMillis": 4_000},
+            },
         ],
     }))
 }
@@ -53,10 +64,20 @@ pub fn world() -> Outcome<Value> {
 pub struct Operation {
     #[serde(rename = "operationId")]
     pub id: String,
-    pub database: String,
-    pub client: String,
-    #[serde(rename = "type")]
+    /// `refresh` or `sync`.
     pub kind: String,
+    /// Empty at Power BI.
+    #[serde(default)]
+    pub database: String,
+    /// At Power BI alone.
+    pub dataset_id: Option<String>,
+    pub client: String,
+    /// Of a refresh alone, as are those below it.
+    #[serde(default)]
+    pub r#type: String,
+    #[serde(default)]
+    pub refresh_type: String,
+    #[serde(default)]
     pub objects: Vec<Value>,
     pub status: String,
     pub start_time: jiff::Timestamp,

@@ -1,9 +1,11 @@
 //! What has to be seen, each with how it is known: from Kubernetes what is said, from the service what is true.
 
-use tabular_operator::api::{Reason, RunState};
+use std::collections::BTreeSet;
+
+use tabular_operator::api::{Reason, RunState, TriggerType};
 
 use crate::azure::{COMPLAINT, Operation, Request};
-use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT};
+use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, SEMANTIC, SEMANTIC_REPLICAS};
 use crate::screen::{Ink, Line};
 use crate::watch::{Seen, Watch};
 
@@ -28,10 +30,13 @@ impl Check {
         vec![
             check("adventureworks: a full refresh of three objects progressed, and succeeded", full),
             check("adventureworks-calculate: waited for it on the same model, then ran", next),
+            check("msync/adventureworks: after that refresh, brought the server's read-only replicas up to date", replicas),
             check("sales: met another client's refresh (409), waited for its end, then ran", blocked),
             check("inventory: failed, and says what the service said", failing),
             check("forecast: was deleted while it ran, and the service cancelled its operation", deleted),
-            check("the service has started one operation for each of the five, and no other", once),
+            check("sales-orders: a Power BI semantic model, found by its names, was refreshed", semantic),
+            check("msync/sales-orders: after that refresh, its replicas (query scale-out) had the new version", semantic_replicas),
+            check("the services have started one operation for each of the eight, and no other", once),
         ]
     }
 
@@ -65,11 +70,6 @@ impl Evidence<'_> {
         self.watch.of(name)
     }
 
-    /// The operations of the operator on a database.
-    fn ours<'a>(&'a self, database: &'a str) -> impl Iterator<Item = &'a Operation> {
-        self.operations.iter().filter(move |operation| operation.database == database && !operation.by_another())
-    }
-
     /// The one operation that a resource's status names.
     fn own(&self, name: &str) -> Option<&Operation> {
         let id = self.seen(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
@@ -78,6 +78,15 @@ impl Evidence<'_> {
 
     fn ended(&self, name: &str, state: RunState) -> bool {
         self.seen(name).and_then(Seen::run).is_some_and(|run| run.state == state)
+    }
+
+    /// Whether one has succeeded because another had.
+    fn followed(&self, follower: &str, followed: &str) -> bool {
+        let because = |seen: &Seen| {
+            seen.run()
+                .is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{followed} run 1"))
+        };
+        self.seen(follower).is_some_and(because) && self.ended(follower, RunState::Succeeded) && self.ended(followed, RunState::Succeeded)
     }
 }
 
@@ -88,15 +97,15 @@ fn full(evidence: &Evidence<'_>) -> bool {
                 && run.progress.as_ref().is_some_and(|progress| progress.completed > 0 && progress.completed < progress.total)
         })
     };
-    let true_end = |operation: &Operation| operation.status == "succeeded" && operation.kind == "full" && operation.objects.len() == 3;
+    let true_end = |operation: &Operation| operation.status == "succeeded" && operation.r#type == "full" && operation.objects.len() == 3;
     evidence.seen(FULL).is_some_and(moving) && evidence.ended(FULL, RunState::Succeeded) && evidence.own(FULL).is_some_and(true_end)
 }
 
 fn next(evidence: &Evidence<'_>) -> bool {
     let waited = |seen: &Seen| seen.once(|run| run.state == RunState::Waiting && run.reason == Reason::WaitingForTurn.as_str());
     let (Some(first), Some(second)) = (evidence.own(FULL), evidence.own(NEXT)) else { return false };
-    let in_turn = first.end_time.is_some_and(|end| end <= second.start_time);
-    let true_end = second.status == "succeeded" && second.kind == "calculate";
+    let in_turn = begun_after(second, first);
+    let true_end = second.status == "succeeded" && second.r#type == "calculate";
     evidence.seen(NEXT).is_some_and(waited) && evidence.ended(NEXT, RunState::Succeeded) && in_turn && true_end
 }
 
@@ -107,7 +116,7 @@ fn blocked(evidence: &Evidence<'_>) -> bool {
     let named = |seen: &Seen| {
         seen.once(|run| run.state == RunState::Waiting && run.waiting_for.as_ref().is_some_and(|holder| holder.contains(&other.id)))
     };
-    let in_turn = other.status == "succeeded" && other.end_time.is_some_and(|end| end <= own.start_time);
+    let in_turn = other.status == "succeeded" && begun_after(own, other);
     let refused = evidence.ledger.iter().any(|request| request.status == Some(409) && request.database.as_deref() == Some(&own.database));
     evidence.seen(BLOCKED).is_some_and(named)
         && refused
@@ -130,12 +139,45 @@ fn deleted(evidence: &Evidence<'_>) -> bool {
     evidence.seen(DELETED).is_some_and(ran) && evidence.own(DELETED).is_some_and(true_end)
 }
 
+fn replicas(evidence: &Evidence<'_>) -> bool {
+    let (Some(refresh), Some(sync)) = (evidence.own(FULL), evidence.own(REPLICAS)) else { return false };
+    evidence.followed(REPLICAS, FULL) && sync.kind == "sync" && sync.status == "completed" && begun_after(sync, refresh)
+}
+
+fn semantic(evidence: &Evidence<'_>) -> bool {
+    let looked_up = |route: &str| evidence.ledger.iter().any(|request| request.route == route && request.status == Some(200));
+    let true_end = |operation: &Operation| {
+        operation.dataset_id.is_some() && operation.refresh_type == "ViaEnhancedApi" && operation.status == "succeeded"
+    };
+    looked_up("groups")
+        && looked_up("datasets")
+        && evidence.ended(SEMANTIC, RunState::Succeeded)
+        && evidence.own(SEMANTIC).is_some_and(true_end)
+}
+
+fn semantic_replicas(evidence: &Evidence<'_>) -> bool {
+    let Some(refresh) = evidence.own(SEMANTIC) else { return false };
+    // Power BI gives such a synchronisation no id.
+    let mut syncs = evidence.operations.iter().filter(|operation| operation.kind == "sync" && operation.dataset_id == refresh.dataset_id);
+    evidence.followed(SEMANTIC_REPLICAS, SEMANTIC) && syncs.any(|sync| sync.status == "completed" && begun_after(sync, refresh))
+}
+
+/// Whether one began when the other had ended.
+fn begun_after(second: &Operation, first: &Operation) -> bool {
+    first.end_time.is_some_and(|end| end <= second.start_time)
+}
+
 fn once(evidence: &Evidence<'_>) -> bool {
-    let all = [FULL, NEXT, BLOCKED, FAILING, DELETED];
-    let accepted =
-        evidence.ledger.iter().filter(|request| request.method == "POST" && request.route == "refreshes" && request.status == Some(202));
-    let started = evidence.operations.iter().filter(|operation| !operation.by_another()).count();
-    let own: std::collections::BTreeSet<&str> = all.iter().filter_map(|name| Some(evidence.own(name)?.id.as_str())).collect();
-    let both = evidence.own(FULL).map_or(0, |operation| evidence.ours(&operation.database).count());
-    accepted.count() == all.len() && started == all.len() && own.len() == all.len() && both == 2
+    let refreshes = [FULL, NEXT, BLOCKED, FAILING, DELETED, SEMANTIC];
+    let accepted = |route: &str| {
+        let begun = |request: &&Request| {
+            request.method == "POST" && request.route == route && request.status.is_some_and(|status| (200..300).contains(&status))
+        };
+        evidence.ledger.iter().filter(begun).count()
+    };
+    let started = |kind: &str| evidence.operations.iter().filter(|operation| operation.kind == kind && !operation.by_another()).count();
+    let named = refreshes.iter().chain([&REPLICAS]);
+    let own: BTreeSet<&str> = named.filter_map(|name| Some(evidence.own(name)?.id.as_str())).collect();
+    let all = (refreshes.len(), 2);
+    (accepted("refreshes"), accepted("sync")) == all && (started("refresh"), started("sync")) == all && own.len() == refreshes.len() + 1
 }

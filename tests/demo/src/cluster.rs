@@ -92,12 +92,7 @@ impl Cluster {
         })
     }
 
-    /// The resources of the story.
-    pub fn refreshes(&self) -> Api<ModelRefresh> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    /// Something else of the samples' namespace.
+    /// Something of the samples' namespace.
     pub fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }

@@ -1,4 +1,4 @@
-//! The demo: the released operator on a real Kubernetes API and a local Azure, with five refreshes that go five ways.
+//! The demo: the released operator on a real Kubernetes API and a local Azure, with refreshes and synchronisations that go eight ways.
 //!
 //! It checks what it shows, ends by itself, and leaves nothing behind, whatever ends it.
 
@@ -27,7 +27,7 @@ use crate::stage::Stage;
 /// What cannot go on, in one sentence for a person.
 type Outcome<T> = Result<T, String>;
 
-/// Shows the operator at work: five refreshes, checked, in about a minute.
+/// Shows the operator at work: six refreshes and two synchronisations, checked, in about a minute.
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Cli {

@@ -4,17 +4,19 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams};
-use tabular_operator::api::RunState;
+use tabular_operator::api::{ModelRefresh, ModelSync, RunState};
 
 use crate::check::{Check, Evidence};
-use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, NEXT, text};
+use crate::manifests::{
+    self, BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, REPLICAS_FILE, SEMANTIC, SEMANTIC_FILE, SEMANTIC_REPLICAS, text,
+};
 use crate::screen::{Ink, Line, Screen};
 use crate::stage::Stage;
-use crate::watch::Watch;
+use crate::watch::{Resource, Watch};
 use crate::{Cli, Outcome};
 
 /// In the order in which the table has them.
-const ALL: [&str; 5] = [FULL, NEXT, BLOCKED, FAILING, DELETED];
+const ALL: [&str; 8] = [FULL, NEXT, REPLICAS, BLOCKED, FAILING, DELETED, SEMANTIC, SEMANTIC_REPLICAS];
 /// How long the story may take on a slow machine.
 const LIMIT: Duration = Duration::from_secs(100);
 /// How often the picture is drawn.
@@ -77,6 +79,11 @@ impl Story {
         for name in [FULL, BLOCKED, FAILING, DELETED] {
             cluster.apply(manifests::sample(name)?).await?;
         }
+        for file in [REPLICAS_FILE, SEMANTIC_FILE] {
+            for document in manifests::read(file)? {
+                cluster.apply(document).await?;
+            }
+        }
         Ok(())
     }
 
@@ -103,18 +110,15 @@ impl Story {
             return Err("nothing is raised".to_owned());
         };
         let everything = ListParams::default();
-        let (refreshes, events) = (cluster.refreshes(), cluster.namespaced::<Event>());
-        let (objects, events) = tokio::join!(refreshes.list(&everything), events.list(&everything));
-        let objects = objects.map_err(|error| format!("failed to list the resources: {error}"))?.items;
-        let events = events.map_err(|error| format!("failed to list the events: {error}"))?.items;
-        self.watch.take_events(
-            events
-                .into_iter()
-                .filter(|event| event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("ModelRefresh")))
-                .collect(),
-            screen,
-        );
-        self.watch.take(&objects, screen);
+        let (refreshes, syncs) = (cluster.namespaced::<ModelRefresh>(), cluster.namespaced::<ModelSync>());
+        let events = cluster.namespaced::<Event>();
+        let (refreshes, syncs, events) = tokio::join!(refreshes.list(&everything), syncs.list(&everything), events.list(&everything));
+        let failed = |error| format!("failed to list the resources: {error}");
+        let refreshes = refreshes.map_err(failed)?.items.into_iter().map(Resource::from);
+        let syncs = syncs.map_err(failed)?.items.into_iter().map(Resource::from);
+        let resources: Vec<Resource> = refreshes.chain(syncs).collect();
+        self.watch.take_events(events.map_err(|error| format!("failed to list the events: {error}"))?.items, screen);
+        self.watch.take(&resources, screen);
         let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
@@ -137,7 +141,7 @@ impl Story {
         if !self.deleted && self.running_since.is_some_and(|since| since.elapsed() >= DELETED_AFTER) {
             self.deleted = true;
             self.watch.tell(screen, DELETED, Ink::Yellow, "kubectl delete", "while it runs");
-            let deleted = cluster.refreshes().delete(DELETED, &DeleteParams::default()).await;
+            let deleted = cluster.namespaced::<ModelRefresh>().delete(DELETED, &DeleteParams::default()).await;
             deleted.map_err(|error| format!("failed to delete {DELETED}: {error}"))?;
         }
         Ok(())

@@ -138,9 +138,9 @@ impl Stage {
             "kubectl".to_owned()
         };
         lines.push(if context.is_some() {
-            format!("  {kubectl} get mref --namespace {}", cluster.namespace)
+            format!("  {kubectl} get tabular --namespace {}", cluster.namespace)
         } else {
-            format!("  {kubectl} get mref -A")
+            format!("  {kubectl} get tabular -A")
         });
         lines.push(format!("  {kubectl} describe mref inventory --namespace {}", cluster.namespace));
         lines.push(format!("  {kubectl} apply --namespace {} -f deploy/samples/on-request.yaml", cluster.namespace));

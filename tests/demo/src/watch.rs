@@ -1,20 +1,45 @@
-//! What Kubernetes says of the five resources, moment by moment: remembered for the checks, and drawn.
+//! What Kubernetes says of the resources, moment by moment: remembered for the checks, and drawn.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
-use tabular_operator::api::{ModelRefresh, Run, RunState};
+use tabular_operator::api::{ModelRefresh, ModelSync, Run, RunState};
 
 use crate::screen::{Ink, Line, Screen};
 
 /// The width of a bar of progress.
 const BAR: usize = 12;
 
+/// A resource as it is now.
+#[derive(Debug)]
+pub struct Resource {
+    /// As `kubectl` takes it: that of a synchronisation has its kind before it.
+    name: String,
+    /// In short, once it is known.
+    model: Option<String>,
+    run: Option<Run>,
+}
+
+impl From<ModelRefresh> for Resource {
+    fn from(refresh: ModelRefresh) -> Self {
+        let name = refresh.metadata.name.unwrap_or_default();
+        Self { name, model: Some(refresh.spec.model.display()), run: refresh.status.and_then(|status| status.run) }
+    }
+}
+
+impl From<ModelSync> for Resource {
+    fn from(sync: ModelSync) -> Self {
+        let (model, run) = sync.status.map(|status| (status.model, status.run)).unwrap_or_default();
+        Self { name: name_of("ModelSync", &sync.metadata.name.unwrap_or_default()), model, run }
+    }
+}
+
 /// One resource as it was seen.
 #[derive(Debug)]
 pub struct Seen {
+    /// Empty where it is that of a refresh which is followed, until the operator says it.
     model: String,
     /// Each run that was seen, as often as it changed.
     pub runs: Vec<Run>,
@@ -54,19 +79,18 @@ impl Watch {
     }
 
     /// Takes in what is there now.
-    pub fn take(&mut self, objects: &[ModelRefresh], screen: &mut Screen) {
+    pub fn take(&mut self, resources: &[Resource], screen: &mut Screen) {
         for name in self.order.clone() {
-            let object = objects.iter().find(|object| object.metadata.name.as_deref() == Some(name));
-            let Some(object) = object else {
+            let Some(resource) = resources.iter().find(|resource| resource.name == name) else {
                 if let Some(seen) = self.seen.get_mut(name).filter(|seen| seen.there) {
                     seen.there = false;
                     self.tell(screen, name, Ink::Plain, "Gone", "the resource is gone");
                 }
                 continue;
             };
-            let seen = self.seen.entry(name).or_insert_with(|| Seen { model: object.spec.model.display(), runs: Vec::new(), there: true });
-            let run = object.status.as_ref().and_then(|status| status.run.clone());
-            let Some(run) = run.filter(|run| seen.run() != Some(run)) else { continue };
+            let seen = self.seen.entry(name).or_insert_with(|| Seen { model: String::new(), runs: Vec::new(), there: true });
+            seen.model = resource.model.clone().unwrap_or_default();
+            let Some(run) = resource.run.clone().filter(|run| seen.run() != Some(run)) else { continue };
             let step = run.progress.as_ref().map(|progress| progress.summary.clone());
             let before = seen.run().and_then(|run| run.progress.as_ref()).map(|progress| progress.summary.clone());
             seen.runs.push(run);
@@ -84,7 +108,11 @@ impl Watch {
             if !self.events.insert(event.metadata.uid.clone().unwrap_or_default()) {
                 continue;
             }
-            let name = event.regarding.as_ref().and_then(|regarding| regarding.name.clone()).unwrap_or_default();
+            let Some(about) = &event.regarding else { continue };
+            let name = name_of(about.kind.as_deref().unwrap_or_default(), about.name.as_deref().unwrap_or_default());
+            if !self.order.contains(&name.as_str()) {
+                continue;
+            }
             let warning = event.type_.as_deref() == Some("Warning");
             let ink = if warning { Ink::Red } else { Ink::Green };
             self.tell(screen, &name, ink, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
@@ -134,6 +162,11 @@ impl Watch {
         row.push((Ink::Faint, run.message.clone()));
         row
     }
+}
+
+/// A name as `kubectl` takes it.
+fn name_of(kind: &str, name: &str) -> String {
+    if kind == "ModelSync" { format!("msync/{name}") } else { name.to_owned() }
 }
 
 fn ink(state: RunState) -> Ink {

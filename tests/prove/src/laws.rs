@@ -182,13 +182,21 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     })
 }
 
-/// Whether what a run is to follow was begun by another resource, which is gone and has taken its record with it: nobody can tell it
-/// from the run's own, where it does the same and began within the same five seconds.
+/// Whose operation a run is to follow, where it is not its own and no fault of the decision: a person has named it, or it was begun by
+/// a resource that is gone and has taken its record with it, and cannot be told from the run's own.
 #[must_use]
-pub fn takes_an_orphan(world: &World, resource: usize, step: &Step) -> bool {
-    let id = step.recorded.run.as_ref().and_then(|run| run.operation_id.as_deref());
-    let op = id.and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));
-    op.is_some_and(|op| matches!(op.owner, Owner::Run { resource: of, .. } if of != resource && world.resources[of].gone))
+pub fn misled(world: &World, resource: usize, step: &Step) -> Option<Owner> {
+    let run = step.recorded.run.as_ref()?;
+    let id = run.operation_id.as_deref()?;
+    let op = world.service.ops.iter().find(|op| op.id.as_str() == id)?;
+    let named = world.resources[resource].now().edition.desired.requests.adopt.as_deref() == Some(id);
+    let orphan = |of: usize| world.scenario.orphans && world.resources[of].gone;
+    let another = match op.owner {
+        Owner::Run { resource: of, number, .. } if of == resource => number != run.number && named,
+        Owner::Run { resource: of, .. } => named || orphan(of),
+        Owner::Stranger => named,
+    };
+    another.then_some(op.owner)
 }
 
 /// What is written of an end is the end at the service.
@@ -237,7 +245,9 @@ fn live_or_coming(world: &World, resource: usize) -> Vec<String> {
 pub fn submission(world: &World, operator: usize, resource: usize, view: &Object) -> Result<(), Broken> {
     let Some(run) = view.status.run.as_ref() else { return Err(broken(INTENT, "a submission without a run")) };
     let it = &world.resources[resource];
-    let on_record = it.versions.iter().any(|version| version.version == view.version && version.status == view.status);
+    // Of older versions nothing is known any more.
+    let is_this = |version: &Object| version.version == view.version && version.status == view.status;
+    let on_record = view.version < it.versions[0].version || it.versions.iter().any(is_this);
     let fresh = run
         .submitted_time
         .is_some_and(|at| world.wall(operator).duration_since(at.timestamp()).as_secs() <= world.scenario.call_timeout + 1);

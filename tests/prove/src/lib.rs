@@ -12,3 +12,6 @@ pub mod scenario;
 pub mod story;
 pub mod walk;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ pub struct Resource {
     pub versions: Vec<Object>,
     /// Whether it is gone.
     pub gone: bool,
-    /// A person has said what became of a submission: a second operation of that run is theirs to answer for.
+    /// A person has said what became of a submission, or nobody could tell: a second operation is not the decision's to answer for.
     pub word: bool,
     /// It was let go of, and an event said what may still run.
     pub said: bool,

@@ -292,8 +292,12 @@ impl World {
             self.left.calls -= u8::from(!heard);
             if !refused && how != How::LostBefore {
                 laws::write(self, operator, resource, &step, accepted.as_ref())?;
-                let orphan = self.scenario.orphans && laws::takes_an_orphan(self, resource, &step);
-                self.resource(resource).word |= orphan;
+                if let Some(owner) = laws::misled(self, resource, &step) {
+                    self.resource(resource).word = true;
+                    if let Owner::Run { resource: of, .. } = owner {
+                        self.resource(of).word = true;
+                    }
+                }
                 self.resource(resource).write_status(step.recorded.clone());
                 self.tell_followers(resource);
             }
