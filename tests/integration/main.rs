@@ -17,6 +17,7 @@ mod identities;
 mod identities_lasting;
 mod lost_answers;
 mod manifests;
+mod observed;
 mod operators;
 mod parts;
 mod power_bi;
