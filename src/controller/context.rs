@@ -15,6 +15,7 @@ use super::events::Events;
 use super::followers::Followers;
 use super::lease::LeaseHandle;
 use super::memory::Memory;
+use super::orphans::Orphans;
 use super::queue::Queue;
 use super::references::Identities;
 use super::resource::Resource;
@@ -24,6 +25,7 @@ use crate::engine::Settings;
 use crate::service::Azure;
 use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// What one watch is of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,11 +49,13 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) lease: LeaseHandle,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traces: Traces,
     pub(super) events: Events,
     pub(super) identities: Identities,
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    pub(super) orphans: Orphans,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
@@ -61,13 +65,21 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Shows every resource, as it is known now.
+    /// Shows every resource that can be decoded, as it is known now.
     pub(super) fn each_resource(&self, mut show: impl FnMut(&Resource)) {
+        self.each_known(|_, resource| {
+            if let Some(resource) = resource {
+                show(resource);
+            }
+        });
+    }
+
+    /// Shows every resource, as it is known now; `None` is one that cannot be decoded.
+    pub(super) fn each_known(&self, mut show: impl FnMut(Kind, Option<&Resource>)) {
         for (watching, view) in &self.views {
             for watched in view.store.state() {
-                if let Some(resource) = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok()) {
-                    show(&resource);
-                }
+                let resource = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok());
+                show(watching.kind, resource.as_deref());
             }
         }
     }
@@ -129,6 +141,7 @@ impl Context {
 
     fn forget_uid(&self, uid: &str) {
         self.memory.forget(uid);
+        self.orphans.gone(uid);
         self.wake(self.queue.forget(uid));
     }
 

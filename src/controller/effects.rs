@@ -19,6 +19,7 @@ use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
+use crate::telemetry::labels::Service;
 
 /// How long an identity that a model's service refused twice is not tried again, while it is the same identity.
 const REFUSED: Duration = Duration::from_mins(1);
@@ -126,6 +127,9 @@ pub(super) async fn prepare(
     match at_service.prepare().await {
         Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
+            if trouble.kind == TroubleKind::Throttled {
+                ctx.metrics.held_back(if model.power_bi.is_some() { Service::PowerBi } else { Service::AnalysisServices });
+            }
             if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }
@@ -138,10 +142,11 @@ pub(super) async fn prepare(
 pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
     let Prepared { call, credentials, identity, model } = prepared;
     let seen = match effect {
-        // Between the write of the intent and this moment the lease may have run out; then another operator has the say.
-        Effect::Submit if !ctx.lease.holds() => {
-            let message = "the operator's lease ran out before the submission was sent".to_owned();
-            Seen::Submission(Submission::Unanswered { message })
+        // Between the write of the intent and this moment the lease may have run out, or nearly: then another operator has the say
+        // soon. Nothing is sent, and where this one still has the say it records so.
+        Effect::Submit if !ctx.lease.holds_for_a_submission() => {
+            let message = "nothing was submitted: the operator's lease is about to run out".to_owned();
+            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
         }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Resolve => Seen::Resolved(call.resolve().await),

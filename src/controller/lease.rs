@@ -54,6 +54,13 @@ impl LeaseSettings {
         self.duration * 4 / 5
     }
 
+    /// How much of the lease has to be left for a submission to be sent: a fifth, so that with the fifth after [`Self::hold`]
+    /// it has two (6 s of 15) to find a connection and leave. More than the 7/15 that are left just before a renewal would
+    /// refuse submissions with nothing wrong; a fifth is also left after a first renewal that failed.
+    fn margin(&self) -> Duration {
+        self.duration / 5
+    }
+
     /// The time from one renewal to the next.
     fn renewal(&self) -> Duration {
         self.duration / 3
@@ -94,7 +101,7 @@ impl Lease {
     /// As [`Self::spawn`], with a heartbeat and metrics.
     #[must_use]
     pub fn spawn_reporting(client: Client, settings: LeaseSettings, reports: LeaseReports) -> (LeaseHandle, JoinHandle<()>) {
-        let handle = LeaseHandle::seeking();
+        let handle = LeaseHandle::seeking(settings.margin());
         let task = tokio::spawn(Candidate::new(client, settings, reports, handle.clone()).run());
         (handle, task)
     }

@@ -4,6 +4,7 @@
 //! `effects` the calls to the services.
 
 pub mod call;
+mod census;
 pub mod client;
 mod context;
 mod effects;
@@ -12,6 +13,7 @@ mod faults;
 mod followers;
 pub mod lease;
 mod memory;
+mod orphans;
 pub mod queue;
 mod reconcile;
 mod records;
@@ -21,6 +23,7 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
+mod tally;
 mod target;
 mod watched;
 mod wiring;

@@ -63,7 +63,7 @@ impl Standing {
 pub(super) fn stalls(reason: Reason) -> bool {
     match reason.telling() {
         Telling::Stalled => true,
-        Telling::Quiet | Telling::Event | Telling::Warning => false,
+        Telling::Quiet | Telling::Notice | Telling::NoticeWarning | Telling::Event | Telling::Warning => false,
     }
 }
 

@@ -1,11 +1,8 @@
 //! What holds after every story, whatever went wrong in it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use harness::world::run;
-use harness::{AnyObject, kstatus};
-use tabular_operator::api::{FINALIZER, Run, RunState};
 
 use crate::scenario::Outcome;
 use crate::stage::Stage;
@@ -16,8 +13,9 @@ const QUIET: Duration = Duration::from_millis(700);
 /// Panics with what does not hold.
 pub async fn check(stage: &Stage, outcome: &Outcome) {
     operations(stage, outcome).await;
-    histories(stage);
+    stage.world.assert_histories();
     stage.world.assert_kstatus();
+    stage.world.proxy().assert_fenced();
     silence(stage).await;
 }
 
@@ -50,34 +48,6 @@ async fn operations(stage: &Stage, outcome: &Outcome) {
             assert_eq!(run.operation_id.as_ref(), Some(last), "{named} names another operation than its last one");
         }
     }
-}
-
-/// In every version that there was: whatever may run is held by the finalizer, and what has ended stays as it was.
-fn histories(stage: &Stage) {
-    let mut ends: BTreeMap<(String, Option<String>, i32), (RunState, Option<String>)> = BTreeMap::new();
-    for version in stage.world.recorder.all() {
-        let object = version.decode().unwrap_or_else(|error| panic!("failed to decode {}: {error}", version.named));
-        let Some(run) = object.status.as_ref().and_then(|status| status.run.as_ref()) else { continue };
-        let may_run = matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
-        // The version that a deletion shows is the one without it.
-        assert!(!may_run || version.deleted || is_held(&object), "{} may run without its finalizer: {run:#?}", version.named);
-        let key = (version.named.clone(), object.metadata.uid.clone(), run.number);
-        if let Some((state, id)) = ends.get(&key) {
-            assert!(run.state == *state && run.operation_id == *id, "{} was {state:?}, and changed: {run:#?}", version.named);
-        } else if run.state.ended() {
-            ends.insert(key, ending(run));
-        }
-        let faults = kstatus::faults(&object);
-        assert!(faults.is_empty(), "{}: {faults:#?}", version.named);
-    }
-}
-
-fn is_held(object: &AnyObject) -> bool {
-    object.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
-}
-
-fn ending(run: &Run) -> (RunState, Option<String>) {
-    (run.state, run.operation_id.clone())
 }
 
 /// Nothing is written any more, and nothing is asked of the service.

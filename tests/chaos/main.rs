@@ -24,6 +24,8 @@ use scenario::Scenario;
 
 /// How many cells `make test` runs.
 const SHARE: usize = 48;
+/// After how many cells it says how far it is.
+const PROGRESS: usize = 100;
 /// How many runs there are at a time: they wait far more than they work.
 const JOBS: usize = 24;
 
@@ -58,7 +60,17 @@ async fn main() -> ExitCode {
         None => {}
     }
     println!("{} of {of_all} cells, {} stories, {jobs} at a time", cells.len(), scenarios.len());
-    let results: Vec<_> = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs).collect().await;
+    let (wanted, mut results) = (cells.len(), Vec::new());
+    let mut running = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs);
+    while let Some(result) = running.next().await {
+        if let Verdict::Failed(why) = &result.verdict {
+            println!("failed: {}: {why}", result.cell.name());
+        }
+        results.push(result);
+        if results.len().is_multiple_of(PROGRESS) {
+            println!("{} of {wanted} after {} s", results.len(), began.elapsed().as_secs());
+        }
+    }
     table::print(&scenarios, &results);
     broken.extend(results.iter().filter_map(|result| match &result.verdict {
         Verdict::Failed(why) => Some(format!("{}: {why}\n    again: make chaos ONLY='{}'", result.cell.name(), result.cell.name())),

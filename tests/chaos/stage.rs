@@ -52,7 +52,7 @@ impl Stage {
         let usual = FAST.iter().filter(|flag| !flag.starts_with("--poll-min=")).map(ToString::to_string);
         settings.arguments.splice(0..0, usual.chain(["--poll-min=400ms".to_owned()]));
         let mut operator = Operator::start_as_is(&settings, world.site.guard());
-        operator.ready().await;
+        operator.ready_at_last().await;
         let operator = Arc::new(Mutex::new(operator));
         let keeper = tokio::spawn(keep(Arc::clone(&operator)));
         Self { world, model, spec, operator, keeper }

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
     standing: Arc<watch::Sender<Standing>>,
+    /// How much of the lease has to be left for a submission to be sent.
+    margin: Duration,
     /// Asks the loop to give the lease back.
     stop: CancellationToken,
     /// The loop has ended, whatever the reason.
@@ -34,15 +36,16 @@ impl LeaseHandle {
     /// Leader election is off: always held, until released.
     #[must_use]
     pub fn always() -> Self {
-        let handle = Self::seeking();
+        let handle = Self::seeking(Duration::ZERO);
         handle.set(Standing::Held { until: None, term: None });
         handle.ended.cancel();
         handle
     }
 
-    pub(super) fn seeking() -> Self {
+    pub(super) fn seeking(margin: Duration) -> Self {
         Self {
             standing: Arc::new(watch::Sender::new(Standing::Seeking { holder: None })),
+            margin,
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
         }
@@ -62,6 +65,17 @@ impl LeaseHandle {
             Standing::Held { until, .. } => in_time(until, margin),
             Standing::Seeking { .. } | Standing::Lost | Standing::GivenBack => false,
         }
+    }
+
+    /// Whether a submission may be sent now: the lease is held, and lasts long enough for the request to be on its way before
+    /// anybody else may act.
+    ///
+    /// It need not last for the answer: a call may take longer than the whole lease. A submission that is in flight when the
+    /// lease ends is no second one. Its intent is on record, and whoever leads next submits nothing for it before the call's
+    /// deadline and the listing's lag have passed since that intent; what has arrived by then is in the listing, and adopted.
+    #[must_use]
+    pub fn holds_for_a_submission(&self) -> bool {
+        self.holds_for(self.margin)
     }
 
     /// The number of this holder among all that the Lease had, `leaseTransitions`: a later holder has a higher one.

@@ -56,6 +56,33 @@ async fn a_free_lease_is_taken_at_once_and_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_submitted_in_the_last_fifth() {
+    let api = FakeApi::new();
+    let a = operator(&api, "a");
+    assert!(!a.lease.holds_for_a_submission());
+    a.lease.acquired().await;
+    for _ in 0..120 {
+        sleep(MOMENT * 25).await;
+        assert!(a.lease.holds_for_a_submission(), "while every renewal comes in time");
+    }
+    api.fail(Fault::Away);
+    let cut_off = Instant::now();
+    took(async {
+        while a.lease.holds_for_a_submission() {
+            sleep(MOMENT).await;
+        }
+    })
+    .await;
+    assert!(a.lease.holds(), "what is under way may still be recorded");
+    let sent_at_the_latest = cut_off.elapsed();
+    let ended = sent_at_the_latest + took(a.lease.lost()).await;
+    let left = ended.saturating_sub(sent_at_the_latest);
+    assert!(left + MOMENT >= DURATION / 5 && left <= DURATION / 5, "{left:?}");
+    // The last good renewal is counted from before it was sent, so nobody can have the lease sooner than this.
+    assert!(ended + DURATION / 5 <= DURATION + MOMENT, "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_one_stands_by() {
     let api = FakeApi::new();
     let a = operator(&api, "a");

@@ -215,7 +215,11 @@ fn what_left_the_history_is_said_once_and_not_silently_lost() {
             assert_eq!(world.followings(), ["staging run 4"], "the latest run is all there is");
             assert_eq!(world.told(Reason::RunsMissed), 1);
             let said = world.notices.iter().find(|notice| notice.reason == Reason::RunsMissed).unwrap();
-            assert!(said.warning && said.message.contains("3 successful runs of ModelRefresh staging"), "{}", said.message);
+            assert!(
+                said.reason.warns() == Some(true) && said.message.contains("3 successful runs of ModelRefresh staging"),
+                "{}",
+                said.message
+            );
             // Runs that failed are none that were missed.
             for _ in 0..4 {
                 world.leader_ends(RunState::Failed, kept);

@@ -12,11 +12,13 @@
 
 pub mod api_proxy;
 pub mod audit;
+pub mod collector;
 pub mod control_plane;
 pub mod guard;
 pub mod kinds;
 pub mod kstatus;
 pub mod kubeconfig;
+mod laws;
 pub mod operator;
 pub mod paths;
 pub mod process;
@@ -29,8 +31,9 @@ pub mod tools;
 pub mod wait;
 pub mod world;
 
-pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike};
+pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike, Watches};
 pub use audit::{Audit, AuditLine};
+pub use collector::Collector;
 pub use control_plane::ControlPlane;
 pub use kinds::{AnyObject, Kind};
 pub use operator::{Operator, OperatorSettings};

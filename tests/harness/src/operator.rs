@@ -107,10 +107,31 @@ impl Operator {
         .await;
     }
 
+    /// Waits until it is ready, and starts it again where it ends before: on a busy machine it may lose its lease.
+    pub async fn ready_at_last(&mut self) {
+        let http = plain_http();
+        eventually("the operator to be ready", async || {
+            if self.has_ended() {
+                self.restart();
+            }
+            let address = self.log().lines().find_map(metrics_address)?;
+            let answer = http.get(format!("http://{address}/readyz")).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     /// What it counts.
     pub async fn metrics(&mut self) -> String {
         let url = format!("http://{}/metrics", self.metrics_address().await);
         plain_http().get(url).send().await.expect("failed to read the metrics").text().await.expect("metrics are text")
+    }
+
+    /// The same, in another format.
+    pub async fn metrics_as(&mut self, format: &str) -> String {
+        let url = format!("http://{}/metrics", self.metrics_address().await);
+        let answer = plain_http().get(url).header("accept", format).send().await.expect("failed to read the metrics");
+        answer.text().await.expect("metrics are text")
     }
 
     fn must_run(&mut self) {
@@ -184,6 +205,7 @@ pub fn command(settings: &OperatorSettings) -> Command {
         let name = name.to_string_lossy().to_uppercase();
         if name.starts_with("TABULAR_OPERATOR_")
             || name.starts_with("AZURE_")
+            || name.starts_with("OTEL_")
             || matches!(name.as_str(), "NO_PROXY" | "ALL_PROXY" | "HTTP_PROXY" | "HTTPS_PROXY")
         {
             command.env_remove(&name).env_remove(name.to_lowercase());

@@ -74,6 +74,12 @@ pub async fn account(client: &Client, name: &str, namespace: &str, role: &str, e
     } else {
         make::<RoleBinding>(&Api::namespaced(client.clone(), namespace), binding).await;
     }
+    token(client, name).await
+}
+
+/// A token of a `ServiceAccount` of [`OPERATORS`].
+pub async fn token(client: &Client, name: &str) -> String {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OPERATORS);
     let request = TokenRequest {
         spec: TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() },
         ..TokenRequest::default()

@@ -394,8 +394,7 @@ impl SimulatorClient {
 
     /// All requests by an application, those for its tokens among them.
     pub async fn requests_by(&self, client_id: &str) -> Vec<Row> {
-        let all: Vec<Row> = self.read("/ledger", &[]).await;
-        all.into_iter().filter(|row| row.client_id.as_deref() == Some(client_id)).collect()
+        self.read("/ledger", &[("clientId", client_id)]).await
     }
 
     /// All requests after this one.

@@ -82,6 +82,8 @@ impl Row {
 pub struct Query {
     /// Only those after this sequence number.
     pub after: Option<u64>,
+    /// Only those by this application, those for its tokens among them. Counts are not kept by application.
+    pub client_id: Option<String>,
     /// Only those for this server, `asazure://…`.
     pub server: Option<String>,
     /// Only those for this database.
@@ -184,7 +186,12 @@ impl Ledger {
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let book = self.book.lock();
         let first = book.rows.partition_point(|row| query.after.is_some_and(|after| row.sequence <= after));
-        let matches = |row: &&Row| query.matches(row.server.as_deref(), row.database.as_deref(), row.group_id, row.dataset_id);
+        let of_client = |row: &Row| {
+            let wanted = query.client_id.as_deref();
+            wanted.is_none_or(|wanted| row.client_id.as_deref().is_some_and(|seen| wanted.eq_ignore_ascii_case(seen)))
+        };
+        let matches =
+            |row: &&Row| of_client(row) && query.matches(row.server.as_deref(), row.database.as_deref(), row.group_id, row.dataset_id);
         book.rows.range(first..).filter(matches).cloned().collect()
     }
 
@@ -278,6 +285,9 @@ mod tests {
         assert_eq!((rows[0].status, rows[0].handled, rows[0].operation_id), (Some(200), true, Some(Uuid::nil())));
         assert_eq!(ledger.counts(&Query::default())[0].count, 2);
         assert_eq!(ledger.counts(&Query { database: Some("two".into()), ..Query::default() })[0].count, 1);
+        let of = |id: &str| ledger.rows(&Query { client_id: Some(id.into()), ..Query::default() }).len();
+        ledger.enter(Row { client_id: Some("ab-c".into()), ..row("asazure://a/s", "One") });
+        assert_eq!((of("AB-C"), of("other")), (1, 0));
         ledger.clear();
         second.answered(500);
         assert!(ledger.rows(&Query::default()).is_empty() && ledger.counts(&Query::default()).is_empty());

@@ -33,8 +33,12 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        if !shared.line.is_up() {
+            continue;
+        }
         let shared = Arc::clone(&shared);
-        connections.spawn(async move {
+        let line = Arc::clone(&shared);
+        let served = async move {
             let Ok(stream) = shared.acceptor.accept(stream).await else { return };
             let upstream = Upstream::default();
             let service = service_fn(|request| {
@@ -43,6 +47,12 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             });
             // An error is a connection that was closed, by a fault or by the operator.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        };
+        connections.spawn(async move {
+            tokio::select! {
+                () = served => {}
+                () = line.line.broken() => {}
+            }
         });
         while connections.try_join_next().is_some() {}
     }
@@ -52,17 +62,23 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let (index, order) = shared.meet(Seen::new(&head.method, &head.uri, body.len()));
+    let seen = Seen::new(&head.method, &head.uri, &body);
+    let (is_watch, list) = (seen.verb == "watch", (seen.verb == "list").then(|| seen.path.clone()));
+    let (index, order) = shared.meet(seen);
     let request = Request::from_parts(head, Full::new(body));
+    let streamed = |answer| streamed(shared, answer, index, is_watch);
     let Some(order) = order else {
-        return forward(shared, upstream, request, index).await.map(|answer| streamed(shared, answer, index));
+        let Some(path) = list else { return forward(shared, upstream, request, index).await.map(streamed) };
+        let (head, body) = whole(shared, upstream, request, index).await?;
+        super::lock(&shared.first_lists).entry(path).or_insert_with(|| body.clone());
+        return Ok(Response::from_parts(head, full(body)));
     };
     let struck = || order.progress.send_modify(|progress| progress.struck += 1);
     match order.action {
         Action::Hold(Moment::Before) => {
             struck();
             released(&order).await;
-            forward(shared, upstream, request, index).await.map(|answer| streamed(shared, answer, index))
+            forward(shared, upstream, request, index).await.map(streamed)
         }
         Action::Hold(Moment::After) => {
             let (head, body) = whole(shared, upstream, request, index).await?;
@@ -103,6 +119,16 @@ async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incom
             let body = StreamBody::new(futures::stream::iter([half, Err(closed())]));
             Ok(Response::from_parts(head, BodyExt::boxed(body)))
         }
+        Action::Expired => {
+            struck();
+            let expired = serde_json::json!({"type": "ERROR", "object": status(410)});
+            Ok(json(StatusCode::OK, format!("{expired}\n")))
+        }
+        Action::AsAtFirst => {
+            struck();
+            let first = super::lock(&shared.first_lists).get(&list.unwrap_or_default()).cloned();
+            Ok(json(StatusCode::OK, first.ok_or_else(closed)?))
+        }
     }
 }
 
@@ -141,13 +167,19 @@ async fn whole(
 }
 
 /// The answer as it comes, counted: a watch goes on for minutes.
-fn streamed(shared: &Arc<Shared>, answer: Response<Incoming>, index: usize) -> Response<Body> {
+fn streamed(shared: &Arc<Shared>, answer: Response<Incoming>, index: usize, is_watch: bool) -> Response<Body> {
     let shared = Arc::clone(shared);
     answer.map(|body| {
-        let counted = body.into_data_stream().map(move |chunk| {
-            let chunk = chunk.map_err(io::Error::other)?;
-            shared.update(index, |seen| seen.received += chunk.len());
-            Ok(Frame::data(chunk))
+        let counted = body.into_data_stream().then(move |chunk| {
+            let shared = Arc::clone(&shared);
+            async move {
+                let chunk = chunk.map_err(io::Error::other)?;
+                if is_watch {
+                    shared.line.passes_watches().await;
+                }
+                shared.update(index, |seen| seen.received += chunk.len());
+                Ok(Frame::data(chunk))
+            }
         });
         BodyExt::boxed(StreamBody::new(counted))
     })
@@ -173,27 +205,35 @@ fn full(body: Bytes) -> Body {
 
 /// A refusal in the API server's words.
 fn said(code: u16) -> Response<Body> {
+    let mut response = json(StatusCode::from_u16(code).expect("an order names a status"), status(code).to_string());
+    if code == 429 {
+        response.headers_mut().insert(hyper::header::RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn status(code: u16) -> serde_json::Value {
     let reason = match code {
         403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",
+        410 => "Expired",
         429 => "TooManyRequests",
         500 => "InternalError",
         503 => "ServiceUnavailable",
         504 => "Timeout",
         _ => "Unknown",
     };
-    let status = serde_json::json!({
+    serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": "ordered by a test", "reason": reason, "code": code,
-    });
-    let mut response = Response::new(full(status.to_string().into()));
-    *response.status_mut() = StatusCode::from_u16(code).expect("an order names a status");
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
-    if code == 429 {
-        headers.insert(hyper::header::RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
-    }
+    })
+}
+
+fn json(code: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(full(body.into()));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
     response
 }
 

@@ -5,13 +5,16 @@
 //! requests.
 
 mod connection;
+mod line;
 mod seen;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::net::TcpListener;
@@ -20,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::kubeconfig::Endpoint;
 
+pub use line::Watches;
 pub use seen::Seen;
 
 /// Before or after the API server has handled a request.
@@ -46,6 +50,10 @@ pub enum Action {
     Hang,
     /// It is handled, and half of the answer's body comes; then the connection is closed.
     Truncate,
+    /// A watch is told that what it asks for is too long ago: list again. It is not handled.
+    Expired,
+    /// A list is answered as the first list of this path was, however long ago that is.
+    AsAtFirst,
 }
 
 type Pattern = Box<dyn Fn(&Seen) -> bool + Send + Sync>;
@@ -82,6 +90,9 @@ struct Shared {
     upstream_name: ServerName<'static>,
     seen: Mutex<Vec<Seen>>,
     orders: Mutex<Vec<Arc<Order>>>,
+    line: line::Line,
+    /// The first answer to the lists of each path.
+    first_lists: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Shared {
@@ -137,6 +148,8 @@ impl ApiProxy {
             upstream_name,
             seen: Mutex::default(),
             orders: Mutex::default(),
+            line: line::Line::default(),
+            first_lists: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = Arc::clone(&shared);
@@ -152,6 +165,21 @@ impl ApiProxy {
         });
         let endpoint = Endpoint { url: format!("https://{address}"), authority: connection::base64(cert.pem().as_bytes()) };
         Self { endpoint, shared, _stop: stop }
+    }
+
+    /// Breaks every connection and takes no new one, or takes them again: the API server is away, or back.
+    pub fn cut(&self, away: bool) {
+        self.shared.line.cut(away);
+    }
+
+    /// Breaks every connection that there is; new ones are taken.
+    pub fn shake(&self) {
+        self.shared.line.shake();
+    }
+
+    /// How watches are passed on from now on, those that are under way among them.
+    pub fn watches(&self, how: Watches) {
+        self.shared.line.watches(how);
     }
 
     /// What a kubeconfig has to say to reach it.

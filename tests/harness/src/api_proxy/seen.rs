@@ -21,6 +21,8 @@ pub struct Seen {
     pub path: String,
     /// Bytes of the request's body.
     pub sent: usize,
+    /// Whether the body names the version of the object that it is meant for.
+    pub fenced: bool,
     /// Bytes of the answer's body that came through so far.
     pub received: usize,
     /// The answer's status, once there is one.
@@ -30,7 +32,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub(super) fn new(method: &Method, uri: &Uri, sent: usize) -> Self {
+    pub(super) fn new(method: &Method, uri: &Uri, body: &[u8]) -> Self {
         let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let rest = match parts.as_slice() {
             ["api", _, rest @ ..] | ["apis", _, _, rest @ ..] => rest,
@@ -59,7 +61,8 @@ impl Seen {
             namespace: namespace.to_owned(),
             name: part(1),
             path: uri.path_and_query().map_or_else(String::new, ToString::to_string),
-            sent,
+            sent: body.len(),
+            fenced: version(body).is_some(),
             received: 0,
             status: None,
             action: None,
@@ -86,6 +89,12 @@ impl Seen {
     }
 }
 
+/// The resource version that a body names.
+fn version(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +110,7 @@ mod tests {
             ("PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/l", "update leases", "a", "l"),
             ("GET", "/version", "get ", "", ""),
         ] {
-            let seen = Seen::new(&method.parse().unwrap(), &uri.parse().unwrap(), 0);
+            let seen = Seen::new(&method.parse().unwrap(), &uri.parse().unwrap(), b"");
             assert_eq!((seen.signature().as_str(), seen.namespace.as_str(), seen.name.as_str()), (signature, namespace, name), "{uri}");
         }
     }

@@ -1,0 +1,205 @@
+//! Operations whose resource went without waiting for them: somebody has removed its finalizer by hand, or replaced it by
+//! another of the same name.
+//!
+//! Nothing that was started is left running unwatched, so they are followed as a deletion would have followed them: by the
+//! same decision, on the record as it was last known, which is kept in memory from then on. A process that ends forgets
+//! them, as there is no place left to write them to.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{Resource as _, ResourceExt};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::context::Context;
+use super::effects::{self, Unprepared};
+use super::records::Records;
+use super::resource::Resource;
+use super::surroundings::{self, Around};
+use crate::api::{self, Reason, Run, RunState, Status};
+use crate::engine::{Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
+
+/// The pause before something is tried again that the decision did not set one for.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The shortest pause between two looks.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// When it is given up, for want of credentials, say: by then the service's own limits have ended most operations.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// The resources with an operation that may be running, and those of them that are gone.
+pub(super) struct Orphans {
+    /// As it was when it was last looked at, by uid.
+    under_way: Mutex<HashMap<String, Arc<Resource>>>,
+    /// Those that are gone and are being seen to.
+    followed: Mutex<HashSet<String>>,
+    gone: mpsc::UnboundedSender<Arc<Resource>>,
+}
+
+impl Orphans {
+    /// And where those that are gone come out.
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Arc<Resource>>) {
+        let (gone, coming) = mpsc::unbounded_channel();
+        (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
+    }
+
+    /// Takes note of a resource as a pass has left it.
+    pub(super) fn note(&self, object: &Arc<Resource>) {
+        let Some(uid) = object.uid() else { return };
+        if may_run(object) {
+            self.under_way.lock().insert(uid, Arc::clone(object));
+        } else {
+            self.let_go(&uid);
+        }
+    }
+
+    /// Nothing of the resource runs any more, or it was let go.
+    pub(super) fn let_go(&self, uid: &str) {
+        self.under_way.lock().remove(uid);
+    }
+
+    /// The resource seems to be gone. Where its operation may be running, that is seen to.
+    pub(super) fn gone(&self, uid: &str) {
+        let Some(object) = self.under_way.lock().remove(uid) else { return };
+        // A pass that was under way may notice it once more.
+        if self.followed.lock().insert(uid.to_owned()) {
+            // Fails only where the process is about to end.
+            let _ = self.gone.send(object);
+        }
+    }
+}
+
+/// Whether an operation of the resource may be running.
+fn may_run(object: &Resource) -> bool {
+    match object.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
+        Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => true,
+        Some(RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) | None => false,
+    }
+}
+
+/// Sees to all that come, for ever.
+pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Arc<Resource>>) {
+    let mut followed = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(object) = coming.recv() => followed.push(async move {
+                see_to(ctx, &object).await;
+                ctx.orphans.followed.lock().remove(&object.uid().unwrap_or_default());
+            }),
+            Some(()) = followed.next(), if !followed.is_empty() => {}
+            // Nobody can hand in one any more.
+            else => std::future::pending().await,
+        }
+    }
+}
+
+/// Follows the operation of a resource that is gone to its end.
+async fn see_to(ctx: &Context, object: &Resource) {
+    // A watch may miss what is there: only the API server itself says that it is gone.
+    let records = Records::new(&ctx.client, object.kind(), &object.namespace().unwrap_or_default());
+    loop {
+        match records.read(&object.name_any()).await {
+            Ok(Some(found)) if found.uid() == object.uid() => return,
+            Ok(_) => break,
+            Err(error) => tracing::debug!(%error, "failed to read a resource that seems to be gone"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    let operation = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.operation_id.clone());
+    tracing::warn!(
+        kind = object.kind().as_str(),
+        namespace = object.namespace(),
+        name = object.name_any(),
+        uid = object.uid(),
+        operation,
+        "a resource is gone while its operation may be running: its finalizer was removed; the operation is seen to all the same"
+    );
+    let given_up = match tokio::time::timeout(LONGEST, follow(ctx, deleted(object))).await {
+        Ok(Followed::ToTheEnd) => return,
+        Ok(Followed::InDoubt) => "nobody can say any more which operation it was",
+        Err(_) => "its end could not be seen",
+    };
+    let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
+    publish(ctx, object, &[Notice { reason: Reason::Released, message }]);
+}
+
+/// The resource as it would be if its deletion had waited.
+fn deleted(object: &Resource) -> Resource {
+    let mut object = object.clone();
+    let metadata = object.meta_mut();
+    metadata.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
+    let finalizers = metadata.finalizers.get_or_insert_default();
+    if !finalizers.iter().any(|name| name == api::FINALIZER) {
+        finalizers.push(api::FINALIZER.to_owned());
+    }
+    object
+}
+
+/// How following ended.
+enum Followed {
+    /// As a deletion ends, or with the lease.
+    ToTheEnd,
+    /// Only a person could have said which operation is the resource's, and there is no resource to say it at.
+    InDoubt,
+}
+
+/// A pass without a place to write to: what is decided is remembered here.
+async fn follow(ctx: &Context, mut object: Resource) -> Followed {
+    let name = object.name();
+    let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
+    while ctx.lease.holds() {
+        let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
+        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed });
+        let blank = Status::default();
+        let recorded = object.status().unwrap_or(&blank);
+        let (now, settings) = (Timestamp::now(), &ctx.settings);
+        let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
+        let call = match effects::is_call(&step.effect) {
+            false => None,
+            true => match effects::prepare(ctx, &object, credentials, &step.model, &step.effect).await {
+                Ok(prepared) => Some(prepared),
+                Err(Unprepared::Seen(hindrance)) => {
+                    seen = *hindrance;
+                    continue;
+                }
+                Err(Unprepared::Call(error)) => {
+                    tracing::debug!(%error, name = name.name, "failed to get ready for a call");
+                    seen = Seen::Nothing;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        object = object.with_status(&step.recorded);
+        scratch = step.scratch;
+        publish(ctx, &object, &step.notices);
+        seen = match (&step.effect, call) {
+            (Effect::Release, _) => return Followed::ToTheEnd,
+            (effect, Some(prepared)) => effects::call(ctx, &object, &desired, effect, prepared).await,
+            // What is left belongs to a resource that is there.
+            (_, None) => {
+                if object.status().and_then(|status| status.run.as_ref()).is_some_and(is_in_doubt) {
+                    return Followed::InDoubt;
+                }
+                tokio::time::sleep(step.look_again.unwrap_or(PAUSE).max(SHORTEST)).await;
+                Seen::Nothing
+            }
+        };
+    }
+    Followed::ToTheEnd
+}
+
+fn is_in_doubt(run: &Run) -> bool {
+    run.reason == Reason::SubmissionUnknown.as_str()
+}
+
+fn publish(ctx: &Context, object: &Resource, notices: &[Notice]) {
+    for notice in notices {
+        ctx.events.publish(object.kind(), object.meta(), notice);
+    }
+}

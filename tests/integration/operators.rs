@@ -1,0 +1,253 @@
+//! Two operators, of which one leads, or believes that it does: never two submissions of a run, and no write that the new
+//! leader's view would not survive.
+
+use std::time::{Duration, Instant};
+
+use harness::{Action, ApiProxy, DEADLINE, Fault, Moment, Operator, Seen, Setting, World, eventually, rbac, within};
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use kube::Api;
+use serde_json::json;
+use tabular_operator::api::RunState;
+
+/// The lease's duration here, as `harness::operator::FAST` has it.
+const LEASE: Duration = Duration::from_secs(5);
+/// How much longer than the lease a failover may take.
+const FAILOVER: Duration = Duration::from_secs(2);
+/// Every request, as often as it comes.
+const ALWAYS: usize = usize::MAX;
+
+/// A world with a leader and one that stands by, each with its own line to the API server.
+struct Pair {
+    world: World,
+    leader: Operator,
+    other: Operator,
+    others_line: ApiProxy,
+}
+
+impl Pair {
+    async fn new(name: &str, model: serde_json::Value) -> Self {
+        let setting = Setting { model: Some(model), api_proxy: true, ..Setting::default() };
+        let (world, leader) = World::running(name, setting).await;
+        let first = holder(&world).await;
+        let (others_line, mut other) = world.start_beside().await;
+        other.ready().await;
+        assert_eq!(holder(&world).await, first, "the second one stands by");
+        Self { world, leader, other, others_line }
+    }
+
+    /// Holds the first POST of a refresh, which is asked for by this.
+    async fn with_a_post_held(name: &str, moment: &str) -> (Self, Fault) {
+        let pair = Self::new(name, json!({"durationMillis": 2_000})).await;
+        let hold = pair.world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": moment}}})).await;
+        pair.world.apply("orders", &json!({})).await;
+        hold.holds().await;
+        (pair, hold)
+    }
+
+    /// Waits until the other one leads.
+    async fn until_taken_over(&self, from: Option<&str>) {
+        eventually("the other operator to lead", async || holder(&self.world).await.filter(|now| Some(now.as_str()) != from).map(drop))
+            .await;
+    }
+
+    /// The refresh ran once, the status names it, and no write broke a rule.
+    async fn assert_ran_once(&self, posts: usize) {
+        let done = self.world.until_state("orders", RunState::Succeeded).await;
+        let operations = self.world.operations().await;
+        assert_eq!((operations.len(), self.world.posts().await), (1, posts), "{operations:#?}");
+        assert_eq!(harness::world::run(&done).operation_id.as_ref(), Some(&operations[0].operation_id));
+        self.assert_sound();
+    }
+
+    fn assert_sound(&self) {
+        self.world.proxy().assert_fenced();
+        self.others_line.assert_fenced();
+        self.world.assert_histories();
+        self.world.assert_kstatus();
+    }
+
+    /// The writes to our resources that the first operator's line has passed on, and that were done.
+    fn done_by_the_first(&self) -> usize {
+        let seen = self.world.proxy().seen();
+        seen.iter().filter(|seen| seen.writes_resource() && seen.status.is_some_and(|code| code < 300)).count()
+    }
+}
+
+async fn lease(world: &World) -> LeaseSpec {
+    let leases: Api<Lease> = Api::namespaced(world.client.clone(), rbac::OPERATORS);
+    leases.get(&world.namespace).await.unwrap().spec.unwrap_or_default()
+}
+
+async fn holder(world: &World) -> Option<String> {
+    lease(world).await.holder_identity.filter(|holder| !holder.is_empty())
+}
+
+fn is_lease(seen: &Seen) -> bool {
+    seen.resource == "leases"
+}
+
+#[tokio::test]
+async fn a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds() {
+    let pair = Pair::new("failover", json!({"durationMillis": 9_000})).await;
+    let Pair { world, mut leader, .. } = pair;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let before = holder(&world).await;
+    let killed = Timestamp::now();
+    leader.kill();
+    eventually("the other operator to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
+    // When the new leader says that it took it: what this test is late by does not count.
+    let taken = lease(&world).await.acquire_time.expect("a holder says since when").0;
+    let took = Duration::try_from(taken.duration_since(killed)).unwrap_or_default();
+    assert!(took <= LEASE + FAILOVER, "the failover took {took:?}");
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+    assert_eq!(world.ledger().await.iter().filter(|row| row.method == "DELETE").count(), 0);
+    pair.others_line.assert_fenced();
+    world.assert_histories();
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_while_an_accepted_post_is_in_flight() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-after", "after").await;
+    let before = holder(&pair.world).await;
+    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it ends when its lease is over");
+    pair.until_taken_over(before.as_deref()).await;
+    hold.remove().await;
+    pair.assert_ran_once(1).await;
+    drop(cut);
+}
+
+#[tokio::test]
+async fn a_lease_is_lost_while_a_post_is_on_its_way() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-before", "before").await;
+    let before = holder(&pair.world).await;
+    let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1));
+    // It ended, and its connection with it: the service never handles what it held.
+    hold.holds_none().await;
+    hold.remove().await;
+    pair.until_taken_over(before.as_deref()).await;
+    pair.assert_ran_once(2).await;
+    drop(cut);
+}
+
+#[tokio::test]
+async fn a_post_of_a_frozen_leader_arrives_when_another_leads() {
+    let (mut pair, hold) = Pair::with_a_post_held("post-late", "before").await;
+    let before = holder(&pair.world).await;
+    pair.leader.signal("STOP");
+    pair.until_taken_over(before.as_deref()).await;
+    hold.remove().await;
+    pair.assert_ran_once(1).await;
+    let done = pair.done_by_the_first();
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
+    assert_eq!(pair.done_by_the_first(), done, "thawed, it wrote on");
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws() {
+    let mut pair = Pair::new("frozen", json!({"durationMillis": 500})).await;
+    let before = holder(&pair.world).await;
+    // The first status of a run without hindrance is its intent.
+    let intent = pair.world.proxy().strike(0, Action::Hold(Moment::After), |seen| seen.writes_resource() && seen.subresource == "status");
+    pair.world.apply("orders", &json!({})).await;
+    pair.world.until_state("orders", RunState::Submitting).await;
+    tokio::time::timeout(DEADLINE, intent.struck()).await.unwrap();
+    pair.leader.signal("STOP");
+    intent.release();
+    pair.until_taken_over(before.as_deref()).await;
+    pair.assert_ran_once(1).await;
+    let done = pair.done_by_the_first();
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1), "{}", pair.leader.log());
+    assert_eq!(pair.done_by_the_first(), done, "thawed, it wrote on");
+    // The one POST is the other's.
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn a_write_of_the_old_leader_that_arrives_late_is_refused() {
+    let mut pair = Pair::new("late-write", json!({"durationMillis": 2_000})).await;
+    let before = holder(&pair.world).await;
+    // The second one has the id.
+    let running = pair.world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.writes_resource() && seen.subresource == "status");
+    pair.world.apply("orders", &json!({})).await;
+    tokio::time::timeout(DEADLINE, running.struck()).await.unwrap();
+    pair.leader.signal("STOP");
+    pair.until_taken_over(before.as_deref()).await;
+    pair.world.until_state("orders", RunState::Succeeded).await;
+    let done = pair.done_by_the_first();
+    running.release();
+    let answered = eventually("the late write to be answered", async || {
+        let seen = pair.world.proxy().seen();
+        seen.iter().find(|seen| seen.action == Some(Action::Hold(Moment::Before))).and_then(|seen| seen.status)
+    })
+    .await;
+    assert_eq!(answered, 409);
+    pair.leader.signal("CONT");
+    assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
+    assert_eq!(pair.done_by_the_first(), done);
+    pair.assert_ran_once(1).await;
+}
+
+#[tokio::test]
+async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
+    let mut pair = Pair::new("away", json!({"durationMillis": 10_000})).await;
+    pair.world.apply("early", &json!({"suspend": true})).await;
+    let spec = pair.world.put_database("second", &json!({"durationMillis": 1_000})).await;
+    pair.world.apply("orders", &json!({})).await;
+    pair.world.until_state("orders", RunState::Running).await;
+    // One POST is accepted while there is nobody to tell it to.
+    let hold = pair.world.azure.fault(json!({
+        "match": {"method": "POST", "route": "refreshes", "clientId": pair.world.client_id}, "action": {"hold": {"at": "after"}},
+    }));
+    let hold = hold.await;
+    pair.world.apply("second", &spec).await;
+    hold.holds().await;
+    let gone = Instant::now();
+    pair.world.proxy().cut(true);
+    pair.others_line.cut(true);
+    hold.remove().await;
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it cannot know that nobody took its lease");
+    pair.leader.restart();
+    tokio::time::sleep(Duration::from_secs(30).saturating_sub(gone.elapsed())).await;
+    let before = holder(&pair.world).await;
+    let back = Timestamp::now();
+    pair.world.proxy().cut(false);
+    pair.others_line.cut(false);
+    pair.until_taken_over(before.as_deref()).await;
+    let taken = lease(&pair.world).await.acquire_time.expect("a holder says since when").0;
+    let took = Duration::try_from(taken.duration_since(back)).unwrap_or_default();
+    assert!(took <= LEASE + FAILOVER, "after the API server was back it took {took:?}");
+    pair.world.until_state("second", RunState::Succeeded).await;
+    pair.world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((pair.world.operations().await.len(), pair.world.posts().await), (1, 1));
+    assert_eq!(pair.world.operations_on("second").await.len(), 1);
+    let posts = pair.world.azure.requests_by(&pair.world.client_id).await;
+    assert_eq!(posts.iter().filter(|row| row.method == "POST" && row.route == "refreshes").count(), 2);
+    pair.assert_sound();
+}
+
+#[tokio::test]
+async fn a_rolling_update_in_the_middle_of_a_post_loses_and_doubles_nothing() {
+    let (pair, hold) = Pair::with_a_post_held("rolling", "after").await;
+    let Pair { world, mut leader, others_line, other } = pair;
+    let before = holder(&world).await;
+    let (ended, ()) = tokio::join!(leader.terminate(), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        hold.remove().await;
+    });
+    assert_eq!(ended.code(), Some(0));
+    let given_back = Instant::now();
+    within(FAILOVER, "the new one to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
+    assert!(given_back.elapsed() < FAILOVER);
+    let pair = Pair { world, leader, others_line, other };
+    pair.assert_ran_once(1).await;
+    // What was under way was finished: the old one has recorded the id itself.
+    assert!(pair.done_by_the_first() >= 3, "{:#?}", pair.world.writes());
+}

@@ -1,0 +1,192 @@
+//! Views that are not what is: watches that stall, lag, break or have to begin anew, a cache that is old at the start, and a
+//! name that means another resource than before.
+
+use std::time::Duration;
+
+use harness::world::run;
+use harness::{Action, Operator, Seen, Setting, Watches, World, eventually};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+
+/// Longer than any test.
+const FOREVER: u64 = 3_600_000;
+/// Every request, as often as it comes.
+const ALWAYS: usize = usize::MAX;
+
+/// A world whose operator reaches the API server by a proxy, with the model's settings.
+async fn proxied(name: &str, model: serde_json::Value) -> (World, Operator) {
+    World::running(name, Setting { model: Some(model), api_proxy: true, ..Setting::default() }).await
+}
+
+/// So many operations, each submitted once, and no rule broken by any version or write.
+async fn assert_sound(world: &World, operations: usize) {
+    let truth = world.operations().await;
+    assert_eq!((truth.len(), world.posts().await), (operations, operations), "{truth:#?}");
+    world.proxy().assert_fenced();
+    world.assert_histories();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_watch_that_stalls_starts_nothing_twice_and_hides_no_deletion_for_good() {
+    let (world, _operator) = proxied("stalled", json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]})).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    world.proxy().watches(Watches::Stall);
+    world.annotate("orders", RUN_REQUESTED_AT, Some("1")).await;
+    // The end of the first run is recorded on a view that is stale: the write is refused, and what is asked for is seen.
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    world.proxy().watches(Watches::Flow);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_sound(&world, 2).await;
+
+    world.patch_model(&json!({"durationMillis": FOREVER})).await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+    world.until_run("orders", 3, RunState::Running).await;
+    world.proxy().watches(Watches::Stall);
+    world.delete("orders").await;
+    world.azure.end(&world.operations().await[2].operation_id, "failed").await;
+    world.until_gone("orders").await;
+    assert_sound(&world, 3).await;
+}
+
+#[tokio::test]
+async fn a_watch_that_lags_by_seconds_starts_each_run_once() {
+    let (world, _operator) = proxied("lagging", json!({"durationMillis": 700})).await;
+    world.proxy().watches(Watches::Lag(Duration::from_secs(2)));
+    world.apply("orders", &json!({"concurrencyPolicy": "Replace"})).await;
+    world.until_run("orders", 1, RunState::Succeeded).await;
+    for number in 2..=4 {
+        world.annotate("orders", RUN_REQUESTED_AT, Some(&number.to_string())).await;
+        world.until_run("orders", number, RunState::Succeeded).await;
+    }
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    assert_sound(&world, 4).await;
+}
+
+#[tokio::test]
+async fn connections_that_break_all_the_time_lose_and_double_nothing() {
+    let (world, _operator) = proxied("shaken", json!({"durationMillis": 1_500})).await;
+    let story = async {
+        world.apply("orders", &json!({})).await;
+        world.until_run("orders", 1, RunState::Succeeded).await;
+        world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+        world.until_run("orders", 2, RunState::Succeeded).await;
+        world.delete("orders").await;
+        world.until_gone("orders").await;
+    };
+    tokio::select! {
+        () = story => {}
+        () = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                world.proxy().shake();
+            }
+        } => {}
+    }
+    assert_sound(&world, 2).await;
+}
+
+#[tokio::test]
+async fn watches_that_have_expired_begin_anew_and_nothing_is_done_twice() {
+    let (world, _operator) = proxied("expired", json!({"durationMillis": 3_000})).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let expired = world.proxy().strike_times(0, 4, Action::Expired, |seen| seen.verb == "watch");
+    world.proxy().shake();
+    eventually("both watches to be told twice", async || (expired.count() == 4).then_some(())).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let lists = world.proxy().seen().iter().filter(|seen| seen.signature() == "list modelrefreshes").count();
+    assert!(lists >= 2, "it has to list again, and has listed {lists} times");
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    assert_sound(&world, 2).await;
+}
+
+#[tokio::test]
+async fn a_cache_that_is_old_at_the_start_is_found_out_by_the_first_write() {
+    let setting = Setting { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..Setting::default() };
+    let world = World::with("old-cache", setting).await;
+    // The first list has it as it was before anything was done about it.
+    world.apply("orders", &json!({})).await;
+    let mut operator = world.start_operator();
+    operator.ready().await;
+    world.until_state("orders", RunState::Running).await;
+    operator.kill();
+    world.proxy().watches(Watches::Stall);
+    let old = world.proxy().strike_times(0, ALWAYS, Action::AsAtFirst, |seen: &Seen| seen.verb == "list");
+    operator.restart();
+    eventually("the old lists to be read", async || (old.count() >= 2).then_some(())).await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&done).number, 1);
+    assert_sound(&world, 1).await;
+}
+
+#[tokio::test]
+async fn another_resource_of_the_same_name_waits_until_the_old_one_is_seen_to() {
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 1_000});
+    let (world, _operator) = proxied("again", outcomes).await;
+    let first = world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    let second = world.apply("orders", &json!({})).await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_sound(&world, 2).await;
+}
+
+/// Removes the resource at once, by force.
+async fn tear_away(world: &World) {
+    world.delete("orders").await;
+    let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    // It may have gone by itself.
+    let _ = world.api(harness::Kind::Refresh).patch("orders", &PatchParams::default(), &bare).await;
+    world.until_gone("orders").await;
+}
+
+#[tokio::test]
+async fn an_operation_whose_resource_was_torn_away_is_cancelled_and_the_next_of_the_name_runs() {
+    let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 2_000});
+    let (world, mut operator) = proxied("torn", outcomes).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    tear_away(&world).await;
+    world.apply("orders", &json!({})).await;
+    eventually("the old operation to be cancelled", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 2);
+    assert!(operator.log().contains("its finalizer was removed"));
+    assert_eq!(operator.terminate().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_submission_whose_resource_was_torn_away_is_found_and_cancelled() {
+    let (world, _operator) = proxied("torn-early", json!({"durationMillis": FOREVER})).await;
+    let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": "after"}}})).await;
+    world.apply("orders", &json!({})).await;
+    hold.holds().await;
+    tear_away(&world).await;
+    hold.remove().await;
+    eventually("the operation to be cancelled", async || {
+        world.operations().await.first().is_some_and(|operation| operation.status == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_torn_away_under_orphan_runs_on() {
+    let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": FOREVER})).await;
+    world.apply("orders", &json!({"deletionPolicy": "Orphan"})).await;
+    world.until_state("orders", RunState::Running).await;
+    tear_away(&world).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let operation = &world.operations().await[0];
+    assert!(!operation.ended() && operation.cancel_requested_time.is_none(), "{operation:#?}");
+}
