@@ -212,8 +212,12 @@ fn said(operation: &Operation) -> String {
     let Some(message) = error.or(operation.messages.first()) else {
         return String::new();
     };
-    let code = message.code.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
-    format!(": {}{}", text::bounded(&code, text::WORD), text::bounded(&message.text, text::SENTENCE))
+    let said = text::bounded(&message.text, text::SENTENCE);
+    // Where there is no text, the code stands in its place.
+    match message.code.as_deref().filter(|code| !said.starts_with(code)) {
+        Some(code) => format!(": {} {said}", text::bounded(code, text::WORD)),
+        None => format!(": {said}"),
+    }
 }
 
 /// `92` as `1m32s`.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use harness::world::{merged, run, run_state};
 use harness::{Model, Operator, Setting, World};
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ async fn an_evicted_model_is_refreshed_again_where_backoff_limit_allows() {
     world.apply("orders", &spec).await;
     let failed = world.until_state("orders", RunState::Failed).await;
     assert_eq!((run(&failed).reason.as_str(), run(&failed).attempt), ("Evicted", 1));
-    assert!(run(&failed).message.contains("evicted"), "{}", run(&failed).message);
+    assert!(run(&failed).message.contains(": 0xC11C0020 Session cancelled"), "{}", run(&failed).message);
     world.edit("orders", &json!({"spec": {"backoffLimit": 1}})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
     let done = world.until_run("orders", 2, RunState::Succeeded).await;
@@ -73,7 +74,7 @@ async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes
     world.until_state("orders", RunState::Running).await;
     world.azure.patch(&model, json!({"paused": true})).await;
     let ended = world.until_state("orders", RunState::TimedOut).await;
-    assert!(run(&ended).message.contains("paused"), "{}", run(&ended).message);
+    assert!(run(&ended).message.contains("pause of its capacity"), "{}", run(&ended).message);
     world.assert_kstatus();
 }
 
@@ -93,23 +94,24 @@ async fn a_dropped_request_is_told_and_submitted_again_where_backoff_limit_allow
 #[tokio::test]
 async fn busy_and_quota_are_told_apart_in_every_language() {
     let (world, _operator) = World::running("pbi-languages", Setting::default()).await;
-    for language in ["english", "german", "chinese"] {
-        let (busy, by_ids, _) = semantic_model(&world, &json!({"powerBI": {"language": language}})).await;
-        world.azure.start_refresh(&busy, json!({"durationMillis": 2_500})).await;
-        let name = format!("busy-{language}");
-        world.apply(&name, &by_ids).await;
-        world.until_reason(&name, "Reconciling", "ModelBusy").await;
-        world.until_state(&name, RunState::Succeeded).await;
-
-        let (used_up, by_ids, _) = semantic_model(&world, &json!({"powerBI": {"language": language, "dailyLimit": 1}})).await;
-        let name = format!("quota-{language}");
-        world.apply(&name, &by_ids).await;
-        world.until_run(&name, 1, RunState::Succeeded).await;
-        world.annotate(&name, RUN_REQUESTED_AT, Some("again")).await;
-        world.until_reason(&name, "Stalled", "QuotaExceeded").await;
+    let world = &world;
+    join_all(["english", "german", "chinese"].map(async |language| {
+        let (model, by_ids, _) = semantic_model(world, &json!({"powerBI": {"language": language}})).await;
+        world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+        world.apply(language, &by_ids).await;
+        world.until_reason(language, "Reconciling", "ModelBusy").await;
+        world.until_state(language, RunState::Succeeded).await;
+        // What has just ended may have been what kept the model busy: where only the list of refreshes tells, that is believed.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        world.azure.patch(&model, json!({"powerBI": {"dailyLimit": 1}})).await;
+        let before = world.azure.count_of(&model, "POST", "refreshes").await;
+        world.annotate(language, RUN_REQUESTED_AT, Some("again")).await;
+        world.until_reason(language, "Stalled", "QuotaExceeded").await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert_eq!(world.azure.count_of(&used_up, "POST", "refreshes").await, 2, "{language}: it is not asked again at once");
-    }
+        let after = world.azure.count_of(&model, "POST", "refreshes").await;
+        assert_eq!(after - before, 1, "{language}: it is not asked again at once");
+    }))
+    .await;
     world.assert_kstatus();
 }
 
