@@ -14,6 +14,7 @@ pub mod api_proxy;
 pub mod audit;
 pub mod control_plane;
 pub mod guard;
+pub mod judge;
 pub mod kinds;
 pub mod kstatus;
 pub mod kubeconfig;
