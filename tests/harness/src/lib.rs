@@ -15,6 +15,7 @@ pub mod audit;
 pub mod collector;
 pub mod control_plane;
 pub mod guard;
+pub mod judge;
 pub mod kinds;
 pub mod kstatus;
 pub mod kubeconfig;
