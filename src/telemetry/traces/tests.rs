@@ -25,7 +25,7 @@ fn a_run_has_the_same_trace_in_every_process() {
 #[tokio::test]
 async fn without_a_collector_nothing_is_done() {
     let traces = Traces::off();
-    let subject = || -> Subject { unreachable!("nobody asks who is at work") };
-    assert_eq!(traces.within(subject, async { AT_WORK.try_with(|_| ()).is_err() }).await, true);
-    assert_eq!(traces.trace_of(&super::tests::subject("a", 1)), None);
+    let nobody = || -> Subject { unreachable!("nobody asks who is at work") };
+    assert!(traces.within(nobody, async { AT_WORK.try_with(|_| ()).is_err() }).await);
+    assert_eq!(traces.trace_of(&subject("a", 1)), None);
 }
