@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{Tool, paths};
 
-/// Argo CD's settings, as they are patched into its ConfigMap.
+/// Argo CD's settings, as they are patched into its `ConfigMap`.
 const ARGOCD: &str = "deploy/argocd/argocd-cm.yaml";
 /// The Kustomization whose health checks Flux goes by.
 const FLUX: &str = "deploy/flux/sync.yaml";
