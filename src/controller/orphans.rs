@@ -18,12 +18,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::effects::{self, Unprepared};
+use super::effects::{self, Prepared, Unprepared};
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
-use crate::api::{self, Reason, Run, RunState, Status};
-use crate::engine::{Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
+use crate::api::{self, Credentials, Reason, Run, RunState, Status};
+use crate::engine::{Effect, Fault, Notice, Scratch, Seen, Situation, Step, Surroundings, decide};
 
 /// The pause before something is tried again that the decision did not set one for.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -159,21 +159,19 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);
         let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
-        let call = match effects::is_call(&step.effect) {
-            false => None,
-            true => match effects::prepare(ctx, &object, credentials, &step.model, &step.effect).await {
-                Ok(prepared) => Some(prepared),
-                Err(Unprepared::Seen(hindrance)) => {
-                    seen = *hindrance;
-                    continue;
-                }
-                Err(Unprepared::Call(error)) => {
-                    tracing::debug!(%error, name = name.name, "failed to get ready for a call");
-                    seen = Seen::Nothing;
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            },
+        let call = match prepare(ctx, &object, credentials, &step).await {
+            Ok(call) => call,
+            Err(Unprepared::Seen(hindrance)) => {
+                seen = *hindrance;
+                tokio::time::sleep(SHORTEST).await;
+                continue;
+            }
+            Err(Unprepared::Call(error)) => {
+                tracing::debug!(%error, name = name.name, "failed to get ready for a call");
+                seen = Seen::Nothing;
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         };
         object = object.with_status(&step.recorded);
         scratch = step.scratch;
@@ -192,6 +190,18 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
         };
     }
     Followed::ToTheEnd
+}
+
+async fn prepare(
+    ctx: &Context,
+    object: &Resource,
+    credentials: Result<Option<Credentials>, Fault>,
+    step: &Step,
+) -> Result<Option<Prepared>, Unprepared> {
+    if !effects::is_call(&step.effect) {
+        return Ok(None);
+    }
+    effects::prepare(ctx, object, credentials, &step.model, &step.effect).await.map(Some)
 }
 
 fn is_in_doubt(run: &Run) -> bool {

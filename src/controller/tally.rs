@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, Run, RunState, Time, TriggerType};
+use crate::api::{Reason, Run, Time};
 use crate::engine::Notice;
 use crate::telemetry::labels::{ENDS, EndState, Kind, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
@@ -16,20 +16,19 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
     if before.is_none() {
         metrics.run_requested(kind, run.trigger.r#type.into());
     }
-    if submitted(run) && !before.is_some_and(submitted) {
-        let of = |since: Timestamp| run.submitted_time.map(|time| span(time, since)).unwrap_or_default();
-        let scheduled = (run.trigger.r#type == TriggerType::Schedule).then(|| run.trigger.value.parse().ok()).flatten();
-        let lags = Submitted { waited: of(run.requested_time.timestamp()), after_schedule: scheduled.map(of) };
+    if run.was_submitted() && !before.is_some_and(Run::was_submitted) {
+        let since = |start: Time| run.submitted_time.map(|time| span(start, time)).unwrap_or_default();
+        let lags = Submitted { waited: since(run.requested_time), after_schedule: run.scheduled_time().map(since) };
         metrics.run_submitted(kind, lags, trace);
     }
     if before.is_some_and(|before| before.state.ended()) {
         return;
     }
     let Some((state, reason)) = EndState::of(run.state).zip(Reason::parse(&run.reason)) else { return };
-    let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(end, start.timestamp()));
+    let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
     // Where the service never had it, or knows it no longer, the end is the operator's own word.
     let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
-    let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(recorded, end.timestamp()));
+    let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
     metrics.run_ended(kind, Ended { state, reason, took, lag }, trace);
 }
 
@@ -37,7 +36,7 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
 pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Notice], trace: Option<TraceId>) -> Reason {
     let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
     let &(state, reason) = told.unwrap_or(&(EndState::Cancelled, Reason::Deleted));
-    let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(Timestamp::now().into(), start.timestamp()));
+    let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
     metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
     reason
 }
@@ -55,19 +54,9 @@ pub(super) fn told(metrics: &Metrics, notice: &Notice) {
     metrics.unknown_submission(outcome);
 }
 
-/// Whether the first operation of a run is at the service, or was.
-fn submitted(run: &Run) -> bool {
-    match run.state {
-        RunState::Waiting | RunState::Submitting => run.attempt > 1,
-        RunState::Running | RunState::Cancelling => true,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => run.operation_id.is_some(),
-    }
-}
-
 /// From one moment to a later one; nothing where two clocks put them the other way round.
-fn span(end: Time, start: Timestamp) -> Duration {
-    let seconds = end.timestamp().as_second().saturating_sub(start.as_second());
-    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+fn span(start: Time, end: Time) -> Duration {
+    Duration::from_secs(u64::try_from(end.seconds_since(start)).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -163,6 +163,9 @@ impl Metrics {
             for &result in ReconcileResult::ALL {
                 drop(self.reconciles.get_or_create(&ReconcileLabels { kind, result }));
             }
+            for lags in [&self.run_wait, &self.schedule_lag, &self.end_lag] {
+                drop(lags.get_or_create(&KindLabel { kind }));
+            }
             self.set_oldest_unsuccessful(kind, 0);
             self.set_schedule_overdue(kind, 0);
             self.set_unresolved(kind, 0);

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::labels::Kind;
 use super::metrics::Metrics;
-use crate::api::{Run, RunState, Time, TriggerType};
+use crate::api::{Run, RunState, Time};
 use crate::service::CallRecord;
 use export::Exporting;
 pub use export::TraceError;
@@ -87,12 +87,15 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// A part of a run that has a span with an id of its own.
+/// A part of a run that has a span.
 #[derive(Clone, Copy)]
 enum Part {
     Whole,
     Waiting,
+    /// Of this attempt.
     Operation(i32),
+    /// Not to be sent twice, so any id does.
+    Call,
 }
 
 impl Subject {
@@ -109,6 +112,7 @@ impl Subject {
             Part::Whole => "run".to_owned(),
             Part::Waiting => "waiting".to_owned(),
             Part::Operation(attempt) => format!("operation {attempt}"),
+            Part::Call => uuid::Uuid::new_v4().to_string(),
         };
         let mut id = [0; 8];
         id.copy_from_slice(&self.digest(&part)[..8]);
@@ -170,36 +174,33 @@ impl Traces {
         let Ok(subject) = AT_WORK.try_with(Clone::clone) else { return };
         let end = SystemTime::now();
         let begin = end.checked_sub(call.duration).unwrap_or(end);
-        let mut attributes = subject.attributes();
-        attributes.push(KeyValue::new("server.address", call.host.to_owned()));
-        attributes.extend(call.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
-        let status = match (call.status, call.fault) {
+        let mut span = span(&subject, Part::Call, call.route, (begin, end));
+        span.span_kind = SpanKind::Client;
+        span.attributes.push(KeyValue::new("server.address", call.host.to_owned()));
+        span.attributes.extend(call.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+        span.status = match (call.status, call.fault) {
             (Some(200..=399), None) => Status::Unset,
             (Some(status), None) => Status::error(status.to_string()),
             (_, Some(fault)) => Status::error(fault.as_str()),
             (None, None) => Status::error("no answer"),
         };
-        let id = SpanId::from_bytes(random());
-        let parent = subject.span(Part::Whole);
-        exporting.hand_in(span(&subject, id, parent, SpanKind::Client, call.route, (begin, end), attributes, status));
+        exporting.hand_in(span);
     }
 
     /// The record of a run has changed. What has come to an end by that becomes a span.
     pub fn recorded(&self, subject: &Subject, before: Option<&Run>, run: &Run) {
         let Some(exporting) = &self.exporting else { return };
         let before = before.filter(|before| before.number == run.number);
-        let now = Timestamp::now();
-        if let Some(submitted) = run.submitted_time.filter(|_| before.is_some_and(|run| run.submitted_time.is_none())) {
-            let times = (moment(begun(run)), moment(submitted.timestamp()));
-            let id = subject.span(Part::Waiting);
-            let parent = subject.span(Part::Whole);
-            exporting.hand_in(span(subject, id, parent, SpanKind::Internal, "waiting", times, subject.attributes(), Status::Unset));
+        let is_new = run.was_submitted() && !before.is_some_and(Run::was_submitted);
+        if let Some(submitted) = run.submitted_time.filter(|_| is_new) {
+            exporting.hand_in(span(subject, Part::Waiting, "waiting", (begun(run), submitted.timestamp().into())));
         }
-        let over = before.filter(|before| before.attempt != run.attempt);
-        if let Some(attempt) = over.or_else(|| run.state.ended().then_some(run)) {
-            self.operation_ended(exporting, subject, attempt, run, now);
+        let is_over = run.state.ended() && !before.is_some_and(|before| before.state.ended());
+        let attempt = before.filter(|before| before.attempt != run.attempt).or_else(|| is_over.then_some(run));
+        if let Some(span) = attempt.and_then(|attempt| operation(subject, attempt, run)) {
+            exporting.hand_in(span);
         }
-        if run.state.ended() && !before.is_some_and(|run| run.state.ended()) {
+        if is_over {
             self.ended(subject, run, &run.reason, &run.message);
         }
     }
@@ -207,32 +208,15 @@ impl Traces {
     /// A run has ended, be it by its record or with its resource.
     pub fn ended(&self, subject: &Subject, run: &Run, reason: &str, message: &str) {
         let Some(exporting) = &self.exporting else { return };
-        let mut attributes = subject.attributes();
-        attributes.extend([
+        let name = format!("run of {}", subject.kind.as_str());
+        let mut span = span(subject, Part::Whole, name, (begun(run), SystemTime::now()));
+        span.attributes.extend([
             KeyValue::new("tabular.trigger", run.trigger.r#type.to_string()),
             KeyValue::new("tabular.attempts", i64::from(run.attempt)),
             KeyValue::new("tabular.reason", reason.to_owned()),
         ]);
-        let times = (moment(begun(run)), SystemTime::now());
-        let name = format!("run of {}", subject.kind.as_str());
-        let id = subject.span(Part::Whole);
-        let status = if run.state == RunState::Succeeded { Status::Ok } else { Status::error(message.to_owned()) };
-        exporting.hand_in(span(subject, id, SpanId::INVALID, SpanKind::Internal, name, times, attributes, status));
-    }
-
-    /// An operation of a run is over; what is known of it is in the record of its attempt.
-    #[allow(clippy::unused_self)]
-    fn operation_ended(&self, exporting: &Exporting, subject: &Subject, attempt: &Run, run: &Run, now: Timestamp) {
-        let (Some(id), Some(begin)) = (&attempt.operation_id, attempt.started_time.or(attempt.submitted_time)) else { return };
-        let subject = Subject { operation: Some(id.clone()), activity: attempt.activity_id.clone(), ..subject.clone() };
-        let end = attempt.ended_time.map_or(now, Time::timestamp).max(begin.timestamp());
-        let times = (moment(begin.timestamp()), moment(end));
-        let mut attributes = subject.attributes();
-        attributes.push(KeyValue::new("tabular.attempt", i64::from(attempt.attempt)));
-        attributes.extend(attempt.service_state.clone().map(|word| KeyValue::new("tabular.service_state", word)));
-        let status = if run.state == RunState::Succeeded { Status::Ok } else { Status::error(run.message.clone()) };
-        let (id, parent) = (subject.span(Part::Operation(attempt.attempt)), subject.span(Part::Whole));
-        exporting.hand_in(span(&subject, id, parent, SpanKind::Internal, "operation", times, attributes, status));
+        span.status = outcome(run, message);
+        exporting.hand_in(span);
     }
 
     /// Sends what waits to be sent, and ends. It takes no longer than `patience`.
@@ -249,47 +233,48 @@ impl fmt::Debug for Traces {
     }
 }
 
+/// The operation of one attempt, as the record of the attempt had it; `run` is the record by which it is over.
+fn operation(subject: &Subject, attempt: &Run, run: &Run) -> Option<SpanData> {
+    let begin = attempt.started_time.or(attempt.submitted_time)?.timestamp();
+    let subject = Subject { operation: Some(attempt.operation_id.clone()?), activity: attempt.activity_id.clone(), ..subject.clone() };
+    let end = attempt.ended_time.map_or_else(Timestamp::now, Time::timestamp).max(begin);
+    let mut span = span(&subject, Part::Operation(attempt.attempt), "operation", (begin.into(), end.into()));
+    span.attributes.push(KeyValue::new("tabular.attempt", i64::from(attempt.attempt)));
+    span.attributes.extend(attempt.service_state.clone().map(|word| KeyValue::new("tabular.service_state", word)));
+    span.status = outcome(run, &run.message);
+    Some(span)
+}
+
+fn outcome(run: &Run, message: &str) -> Status {
+    if run.state == RunState::Succeeded { Status::Ok } else { Status::error(message.to_owned()) }
+}
+
 /// When what started a run happened: the scheduled time, or when the run was asked for.
-fn begun(run: &Run) -> Timestamp {
-    let scheduled = (run.trigger.r#type == TriggerType::Schedule).then(|| run.trigger.value.parse().ok()).flatten();
-    scheduled.unwrap_or_else(|| run.requested_time.timestamp()).min(run.requested_time.timestamp())
+fn begun(run: &Run) -> SystemTime {
+    run.scheduled_time().map_or(run.requested_time, |scheduled| scheduled.min(run.requested_time)).timestamp().into()
 }
 
-fn moment(time: Timestamp) -> SystemTime {
-    SystemTime::from(time)
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    bytes.copy_from_slice(&uuid::Uuid::new_v4().as_bytes()[..N]);
-    bytes
-}
-
-#[allow(clippy::too_many_arguments)]
-fn span(
-    subject: &Subject,
-    id: SpanId,
-    parent: SpanId,
-    kind: SpanKind,
-    name: impl Into<Cow<'static, str>>,
-    (start_time, end_time): (SystemTime, SystemTime),
-    attributes: Vec<KeyValue>,
-    status: Status,
-) -> SpanData {
+/// A span of a run: the whole of it is the parent of every other.
+fn span(subject: &Subject, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
     let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().trace_id.0);
+    let parent = match part {
+        Part::Whole => SpanId::INVALID,
+        Part::Waiting | Part::Operation(_) | Part::Call => subject.span(Part::Whole),
+    };
+    let (start_time, end_time) = (times.0.min(times.1), times.1);
     SpanData {
-        span_context: SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::default()),
+        span_context: SpanContext::new(trace, subject.span(part), TraceFlags::SAMPLED, false, TraceState::default()),
         parent_span_id: parent,
         parent_span_is_remote: false,
-        span_kind: kind,
+        span_kind: SpanKind::Internal,
         name: name.into(),
         start_time,
         end_time,
-        attributes,
+        attributes: subject.attributes(),
         dropped_attributes_count: 0,
         events: SpanEvents::default(),
         links: SpanLinks::default(),
-        status,
+        status: Status::Unset,
         instrumentation_scope: InstrumentationScope::builder("tabular-operator").with_version(env!("CARGO_PKG_VERSION")).build(),
     }
 }

@@ -135,7 +135,7 @@ impl Ordered {
                 operator.restart();
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Withdraws it, and says whether it has hit.

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// How long any one thing may take: the longest are a minute's pause after a refusal, on a busy machine.
-pub const LIMIT: Duration = Duration::from_secs(180);
+pub const LIMIT: Duration = Duration::from_mins(3);
 /// How soon an operator that has ended is started again.
 const RESTART: Duration = Duration::from_millis(100);
 
@@ -116,6 +116,6 @@ async fn model(world: &World, service: Service) -> (Model, Value) {
     let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
     let usual = json!({"notStartedMillis": 100, "durationMillis": 900, "cancelMillis": 100});
     world.azure.put(&model, merged(&usual, &names)).await;
-    let named = if service == Service::PowerBi { json!({"groupId": group, "datasetId": dataset}) } else { names };
-    (model, json!({"model": {"analysisServices": null, "powerBI": named}}))
+    let meant = if service == Service::PowerBi { json!({"groupId": group, "datasetId": dataset}) } else { names };
+    (model, json!({"model": {"analysisServices": null, "powerBI": meant}}))
 }

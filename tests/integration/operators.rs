@@ -246,7 +246,7 @@ async fn a_rolling_update_in_the_middle_of_a_post_loses_and_doubles_nothing() {
     let given_back = Instant::now();
     within(FAILOVER, "the new one to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
     assert!(given_back.elapsed() < FAILOVER);
-    let pair = Pair { world, leader, others_line, other };
+    let pair = Pair { world, leader, other, others_line };
     pair.assert_ran_once(1).await;
     // What was under way was finished: the old one has recorded the id itself.
     assert!(pair.done_by_the_first() >= 3, "{:#?}", pair.world.writes());
