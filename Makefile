@@ -44,6 +44,10 @@ chart: need-cargo ## Write anew what is generated in the chart: definitions, rul
 chart-test: build ## Test what is installed: the chart and the plain manifests (a part of `make test`)
 	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test chart)
 
+.PHONY: gitops
+gitops: build ## Test what Flux, Argo CD and kubectl make of the resources (a part of `make test`)
+	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test gitops)
+
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
@@ -87,6 +91,7 @@ control-plane:
 .PHONY: tools
 tools:
 	$(call timed,Helm and its like,tests/tools/build.sh > /dev/null)
+	$(call timed,the judge of Flux and Argo CD,tests/judge/build.sh > /dev/null)
 
 .PHONY: need-cargo
 need-cargo:

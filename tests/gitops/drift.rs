@@ -31,7 +31,7 @@ fn manifests(world: &World, directory: &str) -> Vec<Value> {
 }
 
 fn stream(objects: &[Value]) -> String {
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 
 /// What is in the cluster of these, in their order.

@@ -1,4 +1,4 @@
-//! What GitOps tools make of the resources: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), kubectl as it is,
+//! What tools that deploy from Git make of the resources: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), kubectl as it is,
 //! on the real API server with the real operator.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -2,7 +2,7 @@
 
 use futures::join;
 use harness::world::merged;
-use harness::{Operator, Setting, World};
+use harness::{Operator, Setting, World, rbac};
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RUN_REQUESTED_AT, RunState};
 
@@ -140,7 +140,8 @@ async fn what_does_not_run() {
     let no_secret = async {
         refresh(world, "no-secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
         world.until_reason("no-secret", "Stalled", "SecretNotFound").await;
-        world.edit("no-secret", &json!({"spec": {"credentials": {"servicePrincipalRef": {"name": harness::world::SECRET}}}})).await;
+        let keys = json!({"tenantId": harness::world::TENANT, "clientId": world.client_id, "clientSecret": "right"});
+        rbac::make(&world.secrets(), json!({"metadata": {"name": "later"}, "stringData": keys})).await;
         world.until_state("no-secret", RunState::Succeeded).await;
     };
     join!(idle, scheduled, suspended, no_secret);

@@ -39,7 +39,7 @@ fi
 
 version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
 say "building the judge of Argo CD $(version github.com/argoproj/argo-cd/v3), Flux's runtime $(version github.com/fluxcd/pkg/runtime)" \
-  "and kstatus $(version github.com/fluxcd/cli-utils) (about 3 minutes on two cores, once)…"
+  "and kstatus $(version github.com/fluxcd/cli-utils) (about 2 minutes on two cores, once)…"
 began=$SECONDS
 building=$cache/.judge.building.$$
 trap 'rm -rf "$building"' EXIT
