@@ -123,9 +123,10 @@ impl Story<'_> {
                     Seen::ResubmitTaken
                 }
                 (Effect::Release, _) => {
+                    // Before the write: the watch may show that the resource is gone sooner than the answer does.
+                    self.ctx.orphans.let_go(&self.uid);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
-                    self.ctx.orphans.let_go(&self.uid);
                     self.report_release(&step);
                     self.ctx.forget(&self.name);
                     self.released = true;

@@ -14,18 +14,17 @@ mod scenario;
 mod stage;
 mod table;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use futures::stream::{self, StreamExt as _};
 
-use cell::{Cell, Verdict};
+use cell::{Cell, CellResult, Verdict};
 use scenario::Scenario;
 
 /// How many cells `make test` runs.
 const SHARE: usize = 48;
-/// After how many cells it says how far it is.
-const PROGRESS: usize = 100;
 /// How many runs there are at a time: they wait far more than they work.
 const JOBS: usize = 24;
 
@@ -60,18 +59,7 @@ async fn main() -> ExitCode {
         None => {}
     }
     println!("{} of {of_all} cells, {} stories, {jobs} at a time", cells.len(), scenarios.len());
-    let (wanted, mut results) = (cells.len(), Vec::new());
-    let mut running = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs);
-    while let Some(result) = running.next().await {
-        if let Verdict::Failed(why) = &result.verdict {
-            println!("failed: {}: {why}", result.cell.name());
-        }
-        results.push(result);
-        if results.len().is_multiple_of(PROGRESS) {
-            println!("{} of {wanted} after {} s", results.len(), began.elapsed().as_secs());
-        }
-    }
-    table::print(&scenarios, &results);
+    let results = run(cells, jobs).await;
     broken.extend(results.iter().filter_map(|result| match &result.verdict {
         Verdict::Failed(why) => Some(format!("{}: {why}\n    again: make chaos ONLY='{}'", result.cell.name(), result.cell.name())),
         Verdict::Passed | Verdict::NotMet => None,
@@ -85,6 +73,32 @@ async fn main() -> ExitCode {
         println!("  {cell}");
     }
     ExitCode::FAILURE
+}
+
+/// Runs the cells, and prints the line of each story as soon as its last one is done: a run that is ended early has shown what
+/// it had.
+async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
+    table::head();
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for cell in &cells {
+        *left.entry(cell.scenario.name).or_default() += 1;
+    }
+    let mut results = Vec::new();
+    let mut running = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs);
+    while let Some(result) = running.next().await {
+        let story = result.cell.scenario.name;
+        if let Verdict::Failed(why) = &result.verdict {
+            println!("failed: {}: {why}", result.cell.name());
+        }
+        results.push(result);
+        let left = left.entry(story).or_default();
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            table::story(story, &results);
+        }
+    }
+    table::sum(&results);
+    results
 }
 
 /// The cells that are asked for: those whose names contain the first argument that is no flag of Rust's own test programs.

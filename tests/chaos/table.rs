@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use crate::cell::{CellResult, Verdict};
 use crate::fault::Fault;
-use crate::scenario::Scenario;
 
-/// Prints it. A field has the cells that passed, and after a minus those that failed.
-pub fn print(scenarios: &[Scenario], results: &[CellResult]) {
+/// Prints its head. A field has the cells that passed, and after a minus those that failed.
+pub fn head() {
     let names: Vec<String> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     let header: Vec<String> = names.iter().map(|name| format!("{name:>11}")).collect();
     println!("\n{:<14}{} {:>6} {:>7} {:>8} {:>10}", "", header.join(""), "cells", "failed", "not met", "mean s");
-    for scenario in scenarios {
-        let of: Vec<&CellResult> = results.iter().filter(|result| result.cell.scenario.name == scenario.name).collect();
-        line(scenario.name, &of);
-    }
+}
+
+/// Prints the line of one story.
+pub fn story(name: &str, results: &[CellResult]) {
+    let of: Vec<&CellResult> = results.iter().filter(|result| result.cell.scenario.name == name).collect();
+    line(name, &of);
+}
+
+/// Prints the last line.
+pub fn sum(results: &[CellResult]) {
     line("all", &results.iter().collect::<Vec<_>>());
     println!("not met: the request was not made in that run, as when an end was seen a poll sooner; all else held");
 }

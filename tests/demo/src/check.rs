@@ -81,12 +81,11 @@ impl Evidence<'_> {
     }
 
     /// Whether one has succeeded because another had.
-    fn followed(&self, follower: &str, followed: &str) -> bool {
+    fn followed(&self, follower: &str, refresh: &str) -> bool {
         let because = |seen: &Seen| {
-            seen.run()
-                .is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{followed} run 1"))
+            seen.run().is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{refresh} run 1"))
         };
-        self.seen(follower).is_some_and(because) && self.ended(follower, RunState::Succeeded) && self.ended(followed, RunState::Succeeded)
+        self.seen(follower).is_some_and(because) && self.ended(follower, RunState::Succeeded) && self.ended(refresh, RunState::Succeeded)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keeps every version of the resources of a namespace that a watch sees, from the start.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
@@ -107,6 +108,11 @@ async fn record(kind: Kind, api: Api<DynamicObject>, mut from: String, versions:
     loop {
         let mut events = match api.watch(&WatchParams::default(), &from).await {
             Ok(events) => events.boxed(),
+            // Without an answer nothing was missed: it goes on where it was.
+            Err(kube::Error::HyperError(_) | kube::Error::Service(_)) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
             Err(error) => panic!("the recorder's watch failed: {error}"),
         };
         while let Some(event) = events.next().await {

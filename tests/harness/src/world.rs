@@ -73,7 +73,8 @@ impl World {
         let site = Site::get();
         let client = site.client().await;
         let id = Uuid::new_v4().simple().to_string();
-        let namespace = format!("{name}-{}", &id[..6]);
+        // A crash matrix has thousands of worlds: six digits would meet again.
+        let namespace = format!("{name}-{}", &id[..10]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
         let role = if setting.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
         let token = rbac::account(&client, &namespace, &namespace, role, setting.everywhere).await;

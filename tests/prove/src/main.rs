@@ -2,7 +2,12 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "small numbers: dice, seconds of a story, states of a small world")]
 #![allow(clippy::missing_errors_doc, reason = "the error of a law is that it is broken")]
-#![allow(clippy::match_same_arms, clippy::too_many_lines, reason = "a catalogue of cases reads better one by one")]
+#![allow(
+    clippy::match_same_arms,
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines,
+    reason = "a catalogue of cases reads better one by one"
+)]
 
 use std::process::ExitCode;
 use std::sync::Arc;
