@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(counts(&[json!({"history": history[3..]})]).oldest_unsuccessful, 0);
         let stalled = json!({"conditions": [condition("Stalled", "True", "SecretNotFound", "2026-11-22T11:59:00Z"),
             condition("Ready", "False", "SecretNotFound", "2026-11-22T11:59:00Z")]});
-        assert_eq!(counts(&[stalled.clone()]).oldest_unsuccessful, 60);
+        assert_eq!(counts(std::slice::from_ref(&stalled)).oldest_unsuccessful, 60);
         assert_eq!(counts(&[stalled]).standings, HashMap::from([(Standing::Stalled, 1)]));
     }
 

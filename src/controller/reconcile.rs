@@ -86,7 +86,7 @@ impl Story<'_> {
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.within(&step, self.prepare(credentials, &step)).await {
+            let prepared = match self.within(&step, Box::pin(self.prepare(credentials, &step))).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -128,7 +128,7 @@ impl Story<'_> {
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
-                    self.within(&step, effects::call(self.ctx, &self.object, &desired, effect, prepared)).await
+                    self.within(&step, Box::pin(effects::call(self.ctx, &self.object, &desired, effect, prepared))).await
                 }
                 (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_), None) => Seen::Nothing,
             };
