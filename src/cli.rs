@@ -199,7 +199,8 @@ struct ObserveArgs {
 
     /// Where traces are sent, by OTLP over HTTP: the base URL of a collector, such as `http://otel-collector.observability:4318`;
     /// `/v1/traces` is added. One trace for each run, with its calls. Without it, and without `OTEL_EXPORTER_OTLP_ENDPOINT`, there
-    /// are none. Headers come from `OTEL_EXPORTER_OTLP_HEADERS`, an authority's certificate from `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+    /// are none. Headers come from `OTEL_EXPORTER_OTLP_HEADERS`, an authority's certificate from
+    /// `OTEL_EXPORTER_OTLP_CERTIFICATE`.
     #[arg(long, env = "TABULAR_OPERATOR_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
     otlp_endpoint: Option<String>,
 

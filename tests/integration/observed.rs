@@ -25,7 +25,9 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     let (world, mut operator) = traced("traced", &collector, Some(json!({"durationMillis": 4000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    eventually("the first spans", async || collector.spans().iter().any(|span| span.name == "POST refreshes").then_some(())).await;
+    // What was not sent yet dies with the process.
+    let sent = |name: &str| collector.spans().iter().any(|span| span.name == name);
+    eventually("the first spans", async || (sent("POST refreshes") && sent("waiting")).then_some(())).await;
     operator.kill();
     operator.restart();
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -110,7 +112,8 @@ async fn a_run_can_be_read_from_the_log_and_counted() {
     let uid = done.metadata.uid.clone().unwrap();
     let done = world.until_state("orders", RunState::Succeeded).await;
     let record = run(&done);
-    let log = operator.log();
+    // A line is written after its record.
+    let log = eventually("the last line", async || Some(operator.log()).filter(|log| log.contains(r#""state":"Succeeded""#))).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     let told: Vec<&Value> = lines.iter().filter(|line| line["run"] == 1).collect();
     let states: Vec<&str> = told.iter().map(|line| line["state"].as_str().unwrap_or_default()).collect();
