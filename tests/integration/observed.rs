@@ -78,7 +78,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
 
     // The example in the metrics leads to the trace.
-    let hex: String = root.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = format!("{:032x}", u128::from_be_bytes(root.trace_id.clone().try_into().unwrap()));
     let metrics = operator.metrics_as("application/openmetrics-text").await;
     let example = metrics.lines().find(|line| line.contains("run_duration_seconds_bucket") && line.contains(" # {"));
     assert!(example.is_some_and(|line| line.contains(&format!("trace_id=\"{hex}\""))), "{hex} is not in {example:?}");
@@ -174,7 +174,7 @@ async fn each_query_of_the_dashboard_answers_on_what_is_shown() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Failed).await;
     let metrics = operator.metrics().await;
-    let series: Vec<Value> = metrics.lines().filter(|line| !line.starts_with('#')).map(|line| series(line)).collect();
+    let series: Vec<Value> = metrics.lines().filter(|line| !line.starts_with('#')).map(series).collect();
     assert!(series.len() > 100, "{metrics}");
 
     let dashboard: Value =
