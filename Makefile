@@ -23,7 +23,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 .PHONY: test
 test: build ## Run every test: unit, property and integration tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
-	$(call timed,proof,$(RELEASE)/prove explore && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
+	$(call timed,proof,$(RELEASE)/prove explore --most 500000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
@@ -43,6 +43,10 @@ chart: need-cargo ## Write anew what is generated in the chart: definitions, rul
 .PHONY: chart-test
 chart-test: build ## Test what is installed: the chart and the plain manifests (a part of `make test`)
 	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test chart)
+
+.PHONY: gitops
+gitops: build ## Test what Flux, Argo CD and kubectl make of the resources (a part of `make test`)
+	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test gitops)
 
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
@@ -87,6 +91,7 @@ control-plane:
 .PHONY: tools
 tools:
 	$(call timed,Helm and its like,tests/tools/build.sh > /dev/null)
+	$(call timed,the judge of Flux and Argo CD,tests/judge/build.sh > /dev/null)
 
 .PHONY: need-cargo
 need-cargo:

@@ -197,6 +197,12 @@ struct ObserveArgs {
           default_value = "0.0.0.0:8080", value_parser = values::socket_address)]
     metrics_address: SocketAddr,
 
+    /// Where traces are sent, by OTLP over HTTP: the base URL of a collector, such as `http://otel-collector.observability:4318`;
+    /// `/v1/traces` is added. One trace for each run, with its calls. Without it, and without `OTEL_EXPORTER_OTLP_ENDPOINT`, there
+    /// are none. Headers come from `OTEL_EXPORTER_OTLP_HEADERS`, an authority's certificate from `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+    #[arg(long, env = "TABULAR_OPERATOR_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
     /// How logs are written, to the standard error.
     #[arg(long, env = "TABULAR_OPERATOR_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
     log_format: LogFormat,

@@ -1,6 +1,7 @@
 //! Start-up only: the crypto provider, the command line, logs, and what was asked for.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,9 +10,13 @@ use tabular_operator::cli::{Cli, Command, RunArgs, print_crds};
 use tabular_operator::controller::run::{RunError, run};
 use tabular_operator::controller::work;
 use tabular_operator::telemetry::logs;
+use tabular_operator::telemetry::metrics::Metrics;
+use tabular_operator::telemetry::traces::Traces;
 
 /// How long what is still running in the background may hold up the end of the process.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long the last spans may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     // Fails only where one is installed already, which is as good.
@@ -33,12 +38,19 @@ fn operate(args: RunArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(2, &error.to_string()),
     };
+    let metrics = Arc::new(Metrics::new());
+    let traces = match settings.otlp_endpoint.as_deref().map(|endpoint| Traces::to(endpoint, &metrics)) {
+        None => Traces::off(),
+        Some(Ok(traces)) => traces,
+        Some(Err(error)) => return fail(2, &error.to_string()),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };
-    let ended = runtime.block_on(run(settings, work));
+    let ended = runtime.block_on(run(settings, metrics, traces.clone(), work));
     runtime.shutdown_timeout(LINGER);
+    traces.finish(LAST_SPANS);
     match ended {
         Ok(()) => {
             tracing::info!("stopped");

@@ -5,8 +5,12 @@ use std::fmt;
 /// How a reason is told when it comes up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Telling {
-    /// In the status alone, or by a notice of its own.
+    /// In the status alone.
     Quiet,
+    /// As an event of its own, beside what the status says.
+    Notice,
+    /// As an event of its own, that warns.
+    NoticeWarning,
     /// As an event.
     Event,
     /// As an event that warns.
@@ -41,6 +45,16 @@ macro_rules! reasons {
             #[must_use]
             pub fn telling(self) -> Telling {
                 match self { $(Self::$name => Telling::$telling),+ }
+            }
+
+            /// Whether its event is a warning; `None` where there is no event.
+            #[must_use]
+            pub fn warns(self) -> Option<bool> {
+                match self.telling() {
+                    Telling::Quiet => None,
+                    Telling::Event | Telling::Notice => Some(false),
+                    Telling::Warning | Telling::Stalled | Telling::NoticeWarning => Some(true),
+                }
             }
 
             /// What it means and what to do, for the reference.
@@ -85,7 +99,8 @@ reasons! {
     /// itself.
     NodeMoved: Warning,
     /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh less at once, or
-    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none.
+    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none. Power BI says the same after its capacity was
+    /// paused for more than 6 hours: resume it, then trigger a new run.
     AttemptTimeLimit: Warning,
     /// All attempts of the service together took longer than 24 hours. Refresh less at once, or lower `refresh.retryCount`; a
     /// fresh attempt would take as long, so `backoffLimit` makes none.
@@ -160,19 +175,23 @@ reasons! {
     /// A quota of the service is used up.
     QuotaExceeded: Stalled,
     /// The resource was let go with an operation that may still be running.
-    Released: Quiet,
+    Released: NoticeWarning,
+    /// The operation was cancelled since its resource is deleted.
+    Deleted: Notice,
+    /// A submission whose answer was lost had begun nothing, or a person says so: it is submitted again.
+    Resubmitted: Notice,
     /// The operation was found in the service's listing and is followed.
-    Adopted: Quiet,
+    Adopted: Notice,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
-    MissedSchedule: Quiet,
+    MissedSchedule: NoticeWarning,
     /// A trigger was dropped, since a run was under way (`concurrencyPolicy: Forbid`).
-    TriggerDropped: Quiet,
+    TriggerDropped: NoticeWarning,
     /// Runs of the followed refresh are no longer in its history, so they were not followed. Raise its `historyLimit`.
-    RunsMissed: Quiet,
+    RunsMissed: NoticeWarning,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
-    ConflictReplaced: Quiet,
+    ConflictReplaced: NoticeWarning,
     /// The object cannot be decoded: it was written by another version of the resource definition.
-    Undecodable: Quiet,
+    Undecodable: NoticeWarning,
 }
 
 impl fmt::Display for Reason {

@@ -174,6 +174,25 @@ pub struct Run {
     pub message: String,
 }
 
+impl Run {
+    /// Whether the service has, or had, an operation of it.
+    #[must_use]
+    pub fn was_submitted(&self) -> bool {
+        match self.state {
+            RunState::Waiting | RunState::Submitting => self.attempt > 1,
+            RunState::Running | RunState::Cancelling => true,
+            RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => self.operation_id.is_some(),
+        }
+    }
+
+    /// The time that its schedule was due, where that started it.
+    #[must_use]
+    pub fn scheduled_time(&self) -> Option<Time> {
+        let Trigger { r#type, value } = &self.trigger;
+        (*r#type == TriggerType::Schedule).then(|| value.parse::<jiff::Timestamp>().ok()).flatten().map(Time::from)
+    }
+}
+
 /// The names of a Power BI semantic model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

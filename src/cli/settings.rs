@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use url::Url;
 
-use super::{CloudName, LogFormat, RunArgs};
+use super::{CloudName, LogFormat, RunArgs, values};
 
 /// The most that is read of a file named on the command line: a whole bundle of public authorities has 0.3 MiB.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub max_calls_per_server: u16,
     /// Where metrics and health are served.
     pub metrics_address: SocketAddr,
+    /// Where spans are sent, the whole URL; `None` where there are no traces.
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Which Azure cloud is called.
@@ -144,8 +147,32 @@ impl RunArgs {
             max_concurrent_reconciles: limits.max_concurrent_reconciles,
             max_calls_per_server: limits.max_calls_per_server,
             metrics_address: observe.metrics_address,
+            otlp_endpoint: otlp_endpoint(observe.otlp_endpoint, |name| std::env::var(name).ok())?,
         })
     }
+}
+
+/// Where spans are sent: by the flag, or by the variables that every OTLP exporter reads. Of those, the one for traces names the
+/// whole URL.
+fn otlp_endpoint(flag: Option<String>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, SettingsError> {
+    let url = |name: &str, text: Option<String>| {
+        // The value is not repeated: whoever puts a password into it must not find it in the log.
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+        values::collector(&text).map(Some).map_err(|error| SettingsError(format!("{name} cannot be used: {error}")))
+    };
+    if let Some(base) = url("--otlp-endpoint", flag)? {
+        return Ok(Some(traces_at(&base)));
+    }
+    let [of_traces, of_all] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    if let Some(whole) = url(of_traces, variable(of_traces))? {
+        return Ok(Some(whole.into()));
+    }
+    Ok(url(of_all, variable(of_all))?.map(|base| traces_at(&base)))
+}
+
+/// As the specification of OTLP/HTTP has it.
+fn traces_at(base: &Url) -> String {
+    format!("{}/v1/traces", base.as_str().trim_end_matches('/'))
 }
 
 fn each_once(mut names: Vec<String>) -> Vec<String> {
@@ -183,4 +210,31 @@ fn read(flag: &str, path: &Path) -> Result<Vec<u8>, SettingsError> {
         return Err(refused("it has more than 4 MiB".to_owned()));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_collector_is_found_as_every_exporter_finds_it() {
+        let found = |flag: Option<&str>, all: Option<&str>, traces: Option<&str>| {
+            let variable = |name: &str| match name {
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => all.map(str::to_owned),
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => traces.map(str::to_owned),
+                other => panic!("{other} is not asked for"),
+            };
+            otlp_endpoint(flag.map(str::to_owned), variable).map_err(|error| error.to_string())
+        };
+        let whole = |url: &str| Ok(Some(url.to_owned()));
+        assert_eq!(found(None, None, None), Ok(None));
+        assert_eq!(found(None, Some(""), None), Ok(None));
+        assert_eq!(found(None, Some("http://otel:4318"), None), whole("http://otel:4318/v1/traces"));
+        assert_eq!(found(None, Some("http://otel:4318/"), Some("http://tempo/in")), whole("http://tempo/in"));
+        assert_eq!(found(Some("https://otel/base/"), Some("http://other"), None), whole("https://otel/base/v1/traces"));
+        let refused = found(None, Some("otel:4317"), None).unwrap_err();
+        assert!(refused.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used") && refused.contains("http://"), "{refused}");
+        let secret = found(None, Some("http://me:planted@otel"), None).unwrap_err();
+        assert!(secret.contains("OTEL_EXPORTER_OTLP_HEADERS") && !secret.contains("planted"), "{secret}");
+    }
 }

@@ -114,7 +114,8 @@ fn values_out_of_bounds_are_refused_with_what_to_write() {
     refused(&["--lease-name=-x"], "a name is");
     refused(&["--log-level", "kube=loud"], "write a level");
     refused(&["--log-format", "xml"], "json, text");
-    refused(&["--otlp-endpoint", "http://x"], "unexpected argument");
+    refused(&["--no-such-flag", "x"], "unexpected argument");
+    refused(&["--otlp-endpoint", "otel:4318"], "neither http:// nor https://");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::telemetry::logs;
 
 /// The bounds of a duration flag.
@@ -28,6 +30,21 @@ pub(super) fn listing_lag(text: &str) -> Result<Duration, String> {
 /// `--lease-duration`: below a second the API server's own answer time eats it up.
 pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, HOUR)
+}
+
+/// `--otlp-endpoint`, and the variables of its kind. The text is not repeated: it may hold a password.
+pub(super) fn collector(text: &str) -> Result<Url, String> {
+    let wanted = "write the URL of a collector that takes OTLP over HTTP, such as http://otel-collector.observability:4318";
+    let url = Url::parse(text.trim()).map_err(|error| format!("{error}; {wanted}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("it begins with neither http:// nor https://; {wanted}"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "it holds a password, which would show in logs: put the header that it stands for into OTEL_EXPORTER_OTLP_HEADERS".to_owned()
+        );
+    }
+    Ok(url)
 }
 
 fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {

@@ -25,6 +25,7 @@ use crate::engine::Settings;
 use crate::service::Azure;
 use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// What one watch is of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) lease: LeaseHandle,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traces: Traces,
     pub(super) events: Events,
     pub(super) identities: Identities,
     pub(super) refusals: Refusals,
@@ -63,13 +65,21 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Shows every resource, as it is known now.
+    /// Shows every resource that can be decoded, as it is known now.
     pub(super) fn each_resource(&self, mut show: impl FnMut(&Resource)) {
+        self.each_known(|_, resource| {
+            if let Some(resource) = resource {
+                show(resource);
+            }
+        });
+    }
+
+    /// Shows every resource, as it is known now; `None` is one that cannot be decoded.
+    pub(super) fn each_known(&self, mut show: impl FnMut(Kind, Option<&Resource>)) {
         for (watching, view) in &self.views {
             for watched in view.store.state() {
-                if let Some(resource) = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok()) {
-                    show(&resource);
-                }
+                let resource = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok());
+                show(watching.kind, resource.as_deref());
             }
         }
     }

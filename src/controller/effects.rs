@@ -19,6 +19,7 @@ use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
+use crate::telemetry::labels::Service;
 
 /// How long an identity that a model's service refused twice is not tried again, while it is the same identity.
 const REFUSED: Duration = Duration::from_mins(1);
@@ -126,6 +127,9 @@ pub(super) async fn prepare(
     match at_service.prepare().await {
         Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
+            if trouble.kind == TroubleKind::Throttled {
+                ctx.metrics.held_back(if model.power_bi.is_some() { Service::PowerBi } else { Service::AnalysisServices });
+            }
             if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }

@@ -44,6 +44,7 @@ struct Waiting {
 #[derive(Clone)]
 pub(super) struct Events {
     backlog: mpsc::Sender<Waiting>,
+    metrics: Arc<Metrics>,
 }
 
 impl Events {
@@ -52,6 +53,7 @@ impl Events {
         let (backlog, waiting) = mpsc::channel::<Waiting>(BACKLOG);
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
         let waiting = futures::stream::unfold(waiting, |mut waiting| async move { waiting.recv().await.map(|next| (next, waiting)) });
+        let counted = Arc::clone(&metrics);
         let writer = tokio::spawn(waiting.for_each_concurrent(WRITERS, move |next| {
             let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
             async move {
@@ -64,7 +66,7 @@ impl Events {
                 }
             }
         }));
-        (Self { backlog }, writer)
+        (Self { backlog, metrics: counted }, writer)
     }
 
     /// Hands in one event about the resource of this kind with this metadata.
@@ -79,6 +81,7 @@ impl Events {
             time: Timestamp::now(),
         };
         if self.backlog.try_send(waiting).is_err() {
+            self.metrics.wrote(Write::Event, WriteResult::Error);
             tracing::warn!(reason = notice.reason.as_str(), "an event was dropped: too many wait to be written");
         }
     }
@@ -115,7 +118,7 @@ impl Waiting {
             }),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(instance),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+            type_: Some(if notice.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
             ..Event::default()
         }
     }

@@ -4,6 +4,7 @@
 //! `effects` the calls to the services.
 
 pub mod call;
+mod census;
 pub mod client;
 mod context;
 mod effects;
@@ -22,6 +23,7 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
+mod tally;
 mod target;
 mod watched;
 mod wiring;

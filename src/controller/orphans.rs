@@ -125,7 +125,7 @@ async fn see_to(ctx: &Context, object: &Resource) {
         Err(_) => "its end could not be seen",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
-    publish(ctx, object, &[Notice { reason: Reason::Released, warning: true, message }]);
+    publish(ctx, object, &[Notice { reason: Reason::Released, message }]);
 }
 
 /// The resource as it would be if its deletion had waited.

@@ -37,8 +37,10 @@ impl Queue {
     #[must_use]
     pub fn take(&self, model: &str, uid: &str, name: &Name, since: Time) -> Turn {
         let mut lanes = self.lanes.lock();
-        // Whoever holds it and asks again does so on an old view. Its write will be refused, and nobody else may have the turn by then.
-        if lanes.by_model.get(model).is_some_and(|lane| lane.holders.iter().any(|(holder, _)| holder == uid)) {
+        // Whoever holds it alone and asks again does so on an old view. Its write will be refused, and nobody else may have the turn
+        // by then.
+        let alone = |lane: &Lane| !lane.holders.is_empty() && lane.holders.iter().all(|(holder, _)| holder == uid);
+        if lanes.by_model.get(model).is_some_and(alone) {
             return Turn::Granted;
         }
         lanes.place(model, uid, name, TurnUse::Waits(since));

@@ -18,11 +18,12 @@ use super::effects::{self, Unprepared};
 use super::records::{CALL, Records};
 use super::resource::Resource;
 use super::surroundings::{self, Around};
-use super::wiring;
+use super::tally;
 use crate::api::{self, Credentials, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
+use crate::telemetry::traces::Subject;
 
 /// The most decisions that one pass makes; a longer story goes on in the next pass.
 const DECISIONS: usize = 12;
@@ -88,7 +89,7 @@ impl Story<'_> {
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
             let step = self.decide(&desired, seen);
-            let prepared = match self.prepare(credentials, &step).await {
+            let prepared = match self.within(&step, Box::pin(self.prepare(credentials, &step))).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -126,12 +127,13 @@ impl Story<'_> {
                     self.ctx.orphans.let_go(&self.uid);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
+                    self.report_release(&step);
                     self.ctx.forget(&self.name);
                     self.released = true;
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
-                    effects::call(self.ctx, &self.object, &desired, effect, prepared).await
+                    self.within(&step, Box::pin(effects::call(self.ctx, &self.object, &desired, effect, prepared))).await
                 }
                 (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_), None) => Seen::Nothing,
             };
@@ -208,7 +210,7 @@ impl Story<'_> {
 
     /// Takes what the cluster says now, as soon as it says anything.
     async fn wait_for_view(&mut self, error: &PassError) -> Result<(), PassError> {
-        tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, %error, "failed to record an operation's id; trying again");
+        tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, uid = self.uid, %error, "failed to record an operation's id; trying again");
         let mut pause = Duration::from_millis(20);
         while self.ctx.lease.holds() {
             match self.records.read(&self.name.name).await {
@@ -229,9 +231,9 @@ impl Story<'_> {
     fn leave_or_keep_turn(&self, failed: bool) {
         let status = self.object.status();
         let turn = status.map_or(TurnUse::Free, turn_use);
-        // A write without an answer may have recorded an intent: until a fresh look the queue stays as it is, and nobody else gets
-        // the turn, whatever the record said before.
-        if failed && turn != TurnUse::Holds && self.object.meta().deletion_timestamp.is_none() {
+        // A write without an answer may have recorded an intent, and a view that was refused may be an old one: until a fresh look
+        // the queue stays as it is.
+        if failed && self.object.meta().deletion_timestamp.is_none() {
             return;
         }
         if self.released {
@@ -245,14 +247,62 @@ impl Story<'_> {
     fn publish(&self, notices: &[Notice]) {
         for notice in notices {
             self.ctx.events.publish(self.name.kind, self.object.meta(), notice);
-            wiring::count_notice(&self.ctx.metrics, notice);
+            tally::told(&self.ctx.metrics, notice);
         }
+    }
+
+    /// Has the calls of a step counted to the run that they are for: the one under way, or the one that is to begin.
+    async fn within<F: Future>(&self, step: &Step, work: F) -> F::Output {
+        let subject = || {
+            let run = step.recorded.run.as_ref();
+            match run.filter(|run| !run.state.ended()) {
+                Some(run) => self.subject(run),
+                None => Subject { run: run.map_or(0, |run| run.number).saturating_add(1), ..self.nothing_yet() },
+            }
+        };
+        self.ctx.traces.within(subject, work).await
+    }
+
+    /// A run of this resource, as traces name it.
+    fn subject(&self, run: &Run) -> Subject {
+        Subject { run: run.number, operation: run.operation_id.clone(), activity: run.activity_id.clone(), ..self.nothing_yet() }
+    }
+
+    fn nothing_yet(&self) -> Subject {
+        let Name { kind, namespace, name } = self.name.clone();
+        Subject { kind, namespace, name, uid: self.uid.clone(), run: 0, operation: None, activity: None }
+    }
+
+    /// A run that ends with its resource has no record of its end.
+    fn report_release(&self, step: &Step) {
+        let Some(run) = self.object.status().and_then(|status| status.run.as_ref()).filter(|run| !run.state.ended()) else { return };
+        let subject = self.subject(run);
+        let trace = self.ctx.traces.trace_of(&subject);
+        let reason = tally::released(&self.ctx.metrics, self.name.kind, run, &step.notices, trace);
+        let message = step.notices.last().map_or("its resource is deleted", |notice| &notice.message);
+        tracing::info!(
+            kind = self.name.kind.as_str(),
+            namespace = self.name.namespace,
+            name = self.name.name,
+            uid = self.uid,
+            run = run.number,
+            attempt = run.attempt,
+            state = "Gone",
+            reason = reason.as_str(),
+            operation = run.operation_id,
+            activity = run.activity_id,
+            "{message}"
+        );
+        self.ctx.traces.ended(&subject, run, reason.as_str(), message);
     }
 
     /// One log line for each transition.
     fn report(&self, before: Option<&Run>, run: &Run) {
-        let same = before.is_some_and(|before| before.state == run.state && before.reason == run.reason && before.number == run.number);
-        if same {
+        let subject = self.subject(run);
+        tally::recorded(&self.ctx.metrics, self.name.kind, before, run, self.ctx.traces.trace_of(&subject));
+        self.ctx.traces.recorded(&subject, before, run);
+        let what = |run: &Run| (run.number, run.attempt, run.state);
+        if before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
             return;
         }
         tracing::info!(
@@ -269,7 +319,6 @@ impl Story<'_> {
             "{}",
             run.message
         );
-        wiring::count(&self.ctx.metrics, self.name.kind, run);
     }
 
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.

@@ -23,6 +23,8 @@ use grants::Grants;
 const FRESH: Duration = Duration::from_mins(1);
 /// How long it serves submissions: many at once read it once.
 const JUST_READ: Duration = Duration::from_secs(1);
+/// How long after it was read an identity counts as in use: a resource may run once a day.
+const IN_USE: Duration = Duration::from_hours(36);
 /// How many identities are remembered.
 const REMEMBERED: usize = 20_000;
 
@@ -106,6 +108,12 @@ impl Identities {
                 Some(_) | None => Err(NoIdentity::Call(error)),
             },
         }
+    }
+
+    /// When the first of the certificates that were used lately expires.
+    pub(super) fn first_expiry(&self) -> Option<Timestamp> {
+        let lately = self.lately.lock();
+        lately.values().filter(|(_, at)| at.elapsed() < IN_USE).filter_map(|(identity, _)| identity.expires()).min()
     }
 
     /// Forgets what was read for such credentials, since the service or Entra ID refused them.

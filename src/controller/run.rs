@@ -16,6 +16,7 @@ use crate::cli::{LeaderElection, Settings, SettingsError};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server::{BindError, Server};
+use crate::telemetry::traces::Traces;
 
 /// How long the work may take to end after SIGTERM. With the lease's give-back it fits into the 30 s that a pod has.
 const GRACE: Duration = Duration::from_secs(20);
@@ -40,6 +41,8 @@ pub struct Running {
     pub lease: LeaseHandle,
     /// Where things are counted.
     pub metrics: Arc<Metrics>,
+    /// Where spans go.
+    pub traces: Traces,
     /// Where the work reports that its caches are full, and that its loops move.
     pub health: Health,
     /// Cancelled when the work has to end: take nothing new, finish the write under way, return.
@@ -90,14 +93,14 @@ impl RunError {
 ///
 /// # Errors
 /// Whatever else ends it: see [`RunError`].
-pub async fn run<W, F>(settings: Settings, work: W) -> Result<(), RunError>
+pub async fn run<W, F>(settings: Settings, metrics: Arc<Metrics>, traces: Traces, work: W) -> Result<(), RunError>
 where
     W: FnOnce(Running) -> F,
     F: Future<Output = Result<(), RunError>>,
 {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     let client = client::connect()?;
-    let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+    let health = Health::new();
     let server = Server::bind(settings.metrics_address).await?;
     // Probes are answered to the very end: a process on its way out is alive.
     tokio::spawn(server.serve(Arc::clone(&metrics), health.clone(), CancellationToken::new()));
@@ -109,7 +112,7 @@ where
     let lease = seek(&client, settings.leader_election.as_ref(), &metrics, &health);
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
     let running =
-        Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, health: health.clone(), stop: stop.clone() };
+        Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, traces, health: health.clone(), stop: stop.clone() };
     let ended = attend(work(running), &lease, &stop).await;
     health.stopping();
     if tokio::time::timeout(GIVE_BACK, lease.release()).await.is_err() {

@@ -34,13 +34,13 @@ pub(super) async fn reconcile(kind: Kind, object: Arc<Watched>, ctx: Arc<Context
     let object = match object.object(kind) {
         Ok(object) => object,
         Err(error) => {
-            tracing::warn!(kind = kind.as_str(), namespace, name, error, "failed to decode a resource; it is left alone");
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
             let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
-            ctx.events.publish(kind, metadata, &Notice { reason: Reason::Undecodable, warning: true, message });
+            ctx.events.publish(kind, metadata, &Notice { reason: Reason::Undecodable, message });
             return Ok(Action::await_change());
         }
     };
-    let began = Instant::now();
+    let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
     let outcome = tokio::time::timeout(PASS, AssertUnwindSafe(reconcile::pass(&ctx, object)).catch_unwind()).await;
     let (result, action) = match outcome {
         Ok(Ok(Ok(action))) => {
@@ -50,11 +50,11 @@ pub(super) async fn reconcile(kind: Kind, object: Arc<Watched>, ctx: Arc<Context
         Ok(Ok(Err(PassError::Stale))) => (ReconcileResult::Conflict, Action::requeue(STALE)),
         Ok(Ok(Err(PassError::Call(error)))) => {
             let pause = ctx.memory.failed(&uid);
-            tracing::warn!(kind = kind.as_str(), namespace, name, %error, retry_in = ?pause, "failed to go on with a resource");
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in = ?pause, "failed to go on with a resource");
             (ReconcileResult::Error, Action::requeue(pause))
         }
         Ok(Err(_)) => {
-            tracing::error!(kind = kind.as_str(), namespace, name, "a pass over a resource panicked; please report this");
+            tracing::error!(kind = kind.as_str(), namespace, name, uid, "a pass over a resource panicked; please report this");
             (ReconcileResult::Panic, Action::requeue(ctx.memory.failed(&uid)))
         }
         Err(_) => {
@@ -62,6 +62,7 @@ pub(super) async fn reconcile(kind: Kind, object: Arc<Watched>, ctx: Arc<Context
                 kind = kind.as_str(),
                 namespace,
                 name,
+                uid,
                 "a pass over a resource took longer than {} s and was given up",
                 PASS.as_secs()
             );

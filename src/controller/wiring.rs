@@ -1,20 +1,17 @@
-//! From the command line's settings to the services' clients, and from what happens to the metrics.
+//! From the command line's settings to the services' clients, and from their calls to the metrics and traces.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::context::Context;
-use crate::api::{Reason, Run, RunState};
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
-use crate::engine::{self, Notice};
+use crate::engine;
 use crate::service::cloud::Cloud;
-use crate::service::{self, Azure, CallRecord};
-use crate::telemetry::labels::{ActiveState, Answer, EndState, Identity, Kind, Route, Service, TokenResult, UnknownSubmission};
+use crate::service::{self, Azure, CallFault, CallRecord};
+use crate::telemetry::labels::{Answer, Identity, Route, Service, TokenResult};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// The clients of the services, as the command line says.
-pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Azure, SettingsError> {
+pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces) -> Result<Azure, SettingsError> {
     let cloud = match &settings.cloud {
         CloudChoice::Named(CloudName::UsGovernment) => Cloud::us_government(),
         CloudChoice::Named(CloudName::UsGovernmentHigh) => Cloud::us_government_high(),
@@ -32,7 +29,7 @@ pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Azure
         call_timeout: settings.call_timeout,
         max_calls_per_server: usize::from(settings.max_calls_per_server),
         user_agent: concat!("tabular-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
-        on_call: Some(observer(metrics)),
+        on_call: Some(observer(metrics, traces)),
     };
     Azure::new(settings).map_err(|error| SettingsError(error.to_string()))
 }
@@ -48,64 +45,11 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     }
 }
 
-/// Counts a transition of a run.
-pub(super) fn count(metrics: &Metrics, kind: Kind, run: &Run) {
-    let end = match run.state {
-        RunState::Waiting | RunState::Submitting | RunState::Cancelling => return,
-        RunState::Running => {
-            let waited = run.submitted_time.map(|time| time.seconds_since(run.requested_time));
-            let waited = waited.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
-            metrics.run_submitted(kind, Duration::from_secs(waited));
-            return;
-        }
-        RunState::Succeeded => EndState::Succeeded,
-        RunState::Failed => EndState::Failed,
-        RunState::TimedOut => EndState::TimedOut,
-        RunState::Cancelled => EndState::Cancelled,
-    };
-    let took = run.started_time.zip(run.ended_time).map(|(start, end)| end.seconds_since(start));
-    let took = took.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-    metrics.run_ended(kind, end, took);
-}
-
-/// Counts what became of submissions whose answer was lost.
-pub(super) fn count_notice(metrics: &Metrics, notice: &Notice) {
-    let outcome = match (notice.reason, notice.warning) {
-        (Reason::ResolvingSubmission, true) => UnknownSubmission::Observed,
-        (Reason::ResolvingSubmission, false) => UnknownSubmission::Resubmitted,
-        (Reason::Adopted, _) => UnknownSubmission::Adopted,
-        (Reason::SubmissionUnknown, _) => UnknownSubmission::Held,
-        // Any other reason has nothing to do with it.
-        _ => return,
-    };
-    metrics.unknown_submission(outcome);
-}
-
-/// Shows how many runs are under way, by state.
-pub(super) fn show_active(ctx: &Context) {
-    let mut counts = HashMap::new();
-    ctx.each_resource(|resource| {
-        let state = match resource.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
-            Some(RunState::Waiting) => ActiveState::Waiting,
-            Some(RunState::Submitting) => ActiveState::Submitting,
-            Some(RunState::Running) => ActiveState::Running,
-            Some(RunState::Cancelling) => ActiveState::Cancelling,
-            None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => return,
-        };
-        *counts.entry((resource.kind(), state)).or_default() += 1;
-    });
-    for &kind in Kind::ALL {
-        for &state in ActiveState::ALL {
-            ctx.metrics.set_active_runs(kind, state, counts.get(&(kind, state)).copied().unwrap_or_default());
-        }
-    }
-    ctx.metrics.set_queue_depth(ctx.queue.depth());
-}
-
-/// Counts the calls to the services.
-fn observer(metrics: &Arc<Metrics>) -> service::Observer {
-    let metrics = Arc::clone(metrics);
-    Arc::new(move |call: &CallRecord| {
+/// Counts the calls to the services, and has each become a span.
+fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> service::Observer {
+    let (metrics, traces) = (Arc::clone(metrics), traces.clone());
+    Arc::new(move |call: &CallRecord<'_>| {
+        traces.called(call);
         let route = match call.route {
             "POST refreshes" | "POST sync" => Route::Submit,
             "GET refresh" | "GET sync" => Route::Look,
@@ -118,17 +62,22 @@ fn observer(metrics: &Arc<Metrics>) -> service::Observer {
             "token of operator" => return token_requested(&metrics, Identity::Operator, call),
             _ => return,
         };
-        let answer = call.status.map_or(Answer::Connection, Answer::of_status);
+        let answer = match (call.fault, call.status) {
+            (Some(CallFault::Timeout), _) => Answer::Timeout,
+            (Some(CallFault::Connection), _) | (None, None) => Answer::Connection,
+            (Some(CallFault::TooLarge), _) => Answer::Unreadable,
+            (None, Some(status)) => Answer::of_status(status),
+        };
         let service = if call.host_kind == "power-bi" { Service::PowerBi } else { Service::AnalysisServices };
         metrics.called(service, route, answer, call.duration);
     })
 }
 
-fn token_requested(metrics: &Metrics, identity: Identity, call: &CallRecord) {
+fn token_requested(metrics: &Metrics, identity: Identity, call: &CallRecord<'_>) {
     let result = match call.status {
         Some(200..=299) => TokenResult::Success,
         Some(400..=499) => TokenResult::Refused,
         Some(_) | None => TokenResult::Error,
     };
-    metrics.token_requested(identity, result);
+    metrics.token_requested(identity, result, call.duration);
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Name;
 use super::call;
+use super::census;
 use super::context::{Context, View, Watching};
 use super::effects::Refusals;
 use super::events::Events;
@@ -37,7 +38,7 @@ use crate::telemetry::labels::Kind;
 
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
 const WATCH_SECONDS: u32 = 200;
-/// How often the gauges of runs under way are set.
+/// How often the resources are counted.
 const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
@@ -62,8 +63,8 @@ struct Watch {
 /// # Errors
 /// Where the settings for Azure cannot be used, or the watches end.
 pub async fn work(running: Running) -> Result<(), RunError> {
-    let Running { settings, client, lease, metrics, health, stop } = running;
-    let azure = wiring::azure(&settings, &metrics)?;
+    let Running { settings, client, lease, metrics, traces, health, stop } = running;
+    let azure = wiring::azure(&settings, &metrics, &traces)?;
     let (watches, views) = watches(&client, &settings.watch_namespaces);
     let (orphans, coming) = Orphans::new();
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
@@ -75,6 +76,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),
         metrics,
+        traces,
         events: events.clone(),
         refusals: Refusals::default(),
         queue: Queue::default(),
@@ -224,7 +226,7 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
                 None => break,
             },
             _ = beat.tick() => heartbeat.beat(),
-            _ = show.tick() => wiring::show_active(ctx),
+            _ = show.tick() => census::take(ctx),
         }
     }
     heartbeat.finished();

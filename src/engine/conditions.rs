@@ -8,8 +8,8 @@ use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunStat
 /// What the conditions say where they say something else than the run does.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// Nothing is asked for, and nothing has run.
-    Idle,
+    /// Nothing is asked for, and nothing has run: what is waited for.
+    Idle(String),
     /// A run is to begin, but not while it is suspended.
     Suspended(String),
     /// A run is about to begin.
@@ -53,7 +53,7 @@ impl Standing {
         match self {
             Self::Stalled { for_good, .. } => !for_good,
             Self::Astray { .. } => true,
-            Self::Idle | Self::Suspended(_) | Self::Next(_) => false,
+            Self::Idle(_) | Self::Suspended(_) | Self::Next(_) => false,
         }
     }
 }
@@ -63,7 +63,7 @@ impl Standing {
 pub(super) fn stalls(reason: Reason) -> bool {
     match reason.telling() {
         Telling::Stalled => true,
-        Telling::Quiet | Telling::Event | Telling::Warning => false,
+        Telling::Quiet | Telling::Notice | Telling::NoticeWarning | Telling::Event | Telling::Warning => false,
     }
 }
 
@@ -81,10 +81,11 @@ struct Summary<'a> {
 /// Derives the conditions of `record`, keeping the time of those whose status did not change.
 #[must_use]
 pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let idle = Standing::Idle(awaited(record));
     let summary = match (standing, &record.run) {
         (Some(standing), run) => of_standing(standing, run.as_ref()),
         (None, Some(run)) => of_run(run),
-        (None, None) => of_standing(&Standing::Idle, None),
+        (None, None) => of_standing(&idle, None),
     };
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
@@ -117,16 +118,25 @@ pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i
     wanted.into_iter().map(condition).collect()
 }
 
+/// What will start the first run.
+fn awaited(record: &Status) -> String {
+    match (&record.last_followed, record.next_schedule_time) {
+        (Some(followed), _) => format!("waiting for the next successful run of the ModelRefresh {}", followed.name),
+        (None, Some(time)) => format!("waiting for its schedule, next at {time}"),
+        (None, None) => "waiting for a trigger".to_owned(),
+    }
+}
+
 fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> {
     let pending = Some((ConditionStatus::Unknown, false));
     match standing {
-        Standing::Idle => Summary {
+        Standing::Idle(message) => Summary {
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::True,
             outcome: None,
             reason: Reason::Idle.as_str(),
-            message: "waiting for a trigger",
+            message,
         },
         Standing::Suspended(message) => Summary {
             reconciling: false,

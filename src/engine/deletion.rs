@@ -24,22 +24,22 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
     if pass.desired.requests.release {
-        pass.notice(Reason::Released, true, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));
+        pass.notice(Reason::Released, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));
         return release(pass, None);
     }
     if !pass.kind().offers().cancel {
         let begun = if state == RunState::Submitting { "may have begun at the service" } else { "goes on at the service" };
         let message = format!("{what} {begun}, and is let go: a {} cannot be cancelled", pass.kind().noun());
-        pass.notice(Reason::Released, false, message);
+        pass.notice(Reason::Released, message);
         return release(pass, None);
     }
     if pass.desired.policy.deletion == DeletionPolicy::Orphan {
-        pass.notice(Reason::Released, true, format!("{what} may still be running: deletionPolicy is Orphan"));
+        pass.notice(Reason::Released, format!("{what} may still be running: deletionPolicy is Orphan"));
         return release(pass, None);
     }
     if nothing_can_be_mended(&pass) {
         let message = format!("{what} may still be running: the namespace is being deleted, and nobody can see to it any more");
-        pass.notice(Reason::Released, true, message);
+        pass.notice(Reason::Released, message);
         return release(pass, None);
     }
     let until_release = held_until(&pass).filter(|pause| !pause.is_zero());
@@ -89,7 +89,7 @@ fn held_until(pass: &Pass<'_>) -> Option<Duration> {
 /// Lets go of the resource, and says how its operation ended where it did.
 pub(super) fn release(mut pass: Pass<'_>, end: Option<(Reason, String)>) -> Step {
     if let Some((reason, message)) = end {
-        pass.notice(reason, false, message);
+        pass.notice(reason, message);
     }
     pass.keep(Effect::Release, None)
 }

@@ -86,7 +86,7 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
         Some(CancelCause::Replacement) => {
             (RunState::Cancelled, Reason::Replaced, format!("{what} was cancelled: a new trigger replaced it"))
         }
-        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled: its resource is deleted")),
+        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is deleted")),
         None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),
     }
 }
@@ -178,7 +178,7 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         return pass.stop(Effect::Nothing, None);
     };
     // The conditions speak of what comes next, so this end is told apart.
-    pass.notice(reason, state != RunState::Succeeded, said);
+    pass.notice(reason, said);
     pass.stand(standing);
     pass.stop(Effect::Nothing, Some(Duration::ZERO))
 }
@@ -212,8 +212,12 @@ fn said(operation: &Operation) -> String {
     let Some(message) = error.or(operation.messages.first()) else {
         return String::new();
     };
-    let code = message.code.as_deref().map(|code| format!("{code} ")).unwrap_or_default();
-    format!(": {}{}", text::bounded(&code, text::WORD), text::bounded(&message.text, text::SENTENCE))
+    let said = text::bounded(&message.text, text::SENTENCE);
+    // Where there is no text, the code stands in its place.
+    match message.code.as_deref().filter(|code| !said.starts_with(code)) {
+        Some(code) => format!(": {} {said}", text::bounded(code, text::WORD)),
+        None => format!(": {said}"),
+    }
 }
 
 /// `92` as `1m32s`.

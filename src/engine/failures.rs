@@ -30,8 +30,8 @@ pub(super) fn bad_end(kind: OperationKind, phase: Phase, failure: Option<Failure
             end(RunState::Failed, Reason::NodeMoved, happened, "run it again, which backoffLimit does by itself", true)
         }
         Failure::AttemptTimeLimit => {
-            let happened = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours)";
-            let cure = "refresh less at once (refresh.objects, commitMode partialBatch), or raise refresh.attemptTimeoutSeconds";
+            let happened = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours), or of a pause of its capacity (6 hours)";
+            let cure = "refresh less at once (refresh.objects, commitMode partialBatch), or raise refresh.attemptTimeoutSeconds; after a pause, run it again";
             end(RunState::TimedOut, Reason::AttemptTimeLimit, happened, cure, false)
         }
         Failure::TotalTimeLimit => {

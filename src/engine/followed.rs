@@ -157,6 +157,6 @@ pub(super) fn say_missed(pass: &mut Pass<'_>) -> bool {
          spec.historyLimit",
         followed.name, cursor.number
     );
-    pass.notice(Reason::RunsMissed, true, message);
+    pass.notice(Reason::RunsMissed, message);
     true
 }

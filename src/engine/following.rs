@@ -157,7 +157,7 @@ pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
                 triggers::drop(pass.desired, &mut pass.record, &due);
                 let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
                 let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
-                pass.notice(Reason::TriggerDropped, true, message);
+                pass.notice(Reason::TriggerDropped, message);
             }
             ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace | ConcurrencyPolicy::Forbid => {
                 pass.record.queued = Some(due);

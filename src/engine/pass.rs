@@ -39,8 +39,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Adds an event that the record alone does not tell.
-    pub(super) fn notice(&mut self, reason: Reason, warning: bool, message: impl AsRef<str>) {
-        self.notices.push(Notice { reason, warning, message: text::bounded(message.as_ref(), text::SENTENCE) });
+    pub(super) fn notice(&mut self, reason: Reason, message: impl AsRef<str>) {
+        self.notices.push(Notice { reason, message: text::bounded(message.as_ref(), text::SENTENCE) });
     }
 
     /// Ends the pass without any change of the record: nothing was learnt that is worth a write.
@@ -154,18 +154,14 @@ impl<'a> Pass<'a> {
         let Some(reason) = Reason::parse(&reason) else {
             return;
         };
-        if let Some(warning) = told(reason) {
-            self.notices.push(Notice { reason, warning, message });
+        let told = match reason.telling() {
+            Telling::Event | Telling::Warning | Telling::Stalled => true,
+            // Of those, the status says nothing, or a notice did.
+            Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
+        };
+        if told {
+            self.notices.push(Notice { reason, message });
         }
-    }
-}
-
-/// Whether a reason is told as an event when it comes up, and whether as a warning.
-fn told(reason: Reason) -> Option<bool> {
-    match reason.telling() {
-        Telling::Quiet => None,
-        Telling::Event => Some(false),
-        Telling::Warning | Telling::Stalled => Some(true),
     }
 }
 

@@ -87,11 +87,7 @@ pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
     let Some(time) = scheduled.come(&pass.record, pass.now).filter(|time| scheduled.too_late(*time, pass.now)) else { return false };
     pass.record.next_schedule_time = scheduled.schedule.next(time).map(Time::from);
     let deadline = scheduled.starting_deadline.unwrap_or_default().as_secs();
-    pass.notice(
-        Reason::MissedSchedule,
-        true,
-        format!("nothing runs for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"),
-    );
+    pass.notice(Reason::MissedSchedule, format!("nothing runs for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
     true
 }
 

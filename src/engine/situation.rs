@@ -136,10 +136,8 @@ pub enum Effect {
 /// Something to tell as an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notice {
-    /// The event's reason.
+    /// The event's reason, by which it is a warning or none ([`Reason::warns`]).
     pub reason: Reason,
-    /// Whether it is a warning.
-    pub warning: bool,
     /// One sentence.
     pub message: String,
 }

@@ -119,7 +119,7 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
 
 /// The operation that began without our hearing of it is found.
 fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
-    pass.notice(Reason::Adopted, false, format!("operation {} is the one that was submitted", operation.id));
+    pass.notice(Reason::Adopted, format!("operation {} is the one that was submitted", operation.id));
     let now = pass.now;
     if let Some(run) = pass.record.run.as_mut() {
         run.activity_id = operation.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
@@ -226,7 +226,7 @@ fn never_started(mut pass: Pass<'_>) -> Step {
         run.waiting_since_time.get_or_insert(since);
         run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
     }
-    pass.notice(Reason::ResolvingSubmission, false, "the submission never reached the service");
+    pass.notice(Reason::Resubmitted, "the submission never reached the service");
     // Whatever holds for a run that waits holds for this one: suspension, deadline, another client's refresh in this listing.
     waiting::decide(pass)
 }
@@ -234,7 +234,7 @@ fn never_started(mut pass: Pass<'_>) -> Step {
 /// A person says that the submission started nothing: the run waits for its turn again.
 fn resubmit(mut pass: Pass<'_>) -> Step {
     let message = "to be submitted again, as the annotation resubmit says";
-    pass.notice(Reason::ResolvingSubmission, true, message);
+    pass.notice(Reason::Resubmitted, message);
     waiting::renew(&mut pass);
     if let Some(run) = pass.record.run.as_mut() {
         run.candidates.clear();

@@ -323,7 +323,7 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
     }
     if replace && cancel_is_due(&pass) {
         pass.scratch.cancelled_at = Some(now);
-        pass.notice(Reason::ConflictReplaced, true, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
+        pass.notice(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
         return pass.stop(Effect::Cancel(id), None);
     }
     let pause = pace::poll(pass.situation.settings, waited, pass.seed());

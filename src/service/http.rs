@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Answer, BodyFault};
-use super::settings::{CallRecord, Observer, Settings, SettingsError};
+use super::settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
 use super::{roots, text};
 
 /// The largest answer that is read.
@@ -118,11 +118,14 @@ impl Client {
         let sent = timeout_at(deadline, self.http.execute(request)).await;
         let response = match sent {
             Err(_) => return Err(Fault::Lost(format!("{host} gave no answer in time"))),
-            Ok(Err(error)) => return Err(fault(&host, &error)),
+            Ok(Err(error)) => {
+                record.fault = Some(CallFault::Connection);
+                return Err(fault(&host, &error));
+            }
             Ok(Ok(response)) => response,
         };
-        record.status = Some(response.status().as_u16());
-        Ok(Incoming { url, response, deadline, large_bodies: Arc::clone(&self.large_bodies), _record: record })
+        (record.status, record.fault) = (Some(response.status().as_u16()), None);
+        Ok(Incoming { url, response, deadline, large_bodies: Arc::clone(&self.large_bodies), record })
     }
 }
 
@@ -154,7 +157,7 @@ pub(super) struct Incoming {
     response: reqwest::Response,
     deadline: Instant,
     large_bodies: Arc<Semaphore>,
-    _record: Record,
+    record: Record,
 }
 
 impl Incoming {
@@ -178,6 +181,11 @@ impl Incoming {
     /// The whole answer. What is wrong with its body is part of it, as its head alone can say enough.
     pub(super) async fn read(mut self, limit: usize) -> Answer {
         let (body, fault) = self.body(limit).await;
+        self.record.fault = fault.map(|fault| match fault {
+            BodyFault::Slow => CallFault::Timeout,
+            BodyFault::Broken => CallFault::Connection,
+            BodyFault::TooLarge => CallFault::TooLarge,
+        });
         Answer::new(self.status(), self.response.headers().clone(), body, fault)
     }
 
@@ -228,19 +236,22 @@ struct Record {
     host: String,
     begun: Instant,
     status: Option<u16>,
+    fault: Option<CallFault>,
     on_call: Option<Observer>,
 }
 
 impl Record {
     fn begin(route: Route, host: &str, on_call: Option<Observer>) -> Self {
-        Self { route, host: host.to_owned(), begun: Instant::now(), status: None, on_call }
+        // Whoever lets go of an exchange before its answer came does so since it took too long.
+        Self { route, host: host.to_owned(), begun: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let record =
-            CallRecord { route: self.route.name, host_kind: self.route.host_kind, status: self.status, duration: self.begun.elapsed() };
+        let Route { name, host_kind } = self.route;
+        let (status, fault, duration) = (self.status, self.fault, self.begun.elapsed());
+        let record = CallRecord { route: name, host_kind, host: &self.host, status, fault, duration };
         tracing::debug!(
             route = record.route,
             host = self.host,

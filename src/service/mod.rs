@@ -17,7 +17,7 @@ mod location;
 mod model;
 pub mod power_bi;
 mod refreshes;
-mod roots;
+pub(crate) mod roots;
 mod rows;
 mod settings;
 #[cfg(test)]
@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 pub use model::{Call, Model};
 pub use refreshes::Window;
-pub use settings::{CallRecord, Observer, Settings, SettingsError};
+pub use settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
 
 use analysis_services::{DatabaseName, ServerName};
 use cloud::Cloud;
@@ -75,6 +75,12 @@ impl Azure {
     #[must_use]
     pub fn cloud(&self) -> &Cloud {
         &self.shared.cloud
+    }
+
+    /// How many identities a service has asked to stay away for a while, and still do.
+    #[must_use]
+    pub fn throttled(&self) -> usize {
+        self.shared.traffic.paused()
     }
 
     /// One database of an Analysis Services server, as one identity sees it.

@@ -6,7 +6,7 @@ use reqwest::Certificate;
 ///
 /// Those of `extra_pem` are always added, never put in place of the others. Where the machine has no store at all (an
 /// image made `FROM scratch`), Mozilla's are added too, as the client would believe nobody otherwise.
-pub(super) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
+pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
     let mut roots = Vec::new();
     if let Some(pem) = extra_pem {
         let extra = Certificate::from_pem_bundle(pem)

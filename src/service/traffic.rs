@@ -46,6 +46,12 @@ impl Traffic {
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
+    /// How many identities are to stay away from a host now.
+    pub(super) fn paused(&self) -> usize {
+        let now = Instant::now();
+        self.pauses.lock().values().filter(|until| **until > now).count()
+    }
+
     /// Notes that a service asked an identity to stay away: every caller that shares both does.
     pub(super) fn set_pause(&self, host: &str, identity: Fingerprint, wait: Option<Duration>) {
         let now = Instant::now();
@@ -95,8 +101,10 @@ mod tests {
         traffic.set_pause("host", someone(1), None);
         assert_eq!(traffic.pause("host", someone(1)), Some(Duration::from_secs(30)));
         assert_eq!(traffic.pause("host", someone(2)), None);
+        assert_eq!(traffic.paused(), 1);
         assert_eq!(traffic.pause("other", someone(1)), None);
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(traffic.pause("host", someone(1)), None);
+        assert_eq!(traffic.paused(), 0);
     }
 }

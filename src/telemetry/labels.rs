@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
+use crate::api::{Reason, RunState, TriggerType};
+
 /// A set of label values and how each is written.
 macro_rules! label {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -86,6 +88,116 @@ label! {
     }
 }
 
+impl EndState {
+    /// The end that a state is; `None` where it is none.
+    #[must_use]
+    pub fn of(state: RunState) -> Option<Self> {
+        match state {
+            RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => None,
+            RunState::Succeeded => Some(Self::Succeeded),
+            RunState::Failed => Some(Self::Failed),
+            RunState::TimedOut => Some(Self::TimedOut),
+            RunState::Cancelled => Some(Self::Cancelled),
+        }
+    }
+}
+
+/// The ways in which a run ends, by state and reason. Those that were cancelled or let go with their resource are among the
+/// cancelled.
+pub const ENDS: &[(EndState, Reason)] = &[
+    (EndState::Succeeded, Reason::Succeeded),
+    (EndState::Failed, Reason::RefreshFailed),
+    (EndState::Failed, Reason::SyncFailed),
+    (EndState::Failed, Reason::Evicted),
+    (EndState::Failed, Reason::NodeMoved),
+    (EndState::Failed, Reason::CapacityPaused),
+    (EndState::Failed, Reason::RefreshDisabled),
+    (EndState::Failed, Reason::RequestDropped),
+    (EndState::Failed, Reason::OperationLost),
+    (EndState::Failed, Reason::Conflict),
+    (EndState::Failed, Reason::RequestRejected),
+    (EndState::Failed, Reason::ContradictoryAnswer),
+    (EndState::TimedOut, Reason::AttemptTimeLimit),
+    (EndState::TimedOut, Reason::TotalTimeLimit),
+    (EndState::TimedOut, Reason::TimedOut),
+    (EndState::TimedOut, Reason::DeadlineExceeded),
+    (EndState::TimedOut, Reason::WaitDeadlineExceeded),
+    (EndState::Cancelled, Reason::Cancelled),
+    (EndState::Cancelled, Reason::Replaced),
+    (EndState::Cancelled, Reason::Deleted),
+    (EndState::Cancelled, Reason::Released),
+];
+
+/// Why a run ended: a reason of the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndReason(Reason);
+
+impl From<Reason> for EndReason {
+    fn from(reason: Reason) -> Self {
+        Self(reason)
+    }
+}
+
+impl EncodeLabelValue for EndReason {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.0.as_str())
+    }
+}
+
+label! {
+    /// What started a run.
+    Trigger {
+        /// The resource is new.
+        Creation = "Creation",
+        /// What is to be done has changed.
+        Change = "Change",
+        /// Somebody asked for it.
+        Request = "Request",
+        /// Its schedule was due.
+        Schedule = "Schedule",
+        /// The refresh that it follows succeeded.
+        AfterRefresh = "AfterRefresh",
+    }
+}
+
+impl From<TriggerType> for Trigger {
+    fn from(trigger: TriggerType) -> Self {
+        match trigger {
+            TriggerType::Creation => Self::Creation,
+            TriggerType::Change => Self::Change,
+            TriggerType::Request => Self::Request,
+            TriggerType::Schedule => Self::Schedule,
+            TriggerType::AfterRefresh => Self::AfterRefresh,
+        }
+    }
+}
+
+label! {
+    /// How a resource stands, by its conditions.
+    Standing {
+        /// Ready: its latest run has succeeded, or nothing is asked for.
+        Ready = "ready",
+        /// A run is under way, or is about to be.
+        Reconciling = "reconciling",
+        /// A person is needed: its run has failed, or something keeps it from beginning.
+        Stalled = "stalled",
+        /// A run waits for `spec.suspend` to be false.
+        Suspended = "suspended",
+        /// It cannot be decoded, and is left alone.
+        Undecodable = "undecodable",
+    }
+}
+
+label! {
+    /// What came of sending spans to the collector of traces.
+    ExportResult {
+        /// It took them.
+        Success = "success",
+        /// They are lost.
+        Error = "error",
+    }
+}
+
 label! {
     /// The service that is called.
     Service {
@@ -131,11 +243,11 @@ label! {
         ClientError = "4xx",
         /// 500 to 599.
         ServerError = "5xx",
-        /// No answer within the time allowed.
+        /// No answer, or not all of it, within the time allowed.
         Timeout = "timeout",
         /// No connection, or a broken one.
         Connection = "connection",
-        /// An answer that makes no sense.
+        /// An answer that is larger than anything that is read.
         Unreadable = "unreadable",
     }
 }

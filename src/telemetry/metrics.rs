@@ -1,40 +1,60 @@
-//! The metrics: what is counted, and the methods by which the rest of the operator counts it.
+//! The metrics: what is counted, and in `counting` the methods by which the rest of the operator counts it.
 //!
 //! | metric (prefix `tabular_operator_`) | type | labels | meaning |
 //! |---|---|---|---|
 //! | `build_info` | info | `version` | which version runs |
 //! | `reconciles_total` | counter | `kind`, `result` | reconcile passes |
 //! | `reconcile_duration_seconds` | histogram | `kind` | how long a pass took |
-//! | `reconcile_queue_depth` | gauge | | resources that wait for their turn on a model |
+//! | `reconciles_in_flight` | gauge | | passes under way; at `--max-concurrent-reconciles` others wait for a place |
+//! | `resources` | gauge | `kind`, `standing` | resources, by what their conditions say |
+//! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
-//! | `runs_ended_total` | counter | `kind`, `state` | runs that have ended |
+//! | `runs_requested_total` | counter | `kind`, `trigger` | runs that were begun, by what started them |
+//! | `runs_ended_total` | counter | `kind`, `state`, `reason` | runs that have ended |
 //! | `run_duration_seconds` | histogram | `kind`, `state` | from the service's start of an operation to its end |
 //! | `run_wait_seconds` | histogram | `kind` | from the request for a run to its submission |
+//! | `run_schedule_lag_seconds` | histogram | `kind` | from the scheduled time of a run to its submission |
+//! | `run_end_lag_seconds` | histogram | `kind` | from the end of an operation, by the service's clock, to its record in the status |
+//! | `oldest_unsuccessful_seconds` | gauge | `kind` | for how long the resource that needs a person for longest has done so; 0 where none does |
+//! | `schedule_overdue_seconds` | gauge | `kind` | by how much the most overdue schedule is; 0 where none is |
+//! | `unresolved_submissions` | gauge | `kind` | runs whose submission lost its answer, and of which nobody knows yet whether they began |
+//! | `unknown_submissions_total` | counter | `outcome` | submissions whose answer was lost, and what became of them |
 //! | `service_calls_total` | counter | `service`, `route`, `answer` | calls to Azure |
 //! | `service_call_duration_seconds` | histogram | `service`, `route` | how long a call to Azure took |
+//! | `service_calls_held_back_total` | counter | `service` | calls that were put off, since the service had asked to stay away or too many were in flight |
+//! | `throttled_identities` | gauge | | identities that a service has asked to stay away for a while |
 //! | `token_requests_total` | counter | `identity`, `result` | tokens asked for, those from the cache not among them |
-//! | `unknown_submissions_total` | counter | `outcome` | submissions whose answer was lost, and what became of them |
+//! | `token_request_duration_seconds` | histogram | `identity` | how long a request for a token took |
+//! | `certificate_expiry_timestamp_seconds` | gauge | | when the first of the client certificates in use expires, in Unix time; absent where none is in use |
 //! | `kubernetes_writes_total` | counter | `write`, `result` | writes to the Kubernetes API |
 //! | `is_leader` | gauge | | 1 while this process may act |
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
+//! | `lease_renewed_timestamp_seconds` | gauge | | when the lease was last renewed, in Unix time; 0 before the first time |
+//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or could not be |
 
+mod counting;
+pub mod plain;
+mod series;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{
-    ActiveState, Answer, EndState, Identity, Kind, ReconcileResult, Route, Service, TokenResult, UnknownSubmission, Write, WriteResult,
+use super::labels::{ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission};
+use super::traces::TraceId;
+pub use counting::{Ended, InFlight, Submitted};
+use series::{
+    ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
+    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WriteLabels,
 };
 
 /// What all metrics are called first.
@@ -46,84 +66,45 @@ const PASS_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 3
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0];
 /// From a table to a night: 1 s to a day (seconds).
 const RUN_BUCKETS: [f64; 12] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0];
+/// From at once to much later than anybody may be (seconds). What is on record is in whole seconds.
+const LAG_BUCKETS: [f64; 8] = [1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0, 1_800.0];
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+/// Histograms of what a run did: where traces are on, an example of each bucket names its trace.
+type TracedHistograms<L> = Family<L, Traced, fn() -> Traced>;
+type Traced = HistogramWithExemplars<TraceId>;
 
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<ReconcileLabels, Counter>,
     reconcile_duration: Histograms<KindLabel>,
+    reconciles_in_flight: Gauge,
+    resources: Family<StandingLabels, Gauge>,
     queue_depth: Gauge,
     active_runs: Family<ActiveLabels, Gauge>,
+    runs_requested: Family<TriggerLabels, Counter>,
     runs_ended: Family<EndLabels, Counter>,
-    run_duration: Histograms<EndLabels>,
-    run_wait: Histograms<KindLabel>,
+    run_duration: TracedHistograms<DurationLabels>,
+    run_wait: TracedHistograms<KindLabel>,
+    schedule_lag: TracedHistograms<KindLabel>,
+    end_lag: TracedHistograms<KindLabel>,
+    oldest_unsuccessful: Family<KindLabel, Gauge>,
+    schedule_overdue: Family<KindLabel, Gauge>,
+    unresolved: Family<KindLabel, Gauge>,
+    unknown: Family<UnknownLabel, Counter>,
     calls: Family<CallLabels, Counter>,
     call_duration: Histograms<RouteLabels>,
+    held_back: Family<ServiceLabel, Counter>,
+    throttled: Gauge,
     tokens: Family<TokenLabels, Counter>,
-    unknown: Family<UnknownLabel, Counter>,
+    token_duration: Histograms<IdentityLabel>,
+    certificate_expiry: Family<NoLabel, Gauge>,
     writes: Family<WriteLabels, Counter>,
     is_leader: Gauge,
     renewals: Family<RenewalLabel, Counter>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: Kind,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReconcileLabels {
-    kind: Kind,
-    result: ReconcileResult,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ActiveLabels {
-    kind: Kind,
-    state: ActiveState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndLabels {
-    kind: Kind,
-    state: EndState,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    service: Service,
-    route: Route,
-    answer: Answer,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
-    service: Service,
-    route: Route,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TokenLabels {
-    identity: Identity,
-    result: TokenResult,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UnknownLabel {
-    outcome: UnknownSubmission,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WriteLabels {
-    write: Write,
-    result: WriteResult,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RenewalLabel {
-    result: WriteResult,
+    renewed: Gauge,
+    spans: Family<SpanLabel, Counter>,
 }
 
 impl Metrics {
@@ -134,18 +115,32 @@ impl Metrics {
             registry: Registry::with_prefix(PREFIX),
             reconciles: Family::default(),
             reconcile_duration: Family::new_with_constructor(|| Histogram::new(PASS_BUCKETS)),
+            reconciles_in_flight: Gauge::default(),
+            resources: Family::default(),
             queue_depth: Gauge::default(),
             active_runs: Family::default(),
+            runs_requested: Family::default(),
             runs_ended: Family::default(),
-            run_duration: Family::new_with_constructor(|| Histogram::new(RUN_BUCKETS)),
-            run_wait: Family::new_with_constructor(|| Histogram::new(RUN_BUCKETS)),
+            run_duration: Family::new_with_constructor(|| Traced::new(RUN_BUCKETS.into_iter())),
+            run_wait: Family::new_with_constructor(|| Traced::new(RUN_BUCKETS.into_iter())),
+            schedule_lag: Family::new_with_constructor(|| Traced::new(LAG_BUCKETS.into_iter())),
+            end_lag: Family::new_with_constructor(|| Traced::new(LAG_BUCKETS.into_iter())),
+            oldest_unsuccessful: Family::default(),
+            schedule_overdue: Family::default(),
+            unresolved: Family::default(),
+            unknown: Family::default(),
             calls: Family::default(),
             call_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
+            held_back: Family::default(),
+            throttled: Gauge::default(),
             tokens: Family::default(),
-            unknown: Family::default(),
+            token_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
+            certificate_expiry: Family::default(),
             writes: Family::default(),
             is_leader: Gauge::default(),
             renewals: Family::default(),
+            renewed: Gauge::default(),
+            spans: Family::default(),
         };
         metrics.begin_at_zero();
         metrics.registered()
@@ -156,15 +151,36 @@ impl Metrics {
             for &state in ActiveState::ALL {
                 self.set_active_runs(kind, state, 0);
             }
-            for &state in EndState::ALL {
-                drop(self.runs_ended.get_or_create(&EndLabels { kind, state }));
+            for &standing in Standing::ALL {
+                self.set_resources(kind, standing, 0);
+            }
+            for &trigger in Trigger::ALL {
+                drop(self.runs_requested.get_or_create(&TriggerLabels { kind, trigger }));
+            }
+            for &(state, reason) in ENDS {
+                drop(self.runs_ended.get_or_create(&EndLabels { kind, state, reason: reason.into() }));
             }
             for &result in ReconcileResult::ALL {
                 drop(self.reconciles.get_or_create(&ReconcileLabels { kind, result }));
             }
+            for lags in [&self.run_wait, &self.schedule_lag, &self.end_lag] {
+                drop(lags.get_or_create(&KindLabel { kind }));
+            }
+            self.set_oldest_unsuccessful(kind, 0);
+            self.set_schedule_overdue(kind, 0);
+            self.set_unresolved(kind, 0);
         }
         for &outcome in UnknownSubmission::ALL {
             drop(self.unknown.get_or_create(&UnknownLabel { outcome }));
+        }
+        for &service in Service::ALL {
+            drop(self.held_back.get_or_create(&ServiceLabel { service }));
+        }
+        for &identity in Identity::ALL {
+            drop(self.token_duration.get_or_create(&IdentityLabel { identity }));
+        }
+        for &result in ExportResult::ALL {
+            drop(self.spans.get_or_create(&SpanLabel { result }));
         }
     }
 
@@ -174,85 +190,44 @@ impl Metrics {
         registry.register("build", "Which version runs", version);
         registry.register("reconciles", "Reconcile passes", self.reconciles.clone());
         registry.register_with_unit("reconcile_duration", "How long a reconcile pass took", Unit::Seconds, self.reconcile_duration.clone());
-        registry.register("reconcile_queue_depth", "Resources that wait for their turn on a model", self.queue_depth.clone());
+        registry.register("reconciles_in_flight", "Reconcile passes under way", self.reconciles_in_flight.clone());
+        registry.register("resources", "Resources, by what their conditions say", self.resources.clone());
+        registry.register("model_queue_depth", "Runs that wait for their turn on their model", self.queue_depth.clone());
         registry.register("active_runs", "Runs that have not ended", self.active_runs.clone());
+        registry.register("runs_requested", "Runs that were begun, by what started them", self.runs_requested.clone());
         registry.register("runs_ended", "Runs that have ended", self.runs_ended.clone());
-        registry.register_with_unit(
-            "run_duration",
-            "From the service's start of an operation to its end",
-            Unit::Seconds,
-            self.run_duration.clone(),
-        );
+        let from_start = "From the service's start of an operation to its end";
+        registry.register_with_unit("run_duration", from_start, Unit::Seconds, self.run_duration.clone());
         registry.register_with_unit("run_wait", "From the request for a run to its submission", Unit::Seconds, self.run_wait.clone());
+        let from_schedule = "From the scheduled time of a run to its submission";
+        registry.register_with_unit("run_schedule_lag", from_schedule, Unit::Seconds, self.schedule_lag.clone());
+        let from_end = "From the end of an operation, by the service's clock, to its record in the status";
+        registry.register_with_unit("run_end_lag", from_end, Unit::Seconds, self.end_lag.clone());
+        let oldest = "For how long the resource that needs a person for longest has done so";
+        registry.register_with_unit("oldest_unsuccessful", oldest, Unit::Seconds, self.oldest_unsuccessful.clone());
+        let overdue = "By how much the most overdue schedule is";
+        registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
+        registry.register("unresolved_submissions", "Runs whose submission lost its answer", self.unresolved.clone());
+        registry.register("unknown_submissions", "Submissions whose answer was lost, and what became of them", self.unknown.clone());
         registry.register("service_calls", "Calls to Azure", self.calls.clone());
         registry.register_with_unit("service_call_duration", "How long a call to Azure took", Unit::Seconds, self.call_duration.clone());
+        registry.register("service_calls_held_back", "Calls to Azure that were put off", self.held_back.clone());
+        registry.register("throttled_identities", "Identities that a service has asked to stay away", self.throttled.clone());
         registry.register("token_requests", "Tokens asked for, those from the cache not among them", self.tokens.clone());
-        registry.register("unknown_submissions", "Submissions whose answer was lost, and what became of them", self.unknown.clone());
+        registry.register_with_unit(
+            "token_request_duration",
+            "How long a request for a token took",
+            Unit::Seconds,
+            self.token_duration.clone(),
+        );
+        let expiry = "When the first of the client certificates in use expires";
+        registry.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, self.certificate_expiry.clone());
         registry.register("kubernetes_writes", "Writes to the Kubernetes API", self.writes.clone());
         registry.register("is_leader", "1 while this process may act", self.is_leader.clone());
         registry.register("lease_renewals", "Renewals of the lease", self.renewals.clone());
+        registry.register_with_unit("lease_renewed_timestamp", "When the lease was last renewed", Unit::Seconds, self.renewed.clone());
+        registry.register("trace_spans", "Spans sent to the collector of traces", self.spans.clone());
         self
-    }
-
-    /// A reconcile pass has ended.
-    pub fn reconciled(&self, kind: Kind, result: ReconcileResult, took: Duration) {
-        self.reconciles.get_or_create(&ReconcileLabels { kind, result }).inc();
-        self.reconcile_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
-    }
-
-    /// So many resources wait for their turn on a model.
-    pub fn set_queue_depth(&self, depth: usize) {
-        self.queue_depth.set(gauge(depth));
-    }
-
-    /// So many runs are in this state.
-    pub fn set_active_runs(&self, kind: Kind, state: ActiveState, count: usize) {
-        self.active_runs.get_or_create(&ActiveLabels { kind, state }).set(gauge(count));
-    }
-
-    /// A run has been submitted, so long after it was asked for.
-    pub fn run_submitted(&self, kind: Kind, waited: Duration) {
-        self.run_wait.get_or_create(&KindLabel { kind }).observe(waited.as_secs_f64());
-    }
-
-    /// A run has ended; `took` is `None` where it never started.
-    pub fn run_ended(&self, kind: Kind, state: EndState, took: Option<Duration>) {
-        let labels = EndLabels { kind, state };
-        self.runs_ended.get_or_create(&labels).inc();
-        if let Some(took) = took {
-            self.run_duration.get_or_create(&labels).observe(took.as_secs_f64());
-        }
-    }
-
-    /// A call to a service has been answered, or not.
-    pub fn called(&self, service: Service, route: Route, answer: Answer, took: Duration) {
-        self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
-        self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took.as_secs_f64());
-    }
-
-    /// A token has been asked for.
-    pub fn token_requested(&self, identity: Identity, result: TokenResult) {
-        self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
-    }
-
-    /// An unknown submission was met, or resolved.
-    pub fn unknown_submission(&self, outcome: UnknownSubmission) {
-        self.unknown.get_or_create(&UnknownLabel { outcome }).inc();
-    }
-
-    /// Something was written to the Kubernetes API, or should have been.
-    pub fn wrote(&self, write: Write, result: WriteResult) {
-        self.writes.get_or_create(&WriteLabels { write, result }).inc();
-    }
-
-    /// Whether this process may act.
-    pub fn set_leader(&self, leader: bool) {
-        self.is_leader.set(i64::from(leader));
-    }
-
-    /// The lease was renewed, or not.
-    pub fn lease_renewed(&self, result: WriteResult) {
-        self.renewals.get_or_create(&RenewalLabel { result }).inc();
     }
 
     /// All of it, as `OpenMetrics` text.
@@ -264,10 +239,6 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
-}
-
-fn gauge(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Default for Metrics {

@@ -5,3 +5,4 @@ pub mod labels;
 pub mod logs;
 pub mod metrics;
 pub mod server;
+pub mod traces;

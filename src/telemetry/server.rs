@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, plain};
 
 /// Connections at a time. Two probes and a few scrapers need a handful.
 const CONNECTIONS: usize = 64;
@@ -33,6 +33,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const PLAIN_METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// The port cannot be had.
@@ -126,7 +127,8 @@ fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Respon
     }
     match request.uri().path() {
         "/metrics" => match metrics.encode() {
-            Ok(body) => respond(StatusCode::OK, OPEN_METRICS, body),
+            Ok(body) if takes_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
+            Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, plain::from_open_metrics(&body)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
         },
         "/livez" => match health.live() {
@@ -139,6 +141,17 @@ fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Respon
         },
         _ => text(StatusCode::NOT_FOUND, "ask for /metrics, /livez or /readyz".to_owned()),
     }
+}
+
+/// Whether a client reads `OpenMetrics`: one that names it, with a weight other than nothing.
+fn takes_open_metrics<B>(request: &Request<B>) -> bool {
+    let ranges = request.headers().get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    ranges.into_iter().any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/openmetrics-text"));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).and_then(|weight| weight.parse::<f32>().ok());
+        named && weight != Some(0.0)
+    })
 }
 
 fn text(status: StatusCode, sentence: String) -> Response<Full<Bytes>> {
@@ -171,10 +184,15 @@ mod tests {
         let (address, health, stop) = (server.address(), Health::new(), CancellationToken::new());
         let task = tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
 
-        let metrics = get(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+        let metrics = get(address, &format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n")).await;
         assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
         assert!(metrics.contains("application/openmetrics-text; version=1.0.0; charset=utf-8"), "{metrics}");
         assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+        for accept in ["X: y", "Accept: */*", "Accept: text/plain", "Accept: application/openmetrics-text;q=0"] {
+            let metrics = get(address, &format!("GET /metrics HTTP/1.1\r\nHost: x\r\n{accept}\r\n\r\n")).await;
+            assert!(metrics.contains("text/plain; version=0.0.4; charset=utf-8") && !metrics.contains("# EOF"), "{metrics}");
+        }
 
         assert!(get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 500"));

@@ -7,6 +7,7 @@
 
 mod argocd;
 mod chart;
+mod coverage;
 mod fields;
 mod flags;
 mod monitoring;

@@ -14,6 +14,7 @@ fn documented() -> (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, BTreeSe
     let (mut metrics, mut values) = (BTreeMap::new(), BTreeMap::<String, BTreeSet<String>>::new());
     for line in page.lines() {
         if let [_, name, kind, labels, ..] = line.split('|').map(str::trim).collect::<Vec<_>>()[..]
+            && kind != "type"
             && let [name] = &quoted(name)[..]
         {
             let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_count", "_sum"] } else { &[""] };
@@ -48,6 +49,38 @@ fn selections(text: &str) -> Vec<Selection> {
         found.push(Selection { name: name.to_owned(), labels: labels.collect() });
     }
     found
+}
+
+#[test]
+fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
+    const PAGE: &str = "https://github.com/tabular-operator/tabular-operator/blob/main/docs/runbooks.md#";
+    let rules: serde_json::Value = serde_yaml_ng::from_str(&read("deploy/prometheus/rules.yaml")).unwrap();
+    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    let mut alerts = BTreeSet::new();
+    for rule in rules {
+        let name = rule["alert"].as_str().unwrap();
+        assert_eq!(rule["annotations"]["runbook_url"], format!("{PAGE}{}", name.to_lowercase()), "{name}");
+        assert!(alerts.insert(name.to_owned()), "{name} is there twice");
+    }
+    let page = read("docs/runbooks.md");
+    let mut runbooks = BTreeSet::new();
+    for runbook in page.split("\n## ").skip(1) {
+        let name = runbook.lines().next().unwrap();
+        assert!(["**Means.**", "**Look.**", "**Do.**"].iter().all(|part| runbook.contains(part)), "{name} does not say all");
+        runbooks.insert(name.to_owned());
+    }
+    assert_eq!(alerts, runbooks);
+}
+
+/// Each metric that is not shown is one that nobody looks at.
+#[test]
+fn every_metric_is_on_the_dashboard() {
+    let shown: BTreeSet<String> = selections(&read("deploy/grafana/overview.json")).into_iter().map(|selection| selection.name).collect();
+    let of = |name: &str| ["", "_bucket"].iter().any(|suffix| shown.contains(&format!("{name}{suffix}")));
+    let stems = documented().0.into_keys().filter(|name| !["_bucket", "_count", "_sum"].iter().any(|suffix| name.ends_with(suffix)));
+    // Whether spans arrive is seen where they arrive.
+    let missing: Vec<String> = stems.filter(|name| !of(name) && name != "tabular_operator_trace_spans_total").collect();
+    assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
 }
 
 #[test]

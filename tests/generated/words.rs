@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use schemars::{JsonSchema, schema_for};
-use tabular_operator::api::{ConditionType, Reason, RunState, TriggerType};
+use tabular_operator::api::{ConditionType, Reason, RunState, Telling, TriggerType};
 use tabular_operator::telemetry::labels;
 
 use crate::{cell, page, settle};
@@ -35,7 +35,7 @@ fn states() {
     let mut text = page("States", about);
     text.push_str("\n## A run\n");
     table(&mut text, ["State", "Meaning"], &words::<RunState>());
-    text.push_str("\n## What started it\n\nIn `.status.run.trigger.type`. A schedule is not in this version yet.\n");
+    text.push_str("\n## What started it\n\nIn `.status.run.trigger.type`.\n");
     table(&mut text, ["Trigger", "Meaning"], &words::<TriggerType>());
     text.push_str("\n## Conditions\n\nIn `.status.conditions`. The `reason` of each is one of [these](reasons.md).\n");
     table(&mut text, ["Condition", "Meaning"], &words::<ConditionType>());
@@ -55,6 +55,45 @@ fn reasons() {
     let words: Vec<_> = Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.explanation().to_owned())).collect();
     table(&mut text, ["Reason", "What it means, and what to do"], &words);
     settle("docs/reference/reasons.md", &text);
+}
+
+#[test]
+fn events() {
+    let about = "Events of `events.k8s.io/v1`, one for each transition, so that `kubectl describe` tells the history of a run; `reportingController` is \
+        `tabular-operator.dev/controller`. These are all. An event is written in the background: one that is lost hinders no run, and \
+        [what the status says](states.md) does not depend on it.";
+    let mut text = page("Events", about);
+    let explained = |wanted: &[Telling]| {
+        let of = Reason::ALL.iter().filter(|reason| wanted.contains(&reason.telling()));
+        of.map(|reason| {
+            let kind = if reason.warns() == Some(true) { "Warning" } else { "Normal" };
+            (reason.as_str(), kind, reason.explanation())
+        })
+        .collect::<Vec<_>>()
+    };
+    let mut section = |head: &str, when: &str, wanted: &[Telling]| {
+        write!(text, "\n## {head}\n\n{when}\n\n| Reason | Type | What it means, and what to do |\n|---|---|---|\n").unwrap();
+        let rows = explained(wanted);
+        for (reason, kind, meaning) in &rows {
+            writeln!(text, "| `{reason}` | {kind} | {} |", cell(meaning)).unwrap();
+        }
+        rows.len()
+    };
+    let transitions = section(
+        "How a resource stands",
+        "When the reason of the condition `Ready` becomes this one, or a new run or attempt begins with it.",
+        &[Telling::Event, Telling::Warning, Telling::Stalled],
+    );
+    let notices = section(
+        "What happened beside it",
+        "When it happens: the status does not show it, or not for long. An end is told here too where another run follows at once, or the resource goes.",
+        &[Telling::Notice, Telling::NoticeWarning],
+    );
+    let quiet = Reason::ALL.iter().filter(|reason| reason.warns().is_none());
+    let quiet: Vec<String> = quiet.map(|reason| format!("`{}`", reason.as_str())).collect();
+    assert_eq!(transitions + notices + quiet.len(), Reason::ALL.len());
+    write!(text, "\nNo event: {}.\n", quiet.join(", ")).unwrap();
+    settle("docs/reference/events.md", &text);
 }
 
 #[test]
@@ -81,7 +120,10 @@ fn annotations() {
 
 #[test]
 fn metrics() {
-    let about = "Served as OpenMetrics text at `/metrics` of `--metrics-address`. No label holds the name of anybody's object.";
+    let about = "Served at `/metrics` of `--metrics-address`, as OpenMetrics to a client that asks for it and else in the older text format of \
+        Prometheus. No label holds the name of anybody's object. Where traces are on (`--otlp-endpoint`), the histograms of runs give, as \
+        OpenMetrics, the trace of a run as an example (`trace_id`).\n\nTimes of runs are on record in whole seconds, and so are their lags. Gauges of \
+        resources are set every 15 s, by the leader alone; a standby shows them at 0.";
     let mut text = page("Metrics", about);
     text.push('\n');
     let source = include_str!("../../src/telemetry/metrics.rs");
@@ -100,7 +142,16 @@ fn metrics() {
     }
     label("`kind`", values!(Kind));
     label("`state` of `active_runs`", values!(ActiveState));
+    label("`standing`", values!(Standing));
+    label("`trigger`", values!(Trigger));
     label("`state` of ended runs", values!(EndState));
+    for &state in labels::EndState::ALL {
+        let ends = labels::ENDS.iter().filter(|(end, _)| *end == state);
+        label(
+            &format!("`reason` of runs that have {}", state.as_str()),
+            list(&ends.map(|(_, reason)| reason.as_str()).collect::<Vec<_>>()),
+        );
+    }
     label("`result` of passes", values!(ReconcileResult));
     label("`service`", values!(Service));
     label("`route`", values!(Route));
@@ -110,6 +161,7 @@ fn metrics() {
     label("`outcome`", values!(UnknownSubmission));
     label("`write`", values!(Write));
     label("`result` of writes and renewals", values!(WriteResult));
+    label("`result` of spans", values!(ExportResult));
     text.push('\n');
     settle("docs/reference/metrics.md", &text);
 }

@@ -97,8 +97,8 @@ async fn each_cloud_has_its_own_hosts_audience_and_authority() {
         world.apply("orders", &spec).await;
         let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
         world.azure.put(&Model::power_bi(&group, &dataset), json!({"apiHost": api, "durationMillis": 300})).await;
-        let semantic = json!({"model": {"analysisServices": null, "powerBI": {"groupId": group, "datasetId": dataset}}});
-        world.apply("semantic", &merged(&spec, &semantic)).await;
+        let model = json!({"analysisServices": null, "powerBI": {"groupId": group, "datasetId": dataset}});
+        world.apply("semantic", &json!({"model": model, "credentials": spec["credentials"]})).await;
         // The local Azure takes a token for the host's own audience alone, and issued by the cloud's own authority.
         world.until_state("orders", RunState::Succeeded).await;
         world.until_state("semantic", RunState::Succeeded).await;

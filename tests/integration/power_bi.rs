@@ -7,7 +7,7 @@ use tabular_operator::api::RunState;
 use uuid::Uuid;
 
 /// A semantic model of a test's own, and what a manifest's spec has to say to mean it: by ids, and by names.
-async fn semantic_model(world: &World, settings: &Value) -> (Model, Value, Value) {
+pub async fn semantic_model(world: &World, settings: &Value) -> (Model, Value, Value) {
     let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let model = Model::power_bi(&group, &dataset);
     let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});

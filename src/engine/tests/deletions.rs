@@ -25,7 +25,7 @@ fn a_running_operation_is_cancelled_and_its_end_waited_for() {
     assert!(!world.gone);
     world.run_for(secs(20));
     assert!(world.gone && world.service.cancels.len() == 1);
-    assert_eq!(world.told(Reason::Cancelled), 1);
+    assert_eq!(world.told(Reason::Deleted), 1);
 }
 
 #[test]

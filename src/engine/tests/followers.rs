@@ -144,6 +144,10 @@ fn those_before_it_existed_do_not_count_and_one_in_the_same_second_does() {
             world.now = created;
             world.run_for(secs(100));
             assert_eq!(world.followings().len(), followed, "{earlier} s before");
+            if followed == 0 {
+                let said = world.condition(ConditionType::Ready).map(|ready| ready.message.as_str());
+                assert_eq!(said, Some("waiting for the next successful run of the ModelRefresh staging"));
+            }
             world.leader_succeeds().run_for(secs(100));
             assert_eq!(world.followings().last().map(String::as_str), Some("staging run 2"));
         }
@@ -211,7 +215,11 @@ fn what_left_the_history_is_said_once_and_not_silently_lost() {
             assert_eq!(world.followings(), ["staging run 4"], "the latest run is all there is");
             assert_eq!(world.told(Reason::RunsMissed), 1);
             let said = world.notices.iter().find(|notice| notice.reason == Reason::RunsMissed).unwrap();
-            assert!(said.warning && said.message.contains("3 successful runs of ModelRefresh staging"), "{}", said.message);
+            assert!(
+                said.reason.warns() == Some(true) && said.message.contains("3 successful runs of ModelRefresh staging"),
+                "{}",
+                said.message
+            );
             // Runs that failed are none that were missed.
             for _ in 0..4 {
                 world.leader_ends(RunState::Failed, kept);

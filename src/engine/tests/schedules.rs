@@ -42,7 +42,9 @@ fn each_time_is_one_run_and_nothing_else_runs() {
     world.run_for(secs(HOUR));
     assert_eq!(world.service.submits, 0);
     assert_eq!(next(&world), Some(Time::from(at("2026-01-02T05:00:00Z"))));
-    assert_eq!(world.condition(ConditionType::Ready).map(|ready| ready.status), Some(ConditionStatus::True));
+    let ready = world.condition(ConditionType::Ready).unwrap();
+    assert_eq!(ready.status, ConditionStatus::True);
+    assert_eq!(ready.message, "waiting for its schedule, next at 2026-01-02T05:00:00Z");
     world.run_for(secs(3 * DAY));
     assert_eq!(times(&world), ["2026-01-02T05:00:00Z", "2026-01-03T05:00:00Z", "2026-01-04T05:00:00Z"]);
     assert_eq!(world.service.submits, 3);

@@ -276,6 +276,8 @@ impl World {
                 self.statuses.push(step.recorded.clone());
             }
             self.scratch = step.scratch.clone();
+            // Whatever is told stands in the reference of events.
+            assert!(step.notices.iter().all(|notice| notice.reason.warns().is_some()), "{:?}", step.notices);
             self.notices.extend(step.notices.iter().cloned());
             if self.killed() {
                 return Ended::Crashed;

@@ -37,6 +37,8 @@ pub(super) struct Certificate {
     key: KeyPair,
     /// The certificate itself, then those that vouch for it, as far as they were given. DER.
     chain: Vec<Vec<u8>>,
+    /// When it expires.
+    expires: Timestamp,
 }
 
 impl Certificate {
@@ -66,8 +68,14 @@ impl Certificate {
             }
         })?;
         in_its_time(own, now)?;
+        let expires = Timestamp::from_second(own.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
         let chain = chain(own, &parsed).into_iter().map(|certificate| certificate.as_raw().to_vec()).collect();
-        Ok(Self { key, chain })
+        Ok(Self { key, chain, expires })
+    }
+
+    /// When it expires.
+    pub(super) fn expires(&self) -> Timestamp {
+        self.expires
     }
 
     /// A signed statement that whoever sends it is `client_id`, for the token endpoint `audience` alone.

@@ -108,6 +108,18 @@ impl Identity {
         Self { kind: IdentityKind::Operator, ..self }
     }
 
+    /// When its proof expires, where that can be told: of a certificate.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        match &self.way {
+            Way::Application(application) => match &application.proof {
+                Proof::Certificate(certificate) => Some(certificate.expires()),
+                Proof::Secret(_) | Proof::Federated(_) => None,
+            },
+            Way::Managed { client_id: _ } => None,
+        }
+    }
+
     /// What tells this identity from every other; a changed secret or certificate is another identity.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

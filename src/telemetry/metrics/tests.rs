@@ -1,52 +1,127 @@
 //! Whether the metrics are shown as they are documented.
 
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-#[test]
-fn what_is_counted_is_shown_by_its_documented_name() {
+use super::*;
+use crate::api::Reason;
+use crate::telemetry::labels::{ActiveState, Answer, EndState, Route, TokenResult, Write, WriteResult};
+use crate::telemetry::traces::Subject;
+
+fn trace() -> TraceId {
+    let text = || "a".to_owned();
+    Subject { kind: Kind::ModelRefresh, namespace: text(), name: text(), uid: text(), run: 1, operation: None, activity: None }.trace()
+}
+
+/// Metrics of which each has something to show.
+fn full() -> Metrics {
     let metrics = Metrics::new();
-    let second = Duration::from_secs(1);
+    let (second, trace) = (Duration::from_secs(1), Some(trace()));
     metrics.reconciled(Kind::ModelRefresh, ReconcileResult::Success, second);
     metrics.set_queue_depth(3);
     metrics.set_active_runs(Kind::ModelRefresh, ActiveState::Waiting, 2);
-    metrics.run_submitted(Kind::ModelRefresh, second);
-    metrics.run_ended(Kind::ModelRefresh, EndState::Succeeded, Some(second));
+    metrics.run_submitted(Kind::ModelRefresh, Submitted { waited: second, after_schedule: Some(second) }, trace);
+    let ended = Ended { state: EndState::Succeeded, reason: Reason::Succeeded, took: Some(second), lag: Some(second) };
+    metrics.run_ended(Kind::ModelRefresh, ended, trace);
     metrics.called(Service::PowerBi, Route::Submit, Answer::of_status(429), second);
-    metrics.token_requested(Identity::ServicePrincipal, TokenResult::Refused);
+    metrics.held_back(Service::PowerBi);
+    metrics.token_requested(Identity::ServicePrincipal, TokenResult::Refused, second);
+    metrics.set_certificate_expiry("2026-11-22T00:00:00Z".parse().ok());
     metrics.unknown_submission(UnknownSubmission::Adopted);
     metrics.wrote(Write::Status, WriteResult::Conflict);
     metrics.set_leader(true);
     metrics.lease_renewed(WriteResult::Success);
+    metrics.spans_exported(ExportResult::Error, 7);
+    metrics
+}
+
+#[test]
+fn what_is_counted_is_shown_by_its_documented_name() {
+    let metrics = full();
     let text = metrics.encode().unwrap();
     for line in [
         r#"reconciles_total{kind="ModelRefresh",result="success"} 1"#,
         r#"reconcile_duration_seconds_count{kind="ModelRefresh"} 1"#,
-        "reconcile_queue_depth 3",
+        "reconciles_in_flight 0",
+        "model_queue_depth 3",
         r#"active_runs{kind="ModelRefresh",state="Waiting"} 2"#,
         r#"run_wait_seconds_count{kind="ModelRefresh"} 1"#,
-        r#"runs_ended_total{kind="ModelRefresh",state="Succeeded"} 1"#,
-        r#"runs_ended_total{kind="ModelSync",state="Failed"} 0"#,
+        r#"run_schedule_lag_seconds_count{kind="ModelRefresh"} 1"#,
+        r#"run_end_lag_seconds_count{kind="ModelRefresh"} 1"#,
+        r#"runs_ended_total{kind="ModelRefresh",state="Succeeded",reason="Succeeded"} 1"#,
+        r#"runs_ended_total{kind="ModelSync",state="Failed",reason="SyncFailed"} 0"#,
         r#"run_duration_seconds_count{kind="ModelRefresh",state="Succeeded"} 1"#,
         r#"service_calls_total{service="power-bi",route="submit",answer="429"} 1"#,
         r#"service_call_duration_seconds_count{service="power-bi",route="submit"} 1"#,
+        r#"service_calls_held_back_total{service="power-bi"} 1"#,
         r#"token_requests_total{identity="service-principal",result="refused"} 1"#,
+        "certificate_expiry_timestamp_seconds{} 1795305600",
         r#"unknown_submissions_total{outcome="adopted"} 1"#,
         r#"kubernetes_writes_total{write="status",result="conflict"} 1"#,
         "is_leader 1",
         r#"lease_renewals_total{result="success"} 1"#,
+        r#"trace_spans_total{result="error"} 7"#,
     ] {
         assert!(text.contains(&format!("\ntabular_operator_{line}\n")), "{line} is not in\n{text}");
     }
     assert!(text.contains("tabular_operator_build_info{version="), "{text}");
+    let example =
+        format!("run_duration_seconds_bucket{{le=\"1.0\",kind=\"ModelRefresh\",state=\"Succeeded\"}} 1 # {{trace_id=\"{}\"}} 1.0", trace());
+    assert!(text.contains(&example), "{example} is not in\n{text}");
+
+    let pass = metrics.reconciling();
+    assert!(metrics.encode().unwrap().contains("tabular_operator_reconciles_in_flight 1\n"));
+    drop(pass);
+    metrics.set_certificate_expiry(None);
+    assert!(!metrics.encode().unwrap().contains("\ntabular_operator_certificate_expiry_timestamp_seconds"));
+}
+
+/// A row of the table at the head of the metrics: type and labels, by name.
+fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let rows = include_str!("../metrics.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
+    rows.map(|row| {
+        let (name, rest) = row.split_once('`').unwrap();
+        let cells: Vec<&str> = rest.split('|').map(str::trim).collect();
+        (name.to_owned(), (cells[1].to_owned(), quoted(cells[2])))
+    })
+    .collect()
 }
 
 #[test]
-fn every_metric_stands_in_the_table_above() {
-    let source = include_str!("../metrics.rs");
-    let text = Metrics::new().encode().unwrap();
-    for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE tabular_operator_")) {
-        let name = name.split(' ').next().unwrap();
-        let documented = source.lines().any(|line| line.starts_with(&format!("//! | `{name}")));
-        assert!(documented, "{name} is missing from the table at the head of this file");
+fn the_table_above_has_every_metric_with_its_type_and_labels() {
+    let (mut documented, text) = (documented(), full().encode().unwrap());
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE tabular_operator_")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let (as_documented, labels) = documented.remove(&format!("{name}{suffix}")).unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert_eq!(as_documented, kind, "{name}");
+        let mut samples = 0;
+        for sample in text.lines().filter(|line| line.starts_with(&format!("tabular_operator_{name}"))) {
+            let sample = sample.split(" # ").next().unwrap();
+            let (full_name, inside) = sample.split_once('{').unwrap_or((sample.split(' ').next().unwrap(), ""));
+            let of_this = ["", "_total", "_info", "_bucket", "_count", "_sum"].map(|suffix| format!("tabular_operator_{name}{suffix}"));
+            if !of_this.iter().any(|of_this| of_this == full_name) {
+                continue;
+            }
+            samples += 1;
+            let found: BTreeSet<String> =
+                inside.split(',').filter_map(|part| part.split_once('=')).map(|(label, _)| label.to_owned()).collect();
+            assert_eq!(&found - &BTreeSet::from(["le".to_owned()]), labels, "{sample}");
+        }
+        assert!(samples > 0, "{name} shows nothing");
     }
+    assert!(documented.is_empty(), "there is no metric {documented:?}");
+}
+
+/// What a thousand models, names and namespaces do to it: nothing.
+#[test]
+fn the_number_of_series_is_bounded() {
+    let series = full().encode().unwrap().lines().filter(|line| !line.starts_with('#')).count();
+    let most: usize = Kind::ALL.len() * ENDS.len() + 400;
+    assert!(series < most, "{series} series");
 }

@@ -4,6 +4,43 @@ use tabular_operator::api::{Condition, ConditionStatus, ConditionType, Status};
 
 use crate::AnyObject;
 
+/// What kstatus says of a version, as these rules have it; `tests/gitops` asks kstatus itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is being deleted.
+    Terminating,
+    /// Work is under way, or the operator has not seen this version yet.
+    InProgress,
+    /// Nothing goes on until somebody acts.
+    Failed,
+    /// It is as it should be.
+    Current,
+}
+
+/// What kstatus makes of this version.
+#[must_use]
+pub fn verdict(object: &AnyObject) -> Verdict {
+    if object.metadata.deletion_timestamp.is_some() {
+        return Verdict::Terminating;
+    }
+    // No status, and one without conditions that is of this generation, count as done: neither may ever be written.
+    let Some(status) = &object.status else { return Verdict::Current };
+    if status.observed_generation != object.metadata.generation.unwrap_or_default() {
+        return Verdict::InProgress;
+    }
+    let is_true = |condition: &&Condition| condition.status == ConditionStatus::True;
+    let decides = |condition: &Condition| match condition.r#type {
+        ConditionType::Reconciling => Some(Verdict::InProgress),
+        ConditionType::Stalled => Some(Verdict::Failed),
+        ConditionType::Ready | ConditionType::Succeeded | ConditionType::Finished => None,
+    };
+    if let Some(decided) = status.conditions.iter().filter(is_true).find_map(decides) {
+        return decided;
+    }
+    let ready = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready);
+    if ready.is_none_or(|ready| ready.status == ConditionStatus::True) { Verdict::Current } else { Verdict::InProgress }
+}
+
 /// What is wrong with this version; nothing for one that nobody has looked at yet.
 #[must_use]
 pub fn faults(object: &AnyObject) -> Vec<String> {

@@ -12,8 +12,10 @@
 
 pub mod api_proxy;
 pub mod audit;
+pub mod collector;
 pub mod control_plane;
 pub mod guard;
+pub mod judge;
 pub mod kinds;
 pub mod kstatus;
 pub mod kubeconfig;
@@ -32,6 +34,7 @@ pub mod world;
 
 pub use api_proxy::{Action, ApiProxy, Moment, Seen, Strike, Watches};
 pub use audit::{Audit, AuditLine};
+pub use collector::Collector;
 pub use control_plane::ControlPlane;
 pub use kinds::{AnyObject, Kind};
 pub use operator::{Operator, OperatorSettings};

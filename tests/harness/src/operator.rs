@@ -127,6 +127,13 @@ impl Operator {
         plain_http().get(url).send().await.expect("failed to read the metrics").text().await.expect("metrics are text")
     }
 
+    /// The same, in another format.
+    pub async fn metrics_as(&mut self, format: &str) -> String {
+        let url = format!("http://{}/metrics", self.metrics_address().await);
+        let answer = plain_http().get(url).header("accept", format).send().await.expect("failed to read the metrics");
+        answer.text().await.expect("metrics are text")
+    }
+
     fn must_run(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {
             panic!("the operator has ended with {status}:\n{}", tail(&self.settings.log, 30));
@@ -198,6 +205,7 @@ pub fn command(settings: &OperatorSettings) -> Command {
         let name = name.to_string_lossy().to_uppercase();
         if name.starts_with("TABULAR_OPERATOR_")
             || name.starts_with("AZURE_")
+            || name.starts_with("OTEL_")
             || matches!(name.as_str(), "NO_PROXY" | "ALL_PROXY" | "HTTP_PROXY" | "HTTPS_PROXY")
         {
             command.env_remove(&name).env_remove(name.to_lowercase());

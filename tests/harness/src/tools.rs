@@ -26,7 +26,13 @@ impl Tool {
     /// The tool of this name.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { program: directory().join(name), variables: Vec::new() }
+        Self::at(directory().join(name))
+    }
+
+    /// A tool that is built elsewhere.
+    #[must_use]
+    pub fn at(program: PathBuf) -> Self {
+        Self { program, variables: Vec::new() }
     }
 
     /// Helm (`helm`, or `helm3`) for one cluster, with its own files in `home`, not in the user's.

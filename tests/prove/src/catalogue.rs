@@ -44,13 +44,13 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             )
         },
         Scenario {
-            left: Left { posts: 1, crashes: 1, wishes: 2, calls: more, stale: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 1 + more, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Work, Wish::Request, Wish::Suspend, Wish::Delete],
             lag: 30,
             ..Scenario::calm("people", "people change, trigger, suspend and delete the resource at any moment")
         },
         Scenario {
-            left: Left { posts: 1, crashes: 1, wishes: 2, vanishes: 1, calls: more, stale: more, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 1 + more, vanishes: 1, calls: more, stale: more, ..Left::default() },
             wishes: vec![Wish::Delete, Wish::Release, Wish::Deletion(DeletionPolicy::Orphan)],
             lag: 30,
             ..Scenario::calm(
@@ -59,25 +59,25 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             )
         },
         Scenario {
-            left: Left { posts: 1, unprepared: 2, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
+            left: Left { posts: 1, unprepared: 1 + more, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
             namespace_ends: true,
             ..Scenario::calm("namespace", "the whole namespace is deleted, and the Secret with it")
         },
         Scenario {
-            left: Left { posts: 1, strangers: 1 + more, crashes: 1, delays: 1, calls: more, ..Left::default() },
+            left: Left { posts: 1, strangers: 1 + more, crashes: 1, delays: more, calls: more, ..Left::default() },
             lag: 30,
             ..Scenario::calm("others-wait", "another client refreshes the model too; we wait")
         },
         Scenario {
             specs: with(|spec| spec.conflict_policy = ConflictPolicy::Fail),
-            left: Left { posts: 1, strangers: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
+            left: Left { posts: 1, strangers: 1, crashes: 1, wishes: more, calls: more, delays: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Conflict(ConflictPolicy::Wait)],
             lag: 30,
             ..Scenario::calm("others-fail", "another client refreshes the model too; we fail")
         },
         Scenario {
             specs: with(|spec| spec.conflict_policy = ConflictPolicy::Replace),
-            left: Left { posts: 1, strangers: 2, crashes: 1, calls: more, wishes: more, ..Left::default() },
+            left: Left { posts: 1, strangers: 1 + more, crashes: 1, calls: more, wishes: more, ..Left::default() },
             wishes: vec![Wish::Delete, Wish::Conflict(ConflictPolicy::Wait)],
             lag: 30,
             ..Scenario::calm("others-replace", "another client refreshes the model too; we cancel its operation, and never our own for it")

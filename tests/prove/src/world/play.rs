@@ -534,7 +534,7 @@ impl World {
     fn update_turn(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
         let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status) };
         let failed = matches!(ended, Ended::Stale | Ended::Failed);
-        if failed && turn != TurnUse::Holds && view.edition.desired.deletion.is_none() {
+        if failed && view.edition.desired.deletion.is_none() {
             return;
         }
         let queue = self.queue(operator);

@@ -1,0 +1,125 @@
+//! What becomes of runs, as metrics.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Reason, Run, Time};
+use crate::engine::Notice;
+use crate::telemetry::labels::{ENDS, EndState, Kind, UnknownSubmission};
+use crate::telemetry::metrics::{Ended, Metrics, Submitted};
+use crate::telemetry::traces::TraceId;
+
+/// Counts what a record says that the one before it did not.
+pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {
+    let before = before.filter(|before| before.number == run.number);
+    if before.is_none() {
+        metrics.run_requested(kind, run.trigger.r#type.into());
+    }
+    if run.was_submitted() && !before.is_some_and(Run::was_submitted) {
+        let since = |start: Time| run.submitted_time.map(|time| span(start, time)).unwrap_or_default();
+        let lags = Submitted { waited: since(run.requested_time), after_schedule: run.scheduled_time().map(since) };
+        metrics.run_submitted(kind, lags, trace);
+    }
+    if before.is_some_and(|before| before.state.ended()) {
+        return;
+    }
+    let Some((state, reason)) = EndState::of(run.state).zip(Reason::parse(&run.reason)) else { return };
+    let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
+    // Where the service never had it, or knows it no longer, the end is the operator's own word.
+    let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
+    let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
+    metrics.run_ended(kind, Ended { state, reason, took, lag }, trace);
+}
+
+/// Counts a run that ended with its resource, as its last notice tells, and gives the reason.
+pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Notice], trace: Option<TraceId>) -> Reason {
+    let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
+    let &(state, reason) = told.unwrap_or(&(EndState::Cancelled, Reason::Deleted));
+    let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
+    metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
+    reason
+}
+
+/// Counts what became of submissions whose answer was lost.
+pub(super) fn told(metrics: &Metrics, notice: &Notice) {
+    let outcome = match notice.reason {
+        Reason::ResolvingSubmission => UnknownSubmission::Observed,
+        Reason::Resubmitted => UnknownSubmission::Resubmitted,
+        Reason::Adopted => UnknownSubmission::Adopted,
+        Reason::SubmissionUnknown => UnknownSubmission::Held,
+        // Any other reason has nothing to do with it.
+        _ => return,
+    };
+    metrics.unknown_submission(outcome);
+}
+
+/// From one moment to a later one; nothing where two clocks put them the other way round.
+fn span(start: Time, end: Time) -> Duration {
+    Duration::from_secs(u64::try_from(end.seconds_since(start)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+    use serde_json::json;
+
+    fn run(state: &str, more: &serde_json::Value) -> Run {
+        let mut run = json!({
+            "number": 2, "attempt": 1, "state": state, "work": "w", "reason": state,
+            "trigger": {"type": "Schedule", "value": "2026-11-22T05:00:00Z"}, "requestedTime": "2026-11-22T05:00:03Z",
+            "model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}},
+        });
+        for (key, value) in more.as_object().unwrap() {
+            run[key] = value.clone();
+        }
+        serde_json::from_value(run).unwrap()
+    }
+
+    #[test]
+    fn each_fact_of_a_run_is_counted_once() {
+        let metrics = Metrics::new();
+        let submitted = json!({"submittedTime": "2026-11-22T05:00:10Z", "operationId": "a", "startedTime": "2026-11-22T05:00:11Z"});
+        let ended = json!({"submittedTime": "2026-11-22T05:00:10Z", "operationId": "a", "startedTime": "2026-11-22T05:00:11Z",
+            "endedTime": "2026-11-22T05:01:11Z", "recordedTime": "2026-11-22T05:01:13Z"});
+        let retrying = Run { reason: "Retrying".to_owned(), ..run("Running", &submitted) };
+        let story = [
+            run("Waiting", &json!({})),
+            run("Submitting", &json!({"submittedTime": "2026-11-22T05:00:10Z"})),
+            run("Running", &submitted),
+            retrying,
+            run("Running", &submitted),
+            run("Succeeded", &ended),
+            run("Succeeded", &ended),
+        ];
+        let mut before = None;
+        for run in &story {
+            recorded(&metrics, Kind::ModelRefresh, before, run, None);
+            before = Some(run);
+        }
+        let text = metrics.encode().unwrap();
+        for line in [
+            r#"runs_requested_total{kind="ModelRefresh",trigger="Schedule"} 1"#,
+            r#"run_wait_seconds_count{kind="ModelRefresh"} 1"#,
+            r#"run_wait_seconds_sum{kind="ModelRefresh"} 7.0"#,
+            r#"run_schedule_lag_seconds_sum{kind="ModelRefresh"} 10.0"#,
+            r#"runs_ended_total{kind="ModelRefresh",state="Succeeded",reason="Succeeded"} 1"#,
+            r#"run_duration_seconds_sum{kind="ModelRefresh",state="Succeeded"} 60.0"#,
+            r#"run_end_lag_seconds_sum{kind="ModelRefresh"} 2.0"#,
+        ] {
+            assert!(text.contains(&format!("tabular_operator_{line}\n")), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_goes_with_its_resource_has_ended() {
+        let metrics = Metrics::new();
+        let let_go = Notice { reason: Reason::Released, message: String::new() };
+        assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[let_go], None), Reason::Released);
+        assert_eq!(released(&metrics, Kind::ModelSync, &run("Waiting", &json!({})), &[], None), Reason::Deleted);
+        let text = metrics.encode().unwrap();
+        assert!(text.contains(r#"runs_ended_total{kind="ModelSync",state="Cancelled",reason="Released"} 1"#), "{text}");
+        assert!(text.contains(r#"runs_ended_total{kind="ModelSync",state="Cancelled",reason="Deleted"} 1"#), "{text}");
+    }
+}

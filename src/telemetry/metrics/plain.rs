@@ -1,0 +1,48 @@
+//! The text format of Prometheus before `OpenMetrics` (0.0.4), for clients that ask for no other: `curl`, and older agents.
+
+use std::fmt::Write as _;
+
+/// The same metrics without what the older format does not know: units, examples, the mark of the end, and types of their own for
+/// counters (which go by their full name there) and information.
+#[must_use]
+pub fn from_open_metrics(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut help = None;
+    for line in text.lines() {
+        if let Some(described) = line.strip_prefix("# HELP ") {
+            // Its type, by which its name goes, comes after it.
+            help = described.split_once(' ');
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|typed| typed.split_once(' ')) {
+            let (suffix, kind) = match kind {
+                "counter" => ("_total", kind),
+                "info" => ("_info", "gauge"),
+                _ => ("", kind),
+            };
+            if let Some((_, text)) = help.take() {
+                let _ = writeln!(plain, "# HELP {name}{suffix} {text}");
+            }
+            let _ = writeln!(plain, "# TYPE {name}{suffix} {kind}");
+        } else if !line.starts_with('#') {
+            let sample = line.split(" # {").next().unwrap_or(line);
+            let _ = writeln!(plain, "{sample}");
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_older_format_does_not_know_is_left_out() {
+        let open = "# HELP a_build Which version.\n# TYPE a_build info\na_build_info{version=\"1\"} 1\n\
+            # HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{x=\"y\"} 3\n\
+            # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\n# UNIT a_took_seconds seconds\n\
+            a_took_seconds_bucket{le=\"1.0\"} 1 # {trace_id=\"ab\"} 0.5\n# EOF\n";
+        let plain = "# HELP a_build_info Which version.\n# TYPE a_build_info gauge\na_build_info{version=\"1\"} 1\n\
+            # HELP a_calls_total Calls.\n# TYPE a_calls_total counter\na_calls_total{x=\"y\"} 3\n\
+            # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\na_took_seconds_bucket{le=\"1.0\"} 1\n";
+        assert_eq!(from_open_metrics(open), plain);
+    }
+}

@@ -1,0 +1,280 @@
+//! Traces: one for each run, from its trigger to its end, with its waiting, its operations and its calls as spans.
+//!
+//! The id of a run's trace, and those of its own spans, are made of the resource's uid and the run's number: what an operator
+//! that was restarted, or another one that took over, sends of the same run belongs to the same trace. A call that was under way
+//! when the process ended is missing from it, and so are the spans that were not sent yet.
+//!
+//! Off, nothing of this costs more than a look at an `Option`.
+
+mod export;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use sha2::{Digest, Sha256};
+
+use super::labels::Kind;
+use super::metrics::Metrics;
+use crate::api::{Run, RunState, Time};
+use crate::service::CallRecord;
+use export::Exporting;
+pub use export::TraceError;
+
+tokio::task_local! {
+    /// The run that the task works on, for the calls that it makes.
+    static AT_WORK: Subject;
+}
+
+/// Where spans go. Clones share one queue.
+#[derive(Clone, Default)]
+pub struct Traces {
+    exporting: Option<Arc<Exporting>>,
+}
+
+/// A run of a resource, as spans name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The resource's kind.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The number of the run.
+    pub run: i32,
+    /// The operation, where there is one.
+    pub operation: Option<String>,
+    /// The service's id for a support case, where it gave one.
+    pub activity: Option<String>,
+}
+
+/// The id of a run's trace, as it stands beside an example in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EncodeLabelSet)]
+pub struct TraceId {
+    trace_id: Hex,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hex([u8; 16]);
+
+impl EncodeLabelValue for Hex {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        use fmt::Write as _;
+        write!(encoder, "{self}")
+    }
+}
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trace_id.fmt(f)
+    }
+}
+
+/// A part of a run that has a span.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Waiting,
+    /// Of this attempt.
+    Operation(i32),
+    /// Not to be sent twice, so any id does.
+    Call,
+}
+
+impl Subject {
+    /// The id of the run's trace.
+    #[must_use]
+    pub fn trace(&self) -> TraceId {
+        let mut id = [0; 16];
+        id.copy_from_slice(&self.digest("trace")[..16]);
+        TraceId { trace_id: Hex(id) }
+    }
+
+    fn span(&self, part: Part) -> SpanId {
+        let part = match part {
+            Part::Whole => "run".to_owned(),
+            Part::Waiting => "waiting".to_owned(),
+            Part::Operation(attempt) => format!("operation {attempt}"),
+            Part::Call => uuid::Uuid::new_v4().to_string(),
+        };
+        let mut id = [0; 8];
+        id.copy_from_slice(&self.digest(&part)[..8]);
+        SpanId::from_bytes(id)
+    }
+
+    fn digest(&self, what: &str) -> [u8; 32] {
+        Sha256::digest(format!("{what} of run {} of {}", self.run, self.uid)).into()
+    }
+
+    fn attributes(&self) -> Vec<KeyValue> {
+        let Self { kind, namespace, name, uid, run, operation, activity } = self;
+        let mut attributes = vec![
+            KeyValue::new("tabular.kind", kind.as_str()),
+            KeyValue::new("k8s.namespace.name", namespace.clone()),
+            KeyValue::new("tabular.name", name.clone()),
+            KeyValue::new("tabular.uid", uid.clone()),
+            KeyValue::new("tabular.run", i64::from(*run)),
+        ];
+        attributes.extend(operation.clone().map(|id| KeyValue::new("tabular.operation_id", id)));
+        attributes.extend(activity.clone().map(|id| KeyValue::new("tabular.activity_id", id)));
+        attributes
+    }
+}
+
+impl Traces {
+    /// None are made.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::default()
+    }
+
+    /// Sends spans to a collector from now on. Not to be called within an async runtime.
+    ///
+    /// # Errors
+    /// Where the address or a certificate cannot be used; a collector that does not answer is no error.
+    pub fn to(endpoint: &str, metrics: &Arc<Metrics>) -> Result<Self, TraceError> {
+        Ok(Self { exporting: Some(Arc::new(Exporting::start(endpoint, Arc::clone(metrics))?)) })
+    }
+
+    /// The trace of a run, where traces are made.
+    #[must_use]
+    pub fn trace_of(&self, subject: &Subject) -> Option<TraceId> {
+        self.exporting.as_ref().map(|_| subject.trace())
+    }
+
+    /// Has the calls that `work` makes counted to a run.
+    pub async fn within<F: Future>(&self, subject: impl FnOnce() -> Subject, work: F) -> F::Output {
+        match &self.exporting {
+            Some(_) => AT_WORK.scope(subject(), work).await,
+            None => work.await,
+        }
+    }
+
+    /// A call to a service, or for a token, is over.
+    pub fn called(&self, call: &CallRecord<'_>) {
+        let Some(exporting) = &self.exporting else { return };
+        // What is called for no run, there is none of that, would belong to no trace.
+        let Ok(subject) = AT_WORK.try_with(Clone::clone) else { return };
+        let end = SystemTime::now();
+        let begin = end.checked_sub(call.duration).unwrap_or(end);
+        let mut span = span(&subject, Part::Call, call.route, (begin, end));
+        span.span_kind = SpanKind::Client;
+        span.attributes.push(KeyValue::new("server.address", call.host.to_owned()));
+        span.attributes.extend(call.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));
+        span.status = match (call.status, call.fault) {
+            (Some(200..=399), None) => Status::Unset,
+            (Some(status), None) => Status::error(status.to_string()),
+            (_, Some(fault)) => Status::error(fault.as_str()),
+            (None, None) => Status::error("no answer"),
+        };
+        exporting.hand_in(span);
+    }
+
+    /// The record of a run has changed. What has come to an end by that becomes a span.
+    pub fn recorded(&self, subject: &Subject, before: Option<&Run>, run: &Run) {
+        let Some(exporting) = &self.exporting else { return };
+        let before = before.filter(|before| before.number == run.number);
+        let is_new = run.was_submitted() && !before.is_some_and(Run::was_submitted);
+        if let Some(submitted) = run.submitted_time.filter(|_| is_new) {
+            exporting.hand_in(span(subject, Part::Waiting, "waiting", (begun(run), submitted.timestamp().into())));
+        }
+        let is_over = run.state.ended() && !before.is_some_and(|before| before.state.ended());
+        let attempt = before.filter(|before| before.attempt != run.attempt).or_else(|| is_over.then_some(run));
+        if let Some(span) = attempt.and_then(|attempt| operation(subject, attempt, run)) {
+            exporting.hand_in(span);
+        }
+        if is_over {
+            self.ended(subject, run, &run.reason, &run.message);
+        }
+    }
+
+    /// A run has ended, be it by its record or with its resource.
+    pub fn ended(&self, subject: &Subject, run: &Run, reason: &str, message: &str) {
+        let Some(exporting) = &self.exporting else { return };
+        let name = format!("run of {}", subject.kind.as_str());
+        let mut span = span(subject, Part::Whole, name, (begun(run), SystemTime::now()));
+        span.attributes.extend([
+            KeyValue::new("tabular.trigger", run.trigger.r#type.to_string()),
+            KeyValue::new("tabular.attempts", i64::from(run.attempt)),
+            KeyValue::new("tabular.reason", reason.to_owned()),
+        ]);
+        span.status = outcome(run, message);
+        exporting.hand_in(span);
+    }
+
+    /// Sends what waits to be sent, and ends. It takes no longer than `patience`.
+    pub fn finish(&self, patience: Duration) {
+        if let Some(exporting) = &self.exporting {
+            exporting.finish(patience);
+        }
+    }
+}
+
+impl fmt::Debug for Traces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traces").field("on", &self.exporting.is_some()).finish()
+    }
+}
+
+/// The operation of one attempt, as the record of the attempt had it; `run` is the record by which it is over.
+fn operation(subject: &Subject, attempt: &Run, run: &Run) -> Option<SpanData> {
+    let begin = attempt.started_time.or(attempt.submitted_time)?.timestamp();
+    let subject = Subject { operation: Some(attempt.operation_id.clone()?), activity: attempt.activity_id.clone(), ..subject.clone() };
+    let end = attempt.ended_time.map_or_else(Timestamp::now, Time::timestamp).max(begin);
+    let mut span = span(&subject, Part::Operation(attempt.attempt), "operation", (begin.into(), end.into()));
+    span.attributes.push(KeyValue::new("tabular.attempt", i64::from(attempt.attempt)));
+    span.attributes.extend(attempt.service_state.clone().map(|word| KeyValue::new("tabular.service_state", word)));
+    span.status = outcome(run, &run.message);
+    Some(span)
+}
+
+fn outcome(run: &Run, message: &str) -> Status {
+    if run.state == RunState::Succeeded { Status::Ok } else { Status::error(message.to_owned()) }
+}
+
+/// When what started a run happened: the scheduled time, or when the run was asked for.
+fn begun(run: &Run) -> SystemTime {
+    run.scheduled_time().map_or(run.requested_time, |scheduled| scheduled.min(run.requested_time)).timestamp().into()
+}
+
+/// A span of a run: the whole of it is the parent of every other.
+fn span(subject: &Subject, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
+    let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().trace_id.0);
+    let parent = match part {
+        Part::Whole => SpanId::INVALID,
+        Part::Waiting | Part::Operation(_) | Part::Call => subject.span(Part::Whole),
+    };
+    let (start_time, end_time) = (times.0.min(times.1), times.1);
+    SpanData {
+        span_context: SpanContext::new(trace, subject.span(part), TraceFlags::SAMPLED, false, TraceState::default()),
+        parent_span_id: parent,
+        parent_span_is_remote: false,
+        span_kind: SpanKind::Internal,
+        name: name.into(),
+        start_time,
+        end_time,
+        attributes: subject.attributes(),
+        dropped_attributes_count: 0,
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
+        status: Status::Unset,
+        instrumentation_scope: InstrumentationScope::builder("tabular-operator").with_version(env!("CARGO_PKG_VERSION")).build(),
+    }
+}

@@ -1,0 +1,125 @@
+//! To the collector: OTLP over HTTP, from a thread of its own and out of a queue that has an end.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
+use thiserror::Error;
+
+use crate::service::roots;
+use crate::telemetry::labels::ExportResult;
+use crate::telemetry::metrics::Metrics;
+
+/// How long the collector may take for one batch.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A file with certificates to trust, by the specification of OTLP exporters.
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+/// What the process is called where `OTEL_SERVICE_NAME` says nothing else.
+const SERVICE: &str = "tabular-operator";
+
+/// Why spans cannot be sent: one sentence.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct TraceError(String);
+
+/// The queue, and the thread that empties it: at most 2048 spans, sent every 5 s or by 512. A span that finds it full is lost.
+/// The environment (`OTEL_BSP_…`) may say otherwise.
+#[derive(Debug)]
+pub(super) struct Exporting {
+    processor: BatchSpanProcessor,
+}
+
+impl Exporting {
+    pub(super) fn start(endpoint: &str, metrics: Arc<Metrics>) -> Result<Self, TraceError> {
+        let pem = match std::env::var_os(CERTIFICATE).filter(|path| !path.is_empty()) {
+            None => None,
+            Some(path) => {
+                let unread = |error| TraceError(format!("failed to read {CERTIFICATE} {}: {error}", Path::new(&path).display()));
+                Some(std::fs::read(&path).map_err(unread)?)
+            }
+        };
+        let roots = roots::to_add(pem.as_deref()).map_err(TraceError)?;
+        let client = reqwest::blocking::Client::builder()
+            .user_agent(concat!("tabular-operator/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(roots)
+            // What is sent, and the headers that go with it, are for this host alone.
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| TraceError(format!("the client for traces cannot be set up: {error}")))?;
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(endpoint)
+            .with_timeout(TIMEOUT)
+            .build()
+            .map_err(|error| TraceError(format!("spans cannot be sent to {endpoint}: {error}")))?;
+        let mut processor = BatchSpanProcessor::builder(Reporting { exporter, metrics, failing: AtomicBool::new(false) }).build();
+        processor.set_resource(&resource());
+        Ok(Self { processor })
+    }
+
+    pub(super) fn hand_in(&self, span: SpanData) {
+        self.processor.on_end(span);
+    }
+
+    pub(super) fn finish(&self, patience: Duration) {
+        if let Err(error) = self.processor.shutdown_with_timeout(patience) {
+            tracing::debug!(%error, "failed to send the last spans");
+        }
+    }
+}
+
+/// Who sends: what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), and else the operator and its pod.
+fn resource() -> Resource {
+    let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
+    let builder = Resource::builder();
+    let builder = if named { builder } else { builder.with_service_name(SERVICE) };
+    let mut attributes = vec![opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))];
+    let pod = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    attributes.extend(pod.map(|pod| opentelemetry::KeyValue::new("service.instance.id", pod)));
+    builder.with_attributes(attributes).build()
+}
+
+/// Counts what was sent and what was lost, and says once that the collector has gone, and once that it is back.
+struct Reporting {
+    exporter: opentelemetry_otlp::SpanExporter,
+    metrics: Arc<Metrics>,
+    failing: AtomicBool,
+}
+
+impl SpanExporter for Reporting {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let count = batch.len();
+        let sent = self.exporter.export(batch).await;
+        let result = if sent.is_ok() { ExportResult::Success } else { ExportResult::Error };
+        self.metrics.spans_exported(result, count);
+        match (&sent, self.failing.swap(sent.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => tracing::warn!(%error, "failed to send spans to the collector; they are lost, and runs go on"),
+            (Ok(()), true) => tracing::info!("the collector of traces takes spans again"),
+            (Err(_), true) | (Ok(()), false) => {}
+        }
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl fmt::Debug for Reporting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporting").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! `docs/coverage.md`: each row names a test that exists.
+
+use std::fs;
+use std::path::Path;
+
+const PAGE: &str = "docs/coverage.md";
+
+/// The links of a row to tests: the name of each, and its file.
+fn tests_of(row: &str) -> Vec<(&str, &str)> {
+    let links = row.split('[').skip(1).filter_map(|rest| {
+        let (name, rest) = rest.split_once("](")?;
+        let (file, _) = rest.split_once(')')?;
+        Path::new(file).extension().is_some_and(|extension| extension == "rs").then_some((name, file))
+    });
+    links.collect()
+}
+
+/// Whether a file has a test of this name: a function right below an attribute that makes it one.
+fn has_test(source: &str, name: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let (plain, awaits) = (format!("fn {name}("), format!("async fn {name}("));
+    let Some(at) = lines.iter().position(|line| line.starts_with(&plain) || line.starts_with(&awaits)) else { return false };
+    let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///"));
+    // A property test stands in proptest's own block.
+    above.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test") || line.starts_with("#[proptest"))
+}
+
+#[test]
+fn every_row_names_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join(PAGE)).unwrap();
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| What ");
+    let rows: Vec<&str> = page.lines().filter(is_row).collect();
+    assert!(rows.len() >= 100, "{PAGE} has {} rows: has its layout changed?", rows.len());
+    let mut wrong = Vec::new();
+    for row in rows {
+        let tests = tests_of(row);
+        if tests.is_empty() {
+            wrong.push(format!("no test is named: {row}"));
+        }
+        for (name, file) in tests {
+            let path = root.join("docs").join(file);
+            let source = fs::read_to_string(&path).unwrap_or_default();
+            if !has_test(&source, name) {
+                wrong.push(format!("{file} has no test {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{PAGE}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_name_without_a_test_is_noticed() {
+    let source = "#[test]\nfn it_holds() {\n}\n\nfn helper() {\n}\n";
+    assert!(has_test(source, "it_holds"));
+    assert!(!has_test(source, "helper"));
+    assert!(!has_test(source, "it_hold"));
+    assert_eq!(tests_of("| a | [x](../src/a.rs), [page](b.md) |"), [("x", "../src/a.rs")]);
+}

@@ -1,0 +1,101 @@
+//! The recipes of `docs/gitops.md`, applied as they stand there, and its commands, run.
+
+use std::fs;
+
+use harness::world::run;
+use harness::{Setting, World, paths};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+use crate::course::Courses;
+
+/// The blocks of the page in one language.
+fn blocks(language: &str) -> Vec<String> {
+    let text = fs::read_to_string(paths::workspace().join("docs/gitops.md")).unwrap();
+    let opening = format!("```{language}\n");
+    text.split(&opening).skip(1).map(|part| part.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A manifest of the page, as it stands there but for the server.
+fn recipe(world: &World, name: &str) -> String {
+    let blocks = blocks("yaml");
+    let block = blocks.iter().find(|block| block.contains(&format!("\n  name: {name}\n")));
+    let block = block.unwrap_or_else(|| panic!("docs/gitops.md has no {name}"));
+    let server = "asazure://westus.asazure.windows.net/myserver";
+    assert!(block.contains(server), "{name} names another server");
+    block.replace(server, &world.server)
+}
+
+async fn kubectl(world: &World, arguments: &[&str], input: &str) -> (bool, String) {
+    let output = world.site.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), input).await;
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (output.status.success(), said)
+}
+
+async fn apply(world: &World, manifest: &str) {
+    let (applied, said) = kubectl(world, &["apply", "--validate=strict", "-f", "-"], manifest).await;
+    assert!(applied, "{said}");
+}
+
+#[tokio::test]
+async fn a_hook_is_done_when_its_run_has_succeeded_and_each_sync_has_its_own() {
+    let model = json!({"durationMillis": 500, "outcomes": ["succeeded", "failed"]});
+    let (world, _operator) = World::running("hook", Setting { model: Some(model), ..Setting::default() }).await;
+    let manifest = recipe(&world, "after-sync");
+    for end in [RunState::Succeeded, RunState::Failed] {
+        // What BeforeHookCreation does: the last one goes, and when it is gone there is a new one.
+        let (deleted, said) = kubectl(&world, &["delete", "mref/after-sync", "--ignore-not-found"], "").await;
+        assert!(deleted, "{said}");
+        apply(&world, &manifest).await;
+        let ended = world.until_state("after-sync", end).await;
+        assert_eq!(run(&ended).number, 1);
+    }
+    assert_eq!(world.posts().await, 2);
+    let words = Courses::of(&world).await.words("after-sync");
+    let without_end: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.starts_with("Terminating")).collect();
+    assert_eq!(without_end, ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Failed Degraded"]);
+}
+
+#[tokio::test]
+async fn a_wave_waits_for_the_run_of_its_token() {
+    let (world, _operator) = World::running("wave", Setting::default()).await;
+    let manifest = recipe(&world, "before-reports");
+    apply(&world, &manifest).await;
+    world.until_run("before-reports", 1, RunState::Succeeded).await;
+    apply(&world, &manifest.replace("4d5e6f7", "8a9b0c1")).await;
+    world.until_run("before-reports", 2, RunState::Succeeded).await;
+    let course = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
+    Courses::of(&world).await.assert("before-reports", &course);
+}
+
+#[tokio::test]
+async fn the_commands_of_the_page_do_as_it_says() {
+    let (world, _operator) = World::running("page", Setting::default()).await;
+    // Nothing runs for a token that a resource is new with: onChange is off.
+    let manifest = recipe(&world, "release");
+    apply(&world, &manifest.replace("4d5e6f7", "0a1b2c3")).await;
+    world.until_reason("release", "Ready", "Idle").await;
+    apply(&world, &manifest).await;
+    let commands: Vec<String> = blocks("sh").iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert_eq!(commands.len(), 4, "{commands:#?}");
+    for command in &commands {
+        let words: Vec<String> =
+            command.split_whitespace().skip(1).map(|word| word.replace('\'', "").replace("release.yaml", "-")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (done, said) = kubectl(&world, &words, &manifest).await;
+        assert!(done, "{command}: {said}");
+    }
+    let done = world.until_state("release", RunState::Succeeded).await;
+    assert_eq!((run(&done).trigger.value.as_str(), world.posts().await), ("4d5e6f7", 1));
+}
+
+#[test]
+fn the_page_has_no_manifest_that_is_not_run() {
+    let names: Vec<Value> = blocks("yaml")
+        .iter()
+        .map(|block| serde_yaml_ng::from_str::<Value>(block).unwrap())
+        .filter(|object| object["apiVersion"] == harness::Kind::api_version())
+        .map(|object| object["metadata"]["name"].clone())
+        .collect();
+    assert_eq!(names, ["release", "after-sync", "before-reports"]);
+}

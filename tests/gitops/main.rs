@@ -1,0 +1,12 @@
+//! What tools that deploy from Git make of the resources: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), kubectl as it is,
+//! on the real API server with the real operator.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod course;
+mod drift;
+mod hooks;
+mod kubectl;
+mod scripts;
+mod states;
+mod syncing;

@@ -1,0 +1,212 @@
+//! Every state that a resource can be in, as real runs show it: judged by the tools, one verdict after the other.
+
+use futures::join;
+use harness::world::merged;
+use harness::{Operator, Setting, World, rbac};
+use serde_json::{Value, json};
+use tabular_operator::api::{ADOPT, RUN_REQUESTED_AT, RunState};
+
+use crate::course::Courses;
+
+/// While a run is on its way, and before the operator's first look.
+const UNDER_WAY: &str = "InProgress Progressing";
+const DONE: &str = "Current Healthy";
+const FAILED: &str = "Failed Degraded";
+
+/// A world whose refreshes are short.
+pub async fn quick(name: &str) -> (World, Operator) {
+    let model = json!({"notStartedMillis": 0, "durationMillis": 300});
+    World::running(name, Setting { model: Some(model), ..Setting::default() }).await
+}
+
+/// Applies a refresh of a model of its own.
+async fn refresh(world: &World, name: &str, model: Value, spec: Value) {
+    let of_model = world.put_database(name, &merged(&json!({"notStartedMillis": 0, "durationMillis": 500}), &model)).await;
+    world.apply(name, &merged(&of_model, &spec)).await;
+}
+
+#[tokio::test]
+async fn runs_that_end() {
+    let (world, _operator) = quick("states-ends").await;
+    let world = &world;
+    let until = async |name: &str, state| world.until_state(name, state).await;
+    let ends = async |name: &str, model, spec, state| {
+        refresh(world, name, model, spec).await;
+        until(name, state).await;
+    };
+    let waits = async {
+        refresh(world, "first", json!({"durationMillis": 2_000}), json!({})).await;
+        until("first", RunState::Running).await;
+        world.apply("second", &json!({"model": {"analysisServices": {"database": "first"}}})).await;
+        world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+        until("second", RunState::Succeeded).await;
+    };
+    let busy = async {
+        let of_model = world.put_database("busy", &json!({"durationMillis": 300})).await;
+        world.start_foreign(&json!({"database": "busy", "durationMillis": 2_500})).await;
+        world.apply("busy", &of_model).await;
+        world.until_reason("busy", "Reconciling", "ModelBusy").await;
+        until("busy", RunState::Succeeded).await;
+    };
+    let deleted = async {
+        refresh(world, "deleted", json!({"durationMillis": 600_000, "cancelMillis": 500}), json!({})).await;
+        until("deleted", RunState::Running).await;
+        world.delete("deleted").await;
+        world.until_gone("deleted").await;
+    };
+    join!(
+        ends("plain", json!({}), json!({}), RunState::Succeeded),
+        ends("failing", json!({"outcome": "failed"}), json!({}), RunState::Failed),
+        ends("retrying", json!({"outcomes": ["failed"]}), json!({"backoffLimit": 1}), RunState::Succeeded),
+        ends("overdue", json!({"durationMillis": 600_000}), json!({"activeDeadlineSeconds": 1}), RunState::TimedOut),
+        ends("cancelled", json!({"outcome": "cancelled"}), json!({}), RunState::Cancelled),
+        waits,
+        busy,
+        deleted,
+    );
+    let courses = Courses::of(world).await;
+    for name in ["plain", "retrying", "first", "second", "busy"] {
+        courses.assert(name, &[UNDER_WAY, DONE]);
+    }
+    for name in ["failing", "overdue", "cancelled"] {
+        courses.assert(name, &[UNDER_WAY, FAILED]);
+    }
+    courses.assert("deleted", &[UNDER_WAY, "Terminating Progressing"]);
+    let states: Vec<String> = courses.run_states().into_iter().collect();
+    assert_eq!(states, ["Cancelled", "Cancelling", "Failed", "Running", "Submitting", "Succeeded", "TimedOut", "Waiting"]);
+}
+
+#[tokio::test]
+async fn runs_that_follow_each_other() {
+    let (world, _operator) = quick("states-again").await;
+    let world = &world;
+    let tokens = async {
+        refresh(world, "token", json!({"outcomes": ["succeeded", "failed"]}), json!({"trigger": {"token": "one"}})).await;
+        world.until_run("token", 1, RunState::Succeeded).await;
+        world.edit("token", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("token", 2, RunState::Failed).await;
+        world.edit("token", &json!({"spec": {"trigger": {"token": "three"}}})).await;
+        world.until_run("token", 3, RunState::Succeeded).await;
+    };
+    let queued = async {
+        refresh(world, "queued", json!({"durationMillis": 1_500}), json!({})).await;
+        world.until_run("queued", 1, RunState::Running).await;
+        world.edit("queued", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("queued", 2, RunState::Succeeded).await;
+    };
+    let replaced = async {
+        refresh(world, "replaced", json!({"durationMillis": 2_000}), json!({"concurrencyPolicy": "Replace"})).await;
+        world.until_run("replaced", 1, RunState::Running).await;
+        world.edit("replaced", &json!({"spec": {"trigger": {"token": "two"}}})).await;
+        world.until_run("replaced", 2, RunState::Succeeded).await;
+    };
+    let asked = async {
+        refresh(world, "asked", json!({}), json!({})).await;
+        world.until_run("asked", 1, RunState::Succeeded).await;
+        world.annotate("asked", RUN_REQUESTED_AT, Some("again")).await;
+        world.until_run("asked", 2, RunState::Succeeded).await;
+    };
+    join!(tokens, queued, replaced, asked);
+    let courses = Courses::of(world).await;
+    courses.assert("token", &[UNDER_WAY, DONE, UNDER_WAY, FAILED, UNDER_WAY, DONE]);
+    // The end of the first run is no end: the second is asked for.
+    courses.assert("queued", &[UNDER_WAY, DONE]);
+    courses.assert("replaced", &[UNDER_WAY, DONE]);
+    courses.assert("asked", &[UNDER_WAY, DONE, "Current Progressing", UNDER_WAY, DONE]);
+    assert_eq!(world.operations_on("token").await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_does_not_run() {
+    let (world, _operator) = quick("states-still").await;
+    let world = &world;
+    let idle = async {
+        refresh(world, "idle", json!({}), json!({"trigger": {"onChange": false}})).await;
+        world.until_reason("idle", "Ready", "Idle").await;
+    };
+    let scheduled = async {
+        let trigger = json!({"onChange": false, "schedule": "0 4 1 1 *", "timeZone": "Europe/Zurich"});
+        refresh(world, "scheduled", json!({}), json!({"trigger": trigger})).await;
+        world
+            .until("scheduled", "its next time", |object| object.status.as_ref().is_some_and(|status| status.next_schedule_time.is_some()))
+            .await;
+    };
+    let suspended = async {
+        refresh(world, "suspended", json!({}), json!({"suspend": true})).await;
+        world.until_reason("suspended", "Ready", "Suspended").await;
+        world.edit("suspended", &json!({"spec": {"suspend": false}})).await;
+        world.until_state("suspended", RunState::Succeeded).await;
+    };
+    let no_secret = async {
+        refresh(world, "no-secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
+        world.until_reason("no-secret", "Stalled", "SecretNotFound").await;
+        let keys = json!({"tenantId": harness::world::TENANT, "clientId": world.client_id, "clientSecret": "right"});
+        rbac::make(&world.secrets(), json!({"metadata": {"name": "later"}, "stringData": keys})).await;
+        world.until_state("no-secret", RunState::Succeeded).await;
+    };
+    join!(idle, scheduled, suspended, no_secret);
+    let courses = Courses::of(world).await;
+    courses.assert("idle", &[UNDER_WAY, DONE]);
+    courses.assert("scheduled", &[UNDER_WAY, DONE]);
+    courses.assert("suspended", &[UNDER_WAY, "InProgress Suspended", UNDER_WAY, DONE]);
+    courses.assert("no-secret", &[UNDER_WAY, FAILED, UNDER_WAY, DONE]);
+}
+
+#[tokio::test]
+async fn a_submission_in_doubt() {
+    let (world, _operator) = quick("states-doubt").await;
+    let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
+    world.apply("orders", &json!({})).await;
+    lost.has_hit(1).await;
+    let ours = harness::eventually("the end of the first", async || {
+        world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
+    })
+    .await;
+    world.start_foreign(&json!({"type": "full"})).await;
+    world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    world.annotate("orders", ADOPT, Some(&ours)).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let words = Courses::of(&world).await.words("orders");
+    // What is adopted has ended already: it may be seen under way in between, or not.
+    assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![UNDER_WAY.to_owned(), FAILED.to_owned()], Some(DONE)));
+    assert!(words[2..words.len() - 1].iter().all(|word| word == UNDER_WAY), "{words:?}");
+}
+
+#[tokio::test]
+async fn syncs() {
+    let (world, _operator) = quick("states-syncs").await;
+    let world = &world;
+    let of = async |name: &str, sync: Value| world.put_database(name, &json!({"durationMillis": 300, "sync": sync})).await;
+    let plain = async {
+        world.apply("modelsync/plain", &of("plain", json!({})).await).await;
+        world.until_state("modelsync/plain", RunState::Succeeded).await;
+    };
+    let failing = async {
+        world.apply("modelsync/failing", &of("failing", json!({"outcome": "failed"})).await).await;
+        world.until_state("modelsync/failing", RunState::Failed).await;
+    };
+    let following = async {
+        world.apply("followed", &merged(&of("followed", json!({})).await, &json!({"trigger": {"onChange": false}}))).await;
+        world.until_reason("followed", "Ready", "Idle").await;
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
+        world.apply("modelsync/following", &after).await;
+        world.until_reason("modelsync/following", "Ready", "Idle").await;
+        world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
+        world.until_state("modelsync/following", RunState::Succeeded).await;
+    };
+    let astray = async {
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "nobody"}}});
+        world.apply("modelsync/astray", &after).await;
+        world
+            .until("modelsync/astray", "a stall", |object| {
+                harness::world::condition(object, tabular_operator::api::ConditionType::Stalled).is_some()
+            })
+            .await;
+    };
+    join!(plain, failing, following, astray);
+    let courses = Courses::of(world).await;
+    courses.assert("modelsync/plain", &[UNDER_WAY, DONE]);
+    courses.assert("modelsync/failing", &[UNDER_WAY, FAILED]);
+    courses.assert("modelsync/following", &[UNDER_WAY, DONE, UNDER_WAY, DONE]);
+    courses.assert("modelsync/astray", &[UNDER_WAY, FAILED]);
+}

@@ -1,0 +1,107 @@
+//! What a tool that applies from Git does to a resource, over and over: its server-side apply, its prune, its commits.
+
+use harness::world::{merged, run, status};
+use harness::{Kind, Setting, World};
+use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
+use serde_json::{Value, json};
+use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
+
+use crate::course::Courses;
+use crate::states::quick;
+
+/// The field manager of Flux' kustomize-controller.
+const FLUX: &str = "kustomize-controller";
+
+/// Applies what is in Git as Flux does.
+async fn reconcile(world: &World, manifest: &Value) {
+    let apply = PatchParams::apply(FLUX).force();
+    world.api(Kind::Refresh).patch("orders", &apply, &Patch::Apply(manifest)).await.unwrap();
+}
+
+#[tokio::test]
+async fn drift_that_is_put_right_in_mid_run_touches_no_run() {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let (world, _operator) = World::running("revert", setting).await;
+    let git = world.manifest("orders", &json!({"historyLimit": 5, "activeDeadlineSeconds": 3_600, "trigger": {"token": "one"}}));
+    reconcile(&world, &git).await;
+    let began = world.until_state("orders", RunState::Running).await;
+    for number in 0..5 {
+        // A person's edits: of a number, of a label, and of the very work.
+        let edit = json!({"metadata": {"labels": {"edited": format!("{number}")}},
+            "spec": {"historyLimit": 1 + number, "refresh": {"type": "calculate"}, "trigger": {"token": "mine"}}});
+        let edited = world.edit("orders", &edit).await;
+        let seen = |object: &harness::AnyObject| status(object).observed_generation >= edited.metadata.generation.unwrap();
+        world.until("orders", "the edit to be seen", seen).await;
+        reconcile(&world, &git).await;
+    }
+    world.azure.end(run(&began).operation_id.as_deref().unwrap(), "succeeded").await;
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((run(&done).number, run(&done).operation_id.clone()), (1, run(&began).operation_id.clone()));
+    assert_eq!((world.posts().await, status(&done).queued.clone()), (1, None));
+    assert_eq!(done.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()), "Flux does not take it away");
+    assert_eq!(done.spec["historyLimit"], 5);
+    // Nor does one more pass, once it has ended.
+    reconcile(&world, &git).await;
+    let courses = Courses::of(&world).await;
+    courses.assert("orders", &["InProgress Progressing", "Current Healthy"]);
+}
+
+#[tokio::test]
+async fn a_commit_with_a_new_token_is_one_run_however_often_it_is_applied() {
+    let (world, _operator) = quick("commit").await;
+    let commit = |token: &str| world.manifest("orders", &json!({"trigger": {"token": token}}));
+    for (number, token) in [(1, "0a1b2c3"), (2, "4d5e6f7")] {
+        for _ in 0..3 {
+            reconcile(&world, &commit(token)).await;
+        }
+        let done = world.until_run("orders", number, RunState::Succeeded).await;
+        assert_eq!(run(&done).trigger.value, token);
+        for _ in 0..3 {
+            reconcile(&world, &commit(token)).await;
+        }
+    }
+    assert_eq!(world.posts().await, 2);
+    let course = ["InProgress Progressing", "Current Healthy", "InProgress Progressing", "Current Healthy"];
+    Courses::of(&world).await.assert("orders", &course);
+}
+
+#[tokio::test]
+async fn the_annotation_that_a_drift_correction_takes_away_starts_nothing() {
+    let (world, _operator) = quick("annotation").await;
+    let git = world.manifest("orders", &json!({}));
+    reconcile(&world, &git).await;
+    world.until_run("orders", 1, RunState::Succeeded).await;
+    // A person asks for a run, as Flux too may do with an annotation that is in Git: then it is Flux's to take away.
+    let asks = merged(&git, &json!({"metadata": {"annotations": {RUN_REQUESTED_AT: "2026-11-21T05:00:00Z"}}}));
+    reconcile(&world, &asks).await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    reconcile(&world, &git).await;
+    let without = world.until("orders", "the annotation to go", |object| {
+        object.metadata.annotations.as_ref().is_none_or(|annotations| !annotations.contains_key(RUN_REQUESTED_AT))
+    });
+    without.await;
+    // Nor does putting it back.
+    reconcile(&world, &asks).await;
+    // A run that either started would be ahead of this one.
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21T06:00:00Z")).await;
+    let third = world.until_run("orders", 3, RunState::Succeeded).await;
+    assert_eq!(run(&third).trigger.value, "2026-11-21T06:00:00Z");
+    assert_eq!(world.posts().await, 3);
+    Courses::of(&world).await;
+}
+
+#[tokio::test]
+async fn prune_in_mid_run_cancels_and_then_it_is_gone() {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
+    let (world, _operator) = World::running("prune", setting).await;
+    reconcile(&world, &world.manifest("orders", &json!({}))).await;
+    world.until_state("orders", RunState::Running).await;
+    // As Argo CD prunes. Flux does so in the background, which is what tests/integration/deletion.rs has.
+    let foreground = DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
+    world.api(Kind::Refresh).delete("orders", &foreground).await.unwrap();
+    world.until_state("orders", RunState::Cancelling).await;
+    world.until_gone("orders").await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
+    Courses::of(&world).await.assert("orders", &["InProgress Progressing", "Terminating Progressing"]);
+}

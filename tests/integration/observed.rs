@@ -1,0 +1,210 @@
+//! What the operator tells of a run: its trace, its log, its metrics, its events.
+
+use harness::collector::{Collector, attribute};
+use harness::world::run;
+use harness::{Operator, Setting, Tool, World, eventually, paths};
+use serde_json::{Value, json};
+use tabular_operator::api::{Reason, RunState};
+
+/// An operator that sends its spans there, at once.
+async fn traced(name: &str, collector: &Collector, model: Option<Value>) -> (World, Operator) {
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer planted-header"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        // The proxy of these tests leads to the local Azure alone.
+        ("NO_PROXY", "127.0.0.1"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    World::running(name, Setting { model, environment, ..Setting::default() }).await
+}
+
+#[tokio::test]
+async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
+    let collector = Collector::start().await;
+    let (world, mut operator) = traced("traced", &collector, Some(json!({"durationMillis": 4000}))).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    eventually("the first spans", async || collector.spans().iter().any(|span| span.name == "POST refreshes").then_some(())).await;
+    operator.kill();
+    operator.restart();
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    eventually("the span of the whole run", async || collector.spans().iter().any(|span| span.name.starts_with("run of")).then_some(()))
+        .await;
+
+    let (spans, record, uid) = (collector.spans(), run(&done), done.metadata.uid.clone().unwrap());
+    let of = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let root = of("run of ModelRefresh");
+    assert_eq!(root.len(), 1, "{spans:#?}");
+    let root = root[0];
+    assert!(root.parent_span_id.is_empty());
+    for span in &spans {
+        assert_eq!(span.trace_id, root.trace_id, "{} is of another trace", span.name);
+        assert!(span.span_id == root.span_id || span.parent_span_id == root.span_id, "{} has another parent", span.name);
+        assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{}", span.name);
+        for (key, value) in [
+            ("tabular.kind", "ModelRefresh"),
+            ("k8s.namespace.name", world.namespace.as_str()),
+            ("tabular.name", "orders"),
+            ("tabular.uid", &uid),
+            ("tabular.run", "1"),
+        ] {
+            assert_eq!(attribute(span, key).as_deref(), Some(value), "{key} of {}", span.name);
+        }
+    }
+    let operation = of("operation");
+    assert_eq!(operation.len(), 1);
+    for span in [root, operation[0]] {
+        assert_eq!(attribute(span, "tabular.operation_id"), record.operation_id);
+        assert_eq!(attribute(span, "tabular.activity_id"), record.activity_id);
+        assert_eq!(span.status.as_ref().unwrap().code, 1);
+    }
+    assert_eq!((of("waiting").len(), of("POST refreshes").len()), (1, 1));
+    assert!(
+        !of("token of service principal").is_empty() && !of("GET refresh").is_empty(),
+        "{:?}",
+        spans.iter().map(|span| &span.name).collect::<Vec<_>>()
+    );
+    let looks = of("GET refresh");
+    let look = looks.last().unwrap();
+    assert_eq!(attribute(look, "tabular.operation_id"), record.operation_id);
+    assert_eq!(attribute(look, "http.response.status_code").as_deref(), Some("200"));
+    assert_eq!(attribute(look, "server.address").as_deref(), Some("westus.asazure.windows.net"));
+    assert!(root.end_time_unix_nano - root.start_time_unix_nano > 3_000_000_000);
+    assert!(collector.senders().contains(&("service.name".to_owned(), "tabular-operator".to_owned())), "{:?}", collector.senders());
+    let told = collector.text() + &operator.log();
+    assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
+
+    // The example in the metrics leads to the trace.
+    let hex: String = root.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let metrics = operator.metrics_as("application/openmetrics-text").await;
+    let example = metrics.lines().find(|line| line.contains("run_duration_seconds_bucket") && line.contains(" # {"));
+    assert!(example.is_some_and(|line| line.contains(&format!("trace_id=\"{hex}\""))), "{hex} is not in {example:?}");
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_hinders_no_run() {
+    let collector = Collector::start().await;
+    collector.refuse(true);
+    let (world, mut operator) = traced("untraced", &collector, None).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    eventually("the loss to be counted", async || {
+        let metrics = operator.metrics().await;
+        metrics
+            .lines()
+            .any(|line| line.starts_with("tabular_operator_trace_spans_total{result=\"error\"}") && !line.ends_with(" 0"))
+            .then_some(())
+    })
+    .await;
+    assert!(collector.spans().is_empty());
+    let warnings = operator.log().lines().filter(|line| line.contains("failed to send spans")).count();
+    assert_eq!(warnings, 1, "{}", operator.log());
+    assert!(operator.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_run_can_be_read_from_the_log_and_counted() {
+    let (world, mut operator) = World::running("told", Setting::default()).await;
+    let done = world.apply("orders", &json!({"backoffLimit": 0})).await;
+    let uid = done.metadata.uid.clone().unwrap();
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let record = run(&done);
+    let log = operator.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let told: Vec<&Value> = lines.iter().filter(|line| line["run"] == 1).collect();
+    let states: Vec<&str> = told.iter().map(|line| line["state"].as_str().unwrap_or_default()).collect();
+    assert_eq!(states, ["Submitting", "Running", "Succeeded"], "{log}");
+    for line in &told {
+        assert_eq!((&line["namespace"], &line["name"]), (&json!(world.namespace), &json!("orders")));
+        assert_eq!((&line["uid"], &line["kind"], &line["attempt"]), (&json!(uid), &json!("ModelRefresh"), &json!(1)));
+    }
+    for line in &told[1..] {
+        assert_eq!(line["operation"], json!(record.operation_id));
+    }
+    assert_eq!(told[2]["activity"], json!(record.activity_id), "{}", told[2]);
+
+    let metrics = operator.metrics().await;
+    for line in [
+        r#"runs_requested_total{kind="ModelRefresh",trigger="Creation"} 1"#,
+        r#"runs_ended_total{kind="ModelRefresh",state="Succeeded",reason="Succeeded"} 1"#,
+        r#"run_wait_seconds_count{kind="ModelRefresh"} 1"#,
+        r#"run_duration_seconds_count{kind="ModelRefresh",state="Succeeded"} 1"#,
+        r#"run_end_lag_seconds_count{kind="ModelRefresh"} 1"#,
+        r#"service_calls_total{service="analysis-services",route="submit",answer="2xx"} 1"#,
+        r#"token_requests_total{identity="service-principal",result="success"} 1"#,
+        r#"trace_spans_total{result="success"} 0"#,
+    ] {
+        assert!(metrics.contains(&format!("tabular_operator_{line}\n")), "{line} is not in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_of_a_run_can_be_read_from_its_description() {
+    let (world, _operator) = World::running("described", Setting { model: Some(json!({"outcome": "failed"})), ..Setting::default() }).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Failed).await;
+    let wanted = [("Normal", "Running"), ("Warning", "RefreshFailed")];
+    let description = eventually("the events", async || {
+        let text = world.site.control_plane.kubectl(&["describe", "mref", "orders", "--namespace", &world.namespace]).await;
+        let events = text.split("\nEvents:").nth(1).unwrap_or_default().to_owned();
+        wanted.iter().all(|(_, reason)| events.contains(reason)).then_some(events)
+    })
+    .await;
+    // Each once, in order, by its documented type; and each stands in the reference.
+    let rows: Vec<Vec<&str>> = description.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
+    let told: Vec<(&str, &str)> = rows.iter().filter(|row| row.len() > 3).map(|row| (row[0], row[1])).collect();
+    assert_eq!(told, wanted, "{description}");
+    let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/events.md")).unwrap();
+    for (kind, reason) in told {
+        assert!(reference.contains(&format!("| `{reason}` | {kind} |")), "{reason} ({kind}) is not in the reference");
+        assert!(Reason::parse(reason).is_some());
+    }
+}
+
+/// Prometheus' own engine over what the operator really shows after a failure: a query that brings nothing is a panel that stays
+/// empty.
+#[tokio::test]
+async fn each_query_of_the_dashboard_answers_on_what_is_shown() {
+    let (world, mut operator) =
+        World::running("dashboard", Setting { model: Some(json!({"outcome": "failed"})), ..Setting::default() }).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Failed).await;
+    let metrics = operator.metrics().await;
+    let series: Vec<Value> = metrics.lines().filter(|line| !line.starts_with('#')).map(|line| series(line)).collect();
+    assert!(series.len() > 100, "{metrics}");
+
+    let dashboard: Value =
+        serde_json::from_str(&std::fs::read_to_string(paths::workspace().join("deploy/grafana/overview.json")).unwrap()).unwrap();
+    let targets = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries = targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "5m").replace("$namespace", ".*"));
+    // No certificate is in use here, so nothing tells when it expires.
+    let queries: Vec<String> = queries.filter(|query| !query.contains("certificate_expiry")).collect();
+    assert!(queries.len() > 25, "{queries:?}");
+
+    let rule = |(index, query): (usize, &String)| json!({"alert": format!("Q{index}"), "expr": format!("count({query}) > 0"), "labels": {"query": query}});
+    let rules: Vec<Value> = queries.iter().enumerate().map(rule).collect();
+    let fires =
+        |(index, query): (usize, &String)| json!({"labels": format!("{{alertname=\"Q{index}\", query={}}}", json!(query)), "value": 1});
+    let wanted: Vec<Value> = queries.iter().enumerate().map(fires).collect();
+    let answered =
+        json!({"expr": "count by (alertname, query) (ALERTS{alertstate=\"firing\"})", "eval_time": "50m", "exp_samples": wanted});
+    let directory = world.site.directory().join("dashboard");
+    std::fs::create_dir_all(&directory).unwrap();
+    let tests = json!({"rule_files": ["rules.yaml"], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [answered]}]});
+    std::fs::write(directory.join("rules.yaml"), json!({"groups": [{"name": "queries", "rules": rules}]}).to_string()).unwrap();
+    std::fs::write(directory.join("tests.yaml"), tests.to_string()).unwrap();
+    Tool::named("promtool").run(&["test", "rules", directory.join("tests.yaml").to_str().unwrap()]).await;
+}
+
+/// A line of the metrics, as a series that goes on for an hour: what counts up does so by its own value each minute.
+fn series(line: &str) -> Value {
+    let (name, value) = line.rsplit_once(' ').unwrap();
+    let counts = ["_total", "_bucket", "_count", "_sum"].iter().any(|suffix| name.split('{').next().unwrap().ends_with(suffix));
+    let labelled = match name.split_once('{') {
+        Some((name, labels)) => format!("{name}{{namespace=\"tabular-system\",{labels}"),
+        None => format!("{name}{{namespace=\"tabular-system\"}}"),
+    };
+    json!({"series": labelled.replace(",}", "}"), "values": format!("{value}+{}x60", if counts { value } else { "0" })})
+}

@@ -1,0 +1,130 @@
+//! What Power BI alone does to a refresh: it evicts its model, ends it after a time, stands still while the capacity is paused, drops
+//! it, refuses more of them in a day, and tells busy from quota by a text in any language.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use harness::world::{merged, run, run_state};
+use harness::{Model, Operator, Setting, World};
+use serde_json::{Value, json};
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+
+use crate::power_bi::semantic_model;
+
+/// A world with one semantic model, and the spec that names it by ids.
+async fn with(name: &str, settings: Value) -> (World, Operator, Model, Value) {
+    let (world, operator) = World::running(name, Setting::default()).await;
+    let (model, by_ids, _) = semantic_model(&world, &settings).await;
+    (world, operator, model, by_ids)
+}
+
+#[tokio::test]
+async fn an_evicted_model_is_refreshed_again_where_backoff_limit_allows() {
+    let text = "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
+    let evicted = json!({"status": "failed", "messages": [{"code": "0xC11C0020", "message": text, "type": "Error"}]});
+    let (world, _operator, model, spec) = with("pbi-evicted", json!({"outcomes": [evicted, evicted], "durationMillis": 300})).await;
+    world.apply("orders", &spec).await;
+    let failed = world.until_state("orders", RunState::Failed).await;
+    assert_eq!((run(&failed).reason.as_str(), run(&failed).attempt), ("Evicted", 1));
+    assert!(run(&failed).message.contains(": 0xC11C0020 Session cancelled"), "{}", run(&failed).message);
+    world.edit("orders", &json!({"spec": {"backoffLimit": 1}})).await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
+    let done = world.until_run("orders", 2, RunState::Succeeded).await;
+    assert_eq!(run(&done).attempt, 2);
+    assert_eq!(world.azure.refreshes(&model).await.len(), 3);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_attempt_beyond_the_services_limit_is_not_made_again() {
+    let limit = json!({"durationMillis": 600_000, "powerBI": {"attemptLimitMillis": 700}});
+    let (world, _operator, model, spec) = with("pbi-attempt-limit", limit).await;
+    world.apply("orders", &merged(&spec, &json!({"backoffLimit": 3}))).await;
+    let ended = world.until_state("orders", RunState::TimedOut).await;
+    assert_eq!((run(&ended).reason.as_str(), run(&ended).attempt), ("AttemptTimeLimit", 1));
+    assert!(run(&ended).message.contains("attemptTimeoutSeconds"), "{}", run(&ended).message);
+    assert_eq!(world.azure.refreshes(&model).await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_refresh_outlasts_a_pause_of_the_capacity() {
+    let (world, _operator, model, spec) = with("pbi-pause", json!({"durationMillis": 1_500})).await;
+    world.apply("orders", &spec).await;
+    world.until_state("orders", RunState::Running).await;
+    world.azure.patch(&model, json!({"paused": true})).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let now = world.recorder.latest("orders").and_then(|version| run_state(&version.decode().unwrap()));
+    assert_eq!(now, Some(RunState::Running));
+    // What is asked for now has to wait for the capacity, and says so.
+    let (paused, by_ids, _) = semantic_model(&world, &json!({"paused": true})).await;
+    world.apply("stopped", &by_ids).await;
+    world.until_reason("stopped", "Stalled", "ServerPaused").await;
+    world.azure.patch(&model, json!({"paused": false})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((world.azure.refreshes(&model).await.len(), world.azure.refreshes(&paused).await.len()), (1, 0));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes() {
+    let (world, _operator, model, spec) =
+        with("pbi-long-pause", json!({"durationMillis": 1_500, "powerBI": {"pauseLimitMillis": 800}})).await;
+    world.apply("orders", &spec).await;
+    world.until_state("orders", RunState::Running).await;
+    world.azure.patch(&model, json!({"paused": true})).await;
+    let ended = world.until_state("orders", RunState::TimedOut).await;
+    assert!(run(&ended).message.contains("pause of its capacity"), "{}", run(&ended).message);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_dropped_request_is_told_and_submitted_again_where_backoff_limit_allows() {
+    let (world, _operator, model, spec) = with("pbi-dropped", json!({"powerBI": {"whenBusy": "drop"}})).await;
+    // The other client's ends soon; what comes meanwhile is accepted, and forgotten.
+    world.azure.start_refresh(&model, json!({"durationMillis": 4_000})).await;
+    world.apply("orders", &merged(&spec, &json!({"backoffLimit": 1}))).await;
+    let done = world.until_state_within(Duration::from_secs(150), "orders", RunState::Succeeded).await;
+    assert_eq!(run(&done).attempt, 2);
+    assert_eq!(world.azure.refreshes(&model).await.len(), 2, "another client's, and ours that was known");
+    assert_eq!(world.azure.count_of(&model, "POST", "refreshes").await, 2);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn busy_and_quota_are_told_apart_in_every_language() {
+    let (world, _operator) = World::running("pbi-languages", Setting::default()).await;
+    let world = &world;
+    join_all(["english", "german", "chinese"].map(async |language| {
+        let (model, by_ids, _) = semantic_model(world, &json!({"powerBI": {"language": language}})).await;
+        world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
+        world.apply(language, &by_ids).await;
+        world.until_reason(language, "Reconciling", "ModelBusy").await;
+        world.until_state(language, RunState::Succeeded).await;
+        // What has just ended may have been what kept the model busy: where only the list of refreshes tells, that is believed.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        world.azure.patch(&model, json!({"powerBI": {"dailyLimit": 1}})).await;
+        let before = world.azure.count_of(&model, "POST", "refreshes").await;
+        world.annotate(language, RUN_REQUESTED_AT, Some("again")).await;
+        world.until_reason(language, "Stalled", "QuotaExceeded").await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let after = world.azure.count_of(&model, "POST", "refreshes").await;
+        assert_eq!(after - before, 1, "{language}: it is not asked again at once");
+    }))
+    .await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn what_a_schedule_of_power_bi_began_is_waited_for_and_not_cancelled() {
+    let (world, _operator, model, spec) = with("pbi-scheduled", json!({})).await;
+    for origin in ["Scheduled", "OnDemand", "ViaApi"] {
+        world.azure.start_refresh(&model, json!({"refreshType": origin, "durationMillis": 2_500})).await;
+        let name = origin.to_lowercase();
+        world.apply(&name, &merged(&spec, &json!({"conflictPolicy": "Replace"}))).await;
+        world.until_state(&name, RunState::Succeeded).await;
+    }
+    assert_eq!(world.azure.count_of(&model, "DELETE", "refresh").await, 0);
+    assert!(world.azure.refreshes(&model).await.iter().all(|refresh| refresh.status == "succeeded"));
+    world.assert_kstatus();
+}

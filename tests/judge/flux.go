@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
+	"github.com/fluxcd/pkg/apis/kustomize"
+	"github.com/fluxcd/pkg/runtime/cel"
+	"github.com/fluxcd/pkg/runtime/conditions/check"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+func kstatus(object *unstructured.Unstructured) (Judged, error) {
+	result, err := status.Compute(object)
+	if err != nil {
+		return Judged{}, fmt.Errorf("kstatus: %w", err)
+	}
+	return Judged{result.Status.String(), result.Message}, nil
+}
+
+// flux has the expressions of a Kustomization's health checks, by kind.
+type flux map[schema.GroupVersionKind]*cel.StatusEvaluator
+
+// loadFlux takes the expressions of all Kustomizations in a file.
+func loadFlux(path string) (flux, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	loaded := flux{}
+	documents := yaml.NewYAMLOrJSONDecoder(file, 1<<20)
+	for {
+		var kustomization struct {
+			Spec struct {
+				HealthCheckExprs []kustomize.CustomHealthCheck `json:"healthCheckExprs"`
+			} `json:"spec"`
+		}
+		if err := documents.Decode(&kustomization); errors.Is(err, io.EOF) {
+			return loaded, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		for _, check := range kustomization.Spec.HealthCheckExprs {
+			evaluator, err := cel.NewStatusEvaluator(&check.HealthCheckExpressions)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", path, check.Kind, err)
+			}
+			loaded[schema.FromAPIVersionAndKind(check.APIVersion, check.Kind)] = evaluator
+		}
+	}
+}
+
+func (f flux) evaluate(object *unstructured.Unstructured) (Judged, error) {
+	evaluator, ok := f[object.GroupVersionKind()]
+	if !ok {
+		return Judged{}, fmt.Errorf("no health check is given for %s", object.GroupVersionKind())
+	}
+	result, err := evaluator.Evaluate(context.Background(), object)
+	if err != nil {
+		return Judged{}, fmt.Errorf("health check: %w", err)
+	}
+	return Judged{result.Status.String(), result.Message}, nil
+}
+
+// withConditions gives the checks of Flux the conditions of a resource whose type they do not know.
+type withConditions struct {
+	*unstructured.Unstructured
+}
+
+// GetConditions gives the conditions as Kubernetes' own type. There are none where they do not fit it: the check for Ready says so.
+func (w withConditions) GetConditions() []metav1.Condition {
+	found, _, _ := unstructured.NestedSlice(w.Object, "status", "conditions")
+	text, err := json.Marshal(found)
+	if err != nil {
+		return nil
+	}
+	var conditions []metav1.Condition
+	if err := json.Unmarshal(text, &conditions); err != nil {
+		return nil
+	}
+	return conditions
+}
+
+// faults checks the conditions by Flux's rules for work under way, and where none is also by those for what is settled. Before the
+// operator's first look there are none to check.
+func faults(object *unstructured.Unstructured) string {
+	observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
+	if observed < 0 {
+		return ""
+	}
+	conditions := withConditions{object}
+	checkers := []*check.Checker{check.NewInProgressChecker(nil)}
+	underWay := observed != object.GetGeneration()
+	for _, condition := range conditions.GetConditions() {
+		underWay = underWay || condition.Type == "Reconciling" && condition.Status == metav1.ConditionTrue
+	}
+	if !underWay {
+		negative := &check.Conditions{NegativePolarity: []string{"Stalled", "Reconciling"}}
+		checkers = append(checkers, check.NewChecker(nil, negative))
+	}
+	said := ""
+	for _, checker := range checkers {
+		checker.DisableFetch = true
+		fail, warn := checker.Check(context.Background(), conditions)
+		if err := errors.Join(fail, warn); err != nil {
+			said += err.Error()
+		}
+	}
+	return said
+}

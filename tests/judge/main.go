@@ -1,0 +1,133 @@
+// Command judge asks other projects' libraries what they think of resources and of scripts: kstatus and Flux by the libraries
+// that Flux's controllers are made of, Argo CD by its own Lua runtime and its own reading of its settings. It decides nothing
+// itself. Nothing here is part of the operator.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+const usage = `judge resources ARGOCD_CM FLUX_SYNC  reads resources (YAML or JSON documents) and writes a verdict on each, one JSON line each
+judge actions ARGOCD_CM NAME         reads resources, and writes each as Argo CD's action of this name leaves it
+judge drift                          reads pairs, a manifest and the resource that it became, and writes what Argo CD sees between the two
+judge scripts DIRECTORY ARGOCD_CM    runs what is in Argo CD's test layout in DIRECTORY, with the scripts of ARGOCD_CM`
+
+// Verdict is what the tools say of one version of one resource.
+type Verdict struct {
+	KStatus Judged            `json:"kstatus"`
+	CEL     Judged            `json:"cel"`
+	Faults  string            `json:"faults"` // Flux's rules for conditions; empty where all hold
+	Argo    Judged            `json:"argo"`
+	Actions map[string]string `json:"actions"` // by name, "enabled" or "disabled"
+}
+
+// Judged is a status of one tool, and the sentence that it shows with it.
+type Judged struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "judge: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(arguments []string) error {
+	switch {
+	case len(arguments) == 3 && arguments[0] == "resources":
+		return judgeResources(arguments[1], arguments[2])
+	case len(arguments) == 3 && arguments[0] == "actions":
+		return act(arguments[1], arguments[2])
+	case len(arguments) == 1 && arguments[0] == "drift":
+		return drift()
+	case len(arguments) == 3 && arguments[0] == "scripts":
+		return judgeScripts(arguments[1], arguments[2])
+	}
+	return errors.New("wrong arguments. Usage:\n" + usage)
+}
+
+func judgeResources(configMap, sync string) error {
+	argo, err := loadArgo(configMap)
+	if err != nil {
+		return err
+	}
+	flux, err := loadFlux(sync)
+	if err != nil {
+		return err
+	}
+	return each(func(object *unstructured.Unstructured) (any, error) {
+		var verdict Verdict
+		var err error
+		if verdict.KStatus, err = kstatus(object); err != nil {
+			return nil, err
+		}
+		if verdict.CEL, err = flux.evaluate(object); err != nil {
+			return nil, err
+		}
+		verdict.Faults = faults(object)
+		if verdict.Argo, err = argo.health(object); err != nil {
+			return nil, err
+		}
+		verdict.Actions, err = argo.actions(object)
+		return verdict, err
+	})
+}
+
+func act(configMap, name string) error {
+	argo, err := loadArgo(configMap)
+	if err != nil {
+		return err
+	}
+	return each(func(object *unstructured.Unstructured) (any, error) { return argo.act(object, name) })
+}
+
+// drift writes for each pair what Argo CD sees between the two.
+func drift() error {
+	var manifest *unstructured.Unstructured
+	err := each(func(object *unstructured.Unstructured) (any, error) {
+		if manifest == nil {
+			manifest = object
+			return nil, nil
+		}
+		wanted := manifest
+		manifest = nil
+		return difference(wanted, object)
+	})
+	if err == nil && manifest != nil {
+		err = errors.New("the last manifest comes without a resource")
+	}
+	return err
+}
+
+// each writes an answer to each resource that is read; none for nil.
+func each(answer func(*unstructured.Unstructured) (any, error)) error {
+	in := yaml.NewYAMLOrJSONDecoder(os.Stdin, 1<<20)
+	out := json.NewEncoder(os.Stdout)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := in.Decode(object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("failed to read a resource: %w", err)
+		}
+		answered, err := answer(object)
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		if answered == nil {
+			continue
+		}
+		if err := out.Encode(answered); err != nil {
+			return err
+		}
+	}
+}
