@@ -23,7 +23,7 @@ build: need-cargo control-plane tools programs ## Build the operator, the local 
 .PHONY: test
 test: build ## Run every test: unit, property and integration tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
-	$(call timed,proof,$(RELEASE)/prove explore --most 500000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
+	$(call timed,proof,$(RELEASE)/prove explore --most 600000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check

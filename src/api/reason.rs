@@ -109,8 +109,8 @@ reasons! {
     CapacityPaused: Warning,
     /// Refreshes are switched off for the model. Switch them on; until then `backoffLimit` makes no fresh attempt.
     RefreshDisabled: Warning,
-    /// The service accepted the request and never knew it again: it never ran. Power BI drops requests where too many come in a
-    /// short time. `backoffLimit` submits it again.
+    /// Power BI accepted the request and never knew it again: it never ran. It drops requests where too many come in a short time.
+    /// `backoffLimit` submits it again.
     RequestDropped: Warning,
     /// The service's own time limit ended the operation.
     TimedOut: Warning,

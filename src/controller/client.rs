@@ -21,6 +21,8 @@ const AGENT: &str = concat!("tabular-operator/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API server may take nothing of what is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the API server may say nothing at all: longer than it leaves a watch open (`work::WATCH_SECONDS`).
+const LONGEST_SILENCE: Duration = Duration::from_secs(230);
 
 /// Why there is no connection to speak of: a matter of settings, each of them.
 #[derive(Debug, Error)]
@@ -56,6 +58,8 @@ pub fn connect() -> Result<Client, ClientError> {
 fn ours(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
+    // A watch may be silent until the API server ends it; whatever is silent for longer, such as a list that hangs, is dead.
+    config.read_timeout = Some(LONGEST_SILENCE);
     // One call is one request. Repeating is for the caller, who knows what a lost answer means.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
@@ -165,7 +169,8 @@ mod tests {
         assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
         assert!(config.auth_info.token.is_some());
         assert!(!config.default_retry);
-        assert!(config.read_timeout.is_none(), "a watch may be silent");
+        let watch = Duration::from_secs(super::super::work::WATCH_SECONDS.into());
+        assert!(config.read_timeout.is_some_and(|silence| silence > watch), "a watch may be silent");
         assert_eq!(config.headers[0].1, format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str());
     }
 

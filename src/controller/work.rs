@@ -37,7 +37,7 @@ use crate::telemetry::health::Health;
 use crate::telemetry::labels::Kind;
 
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
-const WATCH_SECONDS: u32 = 200;
+pub(super) const WATCH_SECONDS: u32 = 200;
 /// How often the resources are counted.
 const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.

@@ -56,7 +56,10 @@ fn an_accepted_request_that_never_became_known_was_dropped_and_is_tried_again() 
     assert!(world.run().message.contains("it never ran; Power BI drops requests"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
 
-    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    let mut world = World::new(|spec| {
+        spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
+        spec.backoff_limit = 1;
+    });
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.service.lag = secs(0);
@@ -65,8 +68,15 @@ fn an_accepted_request_that_never_became_known_was_dropped_and_is_tried_again() 
 }
 
 #[test]
-fn nobody_says_that_it_never_ran_where_the_memory_of_it_was_lost_or_it_was_seen() {
+fn nobody_says_that_it_never_ran_on_analysis_services_where_the_memory_of_it_was_lost_or_it_was_seen() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.lag = secs(1_000);
+    never_known(&mut world);
+    world.run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);
+    let mut world = World::new(|spec| {
+        spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
+        spec.backoff_limit = 3;
+    });
     world.service.lag = secs(1_000);
     never_known(&mut world);
     world.restart().run_for(secs(600)).is(RunState::Failed, Reason::OperationLost);

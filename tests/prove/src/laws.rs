@@ -304,7 +304,9 @@ pub fn release(world: &World, resource: usize, view: &Object, step: &Step) -> Re
     let ending = desired.deletion.as_ref().is_some_and(|deletion| deletion.namespace_ending);
     let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
     holds(!said || asked, RELEASE, || format!("resource {resource} is let go without being asked to"))?;
-    if said || world.resources[resource].word {
+    // That a synchronisation, which nobody can cancel, may go on was said when its deadline ended the run.
+    let given_up = !cancellable(world, resource) && view.status.run.as_ref().is_some_and(|run| run.state == RunState::TimedOut);
+    if said || given_up || world.resources[resource].word {
         return Ok(());
     }
     let live = live_or_coming(world, resource);
