@@ -49,7 +49,8 @@ pub fn always(world: &World) -> Result<(), Broken> {
                 format!("resource {index} has {}", world.live_of(index).map(|op| op.id.to_string()).collect::<Vec<_>>().join(" and "))
             })?;
         }
-        if resource.gone && !resource.said {
+        // What nobody can cancel may outlast its resource: what is said of it is the law of the release.
+        if resource.gone && !resource.said && cancellable(world, index) {
             let live = live_or_coming(world, index);
             holds(live.is_empty(), RELEASE, || format!("resource {index} is gone, and {} runs; nothing is said of it", live.join(", ")))?;
         }
