@@ -3,6 +3,7 @@
 mod annotations;
 mod condition;
 mod credentials;
+mod defaults;
 mod model;
 mod model_refresh;
 mod model_sync;

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status};
+use super::{Credentials, Model, RefreshParameters, RefreshTrigger, Status, defaults};
 
 /// Refreshes a tabular model: an Azure Analysis Services database or a Power BI semantic model. Each trigger is one run,
 /// and each run is one operation at the service, submitted exactly once and followed to its end.
@@ -76,11 +76,11 @@ pub struct ModelRefreshSpec {
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
     /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).
-    #[serde(default = "day")]
+    #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
     /// How long an operation may run, in seconds, 1 to 604800. Then it is cancelled and the run has `TimedOut`. Default: 86400 (24 hours).
-    #[serde(default = "day")]
+    #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
     /// How many fresh operations a run may submit after one that failed (an eviction, a node move), 0 to 10. Default: 0.
@@ -95,17 +95,9 @@ pub struct ModelRefreshSpec {
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.
-    #[serde(default = "ten")]
+    #[serde(default = "defaults::ten")]
     #[schemars(range(min = 0, max = 20))]
     pub history_limit: i32,
-}
-
-fn day() -> i32 {
-    86_400
-}
-
-fn ten() -> i32 {
-    10
 }
 
 /// What a new trigger does during a run.

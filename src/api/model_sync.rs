@@ -6,7 +6,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Model, RefreshTrigger, Status};
+use super::{Credentials, Model, RefreshTrigger, Status, defaults};
 
 /// Synchronises the read-only replicas of a model: of an Azure Analysis Services server, or of a Power BI semantic model with
 /// query scale-out. Each trigger is one run, and each run is one synchronisation, asked for exactly once and followed to its end.
@@ -60,12 +60,12 @@ pub struct ModelSyncSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RefreshTrigger>,
     /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).
-    #[serde(default = "day")]
+    #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
     /// How long a synchronisation is followed, in seconds, 1 to 604800. Then the run has `TimedOut`; the service, which cannot be
     /// told to stop, may go on. Default: 86400 (24 hours).
-    #[serde(default = "day")]
+    #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
     /// How many fresh synchronisations a run may ask for after one that failed, 0 to 10. Default: 0.
@@ -76,15 +76,7 @@ pub struct ModelSyncSpec {
     #[serde(default)]
     pub suspend: bool,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.
-    #[serde(default = "ten")]
+    #[serde(default = "defaults::ten")]
     #[schemars(range(min = 0, max = 20))]
     pub history_limit: i32,
-}
-
-fn day() -> i32 {
-    86_400
-}
-
-fn ten() -> i32 {
-    10
 }

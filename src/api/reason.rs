@@ -135,8 +135,6 @@ reasons! {
     SubmissionUnknown: Stalled,
     /// The spec cannot work as it is written. Mend it.
     InvalidSpec: Stalled,
-    /// This version of the operator does not do what the spec asks for.
-    Unsupported: Stalled,
     /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or mend the name.
     FollowedNotFound: Stalled,
     /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
