@@ -59,7 +59,7 @@ fn event(about: &ModelRefresh) -> Event {
     let regarding = json!({"apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh", "namespace": about.namespace(), "name": name,
                            "uid": about.uid(), "resourceVersion": about.resource_version()});
     let event = json!({
-        "metadata": {"generateName": format!("{name}.")},
+        "metadata": {"generateName": format!("{name}-")},
         "eventTime": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
         "action": "Run", "reason": "Running", "type": "Normal", "regarding": regarding,
         "note": "the service runs operation 1344a272-7893-4afa-a4b3-3fb87222fdac",
