@@ -63,14 +63,15 @@ impl Orphans {
         self.under_way.lock().remove(uid);
     }
 
-    /// The resource seems to be gone. Where its operation may be running, that is seen to.
-    pub(super) fn gone(&self, uid: &str) {
-        let Some(object) = self.under_way.lock().remove(uid) else { return };
+    /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
+    pub(super) fn gone(&self, uid: &str) -> Option<Arc<Resource>> {
+        let object = self.under_way.lock().remove(uid)?;
         // A pass that was under way may notice it once more.
         if self.followed.lock().insert(uid.to_owned()) {
             // Fails only where the process is about to end.
-            let _ = self.gone.send(object);
+            let _ = self.gone.send(Arc::clone(&object));
         }
+        Some(object)
     }
 }
 

@@ -125,6 +125,7 @@ impl Story<'_> {
                 (Effect::Release, _) => {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
                     self.ctx.orphans.let_go(&self.uid);
+                    self.ctx.departed.note(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);

@@ -29,6 +29,7 @@ use super::queue::Queue;
 use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
+use super::taken::Departed;
 use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
@@ -82,6 +83,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         queue: Queue::default(),
         memory: Memory::default(),
         orphans,
+        departed: Departed::default(),
         followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,
