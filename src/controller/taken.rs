@@ -85,13 +85,16 @@ mod tests {
     use super::*;
     use crate::telemetry::labels::Kind;
 
+    fn model() -> serde_json::Value {
+        serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}})
+    }
+
     fn resource(kind: Kind, uid: &str, status: &serde_json::Value) -> Resource {
-        let model = serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
         let written = serde_json::json!({
             "apiVersion": "tabular-operator.dev/v1alpha1",
             "kind": kind.as_str(),
             "metadata": {"name": uid, "namespace": "bi", "uid": uid},
-            "spec": {"model": model},
+            "spec": {"model": model()},
             "status": status,
         });
         serde_json::from_value(written).unwrap()
@@ -102,10 +105,11 @@ mod tests {
         serde_json::json!({
             "run": {
                 "number": 2, "trigger": trigger, "attempt": 2, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
+                "model": model(), "work": "w", "reason": "SubmissionUnknown", "message": "m",
                 "operationId": "OP-4", "earlierOperationIds": ["op-3"],
                 "candidates": [{"operationId": "op-5", "status": "InProgress"}, {"operationId": "op-6", "status": "Completed"}],
             },
-            "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "operationId": "op-1"}],
+            "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "operationId": "op-1", "message": "m"}],
         })
     }
 
