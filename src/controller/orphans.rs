@@ -112,7 +112,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Ke
 /// Follows the operation of a resource that is gone to its end.
 async fn see_to(ctx: &Context, object: &Resource) {
     // A watch may miss what is there: only the API server itself says that it is gone.
-    let records = Records::new(&ctx.client, object.kind(), &object.namespace().unwrap_or_default());
+    let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
         match records.read(&object.name_any()).await {
             Ok(Some(found)) if found.uid() == object.uid() => return,

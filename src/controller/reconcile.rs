@@ -49,7 +49,7 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
     ctx.follow(&name, object.follows());
     let mut story = Story {
         ctx,
-        records: Records::new(&ctx.client, name.kind, &name.namespace),
+        records: Records::new(&ctx.client, &ctx.places, name.kind, &name.namespace),
         object,
         uid,
         name,
