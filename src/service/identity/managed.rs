@@ -30,10 +30,13 @@ const VERSION: &str = "2018-02-01";
 /// The longest that the machine may take. It answers from a cache mostly, and otherwise asks Entra ID itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A client, where the settings allow one.
+type Built = Result<Client, SettingsError>;
+
 /// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else. Most
 /// operators never need it, so it is made at the first use: reading the machine's certificates costs time at the start, and memory.
 pub(in crate::service) struct Metadata {
-    http: LazyLock<Result<Client, SettingsError>, Box<dyn FnOnce() -> Result<Client, SettingsError> + Send>>,
+    http: LazyLock<Built, Box<dyn FnOnce() -> Built + Send>>,
 }
 
 impl Metadata {
