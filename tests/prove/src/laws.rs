@@ -287,6 +287,8 @@ fn ended(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(
             given_up(world, resource, run) && followed >= deadline
         }
         Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled) => vanished || phase == Some(Phase::Cancelled),
+        // Nothing of it was submitted, or it has ended, and not well.
+        Some(Reason::CancelledOnRequest) => vanished || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
         // Nothing of it was submitted, or an earlier attempt of it has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
         _ => false,
