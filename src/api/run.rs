@@ -87,6 +87,8 @@ pub enum CancelCause {
     Replacement,
     /// `activeDeadlineSeconds` is over.
     Deadline,
+    /// The operator is about to be uninstalled.
+    Uninstall,
 }
 
 /// One run of a resource.

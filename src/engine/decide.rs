@@ -16,7 +16,7 @@ use crate::operation::OperationKind;
 ///
 /// 1. A resource that is being deleted starts nothing more, and keeps its finalizer until nothing of it runs.
 /// 2. A run under way is followed by what its own record says, whatever the spec says meanwhile.
-/// 3. Only where no run is under way is a trigger looked at.
+/// 3. Only where no run is under way is a trigger looked at, and not by an operator that is about to be uninstalled.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
     let mut pass = Pass::new(situation);
@@ -31,6 +31,12 @@ pub fn decide(situation: &Situation<'_>) -> Step {
         return pass.keep(Effect::AddFinalizer, None);
     }
     let step = match situation.recorded.run.as_ref().map(|run| run.state) {
+        // Whoever comes next begins it.
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled)
+            if situation.desired.leaving.is_some() =>
+        {
+            return pass.leave();
+        }
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),

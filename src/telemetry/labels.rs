@@ -124,6 +124,7 @@ pub const ENDS: &[(EndState, Reason)] = &[
     (EndState::TimedOut, Reason::WaitDeadlineExceeded),
     (EndState::Cancelled, Reason::Cancelled),
     (EndState::Cancelled, Reason::Replaced),
+    (EndState::Cancelled, Reason::Uninstalled),
     (EndState::Cancelled, Reason::Deleted),
     (EndState::Cancelled, Reason::Released),
 ];
