@@ -34,6 +34,8 @@ fn sort(reason: Reason) -> Sort {
         | Reason::Deleted
         | Reason::Adopted
         | Reason::Replaced
+        | Reason::CancelledOnRequest
+        | Reason::NotCancelled
         | Reason::ConflictReplaced => Sort::Well,
         Reason::WaitingForTurn
         | Reason::ModelBusy

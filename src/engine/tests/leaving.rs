@@ -42,6 +42,12 @@ fn what_waits_for_its_turn_goes_on_waiting() {
     told(&mut world, Some(Leaving::Cancel)).run_for(secs(200));
     world.is(RunState::Waiting, Reason::WaitingForTurn);
     assert_eq!(world.service.submits, 0);
+    // The finalizer that is taken off before an uninstall is not put back.
+    world.object.metadata.finalizers = None;
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(20));
+    assert!(world.object.metadata.finalizers.is_none());
+    told(&mut world, None).run_until(RunState::Succeeded);
+    assert!(world.object.metadata.finalizers.is_some());
 }
 
 #[test]

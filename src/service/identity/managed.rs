@@ -13,7 +13,7 @@ use url::Url;
 use super::IdentityKind;
 use super::entra::route;
 use super::refusal::{Grant, grant, trouble};
-use super::tokens::Token;
+use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::http::{Client, LARGEST_WORD};
