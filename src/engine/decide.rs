@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::conditions::Standing;
 use super::pass::Pass;
 use super::{Effect, Seen, Situation, Step, cancellation, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
-use crate::api::RunState;
+use crate::api::{DeletionPolicy, RunState};
 use crate::operation::OperationKind;
 
 /// Decides what to record and what to do next.
@@ -27,7 +27,9 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     scheduled::look(situation.desired, &mut pass.record, situation.now);
     let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
-    let needless = situation.desired.leaving.is_some() && situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
+    let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan
+        || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
+    let needless = situation.desired.leaving.is_some() && may_go;
     if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);

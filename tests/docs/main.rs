@@ -16,6 +16,7 @@
 mod page;
 mod play;
 mod skipped;
+mod stranger;
 
 use page::Page;
 

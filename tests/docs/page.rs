@@ -64,6 +64,11 @@ impl Page {
         Self { file: file.to_owned(), parts: parts(file, &text) }
     }
 
+    /// One that is no file.
+    pub fn of(name: &str, parts: Vec<Part>) -> Self {
+        Self { file: name.to_owned(), parts }
+    }
+
     /// Every page that is for users.
     pub fn all() -> Vec<Self> {
         let mut files = vec!["README.md".to_owned(), "charts/tabular-operator/README.md".to_owned()];

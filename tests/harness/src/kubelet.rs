@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -30,7 +30,12 @@ const PROGRAM: &str = "/tabular-operator";
 /// From one look at the cluster to the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A node's agent for a whole site. It and its pods end when it is dropped.
+/// A site that is shared, or that of the whole process.
+pub trait Sited: Deref<Target = Site> + Clone + Send + Sync + 'static {}
+
+impl<S: Deref<Target = Site> + Clone + Send + Sync + 'static> Sited for S {}
+
+/// A node's agent. It and its pods end when it is dropped.
 #[derive(Debug)]
 pub struct Kubelet {
     task: JoinHandle<()>,
@@ -38,11 +43,21 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Starts it.
-    pub async fn start(site: Arc<Site>) -> Self {
+    /// Starts it, for all that is there: for a site that nobody else uses.
+    pub async fn start<S: Sited>(site: S) -> Self {
+        Self::of(site, None).await
+    }
+
+    /// Starts it for the Jobs of one namespace alone, where a test runs the operator itself.
+    pub async fn of_jobs<S: Sited>(site: S, namespace: &str) -> Self {
+        Self::of(site, Some(namespace.to_owned())).await
+    }
+
+    async fn of<S: Sited>(site: S, jobs_of: Option<String>) -> Self {
         let directory = site.directory().join("pods");
         fs::create_dir_all(&directory).unwrap();
-        let mut node = Node { client: site.client().await, site, directory: directory.clone(), pods: HashMap::new(), jobs: HashMap::new() };
+        let client = site.client().await;
+        let mut node = Node { client, site, directory: directory.clone(), jobs_of, pods: HashMap::new(), jobs: HashMap::new() };
         let task = tokio::spawn(async move {
             loop {
                 node.look().await;
@@ -74,18 +89,20 @@ impl Drop for Kubelet {
 /// Of which Deployment or Job: its namespace and name.
 type Owner = (String, String);
 
-struct Node {
-    site: Arc<Site>,
+struct Node<S: Sited> {
+    site: S,
     client: Client,
     directory: PathBuf,
-    pods: HashMap<Owner, Vec<Pod>>,
+    /// The namespace whose Jobs alone are run.
+    jobs_of: Option<String>,
+    pods: HashMap<Owner, Vec<Pod<S>>>,
     /// The uids of the Jobs that were run, by their owner.
-    jobs: HashMap<Owner, (String, Option<Pod>)>,
+    jobs: HashMap<Owner, (String, Option<Pod<S>>)>,
 }
 
 /// A process that stands for a pod.
-struct Pod {
-    site: Arc<Site>,
+struct Pod<S: Sited> {
+    site: S,
     pid: u32,
     template: String,
     child: Child,
@@ -93,7 +110,7 @@ struct Pod {
     ready: bool,
 }
 
-impl Pod {
+impl<S: Sited> Pod<S> {
     fn terminate(&self) {
         if self.child.id().is_some() {
             let _ = std::process::Command::new("kill").arg("-TERM").arg(self.pid.to_string()).status();
@@ -105,14 +122,14 @@ impl Pod {
     }
 }
 
-impl Drop for Pod {
+impl<S: Sited> Drop for Pod<S> {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
         self.site.guard().ended(self.pid);
     }
 }
 
-impl Node {
+impl<S: Sited> Node<S> {
     async fn look(&mut self) {
         let all = ListParams::default();
         let Ok(deployments) = Api::<Deployment>::all(self.client.clone()).list(&all).await else { return };
@@ -124,10 +141,11 @@ impl Node {
             pods.iter().for_each(Pod::terminate);
         }
         self.pods.retain(|_, pods| !pods.is_empty());
-        for deployment in deployments {
+        let jobs_of = self.jobs_of.clone();
+        for deployment in deployments.into_iter().filter(|_| jobs_of.is_none()) {
             self.deployment(&deployment).await;
         }
-        for job in jobs {
+        for job in jobs.into_iter().filter(|job| jobs_of.is_none() || job.namespace() == jobs_of) {
             self.job(&job).await;
         }
     }
@@ -148,7 +166,7 @@ impl Node {
         for pod in pods.iter_mut().filter(|pod| !pod.ready) {
             pod.ready = is_ready(&log, pod.log_offset).await;
         }
-        let (mut new, old): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| pod.template == template);
+        let (mut new, old): (Vec<Pod<S>>, Vec<Pod<S>>) = pods.into_iter().partition(|pod| pod.template == template);
         let ready = new.iter().filter(|pod| pod.ready).count();
         // The old ones go when as many new ones are ready, as a rolling update has it.
         if ready >= wanted {
@@ -183,6 +201,10 @@ impl Node {
         let container = ours(template)?;
         let uid = job.uid()?;
         if self.jobs.get(&owner).is_none_or(|(known, _)| *known != uid) {
+            // Another has begun it.
+            if job.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
+                return None;
+            }
             let pod = self.run(&owner, "", template, container).await?;
             self.report::<Job>(Some(owner.0.clone()), &owner.1, &json!({"startTime": jiff::Timestamp::now(), "active": 1})).await;
             self.jobs.insert(owner, (uid, Some(pod)));
@@ -224,7 +246,7 @@ impl Node {
     }
 
     /// Starts a pod, unless its account is not there yet.
-    async fn run(&self, owner: &Owner, template_text: &str, template: &PodTemplateSpec, container: &Container) -> Option<Pod> {
+    async fn run(&self, owner: &Owner, template_text: &str, template: &PodTemplateSpec, container: &Container) -> Option<Pod<S>> {
         let (namespace, name) = owner;
         let account = template.spec.as_ref()?.service_account_name.clone()?;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
@@ -257,7 +279,7 @@ impl Node {
         let child = tokio::process::Command::from(command).kill_on_drop(true).spawn().expect("failed to start a pod");
         let pid = child.id()?;
         self.site.guard().watch(pid);
-        Some(Pod { site: Arc::clone(&self.site), pid, template: template_text.to_owned(), child, log_offset, ready: false })
+        Some(Pod { site: self.site.clone(), pid, template: template_text.to_owned(), child, log_offset, ready: false })
     }
 
     /// Leaves what `kubectl exec` is played by.
