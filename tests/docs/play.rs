@@ -1,5 +1,6 @@
 //! One page, played: a cluster, a local Azure and a directory of its own, and a script of all its blocks.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -63,14 +64,14 @@ fn script(page: &Page) -> String {
     let mut script = format!("set -euo pipefail\nsource '{}'\n", given.display());
     for part in page.parts() {
         match part {
-            Part::Given(words) => script.extend(words.iter().map(|word| format!("at 'given: {word}'\n{word}\n"))),
-            Part::Then(line, command) => script.push_str(&format!("at '{}:{line}: then'\n{command}\n", page.file)),
+            Part::Given(words) => words.iter().for_each(|word| writeln!(script, "at 'given: {word}'\n{word}").unwrap()),
+            Part::Then(line, command) => writeln!(script, "at '{}:{line}: then'\n{command}", page.file).unwrap(),
             Part::Block(block) => {
                 if let Some(file) = &block.file {
-                    script.push_str(&format!("cat > '{file}' <<'END OF THE FILE'\n{}END OF THE FILE\n", block.text));
+                    writeln!(script, "cat > '{file}' <<'END OF THE FILE'\n{}END OF THE FILE", block.text).unwrap();
                 }
                 if block.runs() {
-                    script.push_str(&format!("at '{}:{}'\n{}", page.file, block.line, block.commands()));
+                    writeln!(script, "at '{}:{}'\n{}", page.file, block.line, block.commands()).unwrap();
                 }
             }
         }

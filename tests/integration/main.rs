@@ -24,6 +24,7 @@ mod parts;
 mod power_bi;
 mod power_bi_limits;
 mod process;
+mod restored;
 mod stale;
 mod syncs;
 mod triggers;

@@ -5,6 +5,7 @@
 //! and that of a Job are written, so that whoever waits for them (Helm, `kubectl rollout status`) is told.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
@@ -286,13 +287,11 @@ impl<S: Sited> Node<S> {
     fn script(&self, (namespace, name): &Owner, variables: &[(String, String)]) {
         let mut text = "#!/usr/bin/env bash\n".to_owned();
         for (name, value) in variables {
-            text.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+            writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''")).unwrap();
         }
         let program = crate::paths::operator();
-        text.push_str(&format!(
-            "[ \"$1\" = {PROGRAM} ] || {{ echo \"$1 is not in the image\" >&2; exit 127; }}\nshift\nexec '{}' \"$@\"\n",
-            program.display()
-        ));
+        writeln!(text, "[ \"$1\" = {PROGRAM} ] || {{ echo \"$1 is not in the image\" >&2; exit 127; }}\nshift").unwrap();
+        writeln!(text, "exec '{}' \"$@\"", program.display()).unwrap();
         let path = file(&self.directory, namespace, name, "exec");
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
