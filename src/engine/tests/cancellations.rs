@@ -141,8 +141,8 @@ fn a_run_that_waits_for_a_cure_another_client_or_its_next_attempt_ends_too() {
     let mut pausing = World::new(|spec| spec.backoff_limit = 3);
     pausing.service.outcomes.push_back(Phase::Failed);
     pausing.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    for (mut world, submits) in vec![(stalled, 0), (suspended, 0), (busy, 1), (pausing, 1)] {
-        cancel(&mut world, "a");
+    for (world, submits) in [(&mut stalled, 0), (&mut suspended, 0), (&mut busy, 1), (&mut pausing, 1)] {
+        cancel(world, "a");
         world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
         assert_eq!((world.service.submits, world.service.cancels.len()), (submits, 0), "{}", world.run().message);
     }

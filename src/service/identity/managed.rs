@@ -62,14 +62,18 @@ impl Metadata {
         let (asked, deadline) = (Instant::now(), self.http.deadline());
         let request = self.http.request(Method::GET, url).header("metadata", "true");
         let incoming = self.http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
-        let answer = incoming.read(LARGEST_WORD).await;
-        let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
-        if !(200..300).contains(&answer.status) || answer.fault.is_some() {
-            return Err(refusal(&answer, &body, client_id));
-        }
-        let granted = grant(&body).and_then(|Grant { token, life }| Token::new(token, asked, Duration::from_secs(life)));
-        granted.ok_or_else(|| elsewhere(answer.status))
+        granted(&incoming.read(LARGEST_WORD).await, asked, client_id)
     }
+}
+
+/// The token in an answer, or what is in the way.
+pub(in crate::service) fn granted(answer: &Answer, asked: Instant, client_id: Option<&str>) -> Result<Token, Trouble> {
+    let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
+    if !(200..300).contains(&answer.status) || answer.fault.is_some() {
+        return Err(refusal(answer, &body, client_id));
+    }
+    let granted = grant(&body).and_then(|Grant { token, life }| Token::new(token, asked, Duration::from_secs(life)));
+    granted.ok_or_else(|| elsewhere(answer.status))
 }
 
 fn silent(why: &str) -> Trouble {

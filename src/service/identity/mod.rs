@@ -1,13 +1,13 @@
 //! Whom the services are called as.
 
 mod application;
-mod assertion;
+pub(super) mod assertion;
 mod cache;
 mod certificate;
 pub(super) mod entra;
 mod environment;
 pub(super) mod managed;
-mod refusal;
+pub(super) mod refusal;
 mod secret;
 mod token;
 pub(super) mod tokens;

@@ -84,7 +84,7 @@ async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Re
 }
 
 /// The page in an answer.
-fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
+pub(in crate::service) fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
     Page::read(classify::text_of(Service::PowerBi, answer)?)
         .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
 }
@@ -116,16 +116,16 @@ fn unclear(what: &str, name: &str, count: usize) -> String {
 
 /// A workspace or a semantic model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Row {
-    id: String,
-    name: String,
+pub(in crate::service) struct Row {
+    pub(in crate::service) id: String,
+    pub(in crate::service) name: String,
 }
 
 /// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Page {
-    rows: Vec<Row>,
-    next: Option<String>,
+pub(in crate::service) struct Page {
+    pub(in crate::service) rows: Vec<Row>,
+    pub(in crate::service) next: Option<String>,
 }
 
 impl Page {
