@@ -11,6 +11,7 @@ mod cancellation;
 mod clouds;
 mod crash;
 mod deletion;
+mod drain;
 mod failures;
 mod followers;
 mod happy;
