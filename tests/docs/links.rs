@@ -35,7 +35,7 @@ fn links(text: &str) -> Vec<String> {
 /// The headings of a page, as links name them.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(PathBuf::from(page)).unwrap_or_default();
-    let heads = text.lines().filter_map(|line| line.starts_with('#').then(|| line.trim_start_matches('#').trim().to_lowercase()));
+    let heads = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
     let kept =
         |head: String| head.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>().replace(' ', "-");
     heads.map(kept).collect()

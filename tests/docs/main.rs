@@ -60,7 +60,7 @@ pages! {
 #[test]
 fn every_page_with_commands_is_run() {
     for page in Page::all() {
-        let runs = page.blocks().any(|block| block.runs());
+        let runs = page.blocks().any(page::Block::runs);
         assert_eq!(PLAYED.contains(&page.file.as_str()), runs, "{}: add it to the pages of tests/docs/main.rs, or take it out", page.file);
     }
 }

@@ -53,7 +53,7 @@ impl Block {
             return self.text.clone();
         }
         let commands = self.text.lines().filter_map(|line| line.strip_prefix("$ "));
-        commands.map(|command| format!("{command}\n")).collect()
+        commands.flat_map(|command| [command, "\n"]).collect()
     }
 }
 
