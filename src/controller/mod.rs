@@ -26,6 +26,7 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
+mod taken;
 mod tally;
 mod target;
 mod watched;

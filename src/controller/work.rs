@@ -26,9 +26,11 @@ use super::followers::Followers;
 use super::memory::Memory;
 use super::orphans::{self, Orphans};
 use super::queue::Queue;
+use super::records::Places;
 use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
+use super::taken::Departed;
 use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
@@ -72,6 +74,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let ctx = Arc::new(Context {
         identities: Identities::new(client.clone(), own),
         client,
+        places: Places::default(),
         azure,
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),
@@ -82,6 +85,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         queue: Queue::default(),
         memory: Memory::default(),
         orphans,
+        departed: Departed::default(),
         followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,

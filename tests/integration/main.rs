@@ -6,6 +6,7 @@
 
 mod bad_answers;
 mod bad_input;
+mod bounds;
 mod budget;
 mod cancellation;
 mod clouds;

@@ -141,11 +141,15 @@ fn a_run_that_waits_for_a_cure_another_client_or_its_next_attempt_ends_too() {
     let mut pausing = World::new(|spec| spec.backoff_limit = 3);
     pausing.service.outcomes.push_back(Phase::Failed);
     pausing.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
-    for (world, submits) in [(&mut stalled, 0), (&mut suspended, 0), (&mut busy, 1), (&mut pausing, 1)] {
-        cancel(world, "a");
+    let ends = |mut world: World, submits| {
+        cancel(&mut world, "a");
         world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
         assert_eq!((world.service.submits, world.service.cancels.len()), (submits, 0), "{}", world.run().message);
-    }
+    };
+    ends(stalled, 0);
+    ends(suspended, 0);
+    ends(busy, 1);
+    ends(pausing, 1);
 }
 
 #[test]

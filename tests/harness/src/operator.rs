@@ -20,7 +20,7 @@ pub struct OperatorSettings {
     pub proxy: String,
     /// `--extra-ca-file`.
     pub authority: PathBuf,
-    /// `--watch-namespace`, `--lease-name` and whatever else; later ones win where clap lets them.
+    /// `--watch-namespace`, `--lease-name` and whatever else, each as `--name=value`.
     pub arguments: Vec<String>,
     /// More variables of its environment.
     pub environment: Vec<(String, String)>,
@@ -52,11 +52,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it with settings that make tests fast, and does not wait.
+    /// Starts it with settings that make tests fast, where its own do not say otherwise, and does not wait.
     #[must_use]
     pub fn start(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let mut settings = settings.clone();
-        settings.arguments.splice(0..0, FAST.iter().map(ToString::to_string));
+        let name = |flag: &str| flag.split('=').next().map(ToOwned::to_owned);
+        let own: Vec<_> = settings.arguments.iter().map(|flag| name(flag)).collect();
+        settings.arguments.extend(FAST.iter().filter(|flag| !own.contains(&name(flag))).map(ToString::to_string));
         Self::start_as_is(&settings, guard)
     }
 

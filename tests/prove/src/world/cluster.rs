@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use tabular_operator::api::{
     self, AfterRefresh, AnalysisServicesModel, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, FINALIZER, Model, ModelRefresh,
-    ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status,
+    ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::controller::Resource as Manifest;
 use tabular_operator::engine::{Desired, Followed, Surroundings};
@@ -127,8 +127,11 @@ pub struct Resource {
     pub versions: Vec<Object>,
     /// Whether it is gone.
     pub gone: bool,
-    /// A person has said what became of a submission, or nobody could tell: a second operation is not the decision's to answer for.
-    pub word: bool,
+    /// Up to the run of this number, what its operations do is not the decision's to answer for any more: a person has said what
+    /// became of a submission, nobody could tell, or it was given up and said so ([`crate::laws::answered`]).
+    pub answered: i32,
+    /// What began each of its runs.
+    pub begun: Vec<Trigger>,
     /// It was let go of, and an event said what may still run.
     pub said: bool,
     /// When its deletion was asked for.
@@ -158,7 +161,7 @@ impl Resource {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(ClusterTime(moment(0)));
         let object = Object { version: 1, edition: Edition::of(manifest, false), status: Arc::default() };
-        Self { versions: vec![object], gone: false, word: false, said: false, deleted: None, namespace_ending: false }
+        Self { versions: vec![object], gone: false, answered: 0, begun: Vec::new(), said: false, deleted: None, namespace_ending: false }
     }
 
     /// As it is now.
