@@ -104,7 +104,7 @@ async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
 #[tokio::test]
 async fn an_uninstall_that_cannot_end_what_runs_fails_and_the_operator_goes_on() {
     let world = in_mid_run("undrained").await;
-    let values = format!("watchNamespaces={{{}}},uninstall.runs=Wait,uninstall.timeout=4s", world.namespace);
+    let values = format!("watchNamespaces={{{}}},uninstall.runs=Wait,uninstall.timeoutSeconds=4", world.namespace);
     let release = Release::install(&world, &values).await;
     let mut operator = release.operator().await;
     world.apply("orders", &json!({})).await;

@@ -10,6 +10,7 @@ pub struct Page {
     /// From the root.
     pub file: String,
     parts: Vec<Part>,
+    prose: String,
 }
 
 /// What of a page matters here, in its order.
@@ -61,12 +62,13 @@ impl Page {
     /// Reads one.
     pub fn read(file: &str) -> Self {
         let text = fs::read_to_string(paths::workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        Self { file: file.to_owned(), parts: parts(file, &text) }
+        let (parts, prose) = parts(file, &text);
+        Self { file: file.to_owned(), parts, prose }
     }
 
     /// One that is no file.
     pub fn of(name: &str, parts: Vec<Part>) -> Self {
-        Self { file: name.to_owned(), parts }
+        Self { file: name.to_owned(), parts, prose: String::new() }
     }
 
     /// Every page that is for users.
@@ -81,6 +83,11 @@ impl Page {
     /// Its parts.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// All that is no block.
+    pub fn prose(&self) -> &str {
+        &self.prose
     }
 
     /// Its blocks.
@@ -104,8 +111,8 @@ fn collect(directory: &str, files: &mut Vec<String>) {
     }
 }
 
-fn parts(file: &str, text: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
+fn parts(file: &str, text: &str) -> (Vec<Part>, String) {
+    let (mut parts, mut prose) = (Vec::new(), String::new());
     let mut open: Option<(Block, usize)> = None;
     for (index, line) in text.lines().enumerate() {
         let (bare, line_number) = (line.trim_start(), index + 1);
@@ -126,12 +133,15 @@ fn parts(file: &str, text: &str) -> Vec<Part> {
                     parts.push(Part::Given(said.split_whitespace().map(str::to_owned).collect()));
                 } else if let Some(said) = comment(bare, "then:") {
                     parts.push(Part::Then(line_number, said.to_owned()));
+                } else {
+                    prose.push_str(line);
+                    prose.push('\n');
                 }
             }
         }
     }
     assert!(open.is_none(), "{file}: a block does not end");
-    parts
+    (parts, prose)
 }
 
 fn comment<'a>(line: &'a str, word: &str) -> Option<&'a str> {
@@ -142,7 +152,9 @@ fn comment<'a>(line: &'a str, word: &str) -> Option<&'a str> {
 fn a_page_is_taken_apart() {
     let text = "<!-- given: installed bi -->\n1. Do\n\n   ```sh\n   kubectl get \\\n     mref\n   ```\n\n```console\n$ ls\nout\n```\n\
                 ```sh skip=\"no login here\"\naz login\n```\n```yaml file=\"a.yaml\"\na: 1\n```\n<!-- then: test -f a.yaml -->\n";
-    let page = Page { file: "a.md".to_owned(), parts: parts("a.md", text) };
+    let (parts, prose) = parts("a.md", text);
+    assert_eq!(prose, "1. Do\n\n\n");
+    let page = Page { file: "a.md".to_owned(), parts, prose };
     let blocks: Vec<&Block> = page.blocks().collect();
     assert_eq!((blocks[0].text.as_str(), blocks[0].line), ("kubectl get \\\n  mref\n", 4));
     assert_eq!(blocks[1].commands(), "ls\n");
