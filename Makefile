@@ -40,6 +40,14 @@ generate: need-cargo ## Write anew what is generated: crds/, docs/reference/ and
 chart: need-cargo ## Write anew what is generated in the chart: definitions, rules, dashboards, schema and README
 	@GENERATE=1 cargo test --quiet --locked --test generated -- chart definitions
 
+.PHONY: docs
+docs: need-cargo ## Write anew what is generated of the documents: docs/reference/, pages of docs/operations/, the chart's README
+	@GENERATE=1 cargo test --quiet --locked --test generated -- fields flags states reasons events annotations metrics troubleshooting permissions chart_readme
+
+.PHONY: docs-test
+docs-test: build ## Run every command that the documents show, and what they list as not run (a part of `make test`)
+	$(call timed,documents,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test docs)
+
 .PHONY: chart-test
 chart-test: build ## Test what is installed: the chart and the plain manifests (a part of `make test`)
 	$(call timed,chart,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test chart)

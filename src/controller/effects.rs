@@ -149,6 +149,11 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
             let message = "nothing was submitted: the operator's lease is about to run out".to_owned();
             Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
         }
+        // Said since the intent was decided on.
+        Effect::Submit if ctx.lease.leaving().is_some() => {
+            let message = "nothing was submitted: the operator is about to be uninstalled".to_owned();
+            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+        }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Resolve => Seen::Resolved(call.resolve().await),
         Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),

@@ -7,6 +7,7 @@ pub mod call;
 mod census;
 pub mod client;
 mod context;
+pub mod drain;
 mod effects;
 mod events;
 mod faults;

@@ -168,7 +168,7 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
     let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed });
+        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None });
         let blank = Status::default();
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);

@@ -39,7 +39,7 @@ pub struct Edition {
 
 impl Edition {
     fn of(manifest: Manifest, namespace_ending: bool) -> Arc<Self> {
-        let desired = manifest.desired(Surroundings { fault: None, namespace_ending, followed: None });
+        let desired = manifest.desired(Surroundings { namespace_ending, ..Surroundings::default() });
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -336,7 +336,7 @@ impl Resource {
     /// What a version of it asks for, beside the refresh that it follows.
     #[must_use]
     pub fn desired(&self, view: &Object, followed: Option<Followed>) -> Desired {
-        view.edition.manifest.desired(Surroundings { fault: None, namespace_ending: self.namespace_ending, followed })
+        view.edition.manifest.desired(Surroundings { namespace_ending: self.namespace_ending, followed, ..Surroundings::default() })
     }
 
     /// Its whole namespace is going.
