@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 
 # The oldest Rust that this builds with, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-PROGRAMS := -p tabular-operator -p simulator -p demo -p prove
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
 
 # $(call timed,WHAT,COMMAND): runs the command, and says how long it took.
 timed = @began=$$SECONDS; echo "==> $(1)"; $(2) && echo "==> $(1): $$((SECONDS - began)) s"
@@ -63,7 +63,7 @@ mutants: need-cargo ## Break the operator in seven ways, and see that the proof 
 
 .PHONY: bench
 bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
-	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
+	$(call timed,benchmark,deploy/image/compile.sh -p harness --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: chaos
@@ -82,7 +82,7 @@ clean: need-cargo ## Remove what was built here (the control plane and the tools
 
 .PHONY: programs
 programs: need-cargo
-	$(call timed,operator and local Azure,cargo build --release --locked --bins $(PROGRAMS))
+	$(call timed,operator and local Azure,deploy/image/compile.sh --bins)
 
 .PHONY: control-plane
 control-plane:
