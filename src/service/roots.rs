@@ -17,6 +17,7 @@ pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, Strin
         roots.extend(extra);
     }
     if rustls_native_certs::load_native_certs().certs.is_empty() {
+        tracing::debug!("this machine has no certificate authorities of its own; Mozilla's are believed");
         let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         roots.extend(mozilla.filter_map(|der| Certificate::from_der(der).ok()));
     }
@@ -25,7 +26,27 @@ pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, Strin
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
     use super::*;
+
+    /// In an image with no store, Azure has to be believed all the same. Its roots are those of
+    /// <https://learn.microsoft.com/en-us/azure/security/fundamentals/azure-certificate-authority-details>.
+    #[test]
+    fn mozillas_authorities_include_those_of_azure() {
+        let names: Vec<String> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .map(|der| X509Certificate::from_der(der).expect("a certificate").1.subject().to_string())
+            .collect();
+        for wanted in [
+            "DigiCert Global Root G2",
+            "DigiCert Global Root G3",
+            "Microsoft ECC Root Certificate Authority 2017",
+            "Microsoft RSA Root Certificate Authority 2017",
+        ] {
+            assert!(names.iter().any(|name| name.ends_with(&format!("CN={wanted}"))), "{wanted} is not among {names:#?}");
+        }
+    }
 
     #[test]
     fn a_file_without_certificates_is_refused() {
