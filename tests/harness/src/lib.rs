@@ -22,6 +22,7 @@ pub mod kubeconfig;
 mod laws;
 pub mod operator;
 pub mod paths;
+pub mod pod;
 pub mod process;
 pub mod rbac;
 pub mod read;
