@@ -17,12 +17,14 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use output::print_crds;
-pub use settings::{CloudChoice, LeaderElection, LogSettings, Polling, Settings, SettingsError};
+pub use settings::{CloudChoice, LeaderElection, Polling, Settings, SettingsError};
+
+use crate::telemetry::logs::LogFormat;
 
 /// Refreshes tabular models, exactly once.
 ///
-/// A Kubernetes operator for Azure Analysis Services databases: it submits what a `ModelRefresh` asks for, follows it to
-/// its end, and shows it in the status.
+/// A Kubernetes operator for Azure Analysis Services databases and Power BI semantic models: it submits what a
+/// `ModelRefresh` or a `ModelSync` asks for, follows it to its end, and shows it in the status.
 #[derive(Debug, Parser)]
 #[command(name = "tabular-operator", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -230,13 +232,4 @@ pub enum CloudName {
     China,
     /// What --cloud-file says
     Custom,
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line
-    Json,
-    /// Text for a person, with colours on a terminal
-    Text,
 }

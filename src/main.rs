@@ -13,6 +13,9 @@ use tabular_operator::telemetry::logs;
 use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
 
+/// How many threads do the work. The passes are one task, which decides and waits; connections, the lease and probes are others.
+/// A thread for each core of a large node would only take up memory.
+const THREADS: usize = 2;
 /// How long what is still running in the background may hold up the end of the process.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long the last spans may take to be sent.
@@ -44,7 +47,7 @@ fn operate(args: RunArgs) -> ExitCode {
         Some(Ok(traces)) => traces,
         Some(Err(error)) => return fail(2, &error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };

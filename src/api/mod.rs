@@ -14,7 +14,7 @@ mod status;
 mod time;
 mod trigger;
 
-pub use annotations::{ADOPT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
+pub use annotations::{ADOPT, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};
 pub use model::{AnalysisServicesModel, Model, PowerBiModel};

@@ -122,6 +122,8 @@ reasons! {
     Cancelled: Warning,
     /// A new trigger replaced the run (`concurrencyPolicy: Replace`).
     Replaced: Event,
+    /// The annotation `tabular-operator.dev/cancel-requested-at` had the run cancelled. A new trigger starts another.
+    CancelledOnRequest: Event,
     /// The service no longer knows the operation, so how it ended cannot be told. Look at the model, then trigger a new run.
     OperationLost: Warning,
     /// The service is busy with another client's refresh, and `conflictPolicy` is Fail.
@@ -176,6 +178,9 @@ reasons! {
     Released: NoticeWarning,
     /// The operation was cancelled since its resource is deleted.
     Deleted: Notice,
+    /// The annotation `tabular-operator.dev/cancel-requested-at` had nothing cancelled: no run was under way, or it is a
+    /// synchronisation, which cannot be cancelled once it has begun.
+    NotCancelled: NoticeWarning,
     /// A submission whose answer was lost had begun nothing, or a person says so: it is submitted again.
     Resubmitted: Notice,
     /// The operation was found in the service's listing and is followed.

@@ -9,7 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::{CloudName, LogFormat, RunArgs, values};
+use super::{CloudName, RunArgs, values};
+use crate::telemetry::logs::LogSettings;
 
 /// The most that is read of a file named on the command line: a whole bundle of public authorities has 0.3 MiB.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -82,15 +83,6 @@ pub struct LeaderElection {
     pub namespace: Option<String>,
     /// How long a silent leader is waited for.
     pub duration: Duration,
-}
-
-/// How logs are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// JSON or text.
-    pub format: LogFormat,
-    /// A level, or filter directives.
-    pub filter: String,
 }
 
 impl RunArgs {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use super::{Cli, CloudChoice, CloudName, Command, LogFormat, RunArgs, Settings};
+use super::{Cli, CloudChoice, CloudName, Command, RunArgs, Settings};
+use crate::telemetry::logs::LogFormat;
 
 fn args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
     let words = ["tabular-operator", "run"].iter().chain(flags);

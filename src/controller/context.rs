@@ -17,6 +17,7 @@ use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
 use super::queue::Queue;
+use super::records::Places;
 use super::references::Identities;
 use super::resource::Resource;
 use super::surroundings;
@@ -45,6 +46,8 @@ pub(super) struct View {
 /// What every pass has at hand.
 pub(super) struct Context {
     pub(super) client: Client,
+    /// For the calls about resources.
+    pub(super) places: Places,
     pub(super) azure: Azure,
     pub(super) settings: Settings,
     pub(super) lease: LeaseHandle,

@@ -14,6 +14,8 @@ mod followers;
 pub mod lease;
 mod memory;
 mod orphans;
+#[doc(hidden)]
+pub mod outside;
 pub mod queue;
 mod reconcile;
 mod records;

@@ -89,7 +89,10 @@ impl Lanes {
         match turn_use {
             TurnUse::Free => return,
             TurnUse::Holds => {
-                self.by_model.entry(model.to_owned()).or_default().holders.push((uid.to_owned(), name.clone()));
+                let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
+                // There is nearly always one alone, and there may be thousands of models.
+                holders.reserve_exact(1);
+                holders.push((uid.to_owned(), name.clone()));
             }
             TurnUse::Waits(since) => {
                 self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());

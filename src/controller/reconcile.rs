@@ -19,6 +19,7 @@ use super::records::{CALL, Records};
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
+use super::watched::Watched;
 use crate::api::{self, Credentials, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
@@ -39,16 +40,16 @@ pub(super) enum PassError {
     Call(#[from] CallError),
 }
 
-/// Brings one resource as far as it can be brought now.
-pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action, PassError> {
-    let name = cached.name();
-    let uid = cached.uid().unwrap_or_default();
+/// Brings one resource as far as it can be brought now: `object`, which `cached` holds.
+pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resource>) -> Result<Action, PassError> {
+    let name = object.name();
+    let uid = object.uid().unwrap_or_default();
     ctx.meet(&name, &uid);
-    let object = ctx.memory.newest(&cached);
+    let object = ctx.memory.newest(&object);
     ctx.follow(&name, object.follows());
     let mut story = Story {
         ctx,
-        records: Records::new(&ctx.client, name.kind, &name.namespace),
+        records: Records::new(&ctx.client, &ctx.places, name.kind, &name.namespace),
         object,
         uid,
         name,
@@ -57,7 +58,7 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action,
     };
     let outcome = story.tell().await;
     if !story.released {
-        ctx.orphans.note(&story.object);
+        ctx.orphans.note(&story.object, cached);
     }
     story.leave_or_keep_turn(outcome.is_err());
     if let Err(PassError::Stale) = &outcome {

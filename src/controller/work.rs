@@ -26,6 +26,7 @@ use super::followers::Followers;
 use super::memory::Memory;
 use super::orphans::{self, Orphans};
 use super::queue::Queue;
+use super::records::Places;
 use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
@@ -72,6 +73,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let ctx = Arc::new(Context {
         identities: Identities::new(client.clone(), own),
         client,
+        places: Places::default(),
         azure,
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
+use super::{Effect, Seen, Situation, Step, cancellation, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
 use crate::api::RunState;
 use crate::operation::OperationKind;
 
@@ -30,6 +30,9 @@ pub fn decide(situation: &Situation<'_>) -> Step {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
+    if under_way && cancellation::is_asked(&pass) {
+        return scheduled::wake(situation.desired, situation.now, cancellation::heed(pass));
+    }
     let step = match situation.recorded.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
         Some(RunState::Waiting) => waiting::decide(pass),
@@ -43,9 +46,10 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    // Two lines, since both are said.
-    let missed = followed::say_missed(&mut pass);
-    let missed = scheduled::skip_late(&mut pass) || missed;
+    // A line for each, since all are said.
+    let said = followed::say_missed(&mut pass);
+    let said = scheduled::skip_late(&mut pass) || said;
+    let said = cancellation::too_late(&mut pass) || said;
     let due = triggers::due(desired, &pass.record, pass.now);
     let standing = Standing::hindering(desired, due.as_ref());
     if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
@@ -59,7 +63,7 @@ fn idle(mut pass: Pass<'_>) -> Step {
     let Some(trigger) = due else {
         return pass.stop(Effect::Nothing, None);
     };
-    if missed {
+    if said {
         // It is on record before anything else goes on, so that it is said once.
         pass.stand(Standing::next(&pass.record, &trigger));
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));

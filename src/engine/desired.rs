@@ -59,6 +59,8 @@ pub struct Deletion {
 pub struct Requests {
     /// `run-requested-at`.
     pub run: Option<String>,
+    /// `cancel-requested-at`.
+    pub cancel: Option<String>,
     /// `adopt`.
     pub adopt: Option<String>,
     /// `resubmit: "true"`.
@@ -204,6 +206,7 @@ impl Desired {
             finalizer: metadata.finalizers.iter().flatten().any(|name| name == api::FINALIZER),
             requests: Requests {
                 run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
+                cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
                 adopt: annotation(api::ADOPT).cloned(),
                 resubmit: annotation(api::RESUBMIT).is_some_and(|value| value == "true"),
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),

@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide`] from top to bottom, and then the file of
 //! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
 
+mod cancellation;
 mod conditions;
 mod decide;
 mod deletion;

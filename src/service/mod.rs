@@ -15,6 +15,8 @@ pub mod identity;
 mod kind;
 mod location;
 mod model;
+#[doc(hidden)]
+pub mod outside;
 pub mod power_bi;
 mod refreshes;
 pub(crate) mod roots;
@@ -61,7 +63,7 @@ impl Azure {
     /// # Errors
     /// Where the settings cannot be used, such as a certificate file that holds no certificate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings)?);
+        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings));
         Ok(Self::assemble(settings, http, metadata))
     }
 

@@ -113,7 +113,8 @@ fn annotations() {
     assert!(words.len() >= 5, "{words:?}");
     table(&mut text, ["Name", "Meaning"], &words);
     text.push_str(
-        "\n```sh\nkubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n```\n",
+        "\n```sh\nkubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n\
+         kubectl annotate mref adventureworks tabular-operator.dev/cancel-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n```\n",
     );
     settle("docs/reference/annotations.md", &text);
 }

@@ -62,12 +62,9 @@ async fn start(world: &World, hosts: &str, resolver: &str) -> Operator {
     pod::add(&root, EXTRA_AUTHORITY, &fs::read_to_string(&settings.authority).unwrap());
 
     let (host, port) = world.site.control_plane.url().trim_start_matches("https://").split_once(':').unwrap();
-    let mut arguments = settings.arguments.clone();
-    arguments.push("--log-level=debug".to_owned());
     let settings = OperatorSettings {
         proxy: format!("http://egress:{}", settings.proxy.rsplit(':').next().unwrap()),
         authority: Path::new("/").join(EXTRA_AUTHORITY),
-        arguments,
         environment: [("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port), ("HOSTNAME", "tabular-operator-0")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .to_vec(),

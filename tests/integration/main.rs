@@ -7,6 +7,7 @@
 mod bad_answers;
 mod bad_input;
 mod budget;
+mod cancellation;
 mod clouds;
 mod crash;
 mod deletion;

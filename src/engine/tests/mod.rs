@@ -8,6 +8,7 @@ mod world;
 
 mod adoption;
 mod bounds;
+mod cancellations;
 mod concurrency;
 mod conflicts;
 mod deletions;

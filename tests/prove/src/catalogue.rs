@@ -97,6 +97,13 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
             ..Scenario::calm("replacement", "a new trigger replaces the run, or is dropped")
         },
         Scenario {
+            specs: with(|spec| spec.backoff_limit = 1),
+            left: Left { posts: 1, failures: 1, crashes: 1, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
+            wishes: vec![Wish::Cancel, Wish::Token],
+            lag: 30,
+            ..Scenario::calm("cancellation", "a person cancels what is under way, waits or is in doubt, and what has just ended")
+        },
+        Scenario {
             specs: with(|spec| (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60)),
             left: Left { posts: 1, crashes: 1, strangers: 1, delays: more, vanishes: more, ..Left::default() },
             lag: 30,
@@ -134,7 +141,7 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
         Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
             left: Left { posts: 1, failures: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
-            wishes: vec![Wish::Token, Wish::Suspend, Wish::Delete],
+            wishes: vec![Wish::Token, Wish::Suspend, Wish::Cancel, Wish::Delete],
             lag: 30,
             ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
         },
@@ -271,6 +278,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
         Wish::Token,
         Wish::Work,
         Wish::Request,
+        Wish::Cancel,
         Wish::Suspend,
         Wish::Model,
         Wish::Concurrency(ConcurrencyPolicy::Replace),

@@ -215,6 +215,8 @@ fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
         // What nobody can cancel is let go.
         Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => true,
         Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled) => vanished || phase == Some(Phase::Cancelled),
+        // Nothing of it was submitted, or it has ended, and not well.
+        Some(Reason::CancelledOnRequest) => vanished || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
         // Nothing of it was submitted, or an earlier attempt of it has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
         _ => false,

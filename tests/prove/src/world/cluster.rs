@@ -94,6 +94,8 @@ pub enum Wish {
     Work,
     /// A new value of the annotation `run-requested-at`.
     Request,
+    /// A new value of the annotation `cancel-requested-at`.
+    Cancel,
     /// `suspend` the other way round.
     Suspend,
     /// Another concurrency policy.
@@ -264,7 +266,7 @@ impl Resource {
         let run = self.now().status.run.as_ref();
         !self.gone
             && match wish {
-                Wish::Token | Wish::Request | Wish::Suspend => self.deleted.is_none(),
+                Wish::Token | Wish::Request | Wish::Cancel | Wish::Suspend => self.deleted.is_none(),
                 Wish::Work | Wish::Model | Wish::Follow(_) => refresh && self.deleted.is_none(),
                 Wish::Concurrency(wished) => refresh && policy.concurrency != wished,
                 Wish::Conflict(wished) => refresh && policy.conflict != wished,
@@ -295,6 +297,10 @@ impl Resource {
             Wish::Request => {
                 let value = next(self.annotation(api::RUN_REQUESTED_AT).map(String::as_str));
                 self.annotate(api::RUN_REQUESTED_AT, &value);
+            }
+            Wish::Cancel => {
+                let value = next(self.annotation(api::CANCEL_REQUESTED_AT).map(String::as_str));
+                self.annotate(api::CANCEL_REQUESTED_AT, &value);
             }
             Wish::Suspend => self.change(|manifest| match manifest {
                 Manifest::ModelRefresh(refresh) => refresh.spec.suspend = !refresh.spec.suspend,

@@ -131,6 +131,7 @@ impl<'a> Print<'a> {
 
     fn status(&mut self, status: &Status) {
         self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
+        self.put(&status.last_handled_cancel_request);
         self.put((status.queued.as_ref().map(|trigger| trigger.r#type), status.observed_generation < 0));
         for entry in &status.history {
             self.put((entry.number, entry.state, &entry.operation_id));
