@@ -38,7 +38,7 @@ fi
 
 version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
 say "building BuildKit $(version github.com/moby/buildkit) and crane $(version github.com/google/go-containerregistry)" \
-  "(about 2 minutes on two cores, once)…"
+  "(about a minute on two cores, once)…"
 began=$SECONDS
 building=$cache/.builder.building.$$
 trap 'chmod -R u+w "$building" 2>/dev/null; rm -rf "$building"' EXIT
