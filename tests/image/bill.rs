@@ -1,4 +1,4 @@
-//! The bill of materials in the image (CycloneDX), and the licences that go with it.
+//! The bill of materials in the image (`CycloneDX`), and the licences that go with it.
 
 use std::collections::BTreeMap;
 use std::fs;
