@@ -87,6 +87,8 @@ pub enum CancelCause {
     Replacement,
     /// `activeDeadlineSeconds` is over.
     Deadline,
+    /// The operator is about to be uninstalled.
+    Uninstall,
     /// The annotation `cancel-requested-at` asks for it.
     Request,
 }

@@ -43,6 +43,18 @@ pub struct Desired {
     pub policy: Policy,
     /// What is wrong with the spec, in a way that only the operator can tell.
     pub fault: Option<Fault>,
+    /// Whether the operator is about to be uninstalled.
+    pub leaving: Option<Leaving>,
+}
+
+/// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
+/// begun it is as if it were gone already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leaving {
+    /// It waits for the end.
+    Wait,
+    /// It cancels what the deletion of the resource would cancel.
+    Cancel,
 }
 
 /// A deletion that was asked for.
@@ -79,6 +91,8 @@ pub struct Surroundings {
     pub namespace_ending: bool,
     /// The refresh that `trigger.afterRefresh` names, where it exists: [`Followed::of`] it.
     pub followed: Option<Followed>,
+    /// Whether the operator is about to be uninstalled.
+    pub leaving: Option<Leaving>,
 }
 
 /// The refresh whose successful runs start runs.
@@ -188,7 +202,7 @@ impl Desired {
     }
 
     fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
-        let Surroundings { fault, namespace_ending, followed } = surroundings;
+        let Surroundings { fault, namespace_ending, followed, leaving } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);
         let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
@@ -218,6 +232,7 @@ impl Desired {
             runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
             policy,
             fault,
+            leaving,
         }
     }
 }

@@ -86,6 +86,9 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
         Some(CancelCause::Replacement) => {
             (RunState::Cancelled, Reason::Replaced, format!("{what} was cancelled: a new trigger replaced it"))
         }
+        Some(CancelCause::Uninstall) => {
+            (RunState::Cancelled, Reason::Uninstalled, format!("{what} was cancelled: the operator was about to be uninstalled"))
+        }
         Some(CancelCause::Request) => {
             let message = format!("{what} was cancelled, as the annotation cancel-requested-at asks");
             (RunState::Cancelled, Reason::CancelledOnRequest, message)

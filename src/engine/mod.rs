@@ -27,7 +27,7 @@ mod troubles;
 mod waiting;
 
 pub use decide::decide;
-pub use desired::{Deletion, Desired, Following, Policy, Requests, Surroundings, Work};
+pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
 pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;

@@ -71,6 +71,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
+    if desired.leaving.is_some() {
+        return pass.stop(Effect::Nothing, None);
+    }
     if let Some(fault) = &desired.fault {
         return hindered(pass, fault);
     }

@@ -125,6 +125,7 @@ pub const ENDS: &[(EndState, Reason)] = &[
     (EndState::Cancelled, Reason::Cancelled),
     (EndState::Cancelled, Reason::CancelledOnRequest),
     (EndState::Cancelled, Reason::Replaced),
+    (EndState::Cancelled, Reason::Uninstalled),
     (EndState::Cancelled, Reason::Deleted),
     (EndState::Cancelled, Reason::Released),
 ];

@@ -17,12 +17,13 @@ command -v c++ > /dev/null || { echo "error: no C++ compiler is on PATH (c++), w
 # With --target, the flags are for what is fuzzed, and not for build scripts and macros.
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=16"
-RUSTFLAGS="$flags" cargo build --locked --quiet --profile fuzz --target "$host" -p fuzz --features fuzzer --bins
-programs=$directory/$host/fuzz
+RUSTFLAGS="$flags" cargo build --locked --quiet --profile fuzz --target "$host" -p fuzz --features fuzzer --bin fuzzer
+fuzzer=$directory/$host/fuzz/fuzzer
 
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-  mapfile -t targets < <("$programs/replay")
+  # A test says that each has a corpus, and each corpus a target.
+  mapfile -t targets < <(ls tests/fuzz/corpus)
 fi
 
 failed=()
@@ -33,7 +34,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$found" tests/fuzz/crashes
   # -timeout and -rss_limit_mb are laws too: no input takes seconds, or a gigabyte.
   code=0
-  FUZZ_TARGET=$target "$programs/fuzzer" -max_total_time="$seconds" -max_len=8192 -timeout=5 -rss_limit_mb=1024 -dict=tests/fuzz/words.dict \
+  FUZZ_TARGET=$target "$fuzzer" -max_total_time="$seconds" -max_len=8192 -timeout=5 -rss_limit_mb=1024 -dict=tests/fuzz/words.dict \
     -artifact_prefix="tests/fuzz/crashes/$target-" -print_final_stats=1 "$found" "$corpus" > "$log" 2>&1 || code=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   covered=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1)
@@ -45,7 +46,7 @@ for target in "${targets[@]}"; do
     echo "play it again: cargo run -p fuzz -- $target ${crash:-(see $log)}" >&2
   elif [ -n "${KEEP:-}" ]; then
     # Edges alone, not how often: what is committed stays small.
-    FUZZ_TARGET=$target "$programs/fuzzer" -merge=1 -use_counters=0 -max_len=4096 "$corpus" "$found" > "$log.merge" 2>&1
+    FUZZ_TARGET=$target "$fuzzer" -merge=1 -use_counters=0 -max_len=4096 "$corpus" "$found" > "$log.merge" 2>&1
   fi
 done
 

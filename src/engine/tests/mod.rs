@@ -15,6 +15,7 @@ mod deletions;
 mod ends;
 mod followers;
 mod lasting;
+mod leaving;
 mod names;
 mod operations;
 mod queue;
