@@ -23,6 +23,7 @@ pub mod kubelet;
 mod laws;
 pub mod operator;
 pub mod paths;
+pub mod pod;
 pub mod process;
 pub mod prometheus;
 pub mod rbac;
