@@ -33,8 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else. Most
 /// operators never need it, so it is made at the first use: reading the machine's certificates costs time at the start, and memory.
 pub(in crate::service) struct Metadata {
-    http: LazyLock<Result<Client, SettingsError>, Box<dyn FnOnce() -> Result<Client, SettingsError> + Send>>,
+    http: LazyLock<Made, Box<dyn FnOnce() -> Made + Send>>,
 }
+
+/// The client, or why there is none.
+type Made = Result<Client, SettingsError>;
 
 impl Metadata {
     pub(in crate::service) fn new(settings: &Settings) -> Self {
