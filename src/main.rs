@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tabular_operator::api::crds;
-use tabular_operator::cli::{Cli, Command, RunArgs, print_crds};
+use tabular_operator::cli::{Cli, Command, DrainArgs, RunArgs, print_crds};
+use tabular_operator::controller::drain::{DrainError, drain};
 use tabular_operator::controller::run::{RunError, run};
 use tabular_operator::controller::work;
 use tabular_operator::telemetry::logs;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
         Command::Run(args) => operate(*args),
+        Command::Drain(args) => ready_to_leave(*args),
         Command::Crds => {
             let printed = crds().map_err(std::io::Error::other).and_then(|crds| print_crds(&crds, std::io::stdout().lock()));
             printed.map_or_else(|error| fail(1, &format!("failed to write the definitions: {error}")), |()| ExitCode::SUCCESS)
@@ -61,6 +63,15 @@ fn operate(args: RunArgs) -> ExitCode {
         }
         Err(error) => end(&error),
     }
+}
+
+fn ready_to_leave(args: DrainArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("failed to start: {error}")),
+    };
+    let drained: Result<(), DrainError> = runtime.block_on(drain(args.settings(), &mut std::io::stdout()));
+    drained.map_or_else(|error| fail(error.exit_code(), &error.to_string()), |()| ExitCode::SUCCESS)
 }
 
 fn end(error: &RunError) -> ExitCode {

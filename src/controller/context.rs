@@ -21,6 +21,7 @@ use super::records::Places;
 use super::references::Identities;
 use super::resource::Resource;
 use super::surroundings;
+use super::taken::Departed;
 use super::watched::Watched;
 use crate::engine::Settings;
 use crate::service::Azure;
@@ -59,6 +60,7 @@ pub(super) struct Context {
     pub(super) queue: Queue,
     pub(super) memory: Memory,
     pub(super) orphans: Orphans,
+    pub(super) departed: Departed,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
@@ -144,7 +146,9 @@ impl Context {
 
     fn forget_uid(&self, uid: &str) {
         self.memory.forget(uid);
-        self.orphans.gone(uid);
+        if let Some(object) = self.orphans.gone(uid) {
+            self.departed.note(&object);
+        }
         self.wake(self.queue.forget(uid));
     }
 

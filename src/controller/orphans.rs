@@ -70,14 +70,17 @@ impl Orphans {
         self.under_way.lock().remove(uid);
     }
 
-    /// The resource seems to be gone. Where its operation may be running, that is seen to.
-    pub(super) fn gone(&self, uid: &str) {
-        let Some(kept) = self.under_way.lock().remove(uid) else { return };
+    /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
+    pub(super) fn gone(&self, uid: &str) -> Option<Resource> {
+        let kept = self.under_way.lock().remove(uid)?;
+        let (kind, watched) = &kept;
+        let object = watched.object(*kind).ok().map(Arc::unwrap_or_clone);
         // A pass that was under way may notice it once more.
         if self.followed.lock().insert(uid.to_owned()) {
             // Fails only where the process is about to end.
             let _ = self.gone.send(kept);
         }
+        object
     }
 }
 
@@ -165,7 +168,7 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
     let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed });
+        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None });
         let blank = Status::default();
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);

@@ -88,7 +88,8 @@ impl Story<'_> {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
-            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
+            let leaving = self.ctx.lease.leaving();
+            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
             let step = self.decide(&desired, seen);
             let prepared = match self.within(&step, Box::pin(self.prepare(credentials, &step))).await {
                 Ok(prepared) => prepared,
@@ -126,6 +127,7 @@ impl Story<'_> {
                 (Effect::Release, _) => {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
                     self.ctx.orphans.let_go(&self.uid);
+                    self.ctx.departed.note(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);

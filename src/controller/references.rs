@@ -18,6 +18,7 @@ use crate::engine::{Cure, Fault};
 use crate::service::identity::{Environment, Identity};
 
 use grants::Grants;
+pub(super) use secret::identity_of as service_principal;
 
 /// How long what was read serves the looks at a run.
 const FRESH: Duration = Duration::from_mins(1);

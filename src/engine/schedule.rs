@@ -10,6 +10,10 @@ use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
+/// The year after which no schedule is due. The library that reads cron looks some decades ahead, and panics where the
+/// calendar ends, in the year 9999; a status that somebody wrote into may name a time there.
+const LAST_YEAR: i16 = 9000;
+
 /// The time zone of a schedule that names none.
 pub(super) const DEFAULT_ZONE: &str = "Etc/UTC";
 
@@ -49,6 +53,9 @@ impl Schedule {
     /// The first time after a moment; `None` where none comes within years.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        if self.zone.to_datetime(after).year() > LAST_YEAR {
+            return None;
+        }
         if !self.fixed_hours {
             return self.crontab.find_next(MakeTimestamp(after)).ok().map(|time| time.timestamp());
         }
@@ -163,6 +170,15 @@ mod tests {
         assert_eq!(found("0 5 * * *", "2026-11-21T04:00:00Z", "2026-11-22T04:00:00Z").as_deref(), Some("2026-11-22T04:00:00Z"));
         assert_eq!(found("* * * * *", "2020-01-01T00:00:00Z", "2026-11-22T12:00:30Z").as_deref(), Some("2026-11-22T12:00:00Z"));
         assert_eq!(found("* * 1-16 * *", "2020-01-01T00:00:00Z", "2026-10-31T12:00:30Z").as_deref(), Some("2026-10-16T21:59:00Z"));
+    }
+
+    #[test]
+    fn where_the_calendar_ends_nothing_is_due() {
+        for expression in ["0 0 * * MON#2", "*/5 * * * *", "0 0 29 2 *"] {
+            let schedule = Schedule::parse(expression, None).unwrap();
+            assert_eq!((schedule.next(Timestamp::MAX), schedule.latest(Timestamp::MAX, Timestamp::MAX)), (None, None));
+            assert!(schedule.next(Timestamp::MIN).is_some());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{text, timestamp};
 
 /// What is wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFault {
+pub enum BodyFault {
     /// Larger than is read.
     TooLarge,
     /// It had not ended by the deadline.

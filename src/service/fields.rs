@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-use super::text::cut;
+use super::text::{cut, without_tokens};
 
 /// The longest text that is kept of any field, before it is cut to what it is for.
 const LONGEST: usize = 8192;
@@ -16,9 +16,9 @@ const LONGEST: usize = 8192;
 pub(super) struct Text(pub(super) Option<String>);
 
 impl Text {
-    /// The text, if it says anything, with at most `limit` characters.
+    /// The text, if it says anything, with at most `limit` characters. A service that says our token back is not repeated.
     pub(super) fn at_most(self, limit: usize) -> Option<String> {
-        self.0.map(|text| cut(text.trim(), limit)).filter(|text| !text.is_empty())
+        self.0.map(|text| cut(&without_tokens(text.trim()), limit)).filter(|text| !text.is_empty())
     }
 }
 

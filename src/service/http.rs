@@ -24,6 +24,12 @@ pub(super) const LARGEST_WORD: usize = 256 * 1024;
 /// How many answers larger than [`LARGEST_WORD`] may be in memory at once, over all servers.
 const LARGE_BODIES: usize = 4;
 
+/// How much of one answer, and of all answers together, may come over an HTTP/2 connection before it is read. An answer that
+/// waits for its turn among the large ones fills its own window, and no more: all 256 that can be under way (64 passes with four
+/// looks each) fit into that of their connection. So those that wait never keep back what the others read.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
+
 /// The answers that say to ask at another address.
 pub(super) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -85,6 +91,8 @@ impl Client {
             // By default a request is sent again after an HTTP/2 GOAWAY. A POST never is, by nobody but the engine.
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(settings.call_timeout.mul_f32(0.5)))
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             // Azure's load balancers forget a connection after 240 s without telling.
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_keepalive(Duration::from_mins(1));

@@ -2,7 +2,7 @@
 
 /// A service that has tabular models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
+pub enum Service {
     /// Azure Analysis Services.
     AnalysisServices,
     /// Power BI.

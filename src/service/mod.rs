@@ -15,6 +15,8 @@ pub mod identity;
 mod kind;
 mod location;
 mod model;
+#[doc(hidden)]
+pub mod outside;
 pub mod power_bi;
 mod refreshes;
 pub(crate) mod roots;

@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::cloud::ServiceAddress;
 use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
-use super::identity::tokens::Token;
+use super::identity::Token;
 use super::power_bi::{self, ModelName, Named, scale_out};
 use super::refreshes::{self, Window};
 use super::{Service, Shared, classify, location};

@@ -1,5 +1,7 @@
 //! Texts from outside: made short, plain, and free of what differs from one try to the next.
 
+use std::borrow::Cow;
+
 /// At most `limit` characters of a text, with an ellipsis where it was cut.
 pub(super) fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
@@ -28,8 +30,17 @@ pub(super) fn tidy(text: &str, limit: usize) -> String {
     cut(line.trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
 }
 
+/// A text without the words that are, or carry, a token; all else as it is.
+pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
+    if !text.split(' ').any(token_like) {
+        return Cow::Borrowed(text);
+    }
+    let words: Vec<&str> = text.split(' ').map(|word| if token_like(word) { "[redacted]" } else { word }).collect();
+    Cow::Owned(words.join(" "))
+}
+
 /// Whether a word is, or carries, a signed token: its base64 begins with `eyJ`, for `{"`.
-fn token_like(word: &str) -> bool {
+pub(super) fn token_like(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
 }
 
@@ -63,6 +74,18 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(tidy(text, 100), expected);
+        }
+    }
+
+    #[test]
+    fn a_token_is_taken_out_and_all_else_stays() {
+        let rows = [
+            ("Dim  Customer\t1 ", "Dim  Customer\t1 "),
+            ("eyJust a word", "eyJust a word"),
+            ("a  token=eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y, b", "a  [redacted] b"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(without_tokens(text), expected);
         }
     }
 

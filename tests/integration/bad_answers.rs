@@ -59,21 +59,14 @@ async fn looks_that_fail_change_nothing() {
 }
 
 #[tokio::test]
-async fn looks_that_take_long_or_bring_much_change_nothing() {
-    let (world, operator) = World::running("slow", Setting::default()).await;
+async fn looks_that_take_long_change_nothing() {
+    let (world, _operator) = World::running("slow", Setting::default()).await;
     let actions = vec![
         ("hanging", 1, json!({"hang": {}})),
         ("delayed", 2, json!({"delay": {"millis": 1_500}})),
         ("slow", 1, json!({"slow": {"bytesPerSecond": 20}})),
-        ("huge", 1, json!({"huge": {"bytes": 100_000_000}})),
-        ("endless", 1, json!({"huge": {}})),
     ];
     spoil(&world, "GET", actions).await;
-    if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())) {
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next());
-        let peak: u64 = peak.and_then(|kilobytes| kilobytes.parse().ok()).expect("the kernel tells it");
-        assert!(peak < 200_000, "the operator took {peak} kB");
-    }
 }
 
 #[tokio::test]

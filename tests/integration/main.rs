@@ -6,10 +6,13 @@
 
 mod bad_answers;
 mod bad_input;
+mod bounds;
 mod budget;
+mod cancellation;
 mod clouds;
 mod crash;
 mod deletion;
+mod drain;
 mod failures;
 mod followers;
 mod happy;
@@ -23,6 +26,7 @@ mod parts;
 mod power_bi;
 mod power_bi_limits;
 mod process;
+mod restored;
 mod stale;
 mod syncs;
 mod triggers;

@@ -34,7 +34,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
 }
 
 /// The service principal that a Secret holds, or one sentence for what is wrong with it.
-pub(super) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
+pub(in crate::controller) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
     let value = |key: &str| -> Result<Option<&str>, String> {
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
         let hint = if key == "clientCertificate" { "; a PFX file becomes PEM by 'openssl pkcs12 -in FILE -nodes'" } else { "" };

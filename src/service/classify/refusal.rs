@@ -27,7 +27,7 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         Word::Done => (TroubleKind::InvalidAnswer, format!("the service's answer cannot be used ({code})")),
         Word::Moved => {
             let host = answer.location().and_then(|location| Url::parse(location).ok());
-            let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {host}")).unwrap_or_default();
+            let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
             (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), which is not followed"))
         }
         Word::Foreign => (

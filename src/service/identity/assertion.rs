@@ -30,15 +30,15 @@ pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// What a token says of itself, for messages. Nobody has checked it.
 #[derive(Debug)]
-pub(super) struct Claims {
-    pub(super) issuer: String,
-    pub(super) subject: String,
-    pub(super) audience: String,
+pub(in crate::service) struct Claims {
+    pub(in crate::service) issuer: String,
+    pub(in crate::service) subject: String,
+    pub(in crate::service) audience: String,
 }
 
 impl Claims {
     /// Reads them; what is not there is empty.
-    pub(super) fn of(token: &SecretText) -> Self {
+    pub(in crate::service) fn of(token: &SecretText) -> Self {
         let payload = token.expose().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
         let payload = payload.and_then(|json| serde_json::from_slice::<Value>(&json).ok()).unwrap_or_default();
         let said = |value: &Value| text::tidy(value.as_str().unwrap_or_default(), 200);

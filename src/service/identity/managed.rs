@@ -14,7 +14,7 @@ use url::Url;
 use super::IdentityKind;
 use super::entra::route;
 use super::refusal::{Grant, grant, trouble};
-use super::tokens::Token;
+use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::http::{Client, LARGEST_WORD};
@@ -30,14 +30,14 @@ const VERSION: &str = "2018-02-01";
 /// The longest that the machine may take. It answers from a cache mostly, and otherwise asks Entra ID itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A client, where the settings allow one.
+type Built = Result<Client, SettingsError>;
+
 /// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else. Most
 /// operators never need it, so it is made at the first use: reading the machine's certificates costs time at the start, and memory.
 pub(in crate::service) struct Metadata {
-    http: LazyLock<Made, Box<dyn FnOnce() -> Made + Send>>,
+    http: LazyLock<Built, Box<dyn FnOnce() -> Built + Send>>,
 }
-
-/// The client, or why there is none.
-type Made = Result<Client, SettingsError>;
 
 impl Metadata {
     pub(in crate::service) fn new(settings: &Settings) -> Self {
@@ -70,14 +70,18 @@ impl Metadata {
         let (asked, deadline) = (Instant::now(), http.deadline());
         let request = http.request(Method::GET, url).header("metadata", "true");
         let incoming = http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
-        let answer = incoming.read(LARGEST_WORD).await;
-        let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
-        if !(200..300).contains(&answer.status) || answer.fault.is_some() {
-            return Err(refusal(&answer, &body, client_id));
-        }
-        let granted = grant(&body).and_then(|Grant { token, life }| Token::new(token, asked, Duration::from_secs(life)));
-        granted.ok_or_else(|| elsewhere(answer.status))
+        granted(&incoming.read(LARGEST_WORD).await, asked, client_id)
     }
+}
+
+/// The token in an answer, or what is in the way.
+pub(in crate::service) fn granted(answer: &Answer, asked: Instant, client_id: Option<&str>) -> Result<Token, Trouble> {
+    let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or_default();
+    if !(200..300).contains(&answer.status) || answer.fault.is_some() {
+        return Err(refusal(answer, &body, client_id));
+    }
+    let granted = grant(&body).and_then(|Grant { token, life }| Token::new(token, asked, Duration::from_secs(life)));
+    granted.ok_or_else(|| elsewhere(answer.status))
 }
 
 fn silent(why: &str) -> Trouble {

@@ -1,14 +1,15 @@
 //! Whom the services are called as.
 
 mod application;
-mod assertion;
+pub(super) mod assertion;
 mod cache;
 mod certificate;
 pub(super) mod entra;
 mod environment;
 pub(super) mod managed;
-mod refusal;
+pub(super) mod refusal;
 mod secret;
+mod token;
 pub(super) mod tokens;
 
 use std::fmt;
@@ -21,6 +22,8 @@ pub use application::Spelling;
 pub use assertion::{AUDIENCE, AssertionSource};
 pub use environment::Environment;
 pub use secret::SecretText;
+
+pub(super) use token::Token;
 
 use application::{Application, Proof};
 

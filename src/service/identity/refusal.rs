@@ -17,16 +17,16 @@ const ASSUMED_LIFE: u64 = 300;
 
 /// What Entra ID was shown, so that its refusal can be explained and holds nothing secret.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(in crate::service) struct Shown {
     /// What was sent: a secret, or an assertion.
-    pub(super) text: SecretText,
-    pub(super) means: Means,
-    pub(super) spelling: Spelling,
+    pub(in crate::service) text: SecretText,
+    pub(in crate::service) means: Means,
+    pub(in crate::service) spelling: Spelling,
 }
 
 /// What an application was to be known by.
 #[derive(Debug)]
-pub(super) enum Means {
+pub(in crate::service) enum Means {
     Secret,
     /// A certificate, by the thumbprint that the portal lists.
     Certificate {
@@ -42,7 +42,7 @@ pub(super) struct Grant<'a> {
 }
 
 /// A token answer in the one form that `azure_identity` reads, or what is in the way.
-pub(super) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
+pub(in crate::service) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
     if answer.fault.is_some() {
         return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
     }
@@ -81,7 +81,7 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
         let what = "the identity provider asks for fewer requests; they resume by themselves";
         return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
     }
-    let error = body["error"].as_str().unwrap_or_default();
+    let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
     let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
     let code = code(body, &description);
     let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
@@ -95,7 +95,7 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
         );
         return trouble(TroubleKind::InvalidAnswer, what);
     }
-    refused(sentence(code, error, &description, shown))
+    refused(sentence(code, &error, &description, shown))
 }
 
 /// The AADSTS code: from the list of codes, else from the description.

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::names::{groups, guid};
 use crate::operation::{ModelIds, Resolution, Trouble, TroubleKind};
-use crate::service::classify::{self, Word};
+use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
@@ -84,19 +84,8 @@ async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Re
 }
 
 /// The page in an answer.
-fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => {}
-        word => return Err(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
-    }
-    if let Some(fault) = answer.fault {
-        return Err(classify::body_trouble(fault));
-    }
-    if answer.is_page() {
-        return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
-    }
-    Page::read(answer.text())
+pub(in crate::service) fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
+    Page::read(classify::text_of(Service::PowerBi, answer)?)
         .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
 }
 
@@ -127,16 +116,16 @@ fn unclear(what: &str, name: &str, count: usize) -> String {
 
 /// A workspace or a semantic model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Row {
-    id: String,
-    name: String,
+pub(in crate::service) struct Row {
+    pub(in crate::service) id: String,
+    pub(in crate::service) name: String,
 }
 
 /// One page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Page {
-    rows: Vec<Row>,
-    next: Option<String>,
+pub(in crate::service) struct Page {
+    pub(in crate::service) rows: Vec<Row>,
+    pub(in crate::service) next: Option<String>,
 }
 
 impl Page {

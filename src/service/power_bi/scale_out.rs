@@ -54,12 +54,16 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     let since = window.since(server_time, asked.elapsed());
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
-    let operations = described(&answer)?.listed(since, &answer).into_iter().collect();
-    Ok(Listing { operations, truncated: false, server_time })
+    Ok(Listing { operations: listed(&answer, since)?, truncated: false, server_time })
+}
+
+/// The last synchronisation, if it began since a moment or is under way.
+pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<Vec<Operation>, Trouble> {
+    Ok(described(answer)?.listed(since, answer).into_iter().collect())
 }
 
 /// What became of a submission that was answered with 2xx. `asked` is when it was sent, by the service's clock.
-fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
+pub(in crate::service) fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
     let unanswered = |message: String| Submission::Unanswered { message };
     match described(answer) {
         // Where the status shows the new one already, the id is the one that a listing gives it.
@@ -74,7 +78,7 @@ fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
 }
 
 /// What a look showed of the synchronisation with this id.
-fn seen(answer: &Answer, id: &OperationId) -> Look {
+pub(in crate::service) fn seen(answer: &Answer, id: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
         Word::Done => match described(answer) {
@@ -114,22 +118,12 @@ pub(in crate::service) fn off(state: &str) -> String {
 
 /// The status in an answer with 2xx.
 fn described(answer: &Answer) -> Result<Status, Trouble> {
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => {}
-        word => return Err(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
-    }
-    if let Some(fault) = answer.fault {
-        return Err(classify::body_trouble(fault));
-    }
-    if answer.is_page() {
-        return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
-    }
+    let text = classify::text_of(Service::PowerBi, answer)?;
     // Seen until the model is loaded, which the synchronisation itself may bring about.
-    if answer.text().is_empty() {
+    if text.is_empty() {
         return Ok(Status::default());
     }
-    let status = Status::read(answer.text()).ok_or_else(|| {
+    let status = Status::read(text).ok_or_else(|| {
         classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a status of query scale-out".to_owned())
     })?;
     match status.state.to_ascii_lowercase().as_str() {

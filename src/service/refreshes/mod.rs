@@ -7,5 +7,5 @@ mod listing;
 
 pub(super) use calls::{cancel, each_row, list, look, submit};
 pub(super) use detail::operation;
-pub(super) use listing::Row;
 pub use listing::Window;
+pub(super) use listing::{Row, Selection};

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use futures::stream::{self, Iter};
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -21,7 +22,14 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stage::{azure, model_of, settings, tls};
 use crate::operation::{self, Handle, Look, OperationId, OperationKind, RefreshRequest, Submission};
-use crate::service::Model;
+use crate::service::http::LARGEST_WORD;
+use crate::service::{Model, Settings};
+
+/// A body, whole or in frames.
+type Body = Either<Full<Bytes>, StreamBody<Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>;
+
+/// The largest frame that a client takes where it does not say more.
+const FRAME: usize = 16 * 1024;
 
 /// What the server does with its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +61,8 @@ async fn start(end: End) -> (Arc<Server>, Model) {
             tokio::spawn(serve(Arc::clone(&serving), tls.clone(), stream));
         }
     });
-    (server, model_of(&azure(settings(&ca_pem), address, address)))
+    let settings = Settings { max_calls_per_server: 32, ..settings(&ca_pem) };
+    (server, model_of(&azure(settings, address, address)))
 }
 
 async fn serve(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
@@ -71,7 +80,7 @@ async fn serve(server: Arc<Server>, tls: TlsAcceptor, stream: TcpStream) {
     }
 }
 
-async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     server.lines.lock().push(format!("{} {path}", request.method()));
     let body = if path.ends_with("/token") {
@@ -82,6 +91,11 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
             std::future::pending::<()>().await;
         }
         r#"{"operationId":"1a"}"#
+    } else if path.contains("/large") {
+        let body = Bytes::from(format!(r#"{{"status":"inProgress","more":"{}"}}"#, "x".repeat(4 * LARGEST_WORD)));
+        // Frame by frame, as a server does that writes all of them at once: each gets its share of the connection.
+        let frames = (0..body.len()).step_by(FRAME).map(move |at| Ok(Frame::data(body.slice(at..body.len().min(at + FRAME)))));
+        return Ok(Response::new(Either::Right(StreamBody::new(stream::iter(frames.collect::<Vec<_>>())))));
     } else {
         if server.end == End::GoodbyeAfterGet {
             let leaving = Arc::clone(&server);
@@ -92,7 +106,7 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
         }
         r#"{"status":"inProgress"}"#
     };
-    Ok(Response::new(Full::from(body)))
+    Ok(Response::new(Either::Left(Full::from(body))))
 }
 
 /// Looks, so that there is a connection, and then submits. How many POSTs of a refresh the server saw, too.
@@ -122,6 +136,21 @@ async fn a_shared_connection_that_ended_before_is_replaced() {
     let (submission, posts) = look_and_submit(End::GoodbyeAfterGet).await;
     assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
     assert_eq!(posts, 1);
+}
+
+#[tokio::test]
+async fn large_answers_that_wait_to_be_read_stop_nobody() {
+    let (_server, model) = start(End::Never).await;
+    let look = async |id: &str| {
+        let call = model.prepare().await.unwrap();
+        call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse(id).unwrap())).await
+    };
+    // So that there is a connection, and all of them are on it.
+    look("small").await;
+    let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
+    for seen in futures::future::join_all(large.iter().map(|id| look(id))).await {
+        assert!(matches!(seen, Look::Found { .. }), "{seen:?}");
+    }
 }
 
 /// A place for logs.

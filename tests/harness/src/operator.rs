@@ -20,7 +20,7 @@ pub struct OperatorSettings {
     pub proxy: String,
     /// `--extra-ca-file`.
     pub authority: PathBuf,
-    /// `--watch-namespace`, `--lease-name` and whatever else; later ones win where clap lets them.
+    /// `--watch-namespace`, `--lease-name` and whatever else, each as `--name=value`.
     pub arguments: Vec<String>,
     /// More variables of its environment.
     pub environment: Vec<(String, String)>,
@@ -52,11 +52,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it with settings that make tests fast, and does not wait.
+    /// Starts it with settings that make tests fast, where its own do not say otherwise, and does not wait.
     #[must_use]
     pub fn start(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let mut settings = settings.clone();
-        settings.arguments.splice(0..0, FAST.iter().map(ToString::to_string));
+        let name = |flag: &str| flag.split('=').next().map(ToOwned::to_owned);
+        let own: Vec<_> = settings.arguments.iter().map(|flag| name(flag)).collect();
+        settings.arguments.extend(FAST.iter().filter(|flag| !own.contains(&name(flag))).map(ToString::to_string));
         Self::start_as_is(&settings, guard)
     }
 
@@ -197,9 +199,9 @@ impl Drop for Operator {
     }
 }
 
-/// The command line, ready for a redirection of its errors.
+/// The program with none of the variables of whoever runs the tests.
 #[must_use]
-pub fn command(settings: &OperatorSettings) -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(paths::operator());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_uppercase();
@@ -211,6 +213,13 @@ pub fn command(settings: &OperatorSettings) -> Command {
             command.env_remove(&name).env_remove(name.to_lowercase());
         }
     }
+    command
+}
+
+/// The command line, ready for a redirection of its errors.
+#[must_use]
+pub fn command(settings: &OperatorSettings) -> Command {
+    let mut command = program();
     command
         .arg("run")
         .args(&settings.arguments)
@@ -226,13 +235,13 @@ pub fn command(settings: &OperatorSettings) -> Command {
     command
 }
 
-fn metrics_address(line: &str) -> Option<String> {
+pub(crate) fn metrics_address(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let find = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).and_then(Value::as_str);
     (find("message")? == "serving metrics").then(|| find("address").map(str::to_owned))?
 }
 
-fn plain_http() -> reqwest::Client {
+pub(crate) fn plain_http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a plain client can be made")
 }
 

@@ -143,6 +143,30 @@ pub fn huge(bytes: u64) -> Body {
     })))
 }
 
+/// A piece that comes again and again, between a head and a tail.
+#[must_use]
+pub fn repeated(head: &str, piece: &str, count: u64, tail: &str) -> Body {
+    // Many at a time: a body of single bytes would take ages.
+    let at_once = (65_536 / piece.len().max(1)).max(1);
+    let block = Bytes::from(piece.repeat(at_once));
+    let length = piece.len();
+    let pieces = stream::unfold(count, move |left| {
+        let some = usize::try_from(left).unwrap_or(usize::MAX).min(at_once);
+        let next = block.slice(..some * length);
+        let rest = left.saturating_sub(u64::try_from(some).unwrap_or(u64::MAX));
+        async move { (some > 0).then_some((Ok(next), rest)) }
+    });
+    let ends = [head, tail].map(|text| stream::iter([Ok(Bytes::from(text.to_owned()))]));
+    let [head, tail] = ends;
+    boxed(head.chain(pieces).chain(tail))
+}
+
+/// How long that is.
+#[must_use]
+pub fn repeated_length(head: &str, piece: &str, count: u64, tail: &str) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(piece.len()).saturating_add(head.len() + tail.len())
+}
+
 fn boxed(pieces: impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Body {
     Either::Right(StreamBody::new(pieces.map(|piece| piece.map(Frame::data))).boxed_unsync())
 }

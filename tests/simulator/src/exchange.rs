@@ -32,6 +32,9 @@ use crate::{
 /// The largest body that a request may have.
 const MAX_REQUEST: usize = 4 << 20;
 
+/// How many headers a fault adds at most: a map of them has a limit of its own.
+const MOST_HEADERS: u32 = 20_000;
+
 /// Where a request came from: a tunnel to one host, or the metadata service's place.
 pub struct Tunnel {
     /// Everything that there is.
@@ -192,6 +195,19 @@ impl Passage<'_> {
                 streamed(answer, body, Some(promised))
             }
             Action::Huge { bytes } => streamed(self.handle().await, answer::huge(*bytes), None),
+            Action::Repeat { code, head, piece, count, tail, announced } => {
+                let answer = match code {
+                    Some(code) => Answer::empty(status(*code)),
+                    None => self.handle().await,
+                };
+                let length = answer::repeated_length(head, piece, *count, tail);
+                streamed(answer, answer::repeated(head, piece, *count, tail), announced.then_some(length))
+            }
+            Action::ManyHeaders { count } => {
+                let value = "x".repeat(1_000);
+                let add = |answer, number| set(answer, &format!("x-many-{number}"), Some(&value));
+                response((0..*count.min(&MOST_HEADERS)).fold(self.handle().await, add))
+            }
             Action::Slow { bytes_per_second } => {
                 let answer = self.handle().await;
                 let body = answer::slow(answer.body.clone(), *bytes_per_second);

@@ -24,7 +24,7 @@ const OF_THE_CALL: &str = "request-";
 
 /// What became of a submission that was answered with 2xx: 202 is a synchronisation, and so is whatever names one. Another
 /// 2xx means that there is no replica (seen in Microsoft's own client).
-pub(super) fn accepted(answer: &Answer, called: &Url) -> Submission {
+pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission {
     let unanswered =
         |what: &str| Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
     let next = next(answer, called);
@@ -57,7 +57,8 @@ pub(super) fn accepted(answer: &Answer, called: &Url) -> Submission {
 /// Where an answer says to look next, if that is on the host that was called.
 fn next(answer: &Answer, called: &Url) -> Option<Url> {
     match location::target(answer.location()?, called) {
-        Target::Here(url) if url.as_str().len() <= LONGEST_LOCATION => Some(url),
+        // It goes into the status, so none that has our token in it is taken.
+        Target::Here(url) if url.as_str().len() <= LONGEST_LOCATION && !text::token_like(url.as_str()) => Some(url),
         Target::Elsewhere(host) => {
             tracing::warn!(
                 host = text::cut(&host, 253),
@@ -82,7 +83,7 @@ fn id_in(url: &Url) -> Option<OperationId> {
 }
 
 /// The `Location` on record, if a token may be sent there: the record can be edited by whoever may write the resource.
-pub(super) fn stored(handle: &Handle, sync: &Url) -> Option<Url> {
+pub(in crate::service) fn stored(handle: &Handle, sync: &Url) -> Option<Url> {
     match location::target(handle.location.as_deref()?, sync) {
         Target::Here(url) => Some(url),
         Target::Elsewhere(_) | Target::Nonsense => None,
@@ -102,7 +103,7 @@ fn own(id: &OperationId) -> (&str, bool) {
 }
 
 /// What a look showed. `named_by_service` says that the address was the service's own for this synchronisation.
-pub(super) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
+pub(in crate::service) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
     let service = Service::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     let next = next(answer, called);
@@ -166,7 +167,7 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
 ///
 /// What the service shows where there never was one is not written down: 404, 204, an empty answer and an empty object are
 /// all taken for it. Were it the server that is not there, the next submission would say so.
-pub(super) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     let service = Service::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {

@@ -3,7 +3,7 @@
 //! It is followed by the `Location` that each answer names, and by its id where there is none. The management address of the
 //! server, `<server>:rw`, is the one for it.
 
-mod answers;
+pub(in crate::service) mod answers;
 mod state;
 
 use reqwest::Method;

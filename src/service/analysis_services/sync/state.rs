@@ -133,7 +133,7 @@ fn details(details: &Value) -> Option<String> {
         other => text::cut(&other.to_string(), 4096),
     };
     let line = line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then(|| text::cut(&line, 1024))
+    (!line.is_empty()).then(|| text::cut(&text::without_tokens(&line), 1024))
 }
 
 #[cfg(test)]

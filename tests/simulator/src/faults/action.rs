@@ -62,6 +62,30 @@ pub enum Action {
         #[serde(default)]
         bytes: u64,
     },
+    /// Handled; the body is replaced by a piece that comes again and again. With a status of its own it is not handled.
+    Repeat {
+        /// The status.
+        #[serde(default)]
+        code: Option<u16>,
+        /// What comes before.
+        #[serde(default)]
+        head: String,
+        /// The piece.
+        piece: String,
+        /// How often it comes.
+        count: u64,
+        /// What comes after.
+        #[serde(default)]
+        tail: String,
+        /// Whether `Content-Length` says how long it is.
+        #[serde(default)]
+        announced: bool,
+    },
+    /// Handled; so many headers of 1,000 characters are added, at most 20,000.
+    ManyHeaders {
+        /// How many.
+        count: u32,
+    },
     /// Handled; the body comes at this rate.
     Slow {
         /// Bytes in a second, at least 1.

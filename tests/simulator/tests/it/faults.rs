@@ -173,6 +173,21 @@ async fn bodies_are_huge_or_slow() {
             seen += endless.next().await.unwrap().unwrap().len();
         }
         drop(endless);
+        for announced in [true, false] {
+            let order = json!({"repeat": {"head": "[", "piece": "{},", "count": 100_000, "tail": "{}]", "announced": announced}});
+            scene.fault("GET", order).await;
+            let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
+            assert_eq!(answer.content_length(), announced.then_some(300_004));
+            let rows: Vec<Value> = answer.json().await.unwrap();
+            assert_eq!(rows.len(), 100_001);
+        }
+        scene.fault("POST", json!({"repeat": {"code": 400, "piece": "x", "count": 70_000}})).await;
+        let refused = scene.call(Method::POST, "/refreshes").send().await.unwrap();
+        assert_eq!((refused.status().as_u16(), refused.text().await.unwrap().len()), (400, 70_000));
+        assert_eq!(last(&scene).await, (false, json!(400)));
+        scene.fault("GET", json!({"manyHeaders": {"count": 5}})).await;
+        let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
+        assert_eq!(answer.headers().iter().filter(|(name, value)| name.as_str().starts_with("x-many-") && value.len() == 1_000).count(), 5);
         scene.fault("GET", json!({"slow": {"bytesPerSecond": 20}})).await;
         let began = std::time::Instant::now();
         assert_eq!(scene.get("/refreshes").await, (200, json!([])));

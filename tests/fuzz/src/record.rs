@@ -1,0 +1,73 @@
+//! What becomes of an answer in the end: the record that the real decision makes of it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tabular_operator::controller::{Resource, outside};
+use tabular_operator::engine::{Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
+use tabular_operator::operation::{OperationId, OperationKind};
+use tabular_operator::telemetry::labels::Kind;
+
+use crate::laws;
+
+/// The operation that the resources here follow.
+pub const OPERATION: &str = "1344a272-7893-4afa-a4b3-3fb87222fdac";
+
+/// The same, as the services' clients have it.
+#[must_use]
+pub fn operation_id() -> OperationId {
+    OperationId::parse(OPERATION).unwrap()
+}
+
+/// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`).
+#[must_use]
+pub fn resource(kind: OperationKind, state: &str) -> Resource {
+    let asked = "2026-11-22T08:59:30Z";
+    let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}});
+    let run = json!({
+        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": state, "model": model, "work": "0",
+        "requestedTime": asked, "submittedTime": asked, "operationId": if state == "Submitting" { Value::Null } else { OPERATION.into() },
+    });
+    let (kind, name) = match kind {
+        OperationKind::Refresh => (Kind::ModelRefresh, "ModelRefresh"),
+        OperationKind::Sync => (Kind::ModelSync, "ModelSync"),
+    };
+    let object = json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1", "kind": name,
+        "metadata": {"name": "orders", "namespace": "bi", "uid": "u", "generation": 1, "creationTimestamp": asked,
+            "finalizers": ["tabular-operator.dev/operation"]},
+        "spec": {"model": model, "backoffLimit": 1},
+        "status": {"observedGeneration": 1, "run": run},
+    });
+    outside::resource(kind, object.to_string().as_bytes()).unwrap()
+}
+
+/// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
+pub fn decided(resource: &Resource, seen: Seen) -> Step {
+    let step = decide_on(resource, seen);
+    laws::status(&step.recorded);
+    for notice in &step.notices {
+        laws::keeps_token(&notice.message);
+    }
+    step
+}
+
+/// Decides on what was learnt of a resource that anybody may have written into.
+#[must_use]
+pub fn decide_on(resource: &Resource, seen: Seen) -> Step {
+    let (desired, settings) = (resource.desired(Surroundings::default()), settings());
+    let recorded = resource.status().cloned().unwrap_or_default();
+    let scratch = Scratch::default();
+    decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now: laws::now(), settings: &settings })
+}
+
+/// The operator's default settings.
+fn settings() -> Settings {
+    Settings {
+        poll_min: Duration::from_secs(1),
+        poll_max: Duration::from_secs(30),
+        poll_fraction: 0.1,
+        call_timeout: Duration::from_secs(30),
+        listing_lag: Duration::from_mins(2),
+    }
+}

@@ -1,0 +1,109 @@
+//! What identities are made of, and what their providers answer: nothing secret is ever told.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use tabular_operator::operation::Trouble;
+use tabular_operator::service::identity::{Identity, Spelling};
+use tabular_operator::service::outside::{self, Proof};
+
+use crate::answer::{Answer, line};
+use crate::laws;
+
+const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
+
+/// Entra ID's answer to a request for a token.
+pub fn token(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    for (proof, sent) in [
+        (Proof::Secret(laws::SECRET), laws::SECRET),
+        (Proof::Certificate(laws::TOKEN), laws::TOKEN),
+        (Proof::Federated(laws::TOKEN), laws::TOKEN),
+    ] {
+        match outside::token(&answer.heard, proof) {
+            Ok(granted) => {
+                assert!(answer.done() && !answer.faulty);
+                let granted: serde_json::Value = serde_json::from_str(&granted).unwrap();
+                let token = granted["access_token"].as_str().unwrap();
+                assert!(!token.is_empty() && token.len() <= 65_536 && token.bytes().all(|byte| byte.is_ascii_graphic()));
+                assert!(granted["expires_in"].as_u64().unwrap() <= 7 * 24 * 3600);
+            }
+            Err(met) => {
+                refused(&met);
+                assert!(!met.message.contains(sent), "what was sent shows: {}", met.message);
+            }
+        }
+    }
+}
+
+/// The metadata service's answer to a request for a token.
+pub fn metadata_token(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    for client in [None, Some(GUID)] {
+        match outside::managed_token(&answer.heard, client) {
+            Ok(()) => assert!(answer.done() && !answer.faulty),
+            Err(met) => refused(&met),
+        }
+    }
+}
+
+fn refused(met: &Trouble) {
+    laws::trouble(met);
+    // A repeat has to be recognised as one.
+    let lower = met.message.to_ascii_lowercase();
+    assert!(!lower.contains("trace id") && !lower.contains("correlation id"), "{}", met.message);
+}
+
+/// The token of a service account, which nobody has checked.
+pub fn claims(input: &[u8]) {
+    let Ok(token) = std::str::from_utf8(input) else { return };
+    for claim in outside::claims(token) {
+        laws::bounded(&claim, 200);
+        assert!(!claim.chars().any(char::is_control), "{claim:?}");
+    }
+}
+
+/// A Secret, a line for each key: what is wrong with it is said without what it holds.
+pub fn secret(input: &[u8]) {
+    let (mut rest, mut data) = (input, BTreeMap::new());
+    while !rest.is_empty() && data.len() < 8 {
+        let (head, more) = line(rest);
+        rest = more;
+        let Some(colon) = head.iter().position(|byte| *byte == b':') else { continue };
+        let Ok(key) = std::str::from_utf8(&head[..colon]) else { continue };
+        data.insert(key.to_owned(), ByteString(head[colon + 1..].to_vec()));
+    }
+    let held: Vec<String> = ["clientSecret", "clientCertificate"]
+        .iter()
+        .filter_map(|key| Some(String::from_utf8_lossy(&data.get(*key)?.0).trim().to_owned()))
+        .filter(|value| value.len() >= 24)
+        .collect();
+    let secret = Secret { data: Some(data), ..Secret::default() };
+    let shown = match tabular_operator::controller::outside::service_principal(&secret, laws::now()) {
+        Ok(identity) => format!("{identity:?}"),
+        Err(message) => {
+            laws::sentence(&message);
+            message
+        }
+    };
+    assert!(!shown.contains(laws::SECRET), "the secret shows: {shown}");
+    assert!(!held.iter().any(|value| shown.contains(value.as_str())), "a value shows: {shown}");
+}
+
+/// A certificate and its key in PEM.
+pub fn certificate(input: &[u8]) {
+    let Ok(pem) = std::str::from_utf8(input) else { return };
+    let shown = match Identity::service_principal_certificate(GUID, GUID, pem, laws::now(), Spelling::SECRET_KEYS) {
+        Ok(identity) => {
+            assert!(identity.expires().unwrap() >= laws::now());
+            format!("{identity:?}")
+        }
+        Err(message) => {
+            laws::sentence(&message);
+            message
+        }
+    };
+    let mut lines = pem.lines().map(str::trim).filter(|line| line.len() >= 48 && !line.starts_with("-----"));
+    assert!(!lines.any(|line| shown.contains(line)), "a part of it shows: {shown}");
+}

@@ -1,0 +1,49 @@
+//! The targets by name. Each file has those of one sort of outside.
+
+mod identities;
+mod names;
+mod refreshes;
+mod resources;
+mod syncs;
+mod words;
+
+/// One reader of what comes from outside, with the laws that hold of what it makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, and the name of its corpus.
+    pub name: &'static str,
+    /// Reads an input; panics where a law is broken.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    Target { name: "refresh-look", run: refreshes::look },
+    Target { name: "refresh-post", run: refreshes::submission },
+    Target { name: "refresh-delete", run: refreshes::cancellation },
+    Target { name: "refresh-list", run: refreshes::listing },
+    Target { name: "sync-look", run: syncs::look },
+    Target { name: "sync-post", run: syncs::submission },
+    Target { name: "sync-list", run: syncs::listing },
+    Target { name: "scale-out", run: syncs::scale_out },
+    Target { name: "lookup", run: names::lookup },
+    Target { name: "server-name", run: names::server },
+    Target { name: "cloud-file", run: names::cloud_file },
+    Target { name: "token", run: identities::token },
+    Target { name: "metadata-token", run: identities::metadata_token },
+    Target { name: "claims", run: identities::claims },
+    Target { name: "secret", run: identities::secret },
+    Target { name: "certificate", run: identities::certificate },
+    Target { name: "location", run: words::location },
+    Target { name: "moment", run: words::moment },
+    Target { name: "sentence", run: words::sentence },
+    Target { name: "schedule", run: words::schedule },
+    Target { name: "resource", run: resources::resource },
+];
+
+/// The target of this name.
+#[must_use]
+pub fn target(name: &str) -> &'static Target {
+    let names = || TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ");
+    TARGETS.iter().find(|target| target.name == name).unwrap_or_else(|| panic!("there is no target {name:?}, but {}", names()))
+}

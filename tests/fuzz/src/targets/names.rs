@@ -1,0 +1,93 @@
+//! Names, and the addresses that they become: a token must never be sent to another host than the cloud's own.
+
+use tabular_operator::operation::ModelIds;
+use tabular_operator::service::analysis_services::{DatabaseName, ServerName};
+use tabular_operator::service::cloud::Cloud;
+use tabular_operator::service::outside;
+use tabular_operator::service::power_bi::ModelName;
+use url::Url;
+
+use crate::answer::{Answer, line};
+use crate::laws;
+
+/// A page of workspaces or semantic models: ids are GUIDs, and names bounded.
+pub fn lookup(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    match outside::names(&answer.heard) {
+        Ok((rows, next)) => {
+            assert!(answer.done() && !answer.faulty);
+            for (id, name) in rows {
+                laws::bounded(&name, 512);
+                let by_ids = ModelName::by_ids(&id, &id).unwrap();
+                assert_eq!(by_ids.ids(), Some(&ModelIds { group_id: id.clone(), dataset_id: id }));
+            }
+            assert!(next.is_none_or(|next| next.chars().count() <= 2048));
+        }
+        Err(met) => laws::trouble(&met),
+    }
+}
+
+/// The name of a server and, on the second line, of a database: the address has the cloud's host, and one segment for each.
+pub fn server(input: &[u8]) {
+    let (server, database) = line(input);
+    let (Ok(server), Ok(database)) = (std::str::from_utf8(server), std::str::from_utf8(database)) else { return };
+    let database = DatabaseName::parse(database);
+    for cloud in [Cloud::public(), Cloud::us_government(), Cloud::china()] {
+        let server = match ServerName::parse(server, &cloud) {
+            Ok(server) => server,
+            Err(message) => {
+                assert!(!message.is_empty());
+                continue;
+            }
+        };
+        let suffixes: Vec<&str> = cloud.analysis_services.iter().map(|service| service.host.as_str()).collect();
+        assert!(suffixes.iter().any(|suffix| server.host().ends_with(suffix)), "{server}");
+        assert!(cloud.analysis_services.iter().any(|service| service.scope == server.scope()), "{server}");
+        assert_eq!(ServerName::parse(&server.to_string(), &cloud).as_ref(), Ok(&server));
+        let Ok(database) = &database else { continue };
+        for (url, last) in [(outside::refreshes(&server, database), "refreshes"), (outside::sync(&server, database), "sync")] {
+            let url = url.unwrap();
+            assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some(server.host()), None), "{url}");
+            assert!(url.query().is_none() && url.fragment().is_none() && url.username().is_empty(), "{url}");
+            let segments: Vec<&str> = url.path_segments().unwrap().collect();
+            assert!(segments.len() == 5 && segments[0] == "servers" && segments[2] == "models" && segments[4] == last, "{url}");
+        }
+    }
+}
+
+/// A cloud file: its hosts are hosts and nothing more.
+pub fn cloud_file(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let cloud = match Cloud::from_file_text(text) {
+        Ok(cloud) => cloud,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let origin = |address: &str, with_port: bool| {
+        let url = Url::parse(address).unwrap();
+        assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none(), "{address}");
+        assert!(url.path() == "/" && url.query().is_none() && url.fragment().is_none(), "{address}");
+        assert!(with_port || url.port().is_none(), "{address}");
+        assert_eq!(
+            url.as_str().trim_end_matches('/'),
+            address.trim_end_matches('/').trim_end_matches(":443"),
+            "an address is what it looks like"
+        );
+    };
+    origin(&cloud.authority_host, true);
+    for service in &cloud.analysis_services {
+        origin(&format!("https://westus{}", service.host), false);
+        laws_of_scope(&service.scope);
+    }
+    if let Some(service) = &cloud.power_bi {
+        origin(&format!("https://{}", service.host), true);
+        laws_of_scope(&service.scope);
+    }
+    assert!(!cloud.analysis_services.is_empty() || cloud.power_bi.is_some());
+}
+
+fn laws_of_scope(scope: &str) {
+    assert!(scope.ends_with("/.default") && !scope.chars().any(|c| c.is_control() || c == ' '), "{scope:?}");
+}

@@ -1,0 +1,129 @@
+//! The answers about refreshes, of both services.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tabular_operator::api::RunState;
+use tabular_operator::engine::Seen;
+use tabular_operator::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
+use tabular_operator::service::outside::{self, Listed, Service};
+use url::Url;
+
+use crate::answer::Answer;
+use crate::{laws, record};
+
+const SERVICES: [Service; 2] = [Service::AnalysisServices, Service::PowerBi];
+
+fn called() -> Url {
+    Url::parse("https://westus.asazure.windows.net/servers/sales/models/Orders/refreshes").unwrap()
+}
+
+/// The answer to `GET refreshes/<id>`: bounded, about the operation that was asked for, and no success is made up.
+pub fn look(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let running = record::resource(OperationKind::Refresh, "Running");
+    for service in SERVICES {
+        let seen = outside::look(service, &answer.heard, &record::operation_id());
+        laws::look(&seen, &record::operation_id(), &called());
+        let ended_well = matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded);
+        if ended_well {
+            assert!(answer.done() && !answer.faulty && says_success(answer.body), "a success that nobody told");
+        }
+        let step = record::decided(&running, Seen::Look(seen));
+        let state = step.recorded.run.map(|run| run.state);
+        assert!(ended_well || state != Some(RunState::Succeeded), "a run that succeeded by itself");
+    }
+}
+
+/// Whether a word for success stands in a body, or could: an escape may spell anything.
+fn says_success(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body).to_ascii_lowercase();
+    ["succeeded", "completed", "\\u"].iter().any(|word| body.contains(word))
+}
+
+/// The answer to `POST refreshes`: only an answer that is certain says that nothing was started.
+pub fn submission(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let submitting = record::resource(OperationKind::Refresh, "Submitting");
+    for service in SERVICES {
+        let told = outside::submission(service, &answer.heard, &called());
+        laws::submission(&told, &called());
+        match (&told, answer.status) {
+            (Submission::Accepted { .. }, 200..=299) | (Submission::Unanswered { .. }, _) => {}
+            (Submission::Accepted { .. } | Submission::Completed { .. }, status) => panic!("accepted by {status}: {told:?}"),
+            (Submission::Refused(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => panic!("refused for certain: {told:?}"),
+            // Only where the service says itself why it cannot.
+            (Submission::Refused(trouble), 500..) => {
+                let own = [TroubleKind::Paused, TroubleKind::NotFound, TroubleKind::AccessDenied].contains(&trouble.kind);
+                assert!(own, "refused for certain: {trouble:?}");
+            }
+            (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),
+            (Submission::Refused(_) | Submission::Busy { .. }, 300..=499) => {}
+        }
+        record::decided(&submitting, Seen::Submission(told));
+    }
+}
+
+/// The answer to `DELETE refreshes/<id>`: whatever it says, it is no end.
+pub fn cancellation(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let cancelling = record::resource(OperationKind::Refresh, "Cancelling");
+    for service in SERVICES {
+        let told = outside::cancellation(service, &answer.heard);
+        match &told {
+            Cancellation::Accepted => assert!(answer.done()),
+            Cancellation::NothingToCancel => assert!(!answer.done()),
+            Cancellation::Trouble(met) => laws::trouble(met),
+        }
+        laws::trouble(&outside::no_listing(service, &answer.heard));
+        let step = record::decided(&cancelling, Seen::Cancellation(told));
+        assert!(!step.recorded.run.unwrap().state.ended(), "only a look ends a run");
+    }
+}
+
+/// The list of refreshes: the same whatever pieces it comes in, and nothing that runs is left out without saying so.
+pub fn listing(input: &[u8]) {
+    let since: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
+    let whole = outside::listing([input], since, None);
+    let bytes = outside::listing(input.chunks(1), since, None);
+    let pieces = outside::listing(input.chunks(1 + input.len() % 37), since, None);
+    assert!(whole == bytes && whole == pieces, "the pieces count");
+    let rows = plain_rows(input);
+    let Some(Listed { operations, truncated, rows: count, complete }) = whole else {
+        assert!(rows.is_none_or(|rows| rows.iter().any(odd)), "a list that is not read");
+        return;
+    };
+    assert!(operations.len() <= 50);
+    operations.iter().for_each(laws::operation);
+    if let Some(rows) = rows.filter(|rows| !rows.iter().any(odd)) {
+        assert!(complete, "a whole list that is cut short");
+        assert_eq!(count, rows.len());
+        let shown = |id: &OperationId| operations.iter().any(|operation| operation.id.same(id.as_str()));
+        let lost = rows.iter().filter_map(running).find(|id| !shown(id));
+        assert!(truncated || lost.is_none(), "{lost:?} runs, and is left out");
+    }
+    let listing = Listing { operations, truncated: truncated || !complete, server_time: Some(laws::now()) };
+    let submitting = record::resource(OperationKind::Refresh, "Submitting");
+    record::decided(&submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: BTreeSet::new() });
+}
+
+/// The rows of a plain list of objects, read by another reader.
+fn plain_rows(input: &[u8]) -> Option<Vec<serde_json::Map<String, Value>>> {
+    serde_json::from_slice(input).ok()
+}
+
+/// Whether a row is none that the operator need read: too long, or with a field twice but for upper and lower case.
+fn odd(row: &serde_json::Map<String, Value>) -> bool {
+    let names: BTreeSet<String> = row.keys().map(|name| name.to_ascii_lowercase()).collect();
+    names.len() < row.len() || row.iter().map(|(name, value)| name.len() + value.to_string().len()).sum::<usize>() > 10_000
+}
+
+/// The id of a row that says no end.
+fn running(row: &serde_json::Map<String, Value>) -> Option<OperationId> {
+    let field = |name: &str| row.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    if field("status").is_some() || field("extendedStatus").is_some() {
+        return None;
+    }
+    OperationId::parse(field("refreshId")?.as_str()?)
+}

@@ -1,0 +1,99 @@
+//! The answers about synchronisations, of both services.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tabular_operator::engine::Seen;
+use tabular_operator::operation::{Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
+use tabular_operator::service::outside;
+use url::Url;
+
+use crate::answer::Answer;
+use crate::{laws, record};
+
+fn called() -> Url {
+    Url::parse("https://westus.asazure.windows.net/servers/sales:rw/models/Orders/sync").unwrap()
+}
+
+fn since() -> Timestamp {
+    "2026-11-22T08:00:00Z".parse().unwrap()
+}
+
+/// Analysis Services, `GET sync`: a success is told with 2xx, and the next address is on the same host.
+pub fn look(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let running = record::resource(OperationKind::Sync, "Running");
+    let of_the_call = OperationId::parse(&format!("request-{}", record::OPERATION)).unwrap();
+    for (asked, named) in [(record::operation_id(), false), (record::operation_id(), true), (of_the_call, true)] {
+        let seen = outside::sync_look(&answer.heard, &called(), &asked, named);
+        laws::look(&seen, &asked, &called());
+        if let Look::Found { operation, location, .. } = &seen {
+            assert!(operation.phase != Phase::Succeeded || (answer.done() && !answer.faulty), "a success that nobody told");
+            let handle = Handle { id: asked.clone(), location: location.clone() };
+            assert_eq!(outside::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
+        }
+        if asked == record::operation_id() {
+            record::decided(&running, Seen::Look(seen));
+        }
+    }
+}
+
+/// Analysis Services, `POST sync`.
+pub fn submission(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let told = outside::sync_submission(&answer.heard, &called());
+    laws::submission(&told, &called());
+    match &told {
+        Submission::Accepted { .. } | Submission::Completed { .. } => assert!(answer.done(), "{told:?}"),
+        Submission::Refused(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
+        Submission::Unanswered { .. } => {}
+    }
+    record::decided(&record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+}
+
+/// Analysis Services, `GET sync` without an id.
+pub fn listing(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let listed = outside::sync_listing(&answer.heard, since());
+    let result = match listed {
+        Ok((operations, truncated)) => {
+            assert!(operations.len() <= 50);
+            operations.iter().for_each(laws::operation);
+            Ok(Listing { operations, truncated, server_time: answer.heard.server_time() })
+        }
+        Err(met) => {
+            laws::trouble(&met);
+            Err(met)
+        }
+    };
+    let submitting = record::resource(OperationKind::Sync, "Submitting");
+    record::decided(&submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: BTreeSet::new() });
+}
+
+/// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.
+pub fn scale_out(input: &[u8]) {
+    let Some(answer) = Answer::parse(input) else { return };
+    let called = Url::parse("https://api.powerbi.com/v1.0/myorg/groups/g/datasets/d/queryScaleOut/sync").unwrap();
+    let told = outside::scale_out_submission(&answer.heard, since());
+    laws::submission(&told, &called);
+    let mut asked = vec![record::operation_id(), OperationId::parse("scaleout-12-1795420800000").unwrap()];
+    if let Submission::Accepted { id, location, .. } = &told {
+        assert!(answer.done() && location.is_none() && id.as_str().starts_with("scaleout-"), "{told:?}");
+        asked.push(id.clone());
+    }
+    record::decided(&record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+    for id in asked {
+        let seen = outside::scale_out_look(&answer.heard, &id);
+        laws::look(&seen, &id, &called);
+        if let Look::Found { operation, .. } = &seen {
+            assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
+        }
+        if id == record::operation_id() {
+            record::decided(&record::resource(OperationKind::Sync, "Running"), Seen::Look(seen));
+        }
+    }
+    match outside::scale_out_listing(&answer.heard, since()) {
+        Ok(operations) => operations.iter().for_each(laws::operation),
+        Err(met) => laws::trouble(&met),
+    }
+}

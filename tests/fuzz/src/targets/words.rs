@@ -1,0 +1,69 @@
+//! The small words in answers and in specs: addresses, times, sentences, schedules.
+
+use jiff::Timestamp;
+use tabular_operator::engine::Schedule;
+use tabular_operator::service::outside;
+use url::Url;
+
+use crate::answer::line;
+use crate::laws;
+
+/// A `Location`: a token goes to the host that was called, or nowhere.
+pub fn location(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for called in ["https://westus.asazure.windows.net/servers/s/models/m/refreshes", "https://api.example.com:8443/v1.0/myorg/groups"] {
+        let called = Url::parse(called).unwrap();
+        let Some(url) = outside::location(text, &called) else { continue };
+        assert_eq!(url.origin(), called.origin(), "{text:?}");
+        assert!(url.username().is_empty() && url.password().is_none(), "{text:?}");
+        // Whoever reads it again comes to the same place.
+        assert_eq!(outside::location(url.as_str(), &called).as_ref(), Some(&url), "{text:?}");
+    }
+}
+
+/// A moment or a wait: what is read is written and read again, and a wait is bounded.
+pub fn moment(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for read in [outside::moment(text), outside::clock(text)].into_iter().flatten() {
+        let written = read.to_string();
+        assert_eq!(written.parse::<Timestamp>().ok(), Some(read));
+        assert!(outside::moment(&written) == Some(read) || written.starts_with("0001-01-01"), "{text:?}: {written}");
+    }
+    for now in [Timestamp::MIN, laws::now(), Timestamp::MAX] {
+        laws::wait(outside::wait(text, now));
+    }
+}
+
+/// A message: one line, bounded, without a token, and tidy once it has been tidied.
+pub fn sentence(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    for limit in [1, 20, 300] {
+        let tidy = outside::tidy(text, limit);
+        laws::bounded(&tidy, limit);
+        assert!(!tidy.chars().any(char::is_control), "{tidy:?}");
+    }
+}
+
+/// A schedule and, on the second line, its time zone: its times go on, and the latest of them is one of them.
+pub fn schedule(input: &[u8]) {
+    let (expression, zone) = line(input);
+    let (Ok(expression), Ok(zone)) = (std::str::from_utf8(expression), std::str::from_utf8(zone)) else { return };
+    let schedule = match Schedule::parse(expression, Some(zone).filter(|zone| !zone.is_empty())) {
+        Ok(schedule) => schedule,
+        Err(message) => {
+            assert!(message.starts_with("spec.trigger."), "{message}");
+            return;
+        }
+    };
+    for after in [Timestamp::UNIX_EPOCH, laws::now(), Timestamp::MIN, Timestamp::MAX] {
+        let Some(first) = schedule.next(after) else { continue };
+        assert!(first > after, "{first} does not come after {after}");
+        let Some(second) = schedule.next(first) else { continue };
+        assert!(second > first, "{second} does not come after {first}");
+        assert_eq!(schedule.latest(after, first), Some(first));
+        assert_eq!(schedule.latest(after, second), Some(second));
+    }
+    if let Some(latest) = schedule.latest(Timestamp::UNIX_EPOCH, laws::now()) {
+        assert!(latest <= laws::now() && schedule.next(latest).is_none_or(|next| next > laws::now()));
+    }
+}

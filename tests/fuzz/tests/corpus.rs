@@ -1,0 +1,90 @@
+//! Every target over its corpus, and over a few thousand inputs that differ a little from those: the part of fuzzing that
+//! takes seconds, and needs no fuzzer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fuzz::mutate::{Dice, mutated};
+use fuzz::{TARGETS, Target, paths};
+
+/// How many changed inputs each target is tried with.
+const CHANGED: usize = 4_000;
+
+/// Runs a target on an input, and keeps the input if it breaks a law.
+fn run(target: &Target, input: &[u8], of: &str) {
+    let lawful = catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok();
+    assert!(lawful, "{} breaks a law on {of}; {}", target.name, paths::keep_crash(target.name, input));
+}
+
+/// Runs all of a target.
+fn whole(name: &str) {
+    let target = fuzz::target(name);
+    let corpus = paths::corpus(name);
+    assert!(!corpus.is_empty(), "{name} has no corpus");
+    for (file, input) in &corpus {
+        run(target, input, &file.display().to_string());
+    }
+    let mut dice = Dice::new(name.bytes().map(u64::from).sum());
+    // What is slow to read is tried less: the corpus has it anyway.
+    let small: Vec<&[u8]> = corpus.iter().map(|(_, input)| input.as_slice()).filter(|input| input.len() <= 4096).collect();
+    for count in 0..CHANGED {
+        let (one, other) = (small[dice.below(small.len())], small[dice.below(small.len())]);
+        run(target, &mutated(one, other, &mut dice), &format!("changed input {count}"));
+    }
+}
+
+/// A test for each target, so that they run beside each other and a failure names its own.
+macro_rules! targets {
+    ($($test:ident: $name:literal),+ $(,)?) => {
+        $(#[test]
+        fn $test() {
+            whole($name);
+        })+
+
+        const TESTED: &[&str] = &[$($name),+];
+    };
+}
+
+targets! {
+    refresh_look: "refresh-look",
+    refresh_post: "refresh-post",
+    refresh_delete: "refresh-delete",
+    refresh_list: "refresh-list",
+    sync_look: "sync-look",
+    sync_post: "sync-post",
+    sync_list: "sync-list",
+    scale_out: "scale-out",
+    lookup: "lookup",
+    server_name: "server-name",
+    cloud_file: "cloud-file",
+    token: "token",
+    metadata_token: "metadata-token",
+    claims: "claims",
+    secret: "secret",
+    certificate: "certificate",
+    location: "location",
+    moment: "moment",
+    sentence: "sentence",
+    schedule: "schedule",
+    resource: "resource",
+}
+
+#[test]
+fn every_target_is_tested_and_every_corpus_has_a_target() {
+    let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    assert_eq!(names, TESTED);
+    let mut directories: Vec<String> =
+        std::fs::read_dir(paths::home().join("corpus")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    directories.sort();
+    let mut sorted = names;
+    sorted.sort_unstable();
+    assert_eq!(directories, sorted);
+}
+
+#[test]
+fn the_corpus_stays_small() {
+    let sizes: Vec<usize> = TARGETS.iter().flat_map(|target| paths::corpus(target.name)).map(|(_, input)| input.len()).collect();
+    let (files, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
+    assert!(files <= 900 && bytes <= 1 << 20, "{files} files of {bytes} bytes: merge anew, with `make fuzz KEEP=1` from the seeds alone");
+}

@@ -1,0 +1,349 @@
+//! Answers and objects without measure, on every route: memory stays bounded, others go on meanwhile, and who is hit gets
+//! through when it is over.
+
+use futures::future::join_all;
+use harness::operator::Operator;
+use harness::rbac::make;
+use harness::world::{TENANT, merged, run, status};
+use harness::{Model, Setting, World};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use serde_json::{Value, json};
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use uuid::Uuid;
+
+use crate::power_bi::semantic_model;
+
+/// A lease that a busy machine does not lose.
+fn setting() -> Setting {
+    Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() }
+}
+
+/// How many large answers are asked for at once: more than are read at once.
+const LARGE: usize = 7;
+
+/// How much more memory the operator may ever take for all of it together, in kB. Four answers of 8 MiB are read at once, each
+/// into a buffer that doubles, and beside them stand what connections hold of answers that nobody has read yet.
+const MORE: u64 = 128 * 1024;
+
+/// The most memory that the operator has taken so far, in kB; `None` where the kernel does not tell.
+fn peak(operator: &Operator) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
+}
+
+/// An operator that is watched: it must stay small, live, and never panic.
+struct Watched {
+    operator: Operator,
+    before: Option<u64>,
+}
+
+impl Watched {
+    fn new(operator: Operator) -> Self {
+        let before = peak(&operator);
+        Self { operator, before }
+    }
+
+    fn assert_unharmed(mut self) {
+        assert!(!self.operator.has_ended(), "the operator has ended");
+        let grown = peak(&self.operator).zip(self.before).map(|(after, before)| after - before);
+        assert!(grown.is_none_or(|grown| grown < MORE), "the operator took {grown:?} kB more");
+        let log = self.operator.log();
+        let panicked = log.lines().find(|line| line.contains("panicked"));
+        assert_eq!(panicked, None);
+    }
+}
+
+/// Everything without measure that an answer of a service can be: 100 MiB with and without its length, a million rows, a text
+/// as long as is read, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
+/// service's own; then the service has not done what was asked.
+fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
+    let repeat = |rest: Value| json!({"repeat": merged(&json!({"code": code}), &rest)});
+    let mut floods = vec![
+        ("large", repeat(json!({"piece": "x".repeat(1024), "count": 102_400}))),
+        ("announced", repeat(json!({"piece": "x".repeat(1024), "count": 102_400, "announced": true}))),
+        ("rows", repeat(json!({"head": "[", "piece": "{},", "count": 1_000_000, "tail": "{}]"}))),
+        ("value-rows", repeat(json!({"head": "{\"value\":[", "piece": "{},", "count": 1_000_000, "tail": "{}]}"}))),
+        ("deep", repeat(json!({"head": "{\"objects\":", "piece": "[", "count": 4_000_000}))),
+        ("deep-objects", repeat(json!({"piece": "{\"a\":", "count": 1_000_000}))),
+        ("text", repeat(json!({"head": "{\"status\":\"", "piece": "\\u0000", "count": 1_000_000, "tail": "\"}"}))),
+    ];
+    if code.is_none() {
+        floods.push(("slow", json!({"slow": {"bytesPerSecond": 1}})));
+        floods.push(("head", json!({"manyHeaders": {"count": 20_000}})));
+        floods.push(("endless", json!({"huge": {}})));
+    }
+    floods
+}
+
+/// Another resource on another model runs to its end, again and again, until `hit` is through.
+async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
+    let spec = world.put_database("Witness", &json!({"durationMillis": 500})).await;
+    world.apply("witness", &spec).await;
+    world.until_state("witness", RunState::Succeeded).await;
+    let witness = async {
+        for number in 2.. {
+            world.annotate("witness", RUN_REQUESTED_AT, Some(&number.to_string())).await;
+            world.until_run("witness", number, RunState::Succeeded).await;
+        }
+    };
+    tokio::select! {
+        () = hit => {}
+        () = witness => {}
+    }
+    let witness = world.recorder.latest("witness").unwrap().decode().unwrap();
+    assert!(run(&witness).number >= 2, "nobody else went on meanwhile");
+    let operations = world.operations_on("Witness").await;
+    assert!(operations.len() >= usize::try_from(run(&witness).number - 1).unwrap());
+}
+
+/// One resource for each flood, with a database of its own, whose requests of `method` are hit `times` times; every one is
+/// refreshed in the end, by exactly one operation.
+async fn refreshes_are_hit(world: &World, method: &str, code: Option<u16>, list: bool) {
+    join_all(floods(code).into_iter().map(async |(flood, action)| {
+        let name = format!("{}-{flood}{}", method.to_lowercase(), code.map(|code| format!("-{code}")).unwrap_or_default());
+        let name = if list { format!("list-{flood}") } else { name };
+        let spec = world.put_database(&name, &json!({"notStartedMillis": 100, "durationMillis": 1_200})).await;
+        if list {
+            world.fault("POST", &format!("{name}/refreshes"), &json!({"action": {"dropAfter": {}}})).await;
+        }
+        let path = if method == "POST" || list { format!("{name}/refreshes") } else { format!("{name}/refreshes/*") };
+        let fault = world.fault(method, &path, &json!({"times": 2, "action": action})).await;
+        world.apply(&name, &spec).await;
+        let done = world.until_state(&name, RunState::Succeeded).await;
+        assert!(fault.hits().await >= 1, "{name} was never hit");
+        let operations = world.operations_on(&name).await;
+        assert_eq!(operations.len(), 1, "{name}: {operations:#?}");
+        assert_eq!(run(&done).operation_id.as_ref(), Some(&operations[0].operation_id), "{name}");
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_look_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-look", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        tokio::join!(
+            refreshes_are_hit(&world, "GET", None, false),
+            refreshes_are_hit(&world, "GET", Some(400), false),
+            refreshes_are_hit(&world, "GET", Some(500), false),
+        );
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-post", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        tokio::join!(
+            refreshes_are_hit(&world, "POST", None, false),
+            refreshes_are_hit(&world, "POST", Some(503), false),
+            refreshes_are_hit(&world, "GET", None, true),
+        );
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_answer_to_a_cancellation_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-delete", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        join_all([None, Some(400)].into_iter().flat_map(floods_named).map(async |(name, action)| {
+            let spec = world.put_database(&name, &json!({"durationMillis": 600_000})).await;
+            let fault = world.fault("DELETE", &format!("{name}/refreshes/*"), &json!({"times": 1, "action": action})).await;
+            world.apply(&name, &spec).await;
+            world.until_state(&name, RunState::Running).await;
+            world.delete(&name).await;
+            world.until_gone(&name).await;
+            assert_eq!(fault.hits().await, 1, "{name}");
+            let operations = world.operations_on(&name).await;
+            assert_eq!(operations.iter().map(|operation| operation.status.as_str()).collect::<Vec<_>>(), ["cancelled"], "{name}");
+        }))
+        .await;
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
+    let end = code.map(|code| format!("-{code}")).unwrap_or_default();
+    floods(code).into_iter().map(|(flood, action)| (format!("{flood}{end}"), action)).collect()
+}
+
+#[tokio::test]
+async fn an_answer_about_a_synchronisation_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-sync", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        join_all(["POST", "GET"].into_iter().flat_map(|method| floods(None).into_iter().map(move |flood| (method, flood))).map(
+            async |(method, (flood, action))| {
+                let database = format!("{}-{flood}", method.to_lowercase());
+                let sync = json!({"sync": {"replicatingMillis": 800, "rehydratingMillis": 800, "bareGet": "latest"}});
+                let spec = world.put_database(&database, &sync).await;
+                let fault = world.fault(method, &format!("{database}/sync*"), &json!({"times": 1, "action": action})).await;
+                let name = format!("modelsync/{database}");
+                world.apply(&name, &spec).await;
+                world.until_state(&name, RunState::Succeeded).await;
+                assert_eq!(fault.hits().await, 1, "{name}");
+                let syncs = world.azure.syncs(&Model::analysis_services(&world.server, &database)).await;
+                assert_eq!(syncs.len(), 1, "{name}: {syncs:#?}");
+            },
+        ))
+        .await;
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn an_answer_of_power_bi_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-pbi", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        let routes = ["groups", "datasets", "refresh", "refreshes", "syncStatus"];
+        let all = routes.into_iter().flat_map(|route| floods(None).into_iter().map(move |flood| (route, flood)));
+        join_all(all.map(async |(route, (flood, action))| {
+            let (model, by_ids, _) =
+                semantic_model(&world, &json!({"durationMillis": 1_200, "workspace": format!("{route}-{flood}")})).await;
+            let Model::PowerBi { group, dataset } = &model else { unreachable!() };
+            let by_names =
+                json!({"model": {"analysisServices": null, "powerBI": {"workspace": format!("{route}-{flood}"), "dataset": "Orders"}}});
+            let sync = route == "syncStatus";
+            let path = match route {
+                "groups" => format!("*name%20eq%20%27{route}%2D{}%27*", flood.replace('-', "%2D")),
+                "datasets" => format!("*/groups/{group}/datasets"),
+                "refresh" => format!("*/datasets/{dataset}/refreshes/*"),
+                "refreshes" => format!("*/datasets/{dataset}/refreshes?*"),
+                _ => format!("*/datasets/{dataset}/queryScaleOut/syncStatus"),
+            };
+            if route == "refreshes" {
+                let lost =
+                    json!({"match": {"method": "POST", "path": format!("*/datasets/{dataset}/refreshes")}, "action": {"dropAfter": {}}});
+                world.azure.fault(lost).await;
+            }
+            let order = json!({"match": {"method": "GET", "path": path}, "times": 1, "action": action});
+            let fault = world.azure.fault(order).await;
+            let named = matches!(route, "groups" | "datasets");
+            let name = format!("{}{}-{flood}", if sync { "modelsync/" } else { "" }, route.to_lowercase());
+            world.apply(&name, if named { &by_names } else { &by_ids }).await;
+            world.until_state_within(SLOWLY, &name, RunState::Succeeded).await;
+            assert_eq!(fault.hits().await, 1, "{name}");
+            let count = if sync { world.azure.syncs(&model).await.len() } else { world.azure.refreshes(&model).await.len() };
+            assert_eq!(count, 1, "{name}");
+        }))
+        .await;
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+/// Whom the names of a model stand for is asked again after a while.
+const SLOWLY: std::time::Duration = std::time::Duration::from_secs(100);
+
+/// An application of its own for a resource, and what its spec says to mean it.
+async fn application(world: &World, name: &str, secret: &str) -> (String, Value) {
+    let client = Uuid::new_v4().to_string();
+    world.azure.put_application(TENANT, &client, "right").await;
+    let keys = json!({"tenantId": TENANT, "clientId": client, "clientSecret": secret});
+    let secrets: Api<Secret> = world.secrets();
+    make(&secrets, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": keys})).await;
+    (client, json!({"credentials": {"servicePrincipalRef": {"name": name}}}))
+}
+
+#[tokio::test]
+async fn a_token_or_a_refusal_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-token", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        join_all([None, Some(401)].into_iter().flat_map(floods_named).map(async |(name, action)| {
+            let (client, credentials) = application(&world, &name, "right").await;
+            let order = json!({"match": {"route": "token", "clientId": client}, "times": 1, "action": action});
+            let fault = world.azure.fault(order).await;
+            let spec = world.put_database(&name, &json!({"durationMillis": 500})).await;
+            world.apply(&name, &merged(&spec, &credentials)).await;
+            world.until_state_within(SLOWLY, &name, RunState::Succeeded).await;
+            assert_eq!(fault.hits().await, 1, "{name}");
+            assert_eq!(world.operations_on(&name).await.len(), 1, "{name}");
+        }))
+        .await;
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn operations_of_ten_thousand_partitions_are_followed_beside_others() {
+    // A megabyte for each look: as often as is needed, and a busy machine has the time to write it.
+    let mut setting = setting();
+    setting.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
+    let (world, operator) = World::running("bounds-parts", setting).await;
+    let operator = Watched::new(operator);
+    let partitions: Vec<String> = (0..10_000).map(|number| format!("A partition with a name of some length {number}")).collect();
+    let tables = json!([{"name": "Sales", "partitions": partitions}]);
+    meanwhile(&world, async {
+        join_all((0..LARGE).map(async |number| {
+            let name = format!("large-{number}");
+            let spec = world.put_database(&name, &json!({"tables": tables, "durationMillis": 8_000})).await;
+            world.apply(&name, &spec).await;
+            let done = world.until_state_within(SLOWLY, &name, RunState::Succeeded).await;
+            let progress = run(&done).progress.clone().unwrap();
+            assert_eq!((progress.total, progress.completed), (10_000, 10_000), "{name}");
+            assert!(serde_json::to_string(status(&done)).unwrap().len() < 64 * 1024);
+            // Each look was understood: nothing of it was cut off while others were read.
+            assert_eq!(world.operations_on(&name).await.len(), 1, "{name}");
+        }))
+        .await;
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn objects_of_the_api_server_without_measure_harm_nobody() {
+    let (world, operator) = World::running("bounds-objects", setting()).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, async {
+        // As large as the API server lets a Secret be, and one whose certificate is such a heap.
+        let secret = "s3cr3t-".repeat(120_000);
+        let (_, credentials) = application(&world, "large-secret", &secret).await;
+        world.apply("large-secret", &merged(&world.put_database("large-secret", &json!({})).await, &credentials)).await;
+        let keys = json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": secret});
+        make(&world.secrets(), json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "heap"}, "stringData": keys})).await;
+        let heap = json!({"credentials": {"servicePrincipalRef": {"name": "heap"}}});
+        world.apply("heap", &merged(&world.put_database("heap", &json!({})).await, &heap)).await;
+        for (name, reason) in [("large-secret", "CredentialsRefused"), ("heap", "SecretInvalid")] {
+            let stalled = world.until_reason(name, "Stalled", reason).await;
+            let said = serde_json::to_string(status(&stalled)).unwrap();
+            assert!(!said.contains("s3cr3t") && said.len() < 8 * 1024, "{said}");
+        }
+        // All annotations together may be 256 KiB.
+        world.apply("annotated", &world.put_database("annotated", &json!({"durationMillis": 500})).await).await;
+        world.until_state("annotated", RunState::Succeeded).await;
+        world.annotate("annotated", RUN_REQUESTED_AT, Some(&"x".repeat(200_000))).await;
+        let again = world.until_run("annotated", 2, RunState::Succeeded).await;
+        assert!(serde_json::to_string(status(&again)).unwrap().len() < 16 * 1024);
+        // Half a megabyte of objects to refresh is asked for as it is.
+        let objects: Vec<Value> = (0..1_000).map(|number| json!({"table": format!("{}{number}", "t".repeat(240))})).collect();
+        let tables: Vec<Value> = objects.iter().map(|object| json!({"name": object["table"]})).collect();
+        let spec = world.put_database("wide", &json!({"durationMillis": 500, "tables": tables})).await;
+        world.apply("wide", &merged(&spec, &json!({"refresh": {"objects": objects}}))).await;
+        world.until_state("wide", RunState::Succeeded).await;
+        assert_eq!(world.operations_on("wide").await[0].objects.len(), 1_000);
+    })
+    .await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
