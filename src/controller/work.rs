@@ -40,6 +40,8 @@ use crate::telemetry::labels::Kind;
 
 /// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
 pub(super) const WATCH_SECONDS: u32 = 200;
+/// How many resources are listed at once. A page of them lies in memory as it came and taken apart, several times its size.
+const PAGE: u32 = 100;
 /// How often the resources are counted.
 const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
@@ -154,7 +156,7 @@ fn control(
     let Watch { of: Watching { kind, namespace }, api, reader, writer, woken, filled } = watch;
     // What the operator writes itself, the status, is no reason for another pass.
     let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
-    let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS))
+    let stream = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE))
         .default_backoff()
         .reflect(writer)
         .inspect_ok({

@@ -1,0 +1,61 @@
+//! What is printed: each figure beside its target.
+
+use std::fmt;
+
+/// What a figure is to be.
+#[derive(Clone, Copy)]
+pub enum Target {
+    /// At least this.
+    AtLeast(f64),
+    /// At most this.
+    AtMost(f64),
+    /// Told for comparison.
+    None,
+}
+
+/// A number with its unit and the decimals that mean something.
+#[derive(Clone, Copy)]
+pub struct Unit {
+    name: &'static str,
+    decimals: usize,
+}
+
+pub const RATIO: Unit = Unit { name: "", decimals: 2 };
+pub const PER_SECOND: Unit = Unit { name: "/s", decimals: 1 };
+pub const MILLISECONDS: Unit = Unit { name: "ms", decimals: 1 };
+pub const CPU: Unit = Unit { name: "ms", decimals: 3 };
+pub const SECONDS: Unit = Unit { name: "s", decimals: 2 };
+pub const MIB: Unit = Unit { name: "MiB", decimals: 1 };
+pub const KIB: Unit = Unit { name: "KiB", decimals: 1 };
+pub const MB: Unit = Unit { name: "MB", decimals: 1 };
+pub const PERCENT: Unit = Unit { name: "%", decimals: 1 };
+
+/// Begins a part of the table.
+pub fn head(title: &str) {
+    println!("\n{title:<62} {:>12}  target", "measured");
+}
+
+/// One figure.
+pub fn row(what: &str, measured: f64, unit: Unit, target: Target) {
+    let number = Number(measured, unit);
+    let verdict = match target {
+        Target::AtLeast(least) => format!("at least {}{}", Number(least, unit), missed(measured < least)),
+        Target::AtMost(most) => format!("at most {}{}", Number(most, unit), missed(measured > most)),
+        Target::None => String::new(),
+    };
+    println!("{}", format!("  {what:<60} {:>12}  {verdict}", number.to_string()).trim_end());
+}
+
+fn missed(missed: bool) -> &'static str {
+    if missed { "  MISSED" } else { "" }
+}
+
+struct Number(f64, Unit);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, Unit { name, decimals }) = self;
+        let blank = if name.is_empty() || *name == "/s" { "" } else { " " };
+        write!(f, "{number:.decimals$}{blank}{name}")
+    }
+}
