@@ -178,7 +178,7 @@ async fn bodies_are_huge_or_slow() {
             scene.fault("GET", order).await;
             let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
             assert_eq!(answer.content_length(), announced.then_some(300_004));
-            let rows: Vec<serde_json::Value> = answer.json().await.unwrap();
+            let rows: Vec<Value> = answer.json().await.unwrap();
             assert_eq!(rows.len(), 100_001);
         }
         scene.fault("POST", json!({"repeat": {"code": 400, "piece": "x", "count": 70_000}})).await;
