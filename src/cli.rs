@@ -17,12 +17,14 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub use output::print_crds;
-pub use settings::{CloudChoice, LeaderElection, LogSettings, Polling, Settings, SettingsError};
+pub use settings::{CloudChoice, DrainSettings, LeaderElection, Polling, Settings, SettingsError};
+
+use crate::telemetry::logs::LogFormat;
 
 /// Refreshes tabular models, exactly once.
 ///
-/// A Kubernetes operator for Azure Analysis Services databases: it submits what a `ModelRefresh` asks for, follows it to
-/// its end, and shows it in the status.
+/// A Kubernetes operator for Azure Analysis Services databases and Power BI semantic models: it submits what a
+/// `ModelRefresh` or a `ModelSync` asks for, follows it to its end, and shows it in the status.
 #[derive(Debug, Parser)]
 #[command(name = "tabular-operator", version, max_term_width = 110, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -61,12 +63,26 @@ Exit codes:
   2  bad usage or settings: mend them before the next start
   1  anything else, the loss of the leader's lease among it: start it again";
 
+const DRAIN_NOTES: &str = "\
+It needs an operator that runs, which it tells by the Lease, and nothing but the operator's own permissions:
+  kubectl exec deployment/tabular-operator --namespace tabular-system -- /tabular-operator drain
+
+Exit codes:
+  0  nothing is under way: uninstall the operator within a minute, or it goes on
+  2  bad usage or settings
+  1  something is still under way, or another failure: the operator goes on as before";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the operator until SIGTERM.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+
+    /// Readies the cluster for an uninstall: the running operator begins nothing more, what it started is brought to an end, and
+    /// the resources are left without its finalizer. The chart's uninstall does so by itself.
+    #[command(after_help = DRAIN_NOTES)]
+    Drain(Box<DrainArgs>),
 
     /// Prints the custom resource definitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
@@ -105,13 +121,46 @@ struct CloudArgs {
     extra_ca_file: Option<PathBuf>,
 }
 
+/// The flags of `drain`, as they were given.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// What becomes of operations that are under way.
+    #[arg(long, value_name = "WHAT", default_value = "cancel")]
+    runs: UnderWay,
+
+    /// How long it may take until nothing is under way any more (1s to 24h).
+    #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = values::drain_timeout)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
+    lease: LeaseArgs,
+}
+
+/// What `drain` has done about an operation that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UnderWay {
+    /// What the deletion of its resource would cancel is cancelled; syncs, which cannot be, are waited for
+    Cancel,
+    /// Its end is waited for
+    Wait,
+}
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Namespaces")]
-struct ScopeArgs {
+struct WatchArgs {
     /// A namespace to serve; repeat it for more. Without it: all namespaces.
     #[arg(long, env = "TABULAR_OPERATOR_WATCH_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE",
           value_delimiter = ',', value_parser = values::namespace)]
     watch_namespace: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Namespaces")]
+struct ScopeArgs {
+    #[command(flatten)]
+    watch: WatchArgs,
 
     /// A namespace whose resources may use the operator's own identity, or a managed identity of its nodes; repeat it
     /// for more. Without it: none may.
@@ -159,6 +208,18 @@ struct LeaderArgs {
           default_value_t = true, action = ArgAction::Set)]
     leader_election: bool,
 
+    #[command(flatten)]
+    lease: LeaseArgs,
+
+    /// How long a leader that has gone silent is waited for (1s to 1h). It is renewed every third of this.
+    #[arg(long, env = "TABULAR_OPERATOR_LEASE_DURATION", hide_env_values = true, value_name = "DURATION",
+          default_value = "15s", value_parser = values::lease_duration)]
+    lease_duration: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Leader election")]
+struct LeaseArgs {
     /// The name of the Lease.
     #[arg(long, env = "TABULAR_OPERATOR_LEASE_NAME", hide_env_values = true, value_name = "NAME",
           default_value = "tabular-operator", value_parser = values::object_name)]
@@ -168,11 +229,6 @@ struct LeaderArgs {
     #[arg(long, env = "TABULAR_OPERATOR_LEASE_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE",
           value_parser = values::namespace)]
     lease_namespace: Option<String>,
-
-    /// How long a leader that has gone silent is waited for (1s to 1h). It is renewed every third of this.
-    #[arg(long, env = "TABULAR_OPERATOR_LEASE_DURATION", hide_env_values = true, value_name = "DURATION",
-          default_value = "15s", value_parser = values::lease_duration)]
-    lease_duration: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -230,13 +286,4 @@ pub enum CloudName {
     China,
     /// What --cloud-file says
     Custom,
-}
-
-/// How a log line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object a line
-    Json,
-    /// Text for a person, with colours on a terminal
-    Text,
 }

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use clap::Parser;
 use tabular_operator::api::crds;
-use tabular_operator::cli::{Cli, Command, RunArgs, print_crds};
+use tabular_operator::cli::{Cli, Command, DrainArgs, RunArgs, print_crds};
+use tabular_operator::controller::drain::{DrainError, drain};
 use tabular_operator::controller::run::{RunError, run};
 use tabular_operator::controller::work;
 use tabular_operator::telemetry::logs;
 use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
 
+/// How many threads do the work. The passes are one task, which decides and waits; connections, the lease and probes are others.
+/// A thread for each core of a large node would only take up memory.
+const THREADS: usize = 2;
 /// How long what is still running in the background may hold up the end of the process.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long the last spans may take to be sent.
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
         Command::Run(args) => operate(*args),
+        Command::Drain(args) => ready_to_leave(*args),
         Command::Crds => {
             let printed = crds().map_err(std::io::Error::other).and_then(|crds| print_crds(&crds, std::io::stdout().lock()));
             printed.map_or_else(|error| fail(1, &format!("failed to write the definitions: {error}")), |()| ExitCode::SUCCESS)
@@ -44,7 +49,7 @@ fn operate(args: RunArgs) -> ExitCode {
         Some(Ok(traces)) => traces,
         Some(Err(error)) => return fail(2, &error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };
@@ -58,6 +63,15 @@ fn operate(args: RunArgs) -> ExitCode {
         }
         Err(error) => end(&error),
     }
+}
+
+fn ready_to_leave(args: DrainArgs) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("failed to start: {error}")),
+    };
+    let drained: Result<(), DrainError> = runtime.block_on(drain(args.settings(), &mut std::io::stdout()));
+    drained.map_or_else(|error| fail(error.exit_code(), &error.to_string()), |()| ExitCode::SUCCESS)
 }
 
 fn end(error: &RunError) -> ExitCode {

@@ -6,6 +6,10 @@ pub const FINALIZER: &str = "tabular-operator.dev/operation";
 /// A new value asks for one more run. Removing it, or writing the value again that was handled last, starts nothing.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 
+/// A new value cancels the run that is under way or waits when the operator sees it. Where none is, also on a new resource, it is
+/// handled and cancels nothing, a later run neither. Removing it, or writing the value again that was handled last, does nothing.
+pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
+
 /// The id of the operation that an unknown submission started: the run follows it.
 pub const ADOPT: &str = "tabular-operator.dev/adopt";
 

@@ -14,7 +14,7 @@ mod status;
 mod time;
 mod trigger;
 
-pub use annotations::{ADOPT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
+pub use annotations::{ADOPT, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};
 pub use model::{AnalysisServicesModel, Model, PowerBiModel};
@@ -37,17 +37,23 @@ use kube::CustomResourceExt;
 /// # Errors
 /// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(without_nullable).collect()
+    [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(tidied).collect()
 }
 
-/// Takes `nullable` off every field. An optional field is left out rather than null, and the rules' `has()` would take a
-/// null for something that is set.
-fn without_nullable(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
+/// Takes `nullable` off every field, and joins the lines of each paragraph of its description.
+///
+/// An optional field is left out rather than null, and the rules' `has()` would take a null for something that is set. Where a line
+/// ends in the source means nothing to a reader of `kubectl explain`, which wraps by itself.
+fn tidied(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
     fn tidy(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(fields) => {
                 if fields.get("nullable").is_some_and(serde_json::Value::is_boolean) {
                     fields.remove("nullable");
+                }
+                if let Some(serde_json::Value::String(description)) = fields.get_mut("description") {
+                    let paragraphs = description.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+                    *description = paragraphs.collect::<Vec<_>>().join("\n\n");
                 }
                 fields.values_mut().for_each(tidy);
             }

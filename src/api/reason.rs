@@ -112,19 +112,25 @@ reasons! {
     /// Power BI accepted the request and never knew it again: it never ran. It drops requests where too many come in a short time.
     /// `backoffLimit` submits it again.
     RequestDropped: Warning,
-    /// The service's own time limit ended the operation.
+    /// The service's own time limit ended the operation. Refresh less at once, or allow more.
     TimedOut: Warning,
     /// `activeDeadlineSeconds` was over: the operation was cancelled. A synchronisation cannot be, and may go on at the service.
     DeadlineExceeded: Warning,
     /// `waitDeadlineSeconds` was over before the run's turn came: nothing was submitted.
     WaitDeadlineExceeded: Warning,
-    /// The operation was cancelled by somebody else.
+    /// The operation was cancelled by somebody else. Ask them, then trigger a new run.
     Cancelled: Warning,
     /// A new trigger replaced the run (`concurrencyPolicy: Replace`).
     Replaced: Event,
+    /// The operator was about to be uninstalled, and cancelled the operation (`uninstall.runs: Cancel`). Trigger a new run once it is
+    /// installed again.
+    Uninstalled: Warning,
+    /// The annotation `tabular-operator.dev/cancel-requested-at` had the run cancelled. A new trigger starts another.
+    CancelledOnRequest: Event,
     /// The service no longer knows the operation, so how it ended cannot be told. Look at the model, then trigger a new run.
     OperationLost: Warning,
-    /// The service is busy with another client's refresh, and `conflictPolicy` is Fail.
+    /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that has ended, or let it
+    /// `Wait`.
     Conflict: Warning,
     /// The service refuses the request itself. Mend the spec; a change starts a new run.
     RequestRejected: Warning,
@@ -133,23 +139,24 @@ reasons! {
     /// The answer to a submission was lost, and several operations may be the one it began. Say which by the annotation
     /// `tabular-operator.dev/adopt`, or that it was none by `tabular-operator.dev/resubmit`.
     SubmissionUnknown: Stalled,
-    /// The spec cannot work as it is written. Mend it.
+    /// The spec cannot work as it is written. The message says where; mend it.
     InvalidSpec: Stalled,
     /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or mend the name.
     FollowedNotFound: Stalled,
     /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
     FollowCycle: Stalled,
-    /// The server's host is not of the cloud that the operator is set to.
+    /// The server's host is not of the cloud that the operator is set to. Mend `server`, or have the operator's administrator set `--cloud`.
     ServerNotInCloud: Stalled,
     /// The Secret that `servicePrincipalRef` names is not in this namespace. Create it.
     SecretNotFound: Stalled,
-    /// The Secret lacks a key, or a key holds something else than it should.
+    /// The Secret lacks a key, or a key holds something else than it should. The message names the key; mend it.
     SecretInvalid: Stalled,
     /// The operator may not read the Secret. Grant it by RBAC.
     SecretForbidden: Stalled,
     /// The `ServiceAccount` that `workloadIdentity` names is not in this namespace. Create it.
     ServiceAccountNotFound: Stalled,
-    /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong.
+    /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong. The message names it; mend
+    /// it.
     ServiceAccountInvalid: Stalled,
     /// The operator may not read the `ServiceAccount`, or not ask for a token of it. Grant it by RBAC.
     ServiceAccountForbidden: Stalled,
@@ -158,24 +165,30 @@ reasons! {
     IdentityNotAllowed: Stalled,
     /// The operator's own identity is described wrongly in its environment. Its administrator mends that.
     OperatorIdentityInvalid: Stalled,
-    /// Microsoft Entra ID refuses the credentials.
+    /// Microsoft Entra ID refuses the credentials: expired, revoked or mistyped. The message has its code and which key to check; put the right
+    /// one into the Secret.
     CredentialsRefused: Stalled,
-    /// The service refuses the identity: it is no administrator of the server, or may not see it.
+    /// The service refuses the identity: it is no administrator of the server, or may not see it. The message says which right is missing;
+    /// grant it.
     AccessDenied: Stalled,
-    /// The service does not know the server or the model.
+    /// The service does not know the server or the model. Mend the name, or create it there. Looked up again every minute.
     ModelNotFound: Stalled,
     /// No model has the names that the spec gives, or several have. Mend the names, or give the ids. Looked up again every minute.
     ModelNotResolved: Stalled,
-    /// The server is paused or scaling.
+    /// The server is paused or scaling. Resume it; the run goes on by itself.
     ServerPaused: Stalled,
-    /// The replicas of the model cannot be synchronised until query scale-out is switched on.
+    /// The replicas of the model cannot be synchronised until query scale-out is switched on. Switch it on at the model.
     ScaleOutOff: Stalled,
-    /// A quota of the service is used up.
+    /// A quota of the service is used up: it says how many refreshes a day a model may have. Wait, or ask for more. Tried again every quarter
+    /// of an hour.
     QuotaExceeded: Stalled,
     /// The resource was let go with an operation that may still be running.
     Released: NoticeWarning,
     /// The operation was cancelled since its resource is deleted.
     Deleted: Notice,
+    /// The annotation `tabular-operator.dev/cancel-requested-at` had nothing cancelled: no run was under way, or it is a
+    /// synchronisation, which cannot be cancelled once it has begun.
+    NotCancelled: NoticeWarning,
     /// A submission whose answer was lost had begun nothing, or a person says so: it is submitted again.
     Resubmitted: Notice,
     /// The operation was found in the service's listing and is followed.
@@ -188,7 +201,8 @@ reasons! {
     RunsMissed: NoticeWarning,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,
-    /// The object cannot be decoded: it was written by another version of the resource definition.
+    /// The object cannot be decoded: it was written by another version of the resource definition. Install the definitions of the operator's
+    /// version, and apply the manifest again.
     Undecodable: NoticeWarning,
 }
 

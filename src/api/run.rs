@@ -87,6 +87,10 @@ pub enum CancelCause {
     Replacement,
     /// `activeDeadlineSeconds` is over.
     Deadline,
+    /// The operator is about to be uninstalled.
+    Uninstall,
+    /// The annotation `cancel-requested-at` asks for it.
+    Request,
 }
 
 /// One run of a resource.
@@ -145,7 +149,7 @@ pub struct Run {
     /// How long the operation took, such as `1m32s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Why the operator cancels it.
+    /// Why the operator cancels it; while it is submitted, why it will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_cause: Option<CancelCause>,
     /// What it waits for.

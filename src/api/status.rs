@@ -34,6 +34,9 @@ pub struct Status {
     /// The value of the annotation `run-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<String>,
+    /// The value of the annotation `cancel-requested-at` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_cancel_request: Option<String>,
     /// The value of `trigger.token` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_token: Option<String>,
@@ -70,6 +73,7 @@ impl Default for Status {
             queued: None,
             history: Vec::new(),
             last_handled_request: None,
+            last_handled_cancel_request: None,
             last_handled_token: None,
             last_handled_work: None,
             last_handled_schedule: None,

@@ -9,7 +9,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::{CloudName, LogFormat, RunArgs, values};
+use super::{CloudName, DrainArgs, RunArgs, UnderWay, values};
+use crate::engine::Leaving;
+use crate::telemetry::logs::LogSettings;
 
 /// The most that is read of a file named on the command line: a whole bundle of public authorities has 0.3 MiB.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
@@ -84,13 +86,37 @@ pub struct LeaderElection {
     pub duration: Duration,
 }
 
-/// How logs are written.
+/// What `drain` was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// JSON or text.
-    pub format: LogFormat,
-    /// A level, or filter directives.
-    pub filter: String,
+pub struct DrainSettings {
+    /// What becomes of operations that are under way.
+    pub runs: Leaving,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// The namespaces that the operator serves; empty for all. Sorted, each once.
+    pub namespaces: Vec<String>,
+    /// The operator's Lease.
+    pub lease_name: String,
+    /// Its namespace; `None` for that of the pod or of the kubeconfig's context.
+    pub lease_namespace: Option<String>,
+}
+
+impl DrainArgs {
+    /// The same as settings.
+    #[must_use]
+    pub fn settings(self) -> DrainSettings {
+        let Self { runs, timeout, watch, lease } = self;
+        DrainSettings {
+            runs: match runs {
+                UnderWay::Cancel => Leaving::Cancel,
+                UnderWay::Wait => Leaving::Wait,
+            },
+            timeout,
+            namespaces: each_once(watch.watch_namespace),
+            lease_name: lease.lease_name,
+            lease_namespace: lease.lease_namespace,
+        }
+    }
 }
 
 impl RunArgs {
@@ -134,14 +160,14 @@ impl RunArgs {
         Ok(Settings {
             cloud: choice,
             extra_ca_pem: cloud.extra_ca_file.as_deref().map(certificates).transpose()?,
-            watch_namespaces: each_once(scope.watch_namespace),
+            watch_namespaces: each_once(scope.watch.watch_namespace),
             operator_identity_namespaces: each_once(scope.operator_identity_namespace),
             polling: Polling { min: pace.poll_min, max: pace.poll_max, fraction: pace.poll_fraction },
             call_timeout: pace.call_timeout,
             listing_lag: pace.listing_lag,
             leader_election: leader.leader_election.then_some(LeaderElection {
-                name: leader.lease_name,
-                namespace: leader.lease_namespace,
+                name: leader.lease.lease_name,
+                namespace: leader.lease.lease_namespace,
                 duration: leader.lease_duration,
             }),
             max_concurrent_reconciles: limits.max_concurrent_reconciles,

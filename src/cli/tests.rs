@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use super::{Cli, CloudChoice, CloudName, Command, LogFormat, RunArgs, Settings};
+use super::{Cli, CloudChoice, CloudName, Command, RunArgs, Settings};
+use crate::telemetry::logs::LogFormat;
 
 fn args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
     let words = ["tabular-operator", "run"].iter().chain(flags);
     match Cli::try_parse_from(words)?.command {
         Command::Run(args) => Ok(*args),
-        Command::Crds => panic!("run was asked for"),
+        Command::Drain(_) | Command::Crds => panic!("run was asked for"),
     }
 }
 

@@ -32,6 +32,11 @@ pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, HOUR)
 }
 
+/// `drain --timeout`.
+pub(super) fn drain_timeout(text: &str) -> Result<Duration, String> {
+    duration(text, SECOND, 24 * HOUR)
+}
+
 /// `--otlp-endpoint`, and the variables of its kind. The text is not repeated: it may hold a password.
 pub(super) fn collector(text: &str) -> Result<Url, String> {
     let wanted = "write the URL of a collector that takes OTLP over HTTP, such as http://otel-collector.observability:4318";

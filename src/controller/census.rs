@@ -112,7 +112,7 @@ mod tests {
             "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}},
             "status": status,
         });
-        Resource::decode(Kind::ModelRefresh, object.to_string().as_bytes()).unwrap()
+        serde_json::from_value(object).unwrap()
     }
 
     fn condition(kind: &str, status: &str, reason: &str, since: &str) -> Value {

@@ -17,9 +17,11 @@ use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
 use super::queue::Queue;
+use super::records::Places;
 use super::references::Identities;
 use super::resource::Resource;
 use super::surroundings;
+use super::taken::Departed;
 use super::watched::Watched;
 use crate::engine::Settings;
 use crate::service::Azure;
@@ -45,6 +47,8 @@ pub(super) struct View {
 /// What every pass has at hand.
 pub(super) struct Context {
     pub(super) client: Client,
+    /// For the calls about resources.
+    pub(super) places: Places,
     pub(super) azure: Azure,
     pub(super) settings: Settings,
     pub(super) lease: LeaseHandle,
@@ -56,6 +60,7 @@ pub(super) struct Context {
     pub(super) queue: Queue,
     pub(super) memory: Memory,
     pub(super) orphans: Orphans,
+    pub(super) departed: Departed,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
@@ -141,7 +146,9 @@ impl Context {
 
     fn forget_uid(&self, uid: &str) {
         self.memory.forget(uid);
-        self.orphans.gone(uid);
+        if let Some(object) = self.orphans.gone(uid) {
+            self.departed.note(&object);
+        }
         self.wake(self.queue.forget(uid));
     }
 

@@ -1,7 +1,7 @@
 //! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
 //! decision.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,10 +13,11 @@ use super::call::CallError;
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
+use super::taken;
 use super::target::Target;
 use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
-use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
+use crate::operation::{Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, Window};
 use crate::telemetry::labels::Service;
@@ -148,12 +149,17 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
             let message = "nothing was submitted: the operator's lease is about to run out".to_owned();
             Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
         }
+        // Said since the intent was decided on.
+        Effect::Submit if ctx.lease.leaving().is_some() => {
+            let message = "nothing was submitted: the operator is about to be uninstalled".to_owned();
+            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+        }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Resolve => Seen::Resolved(call.resolve().await),
         Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),
         Effect::List(kind, intent) => {
             let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
-            Seen::Listing { kind: *kind, result, taken: taken_by_others(ctx, object, *kind, &model) }
+            Seen::Listing { kind: *kind, result, taken: taken::by_others(ctx, object, *kind, &model) }
         }
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
@@ -202,29 +208,4 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
         | Seen::ResubmitTaken => return None,
     };
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
-}
-
-/// The operations of this kind that other resources follow or have followed: none of them can be this resource's.
-fn taken_by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> BTreeSet<String> {
-    let own = object.uid();
-    let mut taken = BTreeSet::new();
-    ctx.each_resource(|other| {
-        // The services count refreshes and synchronisations apart.
-        let Some(status) = other.status().filter(|_| other.uid() != own && other.operation() == kind) else { return };
-        // A refresh's id is unique, and its resource may have moved to another model since. A synchronisation's may be the client's
-        // own word for a state of its model, so it counts on that model alone.
-        let is_meant = |named: &Model| named.key() == model;
-        let may_be_meant = match kind {
-            OperationKind::Refresh => true,
-            OperationKind::Sync => status.run.as_ref().is_some_and(|run| is_meant(&run.model)) || other.model().is_some_and(is_meant),
-        };
-        if !may_be_meant {
-            return;
-        }
-        taken.extend(status.history.iter().filter_map(|entry| entry.operation_id.as_deref()).map(str::to_lowercase));
-        if let Some(run) = &status.run {
-            taken.extend(run.operation_id.iter().chain(&run.earlier_operation_ids).map(|id| id.to_lowercase()));
-        }
-    });
-    taken
 }

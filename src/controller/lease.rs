@@ -13,6 +13,7 @@
 
 mod candidate;
 mod handle;
+pub(crate) mod leaving;
 mod record;
 
 #[cfg(test)]

@@ -14,7 +14,8 @@ use crate::engine::Scratch;
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
 pub struct Memory {
-    of: Mutex<HashMap<String, Remembered>>,
+    /// Boxed, as a table that grows is half empty, and there twice while it does.
+    of: Mutex<HashMap<String, Box<Remembered>>>,
 }
 
 /// What is remembered of one resource.

@@ -22,8 +22,10 @@ use super::effects::{self, Prepared, Unprepared};
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
+use super::watched::Watched;
 use crate::api::{self, Credentials, Reason, Run, RunState, Status};
 use crate::engine::{Effect, Fault, Notice, Scratch, Seen, Situation, Step, Surroundings, decide};
+use crate::telemetry::labels::Kind;
 
 /// The pause before something is tried again that the decision did not set one for.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -32,27 +34,32 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// When it is given up, for want of credentials, say: by then the service's own limits have ended most operations.
 const LONGEST: Duration = Duration::from_hours(24);
 
+/// A resource as the cache keeps it.
+type Kept = (Kind, Arc<Watched>);
+
 /// The resources with an operation that may be running, and those of them that are gone.
 pub(super) struct Orphans {
-    /// As it was when it was last looked at, by uid.
-    under_way: Mutex<HashMap<String, Arc<Resource>>>,
+    /// As it was when it was last looked at, by uid. Kept as the cache keeps it, and nearly always the very same.
+    under_way: Mutex<HashMap<String, Kept>>,
     /// Those that are gone and are being seen to.
     followed: Mutex<HashSet<String>>,
-    gone: mpsc::UnboundedSender<Arc<Resource>>,
+    gone: mpsc::UnboundedSender<Kept>,
 }
 
 impl Orphans {
     /// And where those that are gone come out.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Arc<Resource>>) {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Kept>) {
         let (gone, coming) = mpsc::unbounded_channel();
         (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
     }
 
-    /// Takes note of a resource as a pass has left it.
-    pub(super) fn note(&self, object: &Arc<Resource>) {
+    /// Takes note of a resource as a pass has left it, where `cached` is what the pass began with.
+    pub(super) fn note(&self, object: &Resource, cached: &Arc<Watched>) {
         let Some(uid) = object.uid() else { return };
         if may_run(object) {
-            self.under_way.lock().insert(uid, Arc::clone(object));
+            let is_cached = object.meta().resource_version == cached.meta().resource_version;
+            let newer = (!is_cached).then(|| Watched::of(object).ok()).flatten();
+            self.under_way.lock().insert(uid, (object.kind(), newer.map_or_else(|| Arc::clone(cached), Arc::new)));
         } else {
             self.let_go(&uid);
         }
@@ -63,14 +70,17 @@ impl Orphans {
         self.under_way.lock().remove(uid);
     }
 
-    /// The resource seems to be gone. Where its operation may be running, that is seen to.
-    pub(super) fn gone(&self, uid: &str) {
-        let Some(object) = self.under_way.lock().remove(uid) else { return };
+    /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
+    pub(super) fn gone(&self, uid: &str) -> Option<Resource> {
+        let kept = self.under_way.lock().remove(uid)?;
+        let (kind, watched) = &kept;
+        let object = watched.object(*kind).ok().map(Arc::unwrap_or_clone);
         // A pass that was under way may notice it once more.
         if self.followed.lock().insert(uid.to_owned()) {
             // Fails only where the process is about to end.
-            let _ = self.gone.send(object);
+            let _ = self.gone.send(kept);
         }
+        object
     }
 }
 
@@ -83,13 +93,17 @@ fn may_run(object: &Resource) -> bool {
 }
 
 /// Sees to all that come, for ever.
-pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Arc<Resource>>) {
+pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Kept>) {
     let mut followed = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some(object) = coming.recv() => followed.push(async move {
-                see_to(ctx, &object).await;
-                ctx.orphans.followed.lock().remove(&object.uid().unwrap_or_default());
+            Some((kind, kept)) = coming.recv() => followed.push(async move {
+                match kept.object(kind) {
+                    Ok(object) => see_to(ctx, &object).await,
+                    // A pass has read it, so this is never said.
+                    Err(error) => tracing::error!(error, name = kept.name_any(), "failed to decode a resource that is gone"),
+                }
+                ctx.orphans.followed.lock().remove(&kept.uid().unwrap_or_default());
             }),
             Some(()) = followed.next(), if !followed.is_empty() => {}
             // Nobody can hand in one any more.
@@ -101,7 +115,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Ar
 /// Follows the operation of a resource that is gone to its end.
 async fn see_to(ctx: &Context, object: &Resource) {
     // A watch may miss what is there: only the API server itself says that it is gone.
-    let records = Records::new(&ctx.client, object.kind(), &object.namespace().unwrap_or_default());
+    let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
         match records.read(&object.name_any()).await {
             Ok(Some(found)) if found.uid() == object.uid() => return,
@@ -154,7 +168,7 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
     let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed });
+        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None });
         let blank = Status::default();
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);

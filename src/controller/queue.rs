@@ -37,11 +37,11 @@ impl Queue {
     #[must_use]
     pub fn take(&self, model: &str, uid: &str, name: &Name, since: Time) -> Turn {
         let mut lanes = self.lanes.lock();
-        // Whoever holds it alone and asks again does so on an old view. Its write will be refused, and nobody else may have the turn
-        // by then.
-        let alone = |lane: &Lane| !lane.holders.is_empty() && lane.holders.iter().all(|(holder, _)| holder == uid);
-        if lanes.by_model.get(model).is_some_and(alone) {
-            return Turn::Granted;
+        // Whoever holds it and asks again does so on an old view. Its write will be refused, and until a fresh look says what its record
+        // means nobody else may have the turn; where another holds it too, neither may this one.
+        if let Some(lane) = lanes.by_model.get(model).filter(|lane| lane.holders.iter().any(|(holder, _)| holder == uid)) {
+            let other = lane.holders.iter().find(|(holder, _)| holder != uid);
+            return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(seen_from(name, ahead)));
         }
         lanes.place(model, uid, name, TurnUse::Waits(since));
         let Some(lane) = lanes.by_model.get_mut(model) else { return Turn::Granted };
@@ -89,7 +89,10 @@ impl Lanes {
         match turn_use {
             TurnUse::Free => return,
             TurnUse::Holds => {
-                self.by_model.entry(model.to_owned()).or_default().holders.push((uid.to_owned(), name.clone()));
+                let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
+                // There is nearly always one alone, and there may be thousands of models.
+                holders.reserve_exact(1);
+                holders.push((uid.to_owned(), name.clone()));
             }
             TurnUse::Waits(since) => {
                 self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
@@ -162,6 +165,21 @@ mod tests {
         let _ = queue.update("m", "b", &name("b"), TurnUse::Waits(at(1)));
         assert_eq!(queue.take("m", "a", &name("a"), at(2)), Turn::Granted);
         assert_eq!(queue.take("m", "b", &name("b"), at(1)), Turn::Behind("a".to_owned()));
+    }
+
+    #[test]
+    fn of_two_that_hold_it_neither_gets_it_and_neither_loses_it_by_asking() {
+        let queue = Queue::default();
+        let _ = queue.update("m", "a", &name("a"), TurnUse::Holds);
+        let _ = queue.update("m", "b", &name("b"), TurnUse::Holds);
+        assert_eq!(queue.take("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.take("m", "c", &name("c"), at(0)), Turn::Behind("a".to_owned()));
+        // Until the records are seen as they are.
+        let _ = queue.update("m", "a", &name("a"), TurnUse::Waits(at(1)));
+        let _ = queue.update("m", "b", &name("b"), TurnUse::Free);
+        assert_eq!(queue.take("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
     }
 
     #[test]

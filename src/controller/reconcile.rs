@@ -19,6 +19,7 @@ use super::records::{CALL, Records};
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
+use super::watched::Watched;
 use crate::api::{self, Credentials, Run, RunState, Status};
 use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
@@ -39,16 +40,16 @@ pub(super) enum PassError {
     Call(#[from] CallError),
 }
 
-/// Brings one resource as far as it can be brought now.
-pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action, PassError> {
-    let name = cached.name();
-    let uid = cached.uid().unwrap_or_default();
+/// Brings one resource as far as it can be brought now: `object`, which `cached` holds.
+pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resource>) -> Result<Action, PassError> {
+    let name = object.name();
+    let uid = object.uid().unwrap_or_default();
     ctx.meet(&name, &uid);
-    let object = ctx.memory.newest(&cached);
+    let object = ctx.memory.newest(&object);
     ctx.follow(&name, object.follows());
     let mut story = Story {
         ctx,
-        records: Records::new(&ctx.client, name.kind, &name.namespace),
+        records: Records::new(&ctx.client, &ctx.places, name.kind, &name.namespace),
         object,
         uid,
         name,
@@ -57,7 +58,7 @@ pub(super) async fn pass(ctx: &Context, cached: Arc<Resource>) -> Result<Action,
     };
     let outcome = story.tell().await;
     if !story.released {
-        ctx.orphans.note(&story.object);
+        ctx.orphans.note(&story.object, cached);
     }
     story.leave_or_keep_turn(outcome.is_err());
     if let Err(PassError::Stale) = &outcome {
@@ -87,7 +88,8 @@ impl Story<'_> {
             decisions += 1;
             let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
-            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed });
+            let leaving = self.ctx.lease.leaving();
+            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
             let step = self.decide(&desired, seen);
             let prepared = match self.within(&step, Box::pin(self.prepare(credentials, &step))).await {
                 Ok(prepared) => prepared,
@@ -125,6 +127,7 @@ impl Story<'_> {
                 (Effect::Release, _) => {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
                     self.ctx.orphans.let_go(&self.uid);
+                    self.ctx.departed.note(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);

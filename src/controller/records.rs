@@ -6,6 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
@@ -16,27 +17,49 @@ use crate::telemetry::labels::Kind;
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);
 
-/// The writes to one resource.
+/// How many of these calls are made at the same time, over all resources. Each takes a connection of its own, which costs memory
+/// here and at the API server, and lies idle most of the time; at 10 ms a call these are 1600 calls a second.
+const CONNECTIONS: usize = 16;
+
+/// The places for calls about resources.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTIONS)))
+    }
+}
+
+/// The calls about one resource.
 #[derive(Clone)]
 pub(super) struct Records {
     api: Api<Resource>,
+    places: Places,
 }
 
 impl Records {
-    pub(super) fn new(client: &Client, kind: Kind, namespace: &str) -> Self {
-        Self { api: Api::namespaced_with(client.clone(), namespace, &kind) }
+    pub(super) fn new(client: &Client, places: &Places, kind: Kind, namespace: &str) -> Self {
+        Self { api: Api::namespaced_with(client.clone(), namespace, &kind), places: places.clone() }
+    }
+
+    /// Makes a call when it has a place. Its deadline counts from then: those before it have one too.
+    async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        // Nobody closes it, and without a place it would be one connection more.
+        let _place = self.places.0.acquire().await.ok();
+        bounded(CALL, call).await
     }
 
     /// Reads the resource past the cache; `None` where it is gone.
     pub(super) async fn read(&self, name: &str) -> Result<Option<Arc<Resource>>, CallError> {
-        Ok(bounded(CALL, self.api.get_opt(name)).await?.map(slim))
+        Ok(self.call(self.api.get_opt(name)).await?.map(slim))
     }
 
     /// Records a status, if the resource is still as it was when it was decided on.
     pub(super) async fn write_status(&self, object: &Resource, status: &Status) -> Result<Arc<Resource>, CallError> {
         let changed = object.with_status(status);
         let name = object.name_any();
-        Ok(slim(bounded(CALL, self.api.replace_status(&name, &PostParams::default(), &changed)).await?))
+        Ok(slim(self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?))
     }
 
     /// Adds the finalizer.
@@ -66,7 +89,7 @@ impl Records {
         metadata["uid"] = json!(object.meta().uid);
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let name = object.name_any();
-        Ok(slim(bounded(CALL, self.api.patch(&name, &PatchParams::default(), &patch)).await?))
+        Ok(slim(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DynamicResourceScope;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::Name;
@@ -24,14 +25,29 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Reads a resource whose kind is known from where it lay.
+    /// Puts a resource of a known kind together from its metadata and its [`Self::body`].
     ///
     /// # Errors
-    /// Where it does not fit the kind's definition.
-    pub fn decode(kind: Kind, written: &[u8]) -> Result<Self, serde_json::Error> {
+    /// Why the body does not fit the kind's definition.
+    pub(super) fn assemble(kind: Kind, metadata: &ObjectMeta, body: &[u8]) -> Result<Self, String> {
+        let metadata = metadata.clone();
         match kind {
-            Kind::ModelRefresh => serde_json::from_slice(written).map(Self::ModelRefresh),
-            Kind::ModelSync => serde_json::from_slice(written).map(Self::ModelSync),
+            Kind::ModelRefresh => {
+                let Body { spec, status } = Body::read(body)?;
+                Ok(Self::ModelRefresh(ModelRefresh { metadata, spec, status }))
+            }
+            Kind::ModelSync => {
+                let Body { spec, status } = Body::read(body)?;
+                Ok(Self::ModelSync(ModelSync { metadata, spec, status }))
+            }
+        }
+    }
+
+    /// Its spec and status, in JSON.
+    pub(super) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+        match self {
+            Self::ModelRefresh(ModelRefresh { metadata: _, spec, status }) => serde_json::to_vec(&Body { spec, status: status.as_ref() }),
+            Self::ModelSync(ModelSync { metadata: _, spec, status }) => serde_json::to_vec(&Body { spec, status: status.as_ref() }),
         }
     }
 
@@ -131,6 +147,23 @@ impl Resource {
     }
 }
 
+/// A resource without what says which it is.
+#[derive(Deserialize, Serialize)]
+struct Body<Spec, Status> {
+    spec: Spec,
+    status: Option<Status>,
+}
+
+impl<Spec: DeserializeOwned> Body<Spec, Status> {
+    fn read(body: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(body).map_err(|error| {
+            // Its place in this JSON would tell nobody anything, and one that is read from a value has none.
+            let value = serde_json::from_slice::<serde_json::Value>(body).and_then(serde_json::from_value::<Self>);
+            value.err().unwrap_or(error).to_string()
+        })
+    }
+}
+
 impl Serialize for Resource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Each writes its own `kind`.
@@ -199,8 +232,8 @@ mod tests {
             assert_eq!(resource.kind(), kind);
             assert_eq!(resource.follows(), Some("b"));
             let again = serde_json::to_vec(&resource).unwrap();
-            assert_eq!(Resource::decode(kind, &again).unwrap(), resource);
             assert_eq!(serde_json::from_slice::<Resource>(&again).unwrap(), resource);
+            assert_eq!(Resource::assemble(kind, resource.meta(), &resource.body().unwrap()).unwrap(), resource);
         }
     }
 }

@@ -23,25 +23,24 @@ const PASS: Duration = Duration::from_mins(5);
 const STALE: Duration = Duration::from_millis(20);
 
 /// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
-pub(super) async fn reconcile(kind: Kind, object: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
     if !ctx.lease.holds() {
         return Ok(Action::await_change());
     }
     let Ok(_place) = ctx.passes.acquire().await else { return Ok(Action::await_change()) };
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let uid = object.uid().unwrap_or_default();
-    let metadata = object.meta();
-    let object = match object.object(kind) {
+    let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
+    let uid = cached.uid().unwrap_or_default();
+    let object = match cached.object(kind) {
         Ok(object) => object,
         Err(error) => {
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
             let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
-            ctx.events.publish(kind, metadata, &Notice { reason: Reason::Undecodable, message });
+            ctx.events.publish(kind, cached.meta(), &Notice { reason: Reason::Undecodable, message });
             return Ok(Action::await_change());
         }
     };
     let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
-    let outcome = tokio::time::timeout(PASS, AssertUnwindSafe(reconcile::pass(&ctx, object)).catch_unwind()).await;
+    let outcome = tokio::time::timeout(PASS, AssertUnwindSafe(reconcile::pass(&ctx, &cached, object)).catch_unwind()).await;
     let (result, action) = match outcome {
         Ok(Ok(Ok(action))) => {
             ctx.memory.succeeded(&uid);

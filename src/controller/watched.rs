@@ -1,12 +1,13 @@
 //! A resource as the watch gives it, without what nobody here reads; one that cannot be decoded does not stop the others.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::Resource as _;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::resource::Resource;
@@ -15,57 +16,105 @@ use crate::telemetry::labels::Kind;
 /// What `kubectl apply` leaves on an object: the whole manifest once more.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A resource in the cache, or why it is none. The object is kept as it is written, in JSON: a third of what it takes up when
-/// it is taken apart, for the time that it lies in the cache, which is nearly all of its time.
+/// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
+/// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     metadata: ObjectMeta,
-    written: Result<Arc<[u8]>, Arc<str>>,
+    /// `{"spec": …, "status": …}`
+    body: Arc<[u8]>,
 }
 
 impl Watched {
+    /// A resource as it goes into the cache.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON, which each that was read can be.
+    pub(super) fn of(object: &Resource) -> Result<Self, serde_json::Error> {
+        Ok(Self { metadata: object.meta().clone(), body: object.body()?.into() })
+    }
+
     /// The resource, of the kind that is watched.
     ///
     /// # Errors
     /// Why it cannot be decoded: it was written by another version of the definition.
     pub(super) fn object(&self, kind: Kind) -> Result<Arc<Resource>, String> {
-        let written = self.written.as_ref().map_err(ToString::to_string)?;
-        Resource::decode(kind, written).map(Arc::new).map_err(|error| error.to_string())
+        Resource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
     }
 }
 
 /// Takes off what nobody here reads and what makes up half of an object. A write of the status leaves all of it as it is.
 pub(super) fn slim(mut object: Resource) -> Arc<Resource> {
-    slim_metadata(object.meta_mut());
+    let metadata = object.meta_mut();
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    metadata.owner_references = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
     Arc::new(object)
 }
 
-fn slim_metadata(metadata: &mut ObjectMeta) {
-    metadata.managed_fields = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove(LAST_APPLIED);
+/// What is read of an object's metadata. The rest is skipped where it stands, and never takes up memory.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    finalizers: Option<Vec<String>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl From<Metadata> for ObjectMeta {
+    fn from(metadata: Metadata) -> Self {
+        let Metadata {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            creation_timestamp,
+            deletion_timestamp,
+            finalizers,
+            mut annotations,
+        } = metadata;
+        if let Some(annotations) = &mut annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        Self {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            creation_timestamp,
+            deletion_timestamp,
+            finalizers,
+            annotations,
+            ..Self::default()
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Named {
-            metadata: ObjectMeta,
+        #[derive(Deserialize, Serialize)]
+        struct Whole {
+            #[serde(skip_serializing)]
+            metadata: Metadata,
+            #[serde(default)]
+            spec: Value,
+            #[serde(default)]
+            status: Value,
         }
-        let value = Value::deserialize(deserializer)?;
-        match Resource::deserialize(&value) {
-            Ok(object) => {
-                let object = slim(object);
-                let written = serde_json::to_vec(&*object).map_err(D::Error::custom)?;
-                Ok(Self { metadata: object.meta().clone(), written: Ok(written.into()) })
-            }
-            Err(error) => {
-                let mut metadata = Named::deserialize(&value).map_err(D::Error::custom)?.metadata;
-                slim_metadata(&mut metadata);
-                Ok(Self { metadata, written: Err(error.to_string().into()) })
-            }
-        }
+        let whole = Whole::deserialize(deserializer)?;
+        let body = serde_json::to_vec(&whole).map_err(D::Error::custom)?;
+        Ok(Self { metadata: whole.metadata.into(), body: body.into() })
     }
 }
 

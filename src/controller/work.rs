@@ -26,9 +26,11 @@ use super::followers::Followers;
 use super::memory::Memory;
 use super::orphans::{self, Orphans};
 use super::queue::Queue;
+use super::records::Places;
 use super::references::{Identities, OwnIdentity};
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
+use super::taken::Departed;
 use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
@@ -72,6 +74,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let ctx = Arc::new(Context {
         identities: Identities::new(client.clone(), own),
         client,
+        places: Places::default(),
         azure,
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),
@@ -82,6 +85,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         queue: Queue::default(),
         memory: Memory::default(),
         orphans,
+        departed: Departed::default(),
         followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,
@@ -101,6 +105,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     tokio::select! {
         () = attend(&mut passes, &ctx, &health) => {}
         () = orphans::attend(&ctx, coming) => {}
+        () = wake_on_leaving(&ctx) => {}
     }
     // Whoever can still hand in an event goes first, so that the writer comes to its end.
     drop((passes, ready, ctx));
@@ -230,6 +235,16 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
         }
     }
     heartbeat.finished();
+}
+
+/// Has every resource looked at when the operator is about to be uninstalled, and when it is no longer.
+async fn wake_on_leaving(ctx: &Context) {
+    let mut changes = ctx.lease.leaving_changes();
+    while changes.changed().await.is_ok() {
+        let mut all = Vec::new();
+        ctx.each_resource(|resource| all.push(resource.name()));
+        ctx.wake(all);
+    }
 }
 
 /// Notes who follows whom, and puts those whose records say that they hold or wait into the queues of their models.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Seen, Situation, Step, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
-use crate::api::RunState;
+use super::{Effect, Seen, Situation, Step, cancellation, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
+use crate::api::{DeletionPolicy, RunState};
 use crate::operation::OperationKind;
 
 /// Decides what to record and what to do next.
@@ -16,7 +16,7 @@ use crate::operation::OperationKind;
 ///
 /// 1. A resource that is being deleted starts nothing more, and keeps its finalizer until nothing of it runs.
 /// 2. A run under way is followed by what its own record says, whatever the spec says meanwhile.
-/// 3. Only where no run is under way is a trigger looked at.
+/// 3. Only where no run is under way is a trigger looked at, and not by an operator that is about to be uninstalled.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
     let mut pass = Pass::new(situation);
@@ -26,11 +26,24 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     followed::look(situation.desired, &mut pass.record);
     scheduled::look(situation.desired, &mut pass.record, situation.now);
     let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
-    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing {
+    // What was taken off before an uninstall is put on again by whoever submits.
+    let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan
+        || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
+    let needless = situation.desired.leaving.is_some() && may_go;
+    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
+    if under_way && cancellation::is_asked(&pass) {
+        return scheduled::wake(situation.desired, situation.now, cancellation::heed(pass));
+    }
     let step = match situation.recorded.run.as_ref().map(|run| run.state) {
+        // Whoever comes next begins it.
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled)
+            if situation.desired.leaving.is_some() =>
+        {
+            return pass.leave();
+        }
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
@@ -43,9 +56,10 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 /// No run is under way: is one due?
 fn idle(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    // Two lines, since both are said.
-    let missed = followed::say_missed(&mut pass);
-    let missed = scheduled::skip_late(&mut pass) || missed;
+    // A line for each, since all are said.
+    let said = followed::say_missed(&mut pass);
+    let said = scheduled::skip_late(&mut pass) || said;
+    let said = cancellation::too_late(&mut pass) || said;
     let due = triggers::due(desired, &pass.record, pass.now);
     let standing = Standing::hindering(desired, due.as_ref());
     if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
@@ -59,7 +73,7 @@ fn idle(mut pass: Pass<'_>) -> Step {
     let Some(trigger) = due else {
         return pass.stop(Effect::Nothing, None);
     };
-    if missed {
+    if said {
         // It is on record before anything else goes on, so that it is said once.
         pass.stand(Standing::next(&pass.record, &trigger));
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));

@@ -43,6 +43,18 @@ pub struct Desired {
     pub policy: Policy,
     /// What is wrong with the spec, in a way that only the operator can tell.
     pub fault: Option<Fault>,
+    /// Whether the operator is about to be uninstalled.
+    pub leaving: Option<Leaving>,
+}
+
+/// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
+/// begun it is as if it were gone already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Leaving {
+    /// It waits for the end.
+    Wait,
+    /// It cancels what the deletion of the resource would cancel.
+    Cancel,
 }
 
 /// A deletion that was asked for.
@@ -59,6 +71,8 @@ pub struct Deletion {
 pub struct Requests {
     /// `run-requested-at`.
     pub run: Option<String>,
+    /// `cancel-requested-at`.
+    pub cancel: Option<String>,
     /// `adopt`.
     pub adopt: Option<String>,
     /// `resubmit: "true"`.
@@ -77,6 +91,8 @@ pub struct Surroundings {
     pub namespace_ending: bool,
     /// The refresh that `trigger.afterRefresh` names, where it exists: [`Followed::of`] it.
     pub followed: Option<Followed>,
+    /// Whether the operator is about to be uninstalled.
+    pub leaving: Option<Leaving>,
 }
 
 /// The refresh whose successful runs start runs.
@@ -186,7 +202,7 @@ impl Desired {
     }
 
     fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
-        let Surroundings { fault, namespace_ending, followed } = surroundings;
+        let Surroundings { fault, namespace_ending, followed, leaving } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);
         let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
@@ -204,6 +220,7 @@ impl Desired {
             finalizer: metadata.finalizers.iter().flatten().any(|name| name == api::FINALIZER),
             requests: Requests {
                 run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
+                cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
                 adopt: annotation(api::ADOPT).cloned(),
                 resubmit: annotation(api::RESUBMIT).is_some_and(|value| value == "true"),
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
@@ -215,6 +232,7 @@ impl Desired {
             runs_on_change: trigger.is_none_or(RefreshTrigger::runs_on_change),
             policy,
             fault,
+            leaving,
         }
     }
 }

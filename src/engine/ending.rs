@@ -86,6 +86,13 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
         Some(CancelCause::Replacement) => {
             (RunState::Cancelled, Reason::Replaced, format!("{what} was cancelled: a new trigger replaced it"))
         }
+        Some(CancelCause::Uninstall) => {
+            (RunState::Cancelled, Reason::Uninstalled, format!("{what} was cancelled: the operator was about to be uninstalled"))
+        }
+        Some(CancelCause::Request) => {
+            let message = format!("{what} was cancelled, as the annotation cancel-requested-at asks");
+            (RunState::Cancelled, Reason::CancelledOnRequest, message)
+        }
         Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is deleted")),
         None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),
     }

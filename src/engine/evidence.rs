@@ -40,6 +40,8 @@ pub(super) struct Evidence<'a> {
     window: (Timestamp, Timestamp),
     /// The intent, by the service's clock as far as that is known.
     intent: Timestamp,
+    /// From then on it certainly shows a start after the intent, whichever of the clocks is right.
+    surely_after: Timestamp,
     /// Whether the service said what its clock shows.
     clock_known: bool,
 }
@@ -59,7 +61,9 @@ impl<'a> Evidence<'a> {
         let (first, allowance) = if clock_known { (intent_there, CLOCK_GRAIN) } else { (intent.min(intent_there), CLOCK_SKEW) };
         let from = earlier(first, allowance);
         let to = intent_there.checked_add(settings.call_timeout + allowance).unwrap_or(intent_there);
-        Self { run, request, taken, window: (from, to), intent: intent_there, clock_known }
+        let latest = if clock_known { intent_there } else { intent.max(intent_there) };
+        let surely_after = earlier(latest, CLOCK_GRAIN);
+        Self { run, request, taken, window: (from, to), intent: intent_there, surely_after, clock_known }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.
@@ -114,6 +118,13 @@ impl<'a> Evidence<'a> {
     pub(super) fn doubt(&self, operation: &Operation) -> Option<&'static str> {
         match self.request {
             None => Some("the spec has changed since, so an operation cannot be told by it"),
+            // By our clock it was there before. By the service's, which may be behind, it may be ours all the same.
+            Some(Request::Refresh(_)) if operation.start.is_some_and(|start| start < self.surely_after) => {
+                Some("the service does not say what its clock shows, by which an operation that seems to be older may be it")
+            }
+            Some(Request::Refresh(_)) if operation.start.is_none() && operation.phase.ended() => {
+                Some("an operation does not say when it began")
+            }
             Some(Request::Refresh(_)) => None,
             Some(Request::Sync) if self.clock_known && operation.start.is_some() => None,
             Some(Request::Sync) => Some("a synchronisation is told by its times alone, which the service did not say"),

@@ -2,8 +2,8 @@
 
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, ending, pace, progress, text, triggers, waiting};
-use crate::api::{CancelCause, ConcurrencyPolicy, Reason, Run, RunState, Time, TriggerType};
+use super::{Effect, Leaving, Seen, Step, cancellation, ending, pace, progress, text, triggers, waiting};
+use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, Run, RunState, Time, TriggerType};
 use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
 
 /// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
@@ -135,11 +135,20 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
 
 /// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
 pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
+    if cancellation::is_pending(pass) && pass.kind().offers().cancel {
+        return Some(CancelCause::Request);
+    }
     let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
     if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
-    let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend;
+    if pass.desired.leaving == Some(Leaving::Cancel)
+        && pass.desired.policy.deletion == DeletionPolicy::Cancel
+        && pass.kind().offers().cancel
+    {
+        return Some(CancelCause::Uninstall);
+    }
+    let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend && pass.desired.leaving.is_none();
     let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace && pass.kind().offers().cancel;
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
@@ -176,6 +185,8 @@ pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) ->
     }
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),
+        CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),
+        CancelCause::Request => "the annotation cancel-requested-at asks for it".to_owned(),
         CancelCause::Replacement => "a new trigger replaces it (concurrencyPolicy: Replace)".to_owned(),
         CancelCause::Deadline => format!("it has run for {} s (activeDeadlineSeconds)", pass.desired.policy.active_deadline.as_secs()),
     };

@@ -3,6 +3,7 @@
 //! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide`] from top to bottom, and then the file of
 //! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
 
+mod cancellation;
 mod conditions;
 mod decide;
 mod deletion;
@@ -26,7 +27,7 @@ mod troubles;
 mod waiting;
 
 pub use decide::decide;
-pub use desired::{Deletion, Desired, Following, Policy, Requests, Surroundings, Work};
+pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
 pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;

@@ -60,7 +60,7 @@ pub enum Seen {
         kind: OperationKind,
         /// The operations, or why there are none.
         result: Result<Listing, Trouble>,
-        /// The ids, in lower case, that other resources follow or have followed.
+        /// The ids, in lower case, that other resources follow, have followed, or may have begun.
         taken: BTreeSet<String>,
     },
     /// What became of a cancellation.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, deletion, ending, following, pace, text, waiting};
+use super::{Effect, Seen, Step, cancellation, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
@@ -110,9 +110,12 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
+    if cancellation::is_pending(&pass) && !pass.kind().offers().cancel {
+        cancellation::goes_on(&mut pass);
+    }
     let due = following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
-    // What replaces it may have come already.
+    // What replaces it, or has it cancelled, may have come already.
     let goes_on = following::cancel_cause(&pass, due).is_none();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
@@ -220,6 +223,9 @@ fn never_started(mut pass: Pass<'_>) -> Step {
     if pass.deleting() {
         return deletion::release(pass, None);
     }
+    if cancellation::is_pending(&pass) {
+        return cancellation::nothing_began(pass);
+    }
     let since = Time::from(intent(&pass));
     if let Some(run) = pass.record.run.as_mut() {
         // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
@@ -233,6 +239,9 @@ fn never_started(mut pass: Pass<'_>) -> Step {
 
 /// A person says that the submission started nothing: the run waits for its turn again.
 fn resubmit(mut pass: Pass<'_>) -> Step {
+    if cancellation::is_pending(&pass) {
+        return cancellation::nothing_began(pass);
+    }
     let message = "to be submitted again, as the annotation resubmit says";
     pass.notice(Reason::Resubmitted, message);
     waiting::renew(&mut pass);

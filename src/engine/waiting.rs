@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, ending, names, pace, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble};
 
@@ -71,6 +71,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
+    if desired.leaving.is_some() {
+        return pass.stop(Effect::Nothing, None);
+    }
     if let Some(fault) = &desired.fault {
         return hindered(pass, fault);
     }
@@ -242,6 +245,7 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
             ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
         }
+        Submission::Refused(_) | Submission::Busy { .. } if cancellation::is_pending(&pass) => cancellation::nothing_began(pass),
         Submission::Refused(trouble) => {
             renew(&mut pass);
             refused(pass, trouble)

@@ -63,7 +63,7 @@ impl Azure {
     /// # Errors
     /// Where the settings cannot be used, such as a certificate file that holds no certificate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings)?);
+        let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings));
         Ok(Self::assemble(settings, http, metadata))
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, LOCATION};
 use reqwest::{Method, RequestBuilder};
@@ -15,16 +14,13 @@ use super::answer::Answer;
 use super::cloud::ServiceAddress;
 use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
-use super::identity::tokens::Token;
+use super::identity::Token;
 use super::power_bi::{self, ModelName, Named, scale_out};
 use super::refreshes::{self, Window};
 use super::{Service, Shared, classify, location};
 use crate::operation::{
     Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
 };
-
-/// How soon a call that found no place among those in flight may ask again.
-const NO_PLACE_WAIT: Duration = Duration::from_millis(500);
 
 /// How many redirects on the same host a GET follows.
 const MOST_REDIRECTS: usize = 3;
@@ -56,7 +52,7 @@ impl Model {
     /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
     ///
     /// Nothing is sent to the service, so a submission can be prepared before its intent is written, and what would
-    /// stand in its way is known by then. It waits for a token at most, and no longer than two calls may take.
+    /// stand in its way is known by then. It waits for a token, no longer than two calls may take, and for a place, a moment.
     ///
     /// # Errors
     /// Where the service asked this identity to stay away, where no token is to be had, or where too many calls to
@@ -68,9 +64,9 @@ impl Model {
             return Err(Trouble { retry_after: Some(left), ..classify::trouble(TroubleKind::Throttled, message.to_owned()) });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
-        let Some(place) = shared.traffic.enter(&self.server_key()) else {
+        let Some(place) = shared.traffic.enter(&self.server_key()).await else {
             let message = "as many calls to this server are in flight as may be; it is tried again by itself";
-            return Err(Trouble { retry_after: Some(NO_PLACE_WAIT), ..classify::trouble(TroubleKind::Throttled, message.to_owned()) });
+            return Err(classify::trouble(TroubleKind::Throttled, message.to_owned()));
         };
         Ok(Call { model: self.clone(), token, _place: place })
     }

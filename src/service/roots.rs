@@ -1,6 +1,11 @@
 //! Whose certificates are believed: the machine's authorities, and those that the operator is given.
 
+use std::sync::LazyLock;
+
 use reqwest::Certificate;
+
+/// Whether the machine's own store is empty. It may be hundreds of files: it is looked at once.
+static MACHINE_HAS_NONE: LazyLock<bool> = LazyLock::new(|| rustls_native_certs::load_native_certs().certs.is_empty());
 
 /// The authorities to add to what the machine's own store holds.
 ///
@@ -16,7 +21,7 @@ pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, Strin
         }
         roots.extend(extra);
     }
-    if rustls_native_certs::load_native_certs().certs.is_empty() {
+    if *MACHINE_HAS_NONE {
         let mozilla = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
         roots.extend(mozilla.filter_map(|der| Certificate::from_der(der).ok()));
     }

@@ -10,6 +10,11 @@ use tokio::time::Instant;
 
 use super::identity::Fingerprint;
 
+/// How long a place among the calls in flight is waited for. A server that answers has one free by then, and coming back later
+/// would cost a pass, and a record of the trouble after a few. Behind one that does not, a pass must not stand in the way of
+/// other servers' for longer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How many servers are remembered before the idle ones are forgotten.
 const SERVERS: usize = 1024;
 
@@ -28,14 +33,19 @@ impl Traffic {
         Self { per_server, servers: Mutex::default(), pauses: Mutex::default() }
     }
 
-    /// A place among the calls in flight to a server; `None` at once where there is none.
-    pub(super) fn enter(&self, server: &str) -> Option<OwnedSemaphorePermit> {
+    /// A place among the calls in flight to a server, first come, first served; `None` where none was free for [`PATIENCE`].
+    pub(super) async fn enter(&self, server: &str) -> Option<OwnedSemaphorePermit> {
+        let places = self.places(server);
+        tokio::time::timeout(PATIENCE, places.acquire_owned()).await.ok()?.ok()
+    }
+
+    fn places(&self, server: &str) -> Arc<Semaphore> {
         let mut servers = self.servers.lock();
         if servers.len() >= SERVERS && !servers.contains_key(server) {
-            servers.retain(|_, places| places.available_permits() < self.per_server);
+            // Whoever has a place, or waits for one, has a hand on them.
+            servers.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        let places = servers.entry(server.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_server)));
-        Arc::clone(places).try_acquire_owned().ok()
+        Arc::clone(servers.entry(server.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_server))))
     }
 
     /// How long this identity is still to stay away from this host.
@@ -71,26 +81,41 @@ mod tests {
         Fingerprint::of(&[&[n]])
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn places_are_counted_per_server() {
         let traffic = Traffic::new(2);
-        let held = (traffic.enter("a"), traffic.enter("a"));
+        let held = (traffic.enter("a").await, traffic.enter("a").await);
         assert!(held.0.is_some() && held.1.is_some());
-        assert!(traffic.enter("a").is_none());
-        assert!(traffic.enter("b").is_some());
+        let asked = Instant::now();
+        assert!(traffic.enter("a").await.is_none());
+        assert_eq!(asked.elapsed().as_millis(), PATIENCE.as_millis());
+        assert!(traffic.enter("b").await.is_some());
+        assert_eq!(asked.elapsed().as_millis(), PATIENCE.as_millis(), "another server's calls do not count");
         drop(held.0);
-        assert!(traffic.enter("a").is_some());
+        assert!(traffic.enter("a").await.is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_waited_for() {
+        let traffic = Traffic::new(1);
+        let held = traffic.enter("a").await;
+        let soon = async {
+            tokio::time::sleep(PATIENCE / 2).await;
+            drop(held);
+        };
+        let (place, ()) = tokio::join!(traffic.enter("a"), soon);
+        assert!(place.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn idle_servers_are_forgotten() {
         let traffic = Traffic::new(1);
-        let busy = traffic.enter("busy");
+        let busy = traffic.enter("busy").await;
         for n in 0..3 * SERVERS {
-            assert!(traffic.enter(&n.to_string()).is_some());
+            assert!(traffic.enter(&n.to_string()).await.is_some());
         }
         assert!(traffic.servers.lock().len() <= SERVERS);
-        assert!(traffic.enter("busy").is_none());
+        assert!(traffic.enter("busy").await.is_none());
         drop(busy);
     }
 

@@ -123,7 +123,9 @@ pub const ENDS: &[(EndState, Reason)] = &[
     (EndState::TimedOut, Reason::DeadlineExceeded),
     (EndState::TimedOut, Reason::WaitDeadlineExceeded),
     (EndState::Cancelled, Reason::Cancelled),
+    (EndState::Cancelled, Reason::CancelledOnRequest),
     (EndState::Cancelled, Reason::Replaced),
+    (EndState::Cancelled, Reason::Uninstalled),
     (EndState::Cancelled, Reason::Deleted),
     (EndState::Cancelled, Reason::Released),
 ];

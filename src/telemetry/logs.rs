@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use clap::ValueEnum;
 use thiserror::Error;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
@@ -9,11 +10,27 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::cli::{LogFormat, LogSettings};
-
 /// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
 /// secrets, so no filter opens them further.
 const SEE_SECRETS: &[&str] = &["azure_core", "azure_identity", "h2", "hyper", "hyper_util", "reqwest", "rustls", "typespec"];
+
+/// How logs are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// JSON or text.
+    pub format: LogFormat,
+    /// A level, or filter directives.
+    pub filter: String,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// Text for a person, with colours on a terminal
+    Text,
+}
 
 /// Why logs could not be set up.
 #[derive(Debug, Error)]

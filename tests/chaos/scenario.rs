@@ -2,7 +2,7 @@
 
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
-use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
 use crate::stage::{Service, Stage};
 
@@ -54,6 +54,8 @@ pub fn all() -> Vec<Scenario> {
         of("deadline-pbi", PowerBi, endless, |stage| Box::pin(deadline(stage))),
         of("replace-aas", Analysis, first_endless, |stage| Box::pin(replace(stage))),
         of("replace-pbi", PowerBi, first_endless, |stage| Box::pin(replace(stage))),
+        of("cancel-aas", Analysis, endless, |stage| Box::pin(cancel(stage))),
+        of("cancel-pbi", PowerBi, endless, |stage| Box::pin(cancel(stage))),
         of("retry-aas", Analysis, first_fails, |stage| Box::pin(retry(stage))),
         of("retry-pbi", PowerBi, first_fails, |stage| Box::pin(retry(stage))),
         of("sync-aas", Analysis, usual, |stage| Box::pin(sync(stage))),
@@ -102,6 +104,15 @@ async fn replace(stage: &Stage) -> Outcome {
     stage.world.annotate(ORDERS, RUN_REQUESTED_AT, Some("now")).await;
     stage.until_run(ORDERS, 2, RunState::Succeeded).await;
     refreshed(&["cancelled", "succeeded"], Some(RunState::Succeeded))
+}
+
+/// A person cancels the run, and the resource stays.
+async fn cancel(stage: &Stage) -> Outcome {
+    stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
+    stage.until_run(ORDERS, 1, RunState::Running).await;
+    stage.world.annotate(ORDERS, CANCEL_REQUESTED_AT, Some("now")).await;
+    stage.until_run(ORDERS, 1, RunState::Cancelled).await;
+    refreshed(&["cancelled"], Some(RunState::Cancelled))
 }
 
 /// The first attempt fails, and one more is allowed.

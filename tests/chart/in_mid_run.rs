@@ -1,8 +1,11 @@
 //! What is done to a release while a run is under way.
 
+use std::time::Duration;
+
+use harness::world::{merged, run};
 use harness::{Setting, World};
 use serde_json::json;
-use tabular_operator::api::RunState;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
 use crate::release::Release;
 
@@ -37,7 +40,7 @@ async fn an_upgrade_hands_the_run_over() {
 #[tokio::test]
 async fn what_an_uninstall_leaves_is_taken_up_by_the_next_installation() {
     let world = in_mid_run("uninstall").await;
-    let release = Release::install(&world, &format!("watchNamespaces={{{}}}", world.namespace)).await;
+    let release = Release::install(&world, &format!("watchNamespaces={{{}}},uninstall.runs=Leave", world.namespace)).await;
     let mut operator = release.operator().await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
@@ -53,4 +56,68 @@ async fn what_an_uninstall_leaves_is_taken_up_by_the_next_installation() {
     world.until_gone("orders").await;
     assert_eq!(world.operations().await[0].status, "cancelled");
     release.uninstall().await;
+}
+
+#[tokio::test]
+async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
+    let world = in_mid_run("drained").await;
+    world.patch_model(&json!({"cancelMillis": 2_000})).await;
+    let release = Release::install(&world, &format!("watchNamespaces={{{}}}", world.namespace)).await;
+    let mut operator = release.operator().await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    // It waits for its turn, and begins nothing when that comes.
+    world.apply("next", &json!({})).await;
+    world.until_state("next", RunState::Waiting).await;
+    let orphan = world.put_database("Orphan", &json!({"notStartedMillis": 0, "durationMillis": 600_000})).await;
+    world.apply("orphan", &merged(&orphan, &json!({"deletionPolicy": "Orphan"}))).await;
+    world.until_state("orphan", RunState::Running).await;
+    release.uninstall().await;
+    let orders = world.recorder.latest("orders").unwrap().decode().unwrap();
+    assert_eq!((run(&orders).state, run(&orders).reason.as_str()), (RunState::Cancelled, "Uninstalled"));
+    let (operations, goes_on) = (world.operations().await, world.operations_on("Orphan").await);
+    assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
+    assert_eq!((goes_on.len(), goes_on[0].status.as_str()), (1, "inProgress"));
+    // Long enough for an operator that had forgotten it to begin, or to put a finalizer on.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.posts().await, 1);
+    for name in ["orders", "next", "orphan"] {
+        let left = world.recorder.latest(name).unwrap().decode().unwrap();
+        assert!(left.metadata.finalizers.is_none_or(|all| all.is_empty()), "{name} can be deleted with no operator there");
+    }
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    // What waited begins when somebody is there again, once the word that held the operator has run out.
+    release.reinstall().await;
+    let _operator = release.operator().await;
+    world.until_state_within(Duration::from_secs(100), "next", RunState::Running).await;
+    assert_eq!(world.posts().await, 2);
+    // Another test may serve all namespaces: nothing is left that runs.
+    for name in ["next", "orphan"] {
+        world.delete(name).await;
+        world.until_gone(name).await;
+    }
+    release.uninstall().await;
+}
+
+#[tokio::test]
+async fn an_uninstall_that_cannot_end_what_runs_fails_and_the_operator_goes_on() {
+    let world = in_mid_run("undrained").await;
+    let values = format!("watchNamespaces={{{}}},uninstall.runs=Wait,uninstall.timeoutSeconds=4", world.namespace);
+    let release = Release::install(&world, &values).await;
+    let mut operator = release.operator().await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let refused = release.try_to_uninstall().await;
+    assert!(!refused.status.success(), "{refused:?}");
+    // As if nothing had been asked of it: what runs is followed, and what is triggered begins.
+    end_well(&world).await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
+    world.until_run("orders", 2, RunState::Running).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (2, 2));
+    world.azure.end(&world.operations().await[1].operation_id, "succeeded").await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    release.uninstall().await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
 }

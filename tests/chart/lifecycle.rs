@@ -1,29 +1,28 @@
 //! A release from its installation to its end, on a cluster of its own.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use harness::{ControlPlane, Tool, paths};
+use harness::{Kubelet, Site, Tool, paths};
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::CHART;
 
 /// A cluster with nothing in it, and Helm for it.
 struct Cluster {
-    control_plane: ControlPlane,
+    site: Arc<Site>,
     helm: Tool,
-    directory: PathBuf,
+    _kubelet: Kubelet,
 }
 
 impl Cluster {
-    fn start(helm: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("tabular-operator-{}", Uuid::new_v4().simple()));
-        fs::create_dir(&directory).unwrap();
-        let control_plane = ControlPlane::start(&directory);
-        let helm = Tool::helm(helm, control_plane.kubeconfig(), &directory);
-        Self { control_plane, helm, directory }
+    async fn start(helm: &str) -> Self {
+        let site = Arc::new(tokio::task::spawn_blocking(Site::start).await.unwrap());
+        let helm = Tool::helm(helm, site.control_plane.kubeconfig(), site.directory());
+        let kubelet = Kubelet::start(Arc::clone(&site)).await;
+        Self { site, helm, _kubelet: kubelet }
     }
 
     /// Runs Helm on the release, as the chart's README has it.
@@ -37,19 +36,13 @@ impl Cluster {
     /// A field of an object, or what kubectl says in its place.
     async fn get(&self, object: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
-        let output = self.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
+        let output = self.site.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
         let said = if output.status.success() { output.stdout } else { output.stderr };
         String::from_utf8(said).unwrap()
     }
 
     async fn is_gone(&self, object: &str) -> bool {
         self.get(object, ".metadata.name").await.contains("NotFound")
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -69,16 +62,16 @@ const STATE: &str = ".spec.versions[0].additionalPrinterColumns[?(@.name==\"Stat
 
 #[tokio::test]
 async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
-    let cluster = Cluster::start("helm");
-    let said = cluster.helm("install", &[&older_chart(&cluster.directory), "--create-namespace"]).await;
+    let cluster = Cluster::start("helm").await;
+    let said = cluster.helm("install", &[&older_chart(cluster.site.directory()), "--create-namespace"]).await;
     assert!(said.contains("STATUS: deployed") && said.contains("kubectl create rolebinding tabular-operator-secrets"), "{said}");
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
     assert_eq!(cluster.get(DEFINITION, STATE).await, "An older sentence");
 
     // A resource of somebody's.
     let sample = paths::workspace().join("deploy/samples/minimal.yaml");
-    cluster.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
-    cluster.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
+    cluster.site.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
+    cluster.site.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
 
     cluster.helm("upgrade", &[CHART, "--set", "replicas=2,podDisruptionBudget.enabled=true"]).await;
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
@@ -104,7 +97,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
     }
     // The definition stays, and with it what people have.
     assert_eq!(
-        cluster.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
+        cluster.site.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
         "modelrefresh.tabular-operator.dev/minimal"
     );
 
@@ -117,7 +110,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
 
 #[tokio::test]
 async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
-    let cluster = Cluster::start("helm3");
+    let cluster = Cluster::start("helm3").await;
     cluster.helm("install", &[CHART, "--create-namespace"]).await;
     cluster.helm("upgrade", &[CHART, "--set", "replicas=2"]).await;
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
@@ -133,8 +126,8 @@ async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
 
 #[tokio::test]
 async fn definitions_that_kubectl_installed_can_be_handed_over() {
-    let cluster = Cluster::start("helm");
-    cluster.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
+    let cluster = Cluster::start("helm").await;
+    cluster.site.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
     let arguments = ["install", "tabular-operator", CHART, "--namespace", "tabular-system", "--create-namespace"];
     let refused = cluster.helm.run_with(&arguments, "").await;
     assert!(!refused.status.success(), "{refused:?}");

@@ -1,8 +1,10 @@
 //! A release of the chart for one test's world, and the operator run as it is installed: its settings, its `ServiceAccount` and
 //! what that is granted, and nothing else.
 
+use std::process::Output;
+
 use harness::world::SECRET;
-use harness::{Operator, OperatorSettings, Tool, World, kubeconfig};
+use harness::{Kubelet, Operator, OperatorSettings, Tool, World, kubeconfig};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{EnvVar, ServiceAccount};
@@ -58,9 +60,16 @@ impl<'a> Release<'a> {
         self.helm("upgrade", &[CHART, "--reuse-values", "--set", more]).await;
     }
 
-    /// Uninstalls it.
+    /// Uninstalls it, its Job before that included.
     pub async fn uninstall(&self) {
-        self.helm("uninstall", &[]).await;
+        let output = self.try_to_uninstall().await;
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// The same, where that may fail.
+    pub async fn try_to_uninstall(&self) -> Output {
+        let _kubelet = Kubelet::of_jobs(self.world.site, &self.namespace).await;
+        self.helm.run_with(&["uninstall", &self.world.namespace, "--namespace", &self.namespace, "--timeout", "1m"], "").await
     }
 
     /// Installs it anew, as it was.

@@ -6,7 +6,7 @@ use crate::{chart, settle};
 
 const SCRIPTS: &str = "deploy/argocd/resource_customizations/tabular-operator.dev";
 /// In the order of Argo CD's menu.
-const ACTIONS: [&str; 3] = ["run-now", "suspend", "resume"];
+const ACTIONS: [&str; 4] = ["run-now", "suspend", "resume", "cancel"];
 
 #[test]
 fn argocd_scripts_of_syncs_are_those_of_refreshes() {
@@ -20,10 +20,8 @@ fn argocd_scripts_of_syncs_are_those_of_refreshes() {
         assert!(!names.is_empty(), "{from} is empty");
         for name in &names {
             let text = chart::read(&format!("{from}/{name}"));
-            settle(
-                &format!("{to}/{name}"),
-                &text.replace("kind: ModelRefresh", "kind: ModelSync").replace("the refresh has", "the sync has"),
-            );
+            let text = text.replace("kind: ModelRefresh", "kind: ModelSync").replace("the refresh has", "the sync has");
+            settle(&format!("{to}/{name}"), &text.replace("false # of a ModelSync: true", "true"));
         }
         let found: Vec<String> = [".lua", ".yaml"].iter().flat_map(|end| chart::files(&to, end)).collect();
         assert_eq!(found, names, "remove what is in {to} and not in {from}");

@@ -1,4 +1,4 @@
-//! What is generated and committed: the definitions in `crds/`, the pages of `docs/reference/`, and parts of the chart
+//! What is generated and committed: the definitions in `crds/`, the pages of `docs/reference/`, some of `docs/operations/`, and parts of the chart
 //! and of the settings for Argo CD.
 //!
 //! `make generate` writes them (`GENERATE=1`); otherwise each test compares, and fails where a file is not what it should be.
@@ -11,6 +11,7 @@ mod coverage;
 mod fields;
 mod flags;
 mod monitoring;
+mod operations;
 mod words;
 
 use std::fs;

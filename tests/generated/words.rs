@@ -40,7 +40,7 @@ fn states() {
     text.push_str("\n## Conditions\n\nIn `.status.conditions`. The `reason` of each is one of [these](reasons.md).\n");
     table(&mut text, ["Condition", "Meaning"], &words::<ConditionType>());
     text.push_str(
-        "\n```sh\nkubectl wait mref/adventureworks --for=condition=Finished --timeout=1h    # returns at any end\n\
+        "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl wait mref/adventureworks --for=condition=Finished --timeout=1h    # returns at any end\n\
          kubectl wait mref/adventureworks --for=condition=Succeeded --timeout=1h   # returns at a success alone\n```\n\n\
          Right after a change, wait for the new generation first: a condition whose `observedGeneration` is not the resource's\n\
          `metadata.generation` speaks of the time before.\n",
@@ -113,7 +113,8 @@ fn annotations() {
     assert!(words.len() >= 5, "{words:?}");
     table(&mut text, ["Name", "Meaning"], &words);
     text.push_str(
-        "\n```sh\nkubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n```\n",
+        "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n\
+         kubectl annotate mref adventureworks tabular-operator.dev/cancel-requested-at=\"$(date -u +%FT%TZ)\" --overwrite\n```\n",
     );
     settle("docs/reference/annotations.md", &text);
 }

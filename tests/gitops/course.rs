@@ -99,8 +99,14 @@ fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
     check(argo != "Suspended" || suspended, "Suspended without spec.suspend");
     let runs = run.is_some_and(|run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling));
     check(!runs || argo == "Progressing" || argo == "Degraded", "it runs, and is not Progressing");
+    let cancellable = run.is_some_and(|run| match run.state {
+        RunState::Waiting | RunState::Submitting => true,
+        RunState::Running => object.types.as_ref().is_some_and(|types| types.kind == "ModelRefresh"),
+        RunState::Cancelling | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => false,
+    });
     let offered = |action: &str| verdict.actions.get(action).map(String::as_str) == Some("enabled");
     check(offered("run-now") != suspended && offered("suspend") != suspended && offered("resume") == suspended, "the wrong actions");
+    check(offered("cancel") == cancellable, "cancel is offered where nothing can be, or is not where something can");
     wrong
 }
 

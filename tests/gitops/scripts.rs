@@ -36,6 +36,19 @@ fn changes(from: &Value, to: &Value) -> Value {
 }
 
 #[tokio::test]
+async fn the_action_cancels_what_runs() {
+    let setting = harness::Setting { model: Some(json!({"durationMillis": 600_000})), ..harness::Setting::default() };
+    let (world, _operator) = World::running("action-cancel", setting).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    act(&world, "cancel").await;
+    let ended = world.until_state("orders", RunState::Cancelled).await;
+    assert_eq!((run(&ended).number, run(&ended).reason.as_str()), (1, "CancelledOnRequest"));
+    assert_eq!(world.operations().await[0].status, "cancelled");
+    Courses::of(&world).await.assert("orders", &["InProgress Progressing", "Failed Degraded"]);
+}
+
+#[tokio::test]
 async fn the_actions_run_suspend_and_resume() {
     let (world, _operator) = quick("actions").await;
     world.apply("orders", &json!({})).await;

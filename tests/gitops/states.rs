@@ -4,7 +4,7 @@ use futures::join;
 use harness::world::merged;
 use harness::{Operator, Setting, World, rbac};
 use serde_json::{Value, json};
-use tabular_operator::api::{ADOPT, RUN_REQUESTED_AT, RunState};
+use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
 use crate::course::Courses;
 
@@ -48,6 +48,12 @@ async fn runs_that_end() {
         world.until_reason("busy", "Reconciling", "ModelBusy").await;
         until("busy", RunState::Succeeded).await;
     };
+    let requested = async {
+        refresh(world, "cancelled-on-request", json!({"durationMillis": 600_000, "cancelMillis": 500}), json!({})).await;
+        until("cancelled-on-request", RunState::Running).await;
+        world.annotate("cancelled-on-request", CANCEL_REQUESTED_AT, Some("now")).await;
+        until("cancelled-on-request", RunState::Cancelled).await;
+    };
     let deleted = async {
         refresh(world, "deleted", json!({"durationMillis": 600_000, "cancelMillis": 500}), json!({})).await;
         until("deleted", RunState::Running).await;
@@ -62,13 +68,14 @@ async fn runs_that_end() {
         ends("cancelled", json!({"outcome": "cancelled"}), json!({}), RunState::Cancelled),
         waits,
         busy,
+        requested,
         deleted,
     );
     let courses = Courses::of(world).await;
     for name in ["plain", "retrying", "first", "second", "busy"] {
         courses.assert(name, &[UNDER_WAY, DONE]);
     }
-    for name in ["failing", "overdue", "cancelled"] {
+    for name in ["failing", "overdue", "cancelled", "cancelled-on-request"] {
         courses.assert(name, &[UNDER_WAY, FAILED]);
     }
     courses.assert("deleted", &[UNDER_WAY, "Terminating Progressing"]);

@@ -17,8 +17,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The annotation that holds the time at which an action ran.
-const requestedAt = "tabular-operator.dev/run-requested-at"
+// The annotations that hold the time at which an action ran.
+var requestedAt = []string{"tabular-operator.dev/run-requested-at", "tabular-operator.dev/cancel-requested-at"}
 
 // healthTests is a health_test.yaml of Argo CD.
 type healthTests struct {
@@ -157,7 +157,11 @@ func (a *argo) does(action, input, output string) error {
 	if err != nil {
 		return err
 	}
-	if value, ok := found.GetAnnotations()[requestedAt]; ok {
+	for _, name := range requestedAt {
+		value, ok := found.GetAnnotations()[name]
+		if !ok {
+			continue
+		}
 		at, err := time.Parse(time.RFC3339, value)
 		if err != nil || at.Before(before) || at.After(time.Now()) {
 			return fmt.Errorf("%q is not the time of the action", value)
@@ -176,14 +180,18 @@ func (a *argo) does(action, input, output string) error {
 // timeless takes the time of the action out of a comparison.
 type timeless struct{}
 
-// Normalize gives the annotation one value wherever it is.
+// Normalize gives each annotation one value wherever it is.
 func (timeless) Normalize(object *unstructured.Unstructured) error {
 	if object == nil {
 		return nil
 	}
 	annotations := object.GetAnnotations()
-	if _, ok := annotations[requestedAt]; ok {
-		annotations[requestedAt] = "2026-11-21T06:00:00Z"
+	for _, name := range requestedAt {
+		if _, ok := annotations[name]; ok {
+			annotations[name] = "2026-11-21T06:00:00Z"
+		}
+	}
+	if annotations != nil {
 		object.SetAnnotations(annotations)
 	}
 	return nil

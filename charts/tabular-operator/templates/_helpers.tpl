@@ -92,6 +92,9 @@ annotations:
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
 {{- fail "replicas is more than 1 and leaderElection.enabled is false: two operators would act at once. Turn leader election on, or run one replica." }}
 {{- end }}
+{{- if and (ne .Values.uninstall.runs "Leave") (not .Values.leaderElection.enabled) }}
+{{- fail "uninstall.runs needs the Lease, and leaderElection.enabled is false: set uninstall.runs to Leave, or turn leader election on." }}
+{{- end }}
 {{- if and .Values.customCloud .Values.customCloudConfigMap.name }}
 {{- fail "customCloud and customCloudConfigMap.name are both set: give one of them." }}
 {{- end }}

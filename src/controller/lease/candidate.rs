@@ -9,6 +9,7 @@ use kube::{Api, Client};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::handle::{LeaseHandle, Standing};
+use super::leaving::Heard;
 use super::record::{self, Sighting, Verdict};
 use super::{LeaseReports, LeaseSettings};
 use crate::controller::call::{CallError, bounded};
@@ -24,6 +25,7 @@ pub(super) struct Candidate {
     handle: LeaseHandle,
     /// Whether the last call failed: only the first failure in a row is a warning.
     failing: bool,
+    heard: Heard,
 }
 
 /// The Lease as the API server last confirmed it to us.
@@ -55,7 +57,7 @@ enum Kept {
 impl Candidate {
     pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
         let leases = Api::namespaced(client, &settings.namespace);
-        Self { leases, settings, reports, handle, failing: false }
+        Self { leases, settings, reports, handle, failing: false, heard: Heard::default() }
     }
 
     pub(super) async fn run(mut self) {
@@ -102,6 +104,7 @@ impl Candidate {
                 None => {}
                 Some(found) => match self.claim(found, &mut sighting) {
                     Ok(claim) => {
+                        self.heed(&claim);
                         // Not cut short by a stop: what is sent may be done.
                         let sent = self.write(&claim).await;
                         open = matches!(&sent, Err(error) if !error.is_conflict());
@@ -180,6 +183,8 @@ impl Candidate {
                 }
                 Err(error) if error.is_conflict() => match self.look_again(holding.until).await {
                     Ok(Some(lease)) => {
+                        // Before the renewal, which says that it is heeded.
+                        self.heed(&lease);
                         holding.lease = lease;
                         holding.renew = Instant::now();
                     }
@@ -189,6 +194,7 @@ impl Candidate {
                 other => {
                     if let Some(next) = self.answered("renew", other) {
                         holding = next;
+                        self.heed(&holding.lease);
                         self.hold(&holding, term);
                     }
                 }
@@ -258,6 +264,15 @@ impl Candidate {
                     tracing::warn!(lease = %self.settings.name, %error, "failed to give the lease back");
                 }
             }
+        }
+    }
+
+    /// Heeds what the Lease says of an uninstall.
+    fn heed(&mut self, lease: &Lease) {
+        let leaving = self.heard.hear(lease, Instant::now());
+        if self.handle.set_leaving(leaving) {
+            let said = if leaving.is_some() { "about to be uninstalled: no run begins any more" } else { "here to stay: runs begin again" };
+            tracing::warn!(lease = %self.settings.name, ?leaving, "{said}");
         }
     }
 

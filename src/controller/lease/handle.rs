@@ -7,6 +7,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Leaving;
+
 /// Whether this process may act. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
@@ -17,6 +19,7 @@ pub struct LeaseHandle {
     stop: CancellationToken,
     /// The loop has ended, whatever the reason.
     ended: CancellationToken,
+    leaving: Arc<watch::Sender<Option<Leaving>>>,
 }
 
 /// Where this process stands. It only ever moves down this list.
@@ -48,6 +51,7 @@ impl LeaseHandle {
             margin,
             stop: CancellationToken::new(),
             ended: CancellationToken::new(),
+            leaving: Arc::new(watch::Sender::new(None)),
         }
     }
 
@@ -114,6 +118,24 @@ impl LeaseHandle {
                 _ = changes.changed() => {}
             }
         }
+    }
+
+    /// Whether the Lease says that the operator is about to be uninstalled. Whoever said so and sees the Lease renewed since knows
+    /// that this is heeded.
+    #[must_use]
+    pub fn leaving(&self) -> Option<Leaving> {
+        *self.leaving.borrow()
+    }
+
+    /// Shows the same each time that it changes.
+    #[must_use]
+    pub fn leaving_changes(&self) -> watch::Receiver<Option<Leaving>> {
+        self.leaving.subscribe()
+    }
+
+    /// Takes note of what the Lease says, and says whether that is new.
+    pub(super) fn set_leaving(&self, next: Option<Leaving>) -> bool {
+        self.leaving.send_if_modified(|leaving| std::mem::replace(leaving, next) != next)
     }
 
     /// Gives the lease back, so that another can take it at once, and waits until that is done or has failed. From the call

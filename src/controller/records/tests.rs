@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::BodyExt;
 use hyper::{Method, Request, Response};
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::super::resource::Resource;
-use super::Records;
+use super::{CALL, CONNECTIONS, Places, Records};
 use crate::api::{FINALIZER, RESUBMIT, Status};
 use crate::telemetry::labels::Kind;
 
@@ -45,7 +46,7 @@ fn resource() -> Resource {
 #[tokio::test]
 async fn every_write_carries_the_version_that_it_was_decided_on() {
     let kept = Arc::default();
-    let (records, object) = (Records::new(&open_api(&kept), Kind::ModelRefresh, "bi"), resource());
+    let (records, object) = (Records::new(&open_api(&kept), &Places::default(), Kind::ModelRefresh, "bi"), resource());
     records.write_status(&object, &Status::default()).await.unwrap();
     records.add_finalizer(&object).await.unwrap();
     records.drop_finalizer(&object).await.unwrap();
@@ -57,4 +58,38 @@ async fn every_write_carries_the_version_that_it_was_decided_on() {
         assert_eq!(body["metadata"]["uid"], "u-1", "{body}");
     }
     assert_eq!(kept[2].1["metadata"]["finalizers"], json!(["other/one"]));
+}
+
+/// An API server that answers nothing, and counts what it was asked.
+fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
+    let asked = Arc::clone(asked);
+    let service = tower::service_fn(move |_: Request<Body>| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        std::future::pending::<Result<Response<Body>, Infallible>>()
+    });
+    Client::new(service, "bi")
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_about_resources_have_a_bound_together() {
+    let (asked, places) = (Arc::default(), Places::default());
+    let client = silent_api(&asked);
+    let calls = (0..3 * CONNECTIONS).map(|_| async {
+        let records = Records::new(&client, &places, Kind::ModelRefresh, "bi");
+        assert!(records.read("sales").await.is_err(), "nobody answers");
+    });
+    let all = futures::future::join_all(calls);
+    assert!(tokio::time::timeout(CALL / 2, all).await.is_err(), "the first ones hang");
+    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_gives_its_place_to_the_next() {
+    let (asked, places) = (Arc::default(), Places::default());
+    let client = silent_api(&asked);
+    let calls =
+        (0..=CONNECTIONS).map(|_| async { Records::new(&client, &places, Kind::ModelRefresh, "bi").read("sales").await.unwrap_err() });
+    let errors = futures::future::join_all(calls).await;
+    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS + 1);
+    assert_eq!(errors.len(), CONNECTIONS + 1);
 }

@@ -184,16 +184,46 @@ fn resubmit_means_nothing_while_nothing_is_unknown() {
 
 #[test]
 fn a_server_whose_clock_is_off_is_understood_whether_it_tells_the_time_or_not() {
-    for skew in [-299, -60, 60, 299] {
-        for tells_time in [true, false] {
-            let mut world = World::new(|_| {});
-            (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
-            (world.service.length, world.service.lag) = (secs(3), secs(20));
-            world.service.posts.push_back(Fate::LostAfter);
-            world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-            assert_eq!(world.service.submits, 1, "{skew} s, {tells_time}");
-        }
+    for (skew, tells_time) in [(-299, true), (-60, true), (60, true), (299, true), (60, false), (299, false)] {
+        let mut world = World::new(|_| {});
+        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
+        (world.service.length, world.service.lag) = (secs(3), secs(20));
+        world.service.posts.push_back(Fate::LostAfter);
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.submits, 1, "{skew} s, {tells_time}");
     }
+}
+
+#[test]
+fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_tell() {
+    // Ours, by a clock that is behind; and a stranger's that ended before the intent, by one that is right.
+    for (fate, skew) in [(Fate::LostAfter, -60), (Fate::LostAfter, -299), (Fate::LostBefore, 0)] {
+        let mut world = World::new(|_| {});
+        (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), false);
+        world.service.length = secs(3);
+        if skew == 0 {
+            world.service.stranger(3, "full");
+            world.advance(secs(60));
+        }
+        world.service.posts.push_back(fate);
+        world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1), "{skew} s");
+        assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+        world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    }
+}
+
+#[test]
+fn one_that_has_ended_and_says_nothing_of_its_start_is_for_a_person_to_tell() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.length = secs(20);
+    world.pass(None);
+    world.service.ops[0].shows_start = false;
+    world.dirty = true;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("when it began"), "{}", world.run().message);
+    assert_eq!(world.service.submits, 1);
 }
 
 #[test]

@@ -69,6 +69,11 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         Reason::DeadlineExceeded | Reason::Replaced => {
             assert!(shown.is_none_or(|(vanished, phase)| vanished || phase == Phase::Cancelled));
         }
+        Reason::CancelledOnRequest => {
+            // Another attempt may have run and failed before it; a success is never told as this.
+            assert!(shown.is_none_or(|(vanished, phase)| vanished || phase.ended() && phase != Phase::Succeeded));
+            assert!(mine_alive(world).is_empty(), "cancelled, and {:?} runs", mine_alive(world));
+        }
         Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected => {
             // Another attempt may have run and failed before it.
             assert!(shown.is_none_or(|(vanished, phase)| vanished || phase.ended()), "ended unsubmitted, and an operation runs");

@@ -8,12 +8,14 @@ mod world;
 
 mod adoption;
 mod bounds;
+mod cancellations;
 mod concurrency;
 mod conflicts;
 mod deletions;
 mod ends;
 mod followers;
 mod lasting;
+mod leaving;
 mod names;
 mod operations;
 mod queue;

@@ -11,7 +11,8 @@ use super::names::named;
 use super::service::{Ask, Fate, Owner, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{
-    ADOPT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RefreshType, RunState,
+    ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
+    RefreshType, RunState,
 };
 use crate::engine::{Cure, Fault, Followed, Seen};
 use crate::operation::{Failure, ModelIds, OperationKind, Phase, Resolution, TroubleKind};
@@ -37,6 +38,7 @@ enum Act {
     Conflict(ConflictPolicy),
     Deletion(DeletionPolicy),
     Request(u8),
+    Cancel(u8),
     Adopt(Option<u8>),
     Resubmit,
     Hinder(Option<Seen>),
@@ -101,6 +103,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => conflict.prop_map(Act::Conflict),
         1 => prop_oneof![Just(DeletionPolicy::Cancel), Just(DeletionPolicy::Orphan)].prop_map(Act::Deletion),
         2 => (0..3_u8).prop_map(Act::Request),
+        3 => (0..3_u8).prop_map(Act::Cancel),
         1 => proptest::option::of(0..6_u8).prop_map(Act::Adopt),
         1 => Just(Act::Resubmit),
         2 => hindrance.prop_map(Act::Hinder),
@@ -153,6 +156,7 @@ fn play(world: &mut World, act: Act) {
         Act::Conflict(policy) => drop(world.edit(|spec| spec.conflict_policy = policy)),
         Act::Deletion(policy) => drop(world.edit(|spec| spec.deletion_policy = policy)),
         Act::Request(value) => drop(world.annotate(RUN_REQUESTED_AT, Some(&value.to_string()))),
+        Act::Cancel(value) => drop(world.annotate(CANCEL_REQUESTED_AT, Some(&value.to_string()))),
         Act::Adopt(Some(op)) => {
             world.person_answers = true;
             world.annotate(ADOPT, Some(&format!("op-{op}")));

@@ -12,7 +12,9 @@ use crate::api::{
     AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, ModelSync,
     ModelSyncSpec, RESUBMIT, Reason, Run, RunState, Status,
 };
-use crate::engine::{Desired, Effect, Fault, Followed, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide};
+use crate::engine::{
+    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide,
+};
 use crate::operation::{OperationKind, Resolution};
 
 /// How a pass came to its end.
@@ -49,6 +51,7 @@ pub(super) struct World {
     /// What every preparation of a call brings instead of the call.
     pub(super) hindrance: Option<Seen>,
     pub(super) namespace_ending: bool,
+    pub(super) leaving: Option<Leaving>,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
@@ -111,6 +114,7 @@ impl World {
             spec_fault: None,
             hindrance: None,
             namespace_ending: false,
+            leaving: None,
             crash_in: None,
             writes: 0,
             statuses: Vec::new(),
@@ -128,7 +132,8 @@ impl World {
     /// What is asked for, as the controller gathers it.
     pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
         let followed = self.leader.as_ref().map(Followed::of);
-        let surroundings = Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed };
+        let surroundings =
+            Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed, leaving: self.leaving };
         match self.kind {
             OperationKind::Refresh => Desired::of_refresh(view, surroundings),
             OperationKind::Sync => {

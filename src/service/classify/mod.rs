@@ -133,6 +133,22 @@ fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<c
         .map_err(|fault| trouble(TroubleKind::InvalidAnswer, format!("the service's answer {fault}")))
 }
 
+/// The whole text of an answer that says yes; what is in the way otherwise.
+pub(in crate::service) fn text_of(service: Service, answer: &Answer) -> Result<&[u8], Trouble> {
+    let complaint = answer.complaint_unless_done();
+    match word(answer, &complaint) {
+        Word::Done => {}
+        word => return Err(trouble_of(service, word, answer, &complaint)),
+    }
+    if let Some(fault) = answer.fault {
+        return Err(body_trouble(fault));
+    }
+    if answer.is_page() {
+        return Err(trouble_of(service, Word::Foreign, answer, &complaint));
+    }
+    Ok(answer.text())
+}
+
 /// What became of a DELETE.
 pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Cancellation {
     let complaint = answer.complaint();

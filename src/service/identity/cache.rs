@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Fingerprint;
-use super::tokens::Token;
+use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 
 /// How many tokens are kept; the least recently used one makes room.

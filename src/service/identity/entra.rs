@@ -24,7 +24,7 @@ use url::Url;
 use super::application::{Application, Proof, Spelling};
 use super::assertion::Claims;
 use super::refusal::{Means, Shown};
-use super::tokens::Token;
+use super::token::Token;
 use super::{IdentityKind, SecretText, refusal};
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::cloud::Cloud;

@@ -3,6 +3,7 @@
 //! Microsoft's documentation, "How to use managed identities on an Azure VM to acquire an access token". `azure_identity`
 //! can do this too, but repeats for more than a minute, and asks elsewhere where certain variables are set.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -13,7 +14,7 @@ use url::Url;
 use super::IdentityKind;
 use super::entra::route;
 use super::refusal::{Grant, grant, trouble};
-use super::tokens::Token;
+use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::http::{Client, LARGEST_WORD};
@@ -29,25 +30,31 @@ const VERSION: &str = "2018-02-01";
 /// The longest that the machine may take. It answers from a cache mostly, and otherwise asks Entra ID itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else.
+/// A client, where the settings allow one.
+type Built = Result<Client, SettingsError>;
+
+/// The metadata service. It has a client of its own, the only one that may speak without TLS, and it speaks to nobody else. Most
+/// operators never need it, so it is made at the first use: reading the machine's certificates costs time at the start, and memory.
 pub(in crate::service) struct Metadata {
-    http: Client,
+    http: LazyLock<Built, Box<dyn FnOnce() -> Built + Send>>,
 }
 
 impl Metadata {
-    pub(in crate::service) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+    pub(in crate::service) fn new(settings: &Settings) -> Self {
         Self::build(settings, |builder| builder)
     }
 
     /// `refine` is the tests' way to name a proxy.
     pub(in crate::service) fn build(
         settings: &Settings,
-        refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self, SettingsError> {
+        refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+    ) -> Self {
         let settings = Settings { call_timeout: settings.call_timeout.min(PATIENCE), ..settings.clone() };
-        // A machine without it lets the connection wait for nothing.
-        let builder = |builder: reqwest::ClientBuilder| refine(builder.connect_timeout(settings.call_timeout / 4));
-        Ok(Self { http: Client::build(&settings, builder)? })
+        let build = move || {
+            // A machine without it lets the connection wait for nothing.
+            Client::build(&settings, |builder| refine(builder.connect_timeout(settings.call_timeout / 4)))
+        };
+        Self { http: LazyLock::new(Box::new(build)) }
     }
 
     /// Asks for a token, once.
@@ -59,9 +66,10 @@ impl Metadata {
         if let Some(id) = client_id {
             url.query_pairs_mut().append_pair("client_id", id);
         }
-        let (asked, deadline) = (Instant::now(), self.http.deadline());
-        let request = self.http.request(Method::GET, url).header("metadata", "true");
-        let incoming = self.http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
+        let http = self.http.as_ref().map_err(|error| silent(&error.to_string()))?;
+        let (asked, deadline) = (Instant::now(), http.deadline());
+        let request = http.request(Method::GET, url).header("metadata", "true");
+        let incoming = http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
         granted(&incoming.read(LARGEST_WORD).await, asked, client_id)
     }
 }

@@ -9,6 +9,7 @@ mod environment;
 pub(super) mod managed;
 pub(super) mod refusal;
 mod secret;
+mod token;
 pub(super) mod tokens;
 
 use std::fmt;
@@ -21,6 +22,8 @@ pub use application::Spelling;
 pub use assertion::{AUDIENCE, AssertionSource};
 pub use environment::Environment;
 pub use secret::SecretText;
+
+pub(super) use token::Token;
 
 use application::{Application, Proof};
 

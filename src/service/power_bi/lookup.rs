@@ -9,7 +9,7 @@ use url::Url;
 
 use super::names::{groups, guid};
 use crate::operation::{ModelIds, Resolution, Trouble, TroubleKind};
-use crate::service::classify::{self, Word};
+use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
@@ -85,18 +85,7 @@ async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Re
 
 /// The page in an answer.
 pub(in crate::service) fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => {}
-        word => return Err(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
-    }
-    if let Some(fault) = answer.fault {
-        return Err(classify::body_trouble(fault));
-    }
-    if answer.is_page() {
-        return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
-    }
-    Page::read(answer.text())
+    Page::read(classify::text_of(Service::PowerBi, answer)?)
         .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
 }
 

@@ -118,22 +118,12 @@ pub(in crate::service) fn off(state: &str) -> String {
 
 /// The status in an answer with 2xx.
 fn described(answer: &Answer) -> Result<Status, Trouble> {
-    let complaint = answer.complaint_unless_done();
-    match classify::word(answer, &complaint) {
-        Word::Done => {}
-        word => return Err(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
-    }
-    if let Some(fault) = answer.fault {
-        return Err(classify::body_trouble(fault));
-    }
-    if answer.is_page() {
-        return Err(classify::trouble_of(Service::PowerBi, Word::Foreign, answer, &complaint));
-    }
+    let text = classify::text_of(Service::PowerBi, answer)?;
     // Seen until the model is loaded, which the synchronisation itself may bring about.
-    if answer.text().is_empty() {
+    if text.is_empty() {
         return Ok(Status::default());
     }
-    let status = Status::read(answer.text()).ok_or_else(|| {
+    let status = Status::read(text).ok_or_else(|| {
         classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a status of query scale-out".to_owned())
     })?;
     match status.state.to_ascii_lowercase().as_str() {

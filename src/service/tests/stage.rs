@@ -132,8 +132,9 @@ pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -
         builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server).resolve(POWER_BI, server)
     });
     // Not the real address, nor a proxy of the environment's.
-    let metadata = Metadata::build(&settings, |builder| builder.no_proxy().proxy(reqwest::Proxy::http(format!("http://{entra}")).unwrap()));
-    Azure::assemble(settings, http.unwrap(), metadata.unwrap())
+    let metadata =
+        Metadata::build(&settings, move |builder| builder.no_proxy().proxy(reqwest::Proxy::http(format!("http://{entra}")).unwrap()));
+    Azure::assemble(settings, http.unwrap(), metadata)
 }
 
 pub(super) fn model_of(azure: &Azure) -> Model {

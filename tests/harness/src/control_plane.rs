@@ -44,6 +44,12 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
+    /// The program that it is, which is kubectl too.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Where the API server is.
     #[must_use]
     pub fn url(&self) -> &str {

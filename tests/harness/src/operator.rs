@@ -199,9 +199,9 @@ impl Drop for Operator {
     }
 }
 
-/// The command line, ready for a redirection of its errors.
+/// The program with none of the variables of whoever runs the tests.
 #[must_use]
-pub fn command(settings: &OperatorSettings) -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(paths::operator());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().to_uppercase();
@@ -213,6 +213,13 @@ pub fn command(settings: &OperatorSettings) -> Command {
             command.env_remove(&name).env_remove(name.to_lowercase());
         }
     }
+    command
+}
+
+/// The command line, ready for a redirection of its errors.
+#[must_use]
+pub fn command(settings: &OperatorSettings) -> Command {
+    let mut command = program();
     command
         .arg("run")
         .args(&settings.arguments)
@@ -228,13 +235,13 @@ pub fn command(settings: &OperatorSettings) -> Command {
     command
 }
 
-fn metrics_address(line: &str) -> Option<String> {
+pub(crate) fn metrics_address(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let find = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).and_then(Value::as_str);
     (find("message")? == "serving metrics").then(|| find("address").map(str::to_owned))?
 }
 
-fn plain_http() -> reqwest::Client {
+pub(crate) fn plain_http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a plain client can be made")
 }
 

@@ -4,7 +4,7 @@
 //! From each state that is explored this one quiet story is played to its end. Most of them soon meet a moment that an earlier
 //! story has been through, and stop there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use tabular_operator::api::{self, ConditionStatus, ConditionType, Reason, RunState};
@@ -16,6 +16,9 @@ use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, W
 
 /// No quiet story is longer than so many steps for each resource.
 const LONGEST: usize = 3_000;
+
+/// So many steps after a restart are seen to be quiet.
+const SETTLED: usize = 200;
 
 /// The moments that quiet stories have been through, all of which ended well.
 #[derive(Debug, Default)]
@@ -57,6 +60,8 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
     let mut world = world.clone();
     world.left = Left::default();
     let mut prints = Vec::new();
+    // The moments since a person last had a word, with the versions of the resources.
+    let mut round: HashMap<u64, Vec<u32>> = HashMap::new();
     let mut steps = 0;
     let longest = LONGEST * world.resources.len();
     loop {
@@ -64,17 +69,26 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
         if steps > longest {
             return Err(Broken { law: laws::ENDS, found: format!("no end after {longest} quiet steps: {}", standing(&world)) });
         }
+        let mut nothing_new = false;
         if world.operators.iter().all(|operator| operator.minds.iter().all(|mind| matches!(mind.task, Task::Idle))) {
             let print = world.print(false);
             if known.has(print) {
                 break;
             }
             prints.push(print);
+            // A schedule is looked at for ever. Where that leads back to where it was, nothing happens any more but that.
+            if let Some(before) = round.insert(print, versions(&world)) {
+                nothing_new = true;
+                if before != versions(&world) {
+                    return Err(Broken { law: laws::QUIET, found: format!("it goes round for ever: {}", standing(&world)) });
+                }
+            }
         }
-        if let Some(action) = next(&world) {
+        if let Some(action) = next(&world).filter(|_| !nothing_new) {
             world.play(action)?;
             tell(&action.to_string(), &world);
         } else if let Some((resource, wish)) = asked_for(&world)? {
+            round.clear();
             if wish == Wish::Resubmit {
                 world.resource(resource).bare(api::ADOPT);
                 world.resource(resource).bare(api::RESUBMIT);
@@ -83,12 +97,17 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
             tell(&format!("a person changes resource {resource}: {wish:?}"), &world);
         } else {
             has_ended(&world)?;
+            laws::none_forgotten(&world)?;
             stays_quiet(&world, &mut tell)?;
             break;
         }
     }
     known.add(prints);
     Ok(())
+}
+
+fn versions(world: &World) -> Vec<u32> {
+    world.resources.iter().map(|resource| resource.now().version).collect()
 }
 
 /// What happens next when nothing goes wrong; `None` where nothing is left to happen.
@@ -174,7 +193,6 @@ fn has_ended(world: &World) -> Result<(), Broken> {
 /// Started anew, the operators find nothing to write and nothing to do.
 fn stays_quiet(world: &World, tell: &mut impl FnMut(&str, &World)) -> Result<(), Broken> {
     let mut world = world.clone();
-    let versions = |world: &World| world.resources.iter().map(|resource| resource.now().version).collect::<Vec<_>>();
     let (before, ops) = (versions(&world), world.service.ops.len());
     for operator in 0..world.operators.len() {
         let standing = world.operators[operator].standing;
@@ -185,7 +203,7 @@ fn stays_quiet(world: &World, tell: &mut impl FnMut(&str, &World)) -> Result<(),
             world.operators[operator].standing = standing;
         }
     }
-    for _ in 0..LONGEST {
+    for _ in 0..SETTLED {
         let Some(action) = next(&world) else { break };
         world.play(action)?;
         tell(&action.to_string(), &world);

@@ -58,9 +58,10 @@ struct Search {
     broken: Mutex<Option<(Vec<Action>, Broken)>>,
 }
 
-/// Explores a scenario until nothing is new, or `most` states are known, or a law is broken.
+/// Explores a scenario until nothing is new, or its bound is reached, or a law is broken.
 #[must_use]
-pub fn explore(scenario: &Arc<Scenario>, threads: usize, most: usize) -> Found {
+pub fn explore(scenario: &Arc<Scenario>, threads: usize) -> Found {
+    let most = scenario.bound.unwrap_or(usize::MAX);
     let search = Search {
         visited: (0..SHARDS).map(|_| Mutex::default()).collect(),
         known: Known::default(),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use tabular_operator::api::{ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time};
+use jiff::Timestamp;
+use tabular_operator::api::{
+    CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
+};
 use tabular_operator::engine::{Effect, Seen, Step};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Phase, Submission};
 
 use crate::world::cluster::Object;
-use crate::world::{Broken, Op, Owner, World};
+use crate::world::{Broken, Op, Owner, Second, World, index_of, moment};
 
 fn broken(law: &'static str, found: impl Into<String>) -> Broken {
     Broken { law, found: found.into() }
@@ -40,17 +43,25 @@ pub const VISIBLE: &str = "what waits for a person is Stalled";
 /// And then nothing more is written.
 pub const QUIET: &str = "nothing is written after the end";
 
+/// A trigger starts one run.
+pub const ONE_RUN: &str = "a trigger starts one run";
+/// And each time of a schedule is handled.
+pub const SCHEDULE: &str = "no time of a schedule is forgotten";
+/// What `concurrencyPolicy: Forbid` leaves out.
+pub const FORBIDDEN: &str = "under Forbid, what comes during a run starts nothing";
+
+/// How long an ending namespace holds what nobody can see to any more, as `engine::deletion` has it.
+const NAMESPACE_HELD: Second = 120;
+
 /// What holds in every state.
 pub fn always(world: &World) -> Result<(), Broken> {
-    for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.word) {
-        let mut live = world.live_of(index).map(|op| op.owner);
-        if let Some(first) = live.next() {
-            holds(live.all(|owner| run_of(owner) != run_of(first)), ONE_ALIVE, || {
-                format!("resource {index} has {}", world.live_of(index).map(|op| op.id.to_string()).collect::<Vec<_>>().join(" and "))
-            })?;
-        }
-        // What nobody can cancel may outlast its resource: what is said of it is the law of the release.
-        if resource.gone && !resource.said && cancellable(world, index) {
+    for (index, resource) in world.resources.iter().enumerate() {
+        let live: Vec<&Op> = answerable(world, index).collect();
+        let twice = live.iter().enumerate().find(|(at, op)| live[..*at].iter().any(|other| number_of(other) == number_of(op)));
+        holds(twice.is_none(), ONE_ALIVE, || {
+            format!("resource {index} has {}", live.iter().map(|op| op.id.to_string()).collect::<Vec<_>>().join(" and "))
+        })?;
+        if resource.gone && !resource.said {
             let live = live_or_coming(world, index);
             holds(live.is_empty(), RELEASE, || format!("resource {index} is gone, and {} runs; nothing is said of it", live.join(", ")))?;
         }
@@ -58,11 +69,18 @@ pub fn always(world: &World) -> Result<(), Broken> {
     Ok(())
 }
 
-fn run_of(owner: Owner) -> Option<(usize, i32)> {
-    match owner {
-        Owner::Run { resource, number, .. } => Some((resource, number)),
+/// The run that an operation is of.
+fn number_of(op: &Op) -> Option<i32> {
+    match op.owner {
+        Owner::Run { number, .. } => Some(number),
         Owner::Stranger => None,
     }
+}
+
+/// The operations of a resource that run and that the decision answers for.
+fn answerable(world: &World, resource: usize) -> impl Iterator<Item = &Op> {
+    let answered = world.resources[resource].answered;
+    world.live_of(resource).filter(move |op| number_of(op).is_some_and(|number| number > answered))
 }
 
 /// What holds for each decision, whether it is written or not.
@@ -75,6 +93,15 @@ pub fn decision(_world: &World, _operator: usize, resource: usize, view: &Object
         let desired = &view.edition.desired;
         let seen_to = desired.finalizer && desired.deletion.is_none();
         holds(seen_to, INTENT, || format!("resource {resource}: a submission that nobody will see to the end of"))?;
+    }
+    let desired = &view.edition.desired;
+    let forbids = desired.policy.concurrency == ConcurrencyPolicy::Forbid && desired.deletion.is_none();
+    let under_way = step.recorded.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
+    // What a run is being cancelled for begins, whatever the policy has become.
+    if let Some(run) = under_way.filter(|run| forbids && run.cancel_cause != Some(CancelCause::Replacement)) {
+        // What was recorded before, under another policy, is dropped by the next record.
+        let queued = step.recorded.queued.as_ref().filter(|_| step.recorded != *view.status);
+        holds(queued.is_none(), FORBIDDEN, || format!("resource {resource}: {queued:?} is to follow run {}", run.number))?;
     }
     Ok(())
 }
@@ -104,9 +131,37 @@ pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accep
     if let Some(id) = run.operation_id.as_ref().filter(|id| Some(*id) != known) {
         follows(world, operator, resource, run, id, accepted.is_some())?;
     }
+    if before.run.as_ref().is_none_or(|old| old.number < run.number) {
+        begins(world, operator, resource, run)?;
+    }
     if run.state.ended() && old.is_none_or(|old| !old.state.ended()) {
-        ended(world, resource, run)?;
+        ended(world, operator, resource, run)?;
         late_answers(world, operator, resource, step)?;
+    }
+    Ok(())
+}
+
+/// What holds for a run at its first record: nothing that began an earlier one begins it.
+fn begins(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(), Broken> {
+    let (it, trigger) = (&world.resources[resource], &run.trigger);
+    // Other work has no value of its own, and may be asked for again.
+    let told = trigger.r#type != TriggerType::Change || !trigger.value.is_empty();
+    holds(!(told && it.begun.contains(trigger)), ONE_RUN, || format!("resource {resource}: {trigger:?} has begun a run before"))?;
+    if trigger.r#type != TriggerType::Schedule {
+        return Ok(());
+    }
+    let time = trigger.value.parse().unwrap_or(Timestamp::MAX);
+    let times = it.begun.iter().filter(|earlier| earlier.r#type == TriggerType::Schedule);
+    let in_order = times.filter_map(|earlier| earlier.value.parse::<Timestamp>().ok()).all(|earlier| earlier < time);
+    holds(in_order && time <= world.wall(operator), ONE_RUN, || format!("resource {resource}: {trigger:?} is not due, or was left behind"))
+}
+
+/// What holds of schedules once everything is calm.
+pub fn none_forgotten(world: &World) -> Result<(), Broken> {
+    for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.gone && resource.deleted.is_none()) {
+        let Some(next) = resource.now().status.next_schedule_time else { continue };
+        let clock = world.operators.iter().map(|operator| operator.clock).min().unwrap_or_default();
+        holds(next.timestamp() > moment(world.now + clock - 1), SCHEDULE, || format!("resource {index}: {next} has come and gone"))?;
     }
     Ok(())
 }
@@ -156,11 +211,11 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
         against.push("the service gave it to somebody else".to_owned());
     }
     let intent = run.submitted_time.map_or(world.wall(operator), Time::timestamp);
-    let began = crate::world::moment(op.began + world.operators[operator].clock);
-    // Where the service does not say the time, its clock may be five minutes off.
-    let doubt = if world.service.tells_time { 5 } else { 305 };
-    if intent.duration_since(began).as_secs() > doubt {
-        against.push(format!("it began {} s before the intent", intent.duration_since(began).as_secs()));
+    // By the operator's clock, where the service tells its own. Otherwise what it shows is all that anybody has to go by.
+    let ahead = if world.service.tells_time { world.operators[operator].clock } else { world.service.ahead };
+    let earlier = intent.duration_since(moment(op.began + ahead)).as_secs();
+    if earlier > 5 {
+        against.push(format!("it began {earlier} s before the intent"));
     }
     if world.resources[resource].now().edition.desired.work.request != *op.request {
         against.push("it does something else".to_owned());
@@ -183,25 +238,38 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     })
 }
 
-/// Whose operation a run is to follow, where it is not its own and no fault of the decision: a person has named it, or it was begun by
-/// a resource that is gone and has taken its record with it, and cannot be told from the run's own.
+/// The runs, each by its resource and number, whose operations the decision answers for no more once a step is written:
+/// - a person has named another's operation for it, and a person is believed;
+/// - it takes one that a resource began which is gone, with its record, and which cannot be told from its own: a known gap;
+/// - it is a synchronisation, which nobody can cancel, that was followed to its deadline, and this is said.
 #[must_use]
-pub fn misled(world: &World, resource: usize, step: &Step) -> Option<Owner> {
-    let run = step.recorded.run.as_ref()?;
-    let id = run.operation_id.as_deref()?;
-    let op = world.service.ops.iter().find(|op| op.id.as_str() == id)?;
-    let named = world.resources[resource].now().edition.desired.requests.adopt.as_deref() == Some(id);
-    let orphan = |of: usize| world.scenario.orphans && world.resources[of].gone;
-    let another = match op.owner {
-        Owner::Run { resource: of, number, .. } if of == resource => number != run.number && named,
-        Owner::Run { resource: of, .. } => named || orphan(of),
-        Owner::Stranger => named,
-    };
-    another.then_some(op.owner)
+pub fn answered(world: &World, resource: usize, step: &Step) -> Vec<(usize, i32)> {
+    let Some(run) = step.recorded.run.as_ref() else { return Vec::new() };
+    let ours = (resource, run.number);
+    if run.state.ended() && given_up(world, resource, run) {
+        return vec![ours];
+    }
+    let op = run.operation_id.as_deref().and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));
+    let Some(op) = op else { return Vec::new() };
+    let named = world.resources[resource].now().edition.desired.requests.adopt.as_deref() == Some(op.id.as_str());
+    match op.owner {
+        Owner::Run { resource: of, number, .. } if of == resource && (number == run.number || !named) => Vec::new(),
+        Owner::Run { resource: of, number, .. } if named || (world.scenario.orphans && world.resources[of].gone) => {
+            vec![ours, (of, number)]
+        }
+        Owner::Stranger if named => vec![ours],
+        Owner::Run { .. } | Owner::Stranger => Vec::new(),
+    }
+}
+
+/// Whether a run ended at its deadline though its operation goes on, and says so.
+fn given_up(world: &World, resource: usize, run: &Run) -> bool {
+    let says_so = run.message.contains("may go on at the service");
+    !cancellable(world, resource) && run.reason == Reason::DeadlineExceeded.as_str() && says_so
 }
 
 /// What is written of an end is the end at the service.
-fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
+fn ended(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(), Broken> {
     let op = run.operation_id.as_deref().and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));
     let phase = op.and_then(|op| op.ended).map(|(_, phase)| phase);
     let vanished = op.is_none_or(|op| op.vanished);
@@ -212,9 +280,15 @@ fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
         Some(Reason::RefreshFailed | Reason::SyncFailed) => phase == Some(Phase::Failed),
         Some(Reason::TimedOut) => phase == Some(Phase::TimedOut),
         Some(Reason::OperationLost | Reason::RequestDropped) => vanished,
-        // What nobody can cancel is let go.
-        Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => true,
+        // What nobody can cancel is let go, when it is time.
+        Some(Reason::DeadlineExceeded) if !cancellable(world, resource) => {
+            let deadline = world.resources[resource].now().edition.desired.policy.active_deadline.as_secs().cast_signed();
+            let followed = run.submitted_time.map_or(0, |at| world.wall(operator).duration_since(at.timestamp()).as_secs());
+            given_up(world, resource, run) && followed >= deadline
+        }
         Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled) => vanished || phase == Some(Phase::Cancelled),
+        // Nothing of it was submitted, or it has ended, and not well.
+        Some(Reason::CancelledOnRequest) => vanished || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
         // Nothing of it was submitted, or an earlier attempt of it has ended.
         Some(Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected) => over,
         _ => false,
@@ -222,10 +296,10 @@ fn ended(world: &World, resource: usize, run: &Run) -> Result<(), Broken> {
     holds(true_end, TRUTH, || {
         format!("resource {resource}: run {} ends {:?} ({}), and at the service {phase:?}", run.number, run.state, run.reason)
     })?;
-    if world.resources[resource].word || !cancellable(world, resource) {
+    if given_up(world, resource, run) {
         return Ok(());
     }
-    let live: Vec<String> = live_or_coming(world, resource);
+    let live = live_or_coming(world, resource);
     holds(live.is_empty(), TRUTH, || {
         format!("resource {resource}: run {} has ended ({}), and {} runs", run.number, run.reason, live.join(", "))
     })
@@ -236,14 +310,15 @@ fn cancellable(world: &World, resource: usize) -> bool {
     world.resources[resource].now().edition.desired.work.request.kind().offers().cancel
 }
 
-/// What of a resource runs, or may begin by itself.
+/// What of a resource runs, or may begin by itself, and the decision answers for.
 fn live_or_coming(world: &World, resource: usize) -> Vec<String> {
-    let live = world.live_of(resource).map(|op: &Op| op.id.to_string());
-    live.chain(world.on_their_way(resource).map(|_| "a submission on its way".to_owned())).collect()
+    let answered = world.resources[resource].answered;
+    let coming = world.on_their_way(resource).filter(|post| matches!(post.owner, Owner::Run { number, .. } if number > answered));
+    answerable(world, resource).map(|op| op.id.to_string()).chain(coming.map(|_| "a submission on its way".to_owned())).collect()
 }
 
 /// What holds for each submission, at the moment that it is sent.
-pub fn submission(world: &World, operator: usize, resource: usize, view: &Object) -> Result<(), Broken> {
+pub fn submission(world: &World, operator: usize, resource: usize, (view, model): (&Object, u8)) -> Result<(), Broken> {
     let Some(run) = view.status.run.as_ref() else { return Err(broken(INTENT, "a submission without a run")) };
     let it = &world.resources[resource];
     // Of older versions nothing is known any more.
@@ -255,22 +330,25 @@ pub fn submission(world: &World, operator: usize, resource: usize, view: &Object
     holds(run.state == RunState::Submitting && on_record && fresh, INTENT, || {
         format!("resource {resource}: run {} attempt {} is submitted with {:?} on record", run.number, run.attempt, run.state)
     })?;
-    if it.word {
-        return Ok(());
-    }
-    let live = if cancellable(world, resource) { live_or_coming(world, resource) } else { Vec::new() };
+    holds(run.model.names().is_none() && index_of(&run.model) == model, INTENT, || {
+        format!("resource {resource}: run {} is submitted to another model than is on record", run.number)
+    })?;
+    let live = live_or_coming(world, resource);
     holds(live.is_empty(), ONCE, || {
         format!("resource {resource} submits run {} attempt {} while {} runs", run.number, run.attempt, live.join(", "))
     })?;
+    if run.number <= it.answered {
+        return Ok(());
+    }
     for op in &world.service.ops {
         let Owner::Run { resource: of, number, attempt } = op.owner else { continue };
-        // What the service has dropped does not run.
+        // What the service has lost nobody can know of: it does not show it, as if it had never begun.
         if of != resource || number != run.number || op.vanished {
             continue;
         }
         let phase = op.ended.map(|(_, phase)| phase);
         let again = attempt < run.attempt && matches!(phase, Some(Phase::Failed | Phase::TimedOut));
-        let allowed = run.attempt <= view.edition.desired.policy.backoff_limit + 1 || it.versions.len() > 1;
+        let allowed = run.attempt <= view.edition.desired.policy.backoff_limit + 1;
         holds(again && allowed, ONCE, || {
             format!("resource {resource} submits run {number} attempt {} after {} (attempt {attempt}, {phase:?})", run.attempt, op.id)
         })?;
@@ -279,35 +357,34 @@ pub fn submission(world: &World, operator: usize, resource: usize, view: &Object
 }
 
 /// What holds for each cancellation, at the moment that it is sent.
-pub fn cancellation(world: &World, resource: usize, view: &Object, step: &Step, id: &OperationId) -> Result<(), Broken> {
+pub fn cancellation(world: &World, resource: usize, view: &Object, id: &OperationId) -> Result<(), Broken> {
     let Some(op) = world.service.ops.iter().find(|op| op.id == *id) else { return Ok(()) };
-    let followed = view.status.run.as_ref().and_then(|run| run.operation_id.as_deref()) == Some(id.as_str());
-    let _ = step;
+    // What it follows is its own, or was taken for it under the law of the evidence.
+    if view.status.run.as_ref().and_then(|run| run.operation_id.as_deref()) == Some(id.as_str()) {
+        return Ok(());
+    }
+    let replaces = view.edition.desired.policy.conflict == ConflictPolicy::Replace;
     match op.owner {
-        Owner::Run { resource: of, .. } if of == resource => holds(followed || world.resources[resource].word, STRANGERS, || {
-            format!("resource {resource} cancels its own {id} as another's")
-        }),
-        Owner::Run { resource: of, .. } => holds(followed || world.resources[resource].word, STRANGERS, || {
-            format!("resource {resource} cancels {id}, which is resource {of}'s")
-        }),
-        Owner::Stranger => {
-            let replaces = view.edition.desired.policy.conflict == ConflictPolicy::Replace;
-            // One that it follows it has adopted: a person named it, or it is exactly like its own.
-            holds(replaces || followed, STRANGERS, || format!("resource {resource} cancels another client's {id}"))
+        // Whose resource is gone is nobody's any more, and so is what a person has said not to be there.
+        Owner::Run { resource: of, number, .. } => {
+            let it = &world.resources[of];
+            holds(replaces && (it.gone || number <= it.answered), STRANGERS, || {
+                format!("resource {resource} cancels {id}, which is resource {of}'s, as another client's")
+            })
         }
+        Owner::Stranger => holds(replaces, STRANGERS, || format!("resource {resource} cancels another client's {id}")),
     }
 }
 
 /// What holds when the finalizer is dropped.
-pub fn release(world: &World, resource: usize, view: &Object, step: &Step) -> Result<(), Broken> {
+pub fn release(world: &World, operator: usize, resource: usize, (view, step): (&Object, &Step)) -> Result<(), Broken> {
     let desired = &view.edition.desired;
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
-    let ending = desired.deletion.as_ref().is_some_and(|deletion| deletion.namespace_ending);
+    let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD;
+    let ending = desired.deletion.as_ref().is_some_and(|deletion| deletion.namespace_ending && held(deletion.requested));
     let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
     holds(!said || asked, RELEASE, || format!("resource {resource} is let go without being asked to"))?;
-    // That a synchronisation, which nobody can cancel, may go on was said when its deadline ended the run.
-    let given_up = !cancellable(world, resource) && view.status.run.as_ref().is_some_and(|run| run.state == RunState::TimedOut);
-    if said || given_up || world.resources[resource].word {
+    if said {
         return Ok(());
     }
     let live = live_or_coming(world, resource);

@@ -33,10 +33,10 @@ struct Cli {
 enum What {
     /// Look into every state of the small worlds
     Explore {
-        /// With more of everything that goes wrong: hours instead of minutes
+        /// With more of everything that goes wrong: half an hour instead of a minute
         #[arg(long)]
         full: bool,
-        /// Stop a scenario after so many states, and say so
+        /// Give up, in red, a scenario that is to be exhausted and is not after so many states
         #[arg(long, default_value_t = usize::MAX)]
         most: usize,
         /// The scenarios [default: all]
@@ -91,15 +91,23 @@ fn counted(count: usize) -> String {
 
 fn explore_all(size: Size, names: &[String], threads: usize, most: usize) -> bool {
     let began = Instant::now();
-    let (mut total, mut steps, mut whole) = (0, 0, true);
+    let (mut exhausted, mut bounded, mut steps, mut fine) = ((0, 0), (0, 0), 0, true);
     println!("{:<16} {:>12} {:>13} {:>6} {:>12} {:>7}  verdict", "scenario", "states", "steps", "depth", "quiet", "s");
-    for scenario in catalogue::scenarios(size).into_iter().filter(|scenario| is_asked(names, scenario)) {
+    for mut scenario in catalogue::scenarios(size).into_iter().filter(|scenario| is_asked(names, scenario)) {
+        let declared = scenario.bound;
+        scenario.bound = Some(declared.unwrap_or(most));
         let (scenario, clock) = (Arc::new(scenario), Instant::now());
-        let found = explore(&scenario, threads, most);
-        let verdict = match (&found.broken, found.exhausted) {
-            (Some((_, broken)), _) => format!("BROKEN: {}", broken.law),
-            (None, true) => "every state, every law holds".to_owned(),
-            (None, false) => "stopped before its end".to_owned(),
+        let found = explore(&scenario, threads);
+        let of = match (&found.broken, found.exhausted) {
+            (Some(_), _) => None,
+            (None, true) => Some(&mut exhausted),
+            (None, false) => declared.map(|_| &mut bounded),
+        };
+        let verdict = match (&found.broken, found.exhausted, declared) {
+            (Some((_, broken)), _, _) => format!("BROKEN: {}", broken.law),
+            (None, true, _) => "every state, every law holds".to_owned(),
+            (None, false, Some(bound)) => format!("bounded at {}: as far as that, every law holds", counted(bound)),
+            (None, false, None) => format!("NOT EXHAUSTED: there are more than {} states", counted(most)),
         };
         println!(
             "{:<16} {:>12} {:>13} {:>6} {:>12} {:>7.1}  {verdict}",
@@ -110,24 +118,33 @@ fn explore_all(size: Size, names: &[String], threads: usize, most: usize) -> boo
             counted(found.calm),
             clock.elapsed().as_secs_f64()
         );
+        fine &= of.is_some();
+        if let Some((scenarios, states)) = of {
+            (*scenarios, *states) = (*scenarios + 1, *states + found.states);
+        }
+        steps += found.steps;
         if let Some((actions, broken)) = &found.broken {
             println!("\n{}", story::tell(&scenario, actions, broken));
             return false;
         }
-        total += found.states;
-        steps += found.steps;
-        whole &= found.exhausted;
     }
-    let verdict = if whole { "exhausted" } else { "not exhausted" };
-    println!("{} states {verdict}, {} steps, {:.0} s", counted(total), counted(steps), began.elapsed().as_secs_f64());
-    total > 0
+    println!(
+        "{} scenarios exhausted ({} states), {} bounded ({} states); {} steps, {:.0} s",
+        exhausted.0,
+        counted(exhausted.1),
+        bounded.0,
+        counted(bounded.1),
+        counted(steps),
+        began.elapsed().as_secs_f64()
+    );
+    fine && exhausted.0 + bounded.0 > 0
 }
 
 fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
     let mut as_known = true;
     for (scenario, law) in catalogue::gaps().into_iter().filter(|(scenario, _)| is_asked(names, scenario)) {
         let scenario = Arc::new(scenario);
-        let found = explore(&scenario, threads, usize::MAX);
+        let found = explore(&scenario, threads);
         let said = match &found.broken {
             Some((_, broken)) if broken.law == law => format!("breaks, as it must: {law}"),
             Some((_, broken)) => format!("breaks another law than \"{law}\": {broken}"),

@@ -1,7 +1,7 @@
 //! Scenarios: small worlds with a name, and the bounds of what may happen in each.
 
 use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
-use tabular_operator::operation::{Phase, TroubleKind};
+use tabular_operator::operation::Phase;
 
 use crate::world::cluster::Spec;
 use crate::world::{HOLD, Second, Standing, Wish};
@@ -77,6 +77,12 @@ pub struct Scenario {
     pub lag: Second,
     /// How far the service's clock is ahead.
     pub service_ahead: Second,
+    /// How many rows a listing has at most, the newest, where it is cut short.
+    pub rows: Option<usize>,
+    /// Whether the names of a model may come to stand for another one.
+    pub renames: bool,
+    /// After how many states the exploration stops; `None` where there has to be an end to them.
+    pub bound: Option<usize>,
     /// Whether the service tells the time.
     pub tells_time: bool,
     /// The steps that a wall clock may take.
@@ -113,6 +119,9 @@ impl Scenario {
             namespace_ends: false,
             lag: 0,
             service_ahead: 0,
+            rows: None,
+            renames: false,
+            bound: None,
             tells_time: true,
             jumps: Vec::new(),
             sleeps: vec![10, 45],
@@ -136,9 +145,6 @@ impl Scenario {
     }
 }
 
-/// What a call that brought nothing may be told as.
-pub const TROUBLE: TroubleKind = TroubleKind::Unreachable;
-
 /// A full refresh of the model with this index, with nothing else set.
 #[must_use]
 pub fn spec(model: u8) -> ModelRefreshSpec {
@@ -146,6 +152,20 @@ pub fn spec(model: u8) -> ModelRefreshSpec {
     let spec = serde_json::json!({"model": model, "refresh": {"type": "full"}});
     // The literal above is a spec.
     serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// A full refresh of the model that the names stand for.
+#[must_use]
+pub fn by_names() -> ModelRefreshSpec {
+    let model = serde_json::from_value(serde_json::json!({"powerBI": {"workspace": "bi", "dataset": "Sales"}}));
+    // The literal above is a model.
+    ModelRefreshSpec { model: model.unwrap_or_else(|error| unreachable!("{error}")), ..spec(0) }
+}
+
+/// A trigger by the clock alone: five fields of cron, in UTC.
+#[must_use]
+pub fn times(schedule: &str) -> RefreshTrigger {
+    RefreshTrigger { schedule: Some(schedule.to_owned()), ..RefreshTrigger::default() }
 }
 
 /// A synchronisation of the model with this index, after each success of the refresh with that name where there is one.

@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
 
 #[test]
 fn a_plain_run_breaks_no_law() {
-    let found = explore(&Arc::new(Scenario::calm("plain", "nothing goes wrong")), 1, usize::MAX);
+    let found = explore(&Arc::new(Scenario::calm("plain", "nothing goes wrong")), 1);
     assert!(found.exhausted && found.broken.is_none() && found.states > 5, "{found:?}");
 }
 
@@ -26,10 +26,16 @@ fn a_controller_that_writes_on_any_version_is_found_out_and_told() {
         careless: Careless { version: true, ..Careless::default() },
         ..Scenario::calm("careless", "status is written whatever the version is")
     });
-    let (actions, broken) = explore(&scenario, 1, usize::MAX).broken.unwrap();
+    let (actions, broken) = explore(&scenario, 1).broken.unwrap();
     assert_eq!(broken.law, laws::ONCE);
     let told = story::tell(&scenario, &actions, &broken);
     assert!(told.contains("as it was") && told.ends_with(&format!("-> {broken}\n")), "{told}");
+}
+
+#[test]
+fn an_exploration_that_is_stopped_is_not_taken_for_whole() {
+    let found = explore(&Arc::new(Scenario { bound: Some(3), ..Scenario::calm("cut", "stopped early") }), 1);
+    assert!(!found.exhausted && found.broken.is_none(), "{found:?}");
 }
 
 #[test]

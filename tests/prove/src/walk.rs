@@ -57,7 +57,8 @@ fn weight(action: &Action) -> u64 {
         Action::Go { .. } => 12,
         Action::End { .. } | Action::Show { .. } | Action::Arrive { .. } => 8,
         Action::Begin { .. } | Action::Renew { .. } | Action::Sleep { .. } | Action::Crash { .. } => 3,
-        Action::Wish { .. } | Action::Stranger { .. } | Action::Vanish { .. } | Action::Jump { .. } | Action::EndNamespace => 1,
+        Action::Wish { .. } | Action::Stranger { .. } | Action::Vanish { .. } => 1,
+        Action::Jump { .. } | Action::EndNamespace | Action::Rename => 1,
     }
 }
 

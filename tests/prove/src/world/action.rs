@@ -58,6 +58,8 @@ pub enum Action {
     Wish { resource: usize, wish: Wish },
     /// The namespace ends, and all that is in it.
     EndNamespace,
+    /// The names of the model that is given by names come to stand for another one.
+    Rename,
     /// Time goes by until something is due.
     Tick,
     /// Time goes by, whatever is due: the operators are late.
@@ -94,6 +96,9 @@ impl World {
             }
             if self.scenario.namespace_ends && self.resources.iter().any(|object| !object.gone && object.deleted.is_none()) {
                 actions.push(Action::EndNamespace);
+            }
+            if self.scenario.renames {
+                actions.push(Action::Rename);
             }
         }
         self.of_time(&mut actions);
@@ -222,6 +227,7 @@ impl World {
             let mut models: Vec<u8> = (0..self.resources.len()).map(|resource| self.model_of(resource)).collect();
             models.sort_unstable();
             models.dedup();
+            models.retain(|model| *model != u8::MAX);
             for model in models.into_iter().filter(|model| self.service.running(*model, OperationKind::Refresh).is_none()) {
                 actions.push(Action::Stranger { model, twin: false });
                 if self.scenario.twins {
@@ -317,6 +323,7 @@ impl fmt::Display for Action {
             }
             Self::Wish { resource, wish } => write!(f, "a person changes resource {resource}: {wish:?}"),
             Self::EndNamespace => write!(f, "the namespace is deleted"),
+            Self::Rename => write!(f, "the model's names come to stand for another one"),
             Self::Tick => write!(f, "time goes by"),
             Self::Sleep { by } => write!(f, "{by} s go by, and the operators are late"),
             Self::Jump { operator, by } => write!(f, "the wall clock of operator {} steps by {by} s", name(operator)),

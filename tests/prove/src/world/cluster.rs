@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use tabular_operator::api::{
     self, AfterRefresh, AnalysisServicesModel, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, FINALIZER, Model, ModelRefresh,
-    ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status,
+    ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::controller::Resource as Manifest;
 use tabular_operator::engine::{Desired, Followed, Surroundings};
@@ -39,7 +39,7 @@ pub struct Edition {
 
 impl Edition {
     fn of(manifest: Manifest, namespace_ending: bool) -> Arc<Self> {
-        let desired = manifest.desired(Surroundings { fault: None, namespace_ending, followed: None });
+        let desired = manifest.desired(Surroundings { namespace_ending, ..Surroundings::default() });
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -94,6 +94,8 @@ pub enum Wish {
     Work,
     /// A new value of the annotation `run-requested-at`.
     Request,
+    /// A new value of the annotation `cancel-requested-at`.
+    Cancel,
     /// `suspend` the other way round.
     Suspend,
     /// Another concurrency policy.
@@ -125,8 +127,11 @@ pub struct Resource {
     pub versions: Vec<Object>,
     /// Whether it is gone.
     pub gone: bool,
-    /// A person has said what became of a submission, or nobody could tell: a second operation is not the decision's to answer for.
-    pub word: bool,
+    /// Up to the run of this number, what its operations do is not the decision's to answer for any more: a person has said what
+    /// became of a submission, nobody could tell, or it was given up and said so ([`crate::laws::answered`]).
+    pub answered: i32,
+    /// What began each of its runs.
+    pub begun: Vec<Trigger>,
     /// It was let go of, and an event said what may still run.
     pub said: bool,
     /// When its deletion was asked for.
@@ -156,7 +161,7 @@ impl Resource {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(ClusterTime(moment(0)));
         let object = Object { version: 1, edition: Edition::of(manifest, false), status: Arc::default() };
-        Self { versions: vec![object], gone: false, word: false, said: false, deleted: None, namespace_ending: false }
+        Self { versions: vec![object], gone: false, answered: 0, begun: Vec::new(), said: false, deleted: None, namespace_ending: false }
     }
 
     /// As it is now.
@@ -264,7 +269,7 @@ impl Resource {
         let run = self.now().status.run.as_ref();
         !self.gone
             && match wish {
-                Wish::Token | Wish::Request | Wish::Suspend => self.deleted.is_none(),
+                Wish::Token | Wish::Request | Wish::Cancel | Wish::Suspend => self.deleted.is_none(),
                 Wish::Work | Wish::Model | Wish::Follow(_) => refresh && self.deleted.is_none(),
                 Wish::Concurrency(wished) => refresh && policy.concurrency != wished,
                 Wish::Conflict(wished) => refresh && policy.conflict != wished,
@@ -295,6 +300,10 @@ impl Resource {
             Wish::Request => {
                 let value = next(self.annotation(api::RUN_REQUESTED_AT).map(String::as_str));
                 self.annotate(api::RUN_REQUESTED_AT, &value);
+            }
+            Wish::Cancel => {
+                let value = next(self.annotation(api::CANCEL_REQUESTED_AT).map(String::as_str));
+                self.annotate(api::CANCEL_REQUESTED_AT, &value);
             }
             Wish::Suspend => self.change(|manifest| match manifest {
                 Manifest::ModelRefresh(refresh) => refresh.spec.suspend = !refresh.spec.suspend,
@@ -327,7 +336,7 @@ impl Resource {
     /// What a version of it asks for, beside the refresh that it follows.
     #[must_use]
     pub fn desired(&self, view: &Object, followed: Option<Followed>) -> Desired {
-        view.edition.manifest.desired(Surroundings { fault: None, namespace_ending: self.namespace_ending, followed })
+        view.edition.manifest.desired(Surroundings { namespace_ending: self.namespace_ending, followed, ..Surroundings::default() })
     }
 
     /// Its whole namespace is going.

@@ -4,11 +4,14 @@
 //! actions are played. The same world is explored whole ([`crate::explore`]) and at random ([`crate::walk`]).
 
 mod action;
+mod calls;
 pub mod cluster;
 mod operator;
+mod pass;
 mod play;
 mod print;
 pub mod service;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use crate::scenario::{Left, Scenario};
 pub use action::{Action, How};
 pub use cluster::{Resource, Wish};
 pub use operator::{Mind, Operator, Standing, Task};
+pub use play::index_of;
 pub use service::{Op, Owner, Post, Service};
 
 /// A moment of the true time, in seconds since the beginning.
@@ -30,6 +34,8 @@ pub type Second = i64;
 pub const LEASE: Second = 15;
 /// How long the holder of a Lease acts by it.
 pub const HOLD: Second = 12;
+/// How much of it has to be left for a submission to be sent.
+pub const MARGIN: Second = 3;
 
 /// A moment as a timestamp.
 #[must_use]
@@ -104,6 +110,8 @@ impl World {
                 ahead: scenario.service_ahead,
                 tells_time: scenario.tells_time,
                 lag: scenario.lag,
+                rows: scenario.rows,
+                named: 0,
             },
             operators: (0..scenario.operators).map(operator).collect(),
             lease: Lease { holder: 0, renewed: 0 },
@@ -144,11 +152,17 @@ impl World {
     /// Whether an operator may act: by its own monotonic clock it holds the Lease.
     #[must_use]
     pub fn leads(&self, operator: usize) -> bool {
+        self.leads_for(operator, 0)
+    }
+
+    /// Whether it may act for so many seconds more.
+    #[must_use]
+    pub fn leads_for(&self, operator: usize, margin: Second) -> bool {
         let operator = &self.operators[operator];
         operator.up
             && match operator.standing {
                 Standing::Alone => true,
-                Standing::Leads { until } => self.now < until || self.scenario.careless.lease,
+                Standing::Leads { until } => self.now + margin < until || self.scenario.careless.lease,
                 Standing::StandsBy => false,
             }
     }

@@ -1,5 +1,6 @@
 //! An operator: the controller's loop around the decision, one step at a time. `controller::reconcile` is the real one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tabular_operator::engine::{Scratch, Seen, Step, TurnUse};
@@ -95,11 +96,13 @@ pub struct Operator {
     pub standing: Standing,
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
+    /// The operations of resources that it has let go.
+    pub departed: BTreeSet<String>,
 }
 
 impl Operator {
     pub(super) fn new(resources: usize, standing: Standing) -> Self {
-        Self { up: true, clock: 0, standing, minds: vec![Mind::new(); resources] }
+        Self { up: true, clock: 0, standing, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
     }
 
     /// Started anew: it remembers nothing.

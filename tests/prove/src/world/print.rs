@@ -10,15 +10,23 @@ use std::mem::discriminant;
 
 use jiff::Timestamp;
 use tabular_operator::api::{Run, RunState, Status, Time};
-use tabular_operator::engine::{Effect, Scratch, Seen, Step, TurnUse};
+use tabular_operator::engine::{Effect, Resolved, Scratch, Seen, Step, TurnUse};
 use tabular_operator::operation::{Look, Operation, Submission};
 
 use super::cluster::Object;
+use super::play::index_of;
 use super::{Op, Operator, Owner, Second, Standing, Task, World, second};
 
-/// The longest time that a rule tells from a longer one, in seconds, beside the deadlines of a spec: the clocks' skew of five
-/// minutes and what a submission takes.
-const LONG_AGO: Second = 420;
+/// How far a clock that the service does not tell may be off, with what a submission takes: what began longer ago than that is
+/// older than any intent to come.
+const UNTOLD: Second = 420;
+/// How long what names stand for is believed, as `engine::names` has it.
+const BELIEVED: Second = 301;
+/// How far an operation's beginning may lie from an intent until no rule cares how far.
+const APART: Second = 360;
+
+/// The longest time ahead that is told from a longer one: a schedule is looked at every hour.
+const FAR_AHEAD: Second = 3_660;
 
 /// A world under one order of its resources.
 struct Print<'a> {
@@ -56,6 +64,16 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
     all
 }
 
+/// The longest time that a rule tells from a longer one, in seconds, beside the deadlines of a spec: how long a submission may stay
+/// unseen, and a little more.
+fn long_ago(world: &World) -> Second {
+    let scenario = &world.scenario;
+    let unseen = scenario.certain_after().max(scenario.call_timeout + scenario.lag + 1);
+    let steps = scenario.jumps.iter().map(|by| by.abs()).max().unwrap_or(0);
+    let seen = unseen + steps + 20;
+    if scenario.tells_time { seen } else { seen.max(UNTOLD) }
+}
+
 impl<'a> Print<'a> {
     fn of(world: &'a World, order: &'a [usize], bounds: bool) -> u64 {
         let deadlines = world.resources.iter().flat_map(|resource| {
@@ -64,10 +82,11 @@ impl<'a> Print<'a> {
         });
         // A deadline of a day is not met in these worlds, so it is not waited for either.
         let deadline = deadlines.filter(|seconds| *seconds < 86_400).max().unwrap_or(0).cast_signed();
-        let mut print = Self { world, order, long_ago: LONG_AGO.max(deadline + 60), hasher: DefaultHasher::new() };
+        let mut print = Self { world, order, long_ago: long_ago(world).max(deadline + 60), hasher: DefaultHasher::new() };
         if bounds {
             world.left.hash(&mut print.hasher);
         }
+        print.put(world.service.named);
         for resource in order {
             print.resource(*resource);
         }
@@ -103,6 +122,12 @@ impl<'a> Print<'a> {
         time.map(|time| self.since(time.timestamp()))
     }
 
+    /// How far ahead a time of a schedule is; one that is further than the longest sleep is as good as another, and so is one of
+    /// the times that have long come, all of which one run makes up for.
+    fn until(&self, time: Option<Time>) -> Option<Second> {
+        time.map(|time| (second(time.timestamp()) - self.world.now).clamp(-FAR_AHEAD, FAR_AHEAD))
+    }
+
     fn owner(&self, owner: Owner) -> (Option<usize>, i32, i32) {
         match owner {
             Owner::Run { resource, number, attempt } => (self.order.iter().position(|of| *of == resource), number, attempt),
@@ -113,7 +138,10 @@ impl<'a> Print<'a> {
     fn resource(&mut self, index: usize) {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
-        self.put((resource.gone, resource.word, resource.said, deleted));
+        self.put((resource.gone, resource.answered, resource.said, deleted));
+        for trigger in &resource.begun {
+            self.put((trigger.r#type, &trigger.value));
+        }
         if !resource.gone {
             self.object(resource.now());
             if self.world.left.stale > 0 {
@@ -131,7 +159,11 @@ impl<'a> Print<'a> {
 
     fn status(&mut self, status: &Status) {
         self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
+        self.put(&status.last_handled_cancel_request);
         self.put((status.queued.as_ref().map(|trigger| trigger.r#type), status.observed_generation < 0));
+        if let Some(written) = &status.last_handled_schedule {
+            self.put((written, self.until(status.next_schedule_time), self.time(status.last_schedule_time)));
+        }
         for entry in &status.history {
             self.put((entry.number, entry.state, &entry.operation_id));
         }
@@ -145,7 +177,7 @@ impl<'a> Print<'a> {
 
     fn run(&mut self, run: &Run) {
         self.put((run.number, run.attempt, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
-        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work));
+        self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work, index_of(&run.model), run.looked_up.is_some()));
         let waiting = run.state == RunState::Waiting;
         let submitted = self.time(run.submitted_time).filter(|_| !run.state.ended());
         let (since, next) = (self.time(run.waiting_since_time), self.time(run.next_attempt_time));
@@ -153,6 +185,18 @@ impl<'a> Print<'a> {
         self.put((submitted, since, next, asked));
         for candidate in &run.candidates {
             self.put(&candidate.operation_id);
+        }
+        // However long ago, an operation is held against the intent.
+        if let Some(intent) = run.submitted_time.filter(|_| run.state == RunState::Submitting) {
+            let intent = second(intent.timestamp());
+            for op in &self.world.service.ops {
+                (op.began - intent).clamp(-APART, APART).hash(&mut self.hasher);
+            }
+            let minds = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.minds[*resource]));
+            for mind in minds {
+                let listed = mind.scratch.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
+                listed.hash(&mut self.hasher);
+            }
         }
     }
 
@@ -169,7 +213,7 @@ impl<'a> Print<'a> {
             Standing::Leads { until } => (1, (until - self.world.now).max(0)),
             Standing::StandsBy => (2, 0),
         };
-        self.put((operator.up, operator.clock, standing));
+        self.put((operator.up, operator.clock, standing, &operator.departed));
         for resource in self.order {
             let mind = &operator.minds[*resource];
             if self.world.resources[*resource].gone && matches!(mind.task, Task::Idle) {
@@ -230,7 +274,10 @@ impl<'a> Print<'a> {
         let next = next_look.map(|next| (second(next) - self.world.now).max(0));
         let paused = paused_at.map(|at| self.since(at).min(0));
         let cancelled = cancelled_at.map(|at| self.since(at).min(31));
-        self.put((unseen, location, resolved, look_first));
+        self.put((unseen, location, look_first));
+        if let Some(Resolved { names: _, ids, at }) = resolved {
+            self.put((&ids.dataset_id, (self.world.now - second(*at)).min(BELIEVED)));
+        }
         let listed = listed_at.map(|at| self.since(at));
         self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
     }
@@ -240,7 +287,7 @@ impl<'a> Print<'a> {
             Effect::List(kind, since) => self.put((kind, self.since(*since))),
             other => self.put(other),
         }
-        self.put(step.notices.len());
+        self.put((step.notices.len(), index_of(&step.model)));
     }
 
     fn seen(&mut self, seen: &Seen) {

@@ -87,6 +87,10 @@ pub struct Service {
     pub tells_time: bool,
     /// How late it may show an operation, in seconds.
     pub lag: Second,
+    /// How many rows a listing has at most, the newest.
+    pub rows: Option<usize>,
+    /// The model that the names stand for.
+    pub named: u8,
 }
 
 /// The id of the operation with this index.
@@ -129,10 +133,11 @@ impl Service {
         }
     }
 
-    /// The operation of this id, where the service shows it.
+    /// The operation of this id on this model, where the service shows it.
     #[must_use]
-    pub fn shown(&self, id: &OperationId, kind: OperationKind) -> Option<usize> {
-        self.ops.iter().position(|op| op.id.same(id.as_str()) && op.visible && !op.vanished && op.request.kind() == kind)
+    pub fn shown(&self, id: &OperationId, kind: OperationKind, model: u8) -> Option<usize> {
+        let is_meant = |op: &Op| op.model == model && op.request.kind() == kind && op.id.same(id.as_str());
+        self.ops.iter().position(|op| is_meant(op) && op.visible && !op.vanished)
     }
 
     /// One operation as it is described.
@@ -163,15 +168,15 @@ impl Service {
         // As `service::Window` has it: the service's clock where it tells it, with five seconds for the rounding; else five minutes.
         let allowance = if self.tells_time { self.ahead - clock - 5 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
-        let mut operations: Vec<Operation> = self
-            .ops
-            .iter()
-            .filter(|op| op.model == model && op.request.kind() == kind && op.visible && !op.vanished)
-            .map(|op| self.describe(op))
-            .filter(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= since))
-            .collect();
-        operations.reverse();
-        Listing { operations, truncated: false, server_time: self.tells_time.then(|| moment(now + self.ahead)) }
+        let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.vanished;
+        let mut operations: Vec<Operation> = self.ops.iter().rev().filter(of_model).map(|op| self.describe(op)).collect();
+        // As `service::refreshes` judges it: as many as were asked for, and the oldest of them began within the window.
+        let full = self.rows.is_some_and(|rows| operations.len() >= rows);
+        operations.truncate(self.rows.unwrap_or(usize::MAX));
+        let reaches_back = operations.last().and_then(|oldest| oldest.start).is_some_and(|start| start < since);
+        operations.retain(|operation| !operation.phase.ended() || operation.start.is_none_or(|start| start >= since));
+        let server_time = self.tells_time.then(|| moment(now + self.ahead));
+        Listing { operations, truncated: full && !reaches_back, server_time }
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.

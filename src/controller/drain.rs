@@ -1,0 +1,333 @@
+//! Before an uninstall: the operator is told to begin nothing more, what it started is brought to an end, and the resources
+//! are left without a finalizer, so that they can be kept or deleted with no operator there.
+//!
+//! It runs beside the operator (`tabular-operator drain`) and speaks to it by the Lease ([`super::lease::leaving`]); the operator
+//! does what there is to do. It needs no more than the operator's own permissions.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
+use kube::{Api, Client, Resource as _, ResourceExt as _};
+use serde_json::json;
+use thiserror::Error;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::call::{CallError, bounded};
+use super::client::{self, ClientError};
+use super::lease::leaving::{ANNOTATION, HOLDS, word};
+use super::resource::Resource;
+use super::shutdown;
+use crate::api::FINALIZER;
+use crate::cli::DrainSettings;
+use crate::telemetry::labels::Kind;
+
+/// How long a call to the Kubernetes API may take.
+const CALL: Duration = Duration::from_secs(10);
+/// From one look to the next.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How often the word in the Lease is said anew, so that it goes on to hold.
+const SAY_AGAIN: Duration = Duration::from_secs(HOLDS.as_secs() / 4);
+/// How long nobody may lead while something is under way: a Deployment may just be replacing its pod.
+const LEADERLESS: Duration = Duration::from_secs(30);
+/// The most resources of one answer.
+const PAGE: u32 = 250;
+
+/// Why the operator is not ready to be uninstalled.
+#[derive(Debug, Error)]
+pub enum DrainError {
+    /// There is no Kubernetes API to speak to.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The Kubernetes API said no, or could not be asked.
+    #[error("failed to {0}: {1}")]
+    Call(&'static str, #[source] CallError),
+    /// Signals cannot be listened to.
+    #[error("failed to listen for SIGTERM: {0}")]
+    Signals(#[source] io::Error),
+    /// What is said cannot be written.
+    #[error("failed to write: {0}")]
+    Output(#[from] io::Error),
+    /// Time is over.
+    #[error(
+        "{0} still under way after {after}: the operator goes on as before. Wait and try again, give it longer, or leave what runs to itself (in the \
+         chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",
+        after = humantime::format_duration(*.1)
+    )]
+    TooLate(String, Duration),
+    /// Nobody is there who could bring anything to an end.
+    #[error(
+        "{0} under way, and no operator holds the Lease {1}: nothing is followed or cancelled until one does. Mend it, or leave what runs to \
+         itself (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)"
+    )]
+    NobodyLeads(String, String),
+    /// Told to stop by a signal.
+    #[error("stopped before its end: the operator goes on as before")]
+    Stopped,
+}
+
+impl DrainError {
+    /// 2 where only a person can mend it by other settings, 1 for the rest.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Client(_) => 2,
+            Self::Call(..) | Self::Signals(_) | Self::Output(_) | Self::TooLate(..) | Self::NobodyLeads(..) | Self::Stopped => 1,
+        }
+    }
+}
+
+/// Readies the cluster for the operator's uninstall, and says to `out` what is still under way.
+///
+/// Where it succeeds, the operator begins nothing for another minute, within which it has to be gone. Where it fails, the operator
+/// goes on as if nothing had been asked of it.
+///
+/// # Errors
+/// Why nothing may be uninstalled yet: see [`DrainError`].
+pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
+    let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
+    let client = client::connect()?;
+    let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let mut word = Word {
+        leases: Api::namespaced(client.clone(), &namespace),
+        settings: &settings,
+        said: None,
+        count: 0,
+        seen: Instant::now(),
+        heard: false,
+    };
+    let ended = bring_to_an_end(&client, &mut word, &stop, out).await;
+    if ended.is_err() {
+        word.take_back().await;
+    }
+    ended
+}
+
+async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &CancellationToken, out: &mut impl Write) -> Result<(), DrainError> {
+    let settings = word.settings;
+    let deadline = Instant::now() + settings.timeout;
+    let mut shown = String::new();
+    loop {
+        // The word first, then the look: what was not under way when the word had been heeded never will be.
+        let standing = word.say().await?;
+        let found = list(client, &settings.namespaces).await?;
+        let under_way: Vec<&Found> = found.iter().filter(|found| found.is_under_way()).collect();
+        if under_way.is_empty() && standing != Ears::Deaf {
+            return let_go(client, &found, out).await;
+        }
+        let now = table(&under_way);
+        if now != shown {
+            write!(out, "{now}")?;
+            out.flush()?;
+            shown = now;
+        }
+        let subject = || if under_way.len() == 1 { "1 operation is".to_owned() } else { format!("{} operations are", under_way.len()) };
+        if standing == Ears::Nobody && word.seen.elapsed() > LEADERLESS {
+            return Err(DrainError::NobodyLeads(subject(), settings.lease_name.clone()));
+        }
+        if Instant::now() >= deadline {
+            return Err(DrainError::TooLate(subject(), settings.timeout));
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(DrainError::Stopped),
+            () = sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Takes the finalizers off: with nothing under way there is nothing that they hold a resource for. Whoever comes next puts one on
+/// before it begins anything.
+async fn let_go(client: &Client, found: &[Found], out: &mut impl Write) -> Result<(), DrainError> {
+    let mut left = 0;
+    for found in found.iter().filter(|found| found.object.finalizers().iter().any(|name| name == FINALIZER)) {
+        match found.drop_finalizer(client).await {
+            Ok(()) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                left += 1;
+                writeln!(out, "failed to take the finalizer off {}: {error}", found.name())?;
+            }
+        }
+    }
+    let goes_on = found.iter().filter(|found| found.goes_on()).count();
+    if goes_on > 0 {
+        writeln!(out, "{goes_on} operations go on at the service, as the deletionPolicy of their resources says (Orphan)")?;
+    }
+    let without = if left == 0 { "without a finalizer" } else { "those named above with their finalizer" };
+    writeln!(out, "nothing else is under way; {} resources stay, {without}: the operator can be uninstalled now", found.len())?;
+    Ok(())
+}
+
+/// Who has heard the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ears {
+    /// The leader has.
+    Heard,
+    /// The leader has not yet.
+    Deaf,
+    /// There is no leader.
+    Nobody,
+}
+
+/// The word in the Lease, and what has become of it.
+struct Word<'a> {
+    leases: Api<Lease>,
+    settings: &'a DrainSettings,
+    /// The Lease as this process wrote it last, and when.
+    said: Option<(Option<String>, Instant)>,
+    count: u64,
+    /// When somebody else was last seen to have written the Lease, or the beginning.
+    seen: Instant,
+    /// Whether a holder has written it since the word was said.
+    heard: bool,
+}
+
+impl Word<'_> {
+    /// Says it where it is time to, and tells whether it was heard. What was heard once stays heard: a new holder reads it with
+    /// the Lease that it takes.
+    async fn say(&mut self) -> Result<Ears, DrainError> {
+        let failed = |error| DrainError::Call("read the operator's Lease", error);
+        let Some(lease) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
+            return Ok(Ears::Nobody);
+        };
+        let spec = lease.spec.as_ref();
+        let held = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
+        let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).clamp(1, 3600).unsigned_abs();
+        if self.said.as_ref().is_some_and(|(version, _)| *version != lease.metadata.resource_version) {
+            self.seen = Instant::now();
+            self.heard |= held;
+        }
+        if self.said.as_ref().is_none_or(|(_, at)| at.elapsed() > SAY_AGAIN) {
+            self.write(lease).await?;
+        }
+        // A holder that is silent for as long as its lease lasts is gone.
+        let gone = self.seen.elapsed() > Duration::from_secs(lasts.into());
+        Ok(if !held || gone {
+            Ears::Nobody
+        } else if self.heard {
+            Ears::Heard
+        } else {
+            Ears::Deaf
+        })
+    }
+
+    async fn write(&mut self, mut lease: Lease) -> Result<(), DrainError> {
+        self.count += 1;
+        let said = word(self.settings.runs, self.count);
+        lease.metadata.annotations.get_or_insert_default().insert(ANNOTATION.to_owned(), said);
+        match self.replace(&lease).await {
+            Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),
+            // The holder was faster: it is said at the next look.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(DrainError::Call("tell the operator by its Lease", error)),
+        }
+        Ok(())
+    }
+
+    async fn replace(&self, lease: &Lease) -> Result<Lease, CallError> {
+        bounded(CALL, self.leases.replace(&self.settings.lease_name, &PostParams::default(), lease)).await
+    }
+
+    /// Takes the word out of the Lease. Where that fails, it holds for [`HOLDS`] more.
+    async fn take_back(&self) {
+        for _ in 0..5 {
+            let Ok(Some(mut lease)) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await else { return };
+            if lease.metadata.annotations.as_mut().and_then(|all| all.remove(ANNOTATION)).is_none() {
+                return;
+            }
+            match self.replace(&lease).await {
+                Err(error) if error.is_conflict() => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// A resource as it is found, of whatever version of the definition.
+struct Found {
+    kind: Kind,
+    object: DynamicObject,
+}
+
+impl Found {
+    fn name(&self) -> String {
+        format!("{} {}/{}", self.kind.as_str(), self.object.namespace().unwrap_or_default(), self.object.name_any())
+    }
+
+    fn run(&self, field: &str) -> &str {
+        self.object.data["status"]["run"][field].as_str().unwrap_or_default()
+    }
+
+    /// Whether an operation may be running.
+    fn runs(&self) -> bool {
+        matches!(self.run("state"), "Submitting" | "Running" | "Cancelling")
+    }
+
+    /// Whether it is to go on: nobody who deletes the resource would stop it either.
+    fn goes_on(&self) -> bool {
+        self.runs() && self.object.data["spec"]["deletionPolicy"] == "Orphan"
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.runs() && !self.goes_on()
+    }
+
+    async fn drop_finalizer(&self, client: &Client) -> Result<(), CallError> {
+        let ObjectMeta { namespace, uid, resource_version, .. } = &self.object.metadata;
+        let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace.as_deref().unwrap_or_default(), &resource(self.kind));
+        let others: Vec<&String> = self.object.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+        let patch = json!({"metadata": {"finalizers": others, "uid": uid, "resourceVersion": resource_version}});
+        bounded(CALL, api.patch(&self.object.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
+    }
+}
+
+fn resource(kind: Kind) -> ApiResource {
+    ApiResource {
+        group: Resource::group(&kind).into_owned(),
+        version: Resource::version(&kind).into_owned(),
+        api_version: Resource::api_version(&kind).into_owned(),
+        kind: kind.as_str().to_owned(),
+        plural: Resource::plural(&kind).into_owned(),
+    }
+}
+
+/// Every resource of the namespaces, or of all.
+async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, DrainError> {
+    let mut all = Vec::new();
+    for &kind in Kind::ALL {
+        let of = resource(kind);
+        let apis: Vec<Api<DynamicObject>> = if namespaces.is_empty() {
+            vec![Api::all_with(client.clone(), &of)]
+        } else {
+            namespaces.iter().map(|namespace| Api::namespaced_with(client.clone(), namespace, &of)).collect()
+        };
+        for api in apis {
+            let mut page = ListParams::default().limit(PAGE);
+            loop {
+                let list = match bounded(CALL, api.list(&page)).await {
+                    Ok(list) => list,
+                    // The definition is gone, and every resource with it.
+                    Err(error) if error.is_not_found() => break,
+                    Err(error) => return Err(DrainError::Call("list the resources", error)),
+                };
+                all.extend(list.items.into_iter().map(|object| Found { kind, object }));
+                match list.metadata.continue_.filter(|token| !token.is_empty()) {
+                    Some(token) => page = page.continue_token(&token),
+                    None => break,
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What is under way, a line each.
+fn table(under_way: &[&Found]) -> String {
+    let lines = under_way.iter().map(|found| format!("  {}  {}  {}\n", found.name(), found.run("state"), found.run("message")));
+    format!("{} under way:\n{}", under_way.len(), lines.collect::<String>())
+}

@@ -1,0 +1,74 @@
+//! The word in the Lease by which an operator is told that it is about to be uninstalled.
+//!
+//! It is told in the Lease because the holder reads no other object of its own so often, and because a write there makes the
+//! holder's next renewal fail until it has read it: whoever sees the Lease renewed after the word knows that it was heeded.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use tokio::time::Instant;
+
+use crate::engine::Leaving;
+
+/// The annotation: `cancel` or `wait`, and anything behind that which changes each time that it is said anew.
+pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
+/// How long the word holds when it is not said anew, by the listener's own clock. It has to outlast the pods of an uninstall, a
+/// standby among them that takes the Lease over; an operator that is installed right after begins nothing for so long.
+pub(crate) const HOLDS: Duration = Duration::from_mins(1);
+
+/// The word, for the so-manieth time.
+pub(crate) fn word(leaving: Leaving, count: u64) -> String {
+    match leaving {
+        Leaving::Cancel => format!("cancel {count}"),
+        Leaving::Wait => format!("wait {count}"),
+    }
+}
+
+/// The word that was heard last, and since when it has been the same.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    last: Option<(String, Instant)>,
+}
+
+impl Heard {
+    /// What the Lease says, as far as it still holds.
+    pub(super) fn hear(&mut self, lease: &Lease, now: Instant) -> Option<Leaving> {
+        let said = lease.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION));
+        if said != self.last.as_ref().map(|(word, _)| word) {
+            self.last = said.map(|word| (word.clone(), now));
+        }
+        let (word, since) = self.last.as_ref()?;
+        let leaving = match word.split(' ').next() {
+            Some("cancel") => Some(Leaving::Cancel),
+            Some("wait") => Some(Leaving::Wait),
+            Some(_) | None => None,
+        };
+        leaving.filter(|_| now < *since + HOLDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saying(word: Option<&str>) -> Lease {
+        let mut lease = Lease::default();
+        lease.metadata.annotations = word.map(|word| [(ANNOTATION.to_owned(), word.to_owned())].into());
+        lease
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_holds_for_a_minute_since_it_was_last_said_anew() {
+        let (mut heard, start) = (Heard::default(), Instant::now());
+        let mut at = |seconds, word: Option<&str>| heard.hear(&saying(word), start + Duration::from_secs(seconds));
+        let (first, second) = (word(Leaving::Cancel, 1), word(Leaving::Cancel, 2));
+        assert_eq!(at(0, None), None);
+        assert_eq!(at(5, Some(&first)), Some(Leaving::Cancel));
+        assert_eq!(at(64, Some(&first)), Some(Leaving::Cancel));
+        assert_eq!(at(65, Some(&first)), None);
+        assert_eq!(at(70, Some(&second)), Some(Leaving::Cancel));
+        assert_eq!(at(75, None), None);
+        assert_eq!(at(80, Some(&word(Leaving::Wait, 1))), Some(Leaving::Wait));
+        assert_eq!(at(85, Some("nonsense")), None);
+    }
+}

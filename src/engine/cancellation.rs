@@ -1,0 +1,91 @@
+//! The annotation `cancel-requested-at`: a new value ends the run that is on record as under way when it is met, and no other.
+//!
+//! The value counts as handled with the record of what it leads to, so a restart does not repeat it and its removal means nothing.
+
+use std::time::Duration;
+
+use super::pass::Pass;
+use super::{Effect, Seen, Step, ending, following, triggers};
+use crate::api::{CancelCause, Reason, RunState};
+
+/// Whether the annotation has a value that was not handled.
+fn is_new(pass: &Pass<'_>) -> bool {
+    let value = pass.desired.requests.cancel.as_ref();
+    value.is_some() && value != pass.record.last_handled_cancel_request.as_ref()
+}
+
+/// Whether the run that is under way is to be cancelled now. What was just learnt goes on record before that: the next pass meets
+/// the value again.
+pub(super) fn is_asked(pass: &Pass<'_>) -> bool {
+    pass.situation.seen == Seen::Nothing && is_new(pass)
+}
+
+fn settle(pass: &mut Pass<'_>) {
+    pass.record.last_handled_cancel_request.clone_from(&pass.desired.requests.cancel);
+}
+
+/// Heeds a new value while a run is under way.
+pub(super) fn heed(mut pass: Pass<'_>) -> Step {
+    settle(&mut pass);
+    let can_be_cancelled = pass.kind().offers().cancel;
+    let Some(run) = pass.record.run.as_mut() else {
+        return pass.keep(Effect::Nothing, None);
+    };
+    match (run.state, run.operation()) {
+        (RunState::Waiting, _) => {
+            // What was triggered while it waited was part of it, and has now been handled.
+            triggers::settle(pass.desired, &mut pass.record);
+            nothing_began(pass)
+        }
+        (RunState::Running, Some(id)) if can_be_cancelled => following::cancel(pass, CancelCause::Request, id),
+        (RunState::Running, Some(_)) => {
+            goes_on(&mut pass);
+            pass.stop(Effect::Nothing, Some(Duration::ZERO))
+        }
+        // Whether an operation has begun, and which, is found out first.
+        (RunState::Submitting, _) | (RunState::Running, None) => {
+            run.cancel_cause = Some(CancelCause::Request);
+            pass.stop(Effect::Nothing, Some(Duration::ZERO))
+        }
+        // It is being cancelled already, whatever for.
+        (RunState::Cancelling, _) => pass.stop(Effect::Nothing, Some(Duration::ZERO)),
+        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled, _) => pass.keep(Effect::Nothing, None),
+    }
+}
+
+/// Handles a new value while no run is under way: it cancels nothing, a later run neither. Whether something is said of that: on a
+/// resource that was never looked at the value is an old one, from a manifest or a backup.
+pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
+    if !is_new(pass) {
+        return false;
+    }
+    settle(pass);
+    let new = pass.situation.recorded.observed_generation < 0;
+    if !new {
+        pass.notice(Reason::NotCancelled, "nothing was cancelled: no run was under way when the annotation cancel-requested-at was seen");
+    }
+    !new
+}
+
+/// Whether the run is to be cancelled as soon as it is known what of it has begun.
+pub(super) fn is_pending(pass: &Pass<'_>) -> bool {
+    pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request))
+}
+
+/// The run has an operation now. One that cannot be cancelled goes on, and that is said.
+pub(super) fn goes_on(pass: &mut Pass<'_>) {
+    let noun = pass.kind().noun();
+    if let Some(run) = pass.record.run.as_mut() {
+        run.cancel_cause = None;
+        let id = run.operation_id.clone().unwrap_or_default();
+        pass.notice(Reason::NotCancelled, format!("operation {id} goes on: a {noun} cannot be cancelled"));
+    }
+}
+
+/// Ends a run of which, for certain, nothing runs.
+pub(super) fn nothing_began(pass: Pass<'_>) -> Step {
+    let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
+    let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
+    let message = format!("{what}: the run was cancelled, as the annotation cancel-requested-at asks");
+    ending::end(pass, RunState::Cancelled, Reason::CancelledOnRequest, message)
+}

@@ -1,0 +1,275 @@
+//! The annotation `cancel-requested-at`: it ends the run that is under way when it is set, truly, once, and no other.
+
+use super::service::{Ask, Fate, trouble, unreachable};
+use super::world::{World, secs};
+use crate::api::{
+    ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
+};
+use crate::engine::{Cure, Fault, Seen};
+use crate::operation::{Cancellation, Phase, TroubleKind};
+
+fn cancel(world: &mut World, value: &str) {
+    world.annotate(CANCEL_REQUESTED_AT, Some(value));
+}
+
+/// One that runs for long, and would be attempted again if it failed.
+fn running() -> World {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.length = secs(1_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world
+}
+
+/// One whose submission got no answer.
+fn in_doubt(fate: Fate) -> World {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    (world.service.length, world.service.lag) = (secs(1_000), secs(60));
+    world.service.posts.push_back(fate);
+    world.run_for(secs(2)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world
+}
+
+fn handled(world: &World) -> Option<&str> {
+    world.status().last_handled_cancel_request.as_deref()
+}
+
+#[test]
+fn a_running_operation_is_cancelled_and_its_end_waited_for() {
+    let mut world = running();
+    world.service.cancels_after = Some(secs(20));
+    cancel(&mut world, "a");
+    world.run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
+    assert_eq!(world.ready(), ConditionStatus::Unknown);
+    world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!((world.service.submits, world.service.cancels.len(), world.run().attempt), (1, 1, 1), "it is not tried again");
+    assert_eq!((world.told(Reason::CancelledOnRequest), world.status().history.len()), (1, 1));
+}
+
+#[test]
+fn a_value_acts_once_and_its_removal_does_nothing() {
+    let mut world = running();
+    cancel(&mut world, "a");
+    world.run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.annotate(CANCEL_REQUESTED_AT, None).run_for(secs(10)).is(RunState::Running, Reason::Running);
+    cancel(&mut world, "a");
+    world.restart().run_for(secs(10)).is(RunState::Running, Reason::Running);
+    cancel(&mut world, "b");
+    world.run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!((world.run().number, world.service.cancels.len()), (2, 2));
+}
+
+#[test]
+fn a_value_on_a_new_resource_cancels_nothing_and_is_not_spoken_of() {
+    let mut world = World::new(|_| {});
+    cancel(&mut world, "of a backup");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((handled(&world), world.told(Reason::NotCancelled)), (Some("of a backup"), 0));
+}
+
+#[test]
+fn a_value_while_nothing_runs_is_handled_and_cancels_no_later_run() {
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300));
+    cancel(&mut world, "a");
+    world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((handled(&world), world.told(Reason::NotCancelled)), (Some("a"), 1));
+    world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.told(Reason::NotCancelled)), (2, 1));
+    // Both at once: the value was there before the run was.
+    cancel(&mut world, "b");
+    world.annotate(RUN_REQUESTED_AT, Some("2")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().number, world.service.submits, world.told(Reason::NotCancelled)), (3, 3, 2));
+}
+
+#[test]
+fn a_run_that_ends_by_itself_meanwhile_keeps_its_end() {
+    for (outcome, state, reason) in
+        [(Phase::Succeeded, RunState::Succeeded, Reason::Succeeded), (Phase::Failed, RunState::Failed, Reason::RefreshFailed)]
+    {
+        let mut world = World::new(|spec| spec.backoff_limit = 3);
+        (world.service.length, world.service.cancels_after) = (secs(30), Some(secs(60)));
+        world.service.outcomes.push_back(outcome);
+        world.run_for(secs(28)).is(RunState::Running, Reason::Running);
+        cancel(&mut world, "a");
+        world.run_for(secs(600)).is(state, reason);
+        assert_eq!(
+            (world.service.submits, world.service.cancels.len()),
+            (1, 1),
+            "what failed was to be cancelled, so it is not tried again"
+        );
+    }
+}
+
+#[test]
+fn what_had_ended_before_the_request_keeps_its_end() {
+    let mut world = running();
+    world.advance(secs(1_000));
+    cancel(&mut world, "a");
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn a_run_that_waits_ends_at_once_with_what_had_joined_it() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.annotate(RUN_REQUESTED_AT, Some("1"));
+    world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("one".to_owned()));
+    cancel(&mut world, "a");
+    world.run_for(secs(1)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    world.ahead = None;
+    world.restart().run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!((world.run().number, world.service.submits, &world.status().queued), (1, 0, &None));
+    assert_eq!(world.status().last_handled_request.as_deref(), Some("1"));
+}
+
+#[test]
+fn a_run_that_waits_for_a_cure_another_client_or_its_next_attempt_ends_too() {
+    let mut stalled = World::new(|_| {});
+    let message = "Secret aas-sp is not there".to_owned();
+    stalled.hindrance = Some(Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster }));
+    stalled.run_for(secs(20)).is(RunState::Waiting, Reason::SecretNotFound);
+    let mut suspended = World::new(|_| {});
+    suspended.ahead = Some("another".to_owned());
+    suspended.run_for(secs(5)).edit(|spec| spec.suspend = true).run_for(secs(5)).is(RunState::Waiting, Reason::Suspended);
+    let mut busy = World::new(|_| {});
+    busy.service.stranger(10_000, "full");
+    busy.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
+    let mut pausing = World::new(|spec| spec.backoff_limit = 3);
+    pausing.service.outcomes.push_back(Phase::Failed);
+    pausing.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    let ends = |mut world: World, submits| {
+        cancel(&mut world, "a");
+        world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+        assert_eq!((world.service.submits, world.service.cancels.len()), (submits, 0), "{}", world.run().message);
+    };
+    ends(stalled, 0);
+    ends(suspended, 0);
+    ends(busy, 1);
+    ends(pausing, 1);
+}
+
+#[test]
+fn what_was_triggered_during_the_run_follows_it() {
+    for policy in [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Forbid] {
+        let mut world = World::new(|spec| spec.concurrency_policy = policy);
+        world.service.length = secs(100);
+        world.run_for(secs(10));
+        world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(2));
+        cancel(&mut world, "a");
+        world.run_for(secs(1_000));
+        let follows = policy == ConcurrencyPolicy::Queue;
+        assert_eq!(world.status().history.len(), if follows { 2 } else { 1 });
+        assert_eq!(world.status().history.last().unwrap().state, RunState::Cancelled);
+        if follows {
+            world.is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!(world.run().trigger.r#type, TriggerType::Request);
+        }
+        assert_eq!(world.told(Reason::CancelledOnRequest), 1);
+    }
+}
+
+#[test]
+fn a_run_that_is_being_cancelled_already_ends_for_the_first_cause() {
+    let mut world = running();
+    world.service.cancels_after = Some(secs(20));
+    world.edit(|spec| spec.active_deadline_seconds = 1).run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
+    cancel(&mut world, "a");
+    world.run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(handled(&world), Some("a"));
+    world.run_for(secs(60)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+}
+
+#[test]
+fn an_unknown_submission_is_resolved_first() {
+    let mut world = in_doubt(Fate::LostAfter);
+    cancel(&mut world, "a");
+    world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
+    // What was asked for is on record: neither a restart nor a tool that takes the annotation away undoes it.
+    world.annotate(CANCEL_REQUESTED_AT, None).restart().run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!((world.service.submits, world.service.cancels.len()), (1, 1));
+
+    let mut world = in_doubt(Fate::LostBefore);
+    cancel(&mut world, "a");
+    world.run_for(secs(140)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(600)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!((world.service.submits, world.service.cancels.len(), world.told(Reason::Resubmitted)), (1, 0, 0));
+}
+
+#[test]
+fn a_submission_that_is_held_ends_by_the_persons_word() {
+    for (key, value, cancels) in [(ADOPT, "op-1", 1), (RESUBMIT, "true", 0)] {
+        let mut world = World::new(|_| {});
+        (world.service.length, world.service.lag) = (secs(10_000), secs(60));
+        world.service.posts.push_back(if key == ADOPT { Fate::LostAfter } else { Fate::LostBefore });
+        world.service.truncated = true;
+        world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        cancel(&mut world, "a");
+        world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        world.annotate(key, Some(value)).run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+        assert_eq!((world.service.submits, world.service.cancels.len()), (1, cancels));
+    }
+}
+
+#[test]
+fn a_cancellation_that_is_lost_or_refused_is_repeated_until_the_end_is_seen() {
+    let mut world = running();
+    world.service.asks.extend([Ask::Trouble(unreachable()), Ask::Trouble(unreachable())]);
+    cancel(&mut world, "a");
+    world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    let mut world = running();
+    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
+    world.service.cancels_after = None;
+    cancel(&mut world, "a");
+    world.run_for(secs(2_000)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn a_crash_at_any_step_cancels_once_and_ends_truly() {
+    for step in 0..16 {
+        let mut world = running();
+        world.crash_in = Some(step);
+        cancel(&mut world, "a");
+        world.run_for(secs(1));
+        world.crash_in = None;
+        world.run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+        let now = world.now;
+        assert!(!world.service.ops[0].live(now) && world.service.submits == 1, "crash at step {step}");
+    }
+}
+
+#[test]
+fn a_synchronisation_that_runs_goes_on_and_that_is_said_once() {
+    let mut world = World::sync(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    cancel(&mut world, "a");
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!((handled(&world), world.run().cancel_cause, world.told(Reason::NotCancelled)), (Some("a"), None, 1));
+    world.restart().run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.told(Reason::NotCancelled), world.run().attempt), (1, 2), "and it is tried again like any other");
+}
+
+#[test]
+fn a_synchronisation_is_cancelled_as_long_as_nothing_has_begun() {
+    let mut world = World::sync(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    cancel(&mut world, "a");
+    world.run_for(secs(1)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    for (fate, state) in [(Fate::LostBefore, RunState::Cancelled), (Fate::LostAfter, RunState::Succeeded)] {
+        let mut world = World::sync(|_| {});
+        world.service.lag = secs(30);
+        world.service.posts.push_back(fate);
+        world.run_for(secs(2));
+        assert_eq!(world.run().state, RunState::Submitting);
+        cancel(&mut world, "a");
+        world.run_for(secs(600));
+        assert_eq!((world.run().state, world.service.submits), (state, 1));
+        assert_eq!(world.told(Reason::NotCancelled), usize::from(state == RunState::Succeeded));
+    }
+}

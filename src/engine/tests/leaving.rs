@@ -1,0 +1,97 @@
+//! An operator that is about to be uninstalled: it begins nothing, and ends what runs where it is to.
+
+use super::service::Fate;
+use super::world::{World, secs};
+use crate::api::{DeletionPolicy, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::Leaving;
+use crate::operation::Phase;
+
+fn running(edit: impl FnOnce(&mut crate::api::ModelRefreshSpec)) -> World {
+    let mut world = World::new(edit);
+    (world.service.length, world.service.cancels_after) = (secs(1_000), Some(secs(5)));
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world
+}
+
+fn told(world: &mut World, leaving: Option<Leaving>) -> &mut World {
+    world.leaving = leaving;
+    world.dirty = true;
+    world
+}
+
+#[test]
+fn nothing_begins_until_somebody_stays() {
+    let mut world = World::new(|_| {});
+    told(&mut world, Some(Leaving::Wait)).run_for(secs(100));
+    assert!(world.service.submits == 0 && world.writes == 0, "an operator that is gone would write nothing either");
+    told(&mut world, None).run_until(RunState::Succeeded);
+    assert_eq!(world.service.submits, 1);
+    world.annotate(RUN_REQUESTED_AT, Some("a"));
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(100));
+    assert_eq!((world.service.submits, world.run().number), (1, 1));
+    told(&mut world, None).run_for(secs(300));
+    assert_eq!((world.service.submits, world.run().number), (2, 2));
+}
+
+#[test]
+fn what_waits_for_its_turn_goes_on_waiting() {
+    let mut world = World::new(|_| {});
+    world.ahead = Some("another".to_owned());
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.ahead = None;
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(200));
+    world.is(RunState::Waiting, Reason::WaitingForTurn);
+    assert_eq!(world.service.submits, 0);
+    // The finalizer that is taken off before an uninstall is not put back.
+    world.object.metadata.finalizers = None;
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(20));
+    assert!(world.object.metadata.finalizers.is_none());
+    told(&mut world, None).run_until(RunState::Succeeded);
+    assert!(world.object.metadata.finalizers.is_some());
+}
+
+#[test]
+fn what_runs_is_cancelled_and_says_why() {
+    let mut world = running(|_| {});
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(30));
+    world.is(RunState::Cancelled, Reason::Uninstalled);
+    assert_eq!((world.service.cancels.len(), world.told(Reason::Uninstalled)), (1, 1));
+    // It was asked for once, and has been handled.
+    told(&mut world, None).run_for(secs(300)).is(RunState::Cancelled, Reason::Uninstalled);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn what_may_go_on_goes_on() {
+    let mut world = running(|spec| spec.deletion_policy = DeletionPolicy::Orphan);
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(60)).is(RunState::Running, Reason::Running);
+    let mut world = running(|_| {});
+    told(&mut world, Some(Leaving::Wait)).run_for(secs(60)).is(RunState::Running, Reason::Running);
+    world.run_until(RunState::Succeeded);
+}
+
+#[test]
+fn a_lost_answer_is_resolved_and_not_submitted_again() {
+    let mut world = World::new(|_| {});
+    (world.service.length, world.service.lag) = (secs(1_000), secs(20));
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(2));
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(200)).is(RunState::Cancelled, Reason::Uninstalled);
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2));
+    told(&mut world, Some(Leaving::Cancel)).run_for(secs(300));
+    assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1));
+}
+
+#[test]
+fn another_attempt_is_left_to_who_comes_next() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.service.length = secs(30);
+    world.run_for(secs(10));
+    told(&mut world, Some(Leaving::Wait)).run_for(secs(300));
+    assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1));
+    told(&mut world, None).run_until(RunState::Succeeded);
+    assert_eq!(world.service.submits, 2);
+}

@@ -1,0 +1,76 @@
+# What a page finds: its reader's variables and files, and what it says by `<!-- given: … -->` that is there.
+
+place=
+at() { place=$1; }
+trap 'status=$?; echo "FAILED at $place: $BASH_COMMAND (exit code $status)" >&2' ERR
+set -E
+
+# The example of the documents, at the local Azure too.
+export TENANT_ID=72f988bf-0000-4000-8000-000000000001 CLIENT_ID=11111111-0000-4000-8000-000000000001
+printf example-secret > client-secret.txt
+kubectl create namespace bi > /dev/null
+kubectl create namespace finance > /dev/null
+kubectl config set-context --current --namespace bi > /dev/null
+
+# azure VERB PATH BODY: tells the local Azure something.
+azure() { curl --noproxy '*' --silent --show-error --fail --request "$1" "$AZURE_CONTROL$2" ${3:+--data "$3"}; }
+
+# Its one model takes this long.
+takes() { azure PATCH /models "{\"server\": \"asazure://westus.asazure.windows.net/myserver\", \"database\": \"AdventureWorks\", \"durationMillis\": $1, \"cancelMillis\": 500}" > /dev/null; }
+quick() { takes 1000; }
+slow() { takes 600000; }
+
+# What runs at the service, a line each.
+running() { azure GET /operations | jq -r '.[] | select(.status == "inProgress" or .status == "notStarted") | .operationId'; }
+
+# until COMMAND…: waits until it succeeds.
+until_true() { for _ in $(seq 240); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.25; done; echo "waited in vain for: $*" >&2; "$@"; }
+in_state() { until_true bash -c "[ \"\$(kubectl get $1 --namespace ${3:-bi} --output jsonpath='{.status.run.state}')\" = $2 ]"; }
+has_reason() { until_true bash -c "kubectl get $1 --namespace ${3:-bi} --output jsonpath='{.status.conditions[?(@.type==\"Ready\")].reason}' | grep -qx $2"; }
+
+# says TEXT COMMAND…: what it prints has that in it.
+says() {
+  local wanted=$1 said
+  shift
+  said=$("$@" 2>&1) || true
+  grep -qF -- "$wanted" <<< "$said" || { printf 'no "%s" in:\n%s\n' "$wanted" "$said" >&2; return 1; }
+}
+
+# refused TEXT COMMAND…: it fails, and says why.
+refused() {
+  local wanted=$1 said
+  shift
+  if said=$("$@" 2>&1); then printf 'not refused: %s\n' "$*" >&2; return 1; fi
+  grep -qF -- "$wanted" <<< "$said" || { printf 'no "%s" in:\n%s\n' "$wanted" "$said" >&2; return 1; }
+}
+
+installed() {
+  quick
+  helm install tabular-operator charts/tabular-operator --namespace tabular-system --create-namespace --wait > /dev/null
+  kubectl apply --namespace bi -f deploy/samples/secret-access.yaml > /dev/null
+}
+
+secret() {
+  kubectl create secret generic aas-sp --namespace bi --from-literal=tenantId="$TENANT_ID" --from-literal=clientId="$CLIENT_ID" \
+    --from-file=clientSecret=./client-secret.txt > /dev/null
+}
+
+# A refresh that has run once.
+refreshed() {
+  secret
+  kubectl apply --namespace bi -f deploy/samples/adventureworks.yaml > /dev/null
+  kubectl wait mref/adventureworks --namespace bi --for=condition=Succeeded --timeout=60s > /dev/null
+}
+
+# A refresh that goes on for ten minutes.
+in_mid_run() {
+  slow
+  kubectl annotate mref adventureworks --namespace bi tabular-operator.dev/run-requested-at=given --overwrite > /dev/null
+  in_state mref/adventureworks Running
+}
+
+# What Argo CD's own installation has.
+argocd() {
+  kubectl create namespace argocd > /dev/null
+  kubectl create configmap argocd-cm --namespace argocd > /dev/null
+}

@@ -1,0 +1,64 @@
+//! What the documents show and nobody runs here: counted, each with why, so that nothing is left out in silence.
+
+use std::collections::BTreeMap;
+
+use crate::page::Page;
+
+/// How many blocks there are for each cause.
+const SKIPPED: &[(&str, usize)] = &[
+    ("a command of this repository", 3),
+    ("needs Velero", 1),
+    ("needs a collector of traces", 1),
+    ("needs an Azure subscription", 4),
+    ("needs kustomize", 1),
+    ("needs nodes", 1),
+    ("what the demo shows", 1),
+];
+
+#[test]
+fn what_is_not_run_is_known() {
+    let (mut found, mut run) = (BTreeMap::<String, usize>::new(), 0);
+    for page in Page::all() {
+        for block in page.blocks().filter(|block| block.is_shell()) {
+            match &block.skip {
+                None => run += 1,
+                Some(why) => {
+                    println!("not run: {}:{}: {why}", page.file, block.line);
+                    *found.entry(why.clone()).or_default() += 1;
+                }
+            }
+        }
+    }
+    println!("{run} blocks are run");
+    let known: BTreeMap<String, usize> = SKIPPED.iter().map(|&(why, count)| (why.to_owned(), count)).collect();
+    assert_eq!(found, known, "mend the list in tests/docs/skipped.rs, if none of them can be run");
+}
+
+/// Commands within a sentence, each with where it is run: a block of some page, or a test.
+const IN_A_SENTENCE: &[(&str, &str)] = &[
+    ("helm install --take-ownership", "tests/chart/lifecycle.rs"),
+    ("kubectl apply --namespace bi -f FILE", "docs/operations/backup.md and others"),
+    ("kubectl apply --server-side -k crds", "docs/operations/upgrade.md"),
+    ("kubectl apply --server-side -k deploy/base", "deploy/README.md"),
+    ("kubectl explain mref.spec --recursive", "README.md"),
+    ("kubectl get tabular -A", "docs/runbooks.md"),
+    ("kubectl wait --for=condition=Finished", "docs/reference/states.md"),
+];
+
+#[test]
+fn what_is_said_within_a_sentence_is_run_elsewhere() {
+    let mut found = std::collections::BTreeSet::new();
+    for page in Page::all().iter().filter(|page| page.file != "docs/reference/flags.md") {
+        let sentences = page.prose();
+        let spans = sentences.split('`').skip(1).step_by(2);
+        let commands = spans.filter(|span| ["kubectl ", "helm ", "tabular-operator "].iter().any(|program| span.starts_with(program)));
+        // Two words are the name of a command.
+        found.extend(commands.filter(|command| command.split_whitespace().count() > 2).map(str::to_owned));
+    }
+    let known: Vec<&str> = IN_A_SENTENCE.iter().map(|(command, _)| *command).collect();
+    assert_eq!(
+        found.iter().map(String::as_str).collect::<Vec<_>>(),
+        known,
+        "put it into a block, or say in tests/docs/skipped.rs where it is run"
+    );
+}

@@ -1,0 +1,80 @@
+//! A stranger's first day, by the README alone: install, a refresh whose Secret is broken in one way after another, each found out
+//! from `kubectl describe`, mended, run; an upgrade and an uninstall while it runs.
+
+use crate::page::{Block, Page, Part};
+use crate::play;
+
+/// The README's block that has these words.
+fn block<'a>(page: &'a Page, words: &str) -> &'a Block {
+    page.blocks().find(|block| block.text.contains(words)).unwrap_or_else(|| panic!("the README has no block with {words}"))
+}
+
+#[tokio::test]
+async fn a_stranger_finds_the_way_by_the_readme_and_kubectl_describe() {
+    let readme = Page::read("README.md");
+    let secret = block(&readme, "kubectl create secret generic aas-sp").commands();
+    let install = block(&readme, "helm install tabular-operator").commands();
+    let refresh = &block(&readme, "kind: ModelRefresh").text;
+    let again = block(&readme, "run-requested-at").commands();
+    let script = format!(
+        r#"
+describe() {{ kubectl describe mref adventureworks --namespace bi; }}
+quick
+at 'install, as the README says'
+{install}
+kubectl rollout status deployment/tabular-operator --namespace tabular-system --timeout=60s
+cat > refresh.yaml <<'END'
+{refresh}END
+kubectl apply -f refresh.yaml
+
+at 'no Secret'
+has_reason mref/adventureworks SecretNotFound
+says 'the Secret aas-sp is not in namespace bi' describe
+says 'create it' describe
+
+at 'a Secret without a key'
+kubectl create secret generic aas-sp --namespace bi --from-literal=tenantId="$TENANT_ID" --from-literal=clientId="$CLIENT_ID"
+has_reason mref/adventureworks SecretInvalid
+says clientSecret describe
+kubectl delete secret aas-sp --namespace bi
+
+at 'a wrong secret'
+printf mistyped > client-secret.txt
+{secret}
+has_reason mref/adventureworks CredentialsRefused
+says 'clientSecret' describe
+says 'AADSTS7000215' describe
+! describe | grep -q mistyped
+
+at 'mended, as it says'
+kubectl delete secret aas-sp --namespace bi
+printf example-secret > client-secret.txt
+{secret}
+kubectl wait mref/adventureworks --namespace bi --for=condition=Succeeded --timeout=120s
+says 'succeeded' describe
+[ "$(azure GET /operations | jq length)" = 1 ]
+
+at 'an upgrade during a run'
+slow
+{again}
+in_state mref/adventureworks Running
+helm upgrade tabular-operator charts/tabular-operator --namespace tabular-system --reset-then-reuse-values --set log.level=debug --wait
+sleep 3
+in_state mref/adventureworks Running
+[ "$(azure GET /operations | jq length)" = 2 ]
+
+at 'an uninstall during a run'
+helm uninstall tabular-operator --namespace tabular-system
+[ -z "$(running)" ]
+[ "$(azure GET /operations | jq length)" = 2 ]
+says 'about to be uninstalled' describe
+kubectl get mref adventureworks --namespace bi
+until_true bash -c '! kubectl get deployment tabular-operator --namespace tabular-system'
+
+at 'everything, as the README leads to'
+kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operator.dev --timeout=30s
+"#
+    );
+    let parts = vec![Part::Then(0, script)];
+    play::play(&Page::of("the day of a stranger", parts)).await;
+}

@@ -1,0 +1,115 @@
+//! `tabular-operator drain`: what it says and does beside an operator that leads, changes, or is not there.
+//! The chart's hook runs it in `tests/chart/in_mid_run.rs`.
+
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::world::run;
+use harness::{Setting, World, operator, rbac};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::json;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tokio::process::{Child, Command};
+
+/// Starts it, with the operator's own account and Lease.
+fn start(world: &World, more: &[&str]) -> Child {
+    let mut command = operator::program();
+    command.args(["drain", "--watch-namespace", &world.namespace, "--lease-name", &world.namespace, "--lease-namespace", rbac::OPERATORS]);
+    command.args(more).env("KUBECONFIG", &world.operator_settings().kubeconfig).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Command::from(command).kill_on_drop(true).spawn().unwrap()
+}
+
+async fn drain(world: &World, more: &[&str]) -> (Option<i32>, String) {
+    said(start(world, more).wait_with_output().await.unwrap())
+}
+
+fn said(output: Output) -> (Option<i32>, String) {
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+fn lasting() -> Setting {
+    Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 300})), ..Setting::default() }
+}
+
+/// Whether the Lease says that the operator is about to be uninstalled.
+async fn is_told(world: &World) -> bool {
+    let lease = Api::<Lease>::namespaced(world.client.clone(), rbac::OPERATORS).get(&world.namespace).await.unwrap();
+    lease.metadata.annotations.is_some_and(|all| all.contains_key("tabular-operator.dev/leaving"))
+}
+
+#[tokio::test]
+async fn with_nothing_under_way_and_nobody_there_it_is_done_at_once() {
+    let (world, mut operator) = World::running("idle", Setting::default()).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    let began = Instant::now();
+    let (code, said) = drain(&world, &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 resources stay, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{said}");
+    world.until("orders", "no finalizer", |object| object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await;
+}
+
+#[tokio::test]
+async fn what_runs_with_nobody_to_end_it_is_said() {
+    let (world, mut operator) = World::running("alone", lasting()).await;
+    world.apply("orders", &json!({})).await;
+    let running = world.until_state("orders", RunState::Running).await;
+    operator.kill();
+    let (code, said) = drain(&world, &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    let id = run(&running).operation_id.clone().unwrap();
+    assert!(said.contains(&format!("ModelRefresh {}/orders  Running", world.namespace)) && said.contains(&id), "{said}");
+    assert!(said.contains(&format!("no operator holds the Lease {}", world.namespace)), "{said}");
+    assert!(!is_told(&world).await, "what has failed is taken back");
+    let left = world.recorder.latest("orders").unwrap().decode().unwrap();
+    assert_eq!(left.metadata.finalizers.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_takes_over_meanwhile_begins_nothing_either() {
+    let (world, mut first) = World::running("handed", lasting()).await;
+    let mut second = world.start_operator();
+    second.ready().await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let draining = start(&world, &["--runs", "wait", "--timeout", "2m"]);
+    harness::eventually("the operator to be told", async || is_told(&world).await.then_some(())).await;
+    first.kill();
+    world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;
+    // The run ends at the service, and the one that took over is who sees it.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    let (code, said) = said(draining.wait_with_output().await.unwrap());
+    assert_eq!(code, Some(0), "{said}");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+    assert_eq!(second.terminate().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn told_to_stop_it_takes_back_what_it_said() {
+    let (world, _operator) = World::running("stopped", lasting()).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Running).await;
+    let draining = start(&world, &["--runs", "wait"]);
+    harness::eventually("the operator to be told", async || is_told(&world).await.then_some(())).await;
+    std::process::Command::new("kill").arg(draining.id().unwrap().to_string()).status().unwrap();
+    let (code, said) = said(draining.wait_with_output().await.unwrap());
+    assert!(code == Some(1) && said.contains("the operator goes on as before"), "{said}");
+    assert!(!is_told(&world).await);
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;
+    world.until_run("orders", 2, RunState::Running).await;
+}
+
+#[tokio::test]
+async fn bad_usage_is_said() {
+    let world = World::new("usage").await;
+    for (flags, word) in [(["--runs", "kill"], "invalid value 'kill'"), (["--timeout", "0s"], "from 1s to")] {
+        let (code, said) = drain(&world, &flags).await;
+        assert!(code == Some(2) && said.contains(word), "{said}");
+    }
+}

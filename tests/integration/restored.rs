@@ -1,0 +1,97 @@
+//! A resource that was restored from a backup, with its status and without: what docs/operations/backup.md says of it.
+
+use harness::world::{run, status};
+use harness::{AnyObject, Kind, Operator, Setting, World};
+use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
+
+/// A world whose one operation lasts until the test ends it, and its resource in mid-run.
+async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
+    let (world, operator) = World::running(name, setting).await;
+    world.apply("orders", &json!({})).await;
+    let running = world.until_state("orders", RunState::Running).await;
+    (world, operator, running)
+}
+
+/// The cluster loses the resource while no operator is there.
+async fn lose(world: &World, operator: &mut Operator) {
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    let api = world.api(Kind::Refresh);
+    api.patch("orders", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"finalizers": null}}))).await.unwrap();
+    api.delete("orders", &DeleteParams::default()).await.unwrap();
+    world.until_gone("orders").await;
+}
+
+/// Puts it back as a backup has it. The API server takes no status with a new object.
+async fn restore(world: &World, backup: &AnyObject) -> AnyObject {
+    let metadata = ObjectMeta {
+        name: backup.metadata.name.clone(),
+        namespace: backup.metadata.namespace.clone(),
+        annotations: backup.metadata.annotations.clone(),
+        finalizers: backup.metadata.finalizers.clone(),
+        ..ObjectMeta::default()
+    };
+    let restored = AnyObject { metadata, ..backup.clone() };
+    let restored = world.api(Kind::Refresh).create(&PostParams::default(), &restored).await.unwrap();
+    assert_eq!(status(&restored).observed_generation, -1);
+    restored
+}
+
+#[tokio::test]
+async fn without_its_status_it_waits_for_its_own_operation_and_runs_anew() {
+    let (world, mut operator, backup) = in_mid_run("bare").await;
+    lose(&world, &mut operator).await;
+    restore(&world, &backup).await;
+    operator.restart();
+    // Nobody knows any more that it was ours.
+    let waiting = world.until_reason("orders", "Ready", "ModelBusy").await;
+    assert_eq!(run(&waiting).trigger.r#type, TriggerType::Creation);
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    world.until_state("orders", RunState::Running).await;
+    assert_eq!(world.operations().await.len(), 2);
+}
+
+#[tokio::test]
+async fn with_its_status_its_operation_is_followed_on() {
+    let (world, mut operator, backup) = in_mid_run("whole").await;
+    lose(&world, &mut operator).await;
+    restore(&world, &backup).await;
+    let recorded = json!({"status": status(&backup)});
+    world.api(Kind::Refresh).patch_status("orders", &PatchParams::default(), &Patch::Merge(recorded)).await.unwrap();
+    operator.restart();
+    operator.ready().await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    let ended = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&ended).operation_id, run(&backup).operation_id);
+    assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
+}
+
+#[tokio::test]
+async fn where_nothing_is_to_run_on_creation_only_an_old_request_runs() {
+    let setting = Setting { model: Some(json!({"durationMillis": 300})), ..Setting::default() };
+    let (world, mut operator) = World::running("quiet", setting).await;
+    for trigger in [json!({"onChange": false, "token": "4d5e6f7"}), json!({"schedule": "0 5 1 1 *"})] {
+        let backup = world.apply("orders", &json!({"trigger": trigger})).await;
+        world.until_reason("orders", "Ready", "Idle").await;
+        lose(&world, &mut operator).await;
+        restore(&world, &backup).await;
+        operator.restart();
+        world.until_reason("orders", "Ready", "Idle").await;
+        world.delete("orders").await;
+        world.until_gone("orders").await;
+    }
+    assert_eq!(world.posts().await, 0);
+
+    world.apply("orders", &json!({"trigger": {"onChange": false}})).await;
+    world.until_reason("orders", "Ready", "Idle").await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21")).await;
+    let backup = world.until_state("orders", RunState::Succeeded).await;
+    lose(&world, &mut operator).await;
+    restore(&world, &backup).await;
+    operator.restart();
+    let ended = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!((run(&ended).number, run(&ended).trigger.r#type), (1, TriggerType::Request));
+    assert_eq!(world.posts().await, 2);
+}

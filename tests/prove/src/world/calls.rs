@@ -1,0 +1,137 @@
+//! The calls to the service, as `controller::effects` makes them, and what comes back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tabular_operator::api::{Model, Time};
+use tabular_operator::engine::{Effect, Seen, Step};
+use tabular_operator::operation::{Cancellation, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble, TroubleKind};
+
+use super::cluster::Object;
+use super::play::{ids_of, index_of};
+use super::{Broken, How, MARGIN, Owner, Post, World};
+use crate::laws;
+
+/// What a call that brought nothing is told as.
+const TROUBLE: TroubleKind = TroubleKind::Unreachable;
+
+/// A trouble of this kind.
+fn trouble(kind: TroubleKind) -> Trouble {
+    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+}
+
+impl World {
+    /// Makes the call that an effect is.
+    pub(super) fn call(&mut self, operator: usize, resource: usize, (view, step): (&Object, &Step), how: How) -> Result<Seen, Broken> {
+        let model = index_of(&step.model);
+        let lost = how == How::LostBefore;
+        Ok(match &step.effect {
+            Effect::Submit => self.submit(operator, resource, (view, model), how)?,
+            Effect::Look(_) if lost => Seen::Look(Look::Trouble(trouble(TROUBLE))),
+            Effect::Look(handle) => Seen::Look(self.look(&handle.id, kind_of(view), model)),
+            Effect::List(kind, since) => {
+                let listing = || self.service.list(model, *kind, *since, self.now, self.operators[operator].clock);
+                let result = if lost { Err(trouble(TROUBLE)) } else { Ok(listing()) };
+                Seen::Listing { kind: *kind, result, taken: self.taken_by_others(operator, resource, *kind, model) }
+            }
+            Effect::Cancel(id) => self.cancel(resource, (view, model), id, how)?,
+            Effect::Resolve if lost => Seen::Resolved(Resolution::Trouble(trouble(TROUBLE))),
+            Effect::Resolve => {
+                let (group_id, dataset_id) = ids_of(self.service.named);
+                Seen::Resolved(Resolution::Found(ModelIds { group_id, dataset_id }))
+            }
+            Effect::Nothing | Effect::TakeTurn | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
+        })
+    }
+
+    fn submit(&mut self, operator: usize, resource: usize, (view, model): (&Object, u8), how: How) -> Result<Seen, Broken> {
+        let unanswered = || Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
+        // The Lease has run out since the intent was written, or is about to.
+        if !self.leads_for(operator, MARGIN) {
+            return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
+        }
+        let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
+        let timeout = self.scenario.call_timeout;
+        let intent = run.submitted_time.map_or(self.wall(operator), Time::timestamp);
+        let spent = self.wall(operator).duration_since(intent).as_secs().max(0);
+        let left = timeout + 1 - spent;
+        if left * 4 < timeout && !self.scenario.careless.deadline {
+            return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
+        }
+        laws::submission(self, operator, resource, (view, model))?;
+        let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
+        let request = Arc::new(view.edition.desired.work.request.clone());
+        Ok(match how {
+            How::Well | How::Unprepared => Seen::Submission(match self.service.take(model, owner, &request, self.now) {
+                Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
+                None => Submission::Busy { message: "another refresh is running".to_owned() },
+            }),
+            How::LostBefore => unanswered(),
+            How::LostAfter => {
+                let _ = self.service.take(model, owner, &request, self.now);
+                unanswered()
+            }
+            How::Late => {
+                self.service.posts.push(Post { model, owner, request, by: self.now + left });
+                unanswered()
+            }
+            How::Refused(kind) => Seen::Submission(Submission::Refused(trouble(kind))),
+        })
+    }
+
+    fn look(&self, id: &OperationId, kind: OperationKind, model: u8) -> Look {
+        self.service.shown(id, kind, model).map_or(Look::Gone, |op| Look::Found {
+            operation: Box::new(self.service.describe(&self.service.ops[op])),
+            retry_after: None,
+            location: None,
+        })
+    }
+
+    fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Seen, Broken> {
+        laws::cancellation(self, resource, view, id)?;
+        let lost = || Cancellation::Trouble(trouble(TROUBLE));
+        let op = self.service.shown(id, OperationKind::Refresh, model).filter(|op| self.service.ops[*op].live());
+        Ok(Seen::Cancellation(match (how, op) {
+            (How::LostBefore, _) => lost(),
+            (_, None) => Cancellation::NothingToCancel,
+            (_, Some(op)) => {
+                self.service.change(op, |op| op.cancelling = true);
+                if how == How::Well { Cancellation::Accepted } else { lost() }
+            }
+        }))
+    }
+
+    /// The operations that are other resources', as `controller::effects` gathers them.
+    fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> BTreeSet<String> {
+        let mut taken = BTreeSet::new();
+        if kind == OperationKind::Refresh {
+            taken.extend(self.operators[operator].departed.iter().cloned());
+        }
+        for (_, other) in self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone) {
+            let object = other.now();
+            let run = object.status.run.as_ref();
+            let is_meant = |named: &Model| index_of(named) == model;
+            let on_model = run.is_some_and(|run| is_meant(&run.model)) || object.edition.manifest.model().is_some_and(is_meant);
+            if kind_of(object) != kind || (kind == OperationKind::Sync && !on_model) {
+                continue;
+            }
+            taken.extend(named_by(object));
+        }
+        taken
+    }
+}
+
+/// The operations that a record names: those that its runs follow or have followed, and those that an unknown submission may have
+/// begun.
+pub(super) fn named_by(object: &Object) -> impl Iterator<Item = String> {
+    let of_history = object.status.history.iter().filter_map(|entry| entry.operation_id.clone());
+    let of_run = object.status.run.iter().flat_map(|run| {
+        let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
+        run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates).cloned()
+    });
+    of_history.chain(of_run)
+}
+
+fn kind_of(object: &Object) -> OperationKind {
+    object.edition.desired.work.request.kind()
+}

@@ -1,0 +1,230 @@
+//! One pass over a resource, step by step, as `controller::reconcile` makes it: decide, write, one effect, and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tabular_operator::api::{self, Reason};
+use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, decide};
+use tabular_operator::operation::Submission;
+
+use super::action::is_call;
+use super::calls::named_by;
+use super::cluster::Object;
+use super::play::index_of;
+use super::{Broken, How, Second, Task, World};
+use crate::laws;
+
+/// The most decisions that one pass makes.
+const DECISIONS: u8 = 12;
+
+/// How a pass came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There is nothing more to do before so many seconds have passed; `None` is before somebody acts.
+    Done(Option<Second>),
+    /// The view was stale.
+    Stale,
+    /// The API server gave no answer.
+    Failed,
+    /// Let go.
+    Released,
+}
+
+impl World {
+    pub(super) fn decides(&mut self, operator: usize, resource: usize, view: Object, seen: Seen, rounds: u8) -> Result<(), Broken> {
+        if rounds >= DECISIONS {
+            self.ends(operator, resource, &view, Ended::Done(Some(1)));
+            return Ok(());
+        }
+        let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
+        let step = self.decide(operator, resource, &view, seen);
+        laws::decision(self, operator, resource, &view, &step)?;
+        let task = Task::Decided { view, step: Arc::new(step), accepted, rounds: rounds + 1 };
+        self.operators[operator].minds[resource].task = task;
+        Ok(())
+    }
+
+    /// Asks the real decision.
+    pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Seen) -> Step {
+        let followed = view.edition.manifest.follows().map(|name| self.followed(name));
+        let with_followed = followed.map(|followed| self.resources[resource].desired(view, followed));
+        decide(&Situation {
+            desired: with_followed.as_ref().unwrap_or(&view.edition.desired),
+            recorded: &view.status,
+            scratch: &self.operators[operator].minds[resource].scratch,
+            seen,
+            now: self.wall(operator),
+            settings: &self.settings(),
+        })
+    }
+
+    /// The refresh of this name, as a follower sees it.
+    fn followed(&self, name: &str) -> Option<Followed> {
+        let index: usize = name.strip_prefix("resource-")?.parse().ok()?;
+        self.resources.get(index)?.followed()
+    }
+
+    pub(super) fn go(&mut self, operator: usize, resource: usize, how: How) -> Result<(), Broken> {
+        let task = std::mem::replace(&mut self.operators[operator].minds[resource].task, Task::Idle);
+        match task {
+            Task::Decided { view, step, accepted, rounds } => self.record(operator, resource, (view, step, accepted, rounds), how),
+            Task::Acting { view, step, rounds } => self.act(operator, resource, (view, step, rounds), how),
+            Task::Idle | Task::Learnt { .. } => Ok(()),
+        }
+    }
+
+    /// Writes what was decided, where it says something new.
+    fn record(
+        &mut self,
+        operator: usize,
+        resource: usize,
+        (mut view, step, accepted, rounds): (Object, Arc<Step>, Option<Seen>, u8),
+        how: How,
+    ) -> Result<(), Broken> {
+        if how == How::Unprepared {
+            self.left.unprepared -= 1;
+            let message = "Secret aas-sp is not in this namespace".to_owned();
+            let seen = Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster });
+            self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
+            return Ok(());
+        }
+        if step.recorded != *view.status {
+            let refused = !self.leads(operator) || !self.is_current(resource, &view);
+            let heard = how == How::Well;
+            self.left.calls -= u8::from(!heard);
+            if !refused && how != How::LostBefore {
+                laws::write(self, operator, resource, &step, accepted.as_ref())?;
+                for (of, number) in laws::answered(self, resource, &step) {
+                    let answered = &mut self.resource(of).answered;
+                    *answered = number.max(*answered);
+                }
+                let before = self.resources[resource].now().status.run.as_ref().map_or(0, |run| run.number);
+                if let Some(run) = step.recorded.run.as_ref().filter(|run| run.number > before) {
+                    self.resource(resource).begun.push(run.trigger.clone());
+                }
+                self.resource(resource).write_status(step.recorded.clone());
+                self.tell_followers(resource);
+            }
+            if refused || !heard {
+                let latest = self.resources[resource].now().clone();
+                match accepted {
+                    // The service has the operation: its id is written until it is written.
+                    Some(seen) if self.leads(operator) && !self.resources[resource].gone => {
+                        self.operators[operator].minds[resource].task = Task::Learnt { view: latest, seen, rounds: 0 };
+                    }
+                    Some(_) => self.ends(operator, resource, &latest, Ended::Stale),
+                    None => self.ends(operator, resource, &view, if refused { Ended::Stale } else { Ended::Failed }),
+                }
+                return Ok(());
+            }
+            view = self.resources[resource].now().clone();
+        }
+        self.operators[operator].minds[resource].scratch = step.scratch.clone();
+        match &step.effect {
+            Effect::Nothing => {
+                let pause = step.look_again.map(whole);
+                self.ends(operator, resource, &view, Ended::Done(pause));
+                Ok(())
+            }
+            Effect::TakeTurn => {
+                let turn = self.take_turn(operator, resource, &view, index_of(&step.model));
+                self.decides(operator, resource, view, Seen::Turn(turn), rounds)
+            }
+            Effect::AddFinalizer
+            | Effect::TakeResubmit
+            | Effect::Release
+            | Effect::Submit
+            | Effect::Resolve
+            | Effect::Look(_)
+            | Effect::List(..)
+            | Effect::Cancel(_) => {
+                self.operators[operator].minds[resource].task = Task::Acting { view, step, rounds };
+                Ok(())
+            }
+        }
+    }
+
+    /// Performs an effect.
+    fn act(&mut self, operator: usize, resource: usize, (view, step, rounds): (Object, Arc<Step>, u8), how: How) -> Result<(), Broken> {
+        if how != How::Well {
+            *(if step.effect == Effect::Submit { &mut self.left.posts } else { &mut self.left.calls }) -= 1;
+        }
+        if is_call(&step.effect) {
+            let seen = self.call(operator, resource, (&view, &step), how)?;
+            self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
+            return Ok(());
+        }
+        self.write_metadata(operator, resource, (view, step, rounds), how)
+    }
+
+    /// The finalizer or the annotation, under the version that was decided on.
+    fn write_metadata(
+        &mut self,
+        operator: usize,
+        resource: usize,
+        (view, step, rounds): (Object, Arc<Step>, u8),
+        how: How,
+    ) -> Result<(), Broken> {
+        let it = &self.resources[resource];
+        if it.gone || it.now().version != view.version {
+            self.ends(operator, resource, &view, Ended::Stale);
+            return Ok(());
+        }
+        if how == How::LostBefore {
+            self.ends(operator, resource, &view, Ended::Failed);
+            return Ok(());
+        }
+        let seen = match step.effect {
+            Effect::Release => {
+                laws::release(self, operator, resource, (&view, &step))?;
+                self.operators[operator].departed.extend(named_by(&view));
+                let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+                self.resource(resource).said |= said;
+                self.resource(resource).finalize(false);
+                let ended = if how == How::Well { Ended::Released } else { Ended::Failed };
+                self.ends(operator, resource, &view, ended);
+                return Ok(());
+            }
+            Effect::TakeResubmit => {
+                let number = view.status.run.as_ref().map_or(0, |run| run.number);
+                let resource = self.resource(resource);
+                resource.bare(api::RESUBMIT);
+                resource.answered = number.max(resource.answered);
+                Seen::ResubmitTaken
+            }
+            _ => {
+                self.resource(resource).finalize(true);
+                Seen::Nothing
+            }
+        };
+        let view = self.resources[resource].now().clone();
+        if how == How::Well {
+            self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
+        } else {
+            self.ends(operator, resource, &view, Ended::Failed);
+        }
+        Ok(())
+    }
+
+    /// A pass is over.
+    fn ends(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
+        let now = self.now;
+        let mind = &mut self.operators[operator].minds[resource];
+        mind.task = Task::Idle;
+        match ended {
+            Ended::Done(pause) => mind.due = pause.map(|pause| now + pause),
+            // A fresh look follows at once, and after a failed call soon.
+            Ended::Stale => mind.dirty = true,
+            Ended::Failed => mind.due = Some(now + 1),
+            Ended::Released => mind.scratch = Scratch::default(),
+        }
+        if self.resources.len() > 1 {
+            self.update_turn(operator, resource, view, ended);
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+fn whole(pause: Duration) -> Second {
+    Second::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(Second::MAX)
+}
