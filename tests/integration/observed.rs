@@ -1,6 +1,6 @@
 //! What the operator tells of a run: its trace, its log, its metrics, its events.
 
-use harness::collector::{Collector, attribute};
+use harness::collector::{Collector, attribute, hex};
 use harness::world::run;
 use harness::{Setting, World, eventually};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
 
     // The example in the metrics leads to the trace.
-    let hex: String = root.trace_id.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"));
+    let hex = hex(&root.trace_id);
     let metrics = operator.metrics_as("application/openmetrics-text").await;
     let example = metrics.lines().find(|line| line.contains("run_duration_seconds_bucket") && line.contains(" # {"));
     assert!(example.is_some_and(|line| line.contains(&format!("trace_id=\"{hex}\""))), "{hex} is not in {example:?}");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::join;
+use harness::collector::hex;
 use harness::prometheus::Prometheus;
 use harness::world::{TENANT, merged};
 use harness::{Collector, Tool, World, eventually, paths, semantic_model, within};
@@ -113,7 +114,9 @@ async fn each_panel_and_each_alert_has_an_answer() {
             }
         }
         silent = still;
-        silent.iter().for_each(|query| eprintln!("nothing yet in {}: {}", query.panel, query.text));
+        for query in &silent {
+            eprintln!("nothing yet in {}: {}", query.panel, query.text);
+        }
         tokio::time::sleep(Duration::from_secs(2)).await;
         silent.is_empty().then_some(())
     })
@@ -143,8 +146,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     let window = [(now - Duration::from_mins(10)).to_string(), (now + Duration::from_mins(1)).to_string()];
     let asked = [("query", "tabular_operator_run_duration_seconds_bucket"), ("start", &window[0]), ("end", &window[1])];
     let examples = prometheus.ask("query_exemplars", &asked).await.unwrap();
-    let traces: BTreeSet<String> =
-        collector.spans().iter().map(|span| span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    let traces: BTreeSet<String> = collector.spans().iter().map(|span| hex(&span.trace_id)).collect();
     let examples: Vec<&Value> = examples.as_array().unwrap().iter().flat_map(|series| series["exemplars"].as_array().unwrap()).collect();
     assert!(examples.len() >= 2, "{examples:?}");
     for example in examples {

@@ -149,6 +149,12 @@ pub fn attribute(span: &Span, key: &str) -> Option<String> {
     Some(shown(found.value.as_ref()))
 }
 
+/// An id of a trace, as people write it.
+#[must_use]
+pub fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
+}
+
 fn shown(value: Option<&opentelemetry_proto::tonic::common::v1::AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
