@@ -89,6 +89,8 @@ fn tools_of(site: &Site, directory: &Path) -> std::path::PathBuf {
     fs::write(bin.join("kubectl"), kubectl).unwrap();
     fs::set_permissions(bin.join("kubectl"), fs::Permissions::from_mode(0o755)).unwrap();
     symlink(tools::directory().join("helm"), bin.join("helm")).unwrap();
+    // Not every machine has jq.
+    symlink(tools::directory().join("gojq"), bin.join("jq")).unwrap();
     symlink(paths::operator(), bin.join("tabular-operator")).unwrap();
     bin
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the tools of other projects that the chart and the manifests are judged by, once for each state of this module,
-# and prints the directory that they are in: helm, helm3, helm-unittest, kubeconform, prometheus, promtool,
+# and prints the directory that they are in: helm, helm3, helm-unittest, kubeconform, prometheus, promtool, gojq,
 # and in crds/ other projects' definitions.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ../go.sh
 
 build tools "helm $(version helm.sh/helm/v4) and $(version helm.sh/helm/v3), helm-unittest $(version github.com/helm-unittest/helm-unittest), \
-kubeconform $(version github.com/yannh/kubeconform), prometheus and promtool $(version github.com/prometheus/prometheus) (about 5 minutes on two cores, once)"
+kubeconform $(version github.com/yannh/kubeconform), prometheus and promtool $(version github.com/prometheus/prometheus), gojq $(version github.com/itchyny/gojq) (about 5 minutes on two cores, once)"
 helm3=helm.sh/helm/v3/cmd/helm # in a call of its own, as both are named helm
 # Prometheus finds its targets in files here: the libraries of every cloud stay out.
 compile -ldflags '-s -w' -tags remove_all_sd -o "$building/" $(go list tool | grep -vx "$helm3")
