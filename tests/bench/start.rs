@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Between two looks: what a figure may be too large by.
 const PAUSE: Duration = Duration::from_millis(1);
 /// A process that is not ready by then never will be.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// How long a process took until its `/readyz` said so.
 #[derive(Clone, Copy)]
