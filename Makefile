@@ -7,8 +7,11 @@ MAKEFLAGS += --no-print-directory
 
 # The oldest Rust that this builds with, as Cargo.toml says.
 RUST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
-RELEASE := $(or $(CARGO_TARGET_DIR),target)/release
-PROGRAMS := -p tabular-operator -p simulator -p demo -p prove
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+# Those that an image is made for: this machine's, where nothing else is said.
+ARCHITECTURES := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+LINUX := $(filter Linux,$(shell uname -s))
 
 # $(call timed,WHAT,COMMAND): runs the command, and says how long it took.
 timed = @began=$$SECONDS; echo "==> $(1)"; $(2) && echo "==> $(1): $$((SECONDS - began)) s"
@@ -21,7 +24,7 @@ help: ## List the commands
 build: need-cargo control-plane tools programs ## Build the operator, the local Azure and the demo (release), the local control plane and Helm
 
 .PHONY: test
-test: build ## Run every test: unit, property and integration tests, generated files, and the demo
+test: build $(if $(LINUX),image) ## Run every test: unit, property and integration tests, generated files, and the demo
 	$(call timed,tests,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --workspace --locked)
 	$(call timed,proof,$(RELEASE)/prove explore --most 3000000 && $(RELEASE)/prove gaps && $(RELEASE)/prove walk)
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
@@ -56,6 +59,12 @@ chart-test: build ## Test what is installed: the chart and the plain manifests (
 gitops: build ## Test what Flux, Argo CD and kubectl make of the resources (a part of `make test`)
 	$(call timed,gitops,RUST_TEST_THREADS=$${RUST_TEST_THREADS:-16} cargo test --locked -p harness --test gitops)
 
+.PHONY: image
+image: programs builder ## Build the image as an OCI layout in target/image, without Docker; ARCHITECTURES="amd64 arm64" for both
+	@rm -rf $(TARGET)/dist
+	$(call timed,what goes into the image,$(foreach each,$(ARCHITECTURES),deploy/image/dist.sh $(each) $(TARGET)/dist &&) true)
+	$(call timed,image,deploy/image/assemble.sh $(TARGET)/dist $(TARGET)/image)
+
 .PHONY: demo
 demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this machine, in a minute; KEEP=1 leaves it running, CONTEXT=name takes a cluster of your kubeconfig
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
@@ -71,7 +80,7 @@ mutants: need-cargo ## Break the operator in twenty ways, in a copy of the sourc
 
 .PHONY: bench
 bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no test
-	$(call timed,benchmark,cargo build --release --locked -p harness --bin bench)
+	$(call timed,benchmark,deploy/image/compile.sh -p harness --bin bench)
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: chaos
@@ -94,7 +103,7 @@ clean: need-cargo ## Remove what was built here (the control plane and the tools
 
 .PHONY: programs
 programs: need-cargo
-	$(call timed,operator and local Azure,cargo build --release --locked --bins $(PROGRAMS))
+	$(call timed,operator and local Azure,deploy/image/compile.sh --bins)
 
 .PHONY: control-plane
 control-plane:
@@ -104,6 +113,10 @@ control-plane:
 tools:
 	$(call timed,Helm and its like,tests/tools/build.sh > /dev/null)
 	$(call timed,the judge of Flux and Argo CD,tests/judge/build.sh > /dev/null)
+
+.PHONY: builder
+builder:
+	$(call timed,BuildKit,tests/builder/build.sh > /dev/null)
 
 .PHONY: need-cargo
 need-cargo:

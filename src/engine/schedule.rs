@@ -37,8 +37,12 @@ impl Schedule {
             .map_err(|_| format!("spec.trigger.timeZone: there is no time zone {zone_name}: write an IANA name such as Europe/Rome"))?;
         let hours = expression.split_whitespace().nth(1).unwrap_or_default();
         let fixed_hours = !hours.starts_with('*');
-        let fields = expression.split_whitespace().collect::<Vec<_>>().join(" ");
-        let whole = format!("{fields} {}", if fixed_hours { "UTC" } else { zone_name });
+        let fields: Vec<&str> = expression.split_whitespace().collect();
+        // The library takes what comes after them for a time zone, which may be another than the one that is counted by below.
+        if fields.len() != 5 {
+            return Err(format!("spec.trigger.schedule: {expression:?} has {} fields, and cron has five", fields.len()));
+        }
+        let whole = format!("{} {}", fields.join(" "), if fixed_hours { "UTC" } else { zone_name });
         let crontab = cronexpr::parse_crontab(&whole).map_err(|error| {
             let why = error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches(['^', ' ']).to_owned();
             format!("spec.trigger.schedule: {expression:?} cannot be read as five fields of cron: {why}")
@@ -186,6 +190,8 @@ mod tests {
         let refused = |expression: &str, zone: &str| Schedule::parse(expression, Some(zone)).unwrap_err();
         assert!(refused("0 5 * * *", "Europe/Roma").contains("there is no time zone Europe/Roma"));
         assert!(refused("0 25 * * *", "Etc/UTC").contains("cannot be read"));
+        assert!(refused("0 7 7 * * type5", "Etc/UTC").contains("has 6 fields"));
+        assert!(refused("0 7 * *", "Etc/UTC").contains("has 4 fields"));
         assert!(refused("0 0 30 2 *", "Etc/UTC").contains("never comes"));
         assert!(Schedule::parse("0 5 * * *", None).is_ok());
     }

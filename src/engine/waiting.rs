@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, ending, names, pace, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble};
 
@@ -106,12 +106,11 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             if names::lookup_is_due(&pass) {
                 return pass.keep(Effect::Resolve, None);
             }
-            if moved { pass.stop(Effect::TakeTurn, None) } else { pass.keep(Effect::TakeTurn, None) }
+            take_turn(pass)
         }
         Seen::Resolved(Resolution::Found(ids)) => {
             names::found(&mut pass, ids);
-            // Its place in the queue is by what is on record.
-            if has_moved(&pass) { pass.stop(Effect::TakeTurn, None) } else { pass.keep(Effect::TakeTurn, None) }
+            take_turn(pass)
         }
         Seen::Resolved(Resolution::Unclear(message)) => unresolved(pass, message),
         // The memory of what the names stand for was lost in between.
@@ -172,6 +171,18 @@ pub(super) fn renew(pass: &mut Pass<'_>) {
     }
 }
 
+/// Asks for the run's turn. One that has moved to another model is recorded first: its place in the queue is by what is on record, and
+/// what it was stalled for was of the other model, so the new spec must not look refused for it.
+fn take_turn(mut pass: Pass<'_>) -> Step {
+    if !has_moved(&pass) {
+        return pass.keep(Effect::TakeTurn, None);
+    }
+    if let Some(run) = pass.record.run.as_mut().filter(|run| run.why().is_some_and(conditions::stalls)) {
+        run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+    }
+    pass.stop(Effect::TakeTurn, None)
+}
+
 /// Whether the run that is on record is for another model than the spec names now.
 fn has_moved(pass: &Pass<'_>) -> bool {
     let recorded = pass.situation.recorded.run.as_ref().filter(|run| !run.state.ended());
@@ -208,7 +219,7 @@ fn asks_first(run: &Run, kind: OperationKind) -> bool {
     }
     match run.why() {
         Some(Reason::ModelBusy | Reason::Retrying) => true,
-        Some(reason) => super::conditions::stalls(reason) && run.submitted_time.is_some(),
+        Some(reason) => conditions::stalls(reason) && run.submitted_time.is_some(),
         None => false,
     }
 }

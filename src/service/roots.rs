@@ -5,7 +5,13 @@ use std::sync::LazyLock;
 use reqwest::Certificate;
 
 /// Whether the machine's own store is empty. It may be hundreds of files: it is looked at once.
-static MACHINE_HAS_NONE: LazyLock<bool> = LazyLock::new(|| rustls_native_certs::load_native_certs().certs.is_empty());
+static MACHINE_HAS_NONE: LazyLock<bool> = LazyLock::new(|| {
+    let none = rustls_native_certs::load_native_certs().certs.is_empty();
+    if none {
+        tracing::info!("this machine has no certificate authorities of its own: Mozilla's are believed");
+    }
+    none
+});
 
 /// The authorities to add to what the machine's own store holds.
 ///
@@ -30,7 +36,27 @@ pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, Strin
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
     use super::*;
+
+    /// In an image with no store, Azure has to be believed all the same. Its roots are those of
+    /// <https://learn.microsoft.com/en-us/azure/security/fundamentals/azure-certificate-authority-details>.
+    #[test]
+    fn mozillas_authorities_include_those_of_azure() {
+        let names: Vec<String> = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+            .iter()
+            .map(|der| X509Certificate::from_der(der).expect("a certificate").1.subject().to_string())
+            .collect();
+        for wanted in [
+            "DigiCert Global Root G2",
+            "DigiCert Global Root G3",
+            "Microsoft ECC Root Certificate Authority 2017",
+            "Microsoft RSA Root Certificate Authority 2017",
+        ] {
+            assert!(names.iter().any(|name| name.ends_with(&format!("CN={wanted}"))), "{wanted} is not among {names:#?}");
+        }
+    }
 
     #[test]
     fn a_file_without_certificates_is_refused() {

@@ -112,6 +112,7 @@ impl Bench {
             arguments: Vec::new(),
             environment: vec![],
             log: site.directory().join("bench.log"),
+            pod: None,
         };
         Self { site, client, settings }
     }

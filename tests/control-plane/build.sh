@@ -1,56 +1,14 @@
 #!/usr/bin/env bash
 # Builds the local control plane, once for each state of its sources, and prints the path of the program on stdout.
-# It is kept outside the tree, so that other clones and later checkouts of the same sources find it at once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+source ../go.sh
 
-say() { echo "$*" >&2; }
-fail() { say "tests/control-plane/build.sh: $*"; exit 1; }
-
-# No downloaded toolchain, no C compiler, and none of the user's own settings, in a way that go.mod might be changed.
-export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='' GOWORK=off
-
-wanted=$(sed -n 's/^go //p' go.mod)
-kubernetes=$(sed -n 's#^\tk8s.io/kubernetes v##p' go.mod)
-command -v go >/dev/null || fail "go is not on PATH: install Go $wanted or newer (https://go.dev/dl/)"
-go=$(go version) # "go version go1.26.0 linux/amd64"
-found=$(sed -n 's/^go version go\([0-9][0-9.]*\).*/\1/p' <<<"$go") # empty for a development version, which is taken as it is
-if [ -n "$found" ] && [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
-  fail "go is version $found, which is too old: install Go $wanted or newer (https://go.dev/dl/)"
-fi
-
-checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
-hash=$({ echo "$go"; for file in go.mod go.sum build.sh *.go; do echo "$file"; cat "$file"; done; } | checksum | cut -c 1-16)
-cache=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}
-directory=$cache/control-plane-$hash
-program=$directory/control-plane
-
-# The directory's time is that of its last use: see the end.
-found_it() { [ -x "$program" ] && { touch "$directory"; echo "$program"; exit 0; } || true; }
-found_it
-
-# Two builds at once would take twice as long, both. They do no harm otherwise: a program appears whole or not at all.
-mkdir -p "$cache"
-if command -v flock >/dev/null; then
-  exec 9>"$cache/control-plane.lock"
-  flock --nonblock 9 || { say "waiting for another build of the local control plane…"; flock 9; }
-  found_it
-fi
-
-say "building the local control plane (Kubernetes $kubernetes, about 6 minutes on two cores, once)…"
-began=$SECONDS
-mkdir -p "$directory"
-building=$directory/.building.$$
-trap 'rm -f "$building"; rmdir "$directory" 2>/dev/null || true' EXIT
+kubernetes=$(version k8s.io/kubernetes)
+build control-plane "the local control plane (Kubernetes $kubernetes, about 6 minutes on two cores, once)" control-plane
 IFS=. read -r major minor _ <<<"$kubernetes"
 # Helm and other clients refuse a server that does not say its version.
-version=k8s.io/component-base/version
-go build -trimpath -buildvcs=false -o "$building" -ldflags "-s -w \
-  -X $version.gitVersion=v$kubernetes -X $version.gitMajor=$major -X $version.gitMinor=$minor -X $version.gitTreeState=clean" . 1>&2 9>&- ||
-  fail "failed to build the local control plane: see go's message above"
-mv "$building" "$program"
-say "… done in $((SECONDS - began)) s"
-
-# What no checkout has asked for in a month goes.
-find "$cache" -maxdepth 1 -type d -name 'control-plane-*' -mtime +30 -exec rm -rf {} + || true
-echo "$program"
+of=k8s.io/component-base/version
+compile -o "$building/" -ldflags "-s -w \
+  -X $of.gitVersion=v$kubernetes -X $of.gitMajor=$major -X $of.gitMinor=$minor -X $of.gitTreeState=clean" .
+done_building

@@ -7,7 +7,12 @@ use crate::page::Page;
 /// How many blocks there are for each cause.
 const SKIPPED: &[(&str, usize)] = &[
     ("a command of this repository", 3),
+    ("changes the version", 1),
+    ("needs Docker Hub", 2),
     ("needs Velero", 1),
+    ("needs a registry; tests/image/publishing.rs does it at one of its own", 2),
+    ("needs another architecture's toolchain", 1),
+    ("needs cosign and an identity", 2),
     ("needs a collector of traces", 1),
     ("needs an Azure subscription", 4),
     ("needs kustomize", 1),

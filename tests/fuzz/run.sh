@@ -2,7 +2,7 @@
 # Builds the fuzzer, and runs every target for a while, or the one that is named: tests/fuzz/run.sh [TARGET]
 #
 # FUZZ_SECONDS  for how long each (60)
-# KEEP          1: adds to the corpus what reaches code that the corpus did not reach
+# KEEP          1: adds to the corpus what reaches code that the corpus did not reach, at most 15 files each
 #
 # What the fuzzer finds stays in target/fuzz/found; an input that breaks a law goes to tests/fuzz/crashes, with the command
 # that plays it again. A stable Rust is enough: LLVM's instrumentation is asked for by flags that `cargo fuzz` gives too.
@@ -46,7 +46,9 @@ for target in "${targets[@]}"; do
     echo "play it again: cargo run -p fuzz -- $target ${crash:-(see $log)}" >&2
   elif [ -n "${KEEP:-}" ]; then
     # Edges alone, not how often: what is committed stays small.
-    FUZZ_TARGET=$target "$fuzzer" -merge=1 -use_counters=0 -max_len=4096 "$corpus" "$found" > "$log.merge" 2>&1
+    FUZZ_TARGET=$target "$fuzzer" -merge=1 -use_counters=0 -max_len=1024 -set_cover_merge=1 "$corpus" "$found" > "$log.merge" 2>&1
+    # Of what has no name but its digest, the largest alone, which reach most.
+    (cd "$corpus" && ls -S | grep -E '^[0-9a-f]{40}$' | tail -n +16 | xargs -r rm) || true
   fi
 done
 

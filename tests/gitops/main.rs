@@ -7,6 +7,7 @@ mod course;
 mod drift;
 mod hooks;
 mod kubectl;
+mod power_bi;
 mod scripts;
 mod states;
 mod syncing;

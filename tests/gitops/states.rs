@@ -9,9 +9,9 @@ use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunSta
 use crate::course::Courses;
 
 /// While a run is on its way, and before the operator's first look.
-const UNDER_WAY: &str = "InProgress Progressing";
-const DONE: &str = "Current Healthy";
-const FAILED: &str = "Failed Degraded";
+pub const UNDER_WAY: &str = "InProgress Progressing";
+pub const DONE: &str = "Current Healthy";
+pub const FAILED: &str = "Failed Degraded";
 
 /// A world whose refreshes are short.
 pub async fn quick(name: &str) -> (World, Operator) {

@@ -5,14 +5,12 @@ use futures::future::join_all;
 use harness::operator::Operator;
 use harness::rbac::make;
 use harness::world::{TENANT, merged, run, status};
-use harness::{Model, Setting, World};
+use harness::{Model, Setting, World, semantic_model};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use uuid::Uuid;
-
-use crate::power_bi::semantic_model;
 
 /// A lease that a busy machine does not lose.
 fn setting() -> Setting {

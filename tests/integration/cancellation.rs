@@ -1,11 +1,9 @@
 //! A run that is cancelled by annotation: its resource stays, its operation ends, and what is said of it is true.
 
 use harness::world::{merged, run, status};
-use harness::{AnyObject, Operator, Setting, World, eventually};
+use harness::{AnyObject, Operator, Setting, World, eventually, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, CancelCause, RUN_REQUESTED_AT, RunState};
-
-use crate::power_bi::semantic_model;
 
 /// A world whose operations run until they are ended, with one that does.
 async fn in_mid_run(name: &str, model: Value) -> (World, Operator) {

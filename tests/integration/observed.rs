@@ -1,23 +1,12 @@
 //! What the operator tells of a run: its trace, its log, its metrics, its events.
 
-use harness::collector::{Collector, attribute};
+use harness::collector::{Collector, attribute, hex};
 use harness::world::run;
-use harness::{Operator, Setting, Tool, World, eventually, paths};
+use harness::{Setting, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::{Reason, RunState};
 
-/// An operator that sends its spans there, at once.
-async fn traced(name: &str, collector: &Collector, model: Option<Value>) -> (World, Operator) {
-    let environment = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer planted-header"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-        // The proxy of these tests leads to the local Azure alone.
-        ("NO_PROXY", "127.0.0.1"),
-    ];
-    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    World::running(name, Setting { model, environment, ..Setting::default() }).await
-}
+use crate::collectors::traced;
 
 #[tokio::test]
 async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
@@ -78,31 +67,10 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
 
     // The example in the metrics leads to the trace.
-    let hex: String = root.trace_id.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"));
+    let hex = hex(&root.trace_id);
     let metrics = operator.metrics_as("application/openmetrics-text").await;
     let example = metrics.lines().find(|line| line.contains("run_duration_seconds_bucket") && line.contains(" # {"));
     assert!(example.is_some_and(|line| line.contains(&format!("trace_id=\"{hex}\""))), "{hex} is not in {example:?}");
-}
-
-#[tokio::test]
-async fn a_collector_that_refuses_hinders_no_run() {
-    let collector = Collector::start().await;
-    collector.refuse(true);
-    let (world, mut operator) = traced("untraced", &collector, None).await;
-    world.apply("orders", &json!({})).await;
-    world.until_state("orders", RunState::Succeeded).await;
-    eventually("the loss to be counted", async || {
-        let metrics = operator.metrics().await;
-        metrics
-            .lines()
-            .any(|line| line.starts_with("tabular_operator_trace_spans_total{result=\"error\"}") && !line.ends_with(" 0"))
-            .then_some(())
-    })
-    .await;
-    assert!(collector.spans().is_empty());
-    let warnings = operator.log().lines().filter(|line| line.contains("failed to send spans")).count();
-    assert_eq!(warnings, 1, "{}", operator.log());
-    assert!(operator.terminate().await.success());
 }
 
 #[tokio::test]
@@ -163,51 +131,4 @@ async fn the_history_of_a_run_can_be_read_from_its_description() {
         assert!(reference.contains(&format!("| `{reason}` | {kind} |")), "{reason} ({kind}) is not in the reference");
         assert!(Reason::parse(reason).is_some());
     }
-}
-
-/// Prometheus' own engine over what the operator really shows after a failure: a query that brings nothing is a panel that stays
-/// empty.
-#[tokio::test]
-async fn each_query_of_the_dashboard_answers_on_what_is_shown() {
-    let (world, mut operator) =
-        World::running("dashboard", Setting { model: Some(json!({"outcome": "failed"})), ..Setting::default() }).await;
-    world.apply("orders", &json!({})).await;
-    world.until_state("orders", RunState::Failed).await;
-    let metrics = operator.metrics().await;
-    let series: Vec<Value> = metrics.lines().filter(|line| !line.starts_with('#')).map(series).collect();
-    assert!(series.len() > 100, "{metrics}");
-
-    let dashboard: Value =
-        serde_json::from_str(&std::fs::read_to_string(paths::workspace().join("deploy/grafana/overview.json")).unwrap()).unwrap();
-    let targets = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array().unwrap());
-    let queries = targets.map(|target| target["expr"].as_str().unwrap().replace("$__rate_interval", "5m").replace("$namespace", ".*"));
-    // No certificate is in use here, so nothing tells when it expires.
-    let queries: Vec<String> = queries.filter(|query| !query.contains("certificate_expiry")).collect();
-    assert!(queries.len() > 25, "{queries:?}");
-
-    let rule = |(index, query): (usize, &String)| json!({"alert": format!("Q{index}"), "expr": format!("count({query}) > 0"), "labels": {"query": query}});
-    let rules: Vec<Value> = queries.iter().enumerate().map(rule).collect();
-    let fires =
-        |(index, query): (usize, &String)| json!({"labels": format!("{{alertname=\"Q{index}\", query={}}}", json!(query)), "value": 1});
-    let wanted: Vec<Value> = queries.iter().enumerate().map(fires).collect();
-    let answered =
-        json!({"expr": "count by (alertname, query) (ALERTS{alertstate=\"firing\"})", "eval_time": "50m", "exp_samples": wanted});
-    let directory = world.site.directory().join("dashboard");
-    std::fs::create_dir_all(&directory).unwrap();
-    let tests = json!({"rule_files": ["rules.yaml"], "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [answered]}]});
-    std::fs::write(directory.join("rules.yaml"), json!({"groups": [{"name": "queries", "rules": rules}]}).to_string()).unwrap();
-    std::fs::write(directory.join("tests.yaml"), tests.to_string()).unwrap();
-    Tool::named("promtool").run(&["test", "rules", directory.join("tests.yaml").to_str().unwrap()]).await;
-}
-
-/// A line of the metrics, as a series that goes on for an hour: what counts up does so by its own value each minute.
-fn series(line: &str) -> Value {
-    let (name, value) = line.rsplit_once(' ').unwrap();
-    let counts = ["_total", "_bucket", "_count", "_sum"].iter().any(|suffix| name.split('{').next().unwrap().ends_with(suffix));
-    let labelled = match name.split_once('{') {
-        Some((name, labels)) => format!("{name}{{namespace=\"tabular-system\",{labels}"),
-        None => format!("{name}{{namespace=\"tabular-system\"}}"),
-    };
-    json!({"series": labelled.replace(",}", "}"), "values": format!("{value}+{}x60", if counts { value } else { "0" })})
 }

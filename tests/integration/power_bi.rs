@@ -1,21 +1,9 @@
 //! Refreshes and syncs of Power BI semantic models, by ids and by names.
 
 use harness::world::{merged, run};
-use harness::{Model, Setting, World};
-use serde_json::{Value, json};
+use harness::{Setting, World, semantic_model};
+use serde_json::json;
 use tabular_operator::api::RunState;
-use uuid::Uuid;
-
-/// A semantic model of a test's own, and what a manifest's spec has to say to mean it: by ids, and by names.
-pub async fn semantic_model(world: &World, settings: &Value) -> (Model, Value, Value) {
-    let (group, dataset) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    let model = Model::power_bi(&group, &dataset);
-    let names = json!({"workspace": format!("Sales of {}", world.namespace), "dataset": "Orders"});
-    let usual = merged(&json!({"notStartedMillis": 100, "durationMillis": 900}), &names);
-    world.azure.put(&model, merged(&usual, settings)).await;
-    let spec = |named: Value| json!({"model": {"analysisServices": null, "powerBI": named}});
-    (model, spec(json!({"groupId": group, "datasetId": dataset})), spec(names))
-}
 
 #[tokio::test]
 async fn a_semantic_model_is_refreshed_as_asked() {

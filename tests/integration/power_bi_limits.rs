@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use harness::world::{merged, run, run_state};
-use harness::{Model, Operator, Setting, World};
+use harness::{Model, Operator, Setting, World, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
-
-use crate::power_bi::semantic_model;
 
 /// A world with one semantic model, and the spec that names it by ids.
 async fn with(name: &str, settings: Value) -> (World, Operator, Model, Value) {

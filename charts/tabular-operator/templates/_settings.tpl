@@ -45,10 +45,20 @@
 {{- end }}
 - name: TABULAR_OPERATOR_METRICS_ADDRESS
   value: "{{ .Values.metrics.bindAddress }}:{{ .Values.metrics.port }}"
+{{- with .Values.traces.endpoint }}
+- name: TABULAR_OPERATOR_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
 - name: TABULAR_OPERATOR_LOG_LEVEL
   value: {{ .Values.log.level | quote }}
 - name: TABULAR_OPERATOR_LOG_FORMAT
   value: {{ .Values.log.format }}
+{{- end }}
+
+{{/* The port of a URL: the one that it names, or that of its scheme. */}}
+{{- define "tabular-operator.port" -}}
+{{- $named := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host) -}}
+{{ $named | default (ternary "80" "443" (hasPrefix "http://" .)) }}
 {{- end }}
 
 {{/* The key of the cloud file in its ConfigMap. */}}

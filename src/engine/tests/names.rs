@@ -136,3 +136,16 @@ fn a_synchronisation_looks_them_up_too() {
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.resolves, world.service.submits), (1, 1));
 }
+
+#[test]
+fn a_spec_that_mends_the_names_is_never_told_as_wrong() {
+    for names in [named("Marketing"), Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned())] {
+        let mut world = World::new(|spec| spec.model = named("Sales"));
+        world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelNotResolved);
+        let before = world.statuses.len();
+        world.resolution = ids("F089354E");
+        world.edit(|spec| spec.model = names).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        let stalled = |status: &crate::api::Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
+        assert!(!world.statuses[before..].iter().any(stalled), "{:#?}", &world.statuses[before..]);
+    }
+}

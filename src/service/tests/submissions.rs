@@ -170,7 +170,7 @@ async fn calls_in_flight_are_bounded_per_server() {
     let model = model_of(&stage.azure(settings));
     let call = model.prepare().await.unwrap();
     let trouble = model.prepare().await.unwrap_err();
-    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, Some(Duration::from_millis(500))));
+    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, None), "the pass comes back at its own pace");
     drop(call);
     assert!(model.prepare().await.is_ok());
 }

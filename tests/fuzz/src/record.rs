@@ -1,5 +1,7 @@
 //! What becomes of an answer in the end: the record that the real decision makes of it.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -19,9 +21,18 @@ pub fn operation_id() -> OperationId {
     OperationId::parse(OPERATION).unwrap()
 }
 
-/// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`).
+/// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`). It is made once: a fuzzer asks for it all the time.
 #[must_use]
-pub fn resource(kind: OperationKind, state: &str) -> Resource {
+pub fn resource(kind: OperationKind, state: &'static str) -> &'static Resource {
+    static MADE: LazyLock<HashMap<(OperationKind, &str), Resource>> = LazyLock::new(|| {
+        let kinds = [OperationKind::Refresh, OperationKind::Sync];
+        let all = kinds.into_iter().flat_map(|kind| ["Submitting", "Running", "Cancelling"].map(|state| (kind, state)));
+        all.map(|(kind, state)| ((kind, state), made(kind, state))).collect()
+    });
+    &MADE[&(kind, state)]
+}
+
+fn made(kind: OperationKind, state: &str) -> Resource {
     let asked = "2026-11-22T08:59:30Z";
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}});
     let run = json!({

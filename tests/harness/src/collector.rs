@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -14,8 +13,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use std::sync::Mutex;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// A collector on a port of this machine; it ends with the runtime.
 #[derive(Clone, Debug)]
@@ -27,14 +30,61 @@ pub struct Collector {
 #[derive(Debug, Default)]
 struct Kept {
     requests: Mutex<Vec<ExportTraceServiceRequest>>,
-    refusing: AtomicBool,
+    manner: Mutex<Manner>,
+}
+
+/// What it does with what it is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Manner {
+    /// It takes it.
+    #[default]
+    Takes,
+    /// It answers by 503.
+    Refuses,
+    /// It reads it and never answers.
+    Hangs,
 }
 
 impl Collector {
     /// Starts it.
     pub async fn start() -> Self {
+        Self::serve("http", |stream| async move { Some(stream) }).await
+    }
+
+    /// Starts one that speaks TLS, and gives the certificate of its authority, as PEM.
+    pub async fn start_tls() -> (Self, String) {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key can be made");
+        let trusted = authority.self_signed(&key).expect("a certificate can be made").pem();
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().expect("a key can be made");
+        let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).and_then(|params| params.signed_by(&key, &issuer));
+        let chain = vec![own.expect("a certificate can be made").der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key");
+        let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("they fit");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let collector = Self::serve("https", move |stream| {
+            let acceptor = acceptor.clone();
+            // Whoever does not trust it ends the handshake.
+            async move { acceptor.accept(stream).await.ok() }
+        });
+        (collector.await, trusted)
+    }
+
+    /// Where one was that is gone.
+    pub async fn gone() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = format!("http://{}", listener.local_addr().expect("it is bound"));
+        format!("http://{}", listener.local_addr().expect("it is bound"))
+    }
+
+    async fn serve<S, F>(scheme: &str, greet: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = Option<S>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = format!("{scheme}://{}", listener.local_addr().expect("it is bound"));
         let kept = Arc::new(Kept::default());
         let collector = Self { address, kept: Arc::clone(&kept) };
         tokio::spawn(async move {
@@ -44,7 +94,12 @@ impl Collector {
                     let kept = Arc::clone(&kept);
                     async move { Ok::<_, Infallible>(kept.take(request).await) }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let greeted = greet(stream);
+                tokio::spawn(async move {
+                    let Some(stream) = greeted.await else { return };
+                    // One that gives up has its reasons.
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
             }
         });
         collector
@@ -56,9 +111,9 @@ impl Collector {
         &self.address
     }
 
-    /// Whether it answers everything by 503.
-    pub fn refuse(&self, refuse: bool) {
-        self.kept.refusing.store(refuse, Ordering::Relaxed);
+    /// What it does from now on with what it is sent.
+    pub fn behave(&self, manner: Manner) {
+        *self.kept.manner.lock().unwrap() = manner;
     }
 
     /// All spans so far, in the order in which they came.
@@ -94,6 +149,12 @@ pub fn attribute(span: &Span, key: &str) -> Option<String> {
     Some(shown(found.value.as_ref()))
 }
 
+/// An id of a trace, as people write it.
+#[must_use]
+pub fn hex(id: &[u8]) -> String {
+    id.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
+}
+
 fn shown(value: Option<&opentelemetry_proto::tonic::common::v1::AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
@@ -109,8 +170,11 @@ impl Kept {
             *response.status_mut() = status;
             response
         };
-        if self.refusing.load(Ordering::Relaxed) {
-            return answer(StatusCode::SERVICE_UNAVAILABLE);
+        let manner = *self.manner.lock().unwrap();
+        match manner {
+            Manner::Takes => {}
+            Manner::Refuses => return answer(StatusCode::SERVICE_UNAVAILABLE),
+            Manner::Hangs => std::future::pending().await,
         }
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::guard::Guard;
-use crate::paths;
 use crate::wait::{eventually, within};
+use crate::{paths, pod};
 
 /// How to run it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct OperatorSettings {
     pub environment: Vec<(String, String)>,
     /// Where its log goes.
     pub log: PathBuf,
+    /// The file system that it runs in as a pod does, with nothing else in it: see [`crate::pod`]. With `None`, this machine's.
+    pub pod: Option<PathBuf>,
 }
 
 /// Settings that make tests fast. The proportions are those of the defaults, but for the lease.
@@ -219,6 +221,9 @@ pub fn program() -> Command {
 /// The command line, ready for a redirection of its errors.
 #[must_use]
 pub fn command(settings: &OperatorSettings) -> Command {
+    if let Some(root) = &settings.pod {
+        return pod::command(root, settings);
+    }
     let mut command = program();
     command
         .arg("run")

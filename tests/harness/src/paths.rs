@@ -38,7 +38,8 @@ fn program(variable: &str, name: &str) -> PathBuf {
 }
 
 /// Cargo's target directory: the one that this test program lies in, unless it was moved.
-fn target() -> PathBuf {
+#[must_use]
+pub fn target() -> PathBuf {
     let here = env::current_exe().ok();
     let beside = here.as_deref().and_then(|here| here.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()));
     beside.map_or_else(|| workspace().join("target"), Path::to_owned)

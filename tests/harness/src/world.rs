@@ -95,6 +95,7 @@ impl World {
             arguments,
             environment: setting.environment,
             log: file("log"),
+            pod: None,
         };
         let world = Self {
             azure: site.simulator.client(),

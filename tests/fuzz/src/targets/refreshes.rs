@@ -30,7 +30,7 @@ pub fn look(input: &[u8]) {
         if ended_well {
             assert!(answer.done() && !answer.faulty && says_success(answer.body), "a success that nobody told");
         }
-        let step = record::decided(&running, Seen::Look(seen));
+        let step = record::decided(running, Seen::Look(seen));
         let state = step.recorded.run.map(|run| run.state);
         assert!(ended_well || state != Some(RunState::Succeeded), "a run that succeeded by itself");
     }
@@ -61,7 +61,7 @@ pub fn submission(input: &[u8]) {
             (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),
             (Submission::Refused(_) | Submission::Busy { .. }, 300..=499) => {}
         }
-        record::decided(&submitting, Seen::Submission(told));
+        record::decided(submitting, Seen::Submission(told));
     }
 }
 
@@ -77,7 +77,7 @@ pub fn cancellation(input: &[u8]) {
             Cancellation::Trouble(met) => laws::trouble(met),
         }
         laws::trouble(&outside::no_listing(service, &answer.heard));
-        let step = record::decided(&cancelling, Seen::Cancellation(told));
+        let step = record::decided(cancelling, Seen::Cancellation(told));
         assert!(!step.recorded.run.unwrap().state.ended(), "only a look ends a run");
     }
 }
@@ -105,7 +105,7 @@ pub fn listing(input: &[u8]) {
     }
     let listing = Listing { operations, truncated: truncated || !complete, server_time: Some(laws::now()) };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
-    record::decided(&submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: BTreeSet::new() });
+    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: BTreeSet::new() });
 }
 
 /// The rows of a plain list of objects, read by another reader.

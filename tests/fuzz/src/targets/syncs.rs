@@ -33,7 +33,7 @@ pub fn look(input: &[u8]) {
             assert_eq!(outside::stored_location(&handle, &called()).map(String::from), *location, "what is kept can be used");
         }
         if asked == record::operation_id() {
-            record::decided(&running, Seen::Look(seen));
+            record::decided(running, Seen::Look(seen));
         }
     }
 }
@@ -48,7 +48,7 @@ pub fn submission(input: &[u8]) {
         Submission::Refused(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
         Submission::Unanswered { .. } => {}
     }
-    record::decided(&record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+    record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
 }
 
 /// Analysis Services, `GET sync` without an id.
@@ -67,7 +67,7 @@ pub fn listing(input: &[u8]) {
         }
     };
     let submitting = record::resource(OperationKind::Sync, "Submitting");
-    record::decided(&submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: BTreeSet::new() });
+    record::decided(submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: BTreeSet::new() });
 }
 
 /// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.
@@ -81,7 +81,7 @@ pub fn scale_out(input: &[u8]) {
         assert!(answer.done() && location.is_none() && id.as_str().starts_with("scaleout-"), "{told:?}");
         asked.push(id.clone());
     }
-    record::decided(&record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
+    record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));
     for id in asked {
         let seen = outside::scale_out_look(&answer.heard, &id);
         laws::look(&seen, &id, &called);
@@ -89,7 +89,7 @@ pub fn scale_out(input: &[u8]) {
             assert!(operation.phase != Phase::Succeeded || answer.done(), "a success that nobody told");
         }
         if id == record::operation_id() {
-            record::decided(&record::resource(OperationKind::Sync, "Running"), Seen::Look(seen));
+            record::decided(record::resource(OperationKind::Sync, "Running"), Seen::Look(seen));
         }
     }
     match outside::scale_out_listing(&answer.heard, since()) {

@@ -1,0 +1,111 @@
+//! The collector of traces, well and badly: whatever it does, it hinders no run.
+
+use harness::collector::{Collector, Manner};
+use harness::{Operator, Setting, World, eventually};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+/// An operator that sends its spans there, at once.
+pub(crate) async fn traced(name: &str, collector: &Collector, model: Option<Value>) -> (World, Operator) {
+    traced_to(name, collector.url(), &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer planted-header")], model).await
+}
+
+async fn traced_to(name: &str, url: &str, more: &[(&str, &str)], model: Option<Value>) -> (World, Operator) {
+    let usual = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
+        // The proxy of these tests leads to the local Azure alone.
+        ("NO_PROXY", "127.0.0.1"),
+    ];
+    let environment = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    World::running(name, Setting { model, environment, ..Setting::default() }).await
+}
+
+fn warnings(operator: &Operator) -> usize {
+    operator.log().lines().filter(|line| line.contains("failed to send spans")).count()
+}
+
+/// Waits until spans were lost, and that is counted.
+async fn until_lost(operator: &mut Operator) {
+    let lost = |line: &str| line.starts_with("tabular_operator_trace_spans_total{result=\"error\"}") && !line.ends_with(" 0");
+    eventually("the loss to be counted", async || operator.metrics().await.lines().any(lost).then_some(())).await;
+}
+
+#[tokio::test]
+async fn one_that_refuses_or_is_gone_hinders_no_run_and_is_said_once() {
+    let refusing = Collector::start().await;
+    refusing.behave(Manner::Refuses);
+    for (name, url) in [("untraced", refusing.url().to_owned()), ("traced-nowhere", Collector::gone().await)] {
+        let (world, mut operator) = traced_to(name, &url, &[], None).await;
+        for run in ["one", "two"] {
+            let of_model = world.put_database(run, &json!({"durationMillis": 500})).await;
+            world.apply(run, &of_model).await;
+            world.until_state(run, RunState::Succeeded).await;
+            until_lost(&mut operator).await;
+        }
+        assert_eq!(warnings(&operator), 1, "{}", operator.log());
+        assert!(operator.terminate().await.success());
+    }
+    assert!(refusing.spans().is_empty());
+}
+
+#[tokio::test]
+async fn one_over_tls_is_trusted_by_its_authority_alone() {
+    let (collector, authority) = Collector::start_tls().await;
+    let file = harness::Site::get().directory().join("collector-authority.pem");
+    std::fs::write(&file, authority).unwrap();
+    for (name, trusted) in [("traced-tls", true), ("untrusted-tls", false)] {
+        let certificate = [("OTEL_EXPORTER_OTLP_CERTIFICATE", file.to_str().unwrap())];
+        let more = if trusted { certificate.as_slice() } else { &[] };
+        let before = collector.spans().len();
+        let (world, mut operator) = traced_to(name, collector.url(), more, None).await;
+        world.apply("orders", &json!({})).await;
+        world.until_state("orders", RunState::Succeeded).await;
+        if trusted {
+            let came = || collector.spans().iter().any(|span| span.name.starts_with("run of"));
+            eventually("the span of the run", async || came().then_some(())).await;
+        } else {
+            until_lost(&mut operator).await;
+            assert_eq!(collector.spans().len(), before);
+        }
+        assert_eq!(warnings(&operator), usize::from(!trusted), "{}", operator.log());
+    }
+}
+
+/// Each batch waits 10 s for its answer: an operator that waited with it would not come to the end of any run here.
+#[tokio::test]
+async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
+    let collector = Collector::start().await;
+    collector.behave(Manner::Hangs);
+    let (queue, batch) = (32, 16);
+    let limits = [("OTEL_BSP_MAX_QUEUE_SIZE", queue.to_string()), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch.to_string())];
+    let limits = limits.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (world, mut operator) = traced_to("traced-hanging", collector.url(), &limits, None).await;
+    let runs: Vec<String> = (0..24).map(|number| format!("run-{number}")).collect();
+    for run in &runs {
+        let of_model = world.put_database(run, &json!({"notStartedMillis": 0, "durationMillis": 500})).await;
+        world.apply(run, &of_model).await;
+    }
+    for run in &runs {
+        world.until_state(run, RunState::Succeeded).await;
+    }
+    // One for each call, and for each run the whole, its waiting and its operation.
+    let spans = world.azure.requests_by(&world.client_id).await.len() + 3 * runs.len();
+    assert!(spans > 2 * (queue + batch), "only {spans} spans were made");
+    until_lost(&mut operator).await;
+    assert_eq!(warnings(&operator), 1, "{}", operator.log());
+    // What it takes now is what was kept for it, and not what was lost meanwhile.
+    collector.behave(Manner::Takes);
+    eventually("it to be heard of", async || operator.log().contains("takes spans again").then_some(())).await;
+    let kept = eventually("the queue to be sent", async || {
+        let count = collector.spans().len();
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        (count > 0 && collector.spans().len() == count).then_some(count)
+    })
+    .await;
+    assert!(kept <= queue + batch, "{kept} spans were kept");
+    collector.behave(Manner::Hangs);
+    let began = std::time::Instant::now();
+    assert!(operator.terminate().await.success());
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "its end waits 2 s for the collector, and took {:?}", began.elapsed());
+}
