@@ -110,7 +110,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             specs: with(|spec| spec.backoff_limit = 1),
-            left: Left { posts: 1, failures: 1, crashes: 1, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
+            left: Left { posts: 1, failures: 1, crashes: more, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
             wishes: vec![Wish::Cancel, Wish::Token],
             lag: 30,
             ..Scenario::calm("cancellation", "a person cancels what is under way, waits or is in doubt, and what has just ended")
