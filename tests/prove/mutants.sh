@@ -13,7 +13,7 @@ copy=$root/target/mutants
 logs=$root/target/mutants-logs
 # No build and no check takes longer than this, in seconds: the first build makes the libraries too.
 limit=${MUTANTS_LIMIT:-1200}
-# The libraries are those of any other test build; what is proven is built fast enough to explore with.
+# The libraries are those of any other test build; what explores is built fast enough for that.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 fast=(--config 'profile.dev.package.tabular-operator.opt-level=1' --config 'profile.dev.package.prove.opt-level=1')
 
@@ -44,7 +44,7 @@ limited() {
 build() {
   case "$1" in
     "prove "*) limited cargo build "${fast[@]}" --quiet --locked -p prove ;;
-    "cargo test "*) limited cargo test "${fast[@]}" --quiet --locked --lib --no-run ;;
+    "cargo test "*) limited cargo test --quiet --locked --lib --no-run ;;
     *) echo "error: no such check: $1" >&2; exit 2 ;;
   esac
 }
@@ -54,7 +54,7 @@ check() {
   read -ra arguments <<< "${1#prove }"
   case "$1" in
     "prove "*) limited "$CARGO_TARGET_DIR/debug/prove" "${arguments[@]}" ;;
-    *) read -ra arguments <<< "${1#cargo test }"; limited cargo test "${fast[@]}" --quiet --locked --lib "${arguments[@]}" ;;
+    *) read -ra arguments <<< "${1#cargo test }"; limited cargo test --quiet --locked --lib "${arguments[@]}" ;;
   esac
 }
 

@@ -14,8 +14,9 @@ use crate::laws;
 use crate::scenario::Left;
 use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Wish, World};
 
-/// No quiet story is longer than so many steps for each resource.
-const LONGEST: usize = 3_000;
+/// No quiet story is longer than so many steps for each resource: two hours of a Lease's renewals, after which a schedule that is
+/// looked at every hour has come round.
+const LONGEST: usize = 12_000;
 
 /// So many steps after a restart are seen to be quiet.
 const SETTLED: usize = 200;

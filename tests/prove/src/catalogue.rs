@@ -110,7 +110,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             specs: with(|spec| spec.backoff_limit = 1),
-            left: Left { posts: 1, failures: 1, crashes: 1, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
+            left: Left { posts: 1, failures: 1, crashes: more, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
             wishes: vec![Wish::Cancel, Wish::Token],
             lag: 30,
             ..Scenario::calm("cancellation", "a person cancels what is under way, waits or is in doubt, and what has just ended")
@@ -152,7 +152,11 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
             left: Left { posts: 1, failures: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
-            wishes: vec![Wish::Token, Wish::Suspend, Wish::Cancel, Wish::Delete],
+            wishes: if more > 0 {
+                vec![Wish::Token, Wish::Suspend, Wish::Cancel, Wish::Delete]
+            } else {
+                vec![Wish::Token, Wish::Cancel, Wish::Delete]
+            },
             lag: 30,
             ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
         },
@@ -163,14 +167,14 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("follower", "a synchronisation follows a refresh")
         },
         Scenario {
-            left: Left { posts: 1, crashes: 1, strangers: 2, delays: more, ..Left::default() },
+            left: Left { posts: 1, crashes: more, strangers: 2, delays: more, ..Left::default() },
             rows: Some(1),
             lag: 30,
             ..Scenario::calm("short-list", "a listing has only the newest row, and another client refreshes the model too")
         },
         Scenario {
             specs: with(|spec| spec.trigger = Some(times("1,3 12 1 1 *"))),
-            left: Left { posts: 1, crashes: 1, wishes: more, delays: 1, ..Left::default() },
+            left: Left { posts: 1, crashes: more, wishes: more, delays: 1, ..Left::default() },
             posts: vec![How::LostBefore, How::LostAfter],
             wishes: vec![Wish::Suspend, Wish::Token, Wish::Delete],
             sleeps: vec![200],
@@ -179,7 +183,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             specs: vec![Spec::Refresh(by_names())],
-            left: Left { posts: 1, crashes: 1, wishes: 1 + more, calls: 1, ..Left::default() },
+            left: Left { posts: 1, crashes: 1, wishes: 1 + more, calls: more, ..Left::default() },
             wishes: vec![Wish::Token, Wish::Delete],
             renames: true,
             lag: 30,
@@ -192,7 +196,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("clock-steps", "the operator's wall clock steps as far as it may")
         },
         Scenario {
-            left: Left { posts: 1 + more, crashes: 1, strangers: 1, delays: more, ..Left::default() },
+            left: Left { posts: 1 + more, crashes: more, strangers: 1, delays: more, ..Left::default() },
             service_ahead: 240,
             tells_time: false,
             lag: 30,
@@ -268,9 +272,12 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
                 symmetric: true,
-                left: Left { posts: 1, crashes: 1, wishes: 1, ..Left::default() },
+                left: Left { posts: 1, crashes: 2, wishes: 1, ..Left::default() },
                 wishes: vec![Wish::Delete],
-                ..Scenario::calm("orphan", "a resource is deleted, and another asks for exactly the same within five seconds")
+                ..Scenario::calm(
+                    "orphan",
+                    "a resource is deleted, the operator started anew, and another asks for the same within five seconds",
+                )
             },
             laws::TRUTH,
         ),

@@ -99,8 +99,8 @@ pub fn decision(_world: &World, _operator: usize, resource: usize, view: &Object
     let under_way = step.recorded.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
     // What a run is being cancelled for begins, whatever the policy has become.
     if let Some(run) = under_way.filter(|run| forbids && run.cancel_cause != Some(CancelCause::Replacement)) {
-        // What was recorded before, under another policy, is dropped by the next record.
-        let queued = step.recorded.queued.as_ref().filter(|_| step.recorded != *view.status);
+        // What was queued before, under another policy, is dropped as soon as triggers are looked at.
+        let queued = step.recorded.queued.as_ref().filter(|queued| view.status.queued.as_ref() != Some(*queued));
         holds(queued.is_none(), FORBIDDEN, || format!("resource {resource}: {queued:?} is to follow run {}", run.number))?;
     }
     Ok(())

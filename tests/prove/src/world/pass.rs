@@ -226,5 +226,6 @@ impl World {
 
 /// Whole seconds, rounded up.
 fn whole(pause: Duration) -> Second {
-    Second::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(Second::MAX)
+    // From nanoseconds: a pause of less than a millisecond is a pause.
+    Second::try_from(pause.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Second::MAX)
 }

@@ -3,6 +3,9 @@
 //! Left out is what no decision, no law and no later moment depends on: wording, progress, times of display. Moments count from
 //! now, so that the same situation an hour later is the same; what is so long ago that every rule treats it alike counts as that
 //! long ago. Resources that differ in nothing but their names may change places.
+//!
+//! Of two moments that count as one the first that is met is looked into. They may differ in the jitter of a pause after troubles,
+//! which depends on the moment itself, by a second.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
