@@ -68,3 +68,14 @@ fn each_row_of_the_table_of_adoption_names_its_test() {
         assert!(tests.contains(&format!("fn {name}()")), "docs/exactly-once.md names a test that is not there: {name}");
     }
 }
+
+/// `make mutants` takes long and is run seldom; a mutant that no longer fits the sources is seen at once.
+#[test]
+fn every_mutant_still_applies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mutants = std::fs::read_dir(root.join("tests/prove/mutants")).unwrap().map(|entry| entry.unwrap().path());
+    for mutant in mutants.filter(|path| path.extension().is_some_and(|extension| extension == "patch")) {
+        let check = std::process::Command::new("git").args(["apply", "--check"]).arg(&mutant).current_dir(&root).output().unwrap();
+        assert!(check.status.success(), "{}: make it anew: {}", mutant.display(), String::from_utf8_lossy(&check.stderr));
+    }
+}
