@@ -12,8 +12,9 @@ use crate::course::Courses;
 /// The blocks of the page in one language.
 fn blocks(language: &str) -> Vec<String> {
     let text = fs::read_to_string(paths::workspace().join("docs/gitops.md")).unwrap();
-    let opening = format!("```{language}\n");
-    text.split(&opening).skip(1).map(|part| part.split("```").next().unwrap().to_owned()).collect()
+    // The language, what else is said of the block, and its lines.
+    let blocks = text.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap());
+    blocks.filter(|(head, _)| head.split(' ').next() == Some(language)).map(|(_, lines)| format!("{lines}\n")).collect()
 }
 
 /// A manifest of the page, as it stands there but for the server.

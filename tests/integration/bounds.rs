@@ -68,10 +68,14 @@ fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     ];
     if code.is_none() {
         floods.push(("slow", json!({"slow": {"bytesPerSecond": 1}})));
-        floods.push(("head", json!({"manyHeaders": {"count": 20_000}})));
         floods.push(("endless", json!({"huge": {}})));
     }
     floods
+}
+
+/// A head without measure ends its connection, and takes the answers to others on it along: it comes when no other flood does.
+fn heads() -> Vec<(&'static str, Value)> {
+    vec![("head", json!({"manyHeaders": {"count": 20_000}}))]
 }
 
 /// Another resource on another model runs to its end, again and again, until `hit` is through.
@@ -97,9 +101,9 @@ async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
 
 /// One resource for each flood, with a database of its own, whose requests of `method` are hit `times` times; every one is
 /// refreshed in the end, by exactly one operation.
-async fn refreshes_are_hit(world: &World, method: &str, code: Option<u16>, list: bool) {
-    join_all(floods(code).into_iter().map(async |(flood, action)| {
-        let name = format!("{}-{flood}{}", method.to_lowercase(), code.map(|code| format!("-{code}")).unwrap_or_default());
+async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: &str, list: bool) {
+    join_all(floods.into_iter().map(async |(flood, action)| {
+        let name = format!("{}-{flood}", method.to_lowercase());
         let name = if list { format!("list-{flood}") } else { name };
         let spec = world.put_database(&name, &json!({"notStartedMillis": 100, "durationMillis": 1_200})).await;
         if list {
@@ -123,9 +127,9 @@ async fn a_look_without_measure_harms_nobody() {
     let operator = Watched::new(operator);
     meanwhile(&world, async {
         tokio::join!(
-            refreshes_are_hit(&world, "GET", None, false),
-            refreshes_are_hit(&world, "GET", Some(400), false),
-            refreshes_are_hit(&world, "GET", Some(500), false),
+            refreshes_are_hit(&world, floods_named(None), "GET", false),
+            refreshes_are_hit(&world, floods_named(Some(400)), "GET", false),
+            refreshes_are_hit(&world, floods_named(Some(500)), "GET", false),
         );
     })
     .await;
@@ -139,9 +143,9 @@ async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
     let operator = Watched::new(operator);
     meanwhile(&world, async {
         tokio::join!(
-            refreshes_are_hit(&world, "POST", None, false),
-            refreshes_are_hit(&world, "POST", Some(503), false),
-            refreshes_are_hit(&world, "GET", None, true),
+            refreshes_are_hit(&world, floods_named(None), "POST", false),
+            refreshes_are_hit(&world, floods_named(Some(503)), "POST", false),
+            refreshes_are_hit(&world, floods_named(None), "GET", true),
         );
     })
     .await;
@@ -153,21 +157,7 @@ async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
 async fn an_answer_to_a_cancellation_without_measure_harms_nobody() {
     let (world, operator) = World::running("bounds-delete", setting()).await;
     let operator = Watched::new(operator);
-    meanwhile(&world, async {
-        join_all([None, Some(400)].into_iter().flat_map(floods_named).map(async |(name, action)| {
-            let spec = world.put_database(&name, &json!({"durationMillis": 600_000})).await;
-            let fault = world.fault("DELETE", &format!("{name}/refreshes/*"), &json!({"times": 1, "action": action})).await;
-            world.apply(&name, &spec).await;
-            world.until_state(&name, RunState::Running).await;
-            world.delete(&name).await;
-            world.until_gone(&name).await;
-            assert_eq!(fault.hits().await, 1, "{name}");
-            let operations = world.operations_on(&name).await;
-            assert_eq!(operations.iter().map(|operation| operation.status.as_str()).collect::<Vec<_>>(), ["cancelled"], "{name}");
-        }))
-        .await;
-    })
-    .await;
+    meanwhile(&world, cancellations_are_hit(&world, [None, Some(400)].into_iter().flat_map(floods_named).collect())).await;
     operator.assert_unharmed();
     world.assert_kstatus();
 }
@@ -181,24 +171,7 @@ fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
 async fn an_answer_about_a_synchronisation_without_measure_harms_nobody() {
     let (world, operator) = World::running("bounds-sync", setting()).await;
     let operator = Watched::new(operator);
-    meanwhile(&world, async {
-        join_all(["POST", "GET"].into_iter().flat_map(|method| floods(None).into_iter().map(move |flood| (method, flood))).map(
-            async |(method, (flood, action))| {
-                let database = format!("{}-{flood}", method.to_lowercase());
-                let sync = json!({"sync": {"replicatingMillis": 800, "rehydratingMillis": 800, "bareGet": "latest"}});
-                let spec = world.put_database(&database, &sync).await;
-                let fault = world.fault(method, &format!("{database}/sync*"), &json!({"times": 1, "action": action})).await;
-                let name = format!("modelsync/{database}");
-                world.apply(&name, &spec).await;
-                world.until_state(&name, RunState::Succeeded).await;
-                assert_eq!(fault.hits().await, 1, "{name}");
-                let syncs = world.azure.syncs(&Model::analysis_services(&world.server, &database)).await;
-                assert_eq!(syncs.len(), 1, "{name}: {syncs:#?}");
-            },
-        ))
-        .await;
-    })
-    .await;
+    meanwhile(&world, syncs_are_hit(&world, &["POST", "GET"], &floods(None))).await;
     operator.assert_unharmed();
     world.assert_kstatus();
 }
@@ -207,43 +180,96 @@ async fn an_answer_about_a_synchronisation_without_measure_harms_nobody() {
 async fn an_answer_of_power_bi_without_measure_harms_nobody() {
     let (world, operator) = World::running("bounds-pbi", setting()).await;
     let operator = Watched::new(operator);
+    meanwhile(&world, power_bi_is_hit(&world, &floods(None))).await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_head_without_measure_harms_nobody() {
+    let (world, operator) = World::running("bounds-head", setting()).await;
+    let operator = Watched::new(operator);
     meanwhile(&world, async {
-        let routes = ["groups", "datasets", "refresh", "refreshes", "syncStatus"];
-        let all = routes.into_iter().flat_map(|route| floods(None).into_iter().map(move |flood| (route, flood)));
-        join_all(all.map(async |(route, (flood, action))| {
-            let (model, by_ids, _) =
-                semantic_model(&world, &json!({"durationMillis": 1_200, "workspace": format!("{route}-{flood}")})).await;
-            let Model::PowerBi { group, dataset } = &model else { unreachable!() };
-            let by_names =
-                json!({"model": {"analysisServices": null, "powerBI": {"workspace": format!("{route}-{flood}"), "dataset": "Orders"}}});
-            let sync = route == "syncStatus";
-            let path = match route {
-                "groups" => format!("*name%20eq%20%27{route}%2D{}%27*", flood.replace('-', "%2D")),
-                "datasets" => format!("*/groups/{group}/datasets"),
-                "refresh" => format!("*/datasets/{dataset}/refreshes/*"),
-                "refreshes" => format!("*/datasets/{dataset}/refreshes?*"),
-                _ => format!("*/datasets/{dataset}/queryScaleOut/syncStatus"),
-            };
-            if route == "refreshes" {
-                let lost =
-                    json!({"match": {"method": "POST", "path": format!("*/datasets/{dataset}/refreshes")}, "action": {"dropAfter": {}}});
-                world.azure.fault(lost).await;
-            }
-            let order = json!({"match": {"method": "GET", "path": path}, "times": 1, "action": action});
-            let fault = world.azure.fault(order).await;
-            let named = matches!(route, "groups" | "datasets");
-            let name = format!("{}{}-{flood}", if sync { "modelsync/" } else { "" }, route.to_lowercase());
-            world.apply(&name, if named { &by_names } else { &by_ids }).await;
-            world.until_state_within(SLOWLY, &name, RunState::Succeeded).await;
-            assert_eq!(fault.hits().await, 1, "{name}");
-            let count = if sync { world.azure.syncs(&model).await.len() } else { world.azure.refreshes(&model).await.len() };
-            assert_eq!(count, 1, "{name}");
-        }))
-        .await;
+        let named = || heads().into_iter().map(|(flood, action)| (flood.to_owned(), action)).collect::<Vec<_>>();
+        for (method, list) in [("GET", false), ("POST", false), ("GET", true)] {
+            refreshes_are_hit(&world, named(), method, list).await;
+        }
+        cancellations_are_hit(&world, named()).await;
+        for method in ["POST", "GET"] {
+            syncs_are_hit(&world, &[method], &heads()).await;
+        }
+        power_bi_is_hit(&world, &heads()).await;
     })
     .await;
     operator.assert_unharmed();
     world.assert_kstatus();
+}
+
+/// One resource for each flood, which the answer to its cancellation is.
+async fn cancellations_are_hit(world: &World, floods: Vec<(String, Value)>) {
+    join_all(floods.into_iter().map(async |(name, action)| {
+        let spec = world.put_database(&name, &json!({"durationMillis": 600_000})).await;
+        let fault = world.fault("DELETE", &format!("{name}/refreshes/*"), &json!({"times": 1, "action": action})).await;
+        world.apply(&name, &spec).await;
+        world.until_state(&name, RunState::Running).await;
+        world.delete(&name).await;
+        world.until_gone(&name).await;
+        assert_eq!(fault.hits().await, 1, "{name}");
+        let operations = world.operations_on(&name).await;
+        assert_eq!(operations.iter().map(|operation| operation.status.as_str()).collect::<Vec<_>>(), ["cancelled"], "{name}");
+    }))
+    .await;
+}
+
+/// One resource for each flood and method, which an answer about its synchronisation is.
+async fn syncs_are_hit(world: &World, methods: &[&str], floods: &[(&str, Value)]) {
+    join_all(methods.iter().flat_map(|&method| floods.iter().map(move |flood| (method, flood))).map(async |(method, (flood, action))| {
+        let database = format!("{}-{flood}", method.to_lowercase());
+        let sync = json!({"sync": {"replicatingMillis": 800, "rehydratingMillis": 800, "bareGet": "latest"}});
+        let spec = world.put_database(&database, &sync).await;
+        let fault = world.fault(method, &format!("{database}/sync*"), &json!({"times": 1, "action": action})).await;
+        let name = format!("modelsync/{database}");
+        world.apply(&name, &spec).await;
+        world.until_state(&name, RunState::Succeeded).await;
+        assert_eq!(fault.hits().await, 1, "{name}");
+        let syncs = world.azure.syncs(&Model::analysis_services(&world.server, &database)).await;
+        assert_eq!(syncs.len(), 1, "{name}: {syncs:#?}");
+    }))
+    .await;
+}
+
+/// One resource for each flood and route of Power BI.
+async fn power_bi_is_hit(world: &World, floods: &[(&str, Value)]) {
+    let routes = ["groups", "datasets", "refresh", "refreshes", "syncStatus"];
+    let all = routes.into_iter().flat_map(|route| floods.iter().map(move |flood| (route, flood)));
+    join_all(all.map(async |(route, (flood, action))| {
+        let (model, by_ids, _) = semantic_model(world, &json!({"durationMillis": 1_200, "workspace": format!("{route}-{flood}")})).await;
+        let Model::PowerBi { group, dataset } = &model else { unreachable!() };
+        let by_names =
+            json!({"model": {"analysisServices": null, "powerBI": {"workspace": format!("{route}-{flood}"), "dataset": "Orders"}}});
+        let sync = route == "syncStatus";
+        let path = match route {
+            "groups" => format!("*name%20eq%20%27{route}%2D{}%27*", flood.replace('-', "%2D")),
+            "datasets" => format!("*/groups/{group}/datasets"),
+            "refresh" => format!("*/datasets/{dataset}/refreshes/*"),
+            "refreshes" => format!("*/datasets/{dataset}/refreshes?*"),
+            _ => format!("*/datasets/{dataset}/queryScaleOut/syncStatus"),
+        };
+        if route == "refreshes" {
+            let lost = json!({"match": {"method": "POST", "path": format!("*/datasets/{dataset}/refreshes")}, "action": {"dropAfter": {}}});
+            world.azure.fault(lost).await;
+        }
+        let order = json!({"match": {"method": "GET", "path": path}, "times": 1, "action": action});
+        let fault = world.azure.fault(order).await;
+        let named = matches!(route, "groups" | "datasets");
+        let name = format!("{}{}-{flood}", if sync { "modelsync/" } else { "" }, route.to_lowercase());
+        world.apply(&name, if named { &by_names } else { &by_ids }).await;
+        world.until_state_within(SLOWLY, &name, RunState::Succeeded).await;
+        assert_eq!(fault.hits().await, 1, "{name}");
+        let count = if sync { world.azure.syncs(&model).await.len() } else { world.azure.refreshes(&model).await.len() };
+        assert_eq!(count, 1, "{name}");
+    }))
+    .await;
 }
 
 /// Whom the names of a model stand for is asked again after a while.

@@ -344,9 +344,10 @@ pub fn large(dice: &mut Dice) -> Scenario {
         Wish::Delete,
     ];
     let lag = [0, 10, 120][dice.below(3) as usize];
+    let operators = 1 + usize::from(dice.below(4) == 0);
     Scenario {
         specs,
-        operators: 1 + usize::from(dice.below(4) == 0),
+        operators,
         left: Left {
             posts: any(dice, 6),
             calls: any(dice, 8),
@@ -374,8 +375,9 @@ pub fn large(dice: &mut Dice) -> Scenario {
         namespace_ends: dice.below(8) == 0,
         orphans: true,
         lag,
-        // What the listing lag leaves, and the grain of the clocks.
-        jumps: if lag < 120 { vec![-5, 60] } else { vec![-5] },
+        // What the listing lag leaves, and the grain of the clocks. Where another operator takes over, one clock that is ahead is
+        // the other that is set back.
+        jumps: if lag < 120 && operators == 1 { vec![-5, 60] } else { vec![-5] },
         rows: (dice.below(5) == 0).then_some(2),
         renames: dice.below(2) == 0,
         service_ahead: [-240, 0, 240][dice.below(3) as usize],
