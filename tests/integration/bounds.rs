@@ -61,7 +61,7 @@ fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
         ("large", repeat(json!({"piece": "x".repeat(1024), "count": 102_400}))),
         ("announced", repeat(json!({"piece": "x".repeat(1024), "count": 102_400, "announced": true}))),
         ("rows", repeat(json!({"head": "[", "piece": "{},", "count": 1_000_000, "tail": "{}]"}))),
-        ("value-rows", repeat(json!({"head": "{\"value\":[", "piece": "{},", "count": 1_000_000, "tail": "{}]}"}))),
+        ("listed", repeat(json!({"head": "{\"value\":[", "piece": "{},", "count": 1_000_000, "tail": "{}]}"}))),
         ("deep", repeat(json!({"head": "{\"objects\":", "piece": "[", "count": 4_000_000}))),
         ("deep-objects", repeat(json!({"piece": "{\"a\":", "count": 1_000_000}))),
         ("text", repeat(json!({"head": "{\"status\":\"", "piece": "\\u0000", "count": 1_000_000, "tail": "\"}"}))),
