@@ -22,7 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API server may take nothing of what is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the API server may say nothing at all: longer than it leaves a watch open (`work::WATCH_SECONDS`).
-const LONGEST_SILENCE: Duration = Duration::from_secs(230);
+const LONGEST_SILENCE: Duration = Duration::from_secs(75);
 
 /// Why there is no connection to speak of: a matter of settings, each of them.
 #[derive(Debug, Error)]

@@ -38,8 +38,9 @@ use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 use crate::telemetry::labels::Kind;
 
-/// Azure's load balancer drops a connection that was idle for 240 s, so a watch is renewed before that.
-pub(super) const WATCH_SECONDS: u32 = 200;
+/// How long a watch is left open. Whatever is silent for longer is taken for dead, so that a list that hangs at the start holds nobody
+/// up for minutes; and Azure's load balancer drops a connection that was idle for 240 s.
+pub(super) const WATCH_SECONDS: u32 = 60;
 /// How many resources are listed at once. A page of them lies in memory as it came and taken apart, several times its size.
 const PAGE: u32 = 100;
 /// How often the resources are counted.
