@@ -1,14 +1,5 @@
 //! `prove`: explores the small worlds, plays random schedules of large ones, and shows what the promise does not cover.
 
-#![allow(clippy::cast_possible_truncation, reason = "small numbers: dice, seconds of a story, states of a small world")]
-#![allow(clippy::missing_errors_doc, reason = "the error of a law is that it is broken")]
-#![allow(
-    clippy::match_same_arms,
-    clippy::struct_excessive_bools,
-    clippy::too_many_lines,
-    reason = "a catalogue of cases reads better one by one"
-)]
-
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
