@@ -172,7 +172,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     };
     // The spec may have changed since; then only what is on record can be compared.
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
-    let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
+    let evidence = Evidence::new(run, request, taken, (intent(&pass), listing.ahead), settings);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);

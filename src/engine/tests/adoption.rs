@@ -214,6 +214,28 @@ fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_te
 }
 
 #[test]
+fn one_that_began_earlier_is_not_ours_however_long_the_listing_takes() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.slow = secs(30);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_long_to_say_the_time() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.hesitates = secs(30);
+    world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+    // What began since the intent is ours all the same.
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.hesitates) = (secs(20), secs(30));
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
 fn one_that_has_ended_and_says_nothing_of_its_start_is_for_a_person_to_tell() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);

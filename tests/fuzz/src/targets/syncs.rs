@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use tabular_operator::engine::Seen;
-use tabular_operator::operation::{Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
+use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
 use tabular_operator::service::outside;
 use url::Url;
 
@@ -59,7 +59,11 @@ pub fn listing(input: &[u8]) {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
-            Ok(Listing { operations, truncated, server_time: answer.heard.server_time() })
+            Ok(Listing {
+                operations,
+                truncated,
+                ahead: answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now()))),
+            })
         }
         Err(met) => {
             laws::trouble(&met);
