@@ -115,8 +115,8 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
     }
     let due = following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
-    // What replaces it, or has it cancelled, may have come already.
-    let goes_on = following::cancel_cause(&pass, due).is_none();
+    // What replaces it, or has it cancelled or let go, may have come already.
+    let goes_on = following::cancel_cause(&pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 

@@ -304,7 +304,7 @@ impl World {
         Ended::Done
     }
 
-    fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
+    pub(super) fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
         decide(&Situation { desired, recorded, scratch, seen, now: self.now, settings: &self.settings })
     }
 
