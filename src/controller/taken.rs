@@ -1,4 +1,5 @@
-//! Which operations are certainly another resource's, so that none of them is adopted or cancelled as a stranger's.
+//! Which operations are certainly another resource's: none of them is adopted, and of those that one watches none is cancelled as a
+//! stranger's.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -8,13 +9,14 @@ use parking_lot::Mutex;
 use super::context::Context;
 use super::resource::Resource;
 use crate::api::Model;
+use crate::engine::Taken;
 use crate::operation::OperationKind;
 
 /// How many resources that are gone are remembered.
 const REMEMBERED: usize = 1_000;
 
 /// The operations of resources that are gone: what was let go may still run, and no record names it any more. In memory only: after
-/// a restart it is as any other client's.
+/// a restart it may be taken for what another has begun.
 #[derive(Debug, Default)]
 pub(super) struct Departed {
     /// By uid, the latest last.
@@ -34,26 +36,31 @@ impl Departed {
         }
     }
 
-    /// The operations of this kind, and that may be on this model, of all but the resource with this uid.
-    fn of_others(&self, own: Option<&str>, kind: OperationKind, model: &str) -> BTreeSet<String> {
+    /// The operations of this kind, and that may be on this model, of all but the resource with this uid. Those of a resource whose
+    /// finalizer was taken off by force are still watched, for as long as they are followed without it.
+    fn of_others(&self, own: Option<&str>, (kind, model): (OperationKind, &str), is_followed: impl Fn(&str) -> bool) -> Taken {
+        let mut taken = Taken::default();
         let records = self.records.lock();
-        let others = records.iter().filter(|(uid, named)| Some(uid.as_str()) != own && named.counts_for(kind, model));
-        others.flat_map(|(_, named)| named.ids.iter().cloned()).collect()
+        for (uid, named) in records.iter().filter(|(uid, named)| Some(uid.as_str()) != own && named.counts_for(kind, model)) {
+            let of_it = if is_followed(uid) { &mut taken.watched } else { &mut taken.let_go };
+            of_it.extend(named.ids.iter().cloned());
+        }
+        taken
     }
 }
 
-/// The ids, in lower case, of operations of this kind that other resources follow, have followed, or may have begun by a submission
-/// that is unknown: none of them can be this resource's. While an unknown submission is held nobody else of ours submits on its model
-/// before its candidates are on record, so that none of them is a later one's.
-pub(super) fn by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> BTreeSet<String> {
+/// The operations of this kind that other resources follow, have followed, or may have begun by a submission that is unknown, and
+/// those that were let go: none of them can be this resource's. While an unknown submission is held nobody else of ours submits on its
+/// model before its candidates are on record, so that none of them is a later one's.
+pub(super) fn by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> Taken {
     let own = object.uid();
-    let mut taken = ctx.departed.of_others(own.as_deref(), kind, model);
+    let mut taken = ctx.departed.of_others(own.as_deref(), (kind, model), |uid| ctx.orphans.follows(uid));
     ctx.each_resource(|other| {
         if other.uid() != own
             && other.operation() == kind
             && let Some(mut named) = Named::by(other).filter(|named| named.counts_for(kind, model))
         {
-            taken.append(&mut named.ids);
+            taken.watched.append(&mut named.ids);
         }
     });
     taken
@@ -143,7 +150,7 @@ mod tests {
         let departed = Departed::default();
         departed.note(&resource(Kind::ModelRefresh, "u-1", &with_run()));
         departed.note(&resource(Kind::ModelRefresh, "u-4", &serde_json::json!({})));
-        let of_others = |own, kind| departed.of_others(Some(own), kind, &key("elsewhere"));
+        let of_others = |own, kind| departed.of_others(Some(own), (kind, &key("elsewhere")), |_| false).let_go;
         assert_eq!(of_others("u-2", OperationKind::Refresh), all());
         assert!(of_others("u-1", OperationKind::Refresh).is_empty());
         assert!(of_others("u-2", OperationKind::Sync).is_empty());
@@ -154,12 +161,21 @@ mod tests {
     fn a_synchronisation_that_was_let_go_counts_on_the_models_of_its_resource_alone() {
         let departed = Departed::default();
         departed.note(&resource(Kind::ModelSync, "u-1", &with_run()));
-        let of_others = |kind, database| departed.of_others(Some("u-2"), kind, &key(database));
+        let of_others = |kind, database| departed.of_others(Some("u-2"), (kind, &key(database)), |_| false).let_go;
         for database in ["d", "before"] {
             assert_eq!(of_others(OperationKind::Sync, database), all());
             assert!(of_others(OperationKind::Refresh, database).is_empty());
         }
         assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
+    }
+
+    #[test]
+    fn what_is_followed_without_its_resource_is_still_watched() {
+        let departed = Departed::default();
+        departed.note(&resource(Kind::ModelRefresh, "u-1", &with_run()));
+        let of_others = |followed: &str| departed.of_others(None, (OperationKind::Refresh, &key("d")), |uid| uid == followed);
+        assert_eq!(of_others("u-1"), Taken { watched: all(), let_go: BTreeSet::new() });
+        assert_eq!(of_others("u-2"), Taken { watched: BTreeSet::new(), let_go: all() });
     }
 
     #[test]

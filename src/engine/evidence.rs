@@ -3,12 +3,11 @@
 //! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that began after the intent brings
 //! the replicas what was asked for, whoever asked, so the times are enough where the clocks are known.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Settings;
+use super::{Settings, Taken};
 use crate::api::Run;
 use crate::operation::{Ahead, ObjectName, Operation, Phase, RefreshRequest, Request};
 
@@ -35,7 +34,7 @@ pub(super) struct Evidence<'a> {
     run: &'a Run,
     /// What was asked for; `None` where the spec has changed since, and nobody knows any more.
     request: Option<&'a Request>,
-    taken: &'a BTreeSet<String>,
+    taken: &'a Taken,
     /// When it can have begun at the earliest, and when at the latest if it was not kept waiting, by the service's clock.
     window: (Timestamp, Timestamp),
     /// The intent by the service's clock, at the latest.
@@ -50,7 +49,7 @@ impl<'a> Evidence<'a> {
     pub(super) fn new(
         run: &'a Run,
         request: Option<&'a Request>,
-        taken: &'a BTreeSet<String>,
+        taken: &'a Taken,
         (intent, ahead): (Timestamp, Option<Ahead>),
         settings: &Settings,
     ) -> Self {
@@ -68,7 +67,7 @@ impl<'a> Evidence<'a> {
     /// Whether an operation can be the one: nothing that it shows contradicts it.
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if operation.foreign || self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
+        if operation.foreign || self.taken.has(id) || self.run.knows(id) {
             return false;
         }
         // One that ended before the intent is not it either, whether it tells its start or not.

@@ -3,7 +3,6 @@
 //! The services offer no idempotency key, so nothing is submitted again on a guess: the listing is read until it shows the
 //! operation, or until it can no longer be late, or until a person says what happened.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, cancellation, deletion, ending, following, pace, text, waiting};
+use super::{Effect, Seen, Step, Taken, cancellation, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
@@ -164,7 +163,7 @@ fn intent(pass: &Pass<'_>) -> Timestamp {
 }
 
 /// The listing was read: is the operation in it?
-fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> Step {
+fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     pass.scratch.troubles = 0;
     let settings = pass.situation.settings;
     let Some(run) = pass.record.run.as_ref() else {

@@ -107,7 +107,7 @@ fn one_that_shows_only_some_of_the_objects_is_judged_when_it_has_ended() {
 fn one_that_another_resource_follows_is_not_ours() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "full");
-    world.service.taken.insert("op-1".to_owned());
+    world.service.taken.watched.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }

@@ -1,10 +1,11 @@
 //! A service with a clock, a lagging listing and one refresh at a time, which loses answers on request.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::engine::Taken;
 use crate::operation::{
     Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase,
     RefreshRequest, Request, Submission, Trouble, TroubleKind,
@@ -90,7 +91,7 @@ pub(super) struct Service {
     /// How long the answer to a listing takes, once it has said what the service's clock shows; and how long until then.
     pub(super) slow: Duration,
     pub(super) hesitates: Duration,
-    pub(super) taken: BTreeSet<String>,
+    pub(super) taken: Taken,
     /// How many submissions were sent, how many cancellations, listings and looks.
     pub(super) submits: usize,
     pub(super) cancels: Vec<OperationId>,
@@ -125,7 +126,7 @@ impl Service {
             truncated: false,
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
-            taken: BTreeSet::new(),
+            taken: Taken::default(),
             submits: 0,
             cancels: Vec::new(),
             lists: 0,

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tabular_operator::api::Time;
-use tabular_operator::engine::{Effect, Seen, Step};
+use tabular_operator::engine::{Effect, Seen, Step, Taken};
 use tabular_operator::operation::{Cancellation, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble, TroubleKind};
 
 use super::cluster::Object;
 use super::play::{ids_of, index_of};
-use super::{Broken, How, MARGIN, Owner, Post, World};
+use super::{Broken, How, MARGIN, Operator, Owner, Post, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
@@ -102,11 +102,11 @@ impl World {
     }
 
     /// The operations that are other resources', as `controller::effects` gathers them.
-    fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> BTreeSet<String> {
+    fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> Taken {
         let others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
-        let named = others.flat_map(|(_, other)| named_by(other.now()));
-        let departed = self.operators[operator].departed.iter().cloned();
-        departed.chain(named).filter(|named| named.counts_for(kind, model)).map(|named| named.id).collect()
+        let watched = others.flat_map(|(_, other)| named_by(other.now())).filter(|named| named.counts_for(kind, model));
+        let watched = watched.map(|named| named.id).collect();
+        Taken { watched, let_go: self.operators[operator].let_go(kind, model).map(str::to_owned).collect() }
     }
 }
 
@@ -116,6 +116,13 @@ pub struct Named {
     id: String,
     /// The model on which it counts, where it is a synchronisation's; a refresh's counts on any.
     synchronises: Option<u8>,
+}
+
+impl Operator {
+    /// The operations of this kind, and that may be on this model, of resources that it has let go.
+    pub fn let_go(&self, kind: OperationKind, model: u8) -> impl Iterator<Item = &str> {
+        self.departed.iter().filter(move |named| named.counts_for(kind, model)).map(|named| named.id.as_str())
+    }
 }
 
 impl Named {
