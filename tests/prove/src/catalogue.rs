@@ -188,6 +188,19 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("follower", "a synchronisation follows a refresh")
         },
         Scenario {
+            left: Left { posts: 1, leaves: 1, wishes: 1 + more, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Deletion(DeletionPolicy::Orphan), Wish::Token],
+            lag: 30,
+            ..Scenario::calm("uninstall", "the operator is uninstalled, or nearly, and installed again")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(sync(0, None))],
+            left: Left { posts: 1, leaves: 1, wishes: 1, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Token],
+            lag: 30,
+            ..Scenario::calm("uninstall-sync", "the operator is uninstalled while a synchronisation runs, which nobody can cancel")
+        },
+        Scenario {
             left: Left { posts: 1, crashes: more, strangers: 2, delays: more, ..Left::default() },
             rows: Some(1),
             lag: 30,
@@ -252,6 +265,14 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 ..Scenario::calm("careless-leader", "a Lease is believed for ever, and a submission sent however late")
             },
             laws::INTENT,
+        ),
+        (
+            Scenario {
+                left: Left { leaves: 1, ..Left::default() },
+                careless: Careless { deaf: true, ..Careless::default() },
+                ..Scenario::calm("careless-uninstall", "an uninstall does not wait until the operator has heard of it")
+            },
+            laws::UNINSTALL,
         ),
         (
             Scenario {
@@ -382,6 +403,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
             failures: any(dice, 5),
             vanishes: any(dice, 3),
             jumps: any(dice, 2),
+            leaves: any(dice, 2),
         },
         posts: vec![
             How::LostBefore,

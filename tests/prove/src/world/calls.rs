@@ -46,8 +46,8 @@ impl World {
 
     fn submit(&mut self, operator: usize, resource: usize, (view, model): (&Object, u8), how: How) -> Result<Seen, Broken> {
         let unanswered = || Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
-        // The Lease has run out since the intent was written, or is about to.
-        if !self.leads_for(operator, MARGIN) {
+        // The Lease has run out since the intent was written, or is about to; or the operator has heard that it is to go.
+        if !self.leads_for(operator, MARGIN) || self.operators[operator].heard.is_some() {
             return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
         }
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };

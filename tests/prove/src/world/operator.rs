@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabular_operator::engine::{Scratch, Seen, Step, TurnUse};
+use tabular_operator::engine::{Leaving, Scratch, Seen, Step, TurnUse};
 
 use super::Second;
 use super::calls::Named;
@@ -95,6 +95,8 @@ pub struct Operator {
     pub clock: Second,
     /// Whether it may act.
     pub standing: Standing,
+    /// What it has heard of an uninstall.
+    pub heard: Option<Leaving>,
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
     /// The operations of resources that it has let go.
@@ -103,7 +105,7 @@ pub struct Operator {
 
 impl Operator {
     pub(super) fn new(resources: usize, standing: Standing) -> Self {
-        Self { up: true, clock: 0, standing, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
+        Self { up: true, clock: 0, standing, heard: None, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
     }
 
     /// Started anew: it remembers nothing.

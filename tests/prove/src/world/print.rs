@@ -88,7 +88,7 @@ impl<'a> Print<'a> {
         if bounds {
             world.left.hash(&mut print.hasher);
         }
-        print.put(world.service.named);
+        print.put((world.service.named, world.uninstall));
         for resource in order {
             print.resource(*resource);
         }
@@ -141,6 +141,7 @@ impl<'a> Print<'a> {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
         self.put((resource.gone, resource.answered, resource.said, deleted));
+        self.put(resource.listed.map(|version| resource.now().version - version));
         for trigger in &resource.begun {
             self.put((trigger.r#type, &trigger.value));
         }
@@ -215,7 +216,7 @@ impl<'a> Print<'a> {
             Standing::Leads { until } => (1, (until - self.world.now).max(0)),
             Standing::StandsBy => (2, 0),
         };
-        self.put((operator.up, operator.clock, standing, &operator.departed));
+        self.put((operator.up, operator.clock, standing, operator.heard, &operator.departed));
         for resource in self.order {
             let mind = &operator.minds[*resource];
             if self.world.resources[*resource].gone && matches!(mind.task, Task::Idle) {
