@@ -168,7 +168,9 @@ fn next(world: &World) -> Option<Action> {
     let leaders: Vec<usize> = (0..world.operators.len()).filter(|operator| world.leads(*operator)).collect();
     let anything = leaders.iter().any(|operator| world.operators[*operator].minds.iter().enumerate().any(pending));
     let hidden = world.service.ops.iter().any(|op| !op.visible);
-    (anything || hidden || leaders.is_empty()).then_some(Action::Tick)
+    // The holder of the Lease hears of an uninstall when it renews it next.
+    let unheard = leaders.iter().any(|operator| world.operators[*operator].heard != world.uninstall.word());
+    (anything || hidden || unheard || leaders.is_empty()).then_some(Action::Tick)
 }
 
 /// Whether a resource waits for a person to say what became of its submission.
