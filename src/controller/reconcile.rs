@@ -54,10 +54,11 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
         uid,
         name,
         namespace_ending: false,
+        let_go: false,
         released: false,
     };
     let outcome = story.tell().await;
-    if !story.released {
+    if !story.let_go {
         ctx.orphans.note(&story.object, cached);
     }
     story.leave_or_keep_turn(outcome.is_err());
@@ -75,7 +76,9 @@ struct Story<'a> {
     uid: String,
     name: Name,
     namespace_ending: bool,
-    /// Let go: it is no longer this operator's.
+    /// Nothing of it is to be seen to any more, should it be gone: its finalizer goes, or has gone without an answer.
+    let_go: bool,
+    /// Its finalizer is gone: it is no longer this operator's.
     released: bool,
 }
 
@@ -126,6 +129,7 @@ impl Story<'_> {
                 }
                 (Effect::Release, _) => {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
+                    self.let_go = true;
                     self.ctx.orphans.let_go(&self.uid);
                     self.ctx.departed.note(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
