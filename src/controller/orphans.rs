@@ -70,6 +70,11 @@ impl Orphans {
         self.under_way.lock().remove(uid);
     }
 
+    /// Whether the operation of a resource that is gone is being seen to.
+    pub(super) fn follows(&self, uid: &str) -> bool {
+        self.followed.lock().contains(uid)
+    }
+
     /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
     pub(super) fn gone(&self, uid: &str) -> Option<Resource> {
         let kept = self.under_way.lock().remove(uid)?;

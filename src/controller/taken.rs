@@ -1,4 +1,5 @@
-//! Which operations are certainly another resource's, so that none of them is adopted or cancelled as a stranger's.
+//! Which operations are certainly another resource's: none of them is adopted, and of those that one watches none is cancelled as a
+//! stranger's.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,77 +8,100 @@ use parking_lot::Mutex;
 
 use super::context::Context;
 use super::resource::Resource;
-use crate::api::{Model, Status};
+use crate::api::Model;
+use crate::engine::Taken;
 use crate::operation::OperationKind;
 
 /// How many resources that are gone are remembered.
 const REMEMBERED: usize = 1_000;
 
-/// The operations of refreshes that are gone: what was let go may still run, and no record names it any more. In memory only: after
-/// a restart it is as any other client's.
+/// The operations of resources that are gone: what was let go may still run, and no record names it any more. In memory only: after
+/// a restart it may be taken for what another has begun.
 #[derive(Debug, Default)]
 pub(super) struct Departed {
     /// By uid, the latest last.
-    ids: Mutex<VecDeque<(String, BTreeSet<String>)>>,
+    records: Mutex<VecDeque<(String, Named)>>,
 }
 
 impl Departed {
     /// A resource goes, or is gone.
     pub(super) fn note(&self, object: &Resource) {
-        // That one synchronisation is taken for another does no harm: each brings the replicas what the model has.
-        let (OperationKind::Refresh, Some(uid), Some(status)) = (object.operation(), object.uid(), object.status()) else { return };
-        let named = named_by(status);
-        let mut ids = self.ids.lock();
-        ids.retain(|(earlier, _)| *earlier != uid);
-        if named.is_empty() {
-            return;
-        }
-        ids.push_back((uid, named));
-        while ids.len() > REMEMBERED {
-            ids.pop_front();
+        let Some(uid) = object.uid() else { return };
+        let mut records = self.records.lock();
+        records.retain(|(earlier, _)| *earlier != uid);
+        let Some(named) = Named::by(object) else { return };
+        records.push_back((uid, named));
+        while records.len() > REMEMBERED {
+            records.pop_front();
         }
     }
 
-    /// The operations of all but this resource.
-    fn of_others(&self, own: Option<&str>) -> BTreeSet<String> {
-        self.ids.lock().iter().filter(|(uid, _)| Some(uid.as_str()) != own).flat_map(|(_, ids)| ids.iter().cloned()).collect()
+    /// The operations of this kind, and that may be on this model, of all but the resource with this uid. Those of a resource whose
+    /// finalizer was taken off by force are still watched, for as long as they are followed without it.
+    fn of_others(&self, own: Option<&str>, (kind, model): (OperationKind, &str), is_followed: impl Fn(&str) -> bool) -> Taken {
+        let mut taken = Taken::default();
+        let records = self.records.lock();
+        for (uid, named) in records.iter().filter(|(uid, named)| Some(uid.as_str()) != own && named.counts_for(kind, model)) {
+            let of_it = if is_followed(uid) { &mut taken.watched } else { &mut taken.let_go };
+            of_it.extend(named.ids.iter().cloned());
+        }
+        taken
     }
 }
 
-/// The ids, in lower case, of operations of this kind that other resources follow, have followed, or may have begun by a submission
-/// that is unknown: none of them can be this resource's. While an unknown submission is held nobody else of ours submits on its model
-/// before its candidates are on record, so that none of them is a later one's.
-pub(super) fn by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> BTreeSet<String> {
+/// The operations of this kind that other resources follow, have followed, or may have begun by a submission that is unknown, and
+/// those that were let go: none of them can be this resource's. While an unknown submission is held nobody else of ours submits on its
+/// model before its candidates are on record, so that none of them is a later one's.
+pub(super) fn by_others(ctx: &Context, object: &Resource, kind: OperationKind, model: &str) -> Taken {
     let own = object.uid();
-    let mut taken = match kind {
-        OperationKind::Refresh => ctx.departed.of_others(own.as_deref()),
-        OperationKind::Sync => BTreeSet::new(),
-    };
+    let mut taken = ctx.departed.of_others(own.as_deref(), (kind, model), |uid| ctx.orphans.follows(uid));
     ctx.each_resource(|other| {
-        // The services count refreshes and synchronisations apart.
-        let Some(status) = other.status().filter(|_| other.uid() != own && other.operation() == kind) else { return };
-        // A refresh's id is unique, and its resource may have moved to another model since. A synchronisation's may be the client's
-        // own word for a state of its model, so it counts on that model alone.
-        let is_meant = |named: &Model| named.key() == model;
-        let may_be_meant = match kind {
-            OperationKind::Refresh => true,
-            OperationKind::Sync => status.run.as_ref().is_some_and(|run| is_meant(&run.model)) || other.model().is_some_and(is_meant),
-        };
-        if may_be_meant {
-            taken.append(&mut named_by(status));
+        if other.uid() != own
+            && other.operation() == kind
+            && let Some(mut named) = Named::by(other).filter(|named| named.counts_for(kind, model))
+        {
+            taken.watched.append(&mut named.ids);
         }
     });
     taken
 }
 
 /// The operations that a record names.
-fn named_by(status: &Status) -> BTreeSet<String> {
-    let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
-    let of_run = status.run.iter().flat_map(|run| {
-        let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
-        run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
-    });
-    of_history.chain(of_run).map(|id| id.to_lowercase()).collect()
+#[derive(Debug)]
+struct Named {
+    kind: OperationKind,
+    /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
+    /// it counts on any. A synchronisation's may be the client's own word for a state of its model, so it counts on that model alone.
+    models: Vec<String>,
+    ids: BTreeSet<String>,
+}
+
+impl Named {
+    /// Those of a resource; `None` where there are none.
+    fn by(object: &Resource) -> Option<Self> {
+        let status = object.status()?;
+        let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
+        let of_run = status.run.iter().flat_map(|run| {
+            let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
+            run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
+        });
+        let ids: BTreeSet<String> = of_history.chain(of_run).map(|id| id.to_lowercase()).collect();
+        let kind = object.operation();
+        let models = match kind {
+            OperationKind::Refresh => Vec::new(),
+            OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(object.model()).map(Model::key).collect(),
+        };
+        (!ids.is_empty()).then_some(Self { kind, models, ids })
+    }
+
+    /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronisations apart.
+    fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
+        let on_model = || match kind {
+            OperationKind::Refresh => true,
+            OperationKind::Sync => self.models.iter().any(|key| key == model),
+        };
+        self.kind == kind && on_model()
+    }
 }
 
 #[cfg(test)]
@@ -85,8 +109,12 @@ mod tests {
     use super::*;
     use crate::telemetry::labels::Kind;
 
-    fn model() -> serde_json::Value {
-        serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}})
+    fn model(database: &str) -> serde_json::Value {
+        serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": database}})
+    }
+
+    fn key(database: &str) -> String {
+        serde_json::from_value::<Model>(model(database)).unwrap().key()
     }
 
     fn resource(kind: Kind, uid: &str, status: &serde_json::Value) -> Resource {
@@ -94,7 +122,7 @@ mod tests {
             "apiVersion": "tabular-operator.dev/v1alpha1",
             "kind": kind.as_str(),
             "metadata": {"name": uid, "namespace": "bi", "uid": uid},
-            "spec": {"model": model()},
+            "spec": {"model": model("d")},
             "status": status,
         });
         serde_json::from_value(written).unwrap()
@@ -105,7 +133,7 @@ mod tests {
         serde_json::json!({
             "run": {
                 "number": 2, "trigger": trigger, "attempt": 2, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
-                "model": model(), "work": "w", "reason": "SubmissionUnknown", "message": "m",
+                "model": model("before"), "work": "w", "reason": "SubmissionUnknown", "message": "m",
                 "operationId": "OP-4", "earlierOperationIds": ["op-3"],
                 "candidates": [{"operationId": "op-5", "status": "InProgress"}, {"operationId": "op-6", "status": "Completed"}],
             },
@@ -113,16 +141,41 @@ mod tests {
         })
     }
 
+    fn all() -> BTreeSet<String> {
+        ["op-1", "op-3", "op-4", "op-5", "op-6"].map(str::to_owned).into()
+    }
+
     #[test]
     fn what_a_resource_let_go_stays_its_own_and_its_candidates_too() {
         let departed = Departed::default();
         departed.note(&resource(Kind::ModelRefresh, "u-1", &with_run()));
-        let all = ["op-1", "op-3", "op-4", "op-5", "op-6"];
-        assert_eq!(departed.of_others(Some("u-2")), all.map(str::to_owned).into());
-        assert!(departed.of_others(Some("u-1")).is_empty());
-        departed.note(&resource(Kind::ModelSync, "u-3", &with_run()));
         departed.note(&resource(Kind::ModelRefresh, "u-4", &serde_json::json!({})));
-        assert_eq!(departed.ids.lock().len(), 1);
+        let of_others = |own, kind| departed.of_others(Some(own), (kind, &key("elsewhere")), |_| false).let_go;
+        assert_eq!(of_others("u-2", OperationKind::Refresh), all());
+        assert!(of_others("u-1", OperationKind::Refresh).is_empty());
+        assert!(of_others("u-2", OperationKind::Sync).is_empty());
+        assert_eq!(departed.records.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_synchronisation_that_was_let_go_counts_on_the_models_of_its_resource_alone() {
+        let departed = Departed::default();
+        departed.note(&resource(Kind::ModelSync, "u-1", &with_run()));
+        let of_others = |kind, database| departed.of_others(Some("u-2"), (kind, &key(database)), |_| false).let_go;
+        for database in ["d", "before"] {
+            assert_eq!(of_others(OperationKind::Sync, database), all());
+            assert!(of_others(OperationKind::Refresh, database).is_empty());
+        }
+        assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
+    }
+
+    #[test]
+    fn what_is_followed_without_its_resource_is_still_watched() {
+        let departed = Departed::default();
+        departed.note(&resource(Kind::ModelRefresh, "u-1", &with_run()));
+        let of_others = |followed: &str| departed.of_others(None, (OperationKind::Refresh, &key("d")), |uid| uid == followed);
+        assert_eq!(of_others("u-1"), Taken { watched: all(), let_go: BTreeSet::new() });
+        assert_eq!(of_others("u-2"), Taken { watched: BTreeSet::new(), let_go: all() });
     }
 
     #[test]
@@ -131,7 +184,7 @@ mod tests {
         for n in 0..=REMEMBERED {
             departed.note(&resource(Kind::ModelRefresh, &format!("u-{n}"), &with_run()));
         }
-        let ids = departed.ids.lock();
-        assert_eq!((ids.len(), ids[0].0.as_str()), (REMEMBERED, "u-1"));
+        let records = departed.records.lock();
+        assert_eq!((records.len(), records[0].0.as_str()), (REMEMBERED, "u-1"));
     }
 }

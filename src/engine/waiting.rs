@@ -146,7 +146,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
                 None => submit(pass),
-                Some(operation) => blocked_by(pass, operation, taken.contains(&operation.id.as_str().to_lowercase())),
+                Some(operation) => blocked_by(pass, operation, taken.is_watched(&operation.id)),
             }
         }
         Seen::Listing { kind: OperationKind::Refresh, result: Err(trouble), .. }

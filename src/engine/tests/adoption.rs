@@ -107,7 +107,7 @@ fn one_that_shows_only_some_of_the_objects_is_judged_when_it_has_ended() {
 fn one_that_another_resource_follows_is_not_ours() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "full");
-    world.service.taken.insert("op-1".to_owned());
+    world.service.taken.watched.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -211,6 +211,28 @@ fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_te
         assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
         world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     }
+}
+
+#[test]
+fn one_that_began_earlier_is_not_ours_however_long_the_listing_takes() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.slow = secs(30);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_long_to_say_the_time() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.hesitates = secs(30);
+    world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+    // What began since the intent is ours all the same.
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.hesitates) = (secs(20), secs(30));
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 }
 
 #[test]

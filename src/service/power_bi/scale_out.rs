@@ -32,7 +32,8 @@ pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
     call.heed(&answer);
-    let asked = Window { intent: begun, now: begun }.since(server_time(&answer.headers), clock.elapsed());
+    let window = Window { intent: begun, now: begun };
+    let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
     classify::submission_with(Service::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
@@ -50,11 +51,10 @@ pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId
 pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.route("GET syncs"), status.clone(), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
-    let since = window.since(server_time, asked.elapsed());
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
-    Ok(Listing { operations: listed(&answer, since)?, truncated: false, server_time })
+    Ok(Listing { operations: listed(&answer, window.since(ahead))?, truncated: false, ahead })
 }
 
 /// The last synchronisation, if it began since a moment or is under way.

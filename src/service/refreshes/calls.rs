@@ -80,12 +80,12 @@ pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &Operat
 pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Window) -> Result<Listing, Trouble> {
     let (asked, service) = (Instant::now(), call.service());
     let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let top = match service {
         Service::AnalysisServices => None,
         Service::PowerBi => Some(TOP),
     };
-    let mut selection = Selection::new(window.since(server_time, asked.elapsed()), top);
+    let mut selection = Selection::new(window.since(ahead), top);
     if !each_row(call, incoming, |row| selection.take(row)).await? {
         selection.cut_short();
     }
@@ -99,7 +99,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     });
     let mut operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok(Listing { operations, truncated, server_time })
+    Ok(Listing { operations, truncated, ahead })
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
-use crate::operation::{Operation, OperationId, Phase};
+use crate::operation::{Ahead, Operation, OperationId, Phase};
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::rows::RowFault;
 use crate::service::{timestamp, words};
@@ -33,20 +33,23 @@ pub struct Window {
 }
 
 impl Window {
-    /// The first moment of the window by the service's clock. `elapsed` is how long the service's answer took.
+    /// How far the service's clock is ahead, where it says what it shows. `elapsed` is how long its answer took to begin.
+    pub(in crate::service) fn ahead(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<Ahead> {
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+        let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+        server_time.map(|server| Ahead::of(server, (self.now, heard)))
+    }
+
+    /// The first moment of the window by the service's clock, of which so much is known.
     ///
     /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
-    /// So the service's clock, which was read at some time during the call, is held against the end of the call.
-    pub(in crate::service) fn since(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Timestamp {
+    pub(in crate::service) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
         let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        let Some(server) = server_time else {
+        let Some(Ahead { least, most }) = ahead else {
             return back(self.intent, UNKNOWN_CLOCK);
         };
-        let ours = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
-        let ahead = server.duration_since(ours);
-        let by_server = self.intent.checked_add(ahead).unwrap_or(self.intent);
-        if ahead.abs() > UNBELIEVABLE {
+        let by_server = self.intent.checked_add(least).unwrap_or(self.intent);
+        if least.abs().max(most.abs()) > UNBELIEVABLE {
             return back(self.intent.min(by_server), UNKNOWN_CLOCK);
         }
         back(by_server, KNOWN_CLOCK)
@@ -223,7 +226,7 @@ mod tests {
             (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
         ];
         for (server, elapsed, expected) in rows {
-            let since = window.since(server.map(at), Duration::from_secs(elapsed));
+            let since = window.since(window.ahead(server.map(at), Duration::from_secs(elapsed)));
             assert_eq!(since, at(expected), "{server:?}");
         }
     }

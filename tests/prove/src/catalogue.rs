@@ -24,6 +24,11 @@ fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<Spec> {
     vec![Spec::Refresh(spec)]
 }
 
+/// A refresh that cancels another client's.
+fn replacing() -> ModelRefreshSpec {
+    ModelRefreshSpec { conflict_policy: ConflictPolicy::Replace, ..spec(0) }
+}
+
 /// How many states of a scenario are looked into, at most, where more of everything may go wrong.
 const FULL_BOUND: usize = 1_500_000;
 
@@ -148,6 +153,22 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             wishes: vec![Wish::Token, Wish::Delete],
             orphans: more > 0,
             ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(replacing()), Spec::Refresh(replacing())],
+            symmetric: true,
+            left: Left { posts: 1, wishes: 2, calls: more, ..Left::default() },
+            posts: vec![How::LostBefore, How::LostAfter],
+            wishes: vec![Wish::Deletion(DeletionPolicy::Orphan), Wish::Release, Wish::Delete],
+            ..Scenario::calm("let-go", "an operation is let go; another resource replaces it, and follows it never")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(sync(0, None)), Spec::Sync(sync(0, None))],
+            symmetric: true,
+            left: Left { posts: 1, wishes: 1, calls: more, stale: more, ..Left::default() },
+            wishes: vec![Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("let-go-sync", "a synchronisation is let go, and another resource never follows it")
         },
         Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],

@@ -228,6 +228,10 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     if world.resources.iter().enumerate().any(|(index, other)| index != resource && !other.gone && followed(&other.now().status)) {
         against.push("another resource follows it".to_owned());
     }
+    // Of a resource that is gone this operator may still know it.
+    if world.operators[operator].let_go(op.request.kind(), op.model).any(|let_go| let_go == id) {
+        against.push("it was let go".to_owned());
+    }
     if let Owner::Run { resource: of, number, .. } = op.owner
         && of == resource
     {

@@ -58,10 +58,9 @@ async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool,
 pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.route("GET syncs"), sync.clone(), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
-    let since = window.since(server_time, asked.elapsed());
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
-    let (operations, truncated) = answers::listed(&answer, since)?;
-    Ok(Listing { operations, truncated, server_time })
+    let (operations, truncated) = answers::listed(&answer, window.since(ahead))?;
+    Ok(Listing { operations, truncated, ahead })
 }

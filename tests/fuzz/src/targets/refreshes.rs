@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
-use tabular_operator::engine::Seen;
-use tabular_operator::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
+use tabular_operator::engine::{Seen, Taken};
+use tabular_operator::operation::{Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
 use tabular_operator::service::outside::{self, Listed, Service};
 use url::Url;
 
@@ -103,9 +103,10 @@ pub fn listing(input: &[u8]) {
         let lost = rows.iter().filter_map(running).find(|id| !shown(id));
         assert!(truncated || lost.is_none(), "{lost:?} runs, and is left out");
     }
-    let listing = Listing { operations, truncated: truncated || !complete, server_time: Some(laws::now()) };
+    let listing =
+        Listing { operations, truncated: truncated || !complete, ahead: Some(Ahead::of(laws::now(), (laws::now(), laws::now()))) };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
-    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: BTreeSet::new() });
+    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: Taken::default() });
 }
 
 /// The rows of a plain list of objects, read by another reader.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tabular_operator::engine::{Scratch, Seen, Step, TurnUse};
 
 use super::Second;
+use super::calls::Named;
 use super::cluster::Object;
 
 /// Where an operator is in its pass over one resource.
@@ -97,7 +98,7 @@ pub struct Operator {
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
     /// The operations of resources that it has let go.
-    pub departed: BTreeSet<String>,
+    pub departed: BTreeSet<Named>,
 }
 
 impl Operator {

@@ -7,7 +7,6 @@
 //! Of two moments that count as one the first that is met is looked into. They may differ in the jitter of a pause after troubles,
 //! which depends on the moment itself, by a second.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
@@ -300,9 +299,9 @@ impl<'a> Print<'a> {
             Seen::Look(Look::Gone) => self.put(1),
             Seen::Look(Look::Trouble(trouble)) => self.put(trouble),
             Seen::Listing { kind, result, taken } => {
-                self.put((kind, taken as &BTreeSet<String>));
+                self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.server_time.map(|time| self.since(time))));
+                    self.put((listing.truncated, listing.ahead));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
