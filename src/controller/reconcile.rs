@@ -12,10 +12,10 @@ use kube::runtime::controller::Action;
 use kube::{Api, Resource as _, ResourceExt};
 
 use super::Name;
-use super::call::{CallError, bounded};
+use super::call::CallError;
 use super::context::Context;
 use super::effects::{self, Unprepared};
-use super::records::{CALL, Records};
+use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
@@ -335,7 +335,7 @@ impl Story<'_> {
             return false;
         }
         let namespaces: Api<Namespace> = Api::all(self.ctx.client.clone());
-        match bounded(CALL, namespaces.get(&self.name.namespace)).await {
+        match self.records.call(namespaces.get(&self.name.namespace)).await {
             Ok(namespace) => namespace.metadata.deletion_timestamp.is_some(),
             Err(error) => {
                 tracing::debug!(%error, namespace = self.name.namespace, "failed to ask whether the namespace is being deleted");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
@@ -17,17 +17,24 @@ use crate::telemetry::labels::Kind;
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);
 
-/// How many of these calls are made at the same time, over all resources. Each takes a connection of its own, which costs memory
+/// How many calls of passes are made at the same time, over all resources. Each takes a connection of its own, which costs memory
 /// here and at the API server, and lies idle most of the time; at 10 ms a call these are 1600 calls a second.
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
 
-/// The places for calls about resources.
+/// The places for the calls of passes.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Semaphore>);
 
 impl Default for Places {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(CONNECTIONS)))
+    }
+}
+
+impl Places {
+    /// A place, first come, first served. Nobody closes them, and without one a call would be one connection more.
+    pub(super) async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.acquire().await.ok()
     }
 }
 
@@ -44,9 +51,8 @@ impl Records {
     }
 
     /// Makes a call when it has a place. Its deadline counts from then: those before it have one too.
-    async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
-        // Nobody closes it, and without a place it would be one connection more.
-        let _place = self.places.0.acquire().await.ok();
+    pub(super) async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        let _place = self.places.take().await;
         bounded(CALL, call).await
     }
 

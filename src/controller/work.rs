@@ -74,10 +74,11 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let (orphans, coming) = Orphans::new();
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let own = OwnIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
+    let places = Places::default();
     let ctx = Arc::new(Context {
-        identities: Identities::new(client.clone(), own),
+        identities: Identities::new(client.clone(), places.clone(), own),
         client,
-        places: Places::default(),
+        places,
         azure,
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),
