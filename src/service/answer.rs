@@ -17,6 +17,8 @@ pub enum BodyFault {
     Slow,
     /// The connection ended before it did.
     Broken,
+    /// Compressed, though it was asked not to be.
+    Compressed,
 }
 
 /// An answer: all that a decision on it may look at.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -85,6 +85,8 @@ impl Client {
         let roots = roots::to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
         let builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
+            // Who says nothing of it may be answered in any coding (RFC 9110, 12.5.3).
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             .tls_certs_merge(roots)
             // A redirect is looked at by whoever made the call: a token must not follow it to another host.
             .redirect(Policy::none())
@@ -159,6 +161,12 @@ fn fault(host: &str, error: &reqwest::Error) -> Fault {
     Fault::NotSent(format!("no connection to {host}: {cause}{hint}"))
 }
 
+/// Whether the body is in another form than the plain one.
+fn compressed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter().map(|coding| coding.as_bytes().trim_ascii());
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
 /// An answer whose head has come.
 pub(super) struct Incoming {
     pub(super) url: Url,
@@ -178,10 +186,14 @@ impl Incoming {
     }
 
     /// The next piece of the body; `None` at its end.
+    ///
+    /// What is compressed all the same is not read: only something on the way that heeds nobody does that, and a body that
+    /// nobody unpacks cannot swell.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
         match timeout_at(self.deadline, self.response.chunk()).await {
             Err(_) => Err(BodyFault::Slow),
             Ok(Err(_)) => Err(BodyFault::Broken),
+            Ok(Ok(Some(_))) if compressed(self.headers()) => Err(BodyFault::Compressed),
             Ok(Ok(chunk)) => Ok(chunk),
         }
     }
@@ -193,6 +205,7 @@ impl Incoming {
             BodyFault::Slow => CallFault::Timeout,
             BodyFault::Broken => CallFault::Connection,
             BodyFault::TooLarge => CallFault::TooLarge,
+            BodyFault::Compressed => CallFault::Compressed,
         });
         Answer::new(self.status(), self.response.headers().clone(), body, fault)
     }

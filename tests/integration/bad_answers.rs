@@ -70,6 +70,36 @@ async fn looks_that_take_long_change_nothing() {
 }
 
 #[tokio::test]
+async fn answers_that_come_compressed_change_nothing_and_it_is_said() {
+    let (world, _operator) = World::running("compressed", Setting::default()).await;
+    let gzip = json!({"gzip": {}});
+    spoil(&world, "POST", vec![("submitted", 1, gzip.clone())]).await;
+    // Nothing names the operation but a list that comes compressed, too, at first.
+    let spec = world.put_database("listed", &json!({"durationMillis": 1_500})).await;
+    let unnamed = json!({"headers": {"location": null, "x-ms-request-id": null, "content-encoding": "br"}});
+    world.fault("POST", "listed/refreshes", &json!({"action": unnamed})).await;
+    let list = world.fault("GET", "listed/refreshes", &json!({"times": 2, "action": gzip})).await;
+    world.apply("listed", &spec).await;
+    assert_followed(&world, "listed").await;
+    list.has_hit(2).await;
+    // As long as something on the way does it.
+    let spec = world.put_database("lasting", &json!({"durationMillis": 500})).await;
+    let lasting = world.fault("GET", "lasting/refreshes*", &json!({"times": 0, "action": gzip})).await;
+    world.apply("lasting", &spec).await;
+    let said = world
+        .until("lasting", "what is in the way", |object| {
+            let told = object.status.as_ref().and_then(|status| status.run.as_ref());
+            told.is_some_and(|run| run.message.contains("is compressed"))
+        })
+        .await;
+    let message = &run(&said).message;
+    assert!(message.contains("goes on") && message.contains("make the proxy or gateway on the way that does it leave"), "{message}");
+    lasting.remove().await;
+    assert_followed(&world, "lasting").await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
 async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
     let setting =
         Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };

@@ -53,7 +53,7 @@ impl Watched {
 }
 
 /// Everything without measure that an answer of a service can be: 100 MiB with and without its length, a million rows, a text
-/// as long as is read, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
+/// as long as is read, what swells when it is unpacked, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
 /// service's own; then the service has not done what was asked.
 fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     let repeat = |rest: Value| json!({"repeat": merged(&json!({"code": code}), &rest)});
@@ -69,6 +69,7 @@ fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     if code.is_none() {
         floods.push(("slow", json!({"slow": {"bytesPerSecond": 1}})));
         floods.push(("endless", json!({"huge": {}})));
+        floods.push(("packed", json!({"gzip": {"blanks": 50_000_000}})));
     }
     floods
 }

@@ -54,7 +54,7 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
-    Ok(Listing { operations: listed(&answer, window.since(ahead))?, truncated: false, ahead })
+    Ok(Listing { operations: listed(&answer, window.since(ahead))?, truncated: false, may_hide_running: false, ahead })
 }
 
 /// The last synchronisation, if it began since a moment or is under way.
