@@ -41,7 +41,7 @@ pub(super) struct Complaint {
 
 impl Answer {
     pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
-        Self { status, headers, body, fault }
+        Self { status, headers, body: text::mended(body), fault }
     }
 
     /// A header's text.
