@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, ServiceMessage};
+use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
 use crate::service::fields::{Fields, Item, List, Object, Text};
 use crate::service::{Service, text, timestamp, words};
 
@@ -40,7 +40,7 @@ pub(in crate::service) fn operation(
     if messages.is_empty() {
         // Of attempts that failed while it still runs, the last one is worth a warning.
         let severity = if phase.ended() { "Error" } else { "Warning" };
-        let exception = detail.exception.or(detail.attempt).filter(|_| phase != crate::operation::Phase::Succeeded);
+        let exception = detail.exception.or(detail.attempt).filter(|_| phase != Phase::Succeeded);
         messages.extend(exception.map(|exception| ServiceMessage { severity: severity.to_owned(), ..exception }));
     }
     let start = detail.start.0.as_deref().and_then(timestamp::iso);
@@ -58,6 +58,23 @@ pub(in crate::service) fn operation(
         activity_id,
         foreign: false,
     })
+}
+
+/// An operation of which nothing is known but that it runs.
+pub(in crate::service) fn running(id: &OperationId, activity_id: Option<String>) -> Operation {
+    Operation {
+        id: id.clone(),
+        phase: Phase::InProgress,
+        reported: "Accepted".to_owned(),
+        start: None,
+        end: None,
+        refresh_type: None,
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id,
+        failure: None,
+        foreign: false,
+    }
 }
 
 #[derive(Default)]
@@ -260,7 +277,6 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::Phase;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
         operation(Service::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)

@@ -1,5 +1,10 @@
 //! What a GET and a DELETE of one operation bring, with answers of every sort.
 
+use std::io::Read as _;
+
+use flate2::Compression;
+use flate2::read::{GzEncoder, ZlibEncoder};
+
 use super::stage::{EVIL, Reply, SERVER, Stage, model_of, reply};
 use crate::operation::{Cancellation, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
 use crate::service::Settings;
@@ -44,6 +49,59 @@ async fn an_operation_is_seen_and_a_missing_one_is_gone() {
     assert_eq!(phase(seen), Phase::Succeeded);
     assert!(stage.requests()[1].head.contains("authorization: Bearer planted-token"));
     assert_eq!(look(|_| None).await.0, Look::Gone);
+}
+
+/// A body that is packed though nobody asked for it, of which `cut` bytes are missing.
+fn packed(coding: &str, body: &[u8], cut: usize) -> Reply {
+    let mut packed = Vec::new();
+    let read = match coding {
+        "gzip" => GzEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
+        _ => ZlibEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
+    };
+    read.unwrap();
+    let mut answer = format!("HTTP/1.1 200 X\r\ncontent-encoding: {coding}\r\nconnection: close\r\n\r\n").into_bytes();
+    answer.extend_from_slice(&packed[..packed.len() - cut]);
+    Reply::WriteBytes(answer)
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_not_asked_for_and_read_all_the_same() {
+    for coding in ["gzip", "deflate"] {
+        let (seen, stage) = look(move |_| Some(packed(coding, br#"{"status":"succeeded"}"#, 0))).await;
+        assert_eq!(phase(seen), Phase::Succeeded, "{coding}");
+        assert!(stage.requests().iter().all(|request| request.head.contains("accept-encoding: identity")), "{:?}", stage.requests());
+
+        let (seen, _stage) = look(move |_| Some(packed(coding, br#"{"status":"succeeded"}"#, 9))).await;
+        assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()), "{coding}");
+
+        let (seen, _stage) = look(move |_| Some(packed(coding, &vec![b' '; 64 << 20], 0))).await;
+        assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()), "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn one_odd_message_hides_no_end() {
+    let bodies: [&[u8]; 3] = [
+        br#"{"status":"failed","messages":["a",null,{"message":"cut \ud83d"}]}"#,
+        b"{\"status\":\"failed\",\"messages\":[{\"message\":\"K\xf6ln\"}]}",
+        br#"{"status":"failed","objects":[null,"DimDate",7]}"#,
+    ];
+    for body in bodies {
+        let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", body].concat();
+        let (seen, _stage) = look(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
+        assert_eq!(phase(seen), Phase::Failed, "{}", String::from_utf8_lossy(body));
+    }
+}
+
+#[tokio::test]
+async fn accepted_without_a_word_is_one_that_runs() {
+    assert_eq!(phase(look(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
+    for status in [200, 201, 204] {
+        let (kind, _) = trouble(look(move |_| Some(reply(status, &[], ""))).await.0);
+        assert_eq!(kind, TroubleKind::InvalidAnswer, "{status}");
+    }
+    let (cut, _stage) = look(|_| Some(Reply::Write("HTTP/1.1 202 X\r\ncontent-length: 9\r\nconnection: close\r\n\r\n".to_owned()))).await;
+    assert_eq!(trouble(cut).0, TroubleKind::InvalidAnswer);
 }
 
 #[tokio::test]
