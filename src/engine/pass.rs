@@ -148,18 +148,24 @@ impl<'a> Pass<'a> {
         let Some((reason, run, message)) = summary(&self.record) else {
             return;
         };
-        if before.is_some_and(|(old, old_run, _)| old == reason && old_run == run) {
+        if before.as_ref().is_some_and(|(old, old_run, _)| *old == reason && *old_run == run) {
             return;
         }
         let Some(reason) = Reason::parse(&reason) else {
             return;
         };
+        // Each try is an intent on record first, and refused for the same reason it is back where it was.
+        let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
+        let again = tried && self.scratch.told == Some(reason);
         let told = match reason.telling() {
             Telling::Event | Telling::Warning | Telling::Stalled => true,
             // Of those, the status says nothing, or a notice did.
             Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
         };
         if told {
+            self.scratch.told = Some(reason);
+        }
+        if told && !again {
             self.notices.push(Notice { reason, message });
         }
     }

@@ -246,8 +246,8 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.messages.clear();
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
     triggers::settle(pass.desired, &mut pass.record);
-    // Refusals are counted over all tries, so that the pauses grow.
-    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, ..super::Scratch::default() };
+    // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
+    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, told: pass.scratch.told, ..super::Scratch::default() };
     pass.stop(Effect::Submit, None)
 }
 
@@ -255,7 +255,7 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
 pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
     match submission {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
-            ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
+            ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
         }
         Submission::Refused(_) | Submission::Busy { .. } if cancellation::is_pending(&pass) => cancellation::nothing_began(pass),
         Submission::Refused(trouble) => {

@@ -15,7 +15,7 @@ pub(in crate::service) use self::word::{Word, word};
 use super::answer::{Answer, BodyFault, Complaint};
 use super::location::{self, Target};
 use super::{Service, refreshes, text};
-use crate::operation::{Cancellation, Look, OperationId, Submission, Trouble, TroubleKind};
+use crate::operation::{Cancellation, Look, Operation, OperationId, Submission, Trouble, TroubleKind};
 
 /// What became of a POST of a refresh to `called`.
 pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
@@ -132,9 +132,13 @@ pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &Operat
     }
 }
 
-fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<crate::operation::Operation, Trouble> {
+fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
     if let Some(fault) = answer.fault {
         return Err(body_trouble(fault));
+    }
+    // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 is one that runs. The status alone says so.
+    if answer.status == 202 && answer.text().is_empty() {
+        return Ok(refreshes::running(asked, answer.activity_id()));
     }
     if answer.is_page() {
         return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));

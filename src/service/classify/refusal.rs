@@ -45,7 +45,7 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         Word::Throttled => (TroubleKind::Throttled, "the service asks for fewer calls (HTTP 429); they resume by themselves".to_owned()),
         Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
         Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
-        Word::Expired => (TroubleKind::ServiceError, format!("the token expired on its way ({code}); a new one is had by itself")),
+        Word::Expired => (TroubleKind::ServiceError, format!("the token has come to its end ({code}); a new one is had by itself")),
         Word::Quota => (
             TroubleKind::QuotaExceeded,
             format!(

@@ -265,6 +265,7 @@ impl<'a> Print<'a> {
             troubles,
             cancelled_at,
             cancel_refused,
+            told: _,
             progress_written: _,
             contradictions,
             listed_at,
