@@ -120,12 +120,31 @@ pub(in crate::service) struct Selection {
     /// How many rows the service was asked for at most.
     top: Option<usize>,
     count: usize,
+    order: Order,
+}
+
+/// In which order the rows come.
+#[derive(Debug)]
+struct Order {
     /// The start of the last row that says when it began.
     last: Timestamp,
-    /// Whether those come newest first.
+    /// Whether those that say when they began come newest first.
     newest_first: bool,
-    /// Whether all say when they began.
+    /// Whether all say so.
     dated: bool,
+}
+
+impl Order {
+    fn take(&mut self, row: &Row) {
+        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
+        self.dated &= row.start.is_some();
+        self.last = row.start.unwrap_or(self.last);
+    }
+
+    /// Whether the last row is the oldest, and began before `since`.
+    fn reaches_back(&self, since: Timestamp) -> bool {
+        self.newest_first && self.dated && self.last < since
+    }
 }
 
 /// What was gathered.
@@ -149,9 +168,7 @@ impl Selection {
             nameless_runs: false,
             top,
             count: 0,
-            last: Timestamp::MAX,
-            newest_first: true,
-            dated: true,
+            order: Order { last: Timestamp::MAX, newest_first: true, dated: true },
         }
     }
 
@@ -159,9 +176,7 @@ impl Selection {
     pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
         let row = Row::read(row)?;
         self.count = self.count.saturating_add(1);
-        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
-        self.dated &= row.start.is_some();
-        self.last = row.start.unwrap_or(self.last);
+        self.order.take(&row);
         let before = row.start.is_some_and(|start| start < self.since);
         if row.phase.ended() && (before || row.foreign) {
             return Ok(());
@@ -173,7 +188,7 @@ impl Selection {
         };
         self.rows.push((id, row));
         if self.rows.len() >= 4 * MOST_ROWS {
-            self.order();
+            self.sort();
         }
         Ok(())
     }
@@ -185,18 +200,18 @@ impl Selection {
 
     /// What was gathered, and what may be missing from it.
     pub(in crate::service) fn finish(mut self) -> Selected {
-        self.order();
+        self.sort();
         // As many as were asked for: others may have been left out. None of the window was, if the last of them, being the
         // oldest, began before it.
         let full = self.top.is_some_and(|top| self.count >= top);
-        let reaches_back = self.newest_first && self.dated && self.last < self.since;
+        let reaches_back = self.order.reaches_back(self.since);
         // A model runs one refresh at a time, so what is older than the newest has ended.
-        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.newest_first);
+        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
         let truncated = self.truncated || self.cut_short || (full && !reaches_back);
         Selected { rows: self.rows, truncated, may_hide_running }
     }
 
-    fn order(&mut self) {
+    fn sort(&mut self) {
         // Without a start it may have begun just now.
         self.rows.sort_by(|(a_id, a), (b_id, b)| {
             let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
