@@ -265,6 +265,8 @@ pub struct Listing {
     pub operations: Vec<Operation>,
     /// Whether more matched than are shown here, so absence from it proves nothing.
     pub truncated: bool,
+    /// Whether one that runs may be among those that are not shown, so none here does not mean that none runs.
+    pub may_hide_running: bool,
     /// The service's clock when it answered.
     pub server_time: Option<Timestamp>,
 }

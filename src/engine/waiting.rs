@@ -6,7 +6,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
-use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble};
+use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble, TroubleKind};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -145,6 +145,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
+                None if listing.may_hide_running && !kind.offers().refused_during_refresh => untold(pass),
                 None => submit(pass),
                 Some(operation) => blocked_by(pass, operation, taken.contains(&operation.id.as_str().to_lowercase())),
             }
@@ -305,6 +306,18 @@ fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
         }
     }
     pass.stop_for(pause)
+}
+
+/// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
+fn untold(pass: Pass<'_>) -> Step {
+    let message =
+        "the service's list of refreshes is too long to be read whole, or has rows without an id, so whether one runs cannot be told";
+    let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
+    let mut step = refused(pass, &trouble);
+    if let Some(run) = step.recorded.run.as_mut() {
+        run.waiting_for = Some("a list of refreshes that tells whether one runs".to_owned());
+    }
+    step
 }
 
 /// Another client's refresh is running.

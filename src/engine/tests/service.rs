@@ -86,7 +86,9 @@ pub(super) struct Service {
     pub(super) asks: VecDeque<Ask>,
     /// Submissions that are still on their way.
     pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
+    /// Whether its listings leave some out, and whether one that runs may be among those.
     pub(super) truncated: bool,
+    pub(super) hides_running: bool,
     /// How long the answer to a listing takes, once it is made.
     pub(super) slow: Duration,
     pub(super) taken: BTreeSet<String>,
@@ -122,6 +124,7 @@ impl Service {
             asks: VecDeque::new(),
             under_way: Vec::new(),
             truncated: false,
+            hides_running: false,
             slow: Duration::ZERO,
             taken: BTreeSet::new(),
             submits: 0,
@@ -265,8 +268,10 @@ impl Service {
         let from = since + allowance;
         let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
+        operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
-        Ok(Listing { operations, truncated: self.truncated, server_time: self.tells_time.then(|| self.now + self.skew) })
+        let server_time = self.tells_time.then(|| self.now + self.skew);
+        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, server_time })
     }
 
     pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {

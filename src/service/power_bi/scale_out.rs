@@ -54,7 +54,7 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     let since = window.since(server_time, asked.elapsed());
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
-    Ok(Listing { operations: listed(&answer, since)?, truncated: false, server_time })
+    Ok(Listing { operations: listed(&answer, since)?, truncated: false, may_hide_running: false, server_time })
 }
 
 /// The last synchronisation, if it began since a moment or is under way.

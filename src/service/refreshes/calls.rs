@@ -8,7 +8,7 @@ use reqwest::Method;
 use tokio::time::Instant;
 use url::Url;
 
-use super::listing::{Row, Selection, Window};
+use super::listing::{Row, Selected, Selection, Window};
 use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
@@ -89,9 +89,9 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     if !each_row(call, incoming, |row| selection.take(row)).await? {
         selection.cut_short();
     }
-    let (rows, more) = selection.finish();
+    let Selected { rows, truncated, may_hide_running } = selection.finish();
 
-    let truncated = more || rows.len() > MOST_DETAILS;
+    let truncated = truncated || rows.len() > MOST_DETAILS;
     let deadline = call.deadline();
     let seen = rows.into_iter().enumerate().map(|(n, (id, row))| async move {
         // Power BI documentation, enhanced refresh: details are for enhanced refreshes alone.
@@ -99,7 +99,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     });
     let mut operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok(Listing { operations, truncated, server_time })
+    Ok(Listing { operations, truncated, may_hide_running, server_time })
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.

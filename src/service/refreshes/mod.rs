@@ -8,4 +8,4 @@ mod listing;
 pub(super) use calls::{cancel, each_row, list, look, submit};
 pub(super) use detail::operation;
 pub use listing::Window;
-pub(super) use listing::{Row, Selection};
+pub(super) use listing::{Row, Selected, Selection};

@@ -63,5 +63,5 @@ pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) ->
     let answer = incoming.read(LARGEST_WORD).await;
     call.heed(&answer);
     let (operations, truncated) = answers::listed(&answer, since)?;
-    Ok(Listing { operations, truncated, server_time })
+    Ok(Listing { operations, truncated, may_hide_running: truncated, server_time })
 }

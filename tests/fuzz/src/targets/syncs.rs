@@ -59,7 +59,7 @@ pub fn listing(input: &[u8]) {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
-            Ok(Listing { operations, truncated, server_time: answer.heard.server_time() })
+            Ok(Listing { operations, truncated, may_hide_running: truncated, server_time: answer.heard.server_time() })
         }
         Err(met) => {
             laws::trouble(&met);

@@ -302,7 +302,7 @@ impl<'a> Print<'a> {
             Seen::Listing { kind, result, taken } => {
                 self.put((kind, taken as &BTreeSet<String>));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.server_time.map(|time| self.since(time))));
+                    self.put((listing.truncated, listing.may_hide_running, listing.server_time.map(|time| self.since(time))));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
