@@ -30,7 +30,7 @@
 //! | `is_leader` | gauge | | 1 while this process may act |
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
 //! | `lease_renewed_timestamp_seconds` | gauge | | when the lease was last renewed, in Unix time; 0 before the first time |
-//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or could not be |
+//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or were lost: the collector did not take them, or their queue was full |
 
 mod counting;
 pub mod plain;
