@@ -88,10 +88,10 @@ async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
     assert_eq!(operator.terminate().await.code(), Some(0));
     world.delete("orders").await;
     world.until_gone("orders").await;
-    // What waited begins when somebody is there again, once the word that held the operator has run out.
+    // What waited begins as soon as somebody is there again: the word was for the installation that has gone.
     release.reinstall().await;
     let _operator = release.operator().await;
-    world.until_state_within(Duration::from_secs(100), "next", RunState::Running).await;
+    world.until_state_within(Duration::from_secs(20), "next", RunState::Running).await;
     assert_eq!(world.posts().await, 2);
     // Another test may serve all namespaces: nothing is left that runs.
     for name in ["next", "orphan"] {
