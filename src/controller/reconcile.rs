@@ -283,19 +283,7 @@ impl Story<'_> {
         let trace = self.ctx.traces.trace_of(&subject);
         let reason = tally::released(&self.ctx.metrics, self.name.kind, run, &step.notices, trace);
         let message = step.notices.last().map_or("its resource is deleted", |notice| &notice.message);
-        tracing::info!(
-            kind = self.name.kind.as_str(),
-            namespace = self.name.namespace,
-            name = self.name.name,
-            uid = self.uid,
-            run = run.number,
-            attempt = run.attempt,
-            state = "Gone",
-            reason = reason.as_str(),
-            operation = run.operation_id,
-            activity = run.activity_id,
-            "{message}"
-        );
+        self.log(run, "Gone", reason.as_str(), message);
         self.ctx.traces.ended(&subject, run, reason.as_str(), message);
     }
 
@@ -308,6 +296,10 @@ impl Story<'_> {
         if before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
             return;
         }
+        self.log(run, &format!("{:?}", run.state), &run.reason, &run.message);
+    }
+
+    fn log(&self, run: &Run, state: &str, reason: &str, message: &str) {
         tracing::info!(
             kind = self.name.kind.as_str(),
             namespace = self.name.namespace,
@@ -315,12 +307,11 @@ impl Story<'_> {
             uid = self.uid,
             run = run.number,
             attempt = run.attempt,
-            state = ?run.state,
-            reason = run.reason,
+            state,
+            reason,
             operation = run.operation_id,
             activity = run.activity_id,
-            "{}",
-            run.message
+            "{message}"
         );
     }
 
