@@ -50,7 +50,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission};
-use super::traces::TraceId;
+use super::trace_id::TraceId;
 pub use counting::{Ended, InFlight, Submitted};
 use series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
