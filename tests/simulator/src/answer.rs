@@ -1,8 +1,10 @@
 //! What a service answers, and the body of an answer as faults make it.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::Read as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::{GzEncoder, ZlibEncoder};
 use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -14,6 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::connection::Connection;
+use crate::faults::action::Coding;
 
 /// A failure of a body, which ends the connection.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -96,6 +99,18 @@ impl Answer {
 #[must_use]
 pub fn whole(body: Bytes) -> Body {
     Either::Left(Full::new(body))
+}
+
+/// The body, packed.
+#[must_use]
+pub fn packed(body: &[u8], coding: Coding) -> Bytes {
+    let mut packed = Vec::new();
+    // Reading from memory does not fail; an empty body would show at once if it did.
+    let _ = match coding {
+        Coding::Gzip => GzEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
+        Coding::Deflate => ZlibEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
+    };
+    packed.into()
 }
 
 /// The first bytes of the body; then the connection ends, by a reset or by closing it.

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
 };
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ use crate::{
     entra::{self, Token},
     faults::{
         Fault, Subject,
-        action::{Action, Moment},
+        action::{Action, Coding, Moment},
     },
     hosts::{Service, Site},
     imds::{self, identities::Choice},
@@ -193,6 +193,15 @@ impl Passage<'_> {
                 let body = answer::cut(&answer.body, answer.body.len() / 2, Arc::clone(connection), true);
                 let promised = answer.body.len().max(1);
                 streamed(answer, body, Some(promised))
+            }
+            Action::Packed { coding } => {
+                let mut answer = self.handle().await;
+                answer.body = answer::packed(&answer.body, *coding);
+                let name = match coding {
+                    Coding::Gzip => "gzip",
+                    Coding::Deflate => "deflate",
+                };
+                response(set(answer, CONTENT_ENCODING.as_str(), Some(name)))
             }
             Action::Huge { bytes } => streamed(self.handle().await, answer::huge(*bytes), None),
             Action::Repeat { code, head, piece, count, tail, announced } => {

@@ -122,10 +122,25 @@ pub enum Action {
     },
     /// Handled; the connection is reset after half of the body.
     ResetMidBody {},
+    /// Handled; the body is packed (`Content-Encoding`), whatever the request accepts.
+    Packed {
+        /// How.
+        coding: Coding,
+    },
 }
 
 fn yes() -> bool {
     true
+}
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, as HTTP means it.
+    Deflate,
 }
 
 /// Before or after a request is handled.
