@@ -53,7 +53,9 @@ fn operate(args: RunArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };
-    let ended = runtime.block_on(run(settings, metrics, traces.clone(), work));
+    // On a thread of the runtime: one that is not would have to be woken for each answer, and to wake others for each question.
+    let ended = runtime.block_on(runtime.spawn(run(settings, metrics, traces.clone(), work)));
+    let ended = ended.unwrap_or_else(|panicked| Err(RunError::Work(Box::new(panicked))));
     runtime.shutdown_timeout(LINGER);
     traces.finish(LAST_SPANS);
     match ended {

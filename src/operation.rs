@@ -265,6 +265,8 @@ pub struct Listing {
     pub operations: Vec<Operation>,
     /// Whether more matched than are shown here, so absence from it proves nothing.
     pub truncated: bool,
+    /// Whether one that runs may be among those that are not shown, so none here does not mean that none runs.
+    pub may_hide_running: bool,
     /// How far the service's clock is ahead of ours, where it said what it shows.
     pub ahead: Option<Ahead>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
@@ -17,17 +17,24 @@ use crate::telemetry::labels::Kind;
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);
 
-/// How many of these calls are made at the same time, over all resources. Each takes a connection of its own, which costs memory
+/// How many calls of passes are made at the same time, over all resources. Each takes a connection of its own, which costs memory
 /// here and at the API server, and lies idle most of the time; at 10 ms a call these are 1600 calls a second.
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
 
-/// The places for calls about resources.
+/// The places for the calls of passes.
 #[derive(Clone)]
 pub(super) struct Places(Arc<Semaphore>);
 
 impl Default for Places {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(CONNECTIONS)))
+    }
+}
+
+impl Places {
+    /// A place, first come, first served. Nobody closes them, and without one a call would be one connection more.
+    pub(super) async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        self.0.acquire().await.ok()
     }
 }
 
@@ -44,9 +51,8 @@ impl Records {
     }
 
     /// Makes a call when it has a place. Its deadline counts from then: those before it have one too.
-    async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
-        // Nobody closes it, and without a place it would be one connection more.
-        let _place = self.places.0.acquire().await.ok();
+    pub(super) async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+        let _place = self.places.take().await;
         bounded(CALL, call).await
     }
 
@@ -75,7 +81,11 @@ impl Records {
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
+            // A write without an answer may have been done.
+            Err(error) => match self.read(&object.name_any()).await {
+                Ok(found) if !found.as_ref().is_some_and(|found| holds(found, object)) => Ok(()),
+                Ok(_) | Err(_) => Err(error),
+            },
         }
     }
 
@@ -91,6 +101,11 @@ impl Records {
         let name = object.name_any();
         Ok(slim(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
+}
+
+/// Whether what was found is the same resource, with the finalizer.
+fn holds(found: &Resource, object: &Resource) -> bool {
+    found.uid() == object.uid() && found.finalizers().iter().any(|name| name == api::FINALIZER)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::CallError;
+use super::records::Places;
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::engine::{Cure, Fault};
 use crate::service::identity::{Environment, Identity};
@@ -44,6 +45,7 @@ type Key = (String, Option<Credentials>);
 /// The identities of resources, with what was read of them lately.
 pub(super) struct Identities {
     client: Client,
+    places: Places,
     grants: Grants,
     own: OwnIdentity,
     lately: Mutex<HashMap<Key, (Identity, Instant)>>,
@@ -69,8 +71,8 @@ pub(super) enum Freshness {
 }
 
 impl Identities {
-    pub(super) fn new(client: Client, own: OwnIdentity) -> Self {
-        Self { grants: Grants::new(client.clone()), client, own, lately: Mutex::default() }
+    pub(super) fn new(client: Client, places: Places, own: OwnIdentity) -> Self {
+        Self { grants: Grants::new(client.clone()), client, places, own, lately: Mutex::default() }
     }
 
     /// Who to be at the service for a resource of `namespace` that asks for `credentials`; `None` is the operator's own.
@@ -84,31 +86,43 @@ impl Identities {
             return Err(NoIdentity::Fault(fault));
         }
         let key = (namespace.to_owned(), credentials.cloned());
-        let remembered = self.lately.lock().get(&key).cloned();
-        let fresh = match freshness {
-            Freshness::Now => JUST_READ,
-            Freshness::Lately | Freshness::Last => FRESH,
-        };
-        if let Some((identity, at)) = &remembered
-            && at.elapsed() < fresh
-        {
-            return Ok(identity.clone());
+        if let Some(identity) = self.just_read(&key, freshness) {
+            return Ok(identity);
         }
+        let _place = match Asked::of(credentials) {
+            Asked::Own | Asked::Managed(_) => None,
+            Asked::Secret(_) | Asked::Account(_) => self.places.take().await,
+        };
+        // Those who had a place before may have read the same.
+        if let Some(identity) = self.just_read(&key, freshness) {
+            return Ok(identity);
+        }
+        let remembered = self.lately.lock().get(&key).map(|(identity, _)| identity.clone());
         match self.read(namespace, credentials).await {
             Ok(identity) => {
                 self.remember(key, &identity);
                 Ok(identity)
             }
             Err(NoIdentity::Fault(fault)) => match remembered {
-                Some((identity, _)) if freshness == Freshness::Last => Ok(identity),
+                Some(identity) if freshness == Freshness::Last => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Fault(fault)),
             },
             Err(NoIdentity::Call(error)) => match remembered {
                 // The Kubernetes API is away: what was read last still serves to look.
-                Some((identity, _)) if freshness != Freshness::Now => Ok(identity),
+                Some(identity) if freshness != Freshness::Now => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Call(error)),
             },
         }
+    }
+
+    /// What was read, where that is as fresh as it is wanted.
+    fn just_read(&self, key: &Key, freshness: Freshness) -> Option<Identity> {
+        let fresh = match freshness {
+            Freshness::Now => JUST_READ,
+            Freshness::Lately | Freshness::Last => FRESH,
+        };
+        let lately = self.lately.lock();
+        lately.get(key).filter(|(_, at)| at.elapsed() < fresh).map(|(identity, _)| identity.clone())
     }
 
     /// When the first of the certificates that were used lately expires.

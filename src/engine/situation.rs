@@ -179,6 +179,8 @@ pub struct Scratch {
     pub cancel_refused: bool,
     /// Whether a look comes before the next cancellation, since there may be nothing left to cancel.
     pub look_first: bool,
+    /// The reason that the last event on a transition told: a submission that is refused for it again is no news.
+    pub told: Option<Reason>,
     /// When progress was last written.
     pub progress_written: Option<Timestamp>,
     /// Looks in a row that contradicted themselves.

@@ -276,7 +276,9 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             .collect();
     }
     pass.scratch.next_look = None;
-    pass.stop(Effect::Nothing, None)
+    // A person may have said it before we asked, and saying it again would change nothing.
+    let said = named(&pass).is_some() || pass.desired.requests.resubmit;
+    pass.stop(Effect::Nothing, said.then_some(Duration::ZERO))
 }
 
 /// What a person said does not resolve it. It is tried again by and by, as long as it is said.
@@ -297,7 +299,12 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
+    let late = pace::between(intent(&pass), pass.now) >= pace::seen_after(pass.situation.settings);
     match troubles::grade(trouble.kind) {
+        // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
+        Grade::Rejected if late && !held(&pass) => {
+            return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
+        }
         Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
         // One passing trouble after another is no news.
         Grade::Transient | Grade::Rejected => {

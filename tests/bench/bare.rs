@@ -1,15 +1,19 @@
 //! The writes of a run, made bare: what the API server alone makes possible on this machine at this moment.
 
+use std::time::Duration;
+
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 use tabular_operator::api::{FINALIZER, ModelRefresh, RunState, Status};
+use tokio::sync::Semaphore;
 
 /// Makes `count` resources, and for each the writes of a run: the finalizer, the status three times and, where they are asked for,
-/// the two events. Each waits for the one before; the operator writes its events beside.
-pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: &str, count: usize, concurrency: usize) {
+/// the two events. Each waits for the one before; the operator writes its events beside. At most `concurrency` are in flight. What
+/// is `running` lies between the status that says so and the last.
+pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: &str, count: usize, concurrency: usize, running: Duration) {
     let status = |state: &str| -> Status {
         let condition = |kind: &str, status: &str| {
             json!({"type": kind, "status": status, "observedGeneration": 1, "lastTransitionTime": "2026-11-22T05:00:00Z", "reason": state,
@@ -30,27 +34,37 @@ pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: 
         .expect("the status fits")
     };
     let records = [status("Submitting"), status("Running"), status("Succeeded")];
+    let places = Semaphore::new(concurrency);
     stream::iter(0..count)
-        .for_each_concurrent(concurrency, |index| {
-            let records = &records;
+        .for_each_concurrent(None, |index| {
+            let (records, places) = (&records, &places);
             async move {
-                let made = api.create(&PostParams::default(), &super::manifest(prefix, index)).await.expect("failed to create");
+                let made = placed(places, api.create(&PostParams::default(), &super::manifest(prefix, index))).await;
                 let name = made.metadata.name.clone().expect("it has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));
-                let mut object = api.patch(&name, &PatchParams::default(), &patch).await.expect("failed to add the finalizer");
+                let mut object = placed(places, api.patch(&name, &PatchParams::default(), &patch)).await;
                 for record in records {
                     object.status = Some(record.clone());
                     object.metadata.managed_fields = None;
-                    object = api.replace_status(&name, &PostParams::default(), &object).await.expect("failed to write the status");
+                    object = placed(places, api.replace_status(&name, &PostParams::default(), &object)).await;
                     let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
                     if let Some(events) = events.filter(|_| state != Some(RunState::Submitting)) {
-                        events.create(&PostParams::default(), &event(&object)).await.expect("failed to write an event");
+                        placed(places, events.create(&PostParams::default(), &event(&object))).await;
+                    }
+                    if state == Some(RunState::Running) {
+                        tokio::time::sleep(running).await;
                     }
                 }
             }
         })
         .await;
+}
+
+/// Makes a call when it has a place, first come, first served.
+async fn placed<T>(places: &Semaphore, call: impl Future<Output = kube::Result<T>>) -> T {
+    let _place = places.acquire().await.expect("nobody closes it");
+    call.await.expect("failed to write")
 }
 
 /// An event as large as one of the operator's.

@@ -1,8 +1,16 @@
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::{Request, Response};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::client::Body;
 use serde_json::json;
 
 use super::*;
+use crate::api::ServicePrincipalRef;
+use crate::controller::records::CONNECTIONS;
 use crate::operation::Trouble;
 use crate::service::identity::{AssertionSource, SecretText};
 
@@ -47,7 +55,7 @@ fn what_is_wrong_with_an_account_is_one_sentence() {
     let fault = |annotations: serde_json::Value| {
         let account = json!({"metadata": {"name": "refresher", "annotations": annotations}});
         let account: ServiceAccount = serde_json::from_value(account).unwrap();
-        account::identity_of(&account, std::sync::Arc::new(Nobody)).map(drop)
+        account::identity_of(&account, Arc::new(Nobody)).map(drop)
     };
     let (client, tenant) = ("azure.workload.identity/client-id", "azure.workload.identity/tenant-id");
     assert_eq!(fault(json!({client: GUID, tenant: GUID})), Ok(()));
@@ -69,7 +77,7 @@ fn identities(namespaces: &[&str]) -> Identities {
     // Nobody listens there: what is asked of it fails.
     let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
-    Identities::new(client, OwnIdentity { environment: Environment::read(|_| None), namespaces })
+    Identities::new(client, Places::default(), OwnIdentity { environment: Environment::read(|_| None), namespaces })
 }
 
 #[tokio::test]
@@ -86,4 +94,32 @@ async fn only_listed_namespaces_may_use_what_is_the_operators() {
             assert!(fault.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", fault.message);
         }
     }
+}
+
+/// An API server that takes a moment to show a Secret, and counts what it was asked.
+fn slow_api(asked: &Arc<AtomicUsize>) -> Client {
+    let asked = Arc::clone(asked);
+    let service = tower::service_fn(move |_: Request<Body>| {
+        let asked = Arc::clone(&asked);
+        async move {
+            asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let data = ["tenantId", "clientId", "clientSecret"].map(|key| (key.to_owned(), ByteString(GUID.into()))).into();
+            let secret = Secret { data: Some(data), ..Secret::default() };
+            Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&secret).unwrap())))
+        }
+    });
+    Client::new(service, "bi")
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_read_the_same_at_once_take_no_more_connections_than_there_are() {
+    let asked = Arc::default();
+    let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
+    let identities = Identities::new(slow_api(&asked), Places::default(), own);
+    let reference = Some(ServicePrincipalRef { name: "aas-sp".to_owned() });
+    let credentials = Credentials { service_principal_ref: reference, workload_identity: None, managed_identity: None };
+    let all = (0..10 * CONNECTIONS).map(|_| identities.of("bi", Some(&credentials), Freshness::Now));
+    assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
+    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS);
 }

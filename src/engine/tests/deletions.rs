@@ -195,3 +195,20 @@ fn a_crash_at_any_step_of_a_deletion_leaves_nothing_running() {
         assert!(world.gone && !world.service.ops[0].live(now), "crash at step {step}");
     }
 }
+
+#[test]
+fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
+    let mut world = World::new(|_| ());
+    world.service.length = secs(150);
+    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
+    world.service.cancels_after = None;
+    world.run_until(RunState::Running).delete().run_for(secs(10)).is(RunState::Cancelling, Reason::Cancelling);
+    world.run_for(secs(30)).is(RunState::Cancelling, Reason::Retrying);
+    assert!(world.run().message.contains("goes on, but cannot be cancelled: Rejected"), "{}", world.run().message);
+    let (writes, cancels) = (world.writes, world.service.cancels.len());
+    world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
+    assert_eq!((world.writes, world.told(Reason::Retrying)), (writes, 1), "said once");
+    assert!(world.service.cancels.len() > cancels, "asked for again");
+    world.run_for(secs(120));
+    assert!(world.gone);
+}

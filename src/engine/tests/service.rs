@@ -87,7 +87,9 @@ pub(super) struct Service {
     pub(super) asks: VecDeque<Ask>,
     /// Submissions that are still on their way.
     pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
+    /// Whether its listings leave some out, and whether one that runs may be among those.
     pub(super) truncated: bool,
+    pub(super) hides_running: bool,
     /// How long the answer to a listing takes, once it has said what the service's clock shows; and how long until then.
     pub(super) slow: Duration,
     pub(super) hesitates: Duration,
@@ -124,6 +126,7 @@ impl Service {
             asks: VecDeque::new(),
             under_way: Vec::new(),
             truncated: false,
+            hides_running: false,
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
             taken: Taken::default(),
@@ -268,9 +271,10 @@ impl Service {
         let from = since + allowance - self.hesitates;
         let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
+        operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
         let ahead = self.tells_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
-        Ok(Listing { operations, truncated: self.truncated, ahead })
+        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, ahead })
     }
 
     pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {

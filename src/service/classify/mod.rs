@@ -10,12 +10,12 @@ mod word;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-pub(in crate::service) use self::refusal::{body_trouble, trouble, trouble_of, unreachable};
+pub(in crate::service) use self::refusal::{COMPRESSED, body_trouble, trouble, trouble_of, unreachable};
 pub(in crate::service) use self::word::{Word, word};
-use super::answer::{Answer, Complaint};
+use super::answer::{Answer, BodyFault, Complaint};
 use super::location::{self, Target};
 use super::{Service, refreshes, text};
-use crate::operation::{Cancellation, Look, OperationId, Submission, Trouble, TroubleKind};
+use crate::operation::{Cancellation, Look, Operation, OperationId, Submission, Trouble, TroubleKind};
 
 /// What became of a POST of a refresh to `called`.
 pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
@@ -63,10 +63,20 @@ fn accepted(answer: &Answer, called: &Url) -> Submission {
         in_body.or_else(|| request_id(answer).filter(|_| usable))
     });
     let Some(id) = named else {
-        let what = if answer.is_page() { "is a page that is not the service's" } else { "does not name the operation" };
-        return Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
+        return unnamed(answer);
     };
     Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
+}
+
+/// A doubt: the answer says yes, and not to what.
+pub(in crate::service) fn unnamed(answer: &Answer) -> Submission {
+    let what = match answer.fault {
+        Some(BodyFault::Compressed) => COMPRESSED,
+        _ if answer.is_page() => "is a page that is not the service's",
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "could not be read to its end",
+        None => "does not name the operation",
+    };
+    Submission::Unanswered { message: format!("the answer to the submission (HTTP {}) {what}", answer.status) }
 }
 
 /// The id in the `Location` of an answer, if it is an address of the host that was called.
@@ -122,9 +132,13 @@ pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &Operat
     }
 }
 
-fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<crate::operation::Operation, Trouble> {
+fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
     if let Some(fault) = answer.fault {
         return Err(body_trouble(fault));
+    }
+    // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 is one that runs. The status alone says so.
+    if answer.status == 202 && answer.text().is_empty() {
+        return Ok(refreshes::running(asked, answer.activity_id()));
     }
     if answer.is_page() {
         return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));

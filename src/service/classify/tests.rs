@@ -177,7 +177,7 @@ fn a_success_is_believed_only_if_it_says_something() {
         (200, &[], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
         (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
         (200, &[], "\u{feff} {\"status\":\"failed\"}", "Failed", "accepted"),
-        (202, &[], "", "InvalidAnswer", "accepted"),
+        (202, &[], "", "InProgress", "accepted"),
         (204, &[HTML], "", "InvalidAnswer", "accepted"),
         (200, &[HTML], PAGE, "InvalidAnswer", "InvalidAnswer"),
         (200, &[HTML], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),

@@ -6,7 +6,8 @@ use super::SecretText;
 use super::application::Spelling;
 use super::assertion::Claims;
 use crate::operation::{Trouble, TroubleKind};
-use crate::service::answer::Answer;
+use crate::service::answer::{Answer, BodyFault};
+use crate::service::classify::COMPRESSED;
 use crate::service::text;
 
 /// The longest life of a token that is believed: a week. Entra ID's live for an hour, or for a day.
@@ -43,8 +44,14 @@ pub(super) struct Grant<'a> {
 
 /// A token answer in the one form that `azure_identity` reads, or what is in the way.
 pub(in crate::service) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
-    if answer.fault.is_some() {
-        return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+    match answer.fault {
+        None => {}
+        Some(BodyFault::Compressed) => {
+            return Err(trouble(TroubleKind::InvalidAnswer, format!("the answer of the identity provider {COMPRESSED}")));
+        }
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
+            return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+        }
     }
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
     if !(200..300).contains(&answer.status) {

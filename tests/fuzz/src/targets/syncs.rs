@@ -57,11 +57,8 @@ pub fn listing(input: &[u8]) {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
-            Ok(Listing {
-                operations,
-                truncated,
-                ahead: answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now()))),
-            })
+            let ahead = answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now())));
+            Ok(Listing { operations, truncated, may_hide_running: truncated, ahead })
         }
         Err(met) => {
             laws::trouble(&met);

@@ -266,6 +266,7 @@ impl<'a> Print<'a> {
             troubles,
             cancelled_at,
             cancel_refused,
+            told: _,
             progress_written: _,
             contradictions,
             listed_at,
@@ -302,7 +303,7 @@ impl<'a> Print<'a> {
             Seen::Listing { kind, result, taken } => {
                 self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.ahead));
+                    self.put((listing.truncated, listing.may_hide_running, listing.ahead));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }

@@ -176,7 +176,8 @@ impl Service {
         let reaches_back = operations.last().and_then(|oldest| oldest.start).is_some_and(|start| start < since);
         operations.retain(|operation| !operation.phase.ended() || operation.start.is_none_or(|start| start >= since));
         let ahead = self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock))));
-        Listing { operations, truncated: full && !reaches_back, ahead }
+        // The newest come first here, so none that runs is left out.
+        Listing { operations, truncated: full && !reaches_back, may_hide_running: false, ahead }
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.
