@@ -224,7 +224,7 @@ impl<'a> Print<'a> {
             }
             let due = mind.due.map(|due| (due - self.world.now).max(0));
             self.put((mind.dirty, if mind.dirty { None } else { due }));
-            self.scratch(&mind.scratch);
+            self.scratch(&mind.scratch, operator.clock);
             if self.world.resources.len() > 1 {
                 let (model, turn) = mind.turn;
                 match turn {
@@ -259,7 +259,10 @@ impl<'a> Print<'a> {
         }
     }
 
-    fn scratch(&mut self, scratch: &Scratch) {
+    /// What is remembered is compared with the operator's own clock, which is ahead by so much.
+    fn scratch(&mut self, scratch: &Scratch, clock: Second) {
+        let wall = self.world.now + clock;
+        let since = |moment: Timestamp| (wall - second(moment)).min(self.long_ago);
         let Scratch {
             next_look,
             paused_at,
@@ -275,14 +278,14 @@ impl<'a> Print<'a> {
             resolved,
             look_first,
         } = scratch;
-        let next = next_look.map(|next| (second(next) - self.world.now).max(0));
-        let paused = paused_at.map(|at| self.since(at).min(0));
-        let cancelled = cancelled_at.map(|at| self.since(at).min(31));
+        let next = next_look.map(|next| (second(next) - wall).max(0));
+        let paused = paused_at.map(|at| since(at).min(0));
+        let cancelled = cancelled_at.map(|at| since(at).min(31));
+        let listed = listed_at.map(since);
         self.put((unseen, location, look_first));
         if let Some(Resolved { names: _, ids, at }) = resolved {
-            self.put((&ids.dataset_id, (self.world.now - second(*at)).min(BELIEVED)));
+            self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
-        let listed = listed_at.map(|at| self.since(at));
         self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
     }
 
