@@ -10,7 +10,7 @@ use tabular_operator::engine::{Effect, Seen, Step};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Phase, Submission};
 
 use crate::world::cluster::Object;
-use crate::world::{Broken, Op, Owner, Second, World, goes_on, index_of, moment};
+use crate::world::{Broken, Op, Owner, Second, World, index_of, moment};
 
 fn broken(law: &'static str, found: impl Into<String>) -> Broken {
     Broken { law, found: found.into() }
@@ -370,15 +370,16 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
 /// What holds when an uninstall takes a finalizer off.
 pub fn stripped(world: &World, resource: usize) -> Result<(), Broken> {
     let live = live_or_coming(world, resource);
-    let said = goes_on(world.resources[resource].now());
-    holds(said || live.is_empty(), UNINSTALL, || format!("resource {resource} is left without a finalizer, and {} runs", live.join(", ")))
+    holds(world.resources[resource].goes_on || live.is_empty(), UNINSTALL, || {
+        format!("resource {resource} is left without a finalizer, and {} runs", live.join(", "))
+    })
 }
 
 /// What holds when the operator goes.
 pub fn uninstalled(world: &World) -> Result<(), Broken> {
     for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
         let live = live_or_coming(world, index);
-        holds(goes_on(resource.now()) || live.is_empty(), UNINSTALL, || format!("of resource {index} {} runs", live.join(", ")))?;
+        holds(resource.goes_on || live.is_empty(), UNINSTALL, || format!("of resource {index} {} runs", live.join(", ")))?;
     }
     Ok(())
 }

@@ -136,6 +136,8 @@ pub struct Resource {
     pub said: bool,
     /// The version that an uninstall has listed, until it has taken its finalizer off.
     pub listed: Option<u32>,
+    /// Whether the uninstall that listed it has said that its operation goes on.
+    pub goes_on: bool,
     /// When its deletion was asked for.
     pub deleted: Option<Second>,
     namespace_ending: bool,
@@ -170,6 +172,7 @@ impl Resource {
             begun: Vec::new(),
             said: false,
             listed: None,
+            goes_on: false,
             deleted: None,
             namespace_ending: false,
         }

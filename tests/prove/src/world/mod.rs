@@ -27,7 +27,7 @@ pub use cluster::{Resource, Wish};
 pub use operator::{Mind, Operator, Standing, Task};
 pub use play::index_of;
 pub use service::{Op, Owner, Post, Service};
-pub use uninstall::{Uninstall, goes_on};
+pub use uninstall::Uninstall;
 
 /// A moment of the true time, in seconds since the beginning.
 pub type Second = i64;

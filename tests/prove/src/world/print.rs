@@ -141,7 +141,7 @@ impl<'a> Print<'a> {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
         self.put((resource.gone, resource.answered, resource.said, deleted));
-        self.put(resource.listed.map(|version| resource.now().version - version));
+        self.put((resource.goes_on, resource.listed.map(|version| resource.now().version - version)));
         for trigger in &resource.begun {
             self.put((trigger.r#type, &trigger.value));
         }

@@ -101,6 +101,7 @@ impl World {
                 self.uninstall = self.uninstall.word().map_or(Uninstall::No, Uninstall::Done);
                 for index in 0..self.resources.len() {
                     let it = self.resource(index);
+                    it.goes_on = !it.gone && goes_on(it.now());
                     it.listed = (!it.gone && it.now().edition.desired.finalizer).then(|| it.now().version);
                 }
             }
@@ -110,9 +111,8 @@ impl World {
                 // One that has changed since keeps its finalizer, and is named.
                 if !it.gone && Some(it.now().version) == listed {
                     laws::stripped(self, resource)?;
-                    let said = goes_on(self.resources[resource].now());
                     let it = self.resource(resource);
-                    it.said |= said;
+                    it.said |= it.goes_on;
                     it.finalize(false);
                     self.touch(resource);
                 }
@@ -143,8 +143,7 @@ fn runs(object: &Object) -> bool {
 }
 
 /// Whether its operation is to go on, and is said to.
-#[must_use]
-pub fn goes_on(object: &Object) -> bool {
+fn goes_on(object: &Object) -> bool {
     runs(object) && object.edition.desired.policy.deletion == DeletionPolicy::Orphan
 }
 
