@@ -42,11 +42,28 @@ case $wanted in
     fi
     echo 'int main(void) { return 0; }' | "$cc" -static -x c -o /dev/null - 2>/dev/null ||
       fail "$cc cannot make a static program: install the C library's static files (Debian and Ubuntu: libc6-dev, with $cc; Fedora: glibc-static)"
+    # The addresses to be put right at the start are a fifteenth of the file, and packed next to nothing. A C library before 2.36 would leave
+    # them wrong, and its program would be dead at once; a linker that cannot pack them for an architecture says so, and goes on.
+    packed=-Wl,-z,pack-relative-relocs
+    if said=$("$cc" -static-pie "$packed" -x c -o /dev/null - 2>&1 <<'END'
+#include <features.h>
+#if !__GLIBC_PREREQ(2, 36)
+#error "older"
+#endif
+int main(void) { return 0; }
+END
+    ) && [ -z "$said" ]; then
+      flags+=("-Clink-arg=$packed")
+    fi
     ;;
 esac
 # Separated by a character that no path has.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
+
+# The TLS library seeds its random numbers from the kernel and, where there is such an instruction, the processor. By default it also
+# measures the processor's jitter, at the start of every process and for most of the time that this takes.
+export AWS_LC_SYS_NO_JITTER_ENTROPY=1
 
 # The target is named even where it is the host: so the flags are not those of build scripts and macros, which cannot be static.
 cargo build --release --locked --target "$wanted" "${packages[@]}" "${arguments[@]}"
