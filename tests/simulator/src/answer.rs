@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::Unsync
 use hyper::{
     HeaderMap, StatusCode,
     body::Frame,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -87,6 +87,19 @@ impl Answer {
         self
     }
 
+    /// With its body packed.
+    #[must_use]
+    pub fn packed(mut self, coding: Coding) -> Self {
+        let mut packed = Vec::new();
+        // Reading from memory does not fail; an empty body would show at once if it did.
+        let (name, _) = match coding {
+            Coding::Gzip => ("gzip", GzEncoder::new(&*self.body, Compression::fast()).read_to_end(&mut packed)),
+            Coding::Deflate => ("deflate", ZlibEncoder::new(&*self.body, Compression::fast()).read_to_end(&mut packed)),
+        };
+        self.body = packed.into();
+        self.with(CONTENT_ENCODING, name)
+    }
+
     /// About this operation.
     #[must_use]
     pub fn about(mut self, operation: Uuid) -> Self {
@@ -99,18 +112,6 @@ impl Answer {
 #[must_use]
 pub fn whole(body: Bytes) -> Body {
     Either::Left(Full::new(body))
-}
-
-/// The body, packed.
-#[must_use]
-pub fn packed(body: &[u8], coding: Coding) -> Bytes {
-    let mut packed = Vec::new();
-    // Reading from memory does not fail; an empty body would show at once if it did.
-    let _ = match coding {
-        Coding::Gzip => GzEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
-        Coding::Deflate => ZlibEncoder::new(body, Compression::fast()).read_to_end(&mut packed),
-    };
-    packed.into()
 }
 
 /// The first bytes of the body; then the connection ends, by a reset or by closing it.

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
 };
 use jiff::Timestamp;
 
@@ -20,7 +20,7 @@ use crate::{
     entra::{self, Token},
     faults::{
         Fault, Subject,
-        action::{Action, Coding, Moment},
+        action::{Action, Moment},
     },
     hosts::{Service, Site},
     imds::{self, identities::Choice},
@@ -194,15 +194,7 @@ impl Passage<'_> {
                 let promised = answer.body.len().max(1);
                 streamed(answer, body, Some(promised))
             }
-            Action::Packed { coding } => {
-                let mut answer = self.handle().await;
-                answer.body = answer::packed(&answer.body, *coding);
-                let name = match coding {
-                    Coding::Gzip => "gzip",
-                    Coding::Deflate => "deflate",
-                };
-                response(set(answer, CONTENT_ENCODING.as_str(), Some(name)))
-            }
+            Action::Packed { coding } => response(self.handle().await.packed(*coding)),
             Action::Huge { bytes } => streamed(self.handle().await, answer::huge(*bytes), None),
             Action::Repeat { code, head, piece, count, tail, announced } => {
                 let answer = match code {
