@@ -84,7 +84,7 @@ bench: build ## Measure runs, polls, memory and lateness (SIZES="200 2000"); no 
 	@$(RELEASE)/bench $(SIZES)
 
 .PHONY: chaos
-chaos: build ## Run the whole crash matrix: a fault at every request of a run; half an hour (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 fewer at a time)
+chaos: build ## Run the whole crash matrix: a fault at every request of a run; a quarter of an hour (ONLY='plain-aas/POST-refreshes#1/kill-after' runs one cell, JOBS=8 fewer at a time)
 	$(call timed,crash matrix,CHAOS=all $(if $(JOBS),CHAOS_JOBS=$(JOBS)) cargo test --locked --quiet -p harness --test chaos -- $(if $(ONLY),'$(ONLY)'))
 
 .PHONY: fuzz

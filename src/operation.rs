@@ -6,7 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The id that a service gave to an operation (Analysis Services `refreshId`, Power BI `requestId`).
@@ -265,8 +265,27 @@ pub struct Listing {
     pub operations: Vec<Operation>,
     /// Whether more matched than are shown here, so absence from it proves nothing.
     pub truncated: bool,
-    /// The service's clock when it answered.
-    pub server_time: Option<Timestamp>,
+    /// Whether one that runs may be among those that are not shown, so none here does not mean that none runs.
+    pub may_hide_running: bool,
+    /// How far the service's clock is ahead of ours, where it said what it shows.
+    pub ahead: Option<Ahead>,
+}
+
+/// How far the service's clock is ahead of ours. It was read at some time during a call, so by our clock between two moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ahead {
+    /// At least so far: it was read at the end of the call.
+    pub least: SignedDuration,
+    /// At most so far: it was read at the beginning of the call.
+    pub most: SignedDuration,
+}
+
+impl Ahead {
+    /// What a clock that shows `server` is ahead of ours, where it was read between two moments of ours.
+    #[must_use]
+    pub fn of(server: Timestamp, (asked, heard): (Timestamp, Timestamp)) -> Self {
+        Self { least: server.duration_since(heard), most: server.duration_since(asked) }
+    }
 }
 
 /// Why a service, or an identity provider, gave no useful answer.

@@ -72,7 +72,8 @@ pub struct ModelRefreshSpec {
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
     /// What happens when the service is busy with somebody else's refresh of this model: `Wait` for its end, `Fail`, or
-    /// `Replace` (cancel that refresh). Default: Wait.
+    /// `Replace` (cancel that refresh). Somebody else's is also one that `deletionPolicy: Orphan` or the annotation `release` let
+    /// go. Default: Wait.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
     /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).

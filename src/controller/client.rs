@@ -15,6 +15,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use thiserror::Error;
 
+use super::lease::installation;
+
 /// How the API server, its logs and its audit know us.
 const AGENT: &str = concat!("tabular-operator/", env!("CARGO_PKG_VERSION"));
 /// How long a connection may take to come about.
@@ -41,17 +43,27 @@ pub enum ClientError {
     Setup(#[source] kube::Error),
 }
 
+/// A client of the Kubernetes API.
+pub struct Connection {
+    /// It connects with the first call.
+    pub client: Client,
+    /// Which installation speaks by it: see [`installation`].
+    pub installation: Option<String>,
+}
+
 /// Sets up a client. It connects with the first call; its default namespace is that of the pod, or of the kubeconfig's
 /// context. Call it where tokio runs.
 ///
 /// # Errors
 /// Where there is no configuration, or one that cannot work.
-pub fn connect() -> Result<Client, ClientError> {
+pub fn connect() -> Result<Connection, ClientError> {
     let config = match kubeconfig()? {
         Some(kubeconfig) => from_kubeconfig(&kubeconfig)?,
         None => Config::incluster().map_err(ClientError::Nowhere)?,
     };
-    Client::try_from(ours(config)).map_err(ClientError::Setup)
+    let installation = installation::of(&config.auth_info);
+    let client = Client::try_from(ours(config)).map_err(ClientError::Setup)?;
+    Ok(Connection { client, installation })
 }
 
 /// What is the same wherever the API is.

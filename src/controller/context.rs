@@ -1,6 +1,7 @@
 //! What every pass has at hand.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -10,18 +11,17 @@ use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Name;
-use super::effects::Refusals;
+use super::departed::Departed;
 use super::events::Events;
-use super::followers::Followers;
+use super::followers::{Followers, Sight};
 use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
 use super::queue::Queue;
 use super::records::Places;
 use super::references::Identities;
+use super::refusals::Refusals;
 use super::resource::Resource;
-use super::surroundings;
-use super::taken::Departed;
 use super::watched::Watched;
 use crate::engine::Settings;
 use crate::service::Azure;
@@ -133,7 +133,17 @@ impl Context {
 
     /// Wakes the followers of a refresh, where the cache shows something that matters to them.
     pub(super) fn tell_followers(&self, name: &Name) {
-        self.wake(self.followers.tell(name, || surroundings::sight(self, name)));
+        self.wake(self.followers.tell(name, || self.sight(name)));
+    }
+
+    /// All of a refresh that matters to its followers.
+    fn sight(&self, name: &Name) -> Sight {
+        let mut hasher = DefaultHasher::new();
+        match self.find(name)? {
+            Ok(resource) => (resource.as_followed(), resource.credentials()).hash(&mut hasher),
+            Err(error) => error.hash(&mut hasher),
+        }
+        Some(hasher.finish())
     }
 
     /// Wakes the followers in one namespace, or in all, whose refreshes the cache shows otherwise than before. A cache that was

@@ -91,7 +91,7 @@ impl DrainError {
 /// Why nothing may be uninstalled yet: see [`DrainError`].
 pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
-    let client = client::connect()?;
+    let client = client::connect()?.client;
     let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let mut word = Word {
         leases: Api::namespaced(client.clone(), &namespace),
@@ -195,6 +195,11 @@ impl Word<'_> {
         let Some(lease) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
             return Ok(Ears::Nobody);
         };
+        // Whoever is of another installation drops it, and then it has to be told anew.
+        let says = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
+        if self.said.is_some() && !says {
+            (self.said, self.heard) = (None, false);
+        }
         let spec = lease.spec.as_ref();
         let held = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
         let lasts = spec.and_then(|spec| spec.lease_duration_seconds).unwrap_or(0).clamp(1, 3600).unsigned_abs();

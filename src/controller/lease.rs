@@ -13,6 +13,7 @@
 
 mod candidate;
 mod handle;
+pub(crate) mod installation;
 pub(crate) mod leaving;
 mod record;
 
@@ -46,6 +47,8 @@ pub struct LeaseSettings {
     pub duration: Duration,
     /// This candidate's name, different for every process: see [`identity`].
     pub identity: String,
+    /// Which installation it is of, where that is known: see [`installation`].
+    pub installation: Option<String>,
 }
 
 impl LeaseSettings {

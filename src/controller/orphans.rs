@@ -1,41 +1,20 @@
-//! Operations whose resource went without waiting for them: somebody has removed its finalizer by hand, or replaced it by
-//! another of the same name.
-//!
-//! Nothing that was started is left running unwatched, so they are followed as a deletion would have followed them: by the
-//! same decision, on the record as it was last known, which is kept in memory from then on. A process that ends forgets
-//! them, as there is no place left to write them to.
+//! Which operations may be running, by their resources, and which of those resources are gone: somebody has removed its finalizer by
+//! hand, or replaced it by another of the same name. [`super::guardian`] follows them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource as _, ResourceExt};
+use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::context::Context;
-use super::effects::{self, Prepared, Unprepared};
-use super::records::Records;
 use super::resource::Resource;
-use super::surroundings::{self, Around};
 use super::watched::Watched;
-use crate::api::{self, Credentials, Reason, Run, RunState, Status};
-use crate::engine::{Effect, Fault, Notice, Scratch, Seen, Situation, Step, Surroundings, decide};
+use crate::api::RunState;
 use crate::telemetry::labels::Kind;
 
-/// The pause before something is tried again that the decision did not set one for.
-const PAUSE: Duration = Duration::from_secs(5);
-/// The shortest pause between two looks.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// When it is given up, for want of credentials, say: by then the service's own limits have ended most operations.
-const LONGEST: Duration = Duration::from_hours(24);
-
 /// A resource as the cache keeps it.
-type Kept = (Kind, Arc<Watched>);
+pub(super) type Kept = (Kind, Arc<Watched>);
 
 /// The resources with an operation that may be running, and those of them that are gone.
 pub(super) struct Orphans {
@@ -70,6 +49,11 @@ impl Orphans {
         self.under_way.lock().remove(uid);
     }
 
+    /// Whether the operation of a resource that is gone is being seen to.
+    pub(super) fn follows(&self, uid: &str) -> bool {
+        self.followed.lock().contains(uid)
+    }
+
     /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
     pub(super) fn gone(&self, uid: &str) -> Option<Resource> {
         let kept = self.under_way.lock().remove(uid)?;
@@ -82,6 +66,11 @@ impl Orphans {
         }
         object
     }
+
+    /// One that was gone has been seen to.
+    pub(super) fn seen_to(&self, uid: &str) {
+        self.followed.lock().remove(uid);
+    }
 }
 
 /// Whether an operation of the resource may be running.
@@ -89,141 +78,5 @@ fn may_run(object: &Resource) -> bool {
     match object.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
         Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => true,
         Some(RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) | None => false,
-    }
-}
-
-/// Sees to all that come, for ever.
-pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Kept>) {
-    let mut followed = FuturesUnordered::new();
-    loop {
-        tokio::select! {
-            Some((kind, kept)) = coming.recv() => followed.push(async move {
-                match kept.object(kind) {
-                    Ok(object) => see_to(ctx, &object).await,
-                    // A pass has read it, so this is never said.
-                    Err(error) => tracing::error!(error, name = kept.name_any(), "failed to decode a resource that is gone"),
-                }
-                ctx.orphans.followed.lock().remove(&kept.uid().unwrap_or_default());
-            }),
-            Some(()) = followed.next(), if !followed.is_empty() => {}
-            // Nobody can hand in one any more.
-            else => std::future::pending().await,
-        }
-    }
-}
-
-/// Follows the operation of a resource that is gone to its end.
-async fn see_to(ctx: &Context, object: &Resource) {
-    // A watch may miss what is there: only the API server itself says that it is gone.
-    let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
-    loop {
-        match records.read(&object.name_any()).await {
-            Ok(Some(found)) if found.uid() == object.uid() => return,
-            Ok(_) => break,
-            Err(error) => tracing::debug!(%error, "failed to read a resource that seems to be gone"),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    let operation = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.operation_id.clone());
-    tracing::warn!(
-        kind = object.kind().as_str(),
-        namespace = object.namespace(),
-        name = object.name_any(),
-        uid = object.uid(),
-        operation,
-        "a resource is gone while its operation may be running: its finalizer was removed; the operation is seen to all the same"
-    );
-    let given_up = match tokio::time::timeout(LONGEST, follow(ctx, deleted(object))).await {
-        Ok(Followed::ToTheEnd) => return,
-        Ok(Followed::InDoubt) => "nobody can say any more which operation it was",
-        Err(_) => "its end could not be seen",
-    };
-    let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
-    publish(ctx, object, &[Notice { reason: Reason::Released, message }]);
-}
-
-/// The resource as it would be if its deletion had waited.
-fn deleted(object: &Resource) -> Resource {
-    let mut object = object.clone();
-    let metadata = object.meta_mut();
-    metadata.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
-    let finalizers = metadata.finalizers.get_or_insert_default();
-    if !finalizers.iter().any(|name| name == api::FINALIZER) {
-        finalizers.push(api::FINALIZER.to_owned());
-    }
-    object
-}
-
-/// How following ended.
-enum Followed {
-    /// As a deletion ends, or with the lease.
-    ToTheEnd,
-    /// Only a person could have said which operation is the resource's, and there is no resource to say it at.
-    InDoubt,
-}
-
-/// A pass without a place to write to: what is decided is remembered here.
-async fn follow(ctx: &Context, mut object: Resource) -> Followed {
-    let name = object.name();
-    let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
-    while ctx.lease.holds() {
-        let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None });
-        let blank = Status::default();
-        let recorded = object.status().unwrap_or(&blank);
-        let (now, settings) = (Timestamp::now(), &ctx.settings);
-        let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
-        let call = match prepare(ctx, &object, credentials, &step).await {
-            Ok(call) => call,
-            Err(Unprepared::Seen(hindrance)) => {
-                seen = *hindrance;
-                tokio::time::sleep(SHORTEST).await;
-                continue;
-            }
-            Err(Unprepared::Call(error)) => {
-                tracing::debug!(%error, name = name.name, "failed to get ready for a call");
-                seen = Seen::Nothing;
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
-        object = object.with_status(&step.recorded);
-        scratch = step.scratch;
-        publish(ctx, &object, &step.notices);
-        seen = match (&step.effect, call) {
-            (Effect::Release, _) => return Followed::ToTheEnd,
-            (effect, Some(prepared)) => effects::call(ctx, &object, &desired, effect, prepared).await,
-            // What is left belongs to a resource that is there.
-            (_, None) => {
-                if object.status().and_then(|status| status.run.as_ref()).is_some_and(is_in_doubt) {
-                    return Followed::InDoubt;
-                }
-                tokio::time::sleep(step.look_again.unwrap_or(PAUSE).max(SHORTEST)).await;
-                Seen::Nothing
-            }
-        };
-    }
-    Followed::ToTheEnd
-}
-
-async fn prepare(
-    ctx: &Context,
-    object: &Resource,
-    credentials: Result<Option<Credentials>, Fault>,
-    step: &Step,
-) -> Result<Option<Prepared>, Unprepared> {
-    if !effects::is_call(&step.effect) {
-        return Ok(None);
-    }
-    effects::prepare(ctx, object, credentials, &step.model, &step.effect).await.map(Some)
-}
-
-fn is_in_doubt(run: &Run) -> bool {
-    run.reason == Reason::SubmissionUnknown.as_str()
-}
-
-fn publish(ctx: &Context, object: &Resource, notices: &[Notice]) {
-    for notice in notices {
-        ctx.events.publish(object.kind(), object.meta(), notice);
     }
 }

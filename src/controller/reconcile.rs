@@ -54,10 +54,11 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
         uid,
         name,
         namespace_ending: false,
+        let_go: false,
         released: false,
     };
     let outcome = story.tell().await;
-    if !story.released {
+    if !story.let_go {
         ctx.orphans.note(&story.object, cached);
     }
     story.leave_or_keep_turn(outcome.is_err());
@@ -75,7 +76,9 @@ struct Story<'a> {
     uid: String,
     name: Name,
     namespace_ending: bool,
-    /// Let go: it is no longer this operator's.
+    /// Nothing of it is to be seen to any more, should it be gone: its finalizer goes, or has gone without an answer.
+    let_go: bool,
+    /// Its finalizer is gone: it is no longer this operator's.
     released: bool,
 }
 
@@ -126,6 +129,7 @@ impl Story<'_> {
                 }
                 (Effect::Release, _) => {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
+                    self.let_go = true;
                     self.ctx.orphans.let_go(&self.uid);
                     self.ctx.departed.note(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
@@ -283,19 +287,7 @@ impl Story<'_> {
         let trace = self.ctx.traces.trace_of(&subject);
         let reason = tally::released(&self.ctx.metrics, self.name.kind, run, &step.notices, trace);
         let message = step.notices.last().map_or("its resource is deleted", |notice| &notice.message);
-        tracing::info!(
-            kind = self.name.kind.as_str(),
-            namespace = self.name.namespace,
-            name = self.name.name,
-            uid = self.uid,
-            run = run.number,
-            attempt = run.attempt,
-            state = "Gone",
-            reason = reason.as_str(),
-            operation = run.operation_id,
-            activity = run.activity_id,
-            "{message}"
-        );
+        self.log(run, "Gone", reason.as_str(), message);
         self.ctx.traces.ended(&subject, run, reason.as_str(), message);
     }
 
@@ -308,6 +300,10 @@ impl Story<'_> {
         if before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
             return;
         }
+        self.log(run, &format!("{:?}", run.state), &run.reason, &run.message);
+    }
+
+    fn log(&self, run: &Run, state: &str, reason: &str, message: &str) {
         tracing::info!(
             kind = self.name.kind.as_str(),
             namespace = self.name.namespace,
@@ -315,12 +311,11 @@ impl Story<'_> {
             uid = self.uid,
             run = run.number,
             attempt = run.attempt,
-            state = ?run.state,
-            reason = run.reason,
+            state,
+            reason,
             operation = run.operation_id,
             activity = run.activity_id,
-            "{}",
-            run.message
+            "{message}"
         );
     }
 

@@ -80,7 +80,11 @@ impl Records {
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
+            // A write without an answer may have been done.
+            Err(error) => match self.read(&object.name_any()).await {
+                Ok(found) if !found.as_ref().is_some_and(|found| holds(found, object)) => Ok(()),
+                Ok(_) | Err(_) => Err(error),
+            },
         }
     }
 
@@ -96,6 +100,11 @@ impl Records {
         let name = object.name_any();
         Ok(Arc::new(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
+}
+
+/// Whether what was found is the same resource, with the finalizer.
+fn holds(found: &Resource, object: &Resource) -> bool {
+    found.uid() == object.uid() && found.finalizers().iter().any(|name| name == api::FINALIZER)
 }
 
 #[cfg(test)]

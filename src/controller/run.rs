@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use super::call::bounded;
-use super::client::{self, ClientError};
+use super::client::{self, ClientError, Connection};
 use super::lease::{self, Lease, LeaseHandle, LeaseReports, LeaseSettings};
 use super::shutdown;
 use crate::cli::{LeaderElection, Settings, SettingsError};
@@ -99,7 +99,7 @@ where
     F: Future<Output = Result<(), RunError>>,
 {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
-    let client = client::connect()?;
+    let Connection { client, installation } = client::connect()?;
     let health = Health::new();
     let server = Server::bind(settings.metrics_address).await?;
     // Probes are answered to the very end: a process on its way out is alive.
@@ -109,7 +109,7 @@ where
         () = stop.cancelled() => return Ok(()),
         () = first_answer(&client) => health.api_answered(),
     }
-    let lease = seek(&client, settings.leader_election.as_ref(), &metrics, &health);
+    let lease = seek(&client, installation, settings.leader_election.as_ref(), &metrics, &health);
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
     let running =
         Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, traces, health: health.clone(), stop: stop.clone() };
@@ -168,7 +168,13 @@ async fn first_answer(client: &Client) {
     }
 }
 
-fn seek(client: &Client, election: Option<&LeaderElection>, metrics: &Arc<Metrics>, health: &Health) -> LeaseHandle {
+fn seek(
+    client: &Client,
+    installation: Option<String>,
+    election: Option<&LeaderElection>,
+    metrics: &Arc<Metrics>,
+    health: &Health,
+) -> LeaseHandle {
     let Some(LeaderElection { name, namespace, duration }) = election else {
         tracing::info!("leader election is off: nothing keeps a second operator from acting too");
         return LeaseHandle::always();
@@ -178,6 +184,7 @@ fn seek(client: &Client, election: Option<&LeaderElection>, metrics: &Arc<Metric
         name: name.clone(),
         duration: *duration,
         identity: lease::identity(),
+        installation,
     };
     let reports = LeaseReports { heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))), metrics: Some(Arc::clone(metrics)) };
     let (handle, _ended_by_release) = Lease::spawn_reporting(client.clone(), settings, reports);

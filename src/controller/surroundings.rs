@@ -1,13 +1,12 @@
 //! What stands around a resource: the refresh that it follows, whose model and credentials it may take over, and what is wrong
 //! with any of it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::Name;
 use super::context::Context;
 use super::faults;
-use super::followers::{self, Sight};
+use super::followers;
 use super::resource::Resource;
 use crate::api::{Credentials, Reason};
 use crate::engine::{Cure, Fault, Followed};
@@ -43,18 +42,6 @@ pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around 
     };
     let fault = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
     Around { fault, followed: followed.ok().as_deref().and_then(Resource::as_followed), credentials }
-}
-
-/// All of a refresh that matters to its followers.
-pub(super) fn sight(ctx: &Context, name: &Name) -> Sight {
-    let mut hasher = DefaultHasher::new();
-    match ctx.find(name)? {
-        Ok(resource) => {
-            (resource.as_followed(), resource.credentials()).hash(&mut hasher);
-        }
-        Err(error) => error.hash(&mut hasher),
-    }
-    Some(hasher.finish())
 }
 
 /// The refresh of this name, or why there is none.

@@ -8,7 +8,7 @@ use crate::api::{Reason, Run, Time};
 use crate::engine::Notice;
 use crate::telemetry::labels::{ENDS, EndState, Kind, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
-use crate::telemetry::traces::TraceId;
+use crate::telemetry::trace_id::TraceId;
 
 /// Counts what a record says that the one before it did not.
 pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {

@@ -60,30 +60,20 @@ pub(super) struct Metadata {
 }
 
 impl From<Metadata> for ObjectMeta {
-    fn from(metadata: Metadata) -> Self {
-        let Metadata {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            finalizers,
-            mut annotations,
-        } = metadata;
+    fn from(read: Metadata) -> Self {
+        let mut annotations = read.annotations;
         if let Some(annotations) = &mut annotations {
             annotations.remove(LAST_APPLIED);
         }
         Self {
-            name,
-            namespace,
-            uid,
-            resource_version,
-            generation,
-            creation_timestamp,
-            deletion_timestamp,
-            finalizers,
+            name: read.name,
+            namespace: read.namespace,
+            uid: read.uid,
+            resource_version: read.resource_version,
+            generation: read.generation,
+            creation_timestamp: read.creation_timestamp,
+            deletion_timestamp: read.deletion_timestamp,
+            finalizers: read.finalizers,
             annotations,
             ..Self::default()
         }

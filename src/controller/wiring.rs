@@ -65,7 +65,7 @@ fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> service::Observer {
         let answer = match (call.fault, call.status) {
             (Some(CallFault::Timeout), _) => Answer::Timeout,
             (Some(CallFault::Connection), _) | (None, None) => Answer::Connection,
-            (Some(CallFault::TooLarge), _) => Answer::Unreadable,
+            (Some(CallFault::TooLarge | CallFault::Compressed), _) => Answer::Unreadable,
             (None, Some(status)) => Answer::of_status(status),
         };
         let service = if call.host_kind == "power-bi" { Service::PowerBi } else { Service::AnalysisServices };

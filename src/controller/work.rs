@@ -20,17 +20,18 @@ use super::Name;
 use super::call;
 use super::census;
 use super::context::{Context, View, Watching};
-use super::effects::Refusals;
+use super::departed::Departed;
 use super::events::Events;
 use super::followers::Followers;
+use super::guardian;
 use super::memory::Memory;
-use super::orphans::{self, Orphans};
+use super::orphans::Orphans;
 use super::queue::Queue;
 use super::records::Places;
 use super::references::{Identities, OwnIdentity};
+use super::refusals::Refusals;
 use super::run::{RunError, Running};
 use super::supervise::reconcile;
-use super::taken::Departed;
 use super::watched::Watched;
 use super::wiring;
 use crate::engine::{TurnUse, turn_use};
@@ -108,7 +109,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     }
     tokio::select! {
         () = attend(&mut passes, &ctx, &health) => {}
-        () = orphans::attend(&ctx, coming) => {}
+        () = guardian::attend(&ctx, coming) => {}
         () = wake_on_leaving(&ctx) => {}
     }
     // Whoever can still hand in an event goes first, so that the writer comes to its end.

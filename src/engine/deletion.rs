@@ -22,6 +22,10 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     if state.ended() || state == RunState::Waiting {
         return release(pass, None);
     }
+    // What has just begun is on record before it is let go: so that it can be named, and is nobody else's.
+    if state == RunState::Submitting && matches!(pass.situation.seen, Seen::Submission(Submission::Accepted { .. })) {
+        return submission::decide(pass);
+    }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
     if pass.desired.requests.release {
         pass.notice(Reason::Released, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));

@@ -3,14 +3,13 @@
 //! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that began after the intent brings
 //! the replicas what was asked for, whoever asked, so the times are enough where the clocks are known.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Settings;
+use super::{Settings, Taken};
 use crate::api::Run;
-use crate::operation::{ObjectName, Operation, Phase, RefreshRequest, Request};
+use crate::operation::{Ahead, ObjectName, Operation, Phase, RefreshRequest, Request};
 
 /// How much the service's clocks may differ from what one of them just said: its answers give whole seconds.
 const CLOCK_GRAIN: Duration = Duration::from_secs(5);
@@ -35,10 +34,10 @@ pub(super) struct Evidence<'a> {
     run: &'a Run,
     /// What was asked for; `None` where the spec has changed since, and nobody knows any more.
     request: Option<&'a Request>,
-    taken: &'a BTreeSet<String>,
+    taken: &'a Taken,
     /// When it can have begun at the earliest, and when at the latest if it was not kept waiting, by the service's clock.
     window: (Timestamp, Timestamp),
-    /// The intent, by the service's clock as far as that is known.
+    /// The intent by the service's clock, at the latest.
     intent: Timestamp,
     /// From then on it certainly shows a start after the intent, whichever of the clocks is right.
     surely_after: Timestamp,
@@ -50,26 +49,25 @@ impl<'a> Evidence<'a> {
     pub(super) fn new(
         run: &'a Run,
         request: Option<&'a Request>,
-        taken: &'a BTreeSet<String>,
-        (intent, now, server_time): (Timestamp, Timestamp, Option<Timestamp>),
+        taken: &'a Taken,
+        (intent, ahead): (Timestamp, Option<Ahead>),
         settings: &Settings,
     ) -> Self {
-        let ahead = server_time.map(|server| server.duration_since(now));
-        let clock_known = ahead.is_some_and(|ahead| ahead.abs() <= UNBELIEVABLE);
-        let intent_there = intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
+        let clock_known = ahead.is_some_and(|Ahead { least, most }| least.abs().max(most.abs()) <= UNBELIEVABLE);
+        let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
+        let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
         // Every doubt makes the window wider: a candidate too many is a question to a person, one too few a second submission.
-        let (first, allowance) = if clock_known { (intent_there, CLOCK_GRAIN) } else { (intent.min(intent_there), CLOCK_SKEW) };
+        let (first, allowance) = if clock_known { (first, CLOCK_GRAIN) } else { (intent.min(first), CLOCK_SKEW) };
         let from = earlier(first, allowance);
-        let to = intent_there.checked_add(settings.call_timeout + allowance).unwrap_or(intent_there);
-        let latest = if clock_known { intent_there } else { intent.max(intent_there) };
-        let surely_after = earlier(latest, CLOCK_GRAIN);
-        Self { run, request, taken, window: (from, to), intent: intent_there, surely_after, clock_known }
+        let to = last.checked_add(settings.call_timeout + allowance).unwrap_or(last);
+        let surely_after = earlier(if clock_known { last } else { intent.max(last) }, CLOCK_GRAIN);
+        Self { run, request, taken, window: (from, to), intent: last, surely_after, clock_known }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if operation.foreign || self.taken.contains(&id.as_str().to_lowercase()) || self.run.knows(id) {
+        if operation.foreign || self.taken.has(id) || self.run.knows(id) {
             return false;
         }
         // One that ended before the intent is not it either, whether it tells its start or not.
@@ -107,7 +105,7 @@ impl<'a> Evidence<'a> {
             Request::Refresh(request) => {
                 let shows_objects = !operation.objects.is_empty() || request.objects.is_empty() || operation.phase == Phase::InProgress;
                 let shows_work = operation.refresh_type.is_some() && shows_objects && self.shows_all(operation);
-                self.clock_known && began_from(self.window.0) && shows_work
+                self.clock_known && began_from(self.surely_after) && shows_work
             }
             // One that began a little before the intent may be another's, without what it was to bring.
             Request::Sync => self.clock_known && began_from(self.intent),
@@ -116,18 +114,22 @@ impl<'a> Evidence<'a> {
 
     /// Why the only operation that can be the one is still not taken for it, when the listing can no longer be late.
     pub(super) fn doubt(&self, operation: &Operation) -> Option<&'static str> {
-        match self.request {
-            None => Some("the spec has changed since, so an operation cannot be told by it"),
-            // By our clock it was there before. By the service's, which may be behind, it may be ours all the same.
-            Some(Request::Refresh(_)) if operation.start.is_some_and(|start| start < self.surely_after) => {
-                Some("the service does not say what its clock shows, by which an operation that seems to be older may be it")
+        let Some(request) = self.request else {
+            return Some("the spec has changed since, so an operation cannot be told by it");
+        };
+        let seems_older = operation.start.is_some_and(|start| start < self.surely_after);
+        match request {
+            Request::Sync if !self.clock_known || operation.start.is_none() => {
+                Some("a synchronisation is told by its times alone, which the service did not say")
             }
-            Some(Request::Refresh(_)) if operation.start.is_none() && operation.phase.ended() => {
-                Some("an operation does not say when it began")
-            }
-            Some(Request::Refresh(_)) => None,
-            Some(Request::Sync) if self.clock_known && operation.start.is_some() => None,
-            Some(Request::Sync) => Some("a synchronisation is told by its times alone, which the service did not say"),
+            // By our clock, or by the service's if it was read as soon as it was asked, it was there before; otherwise it may be ours.
+            Request::Refresh(_) | Request::Sync if seems_older => Some(if self.clock_known {
+                "the service took long to say what its clock shows, by which an operation that seems to be older may be it"
+            } else {
+                "the service does not say what its clock shows, by which an operation that seems to be older may be it"
+            }),
+            Request::Refresh(_) if operation.start.is_none() && operation.phase.ended() => Some("an operation does not say when it began"),
+            Request::Refresh(_) | Request::Sync => None,
         }
     }
 }

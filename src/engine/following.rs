@@ -59,6 +59,10 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         Seen::Cancellation(Cancellation::Trouble(trouble)) => {
             // The operation may have ended meanwhile, so the next look comes first.
             pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
+            if pass.scratch.cancel_refused {
+                // The second in a row is news, whatever the look in between has brought.
+                pass.scratch.troubles = pass.scratch.troubles.max(TROUBLES_SHOWN - 1);
+            }
             (pass.scratch.cancel_refused, pass.scratch.look_first) = (true, true);
             troubled(pass, trouble, "cannot be cancelled")
         }

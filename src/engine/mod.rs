@@ -31,7 +31,7 @@ pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surro
 pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;
-pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Turn, TurnUse, turn_use};
+pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Taken, Turn, TurnUse, turn_use};
 
 #[cfg(test)]
 mod tests;

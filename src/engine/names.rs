@@ -62,8 +62,3 @@ pub(super) fn found(pass: &mut Pass<'_>, ids: &ModelIds) {
     pass.scratch.resolved = Some(Resolved { names, ids, at: pass.now });
     renew(pass);
 }
-
-/// The model that a run's spec gave, as people know it: by its names, where it was looked up by them.
-pub(super) fn display(run: &Run) -> String {
-    run.looked_up.as_ref().map_or_else(|| run.model.display(), |names| format!("{}/{}", names.workspace, names.dataset))
-}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conditions::{self, Standing};
-use super::{Desired, Effect, Notice, Scratch, Situation, Step, names, pace, text};
+use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
 use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
 use crate::operation::{Handle, OperationId, OperationKind};
 
@@ -79,8 +79,8 @@ impl<'a> Pass<'a> {
         self.record.history.truncate(self.desired.policy.history_limit);
         let model = self.model();
         let run = self.record.run.as_ref().filter(|run| !run.state.ended());
-        let display = run.map_or_else(|| self.desired.work.model.display(), names::display);
-        self.record.model = Some(text::bounded(&display, text::NAME)).filter(|display| !display.is_empty());
+        let shown = run.map_or_else(|| self.desired.work.model.display(), display);
+        self.record.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
         self.record.conditions = conditions::derive(&self.record, self.standing.as_ref(), self.desired.generation, self.now);
         self.tell_transition();
         Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
@@ -148,18 +148,24 @@ impl<'a> Pass<'a> {
         let Some((reason, run, message)) = summary(&self.record) else {
             return;
         };
-        if before.is_some_and(|(old, old_run, _)| old == reason && old_run == run) {
+        if before.as_ref().is_some_and(|(old, old_run, _)| *old == reason && *old_run == run) {
             return;
         }
         let Some(reason) = Reason::parse(&reason) else {
             return;
         };
+        // Each try is an intent on record first, and refused for the same reason it is back where it was.
+        let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
+        let again = tried && self.scratch.told == Some(reason);
         let told = match reason.telling() {
             Telling::Event | Telling::Warning | Telling::Stalled => true,
             // Of those, the status says nothing, or a notice did.
             Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
         };
         if told {
+            self.scratch.told = Some(reason);
+        }
+        if told && !again {
             self.notices.push(Notice { reason, message });
         }
     }
@@ -187,4 +193,9 @@ impl Run {
     pub(super) fn operation(&self) -> Option<OperationId> {
         self.operation_id.as_deref().and_then(OperationId::parse)
     }
+}
+
+/// The model that a run's spec gave, as people know it: by its names, where it was looked up by them.
+fn display(run: &Run) -> String {
+    run.looked_up.as_ref().map_or_else(|| run.model.display(), |names| format!("{}/{}", names.workspace, names.dataset))
 }

@@ -60,8 +60,8 @@ pub enum Seen {
         kind: OperationKind,
         /// The operations, or why there are none.
         result: Result<Listing, Trouble>,
-        /// The ids, in lower case, that other resources follow, have followed, or may have begun.
-        taken: BTreeSet<String>,
+        /// Which of them are other resources'.
+        taken: Taken,
     },
     /// What became of a cancellation.
     Cancellation(Cancellation),
@@ -71,6 +71,28 @@ pub enum Seen {
     Fault(Fault),
     /// The annotation `resubmit` has been taken off, so it counts this once.
     ResubmitTaken,
+}
+
+/// Operations that are certainly another resource's than the one that asks, by their ids in lower case: it adopts none of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Taken {
+    /// Those that others follow, have followed, or may have begun.
+    pub watched: BTreeSet<String>,
+    /// Those that were let go, as far as they are remembered. Nobody of ours watches them any more, so to `conflictPolicy` they are
+    /// another client's, as they are once they are forgotten.
+    pub let_go: BTreeSet<String>,
+}
+
+impl Taken {
+    /// Whether another resource has an operation, or had it when it was let go.
+    pub(super) fn has(&self, id: &OperationId) -> bool {
+        self.is_watched(id) || self.let_go.contains(&id.as_str().to_lowercase())
+    }
+
+    /// Whether another resource has an operation.
+    pub(super) fn is_watched(&self, id: &OperationId) -> bool {
+        self.watched.contains(&id.as_str().to_lowercase())
+    }
 }
 
 /// Whether it is a run's turn on its model.
@@ -157,6 +179,8 @@ pub struct Scratch {
     pub cancel_refused: bool,
     /// Whether a look comes before the next cancellation, since there may be nothing left to cancel.
     pub look_first: bool,
+    /// The reason that the last event on a transition told: a submission that is refused for it again is no news.
+    pub told: Option<Reason>,
     /// When progress was last written.
     pub progress_written: Option<Timestamp>,
     /// Looks in a row that contradicted themselves.

@@ -3,7 +3,6 @@
 //! The services offer no idempotency key, so nothing is submitted again on a guess: the listing is read until it shows the
 //! operation, or until it can no longer be late, or until a person says what happened.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use jiff::Timestamp;
 use super::evidence::{self, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, cancellation, deletion, ending, following, pace, text, waiting};
+use super::{Effect, Seen, Step, Taken, cancellation, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
@@ -115,8 +114,8 @@ fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
     }
     let due = following::heed_triggers(&mut pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
-    // What replaces it, or has it cancelled, may have come already.
-    let goes_on = following::cancel_cause(&pass, due).is_none();
+    // What replaces it, or has it cancelled or let go, may have come already.
+    let goes_on = following::cancel_cause(&pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 
@@ -164,7 +163,7 @@ fn intent(pass: &Pass<'_>) -> Timestamp {
 }
 
 /// The listing was read: is the operation in it?
-fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> Step {
+fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     pass.scratch.troubles = 0;
     let settings = pass.situation.settings;
     let Some(run) = pass.record.run.as_ref() else {
@@ -172,7 +171,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &BTreeSet<String>) -> S
     };
     // The spec may have changed since; then only what is on record can be compared.
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
-    let evidence = Evidence::new(run, request, taken, (intent(&pass), pass.now, listing.server_time), settings);
+    let evidence = Evidence::new(run, request, taken, (intent(&pass), listing.ahead), settings);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);
@@ -277,7 +276,9 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             .collect();
     }
     pass.scratch.next_look = None;
-    pass.stop(Effect::Nothing, None)
+    // A person may have said it before we asked, and saying it again would change nothing.
+    let said = named(&pass).is_some() || pass.desired.requests.resubmit;
+    pass.stop(Effect::Nothing, said.then_some(Duration::ZERO))
 }
 
 /// What a person said does not resolve it. It is tried again by and by, as long as it is said.
@@ -298,7 +299,12 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
+    let late = pace::between(intent(&pass), pass.now) >= pace::seen_after(pass.situation.settings);
     match troubles::grade(trouble.kind) {
+        // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
+        Grade::Rejected if late && !held(&pass) => {
+            return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
+        }
         Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
         // One passing trouble after another is no news.
         Grade::Transient | Grade::Rejected => {

@@ -6,7 +6,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
-use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble};
+use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble, TroubleKind};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -145,8 +145,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
+                None if listing.may_hide_running && !kind.offers().refused_during_refresh => untold(pass),
                 None => submit(pass),
-                Some(operation) => blocked_by(pass, operation, taken.contains(&operation.id.as_str().to_lowercase())),
+                Some(operation) => blocked_by(pass, operation, taken.is_watched(&operation.id)),
             }
         }
         Seen::Listing { kind: OperationKind::Refresh, result: Err(trouble), .. }
@@ -245,8 +246,8 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.messages.clear();
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
     triggers::settle(pass.desired, &mut pass.record);
-    // Refusals are counted over all tries, so that the pauses grow.
-    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, ..super::Scratch::default() };
+    // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
+    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, told: pass.scratch.told, ..super::Scratch::default() };
     pass.stop(Effect::Submit, None)
 }
 
@@ -254,7 +255,7 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
 pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
     match submission {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
-            ending::end(pass, RunState::Failed, Reason::RequestRejected, format!("the service refuses the request: {}", trouble.message))
+            ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
         }
         Submission::Refused(_) | Submission::Busy { .. } if cancellation::is_pending(&pass) => cancellation::nothing_began(pass),
         Submission::Refused(trouble) => {
@@ -305,6 +306,18 @@ fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
         }
     }
     pass.stop_for(pause)
+}
+
+/// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
+fn untold(pass: Pass<'_>) -> Step {
+    let message =
+        "the service's list of refreshes is too long to be read whole, or has rows without an id, so whether one runs cannot be told";
+    let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
+    let mut step = refused(pass, &trouble);
+    if let Some(run) = step.recorded.run.as_mut() {
+        run.waiting_for = Some("a list of refreshes that tells whether one runs".to_owned());
+    }
+    step
 }
 
 /// Another client's refresh is running.

@@ -17,6 +17,8 @@ pub enum BodyFault {
     Slow,
     /// The connection ended before it did.
     Broken,
+    /// Compressed, though it was asked not to be.
+    Compressed,
 }
 
 /// An answer: all that a decision on it may look at.
@@ -26,6 +28,8 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     pub(super) fault: Option<BodyFault>,
+    /// Whether a 401 says no more than that a token, which was good before, has come to its end, and the next call has a fresh one.
+    pub(super) token_ended: bool,
 }
 
 /// An error as the service words it.
@@ -41,7 +45,7 @@ pub(super) struct Complaint {
 
 impl Answer {
     pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
-        Self { status, headers, body, fault }
+        Self { status, headers, body: text::mended(body), fault, token_ended: false }
     }
 
     /// A header's text.

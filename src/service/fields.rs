@@ -79,6 +79,14 @@ pub(super) trait Fields: Default {
 
     /// Takes the value of a field from `value`; every value must be taken, with [`IgnoredAny`] if need be.
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error>;
+
+    /// Whether a list of these is read past what is no object. Where a missing item would prove something, it is not.
+    const MIXED: bool = false;
+
+    /// What a bare text in place of the object says: nothing, unless its reader knows better.
+    fn bare(_text: &str) -> Option<Self> {
+        None
+    }
 }
 
 /// Reads a JSON object by [`Fields`].
@@ -108,8 +116,18 @@ impl<'de, T: Fields> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads a list of objects, and keeps at most `limit` of what `keep` makes of them. Where something else than a list
-/// or an object stands, there is nothing.
+/// An object, or what a bare text in its place says; anything else is `None`.
+pub(super) struct Item<T>(pub(super) Option<T>);
+
+impl<'de, T: Fields> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut items = deserializer.deserialize_any(List { limit: 1, keep: Some, of: PhantomData::<(T, T)> })?;
+        Ok(Self(items.pop()))
+    }
+}
+
+/// Reads a list of objects, and keeps at most `limit` of what `keep` makes of them. An object or a text alone is a list of one;
+/// where something else stands, there is nothing.
 pub(super) struct List<T, U, F: Fn(T) -> Option<U>> {
     pub(super) limit: usize,
     pub(super) keep: F,
@@ -134,26 +152,31 @@ impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> Visitor<'de> for List<T, U, F> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<U>, A::Error> {
         let mut kept = Vec::new();
         while kept.len() < self.limit {
-            let Some(Object(item)) = seq.next_element::<Object<T>>()? else {
+            let next = if T::MIXED {
+                seq.next_element::<Item<T>>()?.map(|Item(item)| item)
+            } else {
+                seq.next_element::<Object<T>>()?.map(|Object(item)| Some(item))
+            };
+            let Some(item) = next else {
                 return Ok(kept);
             };
-            kept.extend((self.keep)(item));
+            kept.extend(item.and_then(&self.keep));
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(kept)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<U>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Vec::new())
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<U>, A::Error> {
+        let item = ObjectVisitor(PhantomData).visit_map(map)?;
+        Ok((self.keep)(item).into_iter().collect())
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Vec<U>, E> {
         Ok(Vec::new())
     }
 
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Vec<U>, E> {
-        Ok(Vec::new())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<U>, E> {
+        Ok(T::bare(text).and_then(self.keep).into_iter().collect())
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Vec<U>, E> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
@@ -86,6 +86,9 @@ impl Client {
         let builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
             .tls_certs_merge(roots)
+            // Who says nothing of it may be answered in any coding (RFC 9110, 12.5.3). What a gateway compresses all the same is
+            // unpacked piece by piece, and its bounds are those of what comes out.
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
             // A redirect is looked at by whoever made the call: a token must not follow it to another host.
             .redirect(Policy::none())
             // By default a request is sent again after an HTTP/2 GOAWAY. A POST never is, by nobody but the engine.
@@ -147,16 +150,41 @@ impl fmt::Debug for Client {
 ///
 /// Only what fails while connecting has surely not been sent. A pooled connection that dies is none of that.
 fn fault(host: &str, error: &reqwest::Error) -> Fault {
-    let cause = text::root_cause(error);
-    if !error.is_connect() {
-        return Fault::Lost(format!("the connection to {host} was lost before an answer came: {cause}"));
-    }
-    let hint = if cause.contains("UnknownIssuer") || cause.contains("invalid peer certificate") {
-        "; where a proxy opens the connection, give its authority's certificate with --extra-ca-file"
+    let cause = plain(&text::root_cause(error));
+    if error.is_connect() {
+        Fault::NotSent(format!("no connection to {host}: {cause}"))
     } else {
-        ""
-    };
-    Fault::NotSent(format!("no connection to {host}: {cause}{hint}"))
+        Fault::Lost(format!("the connection to {host} was lost before an answer came: {cause}"))
+    }
+}
+
+/// What the libraries say of a connection, in words for whoever runs the operator, and the same words each time.
+fn plain(cause: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        ("without sending TLS close_notify", "it was closed from the other side"),
+        ("InvalidContentType", "what answers there does not speak TLS"),
+        (
+            "UnknownIssuer",
+            "nobody trusted signed its certificate; where a proxy opens the connection, give its authority's certificate with --extra-ca-file",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "its certificate is an authority's own (CA:TRUE), which cannot stand for a host: have it show one that the authority has signed",
+        ),
+        ("certificate expired", "its certificate has expired"),
+        ("certificate not valid yet", "its certificate is not valid yet"),
+        ("tunnel error: proxy authorization required", "the proxy of HTTPS_PROXY wants a user and a password, or others"),
+        ("tunnel error: unexpected end of file", "the proxy of HTTPS_PROXY closed the connection"),
+        ("tunnel error", "the proxy of HTTPS_PROXY does not connect to it"),
+    ];
+    let known = WORDS.iter().find(|(said, _)| cause.contains(said));
+    known.map_or_else(|| cause.to_owned(), |(_, words)| (*words).to_owned())
+}
+
+/// Whether the body is compressed still: the header goes with what is unpacked.
+fn compressed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter().map(|coding| coding.as_bytes().trim_ascii());
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 /// An answer whose head has come.
@@ -178,10 +206,13 @@ impl Incoming {
     }
 
     /// The next piece of the body; `None` at its end.
+    ///
+    /// What comes compressed in a way that is not unpacked on the way here (gzip and deflate are) is not read.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
         match timeout_at(self.deadline, self.response.chunk()).await {
             Err(_) => Err(BodyFault::Slow),
             Ok(Err(_)) => Err(BodyFault::Broken),
+            Ok(Ok(Some(_))) if compressed(self.headers()) => Err(BodyFault::Compressed),
             Ok(Ok(chunk)) => Ok(chunk),
         }
     }
@@ -193,6 +224,7 @@ impl Incoming {
             BodyFault::Slow => CallFault::Timeout,
             BodyFault::Broken => CallFault::Connection,
             BodyFault::TooLarge => CallFault::TooLarge,
+            BodyFault::Compressed => CallFault::Compressed,
         });
         Answer::new(self.status(), self.response.headers().clone(), body, fault)
     }
@@ -270,5 +302,30 @@ impl Drop for Record {
         if let Some(on_call) = &self.on_call {
             on_call(&record);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_libraries_say_is_put_into_plain_words() {
+        let rows = [
+            (
+                "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/manual/x.html#unexpected-eof",
+                "it was closed from the other side",
+            ),
+            (
+                "invalid peer certificate: certificate expired: verification time 1795347934 (UNIX), but certificate is not valid after 1 (2 seconds ago)",
+                "its certificate has expired",
+            ),
+            ("tunnel error: unsuccessful", "the proxy of HTTPS_PROXY does not connect to it"),
+            ("Connection refused (os error 111)", "Connection refused (os error 111)"),
+        ];
+        for (cause, expected) in rows {
+            assert_eq!(plain(cause), expected);
+        }
+        assert!(plain("invalid peer certificate: UnknownIssuer").contains("--extra-ca-file"));
     }
 }

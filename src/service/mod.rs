@@ -19,6 +19,7 @@ mod model;
 pub mod outside;
 pub mod power_bi;
 mod refreshes;
+mod request;
 pub(crate) mod roots;
 mod rows;
 mod settings;

@@ -261,15 +261,18 @@ impl Call {
         self.model.shared.http.deadline()
     }
 
-    /// Draws from an answer what concerns the calls after this one: a pause, or a token that is no longer good.
-    pub(super) fn heed(&self, answer: &Answer) {
+    /// Draws from an answer what concerns the calls after this one: a pause, or a token that is no longer good. Of a 401 the answer
+    /// itself does not tell whether that is all that is wrong; so it is noted in the answer.
+    pub(super) fn heed(&self, answer: &mut Answer) {
         let shared = &self.model.shared;
+        let forget = || shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token);
         match answer.status {
+            200..=299 => self.token.accept(),
             429 => shared.traffic.set_pause(self.model.host(), self.model.identity.fingerprint(), answer.retry_after()),
-            401 => shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token),
+            401 => answer.token_ended = forget() && self.token.was_accepted(),
             // Power BI says it so of a token that expired.
             403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
-                shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token);
+                forget();
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ use super::identity::refusal::{self, Means, Shown};
 use super::identity::{SecretText, Spelling, managed};
 use super::location::{self, Target};
 use super::power_bi::{self, scale_out};
-use super::refreshes::{Row, Selection};
+use super::refreshes::{Row, Selected, Selection};
 use super::rows::{RowFault, Rows};
 use super::{classify, text, timestamp};
 use crate::operation::{Cancellation, Handle, Look, Operation, OperationId, Submission, Trouble};
@@ -78,6 +78,8 @@ pub struct Listed {
     pub operations: Vec<Operation>,
     /// Whether there were more.
     pub truncated: bool,
+    /// Whether one that runs may be among those.
+    pub may_hide_running: bool,
     /// How many rows there were.
     pub rows: usize,
     /// Whether the list came to its end.
@@ -95,9 +97,9 @@ pub fn listing<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, since: Timestamp,
         rows.feed(piece, &mut take).ok()?;
     }
     let complete = rows.complete();
-    let (selected, truncated) = selection.finish();
+    let Selected { rows: selected, truncated, may_hide_running } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
-    Some(Listed { operations, truncated, rows: count, complete })
+    Some(Listed { operations, truncated, may_hide_running, rows: count, complete })
 }
 
 /// The answer to a POST of a synchronisation of Analysis Services to `called`.

@@ -53,6 +53,8 @@ pub enum CallFault {
     Connection,
     /// It is larger than anything that is read.
     TooLarge,
+    /// It is compressed, though it was asked not to be.
+    Compressed,
 }
 
 impl CallFault {
@@ -63,6 +65,7 @@ impl CallFault {
             Self::Timeout => "timeout",
             Self::Connection => "connection",
             Self::TooLarge => "answer too large",
+            Self::Compressed => "answer compressed",
         }
     }
 }

@@ -39,6 +39,34 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
+/// JSON text in which every character is one. Two things make a whole answer unreadable that are no more than a spoilt letter in
+/// a message: half of a surrogate pair as an escape, as a .NET service writes where it cuts a text between the two, and bytes
+/// that are not UTF-8. Each becomes the replacement character; all else stays as it is.
+pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
+    let mut json = String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into_bytes();
+    let mut at = 0;
+    while let Some(found) = json.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += found;
+        match (escape(&json, at), escape(&json, at + 6)) {
+            (Some(0xD800..0xDC00), Some(0xDC00..0xE000)) => at += 12,
+            (Some(0xD800..0xE000), _) => {
+                json.splice(at..at + 6, *b"\\uFFFD");
+                at += 6;
+            }
+            // Whatever is escaped is passed over: a backslash may be.
+            _ => at += 2,
+        }
+    }
+    json
+}
+
+/// The number of the escape `\uXXXX` at a place, if there is one.
+fn escape(json: &[u8], at: usize) -> Option<u16> {
+    let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
 /// Whether a word is, or carries, a signed token: its base64 begins with `eyJ`, for `{"`.
 pub(super) fn token_like(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
@@ -78,6 +106,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_half_a_character_is_mended_and_all_else_stays() {
+        let rows: [(&[u8], &[u8]); 9] = [
+            (br#"{"a":"plain \u00e4 \n"}"#, br#"{"a":"plain \u00e4 \n"}"#),
+            (br#""\ud83d\ude00""#, br#""\ud83d\ude00""#),
+            (br#""cut \uD83D""#, br#""cut \uFFFD""#),
+            (br#""\ude00 \ud83d\ud83d\ude00""#, br#""\uFFFD \uFFFD\ud83d\ude00""#),
+            (br#""\\ud83d""#, br#""\\ud83d""#),
+            (br#""\ud83"#, br#""\ud83"#),
+            (b"\\", b"\\"),
+            (b"\"K\xf6ln\"", "\"K\u{fffd}ln\"".as_bytes()),
+            (b"", b""),
+        ];
+        for (json, expected) in rows {
+            assert_eq!(mended(json.to_vec()), expected, "{}", String::from_utf8_lossy(json));
+        }
+    }
+
+    #[test]
     fn a_token_is_taken_out_and_all_else_stays() {
         let rows = [
             ("Dim  Customer\t1 ", "Dim  Customer\t1 "),
@@ -90,6 +136,19 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn any_json_is_mended_into_itself(text in "\\PC*") {
+            let json = serde_json::to_vec(&text).unwrap();
+            proptest::prop_assert_eq!(mended(json.clone()), json);
+        }
+
+        #[test]
+        fn any_text_of_escapes_is_readable_in_the_end(halves in proptest::collection::vec(0u16..=0xFFFF, 0..20)) {
+            let escapes: Vec<String> = halves.iter().map(|half| format!("\\u{half:04x}")).collect();
+            let json = format!("\"{}\"", escapes.concat());
+            proptest::prop_assert!(serde_json::from_slice::<String>(&mended(json.into_bytes())).is_ok());
+        }
+
         #[test]
         fn any_text_is_tidied_within_its_limit(text in "\\PC*", limit in 1usize..50) {
             assert!(tidy(&text, limit).chars().count() <= limit);

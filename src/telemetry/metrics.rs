@@ -30,7 +30,7 @@
 //! | `is_leader` | gauge | | 1 while this process may act |
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
 //! | `lease_renewed_timestamp_seconds` | gauge | | when the lease was last renewed, in Unix time; 0 before the first time |
-//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or could not be |
+//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or were lost: the collector did not take them, or their queue was full |
 
 mod counting;
 pub mod plain;
@@ -50,7 +50,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission};
-use super::traces::TraceId;
+use super::trace_id::TraceId;
 pub use counting::{Ended, InFlight, Submitted};
 use series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,

@@ -5,4 +5,5 @@ pub mod labels;
 pub mod logs;
 pub mod metrics;
 pub mod server;
+pub mod trace_id;
 pub mod traces;

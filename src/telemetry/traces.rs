@@ -19,11 +19,11 @@ use jiff::Timestamp;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use sha2::{Digest, Sha256};
 
 use super::labels::Kind;
 use super::metrics::Metrics;
+use super::trace_id::TraceId;
 use crate::api::{Run, RunState, Time};
 use crate::service::CallRecord;
 use export::Exporting;
@@ -59,34 +59,6 @@ pub struct Subject {
     pub activity: Option<String>,
 }
 
-/// The id of a run's trace, as it stands beside an example in the metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EncodeLabelSet)]
-pub struct TraceId {
-    trace_id: Hex,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hex([u8; 16]);
-
-impl EncodeLabelValue for Hex {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        use fmt::Write as _;
-        write!(encoder, "{self}")
-    }
-}
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.trace_id.fmt(f)
-    }
-}
-
 /// A part of a run that has a span.
 #[derive(Clone, Copy)]
 enum Part {
@@ -104,7 +76,7 @@ impl Subject {
     pub fn trace(&self) -> TraceId {
         let mut id = [0; 16];
         id.copy_from_slice(&self.digest("trace")[..16]);
-        TraceId { trace_id: Hex(id) }
+        TraceId::from_bytes(id)
     }
 
     fn span(&self, part: Part) -> SpanId {
@@ -256,7 +228,7 @@ fn begun(run: &Run) -> SystemTime {
 
 /// A span of a run: the whole of it is the parent of every other.
 fn span(subject: &Subject, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
-    let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().trace_id.0);
+    let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().to_bytes());
     let parent = match part {
         Part::Whole => SpanId::INVALID,
         Part::Waiting | Part::Operation(_) | Part::Call => subject.span(Part::Whole),

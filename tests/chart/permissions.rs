@@ -17,17 +17,16 @@ use crate::release::{ACCOUNT, Release};
 #[tokio::test]
 async fn it_may_do_what_it_does_everywhere_and_nothing_else() {
     let world = World::with("everywhere", Setting { api_proxy: true, ..Setting::default() }).await;
-    it_may_do_what_it_does(&world, "").await;
+    it_may_do_what_it_does(&world, Release::everywhere(&world).await).await;
 }
 
 #[tokio::test]
 async fn it_may_do_what_it_does_in_some_namespaces_and_nothing_else() {
     let world = World::with("somewhere", Setting { api_proxy: true, ..Setting::default() }).await;
-    it_may_do_what_it_does(&world, &format!("watchNamespaces={{{}}}", world.namespace)).await;
+    it_may_do_what_it_does(&world, Release::in_namespace(&world, "").await).await;
 }
 
-async fn it_may_do_what_it_does(world: &World, values: &str) {
-    let release = Release::install(world, values).await;
+async fn it_may_do_what_it_does(world: &World, release: Release<'_>) {
     let mut operator = release.operator().await;
     whole_runs(world).await;
     assert_eq!(operator.terminate().await.code(), Some(0));

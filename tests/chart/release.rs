@@ -10,15 +10,16 @@ use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{EnvVar, ServiceAccount};
 use kube::Api;
 use kube::api::PostParams;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{CHART, scratch};
 
 /// A team's `ServiceAccount`, whose tokens the operator may ask for.
 pub const ACCOUNT: &str = "refresher";
 
-/// One of them may serve all namespaces, those of the other tests too.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// How many there are at a time. One that serves all namespaces would serve those of the other tests too: it has all places.
+const AT_A_TIME: u32 = 8;
+static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME as usize);
 
 /// A release, in a namespace of its own.
 pub struct Release<'a> {
@@ -29,13 +30,23 @@ pub struct Release<'a> {
     pub namespace: String,
     /// What its objects are called.
     pub name: String,
-    _turn: MutexGuard<'static, ()>,
+    _places: SemaphorePermit<'static>,
 }
 
 impl<'a> Release<'a> {
-    /// Installs it: the definitions are there already, and it may read the world's Secret and have tokens of [`ACCOUNT`].
-    pub async fn install(world: &'a World, more: &str) -> Self {
-        let turn = ONE_AT_A_TIME.lock().await;
+    /// Installs one that serves all namespaces: the definitions are there already, and it may read the world's Secret and have tokens
+    /// of [`ACCOUNT`].
+    pub async fn everywhere(world: &'a World) -> Self {
+        Self::install(world, AT_A_TIME, "").await
+    }
+
+    /// The same, for the world's namespace alone.
+    pub async fn in_namespace(world: &'a World, more: &str) -> Self {
+        Self::install(world, 1, &format!("watchNamespaces={{{}}},{more}", world.namespace)).await
+    }
+
+    async fn install(world: &'a World, places: u32, more: &str) -> Self {
+        let places = PLACES.acquire_many(places).await.unwrap();
         let served = &world.namespace;
         let values = format!(
             "crds.enabled=false,polling.min=100ms,polling.max=1s,polling.listingLag=3s,leaderElection.leaseDuration=5s,\
@@ -49,7 +60,7 @@ impl<'a> Release<'a> {
             namespace: format!("{served}-system"),
             // Another name than that of the documents, which the harness has in use.
             name: format!("{served}-tabular-operator"),
-            _turn: turn,
+            _places: places,
         };
         release.helm("install", &[CHART, "--create-namespace", "--set", &release.values]).await;
         release

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::page::{Page, Part};
 
 /// How many pages are played at the same time: each is a control plane of 350 MB.
-static STAGES: Semaphore = Semaphore::const_new(3);
+static STAGES: Semaphore = Semaphore::const_new(6);
 /// How long a page may take: waiting for leases and ends, no work.
 const LIMIT: Duration = Duration::from_mins(8);
 

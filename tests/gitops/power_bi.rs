@@ -4,10 +4,10 @@ use futures::join;
 use harness::world::merged;
 use harness::{World, semantic_model};
 use serde_json::{Value, json};
-use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
+use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 
 use crate::course::Courses;
-use crate::states::{DONE, FAILED, UNDER_WAY, quick};
+use crate::states::{DONE, FAILED, UNDER_WAY, follow, quick};
 
 /// Makes a semantic model of a resource's own, and gives what a manifest says to mean it by ids and by names.
 async fn model(world: &World, settings: Value) -> (harness::Model, Value, Value) {
@@ -70,13 +70,7 @@ async fn syncs_of_semantic_models() {
     let world = &world;
     let following = async {
         let (_, by_ids, _) = model(world, json!({})).await;
-        world.apply("followed", &merged(&by_ids, &json!({"trigger": {"onChange": false}}))).await;
-        world.until_reason("followed", "Ready", "Idle").await;
-        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
-        world.apply("modelsync/following", &after).await;
-        world.until_reason("modelsync/following", "Ready", "Idle").await;
-        world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
-        world.until_state("modelsync/following", RunState::Succeeded).await;
+        follow(world, &by_ids).await;
     };
     let off = async {
         let (_, by_ids, _) = model(world, json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;

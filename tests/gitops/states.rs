@@ -179,6 +179,17 @@ async fn a_submission_in_doubt() {
     assert!(words[2..words.len() - 1].iter().all(|word| word == UNDER_WAY), "{words:?}");
 }
 
+/// A sync follows a refresh, `of_model`, and comes to its end after it.
+pub async fn follow(world: &World, of_model: &Value) {
+    world.apply("followed", &merged(of_model, &json!({"trigger": {"onChange": false}}))).await;
+    world.until_reason("followed", "Ready", "Idle").await;
+    let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
+    world.apply("modelsync/following", &after).await;
+    world.until_reason("modelsync/following", "Ready", "Idle").await;
+    world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
+    world.until_state("modelsync/following", RunState::Succeeded).await;
+}
+
 #[tokio::test]
 async fn syncs() {
     let (world, _operator) = quick("states-syncs").await;
@@ -193,13 +204,7 @@ async fn syncs() {
         world.until_state("modelsync/failing", RunState::Failed).await;
     };
     let following = async {
-        world.apply("followed", &merged(&of("followed", json!({})).await, &json!({"trigger": {"onChange": false}}))).await;
-        world.until_reason("followed", "Ready", "Idle").await;
-        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "followed"}}});
-        world.apply("modelsync/following", &after).await;
-        world.until_reason("modelsync/following", "Ready", "Idle").await;
-        world.annotate("followed", RUN_REQUESTED_AT, Some("now")).await;
-        world.until_state("modelsync/following", RunState::Succeeded).await;
+        follow(world, &of("followed", json!({})).await).await;
     };
     let astray = async {
         let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "nobody"}}});

@@ -51,6 +51,10 @@ async fn looks_that_fail_change_nothing() {
         ("number", 2, json!({"body": 42})),
         ("empty", 2, json!({"body": ""})),
         ("array", 2, json!({"body": []})),
+        ("compressed", 0, json!({"gzip": {}})),
+        ("accepted-without-a-word", 2, json!({"status": {"code": 202}})),
+        ("odd-parts", 2, json!({"body": {"status": "inProgress", "objects": [null, 7, "DimDate"], "messages": ["odd", null]}})),
+        ("half-a-character", 2, json!({"body": r#"{"status": "inProgress", "messages": [{"message": "cut \ud83d"}]}"#})),
         ("unheard-of", 2, json!({"body": {"status": "pondering"}})),
         ("status-is-null", 2, json!({"body": {"status": null}})),
         ("redirected", 1, json!({"redirect": {"code": 302, "location": "https://westus.asazure.windows.net/elsewhere"}})),
@@ -67,6 +71,37 @@ async fn looks_that_take_long_change_nothing() {
         ("slow", 1, json!({"slow": {"bytesPerSecond": 20}})),
     ];
     spoil(&world, "GET", actions).await;
+}
+
+#[tokio::test]
+async fn answers_that_come_compressed_are_read_or_change_nothing_and_it_is_said() {
+    let (world, _operator) = World::running("compressed", Setting::default()).await;
+    let gzip = json!({"gzip": {}});
+    spoil(&world, "POST", vec![("unzipped", 1, gzip)]).await;
+    // Nothing names the operation but a list that comes compressed, too, at first in a way that nobody here reads.
+    let spec = world.put_database("listed", &json!({"durationMillis": 1_500})).await;
+    let unnamed = json!({"headers": {"location": null, "x-ms-request-id": null, "content-encoding": "br"}});
+    world.fault("POST", "listed/refreshes", &json!({"action": unnamed})).await;
+    let list = world.fault("GET", "listed/refreshes", &json!({"times": 2, "action": {"headers": {"content-encoding": "br"}}})).await;
+    world.apply("listed", &spec).await;
+    assert_followed(&world, "listed").await;
+    list.has_hit(2).await;
+    // As long as something on the way does it.
+    let spec = world.put_database("lasting", &json!({"durationMillis": 500})).await;
+    let unread = json!({"headers": {"content-encoding": "br"}});
+    let lasting = world.fault("GET", "lasting/refreshes*", &json!({"times": 0, "action": unread})).await;
+    world.apply("lasting", &spec).await;
+    let said = world
+        .until("lasting", "what is in the way", |object| {
+            let told = object.status.as_ref().and_then(|status| status.run.as_ref());
+            told.is_some_and(|run| run.message.contains("is compressed"))
+        })
+        .await;
+    let message = &run(&said).message;
+    assert!(message.contains("goes on") && message.contains("make the proxy or gateway on the way that does it leave"), "{message}");
+    lasting.remove().await;
+    assert_followed(&world, "lasting").await;
+    world.assert_kstatus();
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl Watched {
 }
 
 /// Everything without measure that an answer of a service can be: 100 MiB with and without its length, a million rows, a text
-/// as long as is read, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
+/// as long as is read, what swells when it is unpacked, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
 /// service's own; then the service has not done what was asked.
 fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     let repeat = |rest: Value| json!({"repeat": merged(&json!({"code": code}), &rest)});
@@ -69,6 +69,7 @@ fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     if code.is_none() {
         floods.push(("slow", json!({"slow": {"bytesPerSecond": 1}})));
         floods.push(("endless", json!({"huge": {}})));
+        floods.push(("packed", json!({"gzip": {"blanks": 50_000_000}})));
     }
     floods
 }
@@ -99,6 +100,15 @@ async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
     assert!(operations.len() >= usize::try_from(run(&witness).number - 1).unwrap());
 }
 
+/// Lets `flood` come over an operator of its own, while another resource goes on: it must neither grow nor end nor panic by it.
+async fn harms_nobody(name: &str, setting: Setting, flood: impl AsyncFnOnce(&World)) {
+    let (world, operator) = World::running(name, setting).await;
+    let operator = Watched::new(operator);
+    meanwhile(&world, Box::pin(flood(&world))).await;
+    operator.assert_unharmed();
+    world.assert_kstatus();
+}
+
 /// One resource for each flood, with a database of its own, whose requests of `method` are hit `times` times; every one is
 /// refreshed in the end, by exactly one operation.
 async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: &str, list: bool) {
@@ -123,43 +133,34 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
 
 #[tokio::test]
 async fn a_look_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-look", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, async {
+    harms_nobody("bounds-look", setting(), async |world| {
         tokio::join!(
-            refreshes_are_hit(&world, floods_named(None), "GET", false),
-            refreshes_are_hit(&world, floods_named(Some(400)), "GET", false),
-            refreshes_are_hit(&world, floods_named(Some(500)), "GET", false),
+            refreshes_are_hit(world, floods_named(None), "GET", false),
+            refreshes_are_hit(world, floods_named(Some(400)), "GET", false),
+            refreshes_are_hit(world, floods_named(Some(500)), "GET", false),
         );
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }
 
 #[tokio::test]
 async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-post", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, async {
+    harms_nobody("bounds-post", setting(), async |world| {
         tokio::join!(
-            refreshes_are_hit(&world, floods_named(None), "POST", false),
-            refreshes_are_hit(&world, floods_named(Some(503)), "POST", false),
-            refreshes_are_hit(&world, floods_named(None), "GET", true),
+            refreshes_are_hit(world, floods_named(None), "POST", false),
+            refreshes_are_hit(world, floods_named(Some(503)), "POST", false),
+            refreshes_are_hit(world, floods_named(None), "GET", true),
         );
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }
 
 #[tokio::test]
 async fn an_answer_to_a_cancellation_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-delete", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, cancellations_are_hit(&world, [None, Some(400)].into_iter().flat_map(floods_named).collect())).await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
+    harms_nobody("bounds-delete", setting(), async |world| {
+        cancellations_are_hit(world, [None, Some(400)].into_iter().flat_map(floods_named).collect()).await;
+    })
+    .await;
 }
 
 fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
@@ -169,40 +170,28 @@ fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn an_answer_about_a_synchronisation_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-sync", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, syncs_are_hit(&world, &["POST", "GET"], &floods(None))).await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
+    harms_nobody("bounds-sync", setting(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn an_answer_of_power_bi_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-pbi", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, power_bi_is_hit(&world, &floods(None))).await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
+    harms_nobody("bounds-pbi", setting(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn a_head_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-head", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, async {
+    harms_nobody("bounds-head", setting(), async |world| {
         let named = || heads().into_iter().map(|(flood, action)| (flood.to_owned(), action)).collect::<Vec<_>>();
         for (method, list) in [("GET", false), ("POST", false), ("GET", true)] {
-            refreshes_are_hit(&world, named(), method, list).await;
+            refreshes_are_hit(world, named(), method, list).await;
         }
-        cancellations_are_hit(&world, named()).await;
+        cancellations_are_hit(world, named()).await;
         for method in ["POST", "GET"] {
-            syncs_are_hit(&world, &[method], &heads()).await;
+            syncs_are_hit(world, &[method], &heads()).await;
         }
-        power_bi_is_hit(&world, &heads()).await;
+        power_bi_is_hit(world, &heads()).await;
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }
 
 /// One resource for each flood, which the answer to its cancellation is.
@@ -287,11 +276,9 @@ async fn application(world: &World, name: &str, secret: &str) -> (String, Value)
 
 #[tokio::test]
 async fn a_token_or_a_refusal_without_measure_harms_nobody() {
-    let (world, operator) = World::running("bounds-token", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, async {
+    harms_nobody("bounds-token", setting(), async |world| {
         join_all([None, Some(401)].into_iter().flat_map(floods_named).map(async |(name, action)| {
-            let (client, credentials) = application(&world, &name, "right").await;
+            let (client, credentials) = application(world, &name, "right").await;
             let order = json!({"match": {"route": "token", "clientId": client}, "times": 1, "action": action});
             let fault = world.azure.fault(order).await;
             let spec = world.put_database(&name, &json!({"durationMillis": 500})).await;
@@ -303,8 +290,6 @@ async fn a_token_or_a_refusal_without_measure_harms_nobody() {
         .await;
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }
 
 #[tokio::test]
@@ -312,11 +297,9 @@ async fn operations_of_ten_thousand_partitions_are_followed_beside_others() {
     // A megabyte for each look: as often as is needed, and a busy machine has the time to write it.
     let mut setting = setting();
     setting.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
-    let (world, operator) = World::running("bounds-parts", setting).await;
-    let operator = Watched::new(operator);
     let partitions: Vec<String> = (0..10_000).map(|number| format!("A partition with a name of some length {number}")).collect();
     let tables = json!([{"name": "Sales", "partitions": partitions}]);
-    meanwhile(&world, async {
+    harms_nobody("bounds-parts", setting, async |world| {
         join_all((0..LARGE).map(async |number| {
             let name = format!("large-{number}");
             let spec = world.put_database(&name, &json!({"tables": tables, "durationMillis": 8_000})).await;
@@ -331,18 +314,14 @@ async fn operations_of_ten_thousand_partitions_are_followed_beside_others() {
         .await;
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }
 
 #[tokio::test]
 async fn objects_of_the_api_server_without_measure_harm_nobody() {
-    let (world, operator) = World::running("bounds-objects", setting()).await;
-    let operator = Watched::new(operator);
-    meanwhile(&world, async {
+    harms_nobody("bounds-objects", setting(), async |world| {
         // As large as the API server lets a Secret be, and one whose certificate is such a heap.
         let secret = "s3cr3t-".repeat(120_000);
-        let (_, credentials) = application(&world, "large-secret", &secret).await;
+        let (_, credentials) = application(world, "large-secret", &secret).await;
         world.apply("large-secret", &merged(&world.put_database("large-secret", &json!({})).await, &credentials)).await;
         let keys = json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": secret});
         make(&world.secrets(), json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "heap"}, "stringData": keys})).await;
@@ -368,6 +347,4 @@ async fn objects_of_the_api_server_without_measure_harm_nobody() {
         assert_eq!(world.operations_on("wide").await[0].objects.len(), 1_000);
     })
     .await;
-    operator.assert_unharmed();
-    world.assert_kstatus();
 }

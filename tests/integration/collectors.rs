@@ -25,6 +25,13 @@ fn warnings(operator: &Operator) -> usize {
     operator.log().lines().filter(|line| line.contains("failed to send spans")).count()
 }
 
+/// How many spans are counted with this result.
+async fn spans_of(operator: &mut Operator, result: &str) -> usize {
+    let name = format!("tabular_operator_trace_spans_total{{result=\"{result}\"}} ");
+    let metrics = operator.metrics().await;
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+}
+
 /// Waits until spans were lost, and that is counted.
 async fn until_lost(operator: &mut Operator) {
     let lost = |line: &str| line.starts_with("tabular_operator_trace_spans_total{result=\"error\"}") && !line.ends_with(" 0");
@@ -92,8 +99,9 @@ async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
     // One for each call, and for each run the whole, its waiting and its operation.
     let spans = world.azure.requests_by(&world.client_id).await.len() + 3 * runs.len();
     assert!(spans > 2 * (queue + batch), "only {spans} spans were made");
-    until_lost(&mut operator).await;
-    assert_eq!(warnings(&operator), 1, "{}", operator.log());
+    // What found the queue full is counted at once, also before the first batch is given up.
+    eventually("the loss to be counted", async || (spans_of(&mut operator, "error").await + queue + batch >= spans).then_some(())).await;
+    eventually("it to be said", async || (warnings(&operator) == 1).then_some(())).await;
     // What it takes now is what was kept for it, and not what was lost meanwhile.
     collector.behave(Manner::Takes);
     eventually("it to be heard of", async || operator.log().contains("takes spans again").then_some(())).await;
@@ -104,6 +112,8 @@ async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
     })
     .await;
     assert!(kept <= queue + batch, "{kept} spans were kept");
+    let (sent, lost) = (spans_of(&mut operator, "success").await, spans_of(&mut operator, "error").await);
+    assert!(sent == kept && sent + lost >= spans, "of {spans} spans {kept} came, {sent} count as sent and {lost} as lost");
     collector.behave(Manner::Hangs);
     let began = std::time::Instant::now();
     assert!(operator.terminate().await.success());

@@ -1,8 +1,8 @@
 //! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every form that it may answer in.
 
 use futures::future::join_all;
-use harness::world::{run, status};
-use harness::{Setting, World, eventually};
+use harness::world::{run, run_state, status};
+use harness::{AnyObject, Setting, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
@@ -89,6 +89,24 @@ async fn a_sync_that_fails_says_what_the_service_said() {
     assert_eq!(run(&failed).reason, "SyncFailed");
     let said: Vec<&str> = run(&failed).messages.iter().map(|message| message.message.as_str()).collect();
     assert!(said.iter().any(|text| text.contains("replica 2 is out of memory")), "{said:?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn a_refresh_that_runs_is_waited_for_in_a_list_that_is_longer_than_is_read() {
+    // 12 MB of refreshes that ended; the one that runs comes after them, or before.
+    let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
+    let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
+    let running = world.start_foreign(&json!({"type": "full"})).await;
+    world.apply(REPLICAS, &json!({})).await;
+    let told = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
+    world.until(REPLICAS, "the doubt", |object| told(object, "whether one runs cannot be told")).await;
+    world.patch_model(&json!({"listOrder": "newest"})).await;
+    world.until(REPLICAS, "the refresh", |object| told(object, &running)).await;
+    assert_eq!(requests(&world, "POST").await, 0);
+    world.azure.end(&running, "succeeded").await;
+    world.until_state(REPLICAS, RunState::Succeeded).await;
+    assert_eq!((requests(&world, "POST").await, world.syncs().await.len()), (1, 1));
     world.assert_kstatus();
 }
 

@@ -88,3 +88,23 @@ async fn a_conflict_is_replaced_where_the_policy_says_so() {
     assert_eq!(run(&done).operation_id.as_ref(), Some(&operations[1].operation_id));
     world.assert_kstatus();
 }
+
+#[tokio::test]
+async fn what_was_let_go_is_as_another_clients() {
+    let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
+    let (world, _operator) = World::running("let-go", setting).await;
+    world.apply("first", &json!({"deletionPolicy": "Orphan"})).await;
+    let first = run(&world.until_state("first", RunState::Running).await).operation_id.clone().unwrap();
+    world.delete("first").await;
+    world.until_gone("first").await;
+    world.apply("careful", &json!({"conflictPolicy": "Fail"})).await;
+    let failed = world.until_state("careful", RunState::Failed).await;
+    assert_eq!(run(&failed).reason, "Conflict");
+    assert!(!world.operations().await[0].ended(), "it goes on, as its resource said");
+    world.apply("eager", &json!({"conflictPolicy": "Replace"})).await;
+    let eager = world.until_state("eager", RunState::Running).await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), &operations[0].operation_id, operations[0].status.as_str()), (2, &first, "cancelled"));
+    assert_eq!(run(&eager).operation_id.as_ref(), Some(&operations[1].operation_id));
+    world.assert_kstatus();
+}

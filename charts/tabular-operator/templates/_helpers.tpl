@@ -95,6 +95,18 @@ annotations:
 {{- if and (ne .Values.uninstall.runs "Leave") (not .Values.leaderElection.enabled) }}
 {{- fail "uninstall.runs needs the Lease, and leaderElection.enabled is false: set uninstall.runs to Leave, or turn leader election on." }}
 {{- end }}
+{{- range $flag, $instead := dict "lease-name" "leaderElection.leaseName" "lease-namespace" "namespaceOverride, since the Lease is beside the operator" "leader-election" "leaderElection.enabled" "watch-namespace" "watchNamespaces" }}
+{{- range $.Values.extraArgs }}
+{{- if regexMatch (printf "^--%s(=|$)" $flag) . }}
+{{- fail (printf "extraArgs has --%s, of which the operator's permissions and the Job of an uninstall would not know: set %s." $flag $instead) }}
+{{- end }}
+{{- end }}
+{{- range $.Values.extraEnv }}
+{{- if eq .name (printf "TABULAR_OPERATOR_%s" ($flag | replace "-" "_" | upper)) }}
+{{- fail (printf "extraEnv has %s, of which the operator's permissions and the Job of an uninstall would not know: set %s." .name $instead) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.customCloud .Values.customCloudConfigMap.name }}
 {{- fail "customCloud and customCloudConfigMap.name are both set: give one of them." }}
 {{- end }}

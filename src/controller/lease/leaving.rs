@@ -13,7 +13,7 @@ use crate::engine::Leaving;
 /// The annotation: `cancel` or `wait`, and anything behind that which changes each time that it is said anew.
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
 /// How long the word holds when it is not said anew, by the listener's own clock. It has to outlast the pods of an uninstall, a
-/// standby among them that takes the Lease over; an operator that is installed right after begins nothing for so long.
+/// standby among them that takes the Lease over. One that is installed right after drops it ([`super::installation`]).
 pub(crate) const HOLDS: Duration = Duration::from_mins(1);
 
 /// The word, for the so-manieth time.

@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
-use super::LeaseSettings;
+use super::{LeaseSettings, installation};
 
 /// The longest duration that is believed of another's Lease. A wrong one must not lock everybody out for ever.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -85,6 +85,7 @@ pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timest
         lease_transitions: Some(transitions.unwrap_or(0)),
         ..before.unwrap_or_default()
     });
+    installation::settle(&mut lease, settings.installation.as_deref());
     lease
 }
 
@@ -120,6 +121,7 @@ mod tests {
             name: "tabular-operator".to_owned(),
             duration: Duration::from_secs(15),
             identity: identity.to_owned(),
+            installation: None,
         }
     }
 

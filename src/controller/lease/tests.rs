@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fake::{FakeApi, Fault};
-use super::{Lease, LeaseHandle, LeaseSettings, identity};
+use super::{Lease, LeaseHandle, LeaseSettings, identity, leaving};
+use crate::engine::Leaving;
 
 const DURATION: Duration = Duration::from_secs(15);
 const MOMENT: Duration = Duration::from_millis(10);
@@ -22,9 +23,19 @@ pub(super) struct Operator {
 }
 
 pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
+    installed(api, name, None)
+}
+
+/// One of this installation.
+fn installed(api: &FakeApi, name: &str, installation: Option<&str>) -> Operator {
     let line = Arc::new(Mutex::new(Fault::None));
-    let settings =
-        LeaseSettings { namespace: "ops".to_owned(), name: "tabular-operator".to_owned(), duration: DURATION, identity: name.to_owned() };
+    let settings = LeaseSettings {
+        namespace: "ops".to_owned(),
+        name: "tabular-operator".to_owned(),
+        duration: DURATION,
+        identity: name.to_owned(),
+        installation: installation.map(ToOwned::to_owned),
+    };
     let (lease, task) = Lease::spawn(api.client(&line), settings);
     Operator { lease, task, line }
 }
@@ -347,4 +358,30 @@ async fn without_election_it_always_holds() {
 fn no_two_processes_share_a_name() {
     assert_ne!(identity(), identity());
     assert!(identity().contains('_'));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
+    let api = FakeApi::new();
+    let annotations = || api.lease().and_then(|lease| lease.metadata.annotations).unwrap_or_default();
+    let first = installed(&api, "a", Some("one"));
+    first.lease.acquired().await;
+    api.edit(|lease| {
+        let annotations = lease.as_mut().unwrap().metadata.annotations.get_or_insert_default();
+        annotations.insert(leaving::ANNOTATION.to_owned(), leaving::word(Leaving::Cancel, 1));
+    });
+    sleep(DURATION).await;
+    assert_eq!(first.lease.leaving(), Some(Leaving::Cancel));
+    first.lease.release().await;
+    // A pod of the same installation may take over while that goes.
+    let standby = installed(&api, "b", Some("one"));
+    standby.lease.acquired().await;
+    assert_eq!(standby.lease.leaving(), Some(Leaving::Cancel));
+    standby.lease.release().await;
+    let next = installed(&api, "c", Some("two"));
+    next.lease.acquired().await;
+    assert_eq!(next.lease.leaving(), None, "the minute is not over");
+    assert!(!annotations().contains_key(leaving::ANNOTATION));
+    sleep(DURATION).await;
+    assert!(next.lease.holds() && next.lease.leaving().is_none());
 }

@@ -2,11 +2,11 @@
 
 use jiff::SignedDuration;
 
-use super::service::Fate;
+use super::service::{Ask, Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, RESUBMIT, Reason, RefreshObject, RefreshType, RunState};
 use crate::engine::{TurnUse, turn_use};
-use crate::operation::ObjectName;
+use crate::operation::{ObjectName, TroubleKind};
 
 fn table(name: &str) -> ObjectName {
     ObjectName { table: name.to_owned(), partition: None }
@@ -107,7 +107,7 @@ fn one_that_shows_only_some_of_the_objects_is_judged_when_it_has_ended() {
 fn one_that_another_resource_follows_is_not_ours() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "full");
-    world.service.taken.insert("op-1".to_owned());
+    world.service.taken.watched.insert("op-1".to_owned());
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
@@ -144,6 +144,38 @@ fn the_annotation_adopt_follows_the_one_that_it_names() {
     world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().operation_id.as_deref(), world.service.submits), (Some("op-1"), 1));
     assert!(world.run().candidates.is_empty());
+}
+
+#[test]
+fn what_a_person_said_before_being_asked_counts() {
+    for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "true", 2)] {
+        let mut world = World::new(|_| {});
+        world.service.posts.push_back(Fate::LostAfter);
+        (world.service.length, world.service.lag) = (secs(3), secs(60));
+        world.run_for(secs(10));
+        world.service.stranger(3, "full");
+        world.service.ops[0].visible = world.service.ops[1].visible;
+        world.person_answers = true;
+        world.annotate(key, Some(value)).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.submits, submits, "{key}");
+    }
+}
+
+#[test]
+fn a_listing_that_is_refused_for_good_is_not_waited_for() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::Rejected))));
+    world.run_for(secs(120)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(120)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    let message = &world.run().message;
+    assert!(message.contains("the listing cannot be read (Rejected)") && message.contains(RESUBMIT), "{message}");
+    let lists = world.service.lists;
+    world.run_for(secs(10_000));
+    assert_eq!((world.service.lists, world.service.submits), (lists, 1), "it is not asked for again");
+    world.service.asks.clear();
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]
@@ -211,6 +243,28 @@ fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_te
         assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
         world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     }
+}
+
+#[test]
+fn one_that_began_earlier_is_not_ours_however_long_the_listing_takes() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.slow = secs(30);
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_long_to_say_the_time() {
+    let mut world = beside_a_stranger(-20, "full");
+    world.service.hesitates = secs(30);
+    world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+    // What began since the intent is ours all the same.
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.hesitates) = (secs(20), secs(30));
+    world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
 }
 
 #[test]

@@ -52,11 +52,39 @@ fn replace_waits_for_what_the_service_cannot_cancel() {
 fn neither_replace_nor_fail_touches_what_another_resource_of_ours_runs() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
         let mut world = busy(policy);
-        world.service.taken.insert("op-1".to_owned());
+        world.service.taken.watched.insert("op-1".to_owned());
         world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
         assert_eq!(world.service.cancels.len(), 0);
         world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     }
+}
+
+#[test]
+fn what_was_let_go_is_to_the_policy_as_another_clients_and_is_not_adopted() {
+    let let_go = |policy| {
+        let mut world = busy(policy);
+        world.service.taken.let_go.insert("op-1".to_owned());
+        world
+    };
+    let mut world = let_go(ConflictPolicy::Replace);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (1, 1));
+    let mut world = let_go(ConflictPolicy::Wait);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.cancels.len(), 0);
+    // Where the list says it, and not the refusal of a submission.
+    let mut world = let_go(ConflictPolicy::Fail);
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+    world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
+    assert_eq!(world.service.submits, 1);
+    // It began when our submission should have, and is still not it.
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(1));
+    world.service.stranger(20, "full");
+    world.service.taken.let_go.insert("op-1".to_owned());
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::service::{Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Seen, Situation, Surroundings, decide};
+use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Surroundings, decide};
 use crate::operation::{Cancellation, Submission, TroubleKind};
 
 fn running() -> World {
@@ -71,6 +71,24 @@ fn an_unknown_submission_of_several_is_held_until_a_person_tells() {
         assert!(!world.gone && world.run().message.contains(RELEASE), "{}", world.run().message);
         world.annotate(key, Some(if key == ADOPT { "op-1" } else { "true" })).run_for(secs(60));
         assert!(world.gone);
+    }
+}
+
+#[test]
+fn what_has_just_begun_is_on_record_before_it_is_let_go() {
+    let worlds = [World::new(|spec| spec.deletion_policy = DeletionPolicy::Orphan), World::sync(|_| {})];
+    for mut world in worlds {
+        world.service.posts.push_back(Fate::LostBefore);
+        world.run_for(secs(1)).delete();
+        let id = crate::operation::OperationId::parse("op-7").unwrap();
+        let accepted = Submission::Accepted { id, location: None, activity_id: None, retry_after: None };
+        let (desired, recorded) = (world.desired(&world.object), world.status().clone());
+        let step = world.decide(&desired, &recorded, Seen::Submission(accepted), &Scratch::default());
+        assert_eq!((step.effect, step.look_again), (Effect::Nothing, Some(std::time::Duration::ZERO)));
+        assert_eq!(step.recorded.run.as_ref().unwrap().operation_id.as_deref(), Some("op-7"));
+        let step = world.decide(&desired, &step.recorded, Seen::Nothing, &step.scratch);
+        assert_eq!(step.effect, Effect::Release);
+        assert!(step.notices[0].message.contains("op-7"), "{:?}", step.notices);
     }
 }
 
@@ -176,4 +194,21 @@ fn a_crash_at_any_step_of_a_deletion_leaves_nothing_running() {
         let now = world.now;
         assert!(world.gone && !world.service.ops[0].live(now), "crash at step {step}");
     }
+}
+
+#[test]
+fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
+    let mut world = World::new(|_| ());
+    world.service.length = secs(150);
+    world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
+    world.service.cancels_after = None;
+    world.run_until(RunState::Running).delete().run_for(secs(10)).is(RunState::Cancelling, Reason::Cancelling);
+    world.run_for(secs(30)).is(RunState::Cancelling, Reason::Retrying);
+    assert!(world.run().message.contains("goes on, but cannot be cancelled: Rejected"), "{}", world.run().message);
+    let (writes, cancels) = (world.writes, world.service.cancels.len());
+    world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
+    assert_eq!((world.writes, world.told(Reason::Retrying)), (writes, 1), "said once");
+    assert!(world.service.cancels.len() > cancels, "asked for again");
+    world.run_for(secs(120));
+    assert!(world.gone);
 }

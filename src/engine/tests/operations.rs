@@ -3,7 +3,7 @@
 use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
-use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, decide};
+use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, Taken, decide};
 use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, TroubleKind};
 
 fn running(length: u64) -> World {
@@ -113,8 +113,8 @@ fn a_listing_that_still_shows_it_outweighs_a_look_that_did_not() {
     let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
     assert!(matches!(step.effect, Effect::List(..)));
     let listing = crate::operation::Listing { operations: vec![operation("OP-1", Phase::InProgress)], ..Default::default() };
-    let step =
-        told(&old, &step.scratch, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: ["op-1".to_owned()].into() });
+    let taken = Taken { watched: ["op-1".to_owned()].into(), ..Taken::default() };
+    let step = told(&old, &step.scratch, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken });
     assert_eq!(step.recorded.run.unwrap().state, RunState::Running);
 }
 

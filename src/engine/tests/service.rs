@@ -1,13 +1,14 @@
 //! A service with a clock, a lagging listing and one refresh at a time, which loses answers on request.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::engine::Taken;
 use crate::operation::{
-    Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, RefreshRequest,
-    Request, Submission, Trouble, TroubleKind,
+    Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase,
+    RefreshRequest, Request, Submission, Trouble, TroubleKind,
 };
 
 /// What becomes of a submission on its way.
@@ -86,10 +87,13 @@ pub(super) struct Service {
     pub(super) asks: VecDeque<Ask>,
     /// Submissions that are still on their way.
     pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
+    /// Whether its listings leave some out, and whether one that runs may be among those.
     pub(super) truncated: bool,
-    /// How long the answer to a listing takes, once it is made.
+    pub(super) hides_running: bool,
+    /// How long the answer to a listing takes, once it has said what the service's clock shows; and how long until then.
     pub(super) slow: Duration,
-    pub(super) taken: BTreeSet<String>,
+    pub(super) hesitates: Duration,
+    pub(super) taken: Taken,
     /// How many submissions were sent, how many cancellations, listings and looks.
     pub(super) submits: usize,
     pub(super) cancels: Vec<OperationId>,
@@ -122,8 +126,10 @@ impl Service {
             asks: VecDeque::new(),
             under_way: Vec::new(),
             truncated: false,
+            hides_running: false,
             slow: Duration::ZERO,
-            taken: BTreeSet::new(),
+            hesitates: Duration::ZERO,
+            taken: Taken::default(),
             submits: 0,
             cancels: Vec::new(),
             lists: 0,
@@ -262,11 +268,13 @@ impl Service {
         }
         // As the client does it: the window begins no later than `since` by the service's own clock.
         let allowance = if self.tells_time { self.skew - SignedDuration::from_secs(5) } else { SignedDuration::from_mins(-5) };
-        let from = since + allowance;
+        let from = since + allowance - self.hesitates;
         let mut operations: Vec<Operation> = self.visible().filter(|op| op.kind == kind).map(|op| self.view(op)).collect();
         operations.retain(|op| !op.phase.ended() || op.start.is_none_or(|start| start >= from));
+        operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
-        Ok(Listing { operations, truncated: self.truncated, server_time: self.tells_time.then(|| self.now + self.skew) })
+        let ahead = self.tells_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
+        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, ahead })
     }
 
     pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {

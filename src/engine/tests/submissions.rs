@@ -1,9 +1,10 @@
 //! Intent, submission, outcome: a crash or a lost answer at any point is one operation in the end.
 
-use super::service::{Ask, Fate, unreachable};
+use super::service::{Ask, Fate, trouble, unreachable};
 use super::world::{Ended, World, model, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Fault, Seen};
+use crate::operation::TroubleKind;
 
 #[test]
 fn a_crash_at_any_step_leaves_one_operation() {
@@ -118,4 +119,19 @@ fn suspension_while_it_is_unknown_keeps_it_from_being_made_again() {
     assert_eq!((world.service.submits, world.due), (1, None));
     world.edit(|spec| spec.suspend = false).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number), (2, 1));
+}
+
+#[test]
+fn each_sort_of_refusal_is_told_once_however_often_it_comes() {
+    let mut world = World::new(|_| ());
+    let refusals = [TroubleKind::Throttled, TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::Paused, TroubleKind::Paused];
+    world.service.posts.extend(refusals.map(|kind| Fate::Refused(trouble(kind))));
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, refusals.len() + 1);
+    assert_eq!((world.told(Reason::Retrying), world.told(Reason::ServerPaused)), (1, 1));
+    assert_eq!((world.told(Reason::Running), world.told(Reason::Succeeded)), (1, 1));
+    // Another run's is another.
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Paused)));
+    world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.told(Reason::ServerPaused), 2);
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::service::{Fate, trouble};
 use super::world::{World, secs};
-use crate::api::{ADOPT, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
+use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
 use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, decide};
 use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
 
@@ -56,6 +56,47 @@ fn another_clients_refresh_is_waited_for_without_a_submission() {
     assert_eq!(world.service.submits, 0);
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 0));
+}
+
+#[test]
+fn a_list_that_may_hide_a_refresh_is_read_again_until_it_tells_or_the_deadline_comes() {
+    let mut world = World::sync(|_| {});
+    (world.service.truncated, world.service.hides_running) = (true, true);
+    world.service.stranger(100, "full");
+    world.run_for(secs(200)).is(RunState::Waiting, Reason::Retrying);
+    assert!(world.run().message.contains("whether one runs cannot be told"), "{}", world.run().message);
+    assert!(world.service.submits == 0 && world.writes <= 4, "{} writes", world.writes);
+    world.service.hides_running = false;
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+    let mut world = World::sync(|spec| spec.wait_deadline_seconds = 600);
+    (world.service.truncated, world.service.hides_running) = (true, true);
+    world.run_for(secs(700)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    assert!(world.run().message.contains("for a list of refreshes that tells whether one runs"), "{}", world.run().message);
+    assert_eq!((world.service.submits, world.due), (0, None));
+    // What was left out has ended.
+    let mut world = World::sync(|_| {});
+    world.service.truncated = true;
+    world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn a_refresh_asks_the_service_itself_where_a_list_may_hide_another() {
+    // Whether it is busy, it says by refusing; which one it is busy with, nobody can say.
+    for (conflict, state, reason) in [
+        (ConflictPolicy::Wait, RunState::Waiting, Reason::ModelBusy),
+        (ConflictPolicy::Replace, RunState::Waiting, Reason::ModelBusy),
+        (ConflictPolicy::Fail, RunState::Failed, Reason::Conflict),
+    ] {
+        let mut world = World::new(|spec| spec.conflict_policy = conflict);
+        (world.service.truncated, world.service.hides_running) = (true, true);
+        world.service.stranger(100, "full");
+        world.run_for(secs(90)).is(state, reason);
+        assert!(world.service.cancels.is_empty() && world.service.ops.len() == 1, "{conflict:?}");
+        if state == RunState::Waiting {
+            world.run_for(secs(400)).is(RunState::Succeeded, Reason::Succeeded);
+        }
+    }
 }
 
 #[test]

@@ -304,7 +304,7 @@ impl World {
         Ended::Done
     }
 
-    fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
+    pub(super) fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
         decide(&Situation { desired, recorded, scratch, seen, now: self.now, settings: &self.settings })
     }
 
@@ -360,7 +360,7 @@ impl World {
             Effect::Look(handle) => Seen::Look(self.service.look(self.kind, handle)),
             Effect::List(kind, since) => {
                 let result = self.service.list(*kind, *since);
-                self.advance(self.service.slow);
+                self.advance(self.service.hesitates + self.service.slow);
                 Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
             }
             Effect::Cancel(id) => {

@@ -1,20 +1,15 @@
 //! The body of `POST refreshes`.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::operation::{ObjectName, RefreshRequest};
+use crate::operation::RefreshRequest;
+use crate::service::request::{objects_of, parameters};
 
-/// The parameters in their documented spelling; what is not asked for is left to the service's own default.
+/// The parameters in their documented spelling.
 ///
 /// Analysis Services documentation, asynchronous refresh, "POST /refreshes". The service ignores a list of objects
 /// that it cannot read, and refreshes the whole model: so its shape is ours to get right.
 pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
-    let mut body = Map::new();
-    let mut set = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(key.to_owned(), value);
-        }
-    };
     // Exhaustive, so that a new parameter does not compile until it is sent or left out on purpose.
     let RefreshRequest {
         refresh_type,
@@ -26,24 +21,21 @@ pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
         effective_date: _,
         attempt_timeout: _,
     } = request;
-    set("Type", refresh_type.as_deref().map(Value::from));
-    set("CommitMode", commit_mode.as_deref().map(Value::from));
-    set("MaxParallelism", max_parallelism.map(Value::from));
-    set("RetryCount", retry_count.map(Value::from));
-    set("Objects", (!objects.is_empty()).then(|| objects.iter().map(object).collect()));
-    Value::Object(body)
-}
-
-fn object(name: &ObjectName) -> Value {
-    match &name.partition {
-        Some(partition) => json!({"table": name.table, "partition": partition}),
-        None => json!({"table": name.table}),
-    }
+    parameters([
+        ("Type", refresh_type.as_deref().map(Value::from)),
+        ("CommitMode", commit_mode.as_deref().map(Value::from)),
+        ("MaxParallelism", max_parallelism.map(Value::from)),
+        ("RetryCount", retry_count.map(Value::from)),
+        ("Objects", objects_of(objects)),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::operation::ObjectName;
 
     #[test]
     fn what_is_asked_is_sent_in_the_documented_spelling() {

@@ -10,16 +10,16 @@ mod word;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-pub(in crate::service) use self::refusal::{body_trouble, trouble, trouble_of, unreachable};
+pub(in crate::service) use self::refusal::{COMPRESSED, body_trouble, trouble, trouble_of, unreachable};
 pub(in crate::service) use self::word::{Word, word};
-use super::answer::{Answer, Complaint};
+use super::answer::{Answer, BodyFault, Complaint};
 use super::location::{self, Target};
 use super::{Service, refreshes, text};
-use crate::operation::{Cancellation, Look, OperationId, Submission, Trouble, TroubleKind};
+use crate::operation::{Cancellation, Look, Operation, OperationId, Submission, Trouble, TroubleKind};
 
 /// What became of a POST of a refresh to `called`.
 pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
-    submission_with(service, answer, |answer| accepted(answer, called))
+    submission_with(service, answer, |answer| accepted(service, answer, called))
 }
 
 /// What became of a POST; `done` says what 2xx means.
@@ -55,18 +55,30 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
     }
 }
 
-/// The id of what was accepted: from `Location`, else from the body, else from the headers.
-fn accepted(answer: &Answer, called: &Url) -> Submission {
+/// The id of what was accepted: from `Location`, else from the body, else from the headers where it is the refresh's.
+///
+/// An answer that names none is no loss: the list shows what began. A wrong one is: nobody would look for the right one.
+fn accepted(service: Service, answer: &Answer, called: &Url) -> Submission {
     let named = accepted_location(&answer.headers, called).or_else(|| {
         let in_body = if answer.is_page() { None } else { body_id(answer) };
         let usable = !answer.is_page() && answer.fault.is_none();
-        in_body.or_else(|| request_id(answer).filter(|_| usable))
+        in_body.or_else(|| refresh_in_headers(service, answer).filter(|_| usable))
     });
     let Some(id) = named else {
-        let what = if answer.is_page() { "is a page that is not the service's" } else { "does not name the operation" };
-        return Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
+        return unnamed(answer);
     };
     Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
+}
+
+/// A doubt: the answer says yes, and not to what.
+pub(in crate::service) fn unnamed(answer: &Answer) -> Submission {
+    let what = match answer.fault {
+        Some(BodyFault::Compressed) => COMPRESSED,
+        _ if answer.is_page() => "is a page that is not the service's",
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "could not be read to its end",
+        None => "does not name the operation",
+    };
+    Submission::Unanswered { message: format!("the answer to the submission (HTTP {}) {what}", answer.status) }
 }
 
 /// The id in the `Location` of an answer, if it is an address of the host that was called.
@@ -82,7 +94,18 @@ pub(in crate::service) fn accepted_location(headers: &HeaderMap, called: &Url) -
     }
 }
 
-/// The id in the headers that Power BI documents for it; Analysis Services has been seen to send the first.
+/// The id of a refresh in the headers. Power BI documents one for it, and sends two: where they differ, one is the call's.
+/// Those of Analysis Services are the call's.
+fn refresh_in_headers(service: Service, answer: &Answer) -> Option<OperationId> {
+    match service {
+        Service::AnalysisServices => None,
+        Service::PowerBi => request_id(answer)
+            .filter(|id| answer.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.same(other.as_str()))),
+    }
+}
+
+/// The id of a call, which some of them give to what they began: Power BI documents it, and Analysis Services has been seen to send
+/// the first.
 pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(answer.header(name)?))
 }
@@ -122,9 +145,13 @@ pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &Operat
     }
 }
 
-fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<crate::operation::Operation, Trouble> {
+fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
     if let Some(fault) = answer.fault {
         return Err(body_trouble(fault));
+    }
+    // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 is one that runs. The status alone says so.
+    if answer.status == 202 && answer.text().is_empty() {
+        return Ok(refreshes::running(asked, answer.activity_id()));
     }
     if answer.is_page() {
         return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));

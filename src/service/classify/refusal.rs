@@ -7,12 +7,17 @@ use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::{Answer, BodyFault, Complaint};
 use crate::service::{Service, power_bi, text};
 
+/// What is to be said of a body that came compressed.
+pub(in crate::service) const COMPRESSED: &str =
+    "is compressed, which was not asked for: make the proxy or gateway on the way that does it leave this host's answers as they are";
+
 /// A body that could not be read, as trouble.
 pub(in crate::service) fn body_trouble(fault: BodyFault) -> Trouble {
     match fault {
         BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()),
         BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()),
         BodyFault::Slow => trouble(TroubleKind::Unreachable, "the service's answer did not end in time".to_owned()),
+        BodyFault::Compressed => trouble(TroubleKind::InvalidAnswer, format!("the service's answer {COMPRESSED}")),
     }
 }
 
@@ -30,6 +35,9 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
             let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
             (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), which is not followed"))
         }
+        Word::Foreign if answer.fault == Some(BodyFault::Compressed) => {
+            (TroubleKind::InvalidAnswer, format!("the service's answer (HTTP {status}) {COMPRESSED}"))
+        }
         Word::Foreign => (
             TroubleKind::InvalidAnswer,
             format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?"),
@@ -37,7 +45,7 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         Word::Throttled => (TroubleKind::Throttled, "the service asks for fewer calls (HTTP 429); they resume by themselves".to_owned()),
         Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
         Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
-        Word::Expired => (TroubleKind::ServiceError, format!("the token expired on its way ({code}); a new one is had by itself")),
+        Word::Expired => (TroubleKind::ServiceError, format!("the token has come to its end ({code}); a new one is had by itself")),
         Word::Quota => (
             TroubleKind::QuotaExceeded,
             format!(

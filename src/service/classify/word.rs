@@ -49,6 +49,7 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         300..=399 => Word::Moved,
         429 => Word::Throttled,
         ..200 | 408 | 425 => Word::Unclear,
+        401 if answer.token_ended => Word::Expired,
         401 | 403 if code == "tokenexpired" => Word::Expired,
         401 if answer.wants_bearer() => Word::Denied,
         500.. if page => Word::Failed,

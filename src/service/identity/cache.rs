@@ -93,10 +93,11 @@ impl Cache {
         entry.learn(fetched)
     }
 
-    /// Forgets a token that a service refused, unless it has been replaced or that was done a moment ago.
-    pub(super) fn forget(&self, key: &Key, refused: &Token) {
+    /// Forgets a token that a service refused, unless it has been replaced or that was done a moment ago. Whether the next call
+    /// has another one.
+    pub(super) fn forget(&self, key: &Key, refused: &Token) -> bool {
         let Some(entry) = self.entries.lock().get(key).cloned() else {
-            return;
+            return true;
         };
         let now = Instant::now();
         let mut state = entry.state.lock();
@@ -106,6 +107,7 @@ impl Cache {
             state.token = None;
             state.forgotten = Some(now);
         }
+        !(is_it && lately)
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {

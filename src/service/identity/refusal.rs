@@ -6,7 +6,8 @@ use super::SecretText;
 use super::application::Spelling;
 use super::assertion::Claims;
 use crate::operation::{Trouble, TroubleKind};
-use crate::service::answer::Answer;
+use crate::service::answer::{Answer, BodyFault};
+use crate::service::classify::COMPRESSED;
 use crate::service::text;
 
 /// The longest life of a token that is believed: a week. Entra ID's live for an hour, or for a day.
@@ -43,8 +44,14 @@ pub(super) struct Grant<'a> {
 
 /// A token answer in the one form that `azure_identity` reads, or what is in the way.
 pub(in crate::service) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
-    if answer.fault.is_some() {
-        return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+    match answer.fault {
+        None => {}
+        Some(BodyFault::Compressed) => {
+            return Err(trouble(TroubleKind::InvalidAnswer, format!("the answer of the identity provider {COMPRESSED}")));
+        }
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
+            return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+        }
     }
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
     if !(200..300).contains(&answer.status) {
@@ -86,7 +93,8 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let code = code(body, &description);
     let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
     if answer.status >= 500 || answer.status == 408 || passing {
-        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {})", answer.status)));
+        let code = code.map(|code| format!(", AADSTS{code}")).unwrap_or_default();
+        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {}{code})", answer.status)));
     }
     if !body.is_object() || (error.is_empty() && code.is_none()) {
         let what = format!(
@@ -240,7 +248,7 @@ mod tests {
             (400, entra(90_002, "Tenant not found"), TroubleKind::CredentialsRefused, "check tenantId"),
             (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
             (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
-            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed"),
+            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90033)"),
             (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
             (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
             (429, String::new(), TroubleKind::Throttled, "fewer requests"),

@@ -32,9 +32,9 @@ impl Tokens {
         }
     }
 
-    /// Forgets a token that a service refused, so that the next call asks for a fresh one.
-    pub(in crate::service) fn forget(&self, identity: &Identity, scope: &str, refused: &Token) {
+    /// Forgets a token that a service refused, so that the next call asks for a fresh one; whether the next call has another.
+    pub(in crate::service) fn forget(&self, identity: &Identity, scope: &str, refused: &Token) -> bool {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
-        self.cache.forget(&key, refused);
+        self.cache.forget(&key, refused)
     }
 }

@@ -99,8 +99,8 @@ pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refus
 async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Instant) -> Result<Evidence, Trouble> {
     let (asked, now) = (Instant::now(), Timestamp::now());
     let incoming = call.get(call.route("GET refreshes"), newest.clone(), deadline, &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
-    let mut evidence = Evidence::new(Window { intent: submitted, now }.since(server_time, asked.elapsed()));
+    let window = Window { intent: submitted, now };
+    let mut evidence = Evidence::new(window.since(window.ahead(server_time(incoming.headers()), asked.elapsed())));
     refreshes::each_row(call, incoming, |row| {
         evidence.take(&Row::read(row)?);
         Ok(())

@@ -65,8 +65,8 @@ async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Re
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
         let incoming = call.get(call.route("GET names"), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
-        let answer = incoming.read_whole().await;
-        call.heed(&answer);
+        let mut answer = incoming.read_whole().await;
+        call.heed(&mut answer);
         let page = page_of(&answer).map_err(Unfound::Trouble)?;
         found.extend(page.rows.into_iter().filter(|row| row.name.to_lowercase() == wanted));
         match page.next.as_deref().map(|next| location::target(next, &url)) {

@@ -2,25 +2,20 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::operation::RefreshRequest;
+use crate::service::request::{objects_of, parameters};
 
 /// The longest `timeout` that can be written: the documented pattern ends with the day.
 const LONGEST: Duration = Duration::from_secs(24 * 3600 - 1);
 
-/// The parameters in their documented spelling; what is not asked for is left to the service's own default.
+/// The parameters in their documented spelling.
 ///
 /// Power BI documentation, enhanced refresh, "Parameters". A refresh is an enhanced one, which can be followed and
 /// cancelled, if any of them is there; so the type always is. `notifyOption` never is: it belongs to the other sort, and a
 /// service principal may not use it.
 pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
-    let mut body = Map::new();
-    let mut set = |key: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(key.to_owned(), value);
-        }
-    };
     // Exhaustive, so that a new parameter does not compile until it is sent or left out on purpose.
     let RefreshRequest {
         refresh_type,
@@ -32,19 +27,16 @@ pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
         effective_date,
         attempt_timeout,
     } = request;
-    let object = |name: &crate::operation::ObjectName| match &name.partition {
-        Some(partition) => json!({"table": name.table, "partition": partition}),
-        None => json!({"table": name.table}),
-    };
-    set("type", Some(Value::from(refresh_type.as_deref().unwrap_or("automatic"))));
-    set("commitMode", commit_mode.as_deref().map(Value::from));
-    set("maxParallelism", max_parallelism.map(Value::from));
-    set("retryCount", retry_count.map(Value::from));
-    set("objects", (!objects.is_empty()).then(|| objects.iter().map(object).collect()));
-    set("applyRefreshPolicy", apply_refresh_policy.map(Value::from));
-    set("effectiveDate", effective_date.as_deref().map(Value::from));
-    set("timeout", attempt_timeout.map(|limit| Value::from(clock(limit))));
-    Value::Object(body)
+    parameters([
+        ("type", Some(Value::from(refresh_type.as_deref().unwrap_or("automatic")))),
+        ("commitMode", commit_mode.as_deref().map(Value::from)),
+        ("maxParallelism", max_parallelism.map(Value::from)),
+        ("retryCount", retry_count.map(Value::from)),
+        ("objects", objects_of(objects)),
+        ("applyRefreshPolicy", apply_refresh_policy.map(Value::from)),
+        ("effectiveDate", effective_date.as_deref().map(Value::from)),
+        ("timeout", attempt_timeout.map(|limit| Value::from(clock(limit)))),
+    ])
 }
 
 /// `hh:mm:ss`.
@@ -55,6 +47,8 @@ fn clock(limit: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::operation::ObjectName;
 

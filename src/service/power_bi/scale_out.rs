@@ -26,23 +26,24 @@ const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     let (begun, clock) = (Timestamp::now(), Instant::now());
     let post = call.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
-    let answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
+    let mut answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
-    call.heed(&answer);
-    let asked = Window { intent: begun, now: begun }.since(server_time(&answer.headers), clock.elapsed());
+    call.heed(&mut answer);
+    let window = Window { intent: begun, now: begun };
+    let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
     classify::submission_with(Service::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
 /// `GET …/queryScaleOut/syncStatus`, held against what the id says.
 pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId) -> Look {
-    let answer = match call.get(call.route("GET sync"), status.clone(), call.deadline(), &REDIRECTS).await {
+    let mut answer = match call.get(call.route("GET sync"), status.clone(), call.deadline(), &REDIRECTS).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(trouble) => return Look::Trouble(trouble),
     };
-    call.heed(&answer);
+    call.heed(&mut answer);
     seen(&answer, id)
 }
 
@@ -50,11 +51,10 @@ pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId
 pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.route("GET syncs"), status.clone(), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
-    let since = window.since(server_time, asked.elapsed());
-    let answer = incoming.read(LARGEST_WORD).await;
-    call.heed(&answer);
-    Ok(Listing { operations: listed(&answer, since)?, truncated: false, server_time })
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
+    let mut answer = incoming.read(LARGEST_WORD).await;
+    call.heed(&mut answer);
+    Ok(Listing { operations: listed(&answer, window.since(ahead))?, truncated: false, may_hide_running: false, ahead })
 }
 
 /// The last synchronisation, if it began since a moment or is under way.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use tokio::time::Instant;
 use url::Url;
 
-use super::listing::{Row, Selection, Window};
+use super::listing::{Row, Selected, Selection, Window};
 use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
@@ -40,8 +40,8 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
     };
     let done = (200..300).contains(&incoming.status());
     let named = done && classify::accepted_location(incoming.headers(), refreshes).is_some();
-    let answer = if named { incoming.read_within(LARGEST_WORD, BODY_PATIENCE).await } else { incoming.read(LARGEST_WORD).await };
-    call.heed(&answer);
+    let mut answer = if named { incoming.read_within(LARGEST_WORD, BODY_PATIENCE).await } else { incoming.read(LARGEST_WORD).await };
+    call.heed(&mut answer);
     match (service, classify::submission(service, &answer, refreshes)) {
         (Service::PowerBi, Submission::Refused(trouble)) if trouble.kind == TroubleKind::Rejected && answer.status == 400 => {
             let refusal = power_bi::Refusal::new(trouble, answer.complaint().message);
@@ -57,22 +57,22 @@ pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &Operatio
 }
 
 async fn look_until(call: &Call, refreshes: &Url, id: &OperationId, deadline: Instant) -> Look {
-    let answer = match call.get(call.route("GET refresh"), one(refreshes, id), deadline, &REDIRECTS).await {
+    let mut answer = match call.get(call.route("GET refresh"), one(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
         Err(trouble) => return Look::Trouble(trouble),
     };
-    call.heed(&answer);
+    call.heed(&mut answer);
     classify::look(call.service(), &answer, id)
 }
 
 /// `DELETE refreshes/<id>`.
 pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &OperationId) -> Cancellation {
     let delete = call.request(Method::DELETE, one(refreshes, id));
-    let answer = match call.send(call.route("DELETE refresh"), delete, call.deadline()).await {
+    let mut answer = match call.send(call.route("DELETE refresh"), delete, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(fault) => return Cancellation::Trouble(classify::unreachable(fault.into_message())),
     };
-    call.heed(&answer);
+    call.heed(&mut answer);
     classify::cancellation(call.service(), &answer)
 }
 
@@ -80,18 +80,18 @@ pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &Operat
 pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Window) -> Result<Listing, Trouble> {
     let (asked, service) = (Instant::now(), call.service());
     let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let top = match service {
         Service::AnalysisServices => None,
         Service::PowerBi => Some(TOP),
     };
-    let mut selection = Selection::new(window.since(server_time, asked.elapsed()), top);
+    let mut selection = Selection::new(window.since(ahead), top);
     if !each_row(call, incoming, |row| selection.take(row)).await? {
         selection.cut_short();
     }
-    let (rows, more) = selection.finish();
+    let Selected { rows, truncated, may_hide_running } = selection.finish();
 
-    let truncated = more || rows.len() > MOST_DETAILS;
+    let truncated = truncated || rows.len() > MOST_DETAILS;
     let deadline = call.deadline();
     let seen = rows.into_iter().enumerate().map(|(n, (id, row))| async move {
         // Power BI documentation, enhanced refresh: details are for enhanced refreshes alone.
@@ -99,7 +99,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     });
     let mut operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok(Listing { operations, truncated, server_time })
+    Ok(Listing { operations, truncated, may_hide_running, ahead })
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.
@@ -120,8 +120,8 @@ pub(in crate::service) async fn each_row(
     mut take: impl FnMut(&[u8]) -> Result<(), RowFault>,
 ) -> Result<bool, Trouble> {
     if !(200..300).contains(&incoming.status()) {
-        let answer = incoming.read(LARGEST_WORD).await;
-        call.heed(&answer);
+        let mut answer = incoming.read(LARGEST_WORD).await;
+        call.heed(&mut answer);
         return Err(classify::listing_trouble(call.service(), &answer));
     }
     let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned());

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, ServiceMessage};
-use crate::service::fields::{Fields, List, Object, Text};
+use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
+use crate::service::fields::{Fields, Item, List, Object, Text};
 use crate::service::{Service, text, timestamp, words};
 
 /// How many objects of an operation are kept. A model has fewer partitions; an answer could hold millions.
@@ -40,7 +40,7 @@ pub(in crate::service) fn operation(
     if messages.is_empty() {
         // Of attempts that failed while it still runs, the last one is worth a warning.
         let severity = if phase.ended() { "Error" } else { "Warning" };
-        let exception = detail.exception.or(detail.attempt).filter(|_| phase != crate::operation::Phase::Succeeded);
+        let exception = detail.exception.or(detail.attempt).filter(|_| phase != Phase::Succeeded);
         messages.extend(exception.map(|exception| ServiceMessage { severity: severity.to_owned(), ..exception }));
     }
     let start = detail.start.0.as_deref().and_then(timestamp::iso);
@@ -58,6 +58,23 @@ pub(in crate::service) fn operation(
         activity_id,
         foreign: false,
     })
+}
+
+/// An operation of which nothing is known but that it runs.
+pub(in crate::service) fn running(id: &OperationId, activity_id: Option<String>) -> Operation {
+    Operation {
+        id: id.clone(),
+        phase: Phase::InProgress,
+        reported: "Accepted".to_owned(),
+        start: None,
+        end: None,
+        refresh_type: None,
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id,
+        failure: None,
+        foreign: false,
+    }
 }
 
 #[derive(Default)]
@@ -135,6 +152,7 @@ impl Part {
 
 impl Fields for Part {
     const EXPECTED: &'static str = "an object of a refresh";
+    const MIXED: bool = true;
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
@@ -169,17 +187,29 @@ impl Note {
 
 impl Fields for Note {
     const EXPECTED: &'static str = "a message of a refresh";
+    const MIXED: bool = true;
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
             "type" => self.severity = value.next_value()?,
             "code" => self.code = value.next_value()?,
             "message" => self.text = value.next_value()?,
+            // As in the answers that are errors: `{"error": {"code", "message"}}`.
+            "error" => {
+                if let Item(Some(inner)) = value.next_value::<Item<Self>>()? {
+                    self.code = inner.code;
+                    self.text = inner.text;
+                }
+            }
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }
         }
         Ok(())
+    }
+
+    fn bare(text: &str) -> Option<Self> {
+        Some(Self { text: Text(Some(text.to_owned())), ..Self::default() })
     }
 }
 
@@ -196,6 +226,7 @@ impl Attempt {
 
 impl Fields for Attempt {
     const EXPECTED: &'static str = "an attempt of a refresh";
+    const MIXED: bool = true;
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
@@ -246,7 +277,6 @@ fn one_line(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operation::Phase;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
         operation(Service::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
@@ -278,6 +308,8 @@ mod tests {
             (r#"{"status":"somethingNew","extra":{"a":[1,{}]}}"#, Phase::InProgress),
             (r#"{"status":"cancelled","objects":"none","messages":{"a":1}}"#, Phase::Cancelled),
             (r#"{"status":"succeeded","refreshId":"1344A272","objects":[{"table":"t","status":"failed"}]}"#, Phase::Succeeded),
+            (r#"{"status":"succeeded","objects":[null,7,"t",[],{"table":["t"],"status":{}}],"messages":[1.5,null]}"#, Phase::Succeeded),
+            (r#"{"status":"failed","messages":true,"refreshAttempts":[null,"x"],"objects":{}}"#, Phase::Failed),
         ];
         for (body, phase) in rows {
             assert_eq!(read(body).unwrap().phase, phase, "{body}");
@@ -305,6 +337,25 @@ mod tests {
         for (body, expected) in rows {
             let fault = read(body).unwrap_err();
             assert!(fault.starts_with(expected), "{body}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_in_whatever_shape_it_comes() {
+        let rows = [
+            (r#"[{"code":"1","message":"no memory"}]"#, &[(Some("1"), "no memory")][..]),
+            (r#"{"Code":1,"Message":"no memory"}"#, &[(Some("1"), "no memory")]),
+            (r#""no memory""#, &[(None, "no memory")]),
+            (r#"["no memory",null,7,[],{"message":"twice"}]"#, &[(None, "no memory"), (None, "twice")]),
+            (r#"[{"error":{"code":"1","message":"no memory"}}]"#, &[(Some("1"), "no memory")]),
+            (r#"[{"error":"no memory","type":"Error"}]"#, &[(None, "no memory")]),
+            (r#"[{"message":["no memory"]},{"message":null}]"#, &[]),
+            ("17", &[]),
+        ];
+        for (messages, expected) in rows {
+            let read = read(&format!(r#"{{"status":"failed","messages":{messages}}}"#)).unwrap().messages;
+            let read: Vec<_> = read.iter().map(|message| (message.code.as_deref(), message.text.as_str())).collect();
+            assert_eq!(read, expected, "{messages}");
         }
     }
 

@@ -9,6 +9,9 @@ use crate::service::Service;
 /// and the last poll of the service may differ. A single attempt is given at most that, too.
 const ALL_ATTEMPTS: SignedDuration = SignedDuration::from_mins(23 * 60 + 55);
 
+/// The code of an eviction. Power BI documentation, enhanced refresh, "Semantic model eviction".
+const EVICTED: u32 = 0xC11C_0020;
+
 /// The cause of a failure, from what the service said of it.
 ///
 /// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation,
@@ -38,11 +41,19 @@ pub(super) fn cause(
     }
 }
 
+/// The number of a code: in hexadecimal as the documentation has it, or in decimal, with a sign or without, as XMLA errors do.
+fn number(code: &str) -> Option<u32> {
+    if let Some(digits) = code.strip_prefix("0x") {
+        return u32::from_str_radix(digits, 16).ok();
+    }
+    code.parse::<u32>().ok().or_else(|| code.parse::<i32>().ok().map(i32::cast_unsigned))
+}
+
 fn by_message(message: &ServiceMessage) -> Option<Failure> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let text = message.text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if code == "0xc11c0020" || says(&["0xc11c0020", "has been evicted"]) {
+    if number(&code) == Some(EVICTED) || says(&["0xc11c0020", "has been evicted"]) {
         Some(Failure::Evicted)
     } else if says(&["stuck without any updates", "locate a long running xmla request"]) {
         Some(Failure::NodeMoved)
@@ -69,6 +80,9 @@ mod tests {
         let moved = "An error has occurred while trying to locate a long running XMLA request.";
         let rows = [
             (Phase::Failed, "Failed", note("0xC11C0020", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "Failed", note("3239837728", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "Failed", note("-1055129568", "x"), Some(Failure::Evicted)),
+            (Phase::Failed, "Failed", note("0x", "x"), None),
             (Phase::Failed, "Failed", note("", evicted), Some(Failure::Evicted)),
             (Phase::Cancelled, "Cancelled", note("0xc11c0020", "x"), Some(Failure::Evicted)),
             (Phase::Failed, "failed", note("", stuck), Some(Failure::NodeMoved)),

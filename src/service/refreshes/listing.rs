@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
-use crate::operation::{Operation, OperationId, Phase};
+use crate::operation::{Ahead, Operation, OperationId, Phase};
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::rows::RowFault;
 use crate::service::{timestamp, words};
@@ -33,20 +33,23 @@ pub struct Window {
 }
 
 impl Window {
-    /// The first moment of the window by the service's clock. `elapsed` is how long the service's answer took.
+    /// How far the service's clock is ahead, where it says what it shows. `elapsed` is how long its answer took to begin.
+    pub(in crate::service) fn ahead(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<Ahead> {
+        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
+        let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+        server_time.map(|server| Ahead::of(server, (self.now, heard)))
+    }
+
+    /// The first moment of the window by the service's clock, of which so much is known.
     ///
     /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
-    /// So the service's clock, which was read at some time during the call, is held against the end of the call.
-    pub(in crate::service) fn since(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Timestamp {
+    pub(in crate::service) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
         let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
-        let Some(server) = server_time else {
+        let Some(Ahead { least, most }) = ahead else {
             return back(self.intent, UNKNOWN_CLOCK);
         };
-        let ours = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
-        let ahead = server.duration_since(ours);
-        let by_server = self.intent.checked_add(ahead).unwrap_or(self.intent);
-        if ahead.abs() > UNBELIEVABLE {
+        let by_server = self.intent.checked_add(least).unwrap_or(self.intent);
+        if least.abs().max(most.abs()) > UNBELIEVABLE {
             return back(self.intent.min(by_server), UNKNOWN_CLOCK);
         }
         back(by_server, KNOWN_CLOCK)
@@ -110,54 +113,105 @@ pub(in crate::service) struct Selection {
     since: Timestamp,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
+    /// Whether the list went on where reading it ended.
+    cut_short: bool,
+    /// Whether a row runs that cannot be named.
+    nameless_runs: bool,
     /// How many rows the service was asked for at most.
     top: Option<usize>,
     count: usize,
-    /// The start of the last row, as long as the rows come newest first and all say when they began.
-    oldest: Option<Timestamp>,
+    order: Order,
+}
+
+/// In which order the rows come.
+#[derive(Debug)]
+struct Order {
+    /// The start of the last row that says when it began.
+    last: Timestamp,
+    /// Whether those that say when they began come newest first.
+    newest_first: bool,
+    /// Whether all say so.
+    dated: bool,
+}
+
+impl Order {
+    fn take(&mut self, row: &Row) {
+        self.newest_first &= row.start.is_none_or(|start| start <= self.last);
+        self.dated &= row.start.is_some();
+        self.last = row.start.unwrap_or(self.last);
+    }
+
+    /// Whether the last row is the oldest, and began before `since`.
+    fn reaches_back(&self, since: Timestamp) -> bool {
+        self.newest_first && self.dated && self.last < since
+    }
+}
+
+/// What was gathered.
+#[derive(Debug)]
+pub(in crate::service) struct Selected {
+    /// The rows that matter most: those that run first, and then the newest.
+    pub(in crate::service) rows: Vec<(OperationId, Row)>,
+    /// As [`crate::operation::Listing`] has it.
+    pub(in crate::service) truncated: bool,
+    /// As [`crate::operation::Listing`] has it.
+    pub(in crate::service) may_hide_running: bool,
 }
 
 impl Selection {
     pub(in crate::service) fn new(since: Timestamp, top: Option<usize>) -> Self {
-        Self { since, rows: Vec::new(), truncated: false, top, count: 0, oldest: Some(Timestamp::MAX) }
+        Self {
+            since,
+            rows: Vec::new(),
+            truncated: false,
+            cut_short: false,
+            nameless_runs: false,
+            top,
+            count: 0,
+            order: Order { last: Timestamp::MAX, newest_first: true, dated: true },
+        }
     }
 
     /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
     pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
         let row = Row::read(row)?;
         self.count = self.count.saturating_add(1);
-        self.oldest = self.oldest.zip(row.start).filter(|(before, start)| start <= before).map(|(_, start)| start);
+        self.order.take(&row);
         let before = row.start.is_some_and(|start| start < self.since);
         if row.phase.ended() && (before || row.foreign) {
             return Ok(());
         }
         let Some(id) = row.id.clone() else {
             self.truncated = true;
+            self.nameless_runs |= !row.phase.ended();
             return Ok(());
         };
         self.rows.push((id, row));
         if self.rows.len() >= 4 * MOST_ROWS {
-            self.order();
+            self.sort();
         }
         Ok(())
     }
 
     /// Notes that there was more than could be read.
     pub(in crate::service) fn cut_short(&mut self) {
-        self.truncated = true;
+        self.cut_short = true;
     }
 
-    /// Those that matter most, those that run first and then the newest; and whether there were more.
-    pub(in crate::service) fn finish(mut self) -> (Vec<(OperationId, Row)>, bool) {
-        self.order();
+    /// What was gathered, and what may be missing from it.
+    pub(in crate::service) fn finish(mut self) -> Selected {
+        self.sort();
         // As many as were asked for: others may have been left out. None of the window was, if the last of them, being the
         // oldest, began before it.
         let full = self.top.is_some_and(|top| self.count >= top);
-        let reaches_back = self.oldest.is_some_and(|oldest| oldest < self.since);
-        (self.rows, self.truncated || (full && !reaches_back))
+        let reaches_back = self.order.reaches_back(self.since);
+        // A model runs one refresh at a time, so what is older than the newest has ended.
+        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
+        let truncated = self.truncated || self.cut_short || (full && !reaches_back);
+        Selected { rows: self.rows, truncated, may_hide_running }
     }
 
-    fn order(&mut self) {
+    fn sort(&mut self) {
         // Without a start it may have begun just now.
         self.rows.sort_by(|(a_id, a), (b_id, b)| {
             let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
@@ -223,7 +277,7 @@ mod tests {
             (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
         ];
         for (server, elapsed, expected) in rows {
-            let since = window.since(server.map(at), Duration::from_secs(elapsed));
+            let since = window.since(window.ahead(server.map(at), Duration::from_secs(elapsed)));
             assert_eq!(since, at(expected), "{server:?}");
         }
     }
@@ -233,7 +287,7 @@ mod tests {
         for row in rows {
             selection.take(row.as_bytes()).unwrap();
         }
-        let (rows, truncated) = selection.finish();
+        let Selected { rows, truncated, .. } = selection.finish();
         (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
     }
 
@@ -274,7 +328,7 @@ mod tests {
                 format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
             selection.take(row.as_bytes()).unwrap();
         }
-        let (rows, truncated) = selection.finish();
+        let Selected { rows, truncated, .. } = selection.finish();
         let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.foreign)).collect();
         assert_eq!((seen, truncated), (vec![("a", true), ("d", false), ("c", false), ("e", false)], false));
     }
@@ -295,7 +349,39 @@ mod tests {
                 let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
                 selection.take(row.as_bytes()).unwrap();
             }
-            assert_eq!(selection.finish().1, expected, "{starts:?}");
+            assert_eq!(selection.finish().truncated, expected, "{starts:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
+        let rows: [(&[&str], bool); 6] = [
+            (&["12:03", "12:02", "11:59"], false),
+            (&["12:03", "12:03", ""], false),
+            (&["12:03", "", "12:01"], false),
+            (&["11:59", "12:02", "12:03"], true),
+            (&["12:03", "", "12:04"], true),
+            (&[], false),
+        ];
+        for (starts, expected) in rows {
+            for (top, cut_short) in [(None, true), (Some(starts.len()), false), (None, false)] {
+                let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), top);
+                for (n, start) in starts.iter().enumerate() {
+                    let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+                    selection.take(row.as_bytes()).unwrap();
+                }
+                if cut_short {
+                    selection.cut_short();
+                }
+                let whole = top.is_none() && !cut_short;
+                assert_eq!(selection.finish().may_hide_running, expected && !whole, "{starts:?} {top:?}");
+            }
+        }
+        for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)]
+        {
+            let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+            selection.take(row.as_bytes()).unwrap();
+            assert_eq!(selection.finish().may_hide_running, expected, "{row}");
         }
     }
 
@@ -307,7 +393,7 @@ mod tests {
             selection.take(row.as_bytes()).unwrap();
             assert!(selection.rows.len() <= 4 * MOST_ROWS);
         }
-        let (rows, truncated) = selection.finish();
+        let Selected { rows, truncated, .. } = selection.finish();
         assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MOST_ROWS, "r9999", true));
     }
 }

@@ -6,6 +6,6 @@ mod failure;
 mod listing;
 
 pub(super) use calls::{cancel, each_row, list, look, submit};
-pub(super) use detail::operation;
+pub(super) use detail::{operation, running};
 pub use listing::Window;
-pub(super) use listing::{Row, Selection};
+pub(super) use listing::{Row, Selected, Selection};

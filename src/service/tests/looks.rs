@@ -47,6 +47,31 @@ async fn an_operation_is_seen_and_a_missing_one_is_gone() {
 }
 
 #[tokio::test]
+async fn one_odd_message_hides_no_end() {
+    let bodies: [&[u8]; 3] = [
+        br#"{"status":"failed","messages":["a",null,{"message":"cut \ud83d"}]}"#,
+        b"{\"status\":\"failed\",\"messages\":[{\"message\":\"K\xf6ln\"}]}",
+        br#"{"status":"failed","objects":[null,"DimDate",7]}"#,
+    ];
+    for body in bodies {
+        let whole = [b"HTTP/1.1 200 X\r\nconnection: close\r\n\r\n", body].concat();
+        let (seen, _stage) = look(move |_| Some(Reply::WriteBytes(whole.clone()))).await;
+        assert_eq!(phase(seen), Phase::Failed, "{}", String::from_utf8_lossy(body));
+    }
+}
+
+#[tokio::test]
+async fn accepted_without_a_word_is_one_that_runs() {
+    assert_eq!(phase(look(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
+    for status in [200, 201, 204] {
+        let (kind, _) = trouble(look(move |_| Some(reply(status, &[], ""))).await.0);
+        assert_eq!(kind, TroubleKind::InvalidAnswer, "{status}");
+    }
+    let (cut, _stage) = look(|_| Some(Reply::Write("HTTP/1.1 202 X\r\ncontent-length: 9\r\nconnection: close\r\n\r\n".to_owned()))).await;
+    assert_eq!(trouble(cut).0, TroubleKind::InvalidAnswer);
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_in_size_and_time() {
     let (seen, _stage) =
         look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;

@@ -1,5 +1,6 @@
 //! Tests of the clients over real HTTPS.
 
+mod compressed;
 mod http2;
 mod identities;
 mod listings;

@@ -40,6 +40,8 @@ pub(super) struct Request {
 pub(super) enum Reply {
     /// Writes this and closes.
     Write(String),
+    /// The same, of bytes.
+    WriteBytes(Vec<u8>),
     /// Writes this, and then nothing, for ever.
     WriteAndHang(String),
     /// Writes this, and then this again and again.
@@ -194,13 +196,14 @@ async fn serve(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>, log: Ar
     };
     log.lock().push(request.clone());
     match script(&request).unwrap_or_else(|| usual(&request)) {
-        Reply::Write(text) => write(&mut stream, &text).await,
+        Reply::Write(text) => write(&mut stream, text.as_bytes()).await,
+        Reply::WriteBytes(bytes) => write(&mut stream, &bytes).await,
         Reply::WriteAndHang(text) => {
-            write(&mut stream, &text).await;
+            write(&mut stream, text.as_bytes()).await;
             tokio::time::sleep(Duration::from_mins(1)).await;
         }
         Reply::WriteEndlessly(head, piece) => {
-            write(&mut stream, &head).await;
+            write(&mut stream, head.as_bytes()).await;
             while stream.write_all(piece.as_bytes()).await.is_ok() {}
         }
         Reply::Close => {}
@@ -208,8 +211,8 @@ async fn serve(tls: TlsAcceptor, stream: TcpStream, script: Arc<Script>, log: Ar
     let _ = stream.shutdown().await;
 }
 
-async fn write(stream: &mut (impl AsyncWrite + Unpin), text: &str) {
-    let _ = stream.write_all(text.as_bytes()).await;
+async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    let _ = stream.write_all(bytes).await;
     let _ = stream.flush().await;
 }
 

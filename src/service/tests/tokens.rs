@@ -84,6 +84,31 @@ async fn a_token_that_the_service_refuses_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_good_before_has_ended_and_that_is_nobodys_fault() {
+    // Good for two looks, and then refused: once, as its end is, or for ever, as the loss of a right is.
+    for (refusals, then) in [(1, None), (9, Some(TroubleKind::AccessDenied))] {
+        let looks = AtomicUsize::new(0);
+        let stage = Stage::new(move |request| {
+            let look = request.line.starts_with(&format!("GET {SERVER}")).then(|| looks.fetch_add(1, Ordering::Relaxed))?;
+            let refused = (2..2 + refusals).contains(&look);
+            Some(if refused { reply(401, &[("www-authenticate", "Bearer")], "") } else { reply(200, &[], r#"{"status":"inProgress"}"#) })
+        })
+        .await;
+        let model = stage.model();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let handle = Handle::by_id(OperationId::parse("1").unwrap());
+            seen.push(match model.prepare().await.unwrap().look(OperationKind::Refresh, &handle).await {
+                Look::Trouble(trouble) => Some(trouble.kind),
+                _ => None,
+            });
+        }
+        assert_eq!(seen, [None, None, Some(TroubleKind::ServiceError), then], "{refusals}");
+        assert_eq!(stage.requests().iter().filter(|request| asked(&request.line)).count(), 2);
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_authority_is_said_with_what_to_do() {
     let stage = Stage::new(|_| None).await;
     let mut settings = stage.settings();

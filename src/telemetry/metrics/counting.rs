@@ -14,7 +14,7 @@ use crate::telemetry::labels::{
     ActiveState, Answer, EndState, ExportResult, Identity, Kind, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
     UnknownSubmission, Write, WriteResult,
 };
-use crate::telemetry::traces::TraceId;
+use crate::telemetry::trace_id::TraceId;
 
 /// How the submission of a run came about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,11 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::api::Reason;
 use crate::telemetry::labels::{ActiveState, Answer, EndState, Route, TokenResult, Write, WriteResult};
-use crate::telemetry::traces::Subject;
 
 fn trace() -> TraceId {
-    let text = || "a".to_owned();
-    Subject { kind: Kind::ModelRefresh, namespace: text(), name: text(), uid: text(), run: 1, operation: None, activity: None }.trace()
+    TraceId::from_bytes([0xa5; 16])
 }
 
 /// Metrics of which each has something to show.

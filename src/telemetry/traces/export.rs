@@ -3,13 +3,13 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
 use thiserror::Error;
 
 use crate::service::roots;
@@ -28,11 +28,22 @@ const SERVICE: &str = "tabular-operator";
 #[error("{0}")]
 pub struct TraceError(String);
 
+/// How many spans may wait to be sent, by the specification of OTLP exporters.
+const QUEUE: usize = 2048;
+/// What says otherwise, by the same.
+const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+
 /// The queue, and the thread that empties it: at most 2048 spans, sent every 5 s or by 512. A span that finds it full is lost.
 /// The environment (`OTEL_BSP_…`) may say otherwise.
+///
+/// The processor tells nobody what it loses, so whether there is a place in its queue is known here: `waiting` is never less than what
+/// stands in it.
 #[derive(Debug)]
 pub(super) struct Exporting {
     processor: BatchSpanProcessor,
+    places: usize,
+    waiting: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
 }
 
 impl Exporting {
@@ -61,13 +72,23 @@ impl Exporting {
             .with_timeout(TIMEOUT)
             .build()
             .map_err(|error| TraceError(format!("spans cannot be sent to {endpoint}: {error}")))?;
-        let mut processor = BatchSpanProcessor::builder(Reporting { exporter, metrics, failing: AtomicBool::new(false) }).build();
+        let places = std::env::var(QUEUE_SIZE).ok().and_then(|places| places.parse().ok()).unwrap_or(QUEUE);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let failing = AtomicBool::new(false);
+        let reporting = Reporting { exporter, metrics: Arc::clone(&metrics), waiting: Arc::clone(&waiting), failing };
+        let config = BatchConfigBuilder::default().with_max_queue_size(places).build();
+        let mut processor = BatchSpanProcessor::builder(reporting).with_batch_config(config).build();
         processor.set_resource(&resource());
-        Ok(Self { processor })
+        Ok(Self { processor, places, waiting, metrics })
     }
 
     pub(super) fn hand_in(&self, span: SpanData) {
-        self.processor.on_end(span);
+        let place = |waiting| (waiting < self.places).then_some(waiting + 1);
+        if self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, place).is_ok() {
+            self.processor.on_end(span);
+        } else {
+            self.metrics.spans_exported(ExportResult::Error, 1);
+        }
     }
 
     pub(super) fn finish(&self, patience: Duration) {
@@ -92,12 +113,14 @@ fn resource() -> Resource {
 struct Reporting {
     exporter: opentelemetry_otlp::SpanExporter,
     metrics: Arc<Metrics>,
+    waiting: Arc<AtomicUsize>,
     failing: AtomicBool,
 }
 
 impl SpanExporter for Reporting {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
         let sent = self.exporter.export(batch).await;
         let result = if sent.is_ok() { ExportResult::Success } else { ExportResult::Error };
         self.metrics.spans_exported(result, count);

@@ -7,7 +7,7 @@
 //! {"operationId": "…"}
 //! ```
 //!
-//! The word after the status is what went wrong with the body, where something did: `broken`, `slow` or `large`.
+//! The word after the status is what went wrong with the body, where something did: `broken`, `slow`, `large` or `compressed`.
 
 use tabular_operator::service::outside::{BodyFault, Heard};
 
@@ -38,6 +38,7 @@ impl<'a> Answer<'a> {
             Some("broken") => Some(BodyFault::Broken),
             Some("slow") => Some(BodyFault::Slow),
             Some("large") => Some(BodyFault::TooLarge),
+            Some("compressed") => Some(BodyFault::Compressed),
             Some(_) | None => None,
         };
         let mut headers = Vec::new();

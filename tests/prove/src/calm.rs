@@ -12,7 +12,7 @@ use tabular_operator::operation::Phase;
 
 use crate::laws;
 use crate::scenario::Left;
-use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Wish, World};
+use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Uninstall, Wish, World};
 
 /// No quiet story is longer than so many steps for each resource: two hours of a Lease's renewals, after which a schedule that is
 /// looked at every hour has come round.
@@ -113,9 +113,20 @@ fn versions(world: &World) -> Vec<u32> {
 
 /// What happens next when nothing goes wrong; `None` where nothing is left to happen.
 fn next(world: &World) -> Option<Action> {
+    match world.uninstall {
+        Uninstall::Gone => return Some(Action::Install),
+        Uninstall::Done(_) => {
+            let listed = world.resources.iter().position(|resource| resource.listed.is_some());
+            return Some(listed.map_or(Action::Uninstall, |resource| Action::Strip { resource }));
+        }
+        Uninstall::No | Uninstall::Said(_) => {}
+    }
     for (operator, it) in world.operators.iter().enumerate() {
         if !it.up {
             return Some(Action::Start { operator });
+        }
+        if world.is_deaf(operator) {
+            return Some(Action::Heed { operator });
         }
         for (resource, mind) in it.minds.iter().enumerate() {
             match &mind.task {
@@ -147,6 +158,9 @@ fn next(world: &World) -> Option<Action> {
         let phase = if world.service.ops[op].cancelling { Phase::Cancelled } else { Phase::Succeeded };
         return Some(Action::End { op, phase });
     }
+    if world.uninstall != Uninstall::No && world.is_drained() {
+        return Some(Action::Drained);
+    }
     // What waits for a person may look again and again at what they have said wrongly.
     let pending = |(resource, mind): (usize, &crate::world::Mind)| {
         mind.due.is_some() && !world.resources[resource].gone && !is_held(&world.resources[resource])
@@ -154,7 +168,9 @@ fn next(world: &World) -> Option<Action> {
     let leaders: Vec<usize> = (0..world.operators.len()).filter(|operator| world.leads(*operator)).collect();
     let anything = leaders.iter().any(|operator| world.operators[*operator].minds.iter().enumerate().any(pending));
     let hidden = world.service.ops.iter().any(|op| !op.visible);
-    (anything || hidden || leaders.is_empty()).then_some(Action::Tick)
+    // The holder of the Lease hears of an uninstall when it renews it next.
+    let unheard = leaders.iter().any(|operator| world.operators[*operator].heard != world.uninstall.word());
+    (anything || hidden || unheard || leaders.is_empty()).then_some(Action::Tick)
 }
 
 /// Whether a resource waits for a person to say what became of its submission.

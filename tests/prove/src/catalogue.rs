@@ -24,6 +24,11 @@ fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<Spec> {
     vec![Spec::Refresh(spec)]
 }
 
+/// A refresh that cancels another client's.
+fn replacing() -> ModelRefreshSpec {
+    ModelRefreshSpec { conflict_policy: ConflictPolicy::Replace, ..spec(0) }
+}
+
 /// How many states of a scenario are looked into, at most, where more of everything may go wrong.
 const FULL_BOUND: usize = 1_500_000;
 
@@ -150,6 +155,22 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("two-resources", "two resources ask for the same on the same model")
         },
         Scenario {
+            specs: vec![Spec::Refresh(replacing()), Spec::Refresh(replacing())],
+            symmetric: true,
+            left: Left { posts: 1, wishes: 2, calls: more, ..Left::default() },
+            posts: vec![How::LostBefore, How::LostAfter],
+            wishes: vec![Wish::Deletion(DeletionPolicy::Orphan), Wish::Release, Wish::Delete],
+            ..Scenario::calm("let-go", "an operation is let go; another resource replaces it, and follows it never")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(sync(0, None)), Spec::Sync(sync(0, None))],
+            symmetric: true,
+            left: Left { posts: 1, wishes: 1, calls: more, stale: more, ..Left::default() },
+            wishes: vec![Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("let-go-sync", "a synchronisation is let go, and another resource never follows it")
+        },
+        Scenario {
             specs: vec![Spec::Sync(ModelSyncSpec { backoff_limit: 1, active_deadline_seconds: 60, ..sync(0, None) })],
             left: Left { posts: 1, failures: 1, crashes: 1, wishes: 1, calls: more, delays: more, ..Left::default() },
             wishes: if more > 0 {
@@ -165,6 +186,19 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             left: Left { posts: 1, crashes: 1, wishes: more, ..Left::default() },
             wishes: vec![Wish::Token],
             ..Scenario::calm("follower", "a synchronisation follows a refresh")
+        },
+        Scenario {
+            left: Left { posts: 1, leaves: 1, wishes: 1 + more, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Deletion(DeletionPolicy::Orphan), Wish::Token],
+            lag: 30,
+            ..Scenario::calm("uninstall", "the operator is uninstalled, or nearly, and installed again")
+        },
+        Scenario {
+            specs: vec![Spec::Sync(sync(0, None))],
+            left: Left { posts: 1, leaves: 1, wishes: 1, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Delete, Wish::Token],
+            lag: 30,
+            ..Scenario::calm("uninstall-sync", "the operator is uninstalled while a synchronisation runs, which nobody can cancel")
         },
         Scenario {
             left: Left { posts: 1, crashes: more, strangers: 2, delays: more, ..Left::default() },
@@ -231,6 +265,14 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 ..Scenario::calm("careless-leader", "a Lease is believed for ever, and a submission sent however late")
             },
             laws::INTENT,
+        ),
+        (
+            Scenario {
+                left: Left { leaves: 1, ..Left::default() },
+                careless: Careless { deaf: true, ..Careless::default() },
+                ..Scenario::calm("careless-uninstall", "an uninstall does not wait until the operator has heard of it")
+            },
+            laws::UNINSTALL,
         ),
         (
             Scenario {
@@ -361,6 +403,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
             failures: any(dice, 5),
             vanishes: any(dice, 3),
             jumps: any(dice, 2),
+            leaves: any(dice, 2),
         },
         posts: vec![
             How::LostBefore,

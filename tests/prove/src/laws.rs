@@ -10,7 +10,7 @@ use tabular_operator::engine::{Effect, Seen, Step};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Phase, Submission};
 
 use crate::world::cluster::Object;
-use crate::world::{Broken, Op, Owner, Second, World, index_of, moment};
+use crate::world::{Broken, Op, Owner, Second, World, goes_on, index_of, moment};
 
 fn broken(law: &'static str, found: impl Into<String>) -> Broken {
     Broken { law, found: found.into() }
@@ -49,6 +49,9 @@ pub const ONE_RUN: &str = "a trigger starts one run";
 pub const SCHEDULE: &str = "no time of a schedule is forgotten";
 /// What `concurrencyPolicy: Forbid` leaves out.
 pub const FORBIDDEN: &str = "under Forbid, what comes during a run starts nothing";
+
+/// An operator that is to go begins nothing, and leaves nothing.
+pub const UNINSTALL: &str = "after an uninstall nothing is left running, unless it is said";
 
 /// How long an ending namespace holds what nobody can see to any more, as `engine::deletion` has it.
 const NAMESPACE_HELD: Second = 120;
@@ -228,6 +231,10 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     if world.resources.iter().enumerate().any(|(index, other)| index != resource && !other.gone && followed(&other.now().status)) {
         against.push("another resource follows it".to_owned());
     }
+    // Of a resource that is gone this operator may still know it.
+    if world.operators[operator].let_go(op.request.kind(), op.model).any(|let_go| let_go == id) {
+        against.push("it was let go".to_owned());
+    }
     if let Owner::Run { resource: of, number, .. } = op.owner
         && of == resource
     {
@@ -286,7 +293,9 @@ fn ended(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(
             let followed = run.submitted_time.map_or(0, |at| world.wall(operator).duration_since(at.timestamp()).as_secs());
             given_up(world, resource, run) && followed >= deadline
         }
-        Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled) => vanished || phase == Some(Phase::Cancelled),
+        Some(Reason::DeadlineExceeded | Reason::Replaced | Reason::Cancelled | Reason::Uninstalled) => {
+            vanished || phase == Some(Phase::Cancelled)
+        }
         // Nothing of it was submitted, or it has ended, and not well.
         Some(Reason::CancelledOnRequest) => vanished || matches!(phase, Some(Phase::Cancelled | Phase::Failed | Phase::TimedOut)),
         // Nothing of it was submitted, or an earlier attempt of it has ended.
@@ -333,6 +342,8 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
     holds(run.model.names().is_none() && index_of(&run.model) == model, INTENT, || {
         format!("resource {resource}: run {} is submitted to another model than is on record", run.number)
     })?;
+    let heard = world.operators[operator].heard;
+    holds(heard.is_none(), UNINSTALL, || format!("resource {resource} submits run {} on the eve of an uninstall", run.number))?;
     let live = live_or_coming(world, resource);
     holds(live.is_empty(), ONCE, || {
         format!("resource {resource} submits run {} attempt {} while {} runs", run.number, run.attempt, live.join(", "))
@@ -352,6 +363,22 @@ pub fn submission(world: &World, operator: usize, resource: usize, (view, model)
         holds(again && allowed, ONCE, || {
             format!("resource {resource} submits run {number} attempt {} after {} (attempt {attempt}, {phase:?})", run.attempt, op.id)
         })?;
+    }
+    Ok(())
+}
+
+/// What holds when an uninstall takes a finalizer off.
+pub fn stripped(world: &World, resource: usize) -> Result<(), Broken> {
+    let live = live_or_coming(world, resource);
+    let said = goes_on(world.resources[resource].now());
+    holds(said || live.is_empty(), UNINSTALL, || format!("resource {resource} is left without a finalizer, and {} runs", live.join(", ")))
+}
+
+/// What holds when the operator goes.
+pub fn uninstalled(world: &World) -> Result<(), Broken> {
+    for (index, resource) in world.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
+        let live = live_or_coming(world, index);
+        holds(goes_on(resource.now()) || live.is_empty(), UNINSTALL, || format!("of resource {index} {} runs", live.join(", ")))?;
     }
     Ok(())
 }

@@ -43,10 +43,10 @@ enum What {
     },
     /// Play random schedules of large worlds
     Walk {
-        /// How many
-        #[arg(long, default_value_t = 3_000)]
-        count: u64,
-        /// The first seed; with it alone, that schedule is played and told
+        /// How many [default: 3000, or the one schedule of a seed]
+        #[arg(long)]
+        count: Option<u64>,
+        /// The first seed [default: 1]
         #[arg(long)]
         seed: Option<u64>,
     },
@@ -150,9 +150,9 @@ fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
     as_known
 }
 
-fn walk_all(count: u64, seed: Option<u64>, threads: usize) -> bool {
+fn walk_all(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
     let clock = Instant::now();
-    let (first, count) = (seed.unwrap_or(1), if seed.is_some() { 1 } else { count });
+    let (first, count) = (seed.unwrap_or(1), count.unwrap_or(if seed.is_some() { 1 } else { 3_000 }));
     let walked = walk::walk_many(&catalogue::large, first, count, threads);
     println!(
         "{} random schedules, {} steps, {:.0} s",

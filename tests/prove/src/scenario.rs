@@ -33,6 +33,8 @@ pub struct Left {
     pub vanishes: u8,
     /// Steps of an operator's wall clock.
     pub jumps: u8,
+    /// Uninstalls that begin.
+    pub leaves: u8,
 }
 
 /// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
@@ -44,6 +46,8 @@ pub struct Careless {
     pub lease: bool,
     /// A submission is sent however long ago its intent was.
     pub deadline: bool,
+    /// An uninstall goes on before the operator has heard of it.
+    pub deaf: bool,
 }
 
 /// One small world, and the bounds of what may happen in it.

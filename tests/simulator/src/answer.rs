@@ -1,8 +1,13 @@
 //! What a service answers, and the body of an answer as faults make it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{self, Read as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use futures::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
@@ -165,6 +170,16 @@ pub fn repeated(head: &str, piece: &str, count: u64, tail: &str) -> Body {
 #[must_use]
 pub fn repeated_length(head: &str, piece: &str, count: u64, tail: &str) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(piece.len()).saturating_add(head.len() + tail.len())
+}
+
+/// The body, compressed, with so many blanks before it.
+#[must_use]
+pub fn gzip(body: &Bytes, blanks: u64) -> Bytes {
+    let mut plain = io::repeat(b' ').take(blanks).chain(&body[..]);
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing into memory does not fail; an empty body would show at once if it did.
+    let packed = io::copy(&mut plain, &mut packed).and_then(|_| packed.finish());
+    packed.unwrap_or_default().into()
 }
 
 fn boxed(pieces: impl futures::Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Body {

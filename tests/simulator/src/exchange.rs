@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::{
     HeaderMap, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
 };
 use jiff::Timestamp;
 
@@ -202,6 +202,11 @@ impl Passage<'_> {
                 };
                 let length = answer::repeated_length(head, piece, *count, tail);
                 streamed(answer, answer::repeated(head, piece, *count, tail), announced.then_some(length))
+            }
+            Action::Gzip { blanks } => {
+                let mut answer = self.handle().await;
+                answer.body = answer::gzip(&answer.body, *blanks);
+                response(answer.with(CONTENT_ENCODING, "gzip"))
             }
             Action::ManyHeaders { count } => {
                 let value = "x".repeat(1_000);

@@ -25,18 +25,13 @@ const OF_THE_CALL: &str = "request-";
 /// What became of a submission that was answered with 2xx: 202 is a synchronisation, and so is whatever names one. Another
 /// 2xx means that there is no replica (seen in Microsoft's own client).
 pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission {
-    let unanswered =
-        |what: &str| Submission::Unanswered { message: format!("the answer to the submission {what} (HTTP {})", answer.status) };
     let next = next(answer, called);
     let in_location = next.as_ref().and_then(id_in);
     let in_body = if answer.is_page() { None } else { classify::body_id(answer) };
     let named = in_location.or(in_body);
     if answer.status != 202 && next.is_none() && named.is_none() {
-        if answer.is_page() {
-            return unanswered("is a page that is not the service's");
-        }
-        if answer.fault.is_some() {
-            return unanswered("broke off");
+        if answer.is_page() || answer.fault.is_some() {
+            return classify::unnamed(answer);
         }
         return Submission::Completed { message: "the server has no read-only replica, so there is nothing to synchronise".to_owned() };
     }
@@ -48,7 +43,7 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
         id.and_then(|id| OperationId::parse(&format!("{OF_THE_CALL}{id}")))
     };
     let Some(id) = named.or_else(of_the_call) else {
-        return unanswered("does not name the operation");
+        return classify::unnamed(answer);
     };
     let retry_after = answer.retry_after().or((answer.status == 202).then_some(DEFAULT_WAIT));
     Submission::Accepted { id, location: next.map(String::from), activity_id: answer.activity_id(), retry_after }

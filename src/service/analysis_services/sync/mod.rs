@@ -23,12 +23,12 @@ const MOVED: [u16; 4] = [301, 302, 307, 308];
 /// `POST sync`.
 pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     let post = call.request(Method::POST, sync.clone()).header(CONTENT_LENGTH, 0);
-    let answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
+    let mut answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
-    call.heed(&answer);
+    call.heed(&mut answer);
     classify::submission_with(Service::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
 }
 
@@ -46,11 +46,11 @@ pub(in crate::service) async fn look(call: &Call, sync: &Url, handle: &Handle) -
 }
 
 async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool, deadline: Instant) -> Look {
-    let (called, answer) = match call.get(call.route("GET sync"), url, deadline, &MOVED).await {
+    let (called, mut answer) = match call.get(call.route("GET sync"), url, deadline, &MOVED).await {
         Ok(incoming) => (incoming.url.clone(), incoming.read(LARGEST_WORD).await),
         Err(trouble) => return Look::Trouble(trouble),
     };
-    call.heed(&answer);
+    call.heed(&mut answer);
     answers::seen(&answer, &called, &handle.id, named_by_service)
 }
 
@@ -58,10 +58,9 @@ async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool,
 pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.route("GET syncs"), sync.clone(), call.deadline(), &REDIRECTS).await?;
-    let server_time = server_time(incoming.headers());
-    let since = window.since(server_time, asked.elapsed());
-    let answer = incoming.read(LARGEST_WORD).await;
-    call.heed(&answer);
-    let (operations, truncated) = answers::listed(&answer, since)?;
-    Ok(Listing { operations, truncated, server_time })
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
+    let mut answer = incoming.read(LARGEST_WORD).await;
+    call.heed(&mut answer);
+    let (operations, truncated) = answers::listed(&answer, window.since(ahead))?;
+    Ok(Listing { operations, truncated, may_hide_running: truncated, ahead })
 }

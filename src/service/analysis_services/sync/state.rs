@@ -43,10 +43,10 @@ fn state(word: &str) -> (Phase, &str) {
 }
 
 impl Status {
-    /// Reads one status.
+    /// Reads one status, alone or as the only one of a list.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
-        fields.status()
+        let mut all = Self::read_all(body)?;
+        if all.len() == 1 { all.pop() } else { None }
     }
 
     /// Reads what the service shows when it is asked for no particular one: one, a list, or none.
@@ -159,6 +159,10 @@ mod tests {
         }
         for spelling in ["5", "\"Paused\"", "true"] {
             assert_eq!(Status::read(format!(r#"{{"syncstate":{spelling}}}"#).as_bytes()).unwrap().phase, Phase::InProgress, "{spelling}");
+        }
+        assert_eq!(Status::read(br#"[{"syncstate":2}]"#).unwrap().phase, Phase::Succeeded);
+        for body in ["[]", r#"[{"syncstate":2},{"syncstate":2}]"#, "[null]"] {
+            assert_eq!(Status::read(body.as_bytes()), None, "{body}");
         }
         for spelling in ["null", "\"\"", "{}", "[2]"] {
             assert_eq!(Status::read(format!(r#"{{"syncstate":{spelling}}}"#).as_bytes()), None, "{spelling}");

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
-use tabular_operator::engine::Seen;
-use tabular_operator::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
+use tabular_operator::engine::{Seen, Taken};
+use tabular_operator::operation::{Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
 use tabular_operator::service::outside::{self, Listed, Service};
 use url::Url;
 
@@ -90,7 +90,7 @@ pub fn listing(input: &[u8]) {
     let pieces = outside::listing(input.chunks(1 + input.len() % 37), since, None);
     assert!(whole == bytes && whole == pieces, "the pieces count");
     let rows = plain_rows(input);
-    let Some(Listed { operations, truncated, rows: count, complete }) = whole else {
+    let Some(Listed { operations, truncated, may_hide_running, rows: count, complete }) = whole else {
         assert!(rows.is_none_or(|rows| rows.iter().any(odd)), "a list that is not read");
         return;
     };
@@ -103,9 +103,10 @@ pub fn listing(input: &[u8]) {
         let lost = rows.iter().filter_map(running).find(|id| !shown(id));
         assert!(truncated || lost.is_none(), "{lost:?} runs, and is left out");
     }
-    let listing = Listing { operations, truncated: truncated || !complete, server_time: Some(laws::now()) };
+    let ahead = Some(Ahead::of(laws::now(), (laws::now(), laws::now())));
+    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, ahead };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
-    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: BTreeSet::new() });
+    record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: Taken::default() });
 }
 
 /// The rows of a plain list of objects, read by another reader.

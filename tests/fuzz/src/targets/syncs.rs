@@ -1,10 +1,8 @@
 //! The answers about synchronisations, of both services.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
-use tabular_operator::engine::Seen;
-use tabular_operator::operation::{Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
+use tabular_operator::engine::{Seen, Taken};
+use tabular_operator::operation::{Ahead, Handle, Listing, Look, OperationId, OperationKind, Phase, Submission};
 use tabular_operator::service::outside;
 use url::Url;
 
@@ -59,7 +57,8 @@ pub fn listing(input: &[u8]) {
         Ok((operations, truncated)) => {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
-            Ok(Listing { operations, truncated, server_time: answer.heard.server_time() })
+            let ahead = answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now())));
+            Ok(Listing { operations, truncated, may_hide_running: truncated, ahead })
         }
         Err(met) => {
             laws::trouble(&met);
@@ -67,7 +66,7 @@ pub fn listing(input: &[u8]) {
         }
     };
     let submitting = record::resource(OperationKind::Sync, "Submitting");
-    record::decided(submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: BTreeSet::new() });
+    record::decided(submitting, Seen::Listing { kind: OperationKind::Sync, result, taken: Taken::default() });
 }
 
 /// Power BI, all that is said of query scale-out: what is accepted can be looked at by the id that was made for it.

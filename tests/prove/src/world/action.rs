@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use tabular_operator::engine::Effect;
+use tabular_operator::engine::{Effect, Leaving};
 use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
-use super::{HOLD, LEASE, Second, Standing, Task, Wish, World};
+use super::{HOLD, LEASE, Second, Standing, Task, Uninstall, Wish, World};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +60,20 @@ pub enum Action {
     EndNamespace,
     /// The names of the model that is given by names come to stand for another one.
     Rename,
+    /// An uninstall begins: the word is said.
+    Leave { leaving: Leaving },
+    /// It is given up, and the word is taken back.
+    Stay,
+    /// An operator hears the word, or that it was taken back.
+    Heed { operator: usize },
+    /// Nothing is under way.
+    Drained,
+    /// The finalizer is taken off, unless the resource has changed since it was listed.
+    Strip { resource: usize },
+    /// The operator is gone.
+    Uninstall,
+    /// It is installed again.
+    Install,
     /// Time goes by until something is due.
     Tick,
     /// Time goes by, whatever is due: the operators are late.
@@ -101,6 +115,7 @@ impl World {
                 actions.push(Action::Rename);
             }
         }
+        self.of_uninstall(&mut actions);
         self.of_time(&mut actions);
         actions
     }
@@ -155,7 +170,9 @@ impl World {
     fn of_operator(&self, operator: usize, actions: &mut Vec<Action>) {
         let it = &self.operators[operator];
         if !it.up {
-            actions.push(Action::Start { operator });
+            if self.uninstall != Uninstall::Gone {
+                actions.push(Action::Start { operator });
+            }
             return;
         }
         for (resource, mind) in it.minds.iter().enumerate() {
@@ -254,7 +271,7 @@ impl World {
             let operator = &self.operators[index];
             let busy = |mind: &super::Mind| !matches!(mind.task, Task::Idle);
             let due = |(resource, mind): (usize, &super::Mind)| mind.is_due(self.now) && !self.resources[resource].gone;
-            !operator.up
+            (!operator.up && self.uninstall != Uninstall::Gone)
                 || operator.minds.iter().any(busy)
                 || (self.leads(index) && operator.minds.iter().enumerate().any(due))
                 || match operator.standing {
@@ -324,6 +341,13 @@ impl fmt::Display for Action {
             Self::Wish { resource, wish } => write!(f, "a person changes resource {resource}: {wish:?}"),
             Self::EndNamespace => write!(f, "the namespace is deleted"),
             Self::Rename => write!(f, "the model's names come to stand for another one"),
+            Self::Leave { leaving } => write!(f, "an uninstall begins ({leaving:?})"),
+            Self::Stay => write!(f, "the uninstall is given up"),
+            Self::Heed { operator } => write!(f, "operator {} hears of it", name(operator)),
+            Self::Drained => write!(f, "the uninstall finds nothing under way"),
+            Self::Strip { resource } => write!(f, "the uninstall takes the finalizer off resource {resource}"),
+            Self::Uninstall => write!(f, "the operator is uninstalled"),
+            Self::Install => write!(f, "the operator is installed again"),
             Self::Tick => write!(f, "time goes by"),
             Self::Sleep { by } => write!(f, "{by} s go by, and the operators are late"),
             Self::Jump { operator, by } => write!(f, "the wall clock of operator {} steps by {by} s", name(operator)),

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabular_operator::api::{Model, Time};
-use tabular_operator::engine::{Effect, Seen, Step};
+use tabular_operator::api::Time;
+use tabular_operator::engine::{Effect, Seen, Step, Taken};
 use tabular_operator::operation::{Cancellation, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble, TroubleKind};
 
 use super::cluster::Object;
 use super::play::{ids_of, index_of};
-use super::{Broken, How, MARGIN, Owner, Post, World};
+use super::{Broken, How, MARGIN, Operator, Owner, Post, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
@@ -46,8 +46,8 @@ impl World {
 
     fn submit(&mut self, operator: usize, resource: usize, (view, model): (&Object, u8), how: How) -> Result<Seen, Broken> {
         let unanswered = || Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
-        // The Lease has run out since the intent was written, or is about to.
-        if !self.leads_for(operator, MARGIN) {
+        // The Lease has run out since the intent was written, or is about to; or the operator has heard that it is to go.
+        if !self.leads_for(operator, MARGIN) || self.operators[operator].heard.is_some() {
             return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
         }
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
@@ -102,34 +102,55 @@ impl World {
     }
 
     /// The operations that are other resources', as `controller::effects` gathers them.
-    fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> BTreeSet<String> {
-        let mut taken = BTreeSet::new();
-        if kind == OperationKind::Refresh {
-            taken.extend(self.operators[operator].departed.iter().cloned());
+    fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> Taken {
+        let others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
+        let watched = others.flat_map(|(_, other)| named_by(other.now())).filter(|named| named.counts_for(kind, model));
+        let watched = watched.map(|named| named.id).collect();
+        Taken { watched, let_go: self.operators[operator].let_go(kind, model).map(str::to_owned).collect() }
+    }
+}
+
+/// An operation that a record names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Named {
+    id: String,
+    /// The model on which it counts, where it is a synchronisation's; a refresh's counts on any.
+    synchronises: Option<u8>,
+}
+
+impl Operator {
+    /// The operations of this kind, and that may be on this model, of resources that it has let go.
+    pub fn let_go(&self, kind: OperationKind, model: u8) -> impl Iterator<Item = &str> {
+        self.departed.iter().filter(move |named| named.counts_for(kind, model)).map(|named| named.id.as_str())
+    }
+}
+
+impl Named {
+    fn counts_for(&self, kind: OperationKind, model: u8) -> bool {
+        match kind {
+            OperationKind::Refresh => self.synchronises.is_none(),
+            OperationKind::Sync => self.synchronises == Some(model),
         }
-        for (_, other) in self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone) {
-            let object = other.now();
-            let run = object.status.run.as_ref();
-            let is_meant = |named: &Model| index_of(named) == model;
-            let on_model = run.is_some_and(|run| is_meant(&run.model)) || object.edition.manifest.model().is_some_and(is_meant);
-            if kind_of(object) != kind || (kind == OperationKind::Sync && !on_model) {
-                continue;
-            }
-            taken.extend(named_by(object));
-        }
-        taken
     }
 }
 
 /// The operations that a record names: those that its runs follow or have followed, and those that an unknown submission may have
 /// begun.
-pub(super) fn named_by(object: &Object) -> impl Iterator<Item = String> {
-    let of_history = object.status.history.iter().filter_map(|entry| entry.operation_id.clone());
+pub(super) fn named_by(object: &Object) -> BTreeSet<Named> {
+    let of_history = object.status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
     let of_run = object.status.run.iter().flat_map(|run| {
         let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
-        run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates).cloned()
+        run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
     });
-    of_history.chain(of_run)
+    let models: Vec<Option<u8>> = match kind_of(object) {
+        OperationKind::Refresh => vec![None],
+        OperationKind::Sync => {
+            let of_run = object.status.run.as_ref().map(|run| &run.model);
+            of_run.into_iter().chain(object.edition.manifest.model()).map(|model| Some(index_of(model))).collect()
+        }
+    };
+    let named = |id: &String| models.iter().map(|model| Named { id: id.clone(), synchronises: *model }).collect::<Vec<_>>();
+    of_history.chain(of_run).flat_map(named).collect()
 }
 
 fn kind_of(object: &Object) -> OperationKind {

@@ -10,7 +10,7 @@ use tabular_operator::api::{
     ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::controller::Resource as Manifest;
-use tabular_operator::engine::{Desired, Followed, Surroundings};
+use tabular_operator::engine::{Desired, Followed, Leaving, Surroundings};
 
 use super::{Second, moment};
 
@@ -134,6 +134,8 @@ pub struct Resource {
     pub begun: Vec<Trigger>,
     /// It was let go of, and an event said what may still run.
     pub said: bool,
+    /// The version that an uninstall has listed, until it has taken its finalizer off.
+    pub listed: Option<u32>,
     /// When its deletion was asked for.
     pub deleted: Option<Second>,
     namespace_ending: bool,
@@ -161,7 +163,16 @@ impl Resource {
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(ClusterTime(moment(0)));
         let object = Object { version: 1, edition: Edition::of(manifest, false), status: Arc::default() };
-        Self { versions: vec![object], gone: false, answered: 0, begun: Vec::new(), said: false, deleted: None, namespace_ending: false }
+        Self {
+            versions: vec![object],
+            gone: false,
+            answered: 0,
+            begun: Vec::new(),
+            said: false,
+            listed: None,
+            deleted: None,
+            namespace_ending: false,
+        }
     }
 
     /// As it is now.
@@ -333,10 +344,11 @@ impl Resource {
         }
     }
 
-    /// What a version of it asks for, beside the refresh that it follows.
+    /// What a version of it asks for, beside the refresh that it follows, of an operator that has heard so much of an uninstall.
     #[must_use]
-    pub fn desired(&self, view: &Object, followed: Option<Followed>) -> Desired {
-        view.edition.manifest.desired(Surroundings { namespace_ending: self.namespace_ending, followed, ..Surroundings::default() })
+    pub fn desired(&self, view: &Object, followed: Option<Followed>, leaving: Option<Leaving>) -> Desired {
+        let namespace_ending = self.namespace_ending;
+        view.edition.manifest.desired(Surroundings { namespace_ending, followed, leaving, ..Surroundings::default() })
     }
 
     /// Its whole namespace is going.

@@ -12,6 +12,7 @@ mod play;
 mod print;
 pub mod service;
 mod turns;
+mod uninstall;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use cluster::{Resource, Wish};
 pub use operator::{Mind, Operator, Standing, Task};
 pub use play::index_of;
 pub use service::{Op, Owner, Post, Service};
+pub use uninstall::{Uninstall, goes_on};
 
 /// A moment of the true time, in seconds since the beginning.
 pub type Second = i64;
@@ -90,6 +92,8 @@ pub struct World {
     pub operators: Vec<Operator>,
     /// The Lease, where there are two operators.
     pub lease: Lease,
+    /// How far an uninstall has come.
+    pub uninstall: Uninstall,
     /// What may still go wrong.
     pub left: Left,
 }
@@ -115,6 +119,7 @@ impl World {
             },
             operators: (0..scenario.operators).map(operator).collect(),
             lease: Lease { holder: 0, renewed: 0 },
+            uninstall: Uninstall::No,
             left: scenario.left,
             resources,
             scenario: Arc::clone(scenario),

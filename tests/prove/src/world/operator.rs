@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabular_operator::engine::{Scratch, Seen, Step, TurnUse};
+use tabular_operator::engine::{Leaving, Scratch, Seen, Step, TurnUse};
 
 use super::Second;
+use super::calls::Named;
 use super::cluster::Object;
 
 /// Where an operator is in its pass over one resource.
@@ -94,15 +95,17 @@ pub struct Operator {
     pub clock: Second,
     /// Whether it may act.
     pub standing: Standing,
+    /// What it has heard of an uninstall.
+    pub heard: Option<Leaving>,
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
     /// The operations of resources that it has let go.
-    pub departed: BTreeSet<String>,
+    pub departed: BTreeSet<Named>,
 }
 
 impl Operator {
     pub(super) fn new(resources: usize, standing: Standing) -> Self {
-        Self { up: true, clock: 0, standing, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
+        Self { up: true, clock: 0, standing, heard: None, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
     }
 
     /// Started anew: it remembers nothing.

@@ -47,9 +47,11 @@ impl World {
     /// Asks the real decision.
     pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Seen) -> Step {
         let followed = view.edition.manifest.follows().map(|name| self.followed(name));
-        let with_followed = followed.map(|followed| self.resources[resource].desired(view, followed));
+        let leaving = self.operators[operator].heard;
+        let surrounded =
+            (followed.is_some() || leaving.is_some()).then(|| self.resources[resource].desired(view, followed.flatten(), leaving));
         decide(&Situation {
-            desired: with_followed.as_ref().unwrap_or(&view.edition.desired),
+            desired: surrounded.as_ref().unwrap_or(&view.edition.desired),
             recorded: &view.status,
             scratch: &self.operators[operator].minds[resource].scratch,
             seen,

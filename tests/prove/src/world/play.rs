@@ -59,11 +59,13 @@ impl World {
             Action::Exit { operator } => self.operators[operator].restart(true),
             Action::Start { operator } => {
                 self.operators[operator].up = true;
+                self.reads_the_word(operator);
                 self.remember_turns(operator);
             }
             Action::Renew { operator, heard } => {
                 self.lease.renewed = self.now;
                 if heard {
+                    self.reads_the_word(operator);
                     self.operators[operator].standing = Standing::Leads { until: self.now + HOLD };
                 } else {
                     self.left.calls -= 1;
@@ -72,6 +74,7 @@ impl World {
             Action::Take { operator } => {
                 self.lease = super::Lease { holder: operator, renewed: self.now };
                 self.operators[operator].restart(true);
+                self.reads_the_word(operator);
                 self.operators[operator].standing = Standing::Leads { until: self.now + HOLD };
                 self.remember_turns(operator);
             }
@@ -93,6 +96,13 @@ impl World {
                 self.left.wishes -= 1;
                 self.service.named = 1 - self.service.named;
             }
+            Action::Leave { .. }
+            | Action::Stay
+            | Action::Heed { .. }
+            | Action::Drained
+            | Action::Strip { .. }
+            | Action::Uninstall
+            | Action::Install => self.uninstalls(action)?,
             Action::Tick => {
                 let next = self.next_moment().unwrap_or(self.now);
                 self.advance(next);

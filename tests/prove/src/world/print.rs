@@ -7,7 +7,6 @@
 //! Of two moments that count as one the first that is met is looked into. They may differ in the jitter of a pause after troubles,
 //! which depends on the moment itself, by a second.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
@@ -89,7 +88,7 @@ impl<'a> Print<'a> {
         if bounds {
             world.left.hash(&mut print.hasher);
         }
-        print.put(world.service.named);
+        print.put((world.service.named, world.uninstall));
         for resource in order {
             print.resource(*resource);
         }
@@ -142,6 +141,7 @@ impl<'a> Print<'a> {
         let resource = &self.world.resources[index];
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
         self.put((resource.gone, resource.answered, resource.said, deleted));
+        self.put(resource.listed.map(|version| resource.now().version - version));
         for trigger in &resource.begun {
             self.put((trigger.r#type, &trigger.value));
         }
@@ -216,7 +216,7 @@ impl<'a> Print<'a> {
             Standing::Leads { until } => (1, (until - self.world.now).max(0)),
             Standing::StandsBy => (2, 0),
         };
-        self.put((operator.up, operator.clock, standing, &operator.departed));
+        self.put((operator.up, operator.clock, standing, operator.heard, &operator.departed));
         for resource in self.order {
             let mind = &operator.minds[*resource];
             if self.world.resources[*resource].gone && matches!(mind.task, Task::Idle) {
@@ -266,6 +266,7 @@ impl<'a> Print<'a> {
             troubles,
             cancelled_at,
             cancel_refused,
+            told: _,
             progress_written: _,
             contradictions,
             listed_at,
@@ -300,9 +301,9 @@ impl<'a> Print<'a> {
             Seen::Look(Look::Gone) => self.put(1),
             Seen::Look(Look::Trouble(trouble)) => self.put(trouble),
             Seen::Listing { kind, result, taken } => {
-                self.put((kind, taken as &BTreeSet<String>));
+                self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.server_time.map(|time| self.since(time))));
+                    self.put((listing.truncated, listing.may_hide_running, listing.ahead));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tabular_operator::operation::{Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, Request};
+use tabular_operator::operation::{Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, Request};
 
 use super::{Second, moment};
 
@@ -175,8 +175,9 @@ impl Service {
         operations.truncate(self.rows.unwrap_or(usize::MAX));
         let reaches_back = operations.last().and_then(|oldest| oldest.start).is_some_and(|start| start < since);
         operations.retain(|operation| !operation.phase.ended() || operation.start.is_none_or(|start| start >= since));
-        let server_time = self.tells_time.then(|| moment(now + self.ahead));
-        Listing { operations, truncated: full && !reaches_back, server_time }
+        let ahead = self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock))));
+        // The newest come first here, so none that runs is left out.
+        Listing { operations, truncated: full && !reaches_back, may_hide_running: false, ahead }
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.

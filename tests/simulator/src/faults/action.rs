@@ -81,6 +81,12 @@ pub enum Action {
         #[serde(default)]
         announced: bool,
     },
+    /// Handled; the body comes compressed by gzip, whatever was asked for.
+    Gzip {
+        /// How many blanks stand before it: a heap of them is small until it is unpacked. Default 0.
+        #[serde(default)]
+        blanks: u64,
+    },
     /// Handled; so many headers of 1,000 characters are added, at most 20,000.
     ManyHeaders {
         /// How many.

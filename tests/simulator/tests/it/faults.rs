@@ -1,5 +1,6 @@
 //! Every kind of fault, as the client meets it and as the ledger tells it.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -192,6 +193,23 @@ async fn bodies_are_huge_or_slow() {
         let began = std::time::Instant::now();
         assert_eq!(scene.get("/refreshes").await, (200, json!([])));
         assert!(began.elapsed() >= Duration::from_millis(90));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_comes_compressed_by_nobodys_wish() {
+    over_both(async |scene| {
+        for blanks in [0, 100_000_000] {
+            scene.fault("GET", json!({"gzip": {"blanks": blanks}})).await;
+            let answer = scene.call(Method::GET, "/refreshes").header("accept-encoding", "identity").send().await.unwrap();
+            assert_eq!(answer.headers()["content-encoding"], "gzip");
+            let packed = answer.bytes().await.unwrap();
+            assert!(packed.len() < 1_000_000, "{}", packed.len());
+            let mut plain = flate2::read::GzDecoder::new(&packed[..]);
+            let told = std::io::copy(&mut (&mut plain).take(blanks), &mut std::io::sink()).unwrap();
+            assert_eq!((told, serde_json::from_reader::<_, Value>(plain).unwrap()), (blanks, json!([])));
+        }
     })
     .await;
 }

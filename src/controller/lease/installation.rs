@@ -1,0 +1,89 @@
+//! Which installation an operator is of, so that what was said to one is not heard by the next.
+//!
+//! It is known by the uid of its `ServiceAccount`: all pods of an installation have that in common, and whoever is installed anew
+//! gets another. Where somebody keeps the account over an uninstall, or the operator is no `ServiceAccount`, the word that it leaves
+//! ([`super::leaving`]) runs out by itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::config::AuthInfo;
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use super::leaving;
+
+/// Beside the word in the Lease: whose it is, as the holder says of itself.
+const ANNOTATION: &str = "tabular-operator.dev/installation";
+/// A uid is shorter.
+const LONGEST: usize = 64;
+
+/// The uid in the token of a `ServiceAccount`, which nobody has to check: the API server tells by the same token who writes.
+pub(crate) fn of(user: &AuthInfo) -> Option<String> {
+    let file = || user.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    let token = user.token.as_ref().map(|token| token.expose_secret().to_owned()).or_else(file)?;
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?).ok()?;
+    let plain = |uid: &&str| (1..=LONGEST).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    claims["kubernetes.io"]["serviceaccount"]["uid"].as_str().filter(plain).map(ToOwned::to_owned)
+}
+
+/// What a new holder makes of the Lease that it takes: a word to another installation is none to this one, and is dropped.
+pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    let before = match ours {
+        Some(ours) => annotations.insert(ANNOTATION.to_owned(), ours.to_owned()),
+        None => annotations.remove(ANNOTATION).and(None),
+    };
+    if before.is_some_and(|before| Some(before.as_str()) != ours) {
+        annotations.remove(leaving::ANNOTATION);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(claims: &str) -> AuthInfo {
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        AuthInfo { token: Some(token.into()), ..AuthInfo::default() }
+    }
+
+    #[test]
+    fn it_is_known_by_the_uid_of_its_account() {
+        let claims = r#"{"sub": "system:serviceaccount:ops:op", "kubernetes.io": {"namespace": "ops", "serviceaccount": {"name": "op", "uid": "7a-1"}}}"#;
+        assert_eq!(of(&user(claims)).as_deref(), Some("7a-1"));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, format!("{}\n", user(claims).token.unwrap().expose_secret())).unwrap();
+        let from_file = |path: &std::path::Path| of(&AuthInfo { token_file: Some(path.display().to_string()), ..AuthInfo::default() });
+        assert_eq!(from_file(&path).as_deref(), Some("7a-1"));
+        assert_eq!(from_file(&directory.path().join("none")), None);
+    }
+
+    #[test]
+    fn whoever_is_no_service_account_is_of_none() {
+        assert_eq!(of(&AuthInfo::default()), None);
+        for token in ["", "opaque", "a.b", "a.!.c", "a.e30.c"] {
+            assert_eq!(of(&AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() }), None, "{token}");
+        }
+        for uid in [r#""""#, "7", r#""a b""#, r#""a\nb""#, &format!("\"{}\"", "a".repeat(65))] {
+            assert_eq!(of(&user(&format!(r#"{{"kubernetes.io": {{"serviceaccount": {{"uid": {uid}}}}}}}"#))), None, "{uid}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_dropped_where_it_was_said_to_another_installation_for_sure() {
+        let after = |before: Option<&str>, ours: Option<&str>| {
+            let mut lease = Lease::default();
+            let word = (leaving::ANNOTATION.to_owned(), "cancel 1".to_owned());
+            let whose = before.map(|before| (ANNOTATION.to_owned(), before.to_owned()));
+            lease.metadata.annotations = Some([word].into_iter().chain(whose).collect());
+            settle(&mut lease, ours);
+            let annotations = lease.metadata.annotations.unwrap();
+            assert_eq!(annotations.get(ANNOTATION).map(String::as_str), ours);
+            annotations.contains_key(leaving::ANNOTATION)
+        };
+        assert!(after(Some("a"), Some("a")) && after(None, Some("a")) && after(Some("a"), None) && after(None, None));
+        assert!(!after(Some("a"), Some("b")));
+    }
+}

@@ -1,0 +1,208 @@
+//! A client of the local Azure's control interface: what is there, what goes wrong, what was asked of it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Fault, Model, Operation, Row, Sync};
+use crate::process::text;
+
+/// A client of the control interface. It belongs to the runtime that it is first used in.
+#[derive(Clone, Debug)]
+pub struct SimulatorClient {
+    http: Client,
+    base: String,
+}
+
+impl SimulatorClient {
+    /// A client of the control interface at `base`.
+    #[must_use]
+    pub fn new(base: &str) -> Self {
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a plain client can be made");
+        Self { http, base: base.to_owned() }
+    }
+
+    pub(super) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        self.send_query(method, path, &[], body).await
+    }
+
+    async fn send_query(&self, method: Method, path: &str, query: &[(&str, &str)], body: Option<Value>) -> Value {
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base)).query(query);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("failed to reach the simulator: {error}"));
+        let status = answer.status();
+        let said = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "the simulator refused {method} {path} {body:?}: {status} {said}");
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("failed to read '{said}': {error}"))
+    }
+
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> T {
+        let said = self.send_query(Method::GET, path, query, None).await;
+        serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("failed to read {said}: {error}"))
+    }
+
+    /// Registers an application, or changes its secret.
+    pub async fn put_application(&self, tenant: &str, client: &str, secret: &str) {
+        let body = json!({"tenantId": tenant, "clientId": client, "clientSecret": secret});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Registers an application with these certificates (PEM), and no other credential.
+    pub async fn put_certificates(&self, tenant: &str, client: &str, certificates: &[&str]) {
+        let body = json!({"tenantId": tenant, "clientId": client, "certificates": certificates});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Registers an application that takes the tokens of a service account for its own, and no other credential.
+    ///
+    /// `issuer` is the API server's, whose keys [`Self::put_issuer`] makes known.
+    pub async fn put_federated(&self, tenant: &str, client: &str, issuer: &str, namespace: &str, service_account: &str) {
+        let subject = format!("system:serviceaccount:{namespace}:{service_account}");
+        let credential = json!({"issuer": issuer, "subject": subject});
+        let body = json!({"tenantId": tenant, "clientId": client, "federatedCredentials": [credential]});
+        self.send(Method::PUT, "/applications", Some(body)).await;
+    }
+
+    /// Makes known which keys an issuer publishes (a JWKS), as if Entra ID had asked it.
+    pub async fn put_issuer(&self, issuer: &str, jwks: &Value) {
+        self.send(Method::PUT, "/issuers", Some(json!({"issuer": issuer, "jwks": jwks}))).await;
+    }
+
+    /// Registers an application by the whole body of `PUT /applications`: for a cloud, or for several credentials.
+    pub async fn put_registration(&self, registration: Value) {
+        self.send(Method::PUT, "/applications", Some(registration)).await;
+    }
+
+    /// Gives the machine a user-assigned managed identity.
+    pub async fn put_managed_identity(&self, tenant: &str, client: &str) {
+        self.put_managed(json!({"tenantId": tenant, "clientId": client})).await;
+    }
+
+    /// Gives the machine a managed identity by the whole body of `PUT /managed-identities`.
+    pub async fn put_managed(&self, identity: Value) {
+        self.send(Method::PUT, "/managed-identities", Some(identity)).await;
+    }
+
+    /// Takes a managed identity away from the machine.
+    pub async fn remove_managed_identity(&self, client: &str) {
+        self.send_query(Method::DELETE, "/managed-identities", &[("clientId", client)], None).await;
+    }
+
+    /// Declares a cloud: `{name, authorityHost, analysisServices: {hostSuffix, audience}, powerBI: {host, audience}}`.
+    pub async fn put_cloud(&self, cloud: Value) {
+        self.send(Method::PUT, "/clouds", Some(cloud)).await;
+    }
+
+    /// Makes a model of either service.
+    pub async fn put(&self, model: &Model, settings: Value) {
+        self.put_model(model.named(settings)).await;
+    }
+
+    /// Changes a model of either service.
+    pub async fn patch(&self, model: &Model, changes: Value) {
+        self.patch_model(model.named(changes)).await;
+    }
+
+    /// Starts a refresh of either service as another client would, and gives its id.
+    pub async fn start_refresh(&self, model: &Model, operation: Value) -> String {
+        self.start(model.named(operation)).await
+    }
+
+    /// Starts a sync of either service as another client would, and gives its id.
+    pub async fn start_sync(&self, model: &Model, mut operation: Value) -> String {
+        operation["kind"] = "sync".into();
+        self.start(model.named(operation)).await
+    }
+
+    /// The refreshes of a model of either service, in the order of their submission.
+    pub async fn refreshes(&self, model: &Model) -> Vec<Operation> {
+        let [first, second] = model.names();
+        self.read("/operations", &[first, second, ("kind", "refresh")]).await
+    }
+
+    /// The syncs of a model of either service, in the order of their submission.
+    pub async fn syncs(&self, model: &Model) -> Vec<Sync> {
+        let [first, second] = model.names();
+        self.read("/operations", &[first, second, ("kind", "sync")]).await
+    }
+
+    /// The requests for a model of either service.
+    pub async fn requests(&self, model: &Model) -> Vec<Row> {
+        self.read("/ledger", &model.names()).await
+    }
+
+    /// How many requests of a method and a route there were for a model of either service.
+    pub async fn count_of(&self, model: &Model, method: &str, route: &str) -> u64 {
+        count(&self.read::<Vec<Value>>("/ledger/counts", &model.names()).await, method, route)
+    }
+
+    /// Makes a model.
+    pub async fn put_model(&self, settings: Value) {
+        self.send(Method::PUT, "/models", Some(settings)).await;
+    }
+
+    /// Changes a model: `server`, `database` and what is to be other.
+    pub async fn patch_model(&self, changes: Value) {
+        self.send(Method::PATCH, "/models", Some(changes)).await;
+    }
+
+    /// How many requests of a method and a route (`refreshes`, `refresh`, `sync`, `token`, …) there were, of all models.
+    pub async fn count(&self, method: &str, route: &str) -> u64 {
+        count(&self.read::<Vec<Value>>("/ledger/counts", &[]).await, method, route)
+    }
+
+    /// Starts a refresh as another client would, and gives its id.
+    pub async fn start(&self, operation: Value) -> String {
+        text(&self.send(Method::POST, "/operations", Some(operation)).await, "operationId")
+    }
+
+    /// The refreshes of a model of Analysis Services, in the order of their submission.
+    pub async fn operations(&self, server: &str, database: &str) -> Vec<Operation> {
+        self.refreshes(&Model::analysis_services(server, database)).await
+    }
+
+    /// Ends an operation now, in a way that has details: `{status, messages}` for a refresh, `{state, details}` for a sync.
+    pub async fn end_with(&self, id: &str, outcome: Value) {
+        self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
+    }
+
+    /// Ends an operation now.
+    pub async fn end(&self, id: &str, outcome: &str) {
+        self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
+    }
+
+    /// Makes the service forget an operation; `ended` frees the model as well.
+    pub async fn vanish(&self, id: &str, ended: bool) {
+        self.send(Method::POST, &format!("/operations/{id}/vanish"), Some(json!({"ended": ended}))).await;
+    }
+
+    /// The requests for a model.
+    pub async fn ledger(&self, server: &str, database: &str) -> Vec<Row> {
+        self.read("/ledger", &[("server", server), ("database", database)]).await
+    }
+
+    /// All requests by an application, those for its tokens among them.
+    pub async fn requests_by(&self, client_id: &str) -> Vec<Row> {
+        self.read("/ledger", &[("clientId", client_id)]).await
+    }
+
+    /// All requests after this one.
+    pub async fn ledger_after(&self, sequence: u64) -> Vec<Row> {
+        self.read("/ledger", &[("after", &sequence.to_string())]).await
+    }
+
+    /// Orders a fault: `{match, skip, times, action}`.
+    pub async fn fault(&self, order: Value) -> Fault {
+        let ordered = self.send(Method::POST, "/faults", Some(order)).await;
+        Fault { simulator: self.clone(), id: text(&ordered, "faultId") }
+    }
+}
+
+fn count(counts: &[Value], method: &str, route: &str) -> u64 {
+    let of = |count: &Value| (count["method"] == method && count["route"] == route).then(|| count["count"].as_u64()).flatten();
+    counts.iter().find_map(of).unwrap_or(0)
+}
