@@ -61,10 +61,6 @@ esac
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
-# The TLS library seeds its random numbers from the kernel and, where there is such an instruction, the processor. By default it also
-# measures the processor's jitter, at the start of every process and for most of the time that this takes.
-export AWS_LC_SYS_NO_JITTER_ENTROPY=1
-
 # The target is named even where it is the host: so the flags are not those of build scripts and macros, which cannot be static.
 cargo build --release --locked --target "$wanted" "${packages[@]}" "${arguments[@]}"
 
