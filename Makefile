@@ -70,12 +70,12 @@ demo: need-cargo $(if $(CONTEXT),,control-plane) programs ## Show it on this mac
 	@$(RELEASE)/demo $(if $(CONTEXT),--context "$(CONTEXT)",--control-plane "$$(tests/control-plane/build.sh)") $(if $(KEEP),--keep)
 
 .PHONY: prove
-prove: programs ## Prove the promise at length (SCHEDULES=1000000); SEED=n plays one random schedule again, and tells it
-	@$(if $(SEED),$(RELEASE)/prove walk --seed $(SEED),$(RELEASE)/prove explore --full && $(RELEASE)/prove gaps && \
+prove: programs ## Prove the promise at length (SCHEDULES=1000000); SEED=n plays one random schedule again, and tells it; both: so many from there on
+	@$(if $(SEED),$(RELEASE)/prove walk --seed $(SEED) $(if $(SCHEDULES),--count $(SCHEDULES)),$(RELEASE)/prove explore --full && $(RELEASE)/prove gaps && \
 	  $(RELEASE)/prove walk --count $(or $(SCHEDULES),1000000))
 
 .PHONY: mutants
-mutants: need-cargo ## Break the operator in twenty ways, in a copy of the sources, and see that the proof notices each; ONLY=name breaks it in one
+mutants: need-cargo ## Break the operator in each way of tests/prove/mutants, in a copy of the sources, and see that the proof notices; ONLY=name for one
 	@tests/prove/mutants.sh $(ONLY)
 
 .PHONY: bench
