@@ -42,6 +42,19 @@ case $wanted in
     fi
     echo 'int main(void) { return 0; }' | "$cc" -static -x c -o /dev/null - 2>/dev/null ||
       fail "$cc cannot make a static program: install the C library's static files (Debian and Ubuntu: libc6-dev, with $cc; Fedora: glibc-static)"
+    # The addresses to be put right at the start are a fifteenth of the file, and packed next to nothing. A C library before 2.36 would leave
+    # them wrong, and its program would be dead at once; a linker that cannot pack them for an architecture says so, and goes on.
+    packed=-Wl,-z,pack-relative-relocs
+    if said=$("$cc" -static-pie "$packed" -x c -o /dev/null - 2>&1 <<'END'
+#include <features.h>
+#if !__GLIBC_PREREQ(2, 36)
+#error "older"
+#endif
+int main(void) { return 0; }
+END
+    ) && [ -z "$said" ]; then
+      flags+=("-Clink-arg=$packed")
+    fi
     ;;
 esac
 # Separated by a character that no path has.

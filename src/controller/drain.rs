@@ -19,7 +19,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{CallError, bounded};
-use super::client::{self, ClientError};
+use super::client::{self, ClientError, Connection};
+use super::lease::installation;
 use super::lease::leaving::{ANNOTATION, HOLDS, word};
 use super::resource::Resource;
 use super::shutdown;
@@ -91,11 +92,12 @@ impl DrainError {
 /// Why nothing may be uninstalled yet: see [`DrainError`].
 pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
-    let client = client::connect()?.client;
+    let Connection { client, installation } = client::connect()?;
     let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let mut word = Word {
         leases: Api::namespaced(client.clone(), &namespace),
         settings: &settings,
+        installation,
         said: None,
         count: 0,
         seen: Instant::now(),
@@ -178,6 +180,8 @@ enum Ears {
 struct Word<'a> {
     leases: Api<Lease>,
     settings: &'a DrainSettings,
+    /// Which installation this process is of, where that is known.
+    installation: Option<String>,
     /// The Lease as this process wrote it last, and when.
     said: Option<(Option<String>, Instant)>,
     count: u64,
@@ -195,10 +199,10 @@ impl Word<'_> {
         let Some(lease) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
             return Ok(Ears::Nobody);
         };
-        // Whoever is of another installation drops it, and then it has to be told anew.
+        // A holder of an installation that was not known yet drops it, and has to be told anew.
         let says = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
         if self.said.is_some() && !says {
-            (self.said, self.heard) = (None, false);
+            (self.said, self.seen, self.heard) = (None, Instant::now(), false);
         }
         let spec = lease.spec.as_ref();
         let held = spec.and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
@@ -223,8 +227,13 @@ impl Word<'_> {
 
     async fn write(&mut self, mut lease: Lease) -> Result<(), DrainError> {
         self.count += 1;
-        let said = word(self.settings.runs, self.count);
-        lease.metadata.annotations.get_or_insert_default().insert(ANNOTATION.to_owned(), said);
+        let annotations = lease.metadata.annotations.get_or_insert_default();
+        // The holder's, and our own, whose pod may take the Lease over from one that has gone before it. Whose holder does not say
+        // which it is of, is told without a name.
+        let holder = annotations.get(installation::ANNOTATION).map(String::as_str);
+        let to: Vec<&str> = holder.into_iter().flat_map(|holder| [Some(holder), self.installation.as_deref()]).flatten().collect();
+        let said = word(self.settings.runs, self.count, &to);
+        annotations.insert(ANNOTATION.to_owned(), said);
         match self.replace(&lease).await {
             Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),
             // The holder was faster: it is said at the next look.

@@ -10,7 +10,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
-use super::watched::slim;
 use crate::api::{self, Status};
 use crate::telemetry::labels::Kind;
 
@@ -58,14 +57,14 @@ impl Records {
 
     /// Reads the resource past the cache; `None` where it is gone.
     pub(super) async fn read(&self, name: &str) -> Result<Option<Arc<Resource>>, CallError> {
-        Ok(self.call(self.api.get_opt(name)).await?.map(slim))
+        Ok(self.call(self.api.get_opt(name)).await?.map(Arc::new))
     }
 
     /// Records a status, if the resource is still as it was when it was decided on.
     pub(super) async fn write_status(&self, object: &Resource, status: &Status) -> Result<Arc<Resource>, CallError> {
         let changed = object.with_status(status);
         let name = object.name_any();
-        Ok(slim(self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?))
+        Ok(Arc::new(self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?))
     }
 
     /// Adds the finalizer.
@@ -99,7 +98,7 @@ impl Records {
         metadata["uid"] = json!(object.meta().uid);
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let name = object.name_any();
-        Ok(slim(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
+        Ok(Arc::new(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
 }
 

@@ -5,18 +5,19 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use kube::core::DynamicResourceScope;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::Name;
+use super::watched::Metadata;
 use crate::api::{Credentials, Model, ModelRefresh, ModelSync, RefreshTrigger, Status};
 use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
 use crate::telemetry::labels::Kind;
 
 /// A resource of either kind, as the Kubernetes API gives and takes it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(tag = "kind")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Resource {
     /// A refresh.
     ModelRefresh(ModelRefresh),
@@ -158,10 +159,38 @@ impl<Spec: DeserializeOwned> Body<Spec, Status> {
     fn read(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body).map_err(|error| {
             // Its place in this JSON would tell nobody anything, and one that is read from a value has none.
-            let value = serde_json::from_slice::<serde_json::Value>(body).and_then(serde_json::from_value::<Self>);
+            let value = serde_json::from_slice::<Value>(body).and_then(serde_json::from_value::<Self>);
             value.err().unwrap_or(error).to_string()
         })
     }
+}
+
+impl<'de> Deserialize<'de> for Resource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// Spec and status are taken apart when the kind is known. Each write is answered by one of these, so none of the metadata that
+        /// nobody reads is taken apart at all.
+        #[derive(Deserialize)]
+        struct Whole {
+            kind: String,
+            #[serde(default)]
+            metadata: Metadata,
+            #[serde(default)]
+            spec: Value,
+            #[serde(default)]
+            status: Value,
+        }
+        let Whole { kind, metadata, spec, status } = Whole::deserialize(deserializer)?;
+        let metadata = metadata.into();
+        let kind = Kind::ALL.iter().find(|known| known.as_str() == kind).ok_or_else(|| D::Error::custom(format!("unknown kind {kind}")))?;
+        Ok(match kind {
+            Kind::ModelRefresh => Self::ModelRefresh(ModelRefresh { metadata, spec: part(spec)?, status: part(status)? }),
+            Kind::ModelSync => Self::ModelSync(ModelSync { metadata, spec: part(spec)?, status: part(status)? }),
+        })
+    }
+}
+
+fn part<T: DeserializeOwned, E: serde::de::Error>(value: Value) -> Result<T, E> {
+    serde_json::from_value(value).map_err(E::custom)
 }
 
 impl Serialize for Resource {

@@ -43,22 +43,11 @@ impl Watched {
     }
 }
 
-/// Takes off what nobody here reads and what makes up half of an object. A write of the status leaves all of it as it is.
-pub(super) fn slim(mut object: Resource) -> Arc<Resource> {
-    let metadata = object.meta_mut();
-    metadata.managed_fields = None;
-    metadata.labels = None;
-    metadata.owner_references = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-    Arc::new(object)
-}
-
-/// What is read of an object's metadata. The rest is skipped where it stands, and never takes up memory.
-#[derive(Deserialize)]
+/// What is read of an object's metadata, up to half of which nobody here reads. The rest is skipped where it stands, and never takes up
+/// memory; a write of the status leaves all of it as it is.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata {
+pub(super) struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,

@@ -24,12 +24,17 @@ fn json_len(c: char) -> usize {
     }
 }
 
+/// A character as it may be shown: none that moves a terminal's cursor, or turns the direction of what stands around it.
+fn shown(c: char) -> char {
+    if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c }
+}
+
 /// `text` in one line without control characters, cut at a character so that it takes at most `limit` bytes in JSON.
 #[must_use]
 pub(super) fn bounded(text: &str, limit: usize) -> String {
     let (mut out, mut size, mut cut) = (String::with_capacity(text.len().min(limit)), 0, 0);
     for c in text.trim().chars() {
-        let c = if c.is_control() { ' ' } else { c };
+        let c = shown(c);
         size += json_len(c);
         if size > limit {
             out.truncate(cut);
@@ -62,4 +67,22 @@ pub(super) fn token(value: &str) -> String {
 pub(super) fn location(value: &str) -> Option<String> {
     let fits = value.chars().map(json_len).sum::<usize>() <= LOCATION && !value.chars().any(char::is_control);
     fits.then(|| value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_service_says_is_one_plain_line() {
+        let rows = [
+            ("line one\r\nline two", "line one  line two"),
+            ("\u{1b}[31mred\u{202e} evil\u{2066}", " [31mred  evil "),
+            // Joiners belong to letters of many languages.
+            ("می\u{200c}شود", "می\u{200c}شود"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(bounded(text, 100), expected);
+        }
+    }
 }

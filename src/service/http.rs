@@ -160,12 +160,16 @@ fn fault(host: &str, error: &reqwest::Error) -> Fault {
 
 /// What the libraries say of a connection, in words for whoever runs the operator, and the same words each time.
 fn plain(cause: &str) -> String {
-    const WORDS: [(&str, &str); 8] = [
+    const WORDS: [(&str, &str); 9] = [
         ("without sending TLS close_notify", "it was closed from the other side"),
         ("InvalidContentType", "what answers there does not speak TLS"),
         (
             "UnknownIssuer",
             "nobody trusted signed its certificate; where a proxy opens the connection, give its authority's certificate with --extra-ca-file",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "its certificate is an authority's own (CA:TRUE), which cannot stand for a host: have it show one that the authority has signed",
         ),
         ("certificate expired", "its certificate has expired"),
         ("certificate not valid yet", "its certificate is not valid yet"),

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::leaving;
 
-/// Beside the word in the Lease: whose it is, as the holder says of itself.
-const ANNOTATION: &str = "tabular-operator.dev/installation";
+/// In the Lease: the last holder's, as it says of itself, for whoever speaks to it.
+pub(crate) const ANNOTATION: &str = "tabular-operator.dev/installation";
 /// A uid is shorter.
 const LONGEST: usize = 64;
 
@@ -27,14 +27,15 @@ pub(crate) fn of(user: &AuthInfo) -> Option<String> {
     claims["kubernetes.io"]["serviceaccount"]["uid"].as_str().filter(plain).map(ToOwned::to_owned)
 }
 
-/// What a new holder makes of the Lease that it takes: a word to another installation is none to this one, and is dropped.
+/// What a new holder makes of the Lease that it takes: a word that is said to other installations is dropped.
 pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
     let annotations = lease.metadata.annotations.get_or_insert_default();
-    let before = match ours {
-        Some(ours) => annotations.insert(ANNOTATION.to_owned(), ours.to_owned()),
-        None => annotations.remove(ANNOTATION).and(None),
+    let Some(ours) = ours else {
+        annotations.remove(ANNOTATION);
+        return;
     };
-    if before.is_some_and(|before| Some(before.as_str()) != ours) {
+    annotations.insert(ANNOTATION.to_owned(), ours.to_owned());
+    if annotations.get(leaving::ANNOTATION).is_some_and(|word| leaving::is_to_others(word, ours)) {
         annotations.remove(leaving::ANNOTATION);
     }
 }
@@ -72,18 +73,17 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_dropped_where_it_was_said_to_another_installation_for_sure() {
-        let after = |before: Option<&str>, ours: Option<&str>| {
+    fn a_word_is_dropped_where_it_is_said_to_others_for_sure() {
+        let kept = |to: &[&str], ours: Option<&str>| {
             let mut lease = Lease::default();
-            let word = (leaving::ANNOTATION.to_owned(), "cancel 1".to_owned());
-            let whose = before.map(|before| (ANNOTATION.to_owned(), before.to_owned()));
-            lease.metadata.annotations = Some([word].into_iter().chain(whose).collect());
+            let word = leaving::word(crate::engine::Leaving::Cancel, 1, to);
+            lease.metadata.annotations = Some([(leaving::ANNOTATION.to_owned(), word), (ANNOTATION.to_owned(), "a".to_owned())].into());
             settle(&mut lease, ours);
             let annotations = lease.metadata.annotations.unwrap();
             assert_eq!(annotations.get(ANNOTATION).map(String::as_str), ours);
             annotations.contains_key(leaving::ANNOTATION)
         };
-        assert!(after(Some("a"), Some("a")) && after(None, Some("a")) && after(Some("a"), None) && after(None, None));
-        assert!(!after(Some("a"), Some("b")));
+        assert!(kept(&[], Some("b")) && kept(&["a"], None) && kept(&["a"], Some("a")) && kept(&["a", "b"], Some("b")));
+        assert!(!kept(&["a"], Some("b")) && !kept(&["a", "b"], Some("c")));
     }
 }

@@ -10,18 +10,26 @@ use tokio::time::Instant;
 
 use crate::engine::Leaving;
 
-/// The annotation: `cancel` or `wait`, and anything behind that which changes each time that it is said anew.
+/// The annotation: `cancel` or `wait`, a number that changes each time that it is said anew, and the installations
+/// ([`super::installation`]) that it is said to; where it names none, it is said to all.
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
 /// How long the word holds when it is not said anew, by the listener's own clock. It has to outlast the pods of an uninstall, a
 /// standby among them that takes the Lease over. One that is installed right after drops it ([`super::installation`]).
 pub(crate) const HOLDS: Duration = Duration::from_mins(1);
 
-/// The word, for the so-manieth time.
-pub(crate) fn word(leaving: Leaving, count: u64) -> String {
-    match leaving {
-        Leaving::Cancel => format!("cancel {count}"),
-        Leaving::Wait => format!("wait {count}"),
-    }
+/// The word to these installations, for the so-manieth time.
+pub(crate) fn word(leaving: Leaving, count: u64, to: &[&str]) -> String {
+    let word = match leaving {
+        Leaving::Cancel => "cancel",
+        Leaving::Wait => "wait",
+    };
+    [&[word, &count.to_string()], to].concat().join(" ")
+}
+
+/// Whether it is said to others than this installation.
+pub(super) fn is_to_others(word: &str, ours: &str) -> bool {
+    let mut named = word.split(' ').skip(2).peekable();
+    named.peek().is_some() && !named.any(|named| named == ours)
 }
 
 /// The word that was heard last, and since when it has been the same.
@@ -61,14 +69,14 @@ mod tests {
     async fn a_word_holds_for_a_minute_since_it_was_last_said_anew() {
         let (mut heard, start) = (Heard::default(), Instant::now());
         let mut at = |seconds, word: Option<&str>| heard.hear(&saying(word), start + Duration::from_secs(seconds));
-        let (first, second) = (word(Leaving::Cancel, 1), word(Leaving::Cancel, 2));
+        let (first, second) = (word(Leaving::Cancel, 1, &[]), word(Leaving::Cancel, 2, &["a"]));
         assert_eq!(at(0, None), None);
         assert_eq!(at(5, Some(&first)), Some(Leaving::Cancel));
         assert_eq!(at(64, Some(&first)), Some(Leaving::Cancel));
         assert_eq!(at(65, Some(&first)), None);
         assert_eq!(at(70, Some(&second)), Some(Leaving::Cancel));
         assert_eq!(at(75, None), None);
-        assert_eq!(at(80, Some(&word(Leaving::Wait, 1))), Some(Leaving::Wait));
+        assert_eq!(at(80, Some(&word(Leaving::Wait, 1, &["a", "b"]))), Some(Leaving::Wait));
         assert_eq!(at(85, Some("nonsense")), None);
     }
 }

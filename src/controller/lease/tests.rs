@@ -368,7 +368,7 @@ async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
     first.lease.acquired().await;
     api.edit(|lease| {
         let annotations = lease.as_mut().unwrap().metadata.annotations.get_or_insert_default();
-        annotations.insert(leaving::ANNOTATION.to_owned(), leaving::word(Leaving::Cancel, 1));
+        annotations.insert(leaving::ANNOTATION.to_owned(), leaving::word(Leaving::Cancel, 1, &["one"]));
     });
     sleep(DURATION).await;
     assert_eq!(first.lease.leaving(), Some(Leaving::Cancel));

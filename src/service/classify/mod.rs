@@ -19,7 +19,7 @@ use crate::operation::{Cancellation, Look, Operation, OperationId, Submission, T
 
 /// What became of a POST of a refresh to `called`.
 pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
-    submission_with(service, answer, |answer| accepted(answer, called))
+    submission_with(service, answer, |answer| accepted(service, answer, called))
 }
 
 /// What became of a POST; `done` says what 2xx means.
@@ -55,12 +55,14 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
     }
 }
 
-/// The id of what was accepted: from `Location`, else from the body, else from the headers.
-fn accepted(answer: &Answer, called: &Url) -> Submission {
+/// The id of what was accepted: from `Location`, else from the body, else from the headers where it is the refresh's.
+///
+/// An answer that names none is no loss: the list shows what began. A wrong one is: nobody would look for the right one.
+fn accepted(service: Service, answer: &Answer, called: &Url) -> Submission {
     let named = accepted_location(&answer.headers, called).or_else(|| {
         let in_body = if answer.is_page() { None } else { body_id(answer) };
         let usable = !answer.is_page() && answer.fault.is_none();
-        in_body.or_else(|| request_id(answer).filter(|_| usable))
+        in_body.or_else(|| refresh_in_headers(service, answer).filter(|_| usable))
     });
     let Some(id) = named else {
         return unnamed(answer);
@@ -92,7 +94,18 @@ pub(in crate::service) fn accepted_location(headers: &HeaderMap, called: &Url) -
     }
 }
 
-/// The id in the headers that Power BI documents for it; Analysis Services has been seen to send the first.
+/// The id of a refresh in the headers. Power BI documents one for it, and sends two: where they differ, one is the call's.
+/// Those of Analysis Services are the call's.
+fn refresh_in_headers(service: Service, answer: &Answer) -> Option<OperationId> {
+    match service {
+        Service::AnalysisServices => None,
+        Service::PowerBi => request_id(answer)
+            .filter(|id| answer.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.same(other.as_str()))),
+    }
+}
+
+/// The id of a call, which some of them give to what they began: Power BI documents it, and Analysis Services has been seen to send
+/// the first.
 pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(answer.header(name)?))
 }

@@ -93,7 +93,8 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let code = code(body, &description);
     let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
     if answer.status >= 500 || answer.status == 408 || passing {
-        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {})", answer.status)));
+        let code = code.map(|code| format!(", AADSTS{code}")).unwrap_or_default();
+        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {}{code})", answer.status)));
     }
     if !body.is_object() || (error.is_empty() && code.is_none()) {
         let what = format!(
@@ -247,7 +248,7 @@ mod tests {
             (400, entra(90_002, "Tenant not found"), TroubleKind::CredentialsRefused, "check tenantId"),
             (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
             (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
-            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed"),
+            (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90033)"),
             (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
             (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
             (429, String::new(), TroubleKind::Throttled, "fewer requests"),
