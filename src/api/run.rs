@@ -126,6 +126,10 @@ pub struct Run {
     /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_operation_ids: Vec<String>,
+    /// The latest that a person said, by the annotation `resubmit`, are none of this resource's, at most 12: none of them is taken
+    /// for the present operation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ruled_out_operation_ids: Vec<String>,
     /// When the run was asked for.
     pub requested_time: Time,
     /// Since when it has waited for its turn on the model.

@@ -67,7 +67,7 @@ impl<'a> Evidence<'a> {
     /// Whether an operation can be the one: nothing that it shows contradicts it.
     pub(super) fn allows(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if operation.foreign || self.taken.has(id) || self.run.knows(id) {
+        if operation.foreign || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
             return false;
         }
         // One that ended before the intent is not it either, whether it tells its start or not.

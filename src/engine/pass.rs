@@ -189,6 +189,11 @@ impl Run {
         self.earlier_operation_ids.iter().any(|earlier| id.same(earlier))
     }
 
+    /// Whether a person said that an operation is none of this resource's.
+    pub(super) fn rules_out(&self, id: &OperationId) -> bool {
+        self.ruled_out_operation_ids.iter().any(|other| id.same(other))
+    }
+
     /// The id of the operation, where there is one.
     pub(super) fn operation(&self) -> Option<OperationId> {
         self.operation_id.as_deref().and_then(OperationId::parse)

@@ -245,7 +245,9 @@ fn resubmit(mut pass: Pass<'_>) -> Step {
     pass.notice(Reason::Resubmitted, message);
     waiting::renew(&mut pass);
     if let Some(run) = pass.record.run.as_mut() {
-        run.candidates.clear();
+        // None of them is it, the person says; so no later submission began one of them either.
+        let candidates = std::mem::take(&mut run.candidates);
+        waiting::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.tell(RunState::Waiting, Reason::Retrying, message);
     }
     pass.scratch = super::Scratch::default();

@@ -15,6 +15,7 @@ const REMEMBERED_OPERATIONS: usize = 12;
 pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     let before = pass.record.run.take();
     let number = before.as_ref().map_or(1, |run| run.number.saturating_add(1));
+    let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
     let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
     triggers::take(pass.desired, &mut pass.record, &trigger);
     let mut run = Run {
@@ -29,6 +30,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
         location: None,
         service_state: None,
         earlier_operation_ids,
+        ruled_out_operation_ids,
         requested_time: Time::from(pass.now),
         waiting_since_time: None,
         next_attempt_time: None,
@@ -56,11 +58,19 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
 /// The operations that a run knows, its own last, bounded.
 fn earlier_operations(run: Run) -> Vec<String> {
     let mut ids = run.earlier_operation_ids;
-    let known = run.operation_id.as_ref().is_some_and(|id| ids.contains(id));
-    ids.extend(run.operation_id.filter(|_| !known));
+    remember(&mut ids, run.operation_id);
+    ids
+}
+
+/// Adds those that are not remembered yet, and forgets the oldest where there are too many.
+pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for id in more {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
     ids.drain(..surplus);
-    ids
 }
 
 /// Decides for a run that is not submitted.

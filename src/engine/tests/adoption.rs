@@ -198,6 +198,22 @@ fn the_annotation_resubmit_counts_once() {
 }
 
 #[test]
+fn what_a_person_has_ruled_out_is_not_ours_later() {
+    let mut world = held();
+    world.service.posts.push_back(Fate::LostBefore);
+    let shown: Vec<String> = world.run().candidates.iter().map(|candidate| candidate.operation_id.clone()).collect();
+    world.annotate(RESUBMIT, Some("true")).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    assert_eq!(world.run().ruled_out_operation_ids, shown);
+    // By what they show now, either could be the one.
+    for index in 0..2 {
+        world.service.ops[index].start = world.service.now;
+    }
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().ruled_out_operation_ids.len()), (3, 2));
+    assert!(!shown.contains(world.run().operation_id.as_ref().unwrap()));
+}
+
+#[test]
 fn the_annotation_resubmit_survives_a_call_that_cannot_be_prepared() {
     let mut world = held();
     world.hindrance = Some(crate::engine::Seen::Trouble(super::service::unreachable()));

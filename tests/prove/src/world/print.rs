@@ -180,6 +180,7 @@ impl<'a> Print<'a> {
 
     fn run(&mut self, run: &Run) {
         self.put((run.number, run.attempt, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
+        self.put(&run.ruled_out_operation_ids);
         self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work, index_of(&run.model), run.looked_up.is_some()));
         let waiting = run.state == RunState::Waiting;
         let submitted = self.time(run.submitted_time).filter(|_| !run.state.ended());
