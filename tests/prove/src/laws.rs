@@ -409,7 +409,8 @@ pub fn release(world: &World, operator: usize, resource: usize, (view, step): (&
     let desired = &view.edition.desired;
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
     let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD;
-    let ending = desired.deletion.as_ref().is_some_and(|deletion| deletion.namespace_ending && held(deletion.requested));
+    // The namespace may end after the resource was deleted, and then no version of it says so.
+    let ending = world.resources[resource].namespace_ending && desired.deletion.as_ref().is_some_and(|deletion| held(deletion.requested));
     let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
     holds(!said || asked, RELEASE, || format!("resource {resource} is let go without being asked to"))?;
     if said {

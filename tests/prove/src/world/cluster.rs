@@ -140,7 +140,8 @@ pub struct Resource {
     pub goes_on: bool,
     /// When its deletion was asked for.
     pub deleted: Option<Second>,
-    namespace_ending: bool,
+    /// Whether its namespace is going.
+    pub namespace_ending: bool,
 }
 
 /// The model with this index.
