@@ -183,8 +183,9 @@ impl World {
                         actions.push(Action::Begin { operator, resource, age: 0 });
                     }
                     if due && self.left.stale > 0 {
-                        let known = self.resources[resource].versions.len();
-                        actions.extend((1..known).map(|age| Action::Begin { operator, resource, age }));
+                        let of = &self.resources[resource];
+                        let shown = (1..of.versions.len()).filter(|age| of.aged(*age).version >= mind.known);
+                        actions.extend(shown.map(|age| Action::Begin { operator, resource, age }));
                     }
                 }
                 Task::Idle => {}

@@ -56,13 +56,15 @@ pub struct Mind {
     pub due: Option<Second>,
     /// Whether somebody has changed it since, or it was woken.
     pub dirty: bool,
+    /// The newest version that it has had in hand: what the watch shows, and what is remembered of its own writes, never goes back.
+    pub known: u32,
     /// Its place in the queue, and of which model.
     pub turn: (u8, TurnUse),
 }
 
 impl Mind {
     fn new() -> Self {
-        Self { scratch: Scratch::default(), task: Task::Idle, due: None, dirty: true, turn: (0, TurnUse::Free) }
+        Self { scratch: Scratch::default(), task: Task::Idle, due: None, dirty: true, known: 0, turn: (0, TurnUse::Free) }
     }
 
     /// Whether a pass is due.

@@ -213,6 +213,7 @@ impl World {
         let now = self.now;
         let mind = &mut self.operators[operator].minds[resource];
         mind.task = Task::Idle;
+        mind.known = view.version.max(mind.known);
         match ended {
             Ended::Done(pause) => mind.due = pause.map(|pause| now + pause),
             // A fresh look follows at once, and after a failed call soon.

@@ -226,6 +226,10 @@ impl<'a> Print<'a> {
             let due = mind.due.map(|due| (due - self.world.now).max(0));
             self.put((mind.dirty, if mind.dirty { None } else { due }));
             self.scratch(&mind.scratch, operator.clock);
+            if self.world.left.stale > 0 {
+                let versions = &self.world.resources[*resource].versions;
+                self.put(versions.iter().filter(|object| object.version >= mind.known).count());
+            }
             if self.world.resources.len() > 1 {
                 let (model, turn) = mind.turn;
                 match turn {

@@ -29,7 +29,10 @@ pub struct Scene {
 
 /// A client of the services, as the simulator's users make one.
 pub fn client(simulator: &Simulator, http1: bool) -> Client {
+    // Answers are looked at as they come, whatever else in the workspace has reqwest unpack them.
     let builder = Client::builder()
+        .no_gzip()
+        .no_deflate()
         .proxy(Proxy::https(simulator.proxy_url()).unwrap())
         .tls_certs_only([Certificate::from_pem(simulator.ca_pem().as_bytes()).unwrap()])
         .redirect(reqwest::redirect::Policy::none())
