@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use harness::paths;
 use serde_json::Value;
@@ -27,13 +28,14 @@ const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
-fn bill() -> (Value, String) {
+/// The bill, and the texts of the licences: unpacked once for all tests, as two that unpack into one directory spoil each other's files.
+static BILL: LazyLock<(Value, String)> = LazyLock::new(|| {
     let root = scratch("bill");
     Image::ours().unpack(&root);
     let documents = root.join("usr/share/doc/tabular-operator");
     let bill = serde_json::from_slice(&fs::read(documents.join("tabular-operator.cdx.json")).unwrap()).unwrap();
     (bill, fs::read_to_string(documents.join("THIRD-PARTY-LICENSES")).unwrap())
-}
+});
 
 /// Each library's licence, by name and version.
 fn libraries(bill: &Value) -> BTreeMap<String, String> {
@@ -49,13 +51,13 @@ fn libraries(bill: &Value) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn it_holds_to_its_schema() {
-    let (bill, _) = bill();
+    let (bill, _) = &*BILL;
     let file = scratch("schema").join("bill.json");
     fs::write(&file, bill.to_string()).unwrap();
     let schemas = paths::built("tests/builder/build.sh").join("schemas");
     let arguments = [file.to_str().unwrap(), schemas.to_str().unwrap()];
     tool("schema").run(&arguments).await;
-    let mut broken = bill;
+    let mut broken = bill.clone();
     broken["components"][0].as_object_mut().unwrap().remove("name");
     fs::write(&file, broken.to_string()).unwrap();
     let judged = tool("schema").run_with(&arguments, "").await;
@@ -64,9 +66,9 @@ async fn it_holds_to_its_schema() {
 
 #[test]
 fn it_has_everything_that_is_linked() {
-    let (bill, texts) = bill();
+    let (bill, texts) = &*BILL;
     assert_eq!(bill["metadata"]["component"]["name"], "tabular-operator");
-    let listed = libraries(&bill);
+    let listed = libraries(bill);
     let linked = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--package", "tabular-operator", "--edges", "normal", "--prefix", "none"])
         .current_dir(paths::workspace())
@@ -88,7 +90,7 @@ fn it_has_everything_that_is_linked() {
 
 #[test]
 fn every_licence_is_one_that_we_know() {
-    for (library, expression) in libraries(&bill().0) {
+    for (library, expression) in libraries(&BILL.0) {
         assert!(permitted(&expression), "{library} is under {expression}: read it, and add it to the list, or do without the library");
     }
     assert!(!permitted("GPL-3.0-only") && !permitted("MIT AND GPL-3.0-only") && permitted("GPL-3.0-only OR MIT"));
