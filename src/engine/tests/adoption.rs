@@ -25,14 +25,20 @@ fn beside_a_stranger(after: i64, refresh_type: &str) -> World {
     world
 }
 
-/// A held submission: two operations that may be its.
-fn held() -> World {
+/// An unanswered submission: two operations that may be its will be shown at once.
+fn doubtful() -> World {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
     world.run_for(secs(10));
     world.service.stranger(3, "full");
     world.service.ops[0].visible = world.service.ops[1].visible;
+    world
+}
+
+/// A held submission: two operations that may be its.
+fn held() -> World {
+    let mut world = doubtful();
     world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world
 }
@@ -149,12 +155,7 @@ fn the_annotation_adopt_follows_the_one_that_it_names() {
 #[test]
 fn what_a_person_said_before_being_asked_counts() {
     for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "true", 2)] {
-        let mut world = World::new(|_| {});
-        world.service.posts.push_back(Fate::LostAfter);
-        (world.service.length, world.service.lag) = (secs(3), secs(60));
-        world.run_for(secs(10));
-        world.service.stranger(3, "full");
-        world.service.ops[0].visible = world.service.ops[1].visible;
+        let mut world = doubtful();
         world.person_answers = true;
         world.annotate(key, Some(value)).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
