@@ -14,9 +14,6 @@ use tabular_operator::telemetry::logs;
 use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
 
-/// How many threads do the work. The passes are one task, which decides and waits; connections, the lease and probes are others.
-/// A thread for each core of a large node would only take up memory.
-const THREADS: usize = 2;
 /// How long what is still running in the background may hold up the end of the process.
 const LINGER: Duration = Duration::from_millis(500);
 /// How long the last spans may take to be sent.
@@ -49,13 +46,13 @@ fn operate(args: RunArgs) -> ExitCode {
         Some(Ok(traces)) => traces,
         Some(Err(error)) => return fail(2, &error.to_string()),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build() {
+    // One thread: all that is done here is short, and waits for others. A second one would have to be woken for each answer, which
+    // costs more than what it could take over.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
     };
-    // On a thread of the runtime: one that is not would have to be woken for each answer, and to wake others for each question.
-    let ended = runtime.block_on(runtime.spawn(run(settings, metrics, traces.clone(), work)));
-    let ended = ended.unwrap_or_else(|panicked| Err(RunError::Work(Box::new(panicked))));
+    let ended = runtime.block_on(run(settings, metrics, traces.clone(), work));
     runtime.shutdown_timeout(LINGER);
     traces.finish(LAST_SPANS);
     match ended {

@@ -1,7 +1,5 @@
 //! The writes of a run, made bare: what the API server alone makes possible on this machine at this moment.
 
-use std::time::Duration;
-
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -10,10 +8,19 @@ use serde_json::json;
 use tabular_operator::api::{FINALIZER, ModelRefresh, RunState, Status};
 use tokio::sync::Semaphore;
 
+/// Who makes which of the writes.
+pub struct Writers {
+    /// Makes the resources, as with the operator.
+    pub resources: Api<ModelRefresh>,
+    /// Writes what the operator would, as the account that the operator is: each call has to be allowed.
+    pub records: Api<ModelRefresh>,
+    /// Writes the events likewise, where they are asked for.
+    pub events: Option<Api<Event>>,
+}
+
 /// Makes `count` resources, and for each the writes of a run: the finalizer, the status three times and, where they are asked for,
-/// the two events. Each waits for the one before; the operator writes its events beside. At most `concurrency` are in flight. What
-/// is `running` lies between the status that says so and the last.
-pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: &str, count: usize, concurrency: usize, running: Duration) {
+/// the two events. Each waits for the one before; the operator writes its events beside. At most `concurrency` are in flight.
+pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: usize) {
     let status = |state: &str| -> Status {
         let condition = |kind: &str, status: &str| {
             json!({"type": kind, "status": status, "observedGeneration": 1, "lastTransitionTime": "2026-11-22T05:00:00Z", "reason": state,
@@ -38,8 +45,9 @@ pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: 
     stream::iter(0..count)
         .for_each_concurrent(None, |index| {
             let (records, places) = (&records, &places);
+            let Writers { resources, records: api, events } = writers;
             async move {
-                let made = placed(places, api.create(&PostParams::default(), &super::manifest(prefix, index))).await;
+                let made = placed(places, resources.create(&PostParams::default(), &super::manifest(prefix, index))).await;
                 let name = made.metadata.name.clone().expect("it has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));
@@ -49,11 +57,8 @@ pub async fn runs(api: &Api<ModelRefresh>, events: Option<&Api<Event>>, prefix: 
                     object.metadata.managed_fields = None;
                     object = placed(places, api.replace_status(&name, &PostParams::default(), &object)).await;
                     let state = object.status.as_ref().and_then(|status| status.run.as_ref()).map(|run| run.state);
-                    if let Some(events) = events.filter(|_| state != Some(RunState::Submitting)) {
+                    if let Some(events) = events.as_ref().filter(|_| state != Some(RunState::Submitting)) {
                         placed(places, events.create(&PostParams::default(), &event(&object))).await;
-                    }
-                    if state == Some(RunState::Running) {
-                        tokio::time::sleep(running).await;
                     }
                 }
             }
