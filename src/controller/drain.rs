@@ -36,6 +36,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const SAY_AGAIN: Duration = Duration::from_secs(HOLDS.as_secs() / 4);
 /// How long nobody may lead while something is under way: a Deployment may just be replacing its pod.
 const LEADERLESS: Duration = Duration::from_secs(30);
+/// How often finalizers are looked for: a write of the operator may have been on its way at the first look, and another at the second.
+const LOOKS: usize = 3;
 /// The most resources of one answer.
 const PAGE: u32 = 250;
 
@@ -120,7 +122,7 @@ async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &Cancellati
         let found = list(client, &settings.namespaces).await?;
         let under_way: Vec<&Found> = found.iter().filter(|found| found.is_under_way()).collect();
         if under_way.is_empty() && standing != Ears::Deaf {
-            return let_go(client, &found, out).await;
+            return let_go(client, settings, found, out).await;
         }
         let now = table(&under_way);
         if now != shown {
@@ -143,24 +145,36 @@ async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &Cancellati
 }
 
 /// Takes the finalizers off: with nothing under way there is nothing that they hold a resource for. Whoever comes next puts one on
-/// before it begins anything.
-async fn let_go(client: &Client, found: &[Found], out: &mut impl Write) -> Result<(), DrainError> {
-    let mut left = 0;
-    for found in found.iter().filter(|found| found.object.finalizers().iter().any(|name| name == FINALIZER)) {
-        match found.drop_finalizer(client).await {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => {
-                left += 1;
-                writeln!(out, "failed to take the finalizer off {}: {error}", found.name())?;
+/// before it begins anything. One that the operator was just putting on when it was told comes to light at the next look, and so
+/// does a resource that somebody changed meanwhile.
+async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>, out: &mut impl Write) -> Result<(), DrainError> {
+    let mut failed = Vec::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            sleep(PAUSE).await;
+            found = list(client, &settings.namespaces).await?;
+        }
+        let held: Vec<&Found> = found.iter().filter(|found| found.is_held()).collect();
+        failed.clear();
+        for found in &held {
+            match found.drop_finalizer(client).await {
+                Ok(()) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => failed.push(format!("{}: {error}", found.name())),
             }
         }
+        if look > 0 && held.is_empty() {
+            break;
+        }
+    }
+    for failed in &failed {
+        writeln!(out, "failed to take the finalizer off {failed}")?;
     }
     let goes_on = found.iter().filter(|found| found.goes_on()).count();
     if goes_on > 0 {
         writeln!(out, "{goes_on} operations go on at the service, as the deletionPolicy of their resources says (Orphan)")?;
     }
-    let without = if left == 0 { "without a finalizer" } else { "those named above with their finalizer" };
+    let without = if failed.is_empty() { "without a finalizer" } else { "those named above with their finalizer" };
     writeln!(out, "nothing else is under way; {} resources stay, {without}: the operator can be uninstalled now", found.len())?;
     Ok(())
 }
@@ -289,6 +303,11 @@ impl Found {
 
     fn is_under_way(&self) -> bool {
         self.runs() && !self.goes_on()
+    }
+
+    /// Whether a finalizer of ours is on it.
+    fn is_held(&self) -> bool {
+        self.object.finalizers().iter().any(|name| name == FINALIZER)
     }
 
     async fn drop_finalizer(&self, client: &Client) -> Result<(), CallError> {

@@ -5,11 +5,12 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::world::run;
-use harness::{Setting, World, operator, rbac};
+use harness::{Action, Kind, Moment, Setting, World, operator, rbac};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
 use tokio::process::{Child, Command};
 
 /// Starts it, with the operator's own account and Lease.
@@ -50,6 +51,26 @@ async fn with_nothing_under_way_and_nobody_there_it_is_done_at_once() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("1 resources stay, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{said}");
     world.until("orders", "no finalizer", |object| object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await;
+}
+
+#[tokio::test]
+async fn a_finalizer_that_was_on_its_way_is_taken_off_too() {
+    let (world, mut operator) = World::running("late", Setting { api_proxy: true, ..Setting::default() }).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    // The look after the finalizer was taken off.
+    let second_look =
+        world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.verb == "list" && seen.resource == "modelrefreshes");
+    let draining = start(&world, &[]);
+    harness::within(harness::DEADLINE, "a second look", async || (second_look.count() > 0).then_some(())).await;
+    let late = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER]}}));
+    world.api(Kind::Refresh).patch("orders", &PatchParams::default(), &late).await.unwrap();
+    second_look.release();
+    let (code, said) = said(draining.wait_with_output().await.unwrap());
+    assert!(code == Some(0) && said.contains("1 resources stay, without a finalizer"), "{said}");
+    let left = world.api(Kind::Refresh).get("orders").await.unwrap();
+    assert_eq!(left.metadata.finalizers, None);
 }
 
 #[tokio::test]
