@@ -88,8 +88,8 @@ chaos: build ## Run the whole crash matrix: a fault at every request of a run; a
 	$(call timed,crash matrix,CHAOS=all $(if $(JOBS),CHAOS_JOBS=$(JOBS)) cargo test --locked --quiet -p harness --test chaos -- $(if $(ONLY),'$(ONLY)'))
 
 .PHONY: fuzz
-fuzz: need-cargo ## Fuzz every reader of what comes from outside, FUZZ_SECONDS=60 each; TARGET=token one of them, KEEP=1 adds to the corpus
-	$(call timed,fuzzing,FUZZ_SECONDS="$(FUZZ_SECONDS)" KEEP="$(KEEP)" tests/fuzz/run.sh $(TARGET))
+fuzz: need-cargo ## Fuzz every reader of what comes from outside, FUZZ_SECONDS=60 each; ONLY=token one of them, KEEP=1 adds to the corpus
+	$(call timed,fuzzing,FUZZ_SECONDS="$(FUZZ_SECONDS)" KEEP="$(KEEP)" tests/fuzz/run.sh $(ONLY))
 
 .PHONY: fidelity
 fidelity: need-cargo programs ## Run clients that nobody here wrote (azure-identity, Airflow) against the local Azure; needs Python 3.11 to 3.13 and PyPI; no test

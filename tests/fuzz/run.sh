@@ -14,17 +14,20 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 directory=${CARGO_TARGET_DIR:-target}
 command -v c++ > /dev/null || { echo "error: no C++ compiler is on PATH (c++), which LLVM's fuzzer is built with: install g++ or clang" >&2; exit 1; }
 
-# With --target, the flags are for what is fuzzed, and not for build scripts and macros.
-flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
-flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=16"
-RUSTFLAGS="$flags" cargo build --locked --quiet --profile fuzz --target "$host" -p fuzz --features fuzzer --bin fuzzer
-fuzzer=$directory/$host/fuzz/fuzzer
-
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
   # A test says that each has a corpus, and each corpus a target.
   mapfile -t targets < <(ls tests/fuzz/corpus)
 fi
+for target in "${targets[@]}"; do
+  [ -d "tests/fuzz/corpus/$target" ] || { echo "error: there is no target $target: write one of $(ls tests/fuzz/corpus | paste -sd " ")" >&2; exit 2; }
+done
+
+# With --target, the flags are for what is fuzzed, and not for build scripts and macros.
+flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
+flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=16"
+RUSTFLAGS="$flags" cargo build --locked --quiet --profile fuzz --target "$host" -p fuzz --features fuzzer --bin fuzzer
+fuzzer=$directory/$host/fuzz/fuzzer
 
 failed=()
 for target in "${targets[@]}"; do

@@ -88,3 +88,19 @@ fn the_corpus_stays_small() {
     let (files, bytes) = (sizes.len(), sizes.iter().sum::<usize>());
     assert!(files <= 600 && bytes <= 1 << 20, "{files} files of {bytes} bytes: merge anew, with `make fuzz KEEP=1` from the seeds alone");
 }
+
+#[test]
+fn make_fuzz_runs_every_target_unless_one_is_named() {
+    let named = |more: &[&str]| -> Vec<String> {
+        let mut make = std::process::Command::new("make");
+        make.args(["--dry-run", "--always-make", "fuzz"]).args(more).current_dir(paths::home().join("../.."));
+        // What this test was itself started by says nothing of it.
+        let output =
+            ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ONLY"].into_iter().fold(&mut make, |make, name| make.env_remove(name)).output().unwrap();
+        let recipe = String::from_utf8(output.stdout).unwrap();
+        let (_, after) = recipe.rsplit_once("tests/fuzz/run.sh").unwrap_or_else(|| panic!("make says {recipe}"));
+        after.split_whitespace().take_while(|word| *word != "&&").map(str::to_owned).collect()
+    };
+    assert_eq!(named(&[]), Vec::<String>::new());
+    assert_eq!(named(&["ONLY=token"]), ["token"]);
+}
