@@ -19,15 +19,13 @@ const TRAILERS: [&str; 7] =
 /// A message from outside as one line of at most `limit` characters: control characters become spaces, what looks
 /// like a token is taken out, and so is the tail that names this one call.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
-    let head = cut(text, 4 * limit);
-    // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
-    let lower = head.to_ascii_lowercase();
-    let end = TRAILERS.iter().filter_map(|trailer| lower.find(trailer)).min().unwrap_or(head.len());
-    let head = head.get(..end).unwrap_or(&head);
-    let plain: String = head.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain: String = cut(text, 4 * limit).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { "[redacted]" } else { word }).collect();
     let line = words.join(" ");
-    cut(line.trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
+    // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
+    let lower = line.to_ascii_lowercase();
+    let end = TRAILERS.iter().filter_map(|trailer| lower.find(trailer)).min().unwrap_or(line.len());
+    cut(line.get(..end).unwrap_or(&line).trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
 }
 
 /// A text without the words that are, or carry, a token; all else as it is.
@@ -96,6 +94,7 @@ mod tests {
     fn what_differs_from_call_to_call_is_left_out() {
         let rows = [
             ("AADSTS1: No. Trace ID: 1-2 Correlation ID: 3 Timestamp: 2020-01-01", "AADSTS1: No."),
+            ("AADSTS1: No. Trace\r\n  ID: 1-2", "AADSTS1: No."),
             ("It failed.\r\n\r\nTechnical Details:\r\nRootActivityId: 5", "It failed."),
             ("Bearer eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y refused", "Bearer [redacted] refused"),
             ("  a\tb\nc ", "a b c"),
