@@ -27,7 +27,6 @@ mod refusals;
 mod resource;
 pub mod run;
 pub mod shutdown;
-mod slack;
 mod supervise;
 mod surroundings;
 mod taken;

@@ -17,7 +17,6 @@ use super::context::Context;
 use super::effects::{self, Unprepared};
 use super::records::Records;
 use super::resource::Resource;
-use super::slack;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
@@ -114,7 +113,7 @@ impl Story<'_> {
             self.ctx.memory.keep_scratch(&self.uid, step.scratch.clone());
             self.publish(&step.notices);
             seen = match (&step.effect, prepared) {
-                (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, slack::look_again)),
+                (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),
                 (Effect::AddFinalizer, _) => {
                     self.object = self.written(Write::Finalizer, self.records.add_finalizer(&self.object).await)?;
                     Seen::Nothing
