@@ -198,6 +198,12 @@ struct PaceArgs {
     #[arg(long, env = "TABULAR_OPERATOR_LISTING_LAG", hide_env_values = true, value_name = "DURATION",
           default_value = "2m", value_parser = values::listing_lag)]
     listing_lag: Duration,
+
+    /// How long a refresh may run on Analysis Services (1h to 30d), which documents no limit. A refresh that the list shows running
+    /// since before is out of date: the operator does not wait for it. Power BI's own limit is 30h.
+    #[arg(long, env = "TABULAR_OPERATOR_MAX_REFRESH_DURATION", hide_env_values = true, value_name = "DURATION",
+          default_value = "48h", value_parser = values::max_refresh_duration)]
+    max_refresh_duration: Duration,
 }
 
 #[derive(Debug, Args)]

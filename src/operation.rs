@@ -252,9 +252,22 @@ pub struct Operation {
     pub activity_id: Option<String>,
     /// Why it failed, where it did and the answer tells.
     pub failure: Option<Failure>,
-    /// Whether it is certainly none that this client submitted: Power BI tells what a schedule or a person began. It
-    /// holds up a submission like any other while it runs, but cannot be cancelled.
-    pub foreign: bool,
+    /// Who can have submitted it.
+    pub origin: Origin,
+    /// Whether its description could not be read this time, so that a later list may show more of it.
+    pub unread: bool,
+}
+
+/// Who can have submitted an operation, as far as the service shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A client of the API that this operator uses: this operator, or another client of it.
+    Client,
+    /// The service does not show it, or shows a value that this version does not know. It proves nothing: such an operation is
+    /// never adopted without a user decision, and never cancelled as another client's.
+    Unknown,
+    /// A schedule, a person or the service itself. It is certainly not this operator's, and cannot be cancelled.
+    External,
 }
 
 /// The operations of a model in a window of time, as its listing showed them.
@@ -267,9 +280,22 @@ pub struct Listing {
     pub truncated: bool,
     /// Whether one that runs may be among those that are not shown, so none here does not mean that none runs.
     pub may_hide_running: bool,
+    /// A running operation without an id that is certainly not this operator's.
+    pub unnamed: Option<UnnamedOperation>,
     /// How far the service's clock is ahead of ours, where it said what it shows.
     pub ahead: Option<Ahead>,
 }
+
+/// A running operation of origin [`Origin::External`] that its list shows without an id: Power BI shows some that a person
+/// started in its portal so (seen in public reports).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnnamedOperation {
+    /// When it started, by the service's clock.
+    pub start: Option<Timestamp>,
+}
+
+/// What stands in the place of a token in a text of a service. A name that holds it is not the name as the service has it.
+pub const REDACTED: &str = "[redacted]";
 
 /// How far the service's clock is ahead of ours. It was read at some time during a call, so by our clock between two moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -281,6 +307,15 @@ pub struct Ahead {
 }
 
 impl Ahead {
+    /// A difference that is not believed: a gateway's cached `Date`, rather.
+    const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
+
+    /// Whether both bounds are within what a clock may be off.
+    #[must_use]
+    pub fn is_believable(self) -> bool {
+        self.least.abs().max(self.most.abs()) <= Self::UNBELIEVABLE
+    }
+
     /// What a clock that shows `server` is ahead of ours, where it was read between two moments of ours.
     #[must_use]
     pub fn of(server: Timestamp, (asked, heard): (Timestamp, Timestamp)) -> Self {

@@ -38,6 +38,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// How long a new operation may be missing from the service's list.
     pub listing_lag: Duration,
+    /// How long a refresh may run on Analysis Services.
+    pub max_refresh_duration: Duration,
     /// The Lease to hold; `None` where leader election is off.
     pub leader_election: Option<LeaderElection>,
     /// How many resources are worked on at the same time.
@@ -165,6 +167,7 @@ impl RunArgs {
             polling: Polling { min: pace.poll_min, max: pace.poll_max, fraction: pace.poll_fraction },
             call_timeout: pace.call_timeout,
             listing_lag: pace.listing_lag,
+            max_refresh_duration: pace.max_refresh_duration,
             leader_election: leader.leader_election.then_some(LeaderElection {
                 name: leader.lease.lease_name,
                 namespace: leader.lease.lease_namespace,

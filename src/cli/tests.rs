@@ -48,6 +48,7 @@ fn the_defaults_are_those_of_the_help() {
     assert!((settings.polling.fraction - 0.1).abs() < f64::EPSILON);
     assert_eq!(settings.call_timeout, Duration::from_secs(30));
     assert_eq!(settings.listing_lag, Duration::from_mins(2));
+    assert_eq!(settings.max_refresh_duration, Duration::from_hours(48));
     let election = settings.leader_election.unwrap();
     assert_eq!((election.name.as_str(), election.namespace), ("tabular-operator", None));
     assert_eq!(election.duration, Duration::from_secs(15));

@@ -27,6 +27,11 @@ pub(super) fn listing_lag(text: &str) -> Result<Duration, String> {
     duration(text, Duration::ZERO, HOUR)
 }
 
+/// `--max-refresh-duration`: Analysis Services lists the refreshes of 30 days.
+pub(super) fn max_refresh_duration(text: &str) -> Result<Duration, String> {
+    duration(text, HOUR, 30 * 24 * HOUR)
+}
+
 /// `--lease-duration`: below a second the API server's own answer time eats it up.
 pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, HOUR)

@@ -28,6 +28,7 @@ pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces
         extra_ca_pem: settings.extra_ca_pem.clone(),
         call_timeout: settings.call_timeout,
         max_calls_per_server: usize::from(settings.max_calls_per_server),
+        max_refresh_duration: settings.max_refresh_duration,
         user_agent: concat!("tabular-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
         on_call: Some(observer(metrics, traces)),
     };

@@ -1,48 +1,113 @@
-//! Evidence: whether an operation in a listing can be the one that an unanswered submission began.
+//! Evidence: whether an operation in a list can be the one that an unanswered submission started.
 //!
-//! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that began after the intent brings
-//! the replicas what was asked for, whoever asked, so the times are enough where the clocks are known.
+//! Three outcomes for each operation: it is certainly another ([`Evidence::may_match`] is false), it certainly matches
+//! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can tell. What is unknown proves nothing, in either direction:
+//! an operation is excluded only by what it shows, and adopted only if it shows everything that was asked for.
+//!
+//! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that started after the intent brings
+//! the replicas what was asked for, whichever client asked, so the times are enough where the clocks are known.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::object_names::{self, Likeness};
 use super::{Settings, Taken};
 use crate::api::Run;
-use crate::operation::{Ahead, ObjectName, Operation, Phase, RefreshRequest, Request};
+use crate::operation::{Ahead, ObjectName, Operation, Origin, RefreshRequest, Request};
 
-/// How much the service's clocks may differ from what one of them just said: its answers give whole seconds.
-const CLOCK_GRAIN: Duration = Duration::from_secs(5);
+/// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.
+const RESOLUTION: Duration = Duration::from_secs(1);
 /// How much the service's clock may differ from ours where it did not say what it was.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-/// A difference of the clocks that is not believed: a gateway's cached answer, rather.
-const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
+/// The types that the services document, in lower case. Any other may be a new word for one of them.
+const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly", "automatic", "defragment", "add"];
 
-/// Whether an operation certainly began before an intent, whatever the service's clock shows.
+/// Whether an operation certainly started before an intent, whatever the service's clock shows.
 #[must_use]
 pub(super) fn began_before(operation: &Operation, intent: Timestamp) -> bool {
-    operation.start.is_some_and(|start| start < earlier(intent, CLOCK_SKEW + CLOCK_GRAIN))
+    operation.start.is_some_and(|start| is_before(start, earlier(intent, CLOCK_SKEW + RESOLUTION)))
 }
 
 fn earlier(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_sub(by).unwrap_or(moment)
 }
 
-/// What is held against each operation of a listing.
+fn later(moment: Timestamp, by: Duration) -> Timestamp {
+    moment.checked_add(by).unwrap_or(moment)
+}
+
+/// Whether a moment that the service shows is certainly before another. Some services leave the fraction of a second out, so without
+/// one it may be almost a second later.
+fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
+    let whole_seconds = shown.subsec_nanosecond() == 0;
+    if whole_seconds { later(shown, RESOLUTION) <= moment } else { shown < moment }
+}
+
+/// What is held against each operation of a list.
 pub(super) struct Evidence<'a> {
     run: &'a Run,
-    /// What was asked for; `None` where the spec has changed since, and nobody knows any more.
+    /// What was asked for; `None` where the spec has changed since, and nothing on record tells.
     request: Option<&'a Request>,
     taken: &'a Taken,
-    /// When it can have begun at the earliest, and when at the latest if it was not kept waiting, by the service's clock.
+    /// When it can have started at the earliest, and at the latest, by the service's clock.
     window: (Timestamp, Timestamp),
     /// The intent by the service's clock, at the latest.
     intent: Timestamp,
-    /// From then on it certainly shows a start after the intent, whichever of the clocks is right.
+    /// From then on a start is taken for one after the intent. It differs from the start of the window where the list took long to
+    /// come: then the service's clock was read at an unknown moment of that time.
     surely_after: Timestamp,
     /// Whether the service said what its clock shows.
     clock_known: bool,
+}
+
+/// Why an operation that may match is not adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ambiguity {
+    /// The spec has changed since the submission.
+    SpecChanged,
+    /// Its origin is unknown.
+    Origin,
+    /// It shows no start.
+    NoStart,
+    /// It started before the intent by one reading of the clocks.
+    SeemsOlder { clock_known: bool },
+    /// It started later than a submission arrives.
+    TooLate,
+    /// It is a synchronisation, and the service's clock is not known.
+    TimesAlone,
+    /// It is a synchronisation that may have started just before the intent.
+    JustBefore,
+    /// It shows no type that is documented.
+    NoType,
+    /// It does not show all objects that were asked for.
+    ObjectsNotShown,
+    /// Its names differ from those that were asked for in what may have been changed on the way.
+    Names,
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SpecChanged => "the spec has changed since, so an operation cannot be told by it",
+            Self::Origin => "the service does not show that a client submitted an operation that may be it",
+            Self::NoStart => "an operation that may be it does not show when it started",
+            Self::SeemsOlder { clock_known: true } => {
+                "the service took long to say what its clock shows, by which an operation that seems to be older may be it"
+            }
+            Self::SeemsOlder { clock_known: false } => {
+                "the service does not say what its clock shows, by which an operation that seems to be older may be it"
+            }
+            Self::TooLate => "an operation that may be it started later than a submission can take to arrive",
+            Self::TimesAlone => "a synchronisation is told by its times alone, which the service did not say",
+            Self::JustBefore => "a synchronisation that may be it started in the second of the submission",
+            Self::NoType => "an operation that may be it does not show its type",
+            Self::ObjectsNotShown => "an operation that may be it does not show all its tables and partitions",
+            Self::Names => "the names of an operation that may be it differ in blanks or in the encoding of letters",
+        })
+    }
 }
 
 impl<'a> Evidence<'a> {
@@ -53,96 +118,96 @@ impl<'a> Evidence<'a> {
         (intent, ahead): (Timestamp, Option<Ahead>),
         settings: &Settings,
     ) -> Self {
-        let clock_known = ahead.is_some_and(|Ahead { least, most }| least.abs().max(most.abs()) <= UNBELIEVABLE);
+        let clock_known = ahead.is_some_and(Ahead::is_believable);
         let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
         let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
-        // Every doubt makes the window wider: a candidate too many is a question to a person, one too few a second submission.
-        let (first, allowance) = if clock_known { (first, CLOCK_GRAIN) } else { (intent.min(first), CLOCK_SKEW) };
-        let from = earlier(first, allowance);
-        let to = last.checked_add(settings.call_timeout + allowance).unwrap_or(last);
-        let surely_after = earlier(if clock_known { last } else { intent.max(last) }, CLOCK_GRAIN);
+        // The clock shows whole seconds, and so does the intent: each may be almost a second later than it shows.
+        let arrival = settings.call_timeout + 2 * RESOLUTION;
+        let (from, to) = if clock_known {
+            (first, later(last, arrival))
+        } else {
+            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival))
+        };
+        let surely_after = earlier(if clock_known { last } else { intent.max(last) }, RESOLUTION).max(from);
         Self { run, request, taken, window: (from, to), intent: last, surely_after, clock_known }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.
-    pub(super) fn allows(&self, operation: &Operation) -> bool {
+    pub(super) fn may_match(&self, operation: &Operation) -> bool {
         let id = &operation.id;
-        if operation.foreign || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
+        if operation.origin == Origin::External || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
             return false;
         }
-        // One that ended before the intent is not it either, whether it tells its start or not.
+        // One that ended before the intent is not it either, whether it shows its start or not.
         let over = operation.end.filter(|_| operation.phase.ended());
-        if operation.start.or(over).is_some_and(|moment| moment < self.window.0) {
+        if operation.start.or(over).is_some_and(|moment| is_before(moment, self.window.0)) {
             return false;
         }
         let Some(request) = self.refresh() else { return true };
-        let same_type = match (&operation.refresh_type, &request.refresh_type) {
-            (Some(shown), Some(asked)) => shown.eq_ignore_ascii_case(asked),
-            (None, _) | (_, None) => true,
-        };
-        same_type && none_strange(operation, request) && (self.shows_all(operation) || !operation.phase.ended())
+        let other_type = documented_type(operation)
+            .zip(request.refresh_type.as_deref())
+            .is_some_and(|(shown, asked)| !shown.eq_ignore_ascii_case(asked));
+        !other_type && operation.objects.iter().all(|shown| asked_for(request, &shown.name) != Likeness::Different)
     }
 
     fn refresh(&self) -> Option<&RefreshRequest> {
         self.request.and_then(Request::as_refresh)
     }
 
-    /// Whether an operation shows every table that was asked for, or nothing of its objects yet. One that runs and shows some of
-    /// them may show the others later; one that has ended will not.
-    pub(super) fn shows_all(&self, operation: &Operation) -> bool {
-        let Some(request) = self.refresh() else { return true };
-        // A partition may be absent from what Power BI shows of an ended operation, so the table is enough.
-        let shows = |asked: &ObjectName| operation.objects.iter().any(|shown| shown.name.table.eq_ignore_ascii_case(&asked.table));
-        operation.objects.is_empty() || request.objects.iter().all(shows)
-    }
-
-    /// Whether an operation shows enough to be taken for ours while the listing may still be late: that it began when it should
-    /// have, its type, and its objects where objects were asked for.
-    pub(super) fn proves(&self, operation: &Operation) -> bool {
-        let Some(request) = self.request else { return false };
-        let began_from = |earliest| operation.start.is_some_and(|start| (earliest..=self.window.1).contains(&start));
-        match request {
-            Request::Refresh(request) => {
-                let shows_objects = !operation.objects.is_empty() || request.objects.is_empty() || operation.phase == Phase::InProgress;
-                let shows_work = operation.refresh_type.is_some() && shows_objects && self.shows_all(operation);
-                self.clock_known && began_from(self.surely_after) && shows_work
-            }
-            // One that began a little before the intent may be another's, without what it was to bring.
-            Request::Sync => self.clock_known && began_from(self.intent),
+    /// Why an operation that may match is not adopted; `None` where it matches. `certain` is whether the list can no longer be late:
+    /// until then an operation of another client may be there without ours.
+    pub(super) fn ambiguity(&self, operation: &Operation, certain: bool) -> Option<Ambiguity> {
+        let Some(request) = self.request else { return Some(Ambiguity::SpecChanged) };
+        if operation.origin != Origin::Client {
+            return Some(Ambiguity::Origin);
         }
-    }
-
-    /// Why the only operation that can be the one is still not taken for it, when the listing can no longer be late.
-    pub(super) fn doubt(&self, operation: &Operation) -> Option<&'static str> {
-        let Some(request) = self.request else {
-            return Some("the spec has changed since, so an operation cannot be told by it");
+        let is_sync = self.refresh().is_none();
+        let Some(start) = operation.start else {
+            return Some(if is_sync { Ambiguity::TimesAlone } else { Ambiguity::NoStart });
         };
-        let seems_older = operation.start.is_some_and(|start| start < self.surely_after);
+        if is_sync && !self.clock_known {
+            return Some(Ambiguity::TimesAlone);
+        }
+        if is_before(start, self.surely_after) {
+            return Some(Ambiguity::SeemsOlder { clock_known: self.clock_known });
+        }
+        if start > self.window.1 {
+            return Some(Ambiguity::TooLate);
+        }
         match request {
-            Request::Sync if !self.clock_known || operation.start.is_none() => {
-                Some("a synchronisation is told by its times alone, which the service did not say")
-            }
-            // By our clock, or by the service's if it was read as soon as it was asked, it was there before; otherwise it may be ours.
-            Request::Refresh(_) | Request::Sync if seems_older => Some(if self.clock_known {
-                "the service took long to say what its clock shows, by which an operation that seems to be older may be it"
-            } else {
-                "the service does not say what its clock shows, by which an operation that seems to be older may be it"
-            }),
-            Request::Refresh(_) if operation.start.is_none() && operation.phase.ended() => Some("an operation does not say when it began"),
-            Request::Refresh(_) | Request::Sync => None,
+            // One that began a little before the intent may be another's, without what it was to bring.
+            Request::Sync => (!certain && start < self.intent).then_some(Ambiguity::JustBefore),
+            Request::Refresh(request) => work_ambiguity(operation, request),
         }
     }
 }
 
-/// Whether an operation shows no object that was not asked for. Of a whole model nobody here knows the tables.
-fn none_strange(operation: &Operation, request: &RefreshRequest) -> bool {
-    let covers = |asked: &ObjectName, shown: &ObjectName| {
-        asked.table.eq_ignore_ascii_case(&shown.table)
-            && match (&asked.partition, &shown.partition) {
-                (Some(asked), Some(shown)) => asked.eq_ignore_ascii_case(shown),
-                (None, _) | (_, None) => true,
-            }
+/// The type that an operation shows, where it is one that the services document.
+fn documented_type(operation: &Operation) -> Option<&str> {
+    operation.refresh_type.as_deref().filter(|shown| REFRESH_TYPES.contains(&shown.to_ascii_lowercase().as_str()))
+}
+
+/// Why the type and the objects that an operation shows do not prove that it does what was asked for.
+fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Ambiguity> {
+    if documented_type(operation).is_none() {
+        return Some(Ambiguity::NoType);
+    }
+    // A partition may be absent from what Power BI shows of an ended operation, so the table is enough.
+    let shown = |asked: &ObjectName| {
+        let names = operation.objects.iter().map(|shown| object_names::name(&asked.table, &shown.name.table));
+        names.min().unwrap_or(Likeness::Different)
     };
-    let asked_for = |shown: &ObjectName| request.objects.iter().any(|asked| covers(asked, shown));
-    request.objects.is_empty() || operation.objects.iter().all(|object| asked_for(&object.name))
+    let of_asked = request.objects.iter().map(shown);
+    let of_shown = operation.objects.iter().map(|shown| asked_for(request, &shown.name));
+    match of_asked.chain(of_shown).max().unwrap_or(Likeness::Same) {
+        Likeness::Same => None,
+        Likeness::Similar => Some(Ambiguity::Names),
+        Likeness::Different => Some(Ambiguity::ObjectsNotShown),
+    }
+}
+
+/// How close an object that is shown comes to one that was asked for. Nothing on record has the tables of a whole model.
+fn asked_for(request: &RefreshRequest, shown: &ObjectName) -> Likeness {
+    let names = request.objects.iter().map(|asked| object_names::object(asked, shown));
+    names.min().unwrap_or(Likeness::Same)
 }

@@ -14,6 +14,7 @@ mod failures;
 mod followed;
 mod following;
 mod names;
+mod object_names;
 mod pace;
 mod pass;
 mod progress;

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::evidence::{self, Evidence};
+use super::evidence::{self, Ambiguity, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Seen, Step, Taken, cancellation, deletion, ending, following, pace, text, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
-use crate::operation::{Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
+use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble};
 
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
@@ -172,20 +172,28 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     // The spec may have changed since; then only what is on record can be compared.
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
     let evidence = Evidence::new(run, request, taken, (intent(&pass), listing.ahead), settings);
-    let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.allows(operation)).collect();
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);
+    let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
+    // Beside an operation that a client has submitted, one of unknown origin is no second possibility.
+    let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
+    let candidates = if by_clients.is_empty() { candidates } else { by_clients };
+    // What the service did not show this time, it may show the next time; but not for ever.
+    let unread = candidates.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
     let verdict = match candidates.as_slice() {
-        [one] if !listing.truncated && evidence.proves(one) => Verdict::It((*one).clone()),
-        _ if !certain => Verdict::TooEarly,
-        _ if listing.truncated => Verdict::Unclear("the service's listing is too long to be read whole".to_owned()),
-        [] => Verdict::None,
-        [one] if !evidence.shows_all(one) => Verdict::TooEarly,
-        [one] => match evidence.doubt(one) {
+        [one] => match evidence.ambiguity(one, certain) {
+            None if !listing.truncated => Verdict::It((*one).clone()),
+            _ if !certain || unread => Verdict::TooEarly(None),
+            _ if listing.truncated => truncated(),
             None => Verdict::It((*one).clone()),
-            Some(doubt) => Verdict::Unclear(doubt.to_owned()),
+            // One that runs shows its objects in the end.
+            Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() => Verdict::TooEarly(Some(one.id.clone())),
+            Some(ambiguity) => Verdict::Unclear(ambiguity.to_string()),
         },
+        _ if !certain || unread => Verdict::TooEarly(None),
+        _ if listing.truncated => truncated(),
+        [] => Verdict::None,
         several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
     };
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
@@ -193,9 +201,17 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
         Verdict::It(operation) => adopt(pass, &operation),
         Verdict::None => never_started(pass),
         Verdict::Unclear(why) => hold(pass, &why, &candidates),
-        Verdict::TooEarly => {
-            let message = "the answer to the submission was lost, so the service's listing is read until it shows the operation";
-            if let Some(run) = pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::ResolvingSubmission)) {
+        Verdict::TooEarly(candidate) => {
+            let lost = "the response to the submission was lost";
+            let message = match candidate {
+                None => format!("{lost}: the operator reads the service's list until it shows the operation"),
+                Some(id) => {
+                    format!("{lost}: operation {id} may be the one that it started, and shows its tables and partitions when it ends")
+                }
+            };
+            if let Some(run) =
+                pass.record.run.as_mut().filter(|run| run.why() != Some(Reason::ResolvingSubmission) || run.message != message)
+            {
                 run.tell(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
             let pause = pace::poll(settings, waited, pass.seed());
@@ -211,10 +227,15 @@ enum Verdict {
     It(Operation),
     /// It never started.
     None,
-    /// A later listing will say more.
-    TooEarly,
+    /// A later list will say more: of this operation, where it is one that may be it.
+    TooEarly(Option<OperationId>),
     /// Only a person can say.
     Unclear(String),
+}
+
+/// The list does not show everything that matters.
+fn truncated() -> Verdict {
+    Verdict::Unclear("the service's list is too long to be read whole, or has rows without an id".to_owned())
 }
 
 /// It is certain that nothing began: the service would show it by now.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
-use crate::operation::{Operation, OperationKind, Resolution, Submission, Trouble, TroubleKind};
+use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
@@ -145,8 +147,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 if !desired.finalizer {
                     return pass.keep(Effect::AddFinalizer, None);
                 }
-                let since = run.submitted_time.unwrap_or(run.requested_time).timestamp();
-                return pass.keep(Effect::List(OperationKind::Refresh, since), None);
+                // Only what runs matters, and that is listed whenever it started.
+                let now = pass.now;
+                return pass.keep(Effect::List(OperationKind::Refresh, now), None);
             }
             submit(pass)
         }
@@ -155,6 +158,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
+                None if let Some(unnamed) = listing.unnamed => blocked_by_unnamed(pass, unnamed),
                 None if listing.may_hide_running && !kind.offers().refused_during_refresh => untold(pass),
                 None => submit(pass),
                 Some(operation) => blocked_by(pass, operation, taken.is_watched(&operation.id)),
@@ -341,31 +345,56 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return ending::end(pass, RunState::Failed, Reason::Conflict, message);
     }
-    let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && !operation.foreign;
+    // The services cancel what a client of this API has submitted, and nothing else.
+    let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && operation.origin == Origin::Client;
     let id = operation.id.clone();
-    let since = operation.start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default();
-    let whose = match (of_our_own, operation.foreign) {
+    let whose = match (of_our_own, operation.origin) {
         (true, _) => "by this operator",
-        (false, false) => "by another client",
-        (false, true) => "by a schedule or a person, which cannot be cancelled,",
+        (false, Origin::Client) => "by another client",
+        (false, Origin::Unknown | Origin::External) => NOT_CANCELLABLE,
     };
-    let holder = format!("refresh {id} {whose}{since}");
+    let holder = format!("refresh {id} {whose}{}", since(operation.start));
     let now = pass.now;
-    let mut waited = Duration::ZERO;
-    if let Some(run) = pass.record.run.as_mut() {
-        let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
-        waited = pace::between(since.timestamp(), now);
-        let verb = if replace { "cancels and waits for" } else { "waits for" };
-        run.tell(RunState::Waiting, Reason::ModelBusy, format!("{verb} {holder}"));
-        run.waiting_for = Some(holder);
-    }
+    let pause = wait_for(&mut pass, if replace { "cancels and waits for" } else { "waits for" }, holder);
     if replace && cancel_is_due(&pass) {
         pass.scratch.cancelled_at = Some(now);
         pass.notice(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
         return pass.stop(Effect::Cancel(id), None);
     }
-    let pause = pace::poll(pass.situation.settings, waited, pass.seed());
     pass.stop_for(pause)
+}
+
+/// Whose a refresh is that a schedule, a person or the service itself started.
+const NOT_CANCELLABLE: &str = "by a schedule, a person or the service, which cannot be cancelled,";
+
+/// A refresh without an id is running. It is certainly none of ours.
+fn blocked_by_unnamed(mut pass: Pass<'_>, unnamed: UnnamedOperation) -> Step {
+    pass.scratch.troubles = 0;
+    if pass.desired.policy.conflict == ConflictPolicy::Fail {
+        triggers::settle(pass.desired, &mut pass.record);
+        let message = "a refresh of another client is running, and conflictPolicy is Fail".to_owned();
+        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+    }
+    let holder = format!("a refresh {NOT_CANCELLABLE}{}", since(unnamed.start));
+    let pause = wait_for(&mut pass, "waits for", holder);
+    pass.stop_for(pause)
+}
+
+fn since(start: Option<Timestamp>) -> String {
+    start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default()
+}
+
+/// Records what the run waits for; returns the pause until the next list.
+fn wait_for(pass: &mut Pass<'_>, verb: &str, holder: String) -> Duration {
+    let now = pass.now;
+    let mut waited = Duration::ZERO;
+    if let Some(run) = pass.record.run.as_mut() {
+        let since = run.waiting_since_time.get_or_insert_with(|| Time::from(now));
+        waited = pace::between(since.timestamp(), now);
+        run.tell(RunState::Waiting, Reason::ModelBusy, format!("{verb} {holder}"));
+        run.waiting_for = Some(holder);
+    }
+    pace::poll(pass.situation.settings, waited, pass.seed())
 }
 
 /// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.

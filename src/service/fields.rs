@@ -22,6 +22,13 @@ impl Text {
     }
 }
 
+impl Text {
+    /// A name as the service has it: blanks belong to it. As above, a token is not repeated, nor a text without a character.
+    pub(super) fn name(self, limit: usize) -> Option<String> {
+        self.0.map(|text| cut(&without_tokens(&text), limit)).filter(|text| !text.is_empty())
+    }
+}
+
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TextVisitor)

@@ -32,6 +32,7 @@ mod words;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use model::{Call, Model};
 pub use refreshes::Window;
@@ -56,6 +57,7 @@ struct Shared {
     http: http::Client,
     tokens: Tokens,
     traffic: traffic::Traffic,
+    max_refresh_duration: Duration,
 }
 
 impl Azure {
@@ -71,7 +73,9 @@ impl Azure {
     fn assemble(settings: Settings, http: http::Client, metadata: Metadata) -> Self {
         let tokens = Tokens::new(identity::entra::Entra::new(&settings.cloud, http.clone()), metadata);
         let traffic = traffic::Traffic::new(settings.max_calls_per_server);
-        Self { shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic }) }
+        Self {
+            shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic, max_refresh_duration: settings.max_refresh_duration }),
+        }
     }
 
     /// The cloud that this client speaks to.

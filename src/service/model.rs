@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, LOCATION};
 use reqwest::{Method, RequestBuilder};
@@ -204,6 +205,17 @@ impl Call {
         match self.model.refreshes() {
             Some(refreshes) => refreshes::cancel(&self, &refreshes, id).await,
             None => Cancellation::Trouble(no_address()),
+        }
+    }
+
+    /// How long a refresh may run at most at the service; a row of a list that shows none running for longer is out of date.
+    ///
+    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused
+    /// capacity holds a refresh for up to 6 hours. Analysis Services documents no limit, so that one is a setting.
+    pub(super) fn longest_refresh(&self) -> Duration {
+        match self.service() {
+            Service::AnalysisServices => self.model.shared.max_refresh_duration,
+            Service::PowerBi => Duration::from_hours(30),
         }
     }
 

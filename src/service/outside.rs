@@ -22,7 +22,7 @@ use super::power_bi::{self, scale_out};
 use super::refreshes::{Row, Selected, Selection};
 use super::rows::{RowFault, Rows};
 use super::{classify, text, timestamp};
-use crate::operation::{Cancellation, Handle, Look, Operation, OperationId, Submission, Trouble};
+use crate::operation::{Cancellation, Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
 
 /// An answer of a service, as it came.
 #[derive(Debug)]
@@ -74,21 +74,23 @@ pub fn no_listing(service: Service, heard: &Heard) -> Trouble {
 /// What was made of a list of refreshes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The rows that matter.
-    pub operations: Vec<Operation>,
-    /// Whether there were more.
-    pub truncated: bool,
-    /// Whether one that runs may be among those.
-    pub may_hide_running: bool,
+    /// The rows that matter, as they stand in the list.
+    pub listing: Listing,
     /// How many rows there were.
     pub rows: usize,
     /// Whether the list came to its end.
     pub complete: bool,
 }
 
-/// A list of refreshes in these pieces; `None` where it is no list.
-pub fn listing<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, since: Timestamp, top: Option<usize>) -> Option<Listed> {
-    let (mut rows, mut selection, mut count) = (Rows::default(), Selection::new(since, top), 0);
+/// A list of refreshes in these pieces; `None` where it is no list. `window` has the moment from which on all rows matter, and the
+/// one before which none that still runs can have started.
+pub fn listing<'a>(
+    service: Service,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    window: (Timestamp, Timestamp),
+    top: Option<usize>,
+) -> Option<Listed> {
+    let (mut rows, mut selection, mut count) = (Rows::default(), Selection::new(service, window, top), 0);
     let mut take = |row: &[u8]| -> Result<(), RowFault> {
         count += 1;
         selection.take(row)
@@ -97,9 +99,10 @@ pub fn listing<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, since: Timestamp,
         rows.feed(piece, &mut take).ok()?;
     }
     let complete = rows.complete();
-    let Selected { rows: selected, truncated, may_hide_running } = selection.finish();
+    let Selected { rows: selected, truncated, may_hide_running, unnamed } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
-    Some(Listed { operations, truncated, may_hide_running, rows: count, complete })
+    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, ahead: None };
+    Some(Listed { listing, rows: count, complete })
 }
 
 /// The answer to a POST of a synchronisation of Analysis Services to `called`.

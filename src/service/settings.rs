@@ -17,6 +17,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// How many calls to one server may be in flight at once.
     pub max_calls_per_server: usize,
+    /// How long a refresh may run on Analysis Services, which documents no limit.
+    pub max_refresh_duration: Duration,
     /// What the services are told about who calls, `tabular-operator/<version>`.
     pub user_agent: String,
     /// Told of every HTTP exchange, for metrics.
@@ -82,6 +84,7 @@ impl fmt::Debug for Settings {
             .field("extra_ca_pem", &self.extra_ca_pem.is_some())
             .field("call_timeout", &self.call_timeout)
             .field("max_calls_per_server", &self.max_calls_per_server)
+            .field("max_refresh_duration", &self.max_refresh_duration)
             .field("user_agent", &self.user_agent)
             .finish_non_exhaustive()
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::operation::REDACTED;
+
 /// At most `limit` characters of a text, with an ellipsis where it was cut.
 pub(super) fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
@@ -20,7 +22,7 @@ const TRAILERS: [&str; 7] =
 /// like a token is taken out, and so is the tail that names this one call.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
     let plain: String = cut(text, 4 * limit).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { "[redacted]" } else { word }).collect();
+    let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { REDACTED } else { word }).collect();
     let line = words.join(" ");
     // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
     let lower = line.to_ascii_lowercase();
@@ -33,7 +35,7 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
     if !text.split(' ').any(token_like) {
         return Cow::Borrowed(text);
     }
-    let words: Vec<&str> = text.split(' ').map(|word| if token_like(word) { "[redacted]" } else { word }).collect();
+    let words: Vec<&str> = text.split(' ').map(|word| if token_like(word) { REDACTED } else { word }).collect();
     Cow::Owned(words.join(" "))
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::world::{World, secs};
 use crate::api::{ConcurrencyPolicy, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Fault, Scratch, Seen, Situation, Surroundings, decide};
-use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
+use crate::operation::{Look, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 
 fn size(world: &World) -> usize {
     // As the API server writes it, which escapes more than it must.
@@ -79,7 +79,8 @@ proptest! {
                 messages: (0..50).map(message).collect(),
                 activity_id: Some(pick(1)),
                 failure: None,
-                foreign: false,
+                origin: Origin::Client,
+                unread: false,
             };
             if world.run().state == RunState::Running {
                 let desired = Desired::of_refresh(&world.object, Surroundings::default());

@@ -3,7 +3,7 @@
 use super::service::{Fate, trouble};
 use super::world::{World, model, secs};
 use crate::api::{ConcurrencyPolicy, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState};
-use crate::operation::{Phase, TroubleKind};
+use crate::operation::{Origin, Phase, TroubleKind, UnnamedOperation};
 
 fn busy(policy: ConflictPolicy) -> World {
     let mut world = World::new(|spec| spec.conflict_policy = policy);
@@ -40,12 +40,33 @@ fn replace_cancels_the_strangers_and_no_other() {
 
 #[test]
 fn replace_waits_for_what_the_service_cannot_cancel() {
-    let mut world = busy(ConflictPolicy::Replace);
-    world.service.ops[0].foreign = true;
-    world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
-    assert!(world.run().message.contains("a schedule or a person"), "{}", world.run().message);
-    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (0, 0));
+    for origin in [Origin::External, Origin::Unknown] {
+        let mut world = busy(ConflictPolicy::Replace);
+        world.service.ops[0].origin = origin;
+        world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
+        assert!(world.run().message.contains("a schedule, a person or the service"), "{}", world.run().message);
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.cancels.len(), world.told(Reason::ConflictReplaced)), (0, 0));
+    }
+}
+
+#[test]
+fn unnamed_running_refresh_is_waited_for() {
+    for (policy, state) in
+        [(ConflictPolicy::Wait, RunState::Waiting), (ConflictPolicy::Replace, RunState::Waiting), (ConflictPolicy::Fail, RunState::Failed)]
+    {
+        let mut world = busy(policy);
+        world.service.ops[0].visible = world.now + secs(3_600);
+        world.service.unnamed = Some(UnnamedOperation { start: Some(world.now) });
+        let reason = if state == RunState::Failed { Reason::Conflict } else { Reason::ModelBusy };
+        world.run_for(secs(30)).is(state, reason);
+        if state == RunState::Waiting {
+            assert!(world.run().message.starts_with("waits for a refresh by a schedule"), "{}", world.run().message);
+            (world.service.unnamed, world.service.ops[0].end) = (None, world.now);
+            world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        }
+        assert_eq!(world.service.cancels.len(), 0);
+    }
 }
 
 #[test]

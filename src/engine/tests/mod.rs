@@ -18,6 +18,7 @@ mod lasting;
 mod leaving;
 mod names;
 mod operations;
+mod proof;
 mod queue;
 mod simulation;
 mod submissions;

@@ -4,7 +4,7 @@ use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, Taken, decide};
-use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, TroubleKind};
+use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, TroubleKind};
 
 fn running(length: u64) -> World {
     let mut world = World::new(|_| {});
@@ -25,7 +25,8 @@ fn operation(id: &str, phase: Phase) -> Operation {
         messages: Vec::new(),
         activity_id: None,
         failure: None,
-        foreign: false,
+        origin: Origin::Client,
+        unread: false,
     }
 }
 

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::engine::Taken;
 use crate::operation::{
-    Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase,
-    RefreshRequest, Request, Submission, Trouble, TroubleKind,
+    Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase,
+    RefreshRequest, Request, Submission, Trouble, TroubleKind, UnnamedOperation,
 };
 
 /// What becomes of a submission on its way.
@@ -58,8 +58,10 @@ pub(super) struct Op {
     pub(super) objects: Vec<ObjectName>,
     pub(super) visible: Timestamp,
     pub(super) vanished: bool,
-    /// Whether the service tells that no client like ours began it.
-    pub(super) foreign: bool,
+    /// Who can have submitted it, as the service shows it.
+    pub(super) origin: Origin,
+    /// Whether its description cannot be read.
+    pub(super) unread: bool,
 }
 
 impl Op {
@@ -90,6 +92,8 @@ pub(super) struct Service {
     /// Whether its listings leave some out, and whether one that runs may be among those.
     pub(super) truncated: bool,
     pub(super) hides_running: bool,
+    /// An operation without an id that runs, and is not ours.
+    pub(super) unnamed: Option<UnnamedOperation>,
     /// How long the answer to a listing takes, once it has said what the service's clock shows; and how long until then.
     pub(super) slow: Duration,
     pub(super) hesitates: Duration,
@@ -127,6 +131,7 @@ impl Service {
             under_way: Vec::new(),
             truncated: false,
             hides_running: false,
+            unnamed: None,
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
             taken: Taken::default(),
@@ -175,7 +180,8 @@ impl Service {
             objects: refresh.objects,
             visible: self.now + self.lag,
             vanished: false,
-            foreign: false,
+            origin: Origin::Client,
+            unread: false,
         });
         Some(id)
     }
@@ -243,7 +249,8 @@ impl Service {
             messages: Vec::new(),
             activity_id: None,
             failure: op.failure.filter(|_| matches!(phase, Phase::Failed | Phase::TimedOut | Phase::Cancelled)),
-            foreign: op.foreign,
+            origin: op.origin,
+            unread: op.unread,
         }
     }
 
@@ -274,7 +281,7 @@ impl Service {
         operations.retain(|op| op.phase.ended() || !self.hides_running);
         operations.reverse();
         let ahead = self.tells_time.then(|| Ahead::of(self.now + self.skew, (self.now, self.now + self.hesitates)));
-        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, ahead })
+        Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, ahead })
     }
 
     pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {

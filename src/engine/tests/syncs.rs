@@ -6,7 +6,7 @@ use super::service::{Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
 use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, decide};
-use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
+use crate::operation::{Look, Operation, OperationId, Origin, Phase, Submission, TroubleKind};
 
 fn running(length: u64) -> World {
     let mut world = World::sync(|_| {});
@@ -130,7 +130,8 @@ fn one_that_is_finalizing_has_succeeded_and_says_so() {
         messages: Vec::new(),
         activity_id: None,
         failure: None,
-        foreign: false,
+        origin: Origin::Client,
+        unread: false,
     };
     let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);

@@ -22,6 +22,8 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 struct Evidence {
     /// By the service's clock, before the submission.
     submitted: Timestamp,
+    /// By the service's clock: what started before does not run any more, whatever its row shows.
+    oldest_running: Timestamp,
     /// Whether a refresh was under way when the submission came.
     busy: bool,
     /// How many began in the day before it.
@@ -29,13 +31,14 @@ struct Evidence {
 }
 
 impl Evidence {
-    fn new(submitted: Timestamp) -> Self {
-        Self { submitted, busy: false, today: 0 }
+    fn new(submitted: Timestamp, oldest_running: Timestamp) -> Self {
+        Self { submitted, oldest_running, busy: false, today: 0 }
     }
 
     fn take(&mut self, row: &Row) {
         // It may have ended between the submission and the list.
-        let ran = !row.phase.ended() || row.end.is_some_and(|end| end >= self.submitted);
+        let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
+        let ran = runs || row.end.is_some_and(|end| end >= self.submitted);
         self.busy |= ran;
         let day = self.submitted.checked_sub(DAY).unwrap_or(Timestamp::MIN);
         self.today += usize::from(row.start.is_some_and(|start| start >= day));
@@ -100,9 +103,10 @@ async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Ins
     let (asked, now) = (Instant::now(), Timestamp::now());
     let incoming = call.get(call.route("GET refreshes"), newest.clone(), deadline, &REDIRECTS).await?;
     let window = Window { intent: submitted, now };
-    let mut evidence = Evidence::new(window.since(window.ahead(server_time(incoming.headers()), asked.elapsed())));
+    let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
+    let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, call.longest_refresh()));
     refreshes::each_row(call, incoming, |row| {
-        evidence.take(&Row::read(row)?);
+        evidence.take(&Row::read(call.service(), row)?);
         Ok(())
     })
     .await?;
@@ -112,12 +116,12 @@ async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Ins
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::classify;
+    use crate::service::{Service, classify};
 
     fn verdict(said: &str, rows: &[String]) -> Submission {
-        let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap());
+        let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
-            evidence.take(&Row::read(row.as_bytes()).unwrap());
+            evidence.take(&Row::read(Service::PowerBi, row.as_bytes()).unwrap());
         }
         evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
     }
@@ -131,6 +135,7 @@ mod tests {
         let ended = row("2026-01-02T11:00:00Z", "2026-01-02T11:10:00Z", "Completed");
         let old = row("2026-01-01T11:00:00Z", "2026-01-01T11:10:00Z", "Failed");
         let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
+        let never_ends = row("2026-01-01T05:59:59Z", "", "Unknown");
         let just_ended = row("2026-01-02T11:00:00Z", "2026-01-02T12:00:01Z", "Completed");
         let busy = |said: &str| Submission::Busy { message: said.to_owned() };
         let kind = |submission: Submission| match submission {
@@ -142,6 +147,7 @@ mod tests {
         for said in [german, "数据集刷新请求无效。", "Richiesta non valida", ""] {
             assert_eq!(kind(verdict(said, &[])), TroubleKind::Rejected, "{said}");
             assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), TroubleKind::Rejected, "{said}");
+            assert_eq!(kind(verdict(said, std::slice::from_ref(&never_ends))), TroubleKind::Rejected, "{said}");
             assert_eq!(kind(verdict(said, std::slice::from_ref(&ended))), TroubleKind::QuotaExceeded, "{said}");
         }
         assert_eq!(kind(verdict(english, &vec![ended.clone(); 50])), TroubleKind::Rejected);

@@ -11,7 +11,7 @@ use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::operation::{Listing, Look, Operation, OperationId, Phase, Submission, Trouble, TroubleKind};
+use crate::operation::{Listing, Look, Operation, OperationId, Origin, Phase, Submission, Trouble, TroubleKind};
 use crate::service::answer::{Answer, server_time};
 use crate::service::classify::{self, Word};
 use crate::service::fields::{Fields, Object, Text};
@@ -54,7 +54,7 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     call.heed(&mut answer);
-    Ok(Listing { operations: listed(&answer, window.since(ahead))?, truncated: false, may_hide_running: false, ahead })
+    Ok(Listing { operations: listed(&answer, window.since(ahead))?, ahead, ..Listing::default() })
 }
 
 /// The last synchronisation, if it began since a moment or is under way.
@@ -215,7 +215,8 @@ impl Status {
             messages: Vec::new(),
             activity_id: answer.activity_id(),
             failure: None,
-            foreign: false,
+            origin: Origin::Client,
+            unread: false,
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::listing::{Row, Selected, Selection, Window};
-use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, RefreshRequest, Submission, Trouble, TroubleKind};
+use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, Origin, RefreshRequest, Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
 use crate::service::rows::{RowFault, Rows};
@@ -85,21 +85,23 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
         Service::AnalysisServices => None,
         Service::PowerBi => Some(TOP),
     };
-    let mut selection = Selection::new(window.since(ahead), top);
+    let oldest_running = window.oldest_running(ahead, call.longest_refresh());
+    let mut selection = Selection::new(service, (window.since(ahead), oldest_running), top);
     if !each_row(call, incoming, |row| selection.take(row)).await? {
         selection.cut_short();
     }
-    let Selected { rows, truncated, may_hide_running } = selection.finish();
+    let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
 
     let truncated = truncated || rows.len() > MOST_DETAILS;
     let deadline = call.deadline();
     let seen = rows.into_iter().enumerate().map(|(n, (id, row))| async move {
         // Power BI documentation, enhanced refresh: details are for enhanced refreshes alone.
-        if n < MOST_DETAILS && !row.foreign { detail(call, refreshes, id, row, deadline).await } else { Ok(row.bare(id)) }
+        let has_details = row.origin != Origin::External;
+        if n < MOST_DETAILS && has_details { detail(call, refreshes, id, row, deadline).await } else { Ok(row.bare(id)) }
     });
     let mut operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
     operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok(Listing { operations, truncated, may_hide_running, ahead })
+    Ok(Listing { operations, truncated, may_hide_running, unnamed, ahead })
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.
@@ -136,17 +138,22 @@ pub(in crate::service) async fn each_row(
     if rows.complete() { Ok(true) } else { Err(not_a_list()) }
 }
 
-/// One row with what its own description adds.
+/// One row with what its own description adds. A description that the service refuses takes nothing from the rest of the list: the
+/// operation is then as its row shows it.
+///
+/// # Errors
+/// Where the service asks for fewer calls.
 async fn detail(call: &Call, refreshes: &Url, id: OperationId, row: Row, deadline: Instant) -> Result<Operation, Trouble> {
     match look_until(call, refreshes, &id, deadline).await {
         Look::Found { operation, .. } => {
             let bare = row.bare(id);
-            Ok(Operation { start: operation.start.or(bare.start), end: operation.end.or(bare.end), ..*operation })
+            // Where the two disagree, the later start: the earlier one may hide an operation that is searched for.
+            Ok(Operation { start: operation.start.max(bare.start), end: operation.end.or(bare.end), origin: bare.origin, ..*operation })
         }
-        // The list says that it is there, so it is.
+        // The list shows it, so it exists.
         Look::Gone => Ok(row.bare(id)),
-        Look::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer => Ok(row.bare(id)),
-        Look::Trouble(trouble) => Err(trouble),
+        Look::Trouble(trouble) if trouble.kind == TroubleKind::Throttled => Err(trouble),
+        Look::Trouble(trouble) => Ok(Operation { unread: trouble.kind != TroubleKind::Rejected, ..row.bare(id) }),
     }
 }
 

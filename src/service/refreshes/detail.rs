@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Phase, ServiceMessage};
+use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
 use crate::service::fields::{Fields, Item, List, Object, Text};
 use crate::service::{Service, text, timestamp, words};
 
@@ -56,7 +56,8 @@ pub(in crate::service) fn operation(
         objects: detail.objects,
         messages,
         activity_id,
-        foreign: false,
+        origin: Origin::Client,
+        unread: false,
     })
 }
 
@@ -73,7 +74,8 @@ pub(in crate::service) fn running(id: &OperationId, activity_id: Option<String>)
         messages: Vec::new(),
         activity_id,
         failure: None,
-        foreign: false,
+        origin: Origin::Client,
+        unread: false,
     }
 }
 
@@ -144,7 +146,7 @@ struct Part {
 
 impl Part {
     fn progress(self) -> Option<ObjectProgress> {
-        let name = ObjectName { table: self.table.at_most(512)?, partition: self.partition.at_most(512) };
+        let name = ObjectName { table: self.table.name(512)?, partition: self.partition.name(512) };
         let reported = self.status.at_most(64).unwrap_or_default();
         Some(ObjectProgress { name, phase: words::phase(&reported), reported })
     }

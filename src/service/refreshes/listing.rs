@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
-use crate::operation::{Ahead, Operation, OperationId, Phase};
+use crate::operation::{Ahead, Operation, OperationId, Origin, Phase, UnnamedOperation};
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::rows::RowFault;
-use crate::service::{timestamp, words};
+use crate::service::{Service, timestamp, words};
 
 /// How many rows are kept, as [`crate::operation::Listing`] says.
 const MOST_ROWS: usize = 50;
@@ -19,9 +19,6 @@ const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(5);
 
 /// How far they may be apart where it does not.
 const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
-
-/// A difference of clocks that is not believed: a gateway's cached `Date`, rather.
-const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Which operations are looked for: those that run, and those that began since a submission was intended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,14 +42,20 @@ impl Window {
     /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
     pub(in crate::service) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
         let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
-        let Some(Ahead { least, most }) = ahead else {
+        let Some(ahead) = ahead else {
             return back(self.intent, UNKNOWN_CLOCK);
         };
-        let by_server = self.intent.checked_add(least).unwrap_or(self.intent);
-        if least.abs().max(most.abs()) > UNBELIEVABLE {
-            return back(self.intent.min(by_server), UNKNOWN_CLOCK);
-        }
-        back(by_server, KNOWN_CLOCK)
+        let by_server = self.intent.checked_add(ahead.least).unwrap_or(self.intent);
+        if ahead.is_believable() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
+    }
+
+    /// The moment by the service's clock before which no refresh that still runs can have started, where one may run for `longest`.
+    ///
+    /// Every doubt makes it earlier: an operation too many is waited for, one too few is overtaken.
+    pub(in crate::service) fn oldest_running(&self, ahead: Option<Ahead>, longest: Duration) -> Timestamp {
+        let by_server = ahead.filter(|ahead| ahead.is_believable()).map_or(-UNKNOWN_CLOCK, |ahead| ahead.least);
+        let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
+        self.now.checked_add(by_server).and_then(|now| now.checked_sub(longest)).unwrap_or(Timestamp::MIN)
     }
 }
 
@@ -64,28 +67,28 @@ pub(in crate::service) struct Row {
     reported: String,
     pub(in crate::service) start: Option<Timestamp>,
     pub(in crate::service) end: Option<Timestamp>,
-    /// Begun by a schedule, by a person or by another way than this client's: Power BI alone tells.
-    pub(in crate::service) foreign: bool,
+    /// Who can have submitted it.
+    pub(in crate::service) origin: Origin,
 }
 
 impl Row {
     /// Reads one row.
-    pub(in crate::service) fn read(row: &[u8]) -> Result<Self, RowFault> {
+    pub(in crate::service) fn read(service: Service, row: &[u8]) -> Result<Self, RowFault> {
         let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
         let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
-        // Power BI documentation, enhanced refresh, "refreshType". A type that is not among them may be a new name of the
-        // enhanced one, which has had two already, so it may be ours.
-        let foreign = fields.refresh_type.at_most(64).is_some_and(|by| {
-            matches!(by.to_ascii_lowercase().as_str(), "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining")
-        });
+        let origin = match service {
+            // It lists what came by this API alone.
+            Service::AnalysisServices => Origin::Client,
+            Service::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
+        };
         Ok(Self {
             id: fields.id.0.as_deref().and_then(OperationId::parse),
             phase,
             reported,
             start: fields.start.0.as_deref().and_then(timestamp::iso),
             end: fields.end.0.as_deref().and_then(timestamp::iso),
-            foreign,
+            origin,
         })
     }
 
@@ -102,21 +105,40 @@ impl Row {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
-            foreign: self.foreign,
+            origin: self.origin,
+            unread: false,
         }
+    }
+}
+
+/// Who can have submitted a refresh of this `refreshType`.
+///
+/// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the
+/// data (seen in public reports). Two reports have a full refresh of a Direct Lake model listed as `DirectLakeFraming`, which the
+/// service starts itself as well; so that one proves nothing, like every value that nobody has documented.
+fn origin(refresh_type: Option<&str>) -> Origin {
+    match refresh_type.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "viaenhancedapi" | "reliableprocessing" => Origin::Client,
+        "scheduled" | "ondemand" | "viaapi" | "viaxmlaendpoint" | "ondemandtraining" | "webmodeling" => Origin::External,
+        _ => Origin::Unknown,
     }
 }
 
 /// The rows that matter, gathered one by one.
 #[derive(Debug)]
 pub(in crate::service) struct Selection {
+    service: Service,
     since: Timestamp,
+    /// One that started before does not run any more, whatever its row shows.
+    oldest_running: Timestamp,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
     /// Whether the list went on where reading it ended.
     cut_short: bool,
-    /// Whether a row runs that cannot be named.
+    /// Whether a row runs that cannot be named, and may be ours.
     nameless_runs: bool,
+    /// The newest row that runs, cannot be named, and is not ours.
+    unnamed: Option<UnnamedOperation>,
     /// How many rows the service was asked for at most.
     top: Option<usize>,
     count: usize,
@@ -156,16 +178,22 @@ pub(in crate::service) struct Selected {
     pub(in crate::service) truncated: bool,
     /// As [`crate::operation::Listing`] has it.
     pub(in crate::service) may_hide_running: bool,
+    /// As [`crate::operation::Listing`] has it.
+    pub(in crate::service) unnamed: Option<UnnamedOperation>,
 }
 
 impl Selection {
-    pub(in crate::service) fn new(since: Timestamp, top: Option<usize>) -> Self {
+    /// `since` and `oldest_running` are by the service's clock.
+    pub(in crate::service) fn new(service: Service, (since, oldest_running): (Timestamp, Timestamp), top: Option<usize>) -> Self {
         Self {
+            service,
             since,
+            oldest_running,
             rows: Vec::new(),
             truncated: false,
             cut_short: false,
             nameless_runs: false,
+            unnamed: None,
             top,
             count: 0,
             order: Order { last: Timestamp::MAX, newest_first: true, dated: true },
@@ -174,16 +202,22 @@ impl Selection {
 
     /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
     pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
-        let row = Row::read(row)?;
+        let row = Row::read(self.service, row)?;
         self.count = self.count.saturating_add(1);
         self.order.take(&row);
-        let before = row.start.is_some_and(|start| start < self.since);
-        if row.phase.ended() && (before || row.foreign) {
+        let started_before = |moment| row.start.is_some_and(|start| start < moment);
+        let over = row.phase.ended() || started_before(self.oldest_running);
+        if over && (started_before(self.since) || row.origin == Origin::External) {
             return Ok(());
         }
         let Some(id) = row.id.clone() else {
-            self.truncated = true;
-            self.nameless_runs |= !row.phase.ended();
+            match row.origin {
+                Origin::External => self.unnamed = self.unnamed.max(Some(UnnamedOperation { start: row.start })),
+                Origin::Client | Origin::Unknown => {
+                    self.truncated = true;
+                    self.nameless_runs |= !row.phase.ended();
+                }
+            }
             return Ok(());
         };
         self.rows.push((id, row));
@@ -208,7 +242,7 @@ impl Selection {
         // A model runs one refresh at a time, so what is older than the newest has ended.
         let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
         let truncated = self.truncated || self.cut_short || (full && !reaches_back);
-        Selected { rows: self.rows, truncated, may_hide_running }
+        Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed }
     }
 
     fn sort(&mut self) {
@@ -282,8 +316,12 @@ mod tests {
         }
     }
 
+    fn selection(top: Option<usize>) -> Selection {
+        Selection::new(Service::PowerBi, (at("2026-01-01T12:00:00Z"), at("2025-11-30T12:00:00Z")), top)
+    }
+
     fn select(rows: &[&str]) -> (Vec<String>, bool) {
-        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+        let mut selection = selection(None);
         for row in rows {
             selection.take(row.as_bytes()).unwrap();
         }
@@ -314,8 +352,68 @@ mod tests {
     }
 
     #[test]
+    fn only_known_clients_types_are_of_client_origin() {
+        let rows = [
+            ("ViaEnhancedApi", Origin::Client),
+            ("RELIABLEPROCESSING", Origin::Client),
+            ("Scheduled", Origin::External),
+            ("WebModeling", Origin::External),
+            ("OnDemandTraining", Origin::External),
+            ("DirectLakeFraming", Origin::Unknown),
+            ("ViaSomethingNew", Origin::Unknown),
+            ("", Origin::Unknown),
+        ];
+        for (refresh_type, expected) in rows {
+            let row = format!(r#"{{"requestId":"a","refreshType":"{refresh_type}","status":"Unknown"}}"#);
+            assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, expected, "{refresh_type}");
+            assert_eq!(Row::read(Service::AnalysisServices, row.as_bytes()).unwrap().origin, Origin::Client);
+        }
+        for row in [r#"{"requestId":"a"}"#, r#"{"refreshType":{"a":1}}"#] {
+            assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, Origin::Unknown, "{row}");
+        }
+    }
+
+    #[test]
+    fn rows_beyond_the_longest_refresh_do_not_run() {
+        let row = |id: &str, by: &str, start: &str| {
+            format!(r#"{{"requestId":"{id}","refreshType":"{by}","startTime":"{start}","status":"Unknown"}}"#)
+        };
+        let rows = [
+            row("old", "Scheduled", "2025-11-30T11:59:59Z"),
+            row("old-ours", "ViaEnhancedApi", "2025-11-30T11:59:59Z"),
+            row("runs", "Scheduled", "2025-11-30T12:00:00Z"),
+            r#"{"requestId":"undated","refreshType":"Scheduled","status":"Unknown"}"#.to_owned(),
+            r#"{"refreshType":"OnDemand","startTime":"2025-11-30T11:59:59Z","status":"Unknown"}"#.to_owned(),
+        ];
+        let (kept, truncated) = select(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
+        // One that an old, unresolved submission may have started is still a candidate.
+        let mut selection = Selection::new(Service::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
+        selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes()).unwrap();
+        assert_eq!(selection.finish().rows.len(), 1);
+    }
+
+    #[test]
+    fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
+        let rows = [
+            (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (false, false, true)),
+            (r#"{"requestId":"a/b","refreshType":"Scheduled","status":"Unknown"}"#, (false, false, true)),
+            (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (false, false, false)),
+            (r#"{"refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (true, true, false)),
+            (r#"{"startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (true, false, false)),
+        ];
+        for (row, expected) in rows {
+            let mut selection = selection(None);
+            selection.take(row.as_bytes()).unwrap();
+            let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
+            assert_eq!((truncated, may_hide_running, unnamed.is_some()), expected, "{row}");
+            assert!(rows.is_empty());
+        }
+    }
+
+    #[test]
     fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
-        let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+        let mut selection = selection(None);
         for (id, by, status) in [
             ("a", "Scheduled", "Unknown"),
             ("b", "OnDemand", "Completed"),
@@ -329,8 +427,9 @@ mod tests {
             selection.take(row.as_bytes()).unwrap();
         }
         let Selected { rows, truncated, .. } = selection.finish();
-        let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.foreign)).collect();
-        assert_eq!((seen, truncated), (vec![("a", true), ("d", false), ("c", false), ("e", false)], false));
+        let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.origin)).collect();
+        let expected = [("a", Origin::External), ("d", Origin::Client), ("c", Origin::Client), ("e", Origin::Unknown)];
+        assert_eq!((seen, truncated), (expected.to_vec(), false));
     }
 
     #[test]
@@ -344,7 +443,7 @@ mod tests {
             (&["12:03", "", "11:59"], true),
         ];
         for (starts, expected) in rows {
-            let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), Some(3));
+            let mut selection = selection(Some(3));
             for (n, start) in starts.iter().enumerate() {
                 let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
                 selection.take(row.as_bytes()).unwrap();
@@ -365,7 +464,7 @@ mod tests {
         ];
         for (starts, expected) in rows {
             for (top, cut_short) in [(None, true), (Some(starts.len()), false), (None, false)] {
-                let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), top);
+                let mut selection = selection(top);
                 for (n, start) in starts.iter().enumerate() {
                     let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
                     selection.take(row.as_bytes()).unwrap();
@@ -379,7 +478,7 @@ mod tests {
         }
         for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)]
         {
-            let mut selection = Selection::new(at("2026-01-01T12:00:00Z"), None);
+            let mut selection = selection(None);
             selection.take(row.as_bytes()).unwrap();
             assert_eq!(selection.finish().may_hide_running, expected, "{row}");
         }
@@ -387,7 +486,7 @@ mod tests {
 
     #[test]
     fn rows_are_bounded() {
-        let mut selection = Selection::new(Timestamp::MIN, None);
+        let mut selection = Selection::new(Service::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
         for n in 0..10_000 {
             let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
             selection.take(row.as_bytes()).unwrap();

@@ -106,11 +106,42 @@ async fn what_is_no_list_teaches_nothing() {
         let (listing, _stage) = list(move |_| Some(reply(status, &[("content-type", kind)], body))).await;
         assert_eq!(listing.unwrap_err().kind, expected, "{status} {body}");
     }
-    // A row whose own description cannot be had now: it may be the one that is looked for.
-    let (listing, _stage) = list(|path| match path {
-        "" => Some(reply(200, &[CLOCK], r#"[{"refreshId":"a","status":"inProgress"}]"#)),
-        _ => Some(reply(503, &[], "")),
+}
+
+#[tokio::test]
+async fn refused_details_leave_the_row_as_listed() {
+    let rows = r#"[{"refreshId":"a","startTime":"2026-01-01T12:00:03Z","status":"inProgress"},
+        {"refreshId":"b","startTime":"2026-01-01T12:00:02Z","endTime":"2026-01-01T12:00:03Z","status":"succeeded"}]"#;
+    for (status, unread) in [(400, false), (403, true), (404, false), (410, false), (500, true), (503, true)] {
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], rows)),
+            "/b" => Some(reply(200, &[], r#"{"type":"full","status":"succeeded"}"#)),
+            _ => Some(reply(status, &[], "{}")),
+        })
+        .await;
+        let listing = listing.unwrap();
+        let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.refresh_type.as_deref(), o.unread)).collect();
+        let expected = [("a", Phase::InProgress, None, unread), ("b", Phase::Succeeded, Some("full"), false)];
+        assert_eq!((seen.as_slice(), listing.truncated), (&expected[..], false), "{status}");
+    }
+    // A throttle is about the caller: the rest of the calls would meet it too.
+    let (listing, _stage) = list(move |path| match path {
+        "" => Some(reply(200, &[CLOCK], rows)),
+        _ => Some(reply(429, &[], "")),
     })
     .await;
-    assert_eq!(listing.unwrap_err().kind, TroubleKind::ServiceError);
+    assert_eq!(listing.unwrap_err().kind, TroubleKind::Throttled);
+}
+
+#[tokio::test]
+async fn the_later_start_of_row_and_details_counts() {
+    for (row, details) in [("2026-01-01T12:00:03Z", "2026-01-01T11:00:00Z"), ("2026-01-01T11:59:58Z", "2026-01-01T12:00:03Z")] {
+        let list_body = format!(r#"[{{"refreshId":"a","startTime":"{row}","status":"inProgress"}}]"#);
+        let (listing, _stage) = list(move |path| match path {
+            "" => Some(reply(200, &[CLOCK], &list_body)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"inProgress","startTime":"{details}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations[0].start, "2026-01-01T12:00:03Z".parse().ok());
+    }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::operation::{
-    Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, Request, Submission, TroubleKind,
+    Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission, TroubleKind,
 };
 use crate::service::Window;
 use crate::service::power_bi::ModelName;
@@ -269,8 +269,8 @@ async fn the_list_shows_ours_with_details_and_others_while_they_run() {
     let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
     let now = Timestamp::now();
     let listing = call.list(OperationKind::Refresh, Window { intent: now, now }).await.unwrap();
-    let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.foreign, o.refresh_type.as_deref())).collect();
-    assert_eq!(seen, [("r-1", Phase::InProgress, true, None), ("r-2", Phase::Succeeded, false, Some("full"))]);
+    let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
+    assert_eq!(seen, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
     assert!(!listing.truncated);
     assert_eq!(stage.count("GET "), 2, "no details of what others began");
 }

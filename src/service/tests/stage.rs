@@ -123,6 +123,7 @@ pub(super) fn settings(ca_pem: &str) -> Settings {
         extra_ca_pem: Some(ca_pem.as_bytes().to_vec()),
         call_timeout: Duration::from_secs(20),
         max_calls_per_server: 4,
+        max_refresh_duration: Duration::from_hours(48),
         user_agent: "tabular-operator/test".to_owned(),
         on_call: None,
     }

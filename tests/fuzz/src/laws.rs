@@ -77,8 +77,20 @@ pub fn stays(location: &str, called: &Url) {
 
 /// What was read of an operation is bounded, without the token.
 pub fn operation(operation: &Operation) {
-    let Operation { id: of, phase: _, reported, start: _, end: _, refresh_type, objects, messages, activity_id, failure, foreign: _ } =
-        operation;
+    let Operation {
+        id: of,
+        phase: _,
+        reported,
+        start: _,
+        end: _,
+        refresh_type,
+        objects,
+        messages,
+        activity_id,
+        failure,
+        origin: _,
+        unread: _,
+    } = operation;
     id(of);
     bounded(reported, 64);
     bounded(refresh_type.as_deref().unwrap_or_default(), 64);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::state::Status;
-use crate::operation::{Handle, Look, Operation, OperationId, Phase, Submission, Trouble, TroubleKind};
+use crate::operation::{Handle, Look, Operation, OperationId, Origin, Phase, Submission, Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::classify::{self, Word};
 use crate::service::location::{self, Target};
@@ -152,7 +152,8 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
         messages: Vec::new(),
         activity_id: answer.activity_id(),
         failure: None,
-        foreign: false,
+        origin: Origin::Client,
+        unread: false,
     };
     let retry_after = answer.retry_after().or(Some(DEFAULT_WAIT));
     Look::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }

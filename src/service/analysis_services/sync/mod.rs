@@ -62,5 +62,5 @@ pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) ->
     let mut answer = incoming.read(LARGEST_WORD).await;
     call.heed(&mut answer);
     let (operations, truncated) = answers::listed(&answer, window.since(ahead))?;
-    Ok(Listing { operations, truncated, may_hide_running: truncated, ahead })
+    Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, ahead })
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
 use serde_json::Value;
 
-use crate::operation::{Operation, OperationId, Phase, ServiceMessage};
+use crate::operation::{Operation, OperationId, Origin, Phase, ServiceMessage};
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::{text, timestamp};
 
@@ -76,7 +76,8 @@ impl Status {
             messages: self.details.map(message).into_iter().collect(),
             activity_id,
             failure: None,
-            foreign: false,
+            origin: Origin::Client,
+            unread: false,
         }
     }
 }

@@ -85,15 +85,23 @@ pub fn cancellation(input: &[u8]) {
 /// The list of refreshes: the same whatever pieces it comes in, and nothing that runs is left out without saying so.
 pub fn listing(input: &[u8]) {
     let since: Timestamp = "2026-11-22T08:00:00Z".parse().unwrap();
-    let whole = outside::listing([input], since, None);
-    let bytes = outside::listing(input.chunks(1), since, None);
-    let pieces = outside::listing(input.chunks(1 + input.len() % 37), since, None);
+    for service in SERVICES {
+        listing_of(service, input, since);
+    }
+}
+
+fn listing_of(service: Service, input: &[u8], since: Timestamp) {
+    let window = (since, Timestamp::MIN);
+    let whole = outside::listing(service, [input], window, None);
+    let bytes = outside::listing(service, input.chunks(1), window, None);
+    let pieces = outside::listing(service, input.chunks(1 + input.len() % 37), window, None);
     assert!(whole == bytes && whole == pieces, "the pieces count");
     let rows = plain_rows(input);
-    let Some(Listed { operations, truncated, may_hide_running, rows: count, complete }) = whole else {
+    let Some(Listed { listing, rows: count, complete }) = whole else {
         assert!(rows.is_none_or(|rows| rows.iter().any(odd)), "a list that is not read");
         return;
     };
+    let operations = &listing.operations;
     assert!(operations.len() <= 50);
     operations.iter().for_each(laws::operation);
     if let Some(rows) = rows.filter(|rows| !rows.iter().any(odd)) {
@@ -101,10 +109,10 @@ pub fn listing(input: &[u8]) {
         assert_eq!(count, rows.len());
         let shown = |id: &OperationId| operations.iter().any(|operation| operation.id.same(id.as_str()));
         let lost = rows.iter().filter_map(running).find(|id| !shown(id));
-        assert!(truncated || lost.is_none(), "{lost:?} runs, and is left out");
+        assert!(listing.truncated || lost.is_none(), "{lost:?} runs, and is left out");
     }
     let ahead = Some(Ahead::of(laws::now(), (laws::now(), laws::now())));
-    let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, ahead };
+    let listing = Listing { ahead, ..listing };
     let submitting = record::resource(OperationKind::Refresh, "Submitting");
     record::decided(submitting, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken: Taken::default() });
 }

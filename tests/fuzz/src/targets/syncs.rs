@@ -58,7 +58,7 @@ pub fn listing(input: &[u8]) {
             assert!(operations.len() <= 50);
             operations.iter().for_each(laws::operation);
             let ahead = answer.heard.server_time().map(|server| Ahead::of(server, (laws::now(), laws::now())));
-            Ok(Listing { operations, truncated, may_hide_running: truncated, ahead })
+            Ok(Listing { operations, truncated, may_hide_running: truncated, unnamed: None, ahead })
         }
         Err(met) => {
             laws::trouble(&met);

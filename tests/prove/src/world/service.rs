@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use tabular_operator::operation::{Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Phase, Request};
+use tabular_operator::operation::{
+    Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, Request,
+};
 
 use super::{Second, moment};
 
@@ -157,7 +159,8 @@ impl Service {
             messages: Vec::new(),
             activity_id: None,
             failure: None,
-            foreign: false,
+            origin: Origin::Client,
+            unread: false,
         }
     }
 
@@ -177,7 +180,7 @@ impl Service {
         operations.retain(|operation| !operation.phase.ended() || operation.start.is_none_or(|start| start >= since));
         let ahead = self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock))));
         // The newest come first here, so none that runs is left out.
-        Listing { operations, truncated: full && !reaches_back, may_hide_running: false, ahead }
+        Listing { operations, truncated: full && !reaches_back, may_hide_running: false, unnamed: None, ahead }
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.

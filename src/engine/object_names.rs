@@ -1,0 +1,107 @@
+//! Whether a name that the service shows is the name that was asked for.
+//!
+//! Both services compare the names of tables and partitions without regard to case, beyond ASCII too, and a name may end with a
+//! blank. So a name is compared as it is; names that differ in blanks, in how a letter is encoded or in characters that nobody
+//! sees may be the same one on its way through a gateway, and prove nothing.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use unicase::UniCase;
+
+use crate::operation::{ObjectName, REDACTED};
+
+/// How a name that is shown relates to one that was asked for, from the closest on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Likeness {
+    /// The services take both for one name.
+    Same,
+    /// They differ in what may have been changed on the way.
+    Similar,
+    /// They are two names.
+    Different,
+}
+
+/// How an object that is shown relates to one that was asked for. A table that was asked for covers its partitions, and Power BI may
+/// show a table without the partition that was asked for.
+pub(super) fn object(asked: &ObjectName, shown: &ObjectName) -> Likeness {
+    let partition = match (&asked.partition, &shown.partition) {
+        (Some(asked), Some(shown)) => name(asked, shown),
+        (None, _) | (_, None) => Likeness::Same,
+    };
+    name(&asked.table, &shown.table).max(partition)
+}
+
+/// How a name that is shown relates to one that was asked for.
+pub(super) fn name(asked: &str, shown: &str) -> Likeness {
+    if UniCase::unicode(asked) == UniCase::unicode(shown) {
+        Likeness::Same
+    } else if shown.contains(REDACTED) || shown.contains(char::REPLACEMENT_CHARACTER) || visible(asked) == visible(shown) {
+        Likeness::Similar
+    } else {
+        Likeness::Different
+    }
+}
+
+/// What people see of a name: without blanks and invisible characters, each letter in one encoding and in one case.
+fn visible(name: &str) -> String {
+    let composed = ComposingNormalizerBorrowed::new_nfkc();
+    let folded = UniCase::unicode(composed.normalize(name)).to_folded_case();
+    // Folding may take a letter apart again.
+    composed.normalize(&folded).chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
+}
+
+/// The characters of Unicode's category `Cf` that text from Windows, web pages and editors has in it.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_as_the_services_do() {
+        let rows = [
+            ("Sales", "Sales", Likeness::Same),
+            ("Sales", "SALES", Likeness::Same),
+            ("Dummy Sales ", "Dummy Sales ", Likeness::Same),
+            ("Umsätze", "UMSÄTZE", Likeness::Same),
+            ("Straße", "STRASSE", Likeness::Same),
+            ("ΠΩΛΗΣΕΙΣ", "πωλησεις", Likeness::Same),
+            ("Продажи", "ПРОДАЖИ", Likeness::Same),
+            ("Dummy Sales ", "Dummy Sales", Likeness::Similar),
+            ("Dummy Sales", "Dummy  Sales", Likeness::Similar),
+            ("Dummy\u{a0}Sales", "dummy sales", Likeness::Similar),
+            ("Ums\u{e4}tze", "Umsa\u{308}tze", Likeness::Similar),
+            ("Ums\u{e4}tze", "UMSA\u{308}TZE", Likeness::Similar),
+            ("\u{feff}Sales", "Sales", Likeness::Similar),
+            ("Sa\u{200b}les", "Sales", Likeness::Similar),
+            ("K\u{f6}ln", "K\u{fffd}ln", Likeness::Similar),
+            ("\u{ff33}ales", "Sales", Likeness::Similar),
+            ("token eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y", "token [redacted]", Likeness::Similar),
+            ("Sales", "Sales1", Likeness::Different),
+            ("Sales", "", Likeness::Different),
+            ("Umsätze", "Umsatze", Likeness::Different),
+        ];
+        for (asked, shown, expected) in rows {
+            assert_eq!(name(asked, shown), expected, "{asked:?} {shown:?}");
+            if !shown.contains(REDACTED) && !shown.contains(char::REPLACEMENT_CHARACTER) {
+                assert_eq!(name(shown, asked), expected, "{shown:?} {asked:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_less_alike_of_table_and_partition_counts() {
+        let of = |table: &str, partition: Option<&str>| ObjectName { table: table.to_owned(), partition: partition.map(str::to_owned) };
+        let rows = [
+            (of("a", Some("p")), of("A", Some("P")), Likeness::Same),
+            (of("a", Some("p")), of("a", Some("p ")), Likeness::Similar),
+            (of("a ", Some("p")), of("a", Some("q")), Likeness::Different),
+            (of("a", None), of("a", Some("q")), Likeness::Same),
+            (of("a", Some("p")), of("a", None), Likeness::Same),
+        ];
+        for (asked, shown, expected) in rows {
+            assert_eq!(object(&asked, &shown), expected, "{asked:?} {shown:?}");
+        }
+    }
+}

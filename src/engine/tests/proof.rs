@@ -1,0 +1,142 @@
+//! What proves that an operation is the one that an unanswered submission started, and what proves nothing.
+
+use jiff::SignedDuration;
+
+use super::service::Fate;
+use super::world::{World, secs};
+use crate::api::{RESUBMIT, Reason, RefreshObject, RunState};
+use crate::operation::{ObjectName, Origin};
+
+fn object(table: &str) -> RefreshObject {
+    RefreshObject { table: table.to_owned(), partition: None }
+}
+
+/// A run for this table, whose POST never arrived or whose response was lost.
+fn lost(fate: Fate, asked: &str) -> World {
+    let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![object(asked)]);
+    world.service.posts.push_back(fate);
+    world.service.length = secs(20);
+    world.pass(None);
+    world.dirty = true;
+    world
+}
+
+#[test]
+fn unknown_origin_is_never_adopted() {
+    for length in [3, 4_000] {
+        let mut world = World::new(|_| {});
+        world.service.posts.push_back(Fate::LostBefore);
+        world.run_for(secs(2));
+        world.service.stranger(length, "full");
+        world.service.ops[0].origin = Origin::Unknown;
+        world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+        world.annotate(RESUBMIT, Some("true")).run_for(secs(5_000)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.submits > 1, world.run().operation_id.as_deref()), (true, Some("op-2")));
+    }
+}
+
+#[test]
+fn unknown_origin_that_contradicts_the_request_is_not_ours() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2));
+    world.service.stranger(3, "calculate");
+    world.service.ops[0].origin = Origin::Unknown;
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn external_operation_is_absent() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(2));
+    world.service.stranger(3, "full");
+    world.service.ops[0].origin = Origin::External;
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
+}
+
+#[test]
+fn unknown_origin_beside_ours_is_no_second_candidate() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.lag) = (secs(3), secs(60));
+    world.run_for(secs(10));
+    world.service.stranger(3, "full");
+    world.service.ops[1].origin = Origin::Unknown;
+    world.service.ops[1].visible = world.now;
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
+fn operation_from_just_before_the_intent_is_not_ours() {
+    for (before, skew, length) in [(4, 0, 400), (2, 0, 400), (2, 0, 1), (4, -250, 400), (4, 250, 400)] {
+        let mut world = World::new(|_| {});
+        world.service.skew = SignedDuration::from_secs(skew);
+        world.service.stranger(length, "full");
+        world.service.ops[0].start = world.now - secs(before);
+        world.service.posts.push_back(Fate::LostBefore);
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.run().operation_id.as_deref(), Some("op-2"), "{before} s before, {skew} s");
+    }
+}
+
+#[test]
+fn operation_that_starts_after_the_call_timeout_needs_a_user_decision() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostBefore);
+    world.run_for(secs(60));
+    world.service.stranger(20, "full");
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("later than a submission"), "{}", world.run().message);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn names_that_the_service_takes_for_one_are_adopted() {
+    for (asked, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
+        let mut world = lost(Fate::LostAfter, asked);
+        world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")), "{asked}");
+    }
+}
+
+#[test]
+fn names_that_differ_in_blanks_or_encoding_need_a_user_decision() {
+    for (asked, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
+        let mut world = lost(Fate::LostAfter, asked);
+        world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
+        world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert!(world.run().message.contains("differ in blanks"), "{}", world.run().message);
+        assert_eq!(world.service.submits, 1, "{asked}");
+    }
+}
+
+#[test]
+fn objects_that_are_not_shown_prove_nothing() {
+    let mut world = lost(Fate::LostAfter, "Orders");
+    world.service.ops[0].objects.clear();
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("tables and partitions"), "{}", world.run().message);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn unread_description_is_read_again_before_a_user_is_asked() {
+    let mut world = lost(Fate::LostAfter, "Orders");
+    let objects = std::mem::take(&mut world.service.ops[0].objects);
+    let refresh_type = world.service.ops[0].refresh_type.take();
+    world.service.ops[0].unread = true;
+    world.run_for(secs(250)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    (world.service.ops[0].objects, world.service.ops[0].refresh_type, world.service.ops[0].unread) = (objects, refresh_type, false);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+
+    let mut world = lost(Fate::LostAfter, "Orders");
+    (world.service.ops[0].refresh_type, world.service.ops[0].unread) = (None, true);
+    world.run_for(secs(400)).is(RunState::Submitting, Reason::SubmissionUnknown);
+}
