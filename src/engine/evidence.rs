@@ -19,6 +19,9 @@ use crate::operation::{Ahead, ObjectName, Operation, Origin, RefreshRequest, Req
 
 /// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
+/// How much the clocks of two machines may differ where one operator takes over from another. Up to that far before the window a user
+/// is asked, instead of taking an operation for another client's.
+const TAKEOVER_SKEW: Duration = Duration::from_secs(5);
 /// How much the service's clock may differ from ours where it did not say what it was.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
@@ -46,6 +49,15 @@ fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
     if whole_seconds { later(shown, RESOLUTION) <= moment } else { shown < moment }
 }
 
+/// What is known of the clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    /// How far the service's clock is ahead of ours, where it said what it shows.
+    pub(super) ahead: Option<Ahead>,
+    /// Whether the process that measured it also recorded the intent.
+    pub(super) same: bool,
+}
+
 /// What is held against each operation of a list.
 pub(super) struct Evidence<'a> {
     run: &'a Run,
@@ -56,8 +68,8 @@ pub(super) struct Evidence<'a> {
     window: (Timestamp, Timestamp),
     /// The intent by the service's clock, at the latest.
     intent: Timestamp,
-    /// From then on a start is taken for one after the intent. It differs from the start of the window where the list took long to
-    /// come: then the service's clock was read at an unknown moment of that time.
+    /// From then on a start is taken for one after the intent. Between the start of the window and this moment only a user can tell:
+    /// our own clock may have been set, or the list took long to come, so that the service's clock was read at an unknown moment.
     surely_after: Timestamp,
     /// Whether the service said what its clock shows.
     clock_known: bool,
@@ -95,7 +107,7 @@ impl fmt::Display for Ambiguity {
             Self::Origin => "the service does not show that a client submitted an operation that may be it",
             Self::NoStart => "an operation that may be it does not show when it started",
             Self::SeemsOlder { clock_known: true } => {
-                "the service took long to say what its clock shows, by which an operation that seems to be older may be it"
+                "an operation that may be it started just before the submission, by the clocks as they were read"
             }
             Self::SeemsOlder { clock_known: false } => {
                 "the service does not say what its clock shows, by which an operation that seems to be older may be it"
@@ -115,7 +127,7 @@ impl<'a> Evidence<'a> {
         run: &'a Run,
         request: Option<&'a Request>,
         taken: &'a Taken,
-        (intent, ahead): (Timestamp, Option<Ahead>),
+        (intent, Clocks { ahead, same }): (Timestamp, Clocks),
         settings: &Settings,
     ) -> Self {
         let clock_known = ahead.is_some_and(Ahead::is_believable);
@@ -123,12 +135,12 @@ impl<'a> Evidence<'a> {
         let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
         // The clock shows whole seconds, and so does the intent: each may be almost a second later than it shows.
         let arrival = settings.call_timeout + 2 * RESOLUTION;
-        let (from, to) = if clock_known {
-            (first, later(last, arrival))
+        let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
+        let (from, to, surely_after) = if clock_known {
+            (earlier(first, own_skew), later(last, arrival), first.max(earlier(last, RESOLUTION)))
         } else {
-            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival))
+            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival), intent.max(last))
         };
-        let surely_after = earlier(if clock_known { last } else { intent.max(last) }, RESOLUTION).max(from);
         Self { run, request, taken, window: (from, to), intent: last, surely_after, clock_known }
     }
 

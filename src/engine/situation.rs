@@ -187,6 +187,8 @@ pub struct Scratch {
     pub contradictions: u32,
     /// When the listing was last asked for: it proves nothing of what came later, however long its answer took.
     pub listed_at: Option<Timestamp>,
+    /// The latest intent that this process recorded: it is by the same clock as what is measured now.
+    pub own_intent: Option<Time>,
     /// Whether the service accepted the operation and has not shown it yet: a memory that was lost says that it has.
     pub unseen: bool,
     /// Where the service said to ask about the operation, where that is newer than what is on record.

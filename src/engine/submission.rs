@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::evidence::{self, Ambiguity, Evidence};
+use super::evidence::{self, Ambiguity, Clocks, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Seen, Step, Taken, cancellation, deletion, ending, following, pace, text, waiting};
@@ -171,7 +171,8 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     };
     // The spec may have changed since; then only what is on record can be compared.
     let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
-    let evidence = Evidence::new(run, request, taken, (intent(&pass), listing.ahead), settings);
+    let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
+    let evidence = Evidence::new(run, request, taken, (intent(&pass), clocks), settings);
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);

@@ -261,7 +261,12 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
     triggers::settle(pass.desired, &mut pass.record);
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
-    pass.scratch = super::Scratch { troubles: pass.scratch.troubles, told: pass.scratch.told, ..super::Scratch::default() };
+    pass.scratch = super::Scratch {
+        troubles: pass.scratch.troubles,
+        told: pass.scratch.told,
+        own_intent: Some(Time::from(pass.now)),
+        ..super::Scratch::default()
+    };
     pass.stop(Effect::Submit, None)
 }
 

@@ -280,7 +280,7 @@ fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_lo
     let mut world = beside_a_stranger(-20, "full");
     world.service.hesitates = secs(30);
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+    assert!(world.run().message.contains("just before the submission"), "{}", world.run().message);
     // What began since the intent is ours all the same.
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);

@@ -85,6 +85,22 @@ fn operation_from_just_before_the_intent_is_not_ours() {
 }
 
 #[test]
+fn clocks_of_two_machines_may_differ_by_five_seconds() {
+    for (before, asked) in [(4, true), (7, false)] {
+        let mut world = World::new(|_| {});
+        world.service.stranger(1, "full");
+        world.service.ops[0].start = world.now - secs(before);
+        world.service.posts.push_back(Fate::LostBefore);
+        world.pass(None);
+        world.restart();
+        let (state, reason) =
+            if asked { (RunState::Submitting, Reason::SubmissionUnknown) } else { (RunState::Succeeded, Reason::Succeeded) };
+        world.run_for(secs(900)).is(state, reason);
+        assert_ne!(world.run().operation_id.as_deref(), Some("op-1"), "{before} s before");
+    }
+}
+
+#[test]
 fn operation_that_starts_after_the_call_timeout_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);

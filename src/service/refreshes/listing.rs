@@ -14,8 +14,9 @@ use crate::service::{Service, timestamp, words};
 /// How many rows are kept, as [`crate::operation::Listing`] says.
 const MOST_ROWS: usize = 50;
 
-/// How far the clocks may be apart by rounding, where the service tells its own.
-const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(5);
+/// How far a row of the window may show an earlier start, where the service tells its own clock: the clocks of two machines that record
+/// and search for a submission may differ by 5 s, and the service's clock shows whole seconds.
+const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
 
 /// How far they may be apart where it does not.
 const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
@@ -302,10 +303,10 @@ mod tests {
     fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
         let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
         let rows = [
-            (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:55Z"),
-            (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:55Z"),
-            (Some("2026-01-01T12:03:00Z"), 20, "2026-01-01T12:01:35Z"),
-            (Some("2026-01-01T11:51:00Z"), 0, "2026-01-01T11:49:55Z"),
+            (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:54Z"),
+            (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:54Z"),
+            (Some("2026-01-01T12:03:00Z"), 20, "2026-01-01T12:01:34Z"),
+            (Some("2026-01-01T11:51:00Z"), 0, "2026-01-01T11:49:54Z"),
             (None, 0, "2026-01-01T11:55:00Z"),
             (Some("2027-01-01T12:01:00Z"), 0, "2026-01-01T11:55:00Z"),
             (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),

@@ -225,7 +225,7 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         },
         Scenario {
             left: Left { posts: 1 + more, crashes: 1, jumps: 1, delays: more, ..Left::default() },
-            jumps: vec![-5, 20],
+            jumps: vec![-1, 20],
             lag: 10,
             ..Scenario::calm("clock-steps", "the operator's wall clock steps as far as it may")
         },
@@ -420,7 +420,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
         lag,
         // What the listing lag leaves, and the grain of the clocks. Where another operator takes over, one clock that is ahead is
         // the other that is set back.
-        jumps: if lag < 120 && operators == 1 { vec![-5, 60] } else { vec![-5] },
+        jumps: if lag < 120 && operators == 1 { vec![-1, 60] } else { vec![-1] },
         rows: (dice.below(5) == 0).then_some(2),
         renames: dice.below(2) == 0,
         service_ahead: [-240, 0, 240][dice.below(3) as usize],

@@ -199,7 +199,7 @@ impl<'a> Print<'a> {
             let minds = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.minds[*resource]));
             for mind in minds {
                 let listed = mind.scratch.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
-                listed.hash(&mut self.hasher);
+                (listed, mind.scratch.own_intent == run.submitted_time).hash(&mut self.hasher);
             }
         }
     }
@@ -282,6 +282,8 @@ impl<'a> Print<'a> {
             location,
             resolved,
             look_first,
+            // It counts while a submission is unresolved: with the times of its intent.
+            own_intent: _,
         } = scratch;
         let next = next_look.map(|next| (second(next) - wall).max(0));
         let paused = paused_at.map(|at| since(at).min(0));
@@ -311,7 +313,7 @@ impl<'a> Print<'a> {
             Seen::Listing { kind, result, taken } => {
                 self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.may_hide_running, listing.ahead));
+                    self.put((listing.truncated, listing.may_hide_running, listing.unnamed, listing.ahead));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
@@ -329,5 +331,6 @@ impl<'a> Print<'a> {
 
     fn operation(&mut self, operation: &Operation) {
         self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start))));
+        self.put((operation.origin, operation.unread));
     }
 }

@@ -168,8 +168,8 @@ impl Service {
     /// `clock` ahead of the true time.
     #[must_use]
     pub fn list(&self, model: u8, kind: OperationKind, intent: jiff::Timestamp, now: Second, clock: Second) -> Listing {
-        // As `service::Window` has it: the service's clock where it tells it, with five seconds for the rounding; else five minutes.
-        let allowance = if self.tells_time { self.ahead - clock - 5 } else { -300 };
+        // As `service::Window` has it: the service's clock where it tells it, with six seconds for clocks that differ; else five minutes.
+        let allowance = if self.tells_time { self.ahead - clock - 6 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
         let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.vanished;
         let mut operations: Vec<Operation> = self.ops.iter().rev().filter(of_model).map(|op| self.describe(op)).collect();
