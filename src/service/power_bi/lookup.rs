@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
+use unicase::UniCase;
 use url::Url;
 
 use super::names::{groups, guid};
@@ -59,16 +60,17 @@ fn filtered(groups: &Url, name: &str) -> Url {
     url
 }
 
-/// The rows of a list whose names are `name` but for upper and lower case, over all its pages.
+/// The rows of a list whose names are `name` but for upper and lower case and blanks around it, over all its pages. A spec cannot
+/// name a workspace with such blanks.
 async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
-    let wanted = name.to_lowercase();
+    let wanted = UniCase::unicode(name.trim());
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
         let incoming = call.get(call.route("GET names"), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
         let mut answer = incoming.read_whole().await;
         call.heed(&mut answer);
         let page = page_of(&answer).map_err(Unfound::Trouble)?;
-        found.extend(page.rows.into_iter().filter(|row| row.name.to_lowercase() == wanted));
+        found.extend(page.rows.into_iter().filter(|row| UniCase::unicode(row.name.trim()) == wanted));
         match page.next.as_deref().map(|next| location::target(next, &url)) {
             None => return Ok(found),
             Some(Target::Here(next)) => url = next,
@@ -165,7 +167,7 @@ struct RowFields {
 
 impl RowFields {
     fn row(self) -> Option<Row> {
-        Some(Row { id: guid(&self.id.0?)?, name: self.name.at_most(512)? })
+        Some(Row { id: guid(&self.id.0?)?, name: self.name.name(512)? })
     }
 }
 
@@ -213,6 +215,7 @@ mod tests {
             (vec![row(A, "Sales")], Ok(A)),
             (vec![row(A, "SALES")], Ok(A)),
             (vec![row(A, "SALES"), row(B, "Sales")], Ok(B)),
+            (vec![row(A, "Sales "), row(B, "Sales")], Ok(B)),
             (vec![row(A, "SALES"), row(B, "sales")], Err(2)),
             (vec![row(A, "Sales"), row(B, "Sales")], Err(2)),
             (vec![row(A, "Sales"), row(A, "Sales")], Ok(A)),
@@ -235,7 +238,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             page,
-            Page { rows: vec![Row { id: A.to_owned(), name: "Sales".to_owned() }], next: Some("https://x/?$skip=1".to_owned()) }
+            Page { rows: vec![Row { id: A.to_owned(), name: " Sales ".to_owned() }], next: Some("https://x/?$skip=1".to_owned()) }
         );
         assert_eq!(Page::read(br#"{"VALUE":null}"#).unwrap(), Page::default());
         for body in ["", "[]", "{}", "null", "<html>", r#"{"error":{"code":"x"}}"#, r#"{"value":[{]}"#, r#"{"value":[1]}"#] {
