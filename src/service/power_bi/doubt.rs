@@ -1,11 +1,11 @@
-//! A 400 to a refresh whose reason nobody here can read: what the service's list of refreshes says of it.
+//! A 400 to a refresh that is neither understood as busy nor as a quota: whether a refresh runs, by the service's list.
 //!
-//! Power BI answers 400 with one code where another refresh runs, where the day's refreshes are used up and where the
-//! request is wrong, and tells them apart by a text alone, which may come in any language, though English is asked for. A
-//! wrong guess is dear: a busy model taken for a wrong request ends the run for good, and a quota taken for a busy model is
-//! asked again and again. So nothing is guessed.
+//! Power BI answers 400 with one code where another refresh runs, where the day's refreshes are used up and where the request is
+//! wrong. The text that tells them apart may come in any language. A busy model taken for a wrong request would end the run, so
+//! the list decides that. If no refresh runs, the request is rejected with the service's own words: how many refreshes ran
+//! that day does not prove a quota.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
@@ -14,8 +14,6 @@ use crate::service::answer::server_time;
 use crate::service::http::REDIRECTS;
 use crate::service::refreshes::{self, Row, Window};
 use crate::service::{Call, text};
-
-const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the list showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +24,11 @@ struct Evidence {
     oldest_running: Timestamp,
     /// Whether a refresh was under way when the submission came.
     busy: bool,
-    /// How many began in the day before it.
-    today: usize,
 }
 
 impl Evidence {
     fn new(submitted: Timestamp, oldest_running: Timestamp) -> Self {
-        Self { submitted, oldest_running, busy: false, today: 0 }
+        Self { submitted, oldest_running, busy: false }
     }
 
     fn take(&mut self, row: &Row) {
@@ -40,27 +36,15 @@ impl Evidence {
         let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
         let ran = runs || row.end.is_some_and(|end| end >= self.submitted);
         self.busy |= ran;
-        let day = self.submitted.checked_sub(DAY).unwrap_or(Timestamp::MIN);
-        self.today += usize::from(row.start.is_some_and(|start| start >= day));
     }
 
     /// What the refusal was about. Nothing was started, whichever it is.
     fn verdict(self, refusal: Refusal) -> Submission {
-        let Refusal { trouble, said, in_english } = refusal;
+        let Refusal { trouble, said } = refusal;
         if self.busy {
             return Submission::Busy { message: if said.is_empty() { trouble.message } else { said } };
         }
-        // A quota would have been read from an English text, and without a refresh today none is used up.
-        if in_english || self.today == 0 {
-            return Submission::Refused(trouble);
-        }
-        // It may be a wrong request all the same; then it is said again, slowly, until the run's deadline. The other
-        // mistake would end a run that tomorrow would serve.
-        let message = format!(
-            "{}; no refresh runs and {} began within 24 hours, so the model's quota may be used up: it is tried again by itself",
-            trouble.message, self.today
-        );
-        Submission::Refused(Trouble { kind: TroubleKind::QuotaExceeded, message: text::cut(&message, 1024), ..trouble })
+        Submission::Refused(trouble)
     }
 }
 
@@ -69,15 +53,12 @@ impl Evidence {
 pub(in crate::service) struct Refusal {
     trouble: Trouble,
     said: String,
-    in_english: bool,
 }
 
 impl Refusal {
     /// A refusal with what the service said.
     pub(in crate::service) fn new(trouble: Trouble, said: String) -> Self {
-        let lower = said.to_ascii_lowercase();
-        let english = ["request", " the ", " must ", " cannot "].iter().any(|word| lower.contains(word));
-        Self { trouble, in_english: said.is_ascii() && english, said }
+        Self { trouble, said }
     }
 }
 
@@ -131,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_says_what_an_unreadable_refusal_was_about() {
+    fn refusal_is_busy_only_if_a_refresh_runs() {
         let ended = row("2026-01-02T11:00:00Z", "2026-01-02T11:10:00Z", "Completed");
         let old = row("2026-01-01T11:00:00Z", "2026-01-01T11:10:00Z", "Failed");
         let runs = row("2026-01-02T11:00:00Z", "", "Unknown");
@@ -144,13 +125,12 @@ mod tests {
         };
         let german = "Ungültige Anforderung. Die Anzahl der Anforderungen hat den Grenzwert überschritten";
         let english = "Invalid dataset refresh request. The type is not valid.";
-        for said in [german, "数据集刷新请求无效。", "Richiesta non valida", ""] {
+        for said in [german, english, "数据集刷新请求无效。", "Richiesta non valida", ""] {
             assert_eq!(kind(verdict(said, &[])), TroubleKind::Rejected, "{said}");
             assert_eq!(kind(verdict(said, &vec![old.clone(); 50])), TroubleKind::Rejected, "{said}");
             assert_eq!(kind(verdict(said, std::slice::from_ref(&never_ends))), TroubleKind::Rejected, "{said}");
-            assert_eq!(kind(verdict(said, std::slice::from_ref(&ended))), TroubleKind::QuotaExceeded, "{said}");
+            assert_eq!(kind(verdict(said, &vec![ended.clone(); 50])), TroubleKind::Rejected, "{said}");
         }
-        assert_eq!(kind(verdict(english, &vec![ended.clone(); 50])), TroubleKind::Rejected);
         for said in [german, english] {
             assert_eq!(verdict(said, &[ended.clone(), runs.clone()]), busy(said));
             assert_eq!(verdict(said, &[old.clone(), just_ended.clone()]), busy(said));
