@@ -227,6 +227,8 @@ pub struct ServiceMessage {
     pub code: Option<String>,
     /// The text, at most 1,024 characters.
     pub text: String,
+    /// How many identical messages there were.
+    pub times: u32,
 }
 
 /// One operation, as a service described it.
@@ -246,7 +248,7 @@ pub struct Operation {
     pub refresh_type: Option<String>,
     /// Its objects, where this answer had any. Absent and empty are the same: both are seen before it begins.
     pub objects: Vec<ObjectProgress>,
-    /// What the service said about it; at most 50.
+    /// What the service reports about it: at most 50 different messages, causes before consequences.
     pub messages: Vec<ServiceMessage>,
     /// The service's activity id, for a support case.
     pub activity_id: Option<String>,

@@ -89,7 +89,7 @@ reasons! {
     Retrying: Warning,
     /// The run ended well.
     Succeeded: Event,
-    /// The service reports that the operation failed. Its messages are in `.status.run.messages`.
+    /// The service reports that the operation failed. Its messages are in `.status.run.messages`, the cause first.
     RefreshFailed: Warning,
     /// The service reports that the synchronisation failed. What it said is in `.status.run.messages`.
     SyncFailed: Warning,

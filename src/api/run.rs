@@ -165,7 +165,7 @@ pub struct Run {
     /// Objects that failed, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_objects: Vec<FailedObject>,
-    /// What the service said, at most 10.
+    /// What the service reported, at most 10: causes before their consequences, identical messages once with their count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message>,
     /// Operations that may be the one that an unanswered submission began, at most 10.
@@ -262,7 +262,7 @@ pub struct Message {
     /// The service's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The text, at most 1024 bytes.
+    /// The text, at most 1024 bytes. Several identical messages are one that ends with, for example, "(11 times)".
     pub message: String,
 }
 

@@ -216,10 +216,9 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     pass.stop(Effect::Nothing, Some(if held_up { Duration::ZERO } else { pause }))
 }
 
-/// The service's first error, or its first message, as the tail of a sentence.
+/// The service's first message, which is the cause, as the tail of a sentence.
 fn said(operation: &Operation) -> String {
-    let error = operation.messages.iter().find(|message| message.severity.eq_ignore_ascii_case("error"));
-    let Some(message) = error.or(operation.messages.first()) else {
+    let Some(message) = operation.messages.first() else {
         return String::new();
     };
     let said = text::bounded(&message.text, text::SENTENCE);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text;
 use crate::api::{FailedObject, Message, Progress, Run, TableProgress};
-use crate::operation::{Operation, Phase};
+use crate::operation::{Operation, Phase, ServiceMessage};
 
 /// The most tables that are shown one by one.
 const TABLES: usize = 20;
@@ -70,11 +70,15 @@ fn failed(operation: &Operation) -> Vec<FailedObject> {
         .collect()
 }
 
+/// The first messages, each with how often it came. The service's causes are before their consequences.
 fn messages(operation: &Operation) -> Vec<Message> {
-    let message = |message: &crate::operation::ServiceMessage| Message {
-        r#type: text::bounded(&message.severity, text::WORD),
-        code: message.code.as_deref().map(|code| text::bounded(code, text::WORD)),
-        message: text::bounded(&message.text, text::SENTENCE),
+    let message = |message: &ServiceMessage| {
+        let times = if message.times > 1 { format!(" ({} times)", message.times) } else { String::new() };
+        Message {
+            r#type: text::bounded(&message.severity, text::WORD),
+            code: message.code.as_deref().map(|code| text::bounded(code, text::WORD)),
+            message: text::bounded(&message.text, text::SENTENCE - times.len()) + &times,
+        }
     };
     operation.messages.iter().take(MESSAGES).map(message).collect()
 }

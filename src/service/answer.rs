@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::Value;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 
+use super::error_body::ErrorBody;
 use super::{text, timestamp};
 
 /// What is wrong with a body.
@@ -20,6 +20,9 @@ pub enum BodyFault {
     /// Compressed, though it was asked not to be.
     Compressed,
 }
+
+/// Headers that name the code of an error; Power BI sends some errors without a body (seen in clients).
+const CODES: [&str; 3] = ["x-powerbi-error-info", "x-ms-public-api-error-code", "x-ms-error-code"];
 
 /// An answer: all that a decision on it may look at.
 #[derive(Clone, Debug)]
@@ -86,12 +89,19 @@ impl Answer {
     /// The service's activity id, for a support case.
     pub(super) fn activity_id(&self) -> Option<String> {
         let named = ["x-ms-root-activity-id", "requestid", "x-ms-request-id"];
-        named.iter().find_map(|name| self.header(name)).and_then(id_text)
+        named.iter().find_map(|name| self.header(name)).and_then(text::id)
     }
 
     /// What `x-ms-xmlaerror-extended` says: the useful sentence where the body has none (seen in captures).
     pub(super) fn extended_error(&self) -> Option<String> {
-        self.header("x-ms-xmlaerror-extended").map(|sentence| text::tidy(sentence, 600)).filter(|s| !s.is_empty())
+        Some(self.extended().for_a_call(600)).filter(|sentence| !sentence.is_empty())
+    }
+
+    /// The error in that header, which may be in any language: its bytes are UTF-8, or Latin-1.
+    fn extended(&self) -> ErrorBody {
+        let bytes = self.headers.get("x-ms-xmlaerror-extended").map(HeaderValue::as_bytes).unwrap_or_default();
+        let latin = || bytes.iter().copied().map(char::from).collect();
+        ErrorBody::of_text(&std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned))
     }
 
     /// The body without a byte order mark and leading blanks.
@@ -100,43 +110,22 @@ impl Answer {
         body.trim_ascii_start()
     }
 
-    /// The error in the body, in either style: `{code, message, details}`, or those under `error`.
+    /// The error in the body; what the body leaves out is taken from the headers.
     pub(super) fn complaint(&self) -> Complaint {
-        let Ok(Value::Object(body)) = serde_json::from_slice(self.text()) else {
-            return self.bare_complaint();
-        };
-        let body = Value::Object(body);
-        let body = match field(&body, "error") {
-            Some(inner @ Value::Object(_)) => inner,
-            _ => &body,
-        };
-        let text_of = |name: &str| field(body, name).and_then(Value::as_str).unwrap_or_default();
-        let detail = |detail: &Value| {
-            let named = field(detail, "code").and_then(Value::as_str).unwrap_or_default();
-            let value = field(detail, "message").and_then(Value::as_str).unwrap_or_default();
-            named.eq_ignore_ascii_case("rootactivityid").then(|| id_text(value)).flatten()
-        };
-        let details = field(body, "details").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        // Power BI says which parameter is wrong in a detail without a code, and no more than "Bad Request" above it.
-        let reasons = details.iter().filter(|detail| field(detail, "code").is_none());
-        let reasons = reasons.filter_map(|detail| field(detail, "message")?.as_str()).take(3);
-        let message = std::iter::once(text_of("message")).chain(reasons).collect::<Vec<_>>().join(": ");
+        let body = if self.is_page() { ErrorBody::default() } else { ErrorBody::of_text(&String::from_utf8_lossy(self.text())) };
+        let header = self.extended();
+        let or = |body: String, header: String| if body.is_empty() { header } else { body };
+        let named = || CODES.iter().find_map(|name| self.header(name)).map(|code| text::tidy(code, 128)).unwrap_or_default();
         Complaint {
-            code: text::tidy(text_of("code"), 128),
-            message: text::tidy(message.trim_start_matches([':', ' ']), 600),
-            activity_id: details.iter().find_map(detail),
+            code: or(or(body.code(), header.code()), named()),
+            message: or(body.for_a_call(600), header.for_a_call(600)),
+            activity_id: body.activity_id(),
         }
     }
 
     /// The error in the body of an answer that is one; a large description of an operation is not read for it.
     pub(super) fn complaint_unless_done(&self) -> Complaint {
         if (200..300).contains(&self.status) { Complaint::default() } else { self.complaint() }
-    }
-
-    /// A body that is neither JSON nor a page is a sentence, or nothing.
-    fn bare_complaint(&self) -> Complaint {
-        let plain = if self.is_page() { String::new() } else { String::from_utf8_lossy(self.text()).into_owned() };
-        Complaint { message: text::tidy(&plain, 300), ..Complaint::default() }
     }
 }
 
@@ -147,13 +136,41 @@ pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     own.or_else(|| named(DATE.as_str()).and_then(timestamp::http_date))
 }
 
-/// A field of an object, its name in any case.
-fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object.as_object()?.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderName;
 
-/// An id of a call, if it looks like one.
-fn id_text(text: &str) -> Option<String> {
-    let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    ((1..=64).contains(&text.len()) && text.chars().all(safe)).then(|| text.to_owned())
+    use super::*;
+
+    type Line<'a> = (&'a str, &'a [u8]);
+
+    fn complaint(header: Line, body: &str) -> (String, String) {
+        let (name, value) = (HeaderName::try_from(header.0).unwrap(), HeaderValue::from_bytes(header.1).unwrap());
+        let complaint = Answer::new(400, HeaderMap::from_iter([(name, value)]), body.as_bytes().to_vec(), None).complaint();
+        (complaint.code, complaint.message)
+    }
+
+    #[test]
+    fn error_of_a_header_is_read_like_one_of_a_body() {
+        let extended = "x-ms-xmlaerror-extended";
+        let rows: [(Line, &str, &str, &str); 9] = [
+            ((extended, b"No way. RootActivityId: 1"), "", "", "No way."),
+            ((extended, br#"{"error":{"code":"X1","message":"No way."}}"#), "", "X1", "No way."),
+            ((extended, "Ungültig.".as_bytes()), "", "", "Ungültig."),
+            ((extended, b"Ung\xfcltig."), "", "", "Ungültig."),
+            ((extended, b"No way."), r#"{"code":"X1","message":"Body."}"#, "X1", "Body."),
+            (("x-powerbi-error-info", b"TokenExpired"), "", "TokenExpired", ""),
+            (
+                ("x-ms-error-code", b"RejectedDueToResourceConstraints"),
+                r#"{"message":"Body."}"#,
+                "RejectedDueToResourceConstraints",
+                "Body.",
+            ),
+            (("x-ms-public-api-error-code", b"X2"), r#"{"code":"X1"}"#, "X1", ""),
+            ((extended, b""), "<html>X_1</html>", "", ""),
+        ];
+        for (header, body, code, message) in rows {
+            assert_eq!(complaint(header, body), (code.to_owned(), message.to_owned()), "{header:?} {body}");
+        }
+    }
 }

@@ -89,11 +89,6 @@ pub(super) trait Fields: Default {
 
     /// Whether a list of these is read past what is no object. Where a missing item would prove something, it is not.
     const MIXED: bool = false;
-
-    /// What a bare text in place of the object says: nothing, unless its reader knows better.
-    fn bare(_text: &str) -> Option<Self> {
-        None
-    }
 }
 
 /// Reads a JSON object by [`Fields`].
@@ -123,7 +118,7 @@ impl<'de, T: Fields> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// An object, or what a bare text in its place says; anything else is `None`.
+/// An object; anything else is `None`.
 pub(super) struct Item<T>(pub(super) Option<T>);
 
 impl<'de, T: Fields> Deserialize<'de> for Item<T> {
@@ -133,15 +128,15 @@ impl<'de, T: Fields> Deserialize<'de> for Item<T> {
     }
 }
 
-/// Reads a list of objects, and keeps at most `limit` of what `keep` makes of them. An object or a text alone is a list of one;
-/// where something else stands, there is nothing.
-pub(super) struct List<T, U, F: Fn(T) -> Option<U>> {
+/// Reads a list of objects, and keeps at most `limit` of what `keep` makes of them. An object alone is a list of one; where
+/// something else stands, there is nothing.
+pub(super) struct List<T, U, F: FnMut(T) -> Option<U>> {
     pub(super) limit: usize,
     pub(super) keep: F,
     pub(super) of: PhantomData<(T, U)>,
 }
 
-impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> DeserializeSeed<'de> for List<T, U, F> {
+impl<'de, T: Fields, U, F: FnMut(T) -> Option<U>> DeserializeSeed<'de> for List<T, U, F> {
     type Value = Vec<U>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<U>, D::Error> {
@@ -149,14 +144,14 @@ impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> DeserializeSeed<'de> for List<T, 
     }
 }
 
-impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> Visitor<'de> for List<T, U, F> {
+impl<'de, T: Fields, U, F: FnMut(T) -> Option<U>> Visitor<'de> for List<T, U, F> {
     type Value = Vec<U>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<U>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<Vec<U>, A::Error> {
         let mut kept = Vec::new();
         while kept.len() < self.limit {
             let next = if T::MIXED {
@@ -167,13 +162,13 @@ impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> Visitor<'de> for List<T, U, F> {
             let Some(item) = next else {
                 return Ok(kept);
             };
-            kept.extend(item.and_then(&self.keep));
+            kept.extend(item.and_then(&mut self.keep));
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(kept)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<U>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<Vec<U>, A::Error> {
         let item = ObjectVisitor(PhantomData).visit_map(map)?;
         Ok((self.keep)(item).into_iter().collect())
     }
@@ -182,8 +177,8 @@ impl<'de, T: Fields, U, F: Fn(T) -> Option<U>> Visitor<'de> for List<T, U, F> {
         Ok(Vec::new())
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<U>, E> {
-        Ok(T::bare(text).and_then(self.keep).into_iter().collect())
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Vec<U>, E> {
+        Ok(Vec::new())
     }
 
     fn visit_bool<E: de::Error>(self, _: bool) -> Result<Vec<U>, E> {

@@ -9,11 +9,13 @@ pub mod analysis_services;
 mod answer;
 mod classify;
 pub mod cloud;
+mod error_body;
 mod fields;
 mod http;
 pub mod identity;
 mod kind;
 mod location;
+mod messages;
 mod model;
 #[doc(hidden)]
 pub mod outside;

@@ -14,15 +14,17 @@ pub use super::kind::Service;
 use super::analysis_services::sync::answers;
 use super::analysis_services::{DatabaseName, ServerName};
 use super::answer::{self, Answer};
+use super::error_body::{ErrorBody, Node};
 use super::identity::assertion::Claims;
 use super::identity::refusal::{self, Means, Shown};
 use super::identity::{SecretText, Spelling, managed};
 use super::location::{self, Target};
+use super::messages::Messages;
 use super::power_bi::{self, scale_out};
 use super::refreshes::{Row, Selected, Selection};
 use super::rows::{RowFault, Rows};
-use super::{classify, text, timestamp};
-use crate::operation::{Cancellation, Handle, Listing, Look, Operation, OperationId, Submission, Trouble};
+use super::{classify, messages, text, timestamp};
+use crate::operation::{Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
 
 /// An answer of a service, as it came.
 #[derive(Debug)]
@@ -247,4 +249,18 @@ pub fn wait(text: &str, now: Timestamp) -> Option<Duration> {
 #[must_use]
 pub fn tidy(said: &str, limit: usize) -> String {
     text::tidy(said, limit)
+}
+
+/// The errors in a text, as messages of an operation and as the sentence of a call.
+#[must_use]
+pub fn errors(said: &str) -> (Vec<ServiceMessage>, String) {
+    let errors = ErrorBody::all(&Node::of_text(said));
+    let messages: Messages = errors.iter().filter_map(|error| error.message("Error")).collect();
+    (messages.finish(), ErrorBody::of_text(said).for_a_call(600))
+}
+
+/// Whether a message only reports the failure of something else.
+#[must_use]
+pub fn is_consequence(message: &ServiceMessage) -> bool {
+    messages::is_consequence(message)
 }

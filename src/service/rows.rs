@@ -1,7 +1,7 @@
 //! The rows of a list as they arrive, one at a time: 30 days of refreshes are never in memory together.
 
-/// The longest row that is read; a row has four short fields.
-const LONGEST_ROW: usize = 64 * 1024;
+/// The longest row that is read. A row of Power BI has the error of each attempt, as JSON inside JSON.
+const LONGEST_ROW: usize = 256 * 1024;
 
 /// Why a list cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

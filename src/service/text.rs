@@ -14,6 +14,24 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     short
 }
 
+/// A text as one line of at most `limit` characters, without control characters and tokens.
+pub(super) fn one_line(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    let mut left = limit.saturating_add(1);
+    for word in text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()) {
+        let word = if token_like(word) { "[redacted]" } else { word };
+        let blank = if line.is_empty() { "" } else { " " };
+        for c in blank.chars().chain(word.chars()).take(left) {
+            line.push(c);
+            left -= 1;
+        }
+        if left == 0 {
+            break;
+        }
+    }
+    cut(&line, limit)
+}
+
 /// Where the part of a message begins that only its call has (Entra ID and Analysis Services both append such).
 const TRAILERS: [&str; 7] =
     ["technical details", "trace id", "correlation id", "rootactivityid", "activity id", "timestamp:", "date (utc)"];
@@ -70,6 +88,12 @@ fn escape(json: &[u8], at: usize) -> Option<u16> {
 /// Whether a word is, or carries, a signed token: its base64 begins with `eyJ`, for `{"`.
 pub(super) fn token_like(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
+}
+
+/// An id of a call, if a text is one.
+pub(super) fn id(text: &str) -> Option<String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    ((1..=64).contains(&text.len()) && text.chars().all(safe)).then(|| text.to_owned())
 }
 
 /// The innermost cause of an error, which says the most; the outer ones repeat the address.

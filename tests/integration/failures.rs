@@ -31,6 +31,22 @@ async fn a_failure_says_what_the_service_said() {
 }
 
 #[tokio::test]
+async fn cause_is_shown_before_its_consequences() {
+    let consequence = json!({"code": "0xC11C0006", "type": "Error",
+        "message": "The current operation was cancelled because another operation in the transaction failed."});
+    let cause = json!({"code": "0xC112001C", "message": "Login failed for user.", "type": "Error"});
+    let messages = [vec![consequence; 11], vec![cause]].concat();
+    let (world, _operator) = with_model("consequences", json!({"outcome": "failed", "messages": messages})).await;
+    world.apply("orders", &json!({})).await;
+    let failed = world.until_state("orders", RunState::Failed).await;
+    let run = run(&failed);
+    assert!(run.message.contains("0xC112001C Login failed for user."), "{}", run.message);
+    let texts: Vec<_> = run.messages.iter().map(|message| message.message.as_str()).collect();
+    assert_eq!((texts.len(), texts[0]), (2, "Login failed for user."));
+    assert!(texts[1].ends_with("failed. (11 times)"), "{texts:?}");
+}
+
+#[tokio::test]
 async fn a_failed_attempt_is_followed_by_another_where_backoff_limit_allows() {
     let (world, _operator) = with_model("attempts", json!({"outcomes": ["failed"], "durationMillis": 300})).await;
     world.apply("orders", &json!({"backoffLimit": 1})).await;

@@ -67,7 +67,7 @@ proptest! {
             world.annotate(RUN_REQUESTED_AT, Some(&pick(run))).run_for(secs(5));
             let name = |n: usize| ObjectName { table: format!("{}{}", n % tables, pick(n)), partition: Some(pick(n + 1)) };
             let object = |n| ObjectProgress { name: name(n), phase: Phase::Failed, reported: pick(n) };
-            let message = |n| ServiceMessage { severity: pick(n), code: Some(pick(n)), text: pick(n) };
+            let message = |n| ServiceMessage { severity: pick(n), code: Some(pick(n)), text: pick(n), times: u32::MAX };
             let operation = Operation {
                 id: OperationId::parse(&"x".repeat(128)).unwrap(),
                 phase: Phase::Failed,

@@ -4,7 +4,9 @@ use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, Taken, decide};
-use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, TroubleKind};
+use crate::operation::{
+    Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, ServiceMessage, TroubleKind,
+};
 
 fn running(length: u64) -> World {
     let mut world = World::new(|_| {});
@@ -49,6 +51,19 @@ fn each_end_at_the_service_is_that_end_here() {
         assert_eq!(world.holds(ConditionType::Stalled), state != RunState::Succeeded);
         assert_eq!((world.run().duration.as_deref(), world.status().history[0].duration_seconds), (Some("1m0s"), Some(60)));
     }
+}
+
+#[test]
+fn first_message_is_in_the_condition_and_ten_in_the_status() {
+    let world = running(7_200);
+    let id = world.run().operation_id.clone().unwrap();
+    let message = |n: u32| ServiceMessage { severity: "Error".to_owned(), code: None, text: format!("error {n}"), times: n };
+    let failed = Operation { messages: (1..=50).map(message).collect(), ..operation(&id, Phase::Failed) };
+    let seen = Seen::Look(Look::Found { operation: Box::new(failed), retry_after: None, location: None });
+    let run = told(&world, &Scratch::default(), seen).recorded.run.unwrap();
+    assert!(run.message.ends_with(": error 1"), "{}", run.message);
+    let shown: Vec<_> = run.messages.iter().map(|message| message.message.as_str()).collect();
+    assert_eq!((shown.len(), &shown[..2]), (10, &["error 1", "error 2 (2 times)"][..]));
 }
 
 #[test]

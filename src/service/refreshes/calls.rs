@@ -148,7 +148,12 @@ async fn detail(call: &Call, refreshes: &Url, id: OperationId, row: Row, deadlin
         Look::Found { operation, .. } => {
             let bare = row.bare(id);
             // Where the two disagree, the later start: the earlier one may hide an operation that is searched for.
-            Ok(Operation { start: operation.start.max(bare.start), end: operation.end.or(bare.end), origin: bare.origin, ..*operation })
+            let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
+            // The row may have the error where the description has none.
+            let silent = operation.messages.is_empty() && operation.phase == bare.phase;
+            let messages = if silent { bare.messages } else { operation.messages };
+            let failure = operation.failure.or(bare.failure.filter(|_| silent));
+            Ok(Operation { start, end, messages, failure, origin: bare.origin, ..*operation })
         }
         // The list shows it, so it exists.
         Look::Gone => Ok(row.bare(id)),

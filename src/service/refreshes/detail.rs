@@ -7,18 +7,14 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
-use crate::service::fields::{Fields, Item, List, Object, Text};
-use crate::service::{Service, text, timestamp, words};
+use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
+use crate::service::error_body::{Each, ErrorBody, Node};
+use crate::service::fields::{Fields, List, Object, Text};
+use crate::service::messages::Messages;
+use crate::service::{Service, timestamp, words};
 
 /// How many objects of an operation are kept. A model has fewer partitions; an answer could hold millions.
 const MOST_OBJECTS: usize = 50_000;
-
-/// How many messages are kept, as [`Operation`] says.
-const MOST_MESSAGES: usize = 50;
-
-/// How many attempts of one refresh are read; Power BI makes as many as 24 hours and `retryCount` allow.
-const MOST_ATTEMPTS: usize = 200;
 
 /// Reads the description of one operation. The error says what is wrong with it.
 ///
@@ -36,25 +32,28 @@ pub(in crate::service) fn operation(
         return Err("describes another refresh than was asked for");
     }
     let (phase, reported) = words::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
-    let mut messages = detail.messages;
-    if messages.is_empty() {
-        // Of attempts that failed while it still runs, the last one is worth a warning.
-        let severity = if phase.ended() { "Error" } else { "Warning" };
-        let exception = detail.exception.or(detail.attempt).filter(|_| phase != Phase::Succeeded);
-        messages.extend(exception.map(|exception| ServiceMessage { severity: severity.to_owned(), ..exception }));
+    let mut said = detail.said;
+    // Of attempts that failed while it still runs, the last one is worth a warning.
+    let severity = if phase.ended() { "Error" } else { "Warning" };
+    let errors = [detail.exception, ErrorBody::all(&Node::Object(detail.error)), detail.attempt];
+    let mut errors = errors.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty()).unwrap_or_default();
+    // Power BI repeats a message as the exception: that is one error, reported in two places.
+    errors.retain(|error| phase != Phase::Succeeded && !said.messages.contain(&error.text));
+    for error in errors {
+        said.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }
     let start = detail.start.0.as_deref().and_then(timestamp::iso);
     let end = detail.end.0.as_deref().and_then(timestamp::iso);
     Ok(Operation {
         id: asked.clone(),
-        failure: failure::cause(service, (phase, &reported), &messages, (start, end)),
+        failure: failure::cause(service, (phase, &reported), said.cause, (start, end)),
         phase,
         reported,
         start,
         end,
         refresh_type: detail.refresh_type.at_most(64).map(|word| word.to_ascii_lowercase()),
         objects: detail.objects,
-        messages,
+        messages: said.messages.finish(),
         activity_id,
         origin: Origin::Client,
         unread: false,
@@ -88,10 +87,30 @@ struct Detail {
     end: Text,
     refresh_type: Text,
     objects: Vec<ObjectProgress>,
-    messages: Vec<ServiceMessage>,
+    said: Said,
     /// What went wrong with the whole refresh, and with the last attempt that went wrong.
-    exception: Option<ServiceMessage>,
-    attempt: Option<ServiceMessage>,
+    exception: Vec<ErrorBody>,
+    attempt: Vec<ErrorBody>,
+    /// The fields of an error that stand beside those of the refresh.
+    error: Vec<(String, Node)>,
+}
+
+/// The messages of the service, and the documented cause: searched in all of them, kept or not.
+#[derive(Default)]
+struct Said {
+    messages: Messages,
+    cause: Option<Failure>,
+}
+
+impl Said {
+    fn push(&mut self, message: ServiceMessage) {
+        self.cause = self.cause.or_else(|| failure::by_message(&message));
+        self.messages.push(message);
+    }
+}
+
+fn messages(errors: &[ErrorBody]) -> Vec<ServiceMessage> {
+    errors.iter().filter_map(|error| error.message("Error")).collect()
 }
 
 impl Fields for Detail {
@@ -114,11 +133,16 @@ impl Fields for Detail {
                 }
                 *status = told;
             }
-            "serviceexceptionjson" => self.exception = value.next_value::<Text>()?.0.as_deref().and_then(exception),
+            "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
             "refreshattempts" => {
-                let attempts: Vec<ServiceMessage> =
-                    value.next_value_seed(List { limit: MOST_ATTEMPTS, keep: Attempt::exception, of: PhantomData })?;
-                self.attempt = attempts.into_iter().next_back();
+                let last = &mut self.attempt;
+                let keep = |Attempt(errors): Attempt| -> Option<()> {
+                    if !errors.is_empty() {
+                        *last = errors;
+                    }
+                    None
+                };
+                value.next_value_seed(List { limit: 1, keep, of: PhantomData })?;
             }
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
@@ -127,7 +151,11 @@ impl Fields for Detail {
                 self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep: Part::progress, of: PhantomData })?;
             }
             "messages" => {
-                self.messages = value.next_value_seed(List { limit: MOST_MESSAGES, keep: Note::message, of: PhantomData })?;
+                let said = &mut self.said;
+                value.next_value_seed(Each(|node| messages(&ErrorBody::all(&node)).into_iter().for_each(|message| said.push(message))))?;
+            }
+            "error" | "errors" | "errorcode" | "errormessage" | "errordescription" | "message" if self.error.len() < 8 => {
+                self.error.push((name.to_owned(), value.next_value()?));
             }
             _ => {
                 value.next_value::<IgnoredAny>()?;
@@ -169,115 +197,29 @@ impl Fields for Part {
     }
 }
 
+/// What went wrong with an attempt.
 #[derive(Default)]
-struct Note {
-    severity: Text,
-    code: Text,
-    text: Text,
-}
-
-impl Note {
-    fn message(self) -> Option<ServiceMessage> {
-        let text = text::cut(&self.text.at_most(4096).map(|text| one_line(&text)).unwrap_or_default(), 1024);
-        let code = self.code.at_most(64);
-        if text.is_empty() && code.is_none() {
-            return None;
-        }
-        Some(ServiceMessage { severity: self.severity.at_most(64).unwrap_or_else(|| "Error".to_owned()), code, text })
-    }
-}
-
-impl Fields for Note {
-    const EXPECTED: &'static str = "a message of a refresh";
-    const MIXED: bool = true;
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
-        match name {
-            "type" => self.severity = value.next_value()?,
-            "code" => self.code = value.next_value()?,
-            "message" => self.text = value.next_value()?,
-            // As in the answers that are errors: `{"error": {"code", "message"}}`.
-            "error" => {
-                if let Item(Some(inner)) = value.next_value::<Item<Self>>()? {
-                    self.code = inner.code;
-                    self.text = inner.text;
-                }
-            }
-            _ => {
-                value.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn bare(text: &str) -> Option<Self> {
-        Some(Self { text: Text(Some(text.to_owned())), ..Self::default() })
-    }
-}
-
-#[derive(Default)]
-struct Attempt {
-    exception: Text,
-}
-
-impl Attempt {
-    fn exception(self) -> Option<ServiceMessage> {
-        self.exception.0.as_deref().and_then(exception)
-    }
-}
+struct Attempt(Vec<ErrorBody>);
 
 impl Fields for Attempt {
     const EXPECTED: &'static str = "an attempt of a refresh";
     const MIXED: bool = true;
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
-        match name {
-            "serviceexceptionjson" => self.exception = value.next_value()?,
-            _ => {
-                value.next_value::<IgnoredAny>()?;
-            }
+        if name == "serviceexceptionjson" {
+            self.0 = ErrorBody::all(&value.next_value()?);
+            self.0.retain(|error| error.message("Error").is_some());
+        } else {
+            value.next_value::<IgnoredAny>()?;
         }
         Ok(())
     }
-}
-
-/// What Power BI says of a failure in `serviceExceptionJson`: a text that is JSON, `{"errorCode", "errorDescription"}`.
-fn exception(json: &str) -> Option<ServiceMessage> {
-    let Object(exception) = serde_json::from_str::<Object<Exception>>(json).ok()?;
-    let code = exception.code.at_most(64);
-    let text = exception.text.at_most(4096).map(|text| text::cut(&one_line(&text), 1024));
-    let text = text.or_else(|| code.clone())?;
-    Some(ServiceMessage { severity: "Error".to_owned(), code, text })
-}
-
-#[derive(Default)]
-struct Exception {
-    code: Text,
-    text: Text,
-}
-
-impl Fields for Exception {
-    const EXPECTED: &'static str = "an exception of Power BI";
-
-    fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
-        match name {
-            "errorcode" => self.code = value.next_value()?,
-            "errordescription" => self.text = value.next_value()?,
-            _ => {
-                value.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A message of the service on one line, its ids kept: it belongs to one operation, and a support case needs them.
-fn one_line(message: &str) -> String {
-    message.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
@@ -343,32 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_in_whatever_shape_it_comes() {
-        let rows = [
-            (r#"[{"code":"1","message":"no memory"}]"#, &[(Some("1"), "no memory")][..]),
-            (r#"{"Code":1,"Message":"no memory"}"#, &[(Some("1"), "no memory")]),
-            (r#""no memory""#, &[(None, "no memory")]),
-            (r#"["no memory",null,7,[],{"message":"twice"}]"#, &[(None, "no memory"), (None, "twice")]),
-            (r#"[{"error":{"code":"1","message":"no memory"}}]"#, &[(Some("1"), "no memory")]),
-            (r#"[{"error":"no memory","type":"Error"}]"#, &[(None, "no memory")]),
-            (r#"[{"message":["no memory"]},{"message":null}]"#, &[]),
-            ("17", &[]),
-        ];
-        for (messages, expected) in rows {
-            let read = read(&format!(r#"{{"status":"failed","messages":{messages}}}"#)).unwrap().messages;
-            let read: Vec<_> = read.iter().map(|message| (message.code.as_deref(), message.text.as_str())).collect();
-            assert_eq!(read, expected, "{messages}");
-        }
-    }
-
-    #[test]
     fn messages_are_bounded() {
         let long = "ä".repeat(3000);
-        let note = format!(r#"{{"code":42,"message":"{long}\r\n","type":"Error"}}"#);
-        let body = format!(r#"{{"status":"failed","messages":[{{}},{}]}}"#, vec![note; 80].join(","));
-        let messages = read(&body).unwrap().messages;
-        assert_eq!(messages.len(), MOST_MESSAGES);
-        assert_eq!(messages[0].code.as_deref(), Some("42"));
+        let notes: Vec<_> = (0..80).map(|n| format!(r#"{{"code":{n},"message":"{long}\r\n","type":"Error"}}"#)).collect();
+        let messages = read(&format!(r#"{{"status":"failed","messages":[{{}},{}]}}"#, notes.join(","))).unwrap().messages;
+        assert_eq!((messages.len(), messages[0].code.as_deref()), (50, Some("0")));
         assert_eq!(messages[0].text.chars().count(), 1024);
     }
 
@@ -380,6 +301,77 @@ mod tests {
         };
         assert_eq!(of(10_000), 10_000);
         assert_eq!(of(60_000), MOST_OBJECTS);
+    }
+
+    fn texts(body: &serde_json::Value) -> Vec<String> {
+        read(&body.to_string()).unwrap().messages.into_iter().map(|message| message.text).collect()
+    }
+
+    #[test]
+    fn failure_in_any_shape_has_text() {
+        let long = json!({"errorCode": "X", "errorDescription": "d".repeat(9_000)}).to_string();
+        let code = json!({"error": {"code": "Premium_ASWL_Error"}});
+        for exception in [json!(code.to_string()), code.clone(), json!("boom"), json!(long), json!([code])] {
+            for failed in [
+                json!({"status": "Failed", "serviceExceptionJson": exception}),
+                json!({"status": "Failed", "refreshAttempts": [{"serviceExceptionJson": exception}, {"serviceExceptionJson": ""}, null]}),
+                json!({"status": "Failed", "messages": [exception]}),
+                json!({"status": "Failed", "messages": exception}),
+                json!({"status": "Failed", "error": exception}),
+                json!({"status": "Failed", "messages": [], "refreshAttempts": [{"ServiceExceptionJson": exception}]}),
+            ] {
+                let texts = texts(&failed);
+                assert!(texts.len() == 1 && !texts[0].is_empty(), "{failed:.120}");
+            }
+        }
+        assert_eq!(texts(&json!({"status": "Completed", "serviceExceptionJson": "boom"})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn message_is_read_in_any_shape() {
+        let rows = [
+            (json!([{"code": "1", "message": "no memory"}]), &[(Some("1"), "no memory")][..]),
+            (json!({"Code": 1, "Message": "no memory"}), &[(Some("1"), "no memory")]),
+            (json!("no memory"), &[(None, "no memory")]),
+            (json!(["no memory", null, 7, [], {"message": "twice"}]), &[(None, "no memory"), (None, "twice")]),
+            (json!([{"error": {"code": "1", "message": "no memory"}}]), &[(Some("1"), "no memory")]),
+            (json!([{"error": "no memory", "type": "Error"}]), &[(None, "no memory")]),
+            (json!([{"message": ["no memory"]}, {"message": null}]), &[(None, "no memory")]),
+            (json!(17), &[]),
+        ];
+        for (messages, expected) in rows {
+            let read = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap().messages;
+            let read: Vec<_> = read.iter().map(|message| (message.code.as_deref(), message.text.as_str())).collect();
+            assert_eq!(read, expected, "{messages}");
+        }
+    }
+
+    #[test]
+    fn cause_comes_before_its_consequences() {
+        let after = json!({"code": "0xC11C0006", "type": "Error",
+            "message": "The current operation was cancelled because another operation in the transaction failed."});
+        let cause = json!({"code": "0xC112001C", "message": "Login failed for user.", "type": "Error"});
+        for count in [11, 60, 6_000] {
+            let messages = [vec![after.clone(); count], vec![cause.clone()]].concat();
+            let messages = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap().messages;
+            assert_eq!((messages.len(), messages[0].text.as_str()), (2, "Login failed for user."));
+            assert_eq!(messages[1].times, u32::try_from(count).unwrap());
+        }
+        // The cause may stand in the exception alone.
+        let texts = texts(&json!({"status": "Failed", "messages": [after], "serviceExceptionJson": "Login failed."}));
+        assert_eq!(texts[0], "Login failed.");
+        // And an exception that repeats a message is no second one.
+        let repeated = json!({"errorCode": "0xC112001C", "errorDescription": "Login failed for user."}).to_string();
+        let body = json!({"status": "Failed", "messages": [cause], "serviceExceptionJson": repeated}).to_string();
+        assert_eq!(read(&body).unwrap().messages.iter().map(|message| message.times).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn documented_cause_is_found_in_a_message_that_is_not_kept() {
+        let warnings = (0..500).map(|n| json!({"type": "Error", "message": format!("{n}")}));
+        let messages: Vec<_> = warnings.chain([json!({"type": "Warning", "code": "-1055129568", "message": "x"})]).collect();
+        let operation = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap();
+        assert_eq!((operation.failure, operation.messages.len()), (Some(Failure::Evicted), 50));
     }
 
     proptest::proptest! {

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::operation::{Failure, Phase, ServiceMessage};
 use crate::service::Service;
+use crate::service::messages::number;
 
 /// From how long a refresh took the limit of all its attempts is told from that of one: 24 hours, less what the clocks
 /// and the last poll of the service may differ. A single attempt is given at most that, too.
@@ -12,22 +13,22 @@ const ALL_ATTEMPTS: SignedDuration = SignedDuration::from_mins(23 * 60 + 55);
 /// The code of an eviction. Power BI documentation, enhanced refresh, "Semantic model eviction".
 const EVICTED: u32 = 0xC11C_0020;
 
-/// The cause of a failure, from what the service said of it.
+/// The cause of a failure: the one that a message names ([`by_message`]), else what the service's status and times say.
 ///
 /// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation,
 /// asynchronous refresh, which asks to resubmit.
 pub(super) fn cause(
     service: Service,
     (phase, reported): (Phase, &str),
-    messages: &[ServiceMessage],
+    told: Option<Failure>,
     (start, end): (Option<Timestamp>, Option<Timestamp>),
 ) -> Option<Failure> {
     match phase {
         Phase::NotStarted | Phase::InProgress | Phase::Succeeded => return None,
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {}
     }
-    if let Some(told) = messages.iter().find_map(by_message) {
-        return Some(told);
+    if told.is_some() {
+        return told;
     }
     if reported.eq_ignore_ascii_case("disabled") {
         return Some(Failure::Disabled);
@@ -41,15 +42,8 @@ pub(super) fn cause(
     }
 }
 
-/// The number of a code: in hexadecimal as the documentation has it, or in decimal, with a sign or without, as XMLA errors do.
-fn number(code: &str) -> Option<u32> {
-    if let Some(digits) = code.strip_prefix("0x") {
-        return u32::from_str_radix(digits, 16).ok();
-    }
-    code.parse::<u32>().ok().or_else(|| code.parse::<i32>().ok().map(i32::cast_unsigned))
-}
-
-fn by_message(message: &ServiceMessage) -> Option<Failure> {
+/// The cause that one message names.
+pub(super) fn by_message(message: &ServiceMessage) -> Option<Failure> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let text = message.text.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
@@ -69,7 +63,7 @@ mod tests {
     use super::*;
 
     fn note(code: &str, text: &str) -> ServiceMessage {
-        ServiceMessage { severity: "Error".to_owned(), code: Some(code.to_owned()), text: text.to_owned() }
+        ServiceMessage { severity: "Error".to_owned(), code: Some(code.to_owned()), text: text.to_owned(), times: 1 }
     }
 
     #[test]
@@ -97,7 +91,7 @@ mod tests {
         ];
         for service in [Service::AnalysisServices, Service::PowerBi] {
             for (phase, reported, message, expected) in &rows {
-                let seen = cause(service, (*phase, reported), std::slice::from_ref(message), (None, None));
+                let seen = cause(service, (*phase, reported), by_message(message), (None, None));
                 assert_eq!(seen, *expected, "{message:?}");
             }
         }
@@ -114,7 +108,7 @@ mod tests {
         ];
         for (service, end, expected) in rows {
             let end = end.and_then(|end| end.parse().ok());
-            assert_eq!(cause(service, (Phase::TimedOut, "TimedOut"), &[], (start, end)), expected, "{end:?}");
+            assert_eq!(cause(service, (Phase::TimedOut, "TimedOut"), None, (start, end)), expected, "{end:?}");
         }
     }
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
-use crate::operation::{Ahead, Operation, OperationId, Origin, Phase, UnnamedOperation};
+use super::failure;
+use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceMessage, UnnamedOperation};
+use crate::service::error_body::ErrorBody;
 use crate::service::fields::{Fields, Object, Text};
+use crate::service::messages::Messages;
 use crate::service::rows::RowFault;
 use crate::service::{Service, timestamp, words};
 
@@ -70,6 +73,9 @@ pub(in crate::service) struct Row {
     pub(in crate::service) end: Option<Timestamp>,
     /// Who can have submitted it.
     pub(in crate::service) origin: Origin,
+    /// Its errors, where it failed: rows of Power BI have them.
+    messages: Vec<ServiceMessage>,
+    failure: Option<Failure>,
 }
 
 impl Row {
@@ -83,14 +89,12 @@ impl Row {
             Service::AnalysisServices => Origin::Client,
             Service::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
-        Ok(Self {
-            id: fields.id.0.as_deref().and_then(OperationId::parse),
-            phase,
-            reported,
-            start: fields.start.0.as_deref().and_then(timestamp::iso),
-            end: fields.end.0.as_deref().and_then(timestamp::iso),
-            origin,
-        })
+        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::iso), fields.end.0.as_deref().and_then(timestamp::iso));
+        let failed = phase.ended() && phase != Phase::Succeeded;
+        let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
+        let messages = messages.finish();
+        let failure = failure::cause(service, (phase, &reported), messages.iter().find_map(failure::by_message), (start, end));
+        Ok(Self { id: fields.id.0.as_deref().and_then(OperationId::parse), phase, reported, start, end, origin, messages, failure })
     }
 
     /// The operation as far as the row tells it, under the id that was read from it.
@@ -103,9 +107,9 @@ impl Row {
             end: self.end,
             refresh_type: None,
             objects: Vec::new(),
-            messages: Vec::new(),
+            failure: self.failure,
+            messages: self.messages,
             activity_id: None,
-            failure: None,
             origin: self.origin,
             unread: false,
         }
@@ -269,6 +273,7 @@ struct RowFields {
     refresh_type: Text,
     start: Text,
     end: Text,
+    exception: Vec<ErrorBody>,
 }
 
 impl Fields for RowFields {
@@ -283,6 +288,7 @@ impl Fields for RowFields {
             "refreshtype" => self.refresh_type = value.next_value()?,
             "starttime" => self.start = value.next_value()?,
             "endtime" => self.end = value.next_value()?,
+            "serviceexceptionjson" => self.exception = ErrorBody::all(&value.next_value()?),
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }

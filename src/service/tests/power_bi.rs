@@ -136,6 +136,43 @@ async fn busy_and_quota_are_never_mixed_up_whatever_language_they_come_in() {
 }
 
 #[tokio::test]
+async fn unknown_400_is_reported_with_the_services_words() {
+    let many: Vec<_> = (1..50).map(|n| row(-1_000 * n, Some(-1_000 * n + 30), "Scheduled", "Completed")).collect();
+    let list = format!("[{}]", many.join(","));
+    let bodies = [
+        r#"{"error":{"code":"DM_Wrong","message":"Ungültige Anforderung."}}"#,
+        r#"{"error":{"code":"DM_Wrong","pbi.error":{"code":"DM_Wrong","details":[{"code":"x","detail":{"type":1,"value":"Ungültige Anforderung."}}]}}}"#,
+        r#"{"errorCode":"DM_Wrong","errorDescription":"{\"Message\":\"Ungültige Anforderung.\"}"}"#,
+        "0xC1000001: Ungültige Anforderung. (DM_Wrong)",
+    ];
+    for body in bodies {
+        let list = list.clone();
+        let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], body) } else { reply(200, &[], &list) })).await;
+        let (kind, message) = refused(submit(&stage).await);
+        assert_eq!(kind, TroubleKind::Rejected, "{body}");
+        assert!(message.contains("DM_Wrong") && message.contains("Ungültige Anforderung."), "{message}");
+        assert!(!message.contains("quota"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn row_says_why_it_failed_where_its_details_do_not() {
+    let exception = r#""serviceExceptionJson":"{\"error\":{\"code\":\"CapacityNotActive\"}}""#;
+    let list = row(-60, Some(-30), "ViaEnhancedApi", "Failed").replace(r#""id":1"#, exception);
+    for details in [reply_of(404, ""), reply_of(200, "<html>"), reply_of(200, r#"{"status":"Failed"}"#)] {
+        let list = format!("[{list}]");
+        let stage =
+            stage(move |_, rest| Some(if rest.starts_with("/r") { Reply::Write(details.clone()) } else { reply(200, &[], &list) })).await;
+        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        let now = Timestamp::now();
+        let window = Window { intent: now.checked_sub(SignedDuration::from_secs(90)).unwrap(), now };
+        let operations = call.list(OperationKind::Refresh, window).await.unwrap().operations;
+        assert_eq!(operations[0].messages[0].text, "CapacityNotActive");
+        assert_eq!(operations[0].failure, Some(Failure::CapacityPaused));
+    }
+}
+
+#[tokio::test]
 async fn a_400_that_cannot_be_settled_ends_no_run() {
     for list in [reply_of(503, ""), reply_of(200, "<html>"), reply_of(200, r#"{"value":[{"requestId""#), reply_of(429, "")] {
         let stage = stage(move |method, _| {

@@ -4,11 +4,12 @@ use std::marker::PhantomData;
 
 use jiff::Timestamp;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess};
-use serde_json::Value;
 
 use crate::operation::{Operation, OperationId, Origin, Phase, ServiceMessage};
+use crate::service::error_body::ErrorBody;
 use crate::service::fields::{Fields, List, Object, Text};
-use crate::service::{text, timestamp};
+use crate::service::messages::Messages;
+use crate::service::timestamp;
 
 /// How many of a list are kept; the service is documented to show one.
 const MOST: usize = 50;
@@ -22,7 +23,7 @@ pub(super) struct Status {
     pub(super) reported: String,
     pub(super) started: Option<Timestamp>,
     pub(super) updated: Option<Timestamp>,
-    details: Option<String>,
+    messages: Vec<ServiceMessage>,
 }
 
 /// The phase and the name of a `syncstate`: a number in the documentation, a name in a client of Microsoft's, a number in a
@@ -63,8 +64,6 @@ impl Status {
 
     /// The operation under the id that it is followed by.
     pub(super) fn operation(self, id: OperationId, activity_id: Option<String>) -> Operation {
-        let severity = if self.phase == Phase::Failed { "Error" } else { "Warning" };
-        let message = |text: String| ServiceMessage { severity: severity.to_owned(), code: None, text };
         Operation {
             id,
             phase: self.phase,
@@ -73,7 +72,7 @@ impl Status {
             end: self.updated.filter(|_| self.phase.ended()),
             refresh_type: None,
             objects: Vec::new(),
-            messages: self.details.map(message).into_iter().collect(),
+            messages: self.messages,
             activity_id,
             failure: None,
             origin: Origin::Client,
@@ -88,13 +87,15 @@ struct StatusFields {
     state: Text,
     started: Text,
     updated: Text,
-    details: Option<String>,
+    details: Vec<ErrorBody>,
 }
 
 impl StatusFields {
     fn status(self) -> Option<Status> {
         let word = self.state.at_most(64)?;
         let (phase, reported) = state(&word);
+        let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
+        let messages: Messages = self.details.iter().filter_map(|error| error.message(severity)).collect();
         let moment = |text: Text| text.0.as_deref().and_then(timestamp::iso);
         Some(Status {
             // The empty GUID names none.
@@ -103,7 +104,7 @@ impl StatusFields {
             reported: reported.to_owned(),
             started: moment(self.started),
             updated: moment(self.updated),
-            details: self.details,
+            messages: messages.finish(),
         })
     }
 }
@@ -117,24 +118,13 @@ impl Fields for StatusFields {
             "syncstate" => self.state = value.next_value()?,
             "startedat" => self.started = value.next_value()?,
             "updatedat" => self.updated = value.next_value()?,
-            "details" => self.details = details(&value.next_value::<Value>()?),
+            "details" => self.details = ErrorBody::all(&value.next_value()?),
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }
         }
         Ok(())
     }
-}
-
-/// The details as one line: a text as it is, anything else as JSON.
-fn details(details: &Value) -> Option<String> {
-    let line = match details {
-        Value::Null => return None,
-        Value::String(text) => text::cut(text, 4096),
-        other => text::cut(&other.to_string(), 4096),
-    };
-    let line = line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    (!line.is_empty()).then(|| text::cut(&text::without_tokens(&line), 1024))
 }
 
 #[cfg(test)]
@@ -187,7 +177,10 @@ mod tests {
     fn details_are_one_line_whatever_they_are() {
         let rows = [
             (r#""disk  full\r\non replica 2""#, Some("disk full on replica 2")),
-            (r#"{"code":7}"#, Some(r#"{"code":7}"#)),
+            (r#"{"code":7}"#, Some("7")),
+            (r#"{"Message":"disk full"}"#, Some("disk full")),
+            (r#""{\"error\":{\"message\":\"disk full\"}}""#, Some("disk full")),
+            (r#"{"replica":"2 is full"}"#, Some("replica: 2 is full")),
             ("null", None),
             (r#"" ""#, None),
         ];
@@ -197,7 +190,7 @@ mod tests {
             assert_eq!(messages.first().map(|message| message.text.as_str()), expected, "{details}");
         }
         let long = format!(r#"{{"syncstate":3,"details":"{}"}}"#, "ä ".repeat(10_000));
-        assert!(Status::read(long.as_bytes()).unwrap().details.unwrap().chars().count() <= 1024);
+        assert!(Status::read(long.as_bytes()).unwrap().messages[0].text.chars().count() == 1024);
     }
 
     #[test]

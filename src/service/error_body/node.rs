@@ -1,0 +1,306 @@
+//! JSON of any shape as a small tree: each text is decoded before it is cut, so JSON inside a text is read however long it is.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+
+use crate::service::text;
+
+/// The longest text of the tree, in characters.
+const LONGEST: usize = 2048;
+/// How much memory one tree may take, in bytes.
+const BUDGET: usize = 512 * 1024;
+/// What an empty value takes of the budget.
+const VALUE: usize = 64;
+/// How deep values and encoded texts may be nested together.
+const DEEPEST: u8 = 32;
+/// How many opening braces of a text are tried as the start of an object.
+const BRACES: usize = 4;
+
+/// The tags that the engine of both services puts around personal data.
+const TAGS: [&str; 6] = ["<oii>", "</oii>", "<pii>", "</pii>", "<ccon>", "</ccon>"];
+
+/// A value.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::service) enum Node {
+    /// `null`, a truth value, or what does not fit the budget.
+    Nothing,
+    /// A number, as text.
+    Number(String),
+    /// One line without tokens.
+    Text(String),
+    List(Vec<Node>),
+    /// The fields in their order, the names as they were.
+    Object(Vec<(String, Node)>),
+    /// A text whose lines have codes of their own: what stands before them, then `{code, message}` for each.
+    Lines(Vec<Node>),
+    /// An error that stands as JSON inside a text.
+    Inside {
+        before: String,
+        error: Box<Node>,
+        after: String,
+    },
+}
+
+impl Node {
+    /// The tree of a text: of the JSON that it is or contains, else of its lines.
+    pub(in crate::service) fn of_text(text: &str) -> Self {
+        Seed { budget: &Cell::new(BUDGET), depth: 0 }.text(text)
+    }
+
+    /// Whether JSON in a text is worth more than the text itself.
+    fn says_more(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Number(_) => false,
+            Self::Text(_) | Self::Object(_) | Self::Lines(_) | Self::Inside { .. } => true,
+            Self::List(items) => items.is_empty() || items.iter().any(Self::says_more),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Seed { budget: &Cell::new(BUDGET), depth: 0 }.deserialize(deserializer)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Seed<'b> {
+    budget: &'b Cell<usize>,
+    depth: u8,
+}
+
+impl Seed<'_> {
+    /// Takes so many bytes from the budget; `false` where they are not left.
+    fn spend(self, bytes: usize) -> bool {
+        let left = self.budget.get().checked_sub(bytes + VALUE);
+        self.budget.set(left.unwrap_or_default());
+        left.is_some()
+    }
+
+    fn inner(self) -> Option<Self> {
+        (self.depth < DEEPEST).then(|| Self { depth: self.depth + 1, ..self })
+    }
+
+    fn line(self, line: &str) -> Node {
+        let plain = TAGS.iter().fold(line.to_owned(), |line, tag| if line.contains(tag) { line.replace(tag, "") } else { line });
+        let line = text::one_line(&plain, LONGEST);
+        if !line.is_empty() && self.spend(line.len()) { Node::Text(line) } else { Node::Nothing }
+    }
+
+    fn text(self, value: &str) -> Node {
+        let value = value.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        if value == "null" {
+            return Node::Nothing;
+        }
+        let json = || self.json(value).filter(|node| value.starts_with('"') || node.says_more());
+        json().or_else(|| self.lines(value)).or_else(|| self.inside(value)).unwrap_or_else(|| self.line(value))
+    }
+
+    /// A text that is JSON.
+    fn json(self, value: &str) -> Option<Node> {
+        let inner = self.inner().filter(|_| value.starts_with(['{', '[', '"']))?;
+        let read = |json: &str| {
+            // What is no JSON costs one pass, not one for each text inside it.
+            serde_json::from_str::<IgnoredAny>(json).ok()?;
+            inner.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
+        };
+        // Half a character as an escape makes JSON unreadable inside a text, too.
+        let mended = || String::from_utf8(text::mended(value.as_bytes().to_vec())).ok().and_then(|json| read(&json));
+        read(value).or_else(|| if value.contains("\\u") { mended() } else { None })
+    }
+
+    /// A text of several errors, one in each line, as Power BI's `errorDescription` has them: `0xC11C0006: The current …`.
+    fn lines(self, value: &str) -> Option<Node> {
+        let inner = self.inner()?;
+        let mut starts = Vec::new();
+        let mut at = 0;
+        for line in value.split_inclusive('\n') {
+            if code(line).is_some() {
+                starts.push(at);
+            }
+            at += line.len();
+        }
+        let head = value.get(..*starts.first()?)?;
+        let mut nodes = vec![inner.text(head)];
+        for (n, start) in starts.iter().enumerate() {
+            let entry = value.get(*start..starts.get(n + 1).copied().unwrap_or(value.len()))?;
+            let (code, message) = code(entry)?;
+            if !self.spend(0) {
+                break;
+            }
+            nodes.push(Node::Object(vec![("code".to_owned(), self.line(code)), ("message".to_owned(), inner.text(message))]));
+        }
+        Some(Node::Lines(nodes))
+    }
+
+    /// A text with an error as JSON in it: `Data source error: {"error":{…}} Table: Sales.`
+    fn inside(self, value: &str) -> Option<Node> {
+        let line = |part: &str| match self.line(part) {
+            Node::Text(line) => line,
+            _ => String::new(),
+        };
+        value.match_indices('{').take(BRACES).find_map(|(at, _)| {
+            let (before, rest) = value.split_at_checked(at)?;
+            let mut json = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+            json.next()?.ok()?;
+            let (json, after) = rest.split_at_checked(json.byte_offset())?;
+            let error = self.json(json).filter(super::is_error)?;
+            Some(Node::Inside { before: line(before), error: Box::new(error), after: line(after) })
+        })
+    }
+}
+
+/// The code before a text, and the text: eight hexadecimal digits and a colon.
+fn code(line: &str) -> Option<(&str, &str)> {
+    let (code, message) = line.split_once(':')?;
+    let digits = code.trim().strip_prefix("0x").or_else(|| code.trim().strip_prefix("0X"))?;
+    (digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some((code, message))
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON")
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Node, E> {
+        Ok(self.text(value))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Node, E> {
+        Ok(Node::Nothing)
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Node, E> {
+        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Nothing })
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Node, E> {
+        Ok(if self.spend(0) { Node::Number(value.to_string()) } else { Node::Nothing })
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Node, E> {
+        Ok(if self.spend(0) { Node::Number(text::cut(&value.to_string(), 64)) } else { Node::Nothing })
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+        Ok(Node::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        if let Some(inner) = self.inner() {
+            while self.spend(0)
+                && let Some(item) = seq.next_element_seed(inner)?
+            {
+                items.push(item);
+            }
+        }
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut fields = Vec::new();
+        if let Some(inner) = self.inner() {
+            while self.spend(0)
+                && let Some(name) = map.next_key_seed(Name)?
+            {
+                fields.push((name, map.next_value_seed(inner)?));
+            }
+        }
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Node::Object(fields))
+    }
+}
+
+/// The name of a field, one short line.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<String, E> {
+        Ok(text::one_line(name, 128))
+    }
+}
+
+/// Reads a list of any length one value after the other; a value that is no list counts as a list of one.
+pub(in crate::service) struct Each<F>(pub(in crate::service) F);
+
+impl<'de, F: FnMut(Node)> DeserializeSeed<'de> for Each<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(Node)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(node) = seq.next_element()? {
+            (self.0)(node);
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
+        (self.0)(Seed { budget: &Cell::new(BUDGET), depth: 0 }.visit_map(map)?);
+        Ok(())
+    }
+
+    fn visit_str<E: de::Error>(mut self, value: &str) -> Result<(), E> {
+        (self.0)(Node::of_text(value));
+        Ok(())
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
