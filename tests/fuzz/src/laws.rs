@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::Status;
-use tabular_operator::operation::{Look, Operation, OperationId, Submission, Trouble};
+use tabular_operator::operation::{Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
+use tabular_operator::service::outside;
 use url::Url;
 
 /// A client secret that was sent to Entra ID alone, which may say it back.
@@ -100,13 +101,24 @@ pub fn operation(operation: &Operation) {
         bounded(object.name.partition.as_deref().unwrap_or_default(), 512);
         bounded(&object.reported, 64);
     }
-    for message in messages {
-        bounded(&message.severity, 64);
-        bounded(message.code.as_deref().unwrap_or_default(), 64);
-        bounded(&message.text, 1024);
-    }
+    self::messages(messages);
     activity(activity_id.as_deref());
     assert!(failure.is_none() || operation.phase.ended(), "a cause of no failure");
+}
+
+/// The messages of an operation are plain lines, each once, and known consequences come last.
+pub fn messages(messages: &[ServiceMessage]) {
+    for (n, message) in messages.iter().enumerate() {
+        bounded(&message.severity, 64);
+        bounded(message.code.as_deref().unwrap_or_default(), 64);
+        sentence(&message.text);
+        assert!(message.times > 0);
+        assert!(
+            !messages[..n].iter().any(|other| ServiceMessage { times: message.times, ..other.clone() } == *message),
+            "{message:?} twice"
+        );
+    }
+    assert!(messages.is_sorted_by_key(outside::is_consequence), "a consequence before a cause: {messages:?}");
 }
 
 /// What a look showed is what was asked for, and bounded.

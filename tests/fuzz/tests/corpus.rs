@@ -66,6 +66,7 @@ targets! {
     location: "location",
     moment: "moment",
     sentence: "sentence",
+    error: "error",
     schedule: "schedule",
     resource: "resource",
 }

@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "location", run: words::location },
     Target { name: "moment", run: words::moment },
     Target { name: "sentence", run: words::sentence },
+    Target { name: "error", run: words::error },
     Target { name: "schedule", run: words::schedule },
     Target { name: "resource", run: resources::resource },
 ];

@@ -44,6 +44,26 @@ pub fn sentence(input: &[u8]) {
     }
 }
 
+/// An error in any shape: bounded, plain, without a token, the same as JSON inside a text, and no text is lost.
+pub fn error(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let read = outside::errors(text);
+    let (messages, sentence) = &read;
+    assert!(messages.len() <= 50);
+    laws::messages(messages);
+    laws::bounded(sentence, 600);
+    assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+    // As deep as no error is.
+    let deep = text.matches(['{', '[']).count() > 12 || text.contains("\\\\\\\\\\\\\\\\") || text.len() > 10_000;
+    if !deep {
+        assert_eq!(outside::errors(&serde_json::to_string(text).unwrap()), read, "{text:?}");
+    }
+    let says = |c: char| c.is_alphabetic();
+    if !text.contains(['{', '[', '"', '<']) && text.trim() != "null" && text.contains(says) {
+        assert!(!messages.is_empty(), "nothing is shown of {text:?}");
+    }
+}
+
 /// A schedule and, on the second line, its time zone: its times go on, and the latest of them is one of them.
 pub fn schedule(input: &[u8]) {
     let (expression, zone) = line(input);
