@@ -16,9 +16,13 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
-use crate::connection::Connection;
+use crate::{
+    connection::Connection,
+    world::verbatim::{Clock, Scripted, Template},
+};
 
 /// A failure of a body, which ends the connection.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,6 +61,31 @@ impl Answer {
         Self::empty(status).with_body(body, "application/json; charset=utf-8")
     }
 
+    /// An answer whose body is this text, with the content type of JSON.
+    #[must_use]
+    pub fn json_text(status: StatusCode, text: String) -> Self {
+        Self::empty(status).with_body(text.into_bytes(), "application/json; charset=utf-8")
+    }
+
+    /// A response that a test has written.
+    #[must_use]
+    pub fn scripted(response: &Scripted, clock: &Clock) -> Self {
+        let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let answer = Self::empty(status).with_template(response.body.as_ref(), clock);
+        response.headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, Some(value)))
+    }
+
+    /// With the body of a test, if there is one: a text as it is, anything else as JSON.
+    #[must_use]
+    pub fn with_template(mut self, body: Option<&Template>, clock: &Clock) -> Self {
+        match body.and_then(|body| body.filled(clock)) {
+            None => {}
+            Some(Value::String(text)) => self.body = text.into(),
+            Some(other) => return self.with_body(other.to_string().into_bytes(), "application/json; charset=utf-8"),
+        }
+        self
+    }
+
     /// An answer with a text.
     #[must_use]
     pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
@@ -87,6 +116,25 @@ impl Answer {
             self.headers.insert(name, value);
         }
         self
+    }
+
+    /// With a header, unless it has been set.
+    #[must_use]
+    pub fn with_usual(self, name: HeaderName, value: &str) -> Self {
+        if self.headers.contains_key(&name) { self } else { self.with(name, value) }
+    }
+
+    /// With a header set, or removed. What no header can be called is left out.
+    #[must_use]
+    pub fn with_named(mut self, name: &str, value: Option<&str>) -> Self {
+        match (HeaderName::try_from(name), value) {
+            (Ok(name), Some(value)) => self.with(name, value),
+            (Ok(name), None) => {
+                self.headers.remove(name);
+                self
+            }
+            (Err(_), _) => self,
+        }
     }
 
     /// About this operation.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 
 /// A request with its whole body, and the time that it is answered at.
 #[derive(Clone, Debug)]
@@ -30,6 +31,14 @@ impl Call {
         let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// The last segment of its path, decoded: the id, where it names an operation.
+    #[must_use]
+    pub fn last_segment(&self) -> String {
+        let path = self.path.trim_end_matches('/');
+        let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
+        percent_decode_str(last).decode_utf8_lossy().into_owned()
     }
 
     /// A header as text.

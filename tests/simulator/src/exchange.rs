@@ -2,14 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::{
-    HeaderMap, Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION, USER_AGENT},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     analysis_services,
@@ -19,7 +18,7 @@ use crate::{
     context::Context,
     entra::{self, Token},
     faults::{
-        Fault, Subject,
+        Met, Subject,
         action::{Action, Moment},
     },
     hosts::{Service, Site},
@@ -27,6 +26,7 @@ use crate::{
     ledger::{Entry, Row},
     power_bi,
     state::State,
+    world::{Lookup, SharedModel, timestamp::TimestampStyle, verbatim::Clock},
 };
 
 /// The largest body that a request may have.
@@ -101,11 +101,16 @@ pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<R
     let subject = Subject { method: call.method.as_str(), host: &call.host, path: &path, client_id: client.as_deref(), route };
     let fault = tunnel.state.faults.meet(subject);
     let mut passage = Passage { tunnel: &tunnel, call, target, token, entry };
+    if passage.call.method == Method::POST
+        && let Some(model) = passage.model()
+    {
+        model.lock().posted(Timestamp::now());
+    }
     let response = match fault {
         None => response(passage.handle().await),
-        Some(fault) => {
-            passage.entry.met(&fault.id);
-            passage.with(&fault).await?
+        Some(met) => {
+            passage.entry.met(&met.fault.id);
+            passage.with(&met).await?
         }
     };
     passage.entry.answered(response.status().as_u16());
@@ -139,9 +144,9 @@ impl Passage<'_> {
     }
 
     /// Lets a fault do what it does.
-    async fn with(&mut self, fault: &Fault) -> Result<Response<Body>, Dropped> {
-        let connection = &self.tunnel.connection;
-        Ok(match fault.action() {
+    async fn with(&mut self, met: &Met) -> Result<Response<Body>, Dropped> {
+        let (connection, fault) = (&self.tunnel.connection, &met.fault);
+        Ok(match met.action() {
             Action::Hold { at: Moment::Before } => {
                 fault.hold().await;
                 response(self.handle().await)
@@ -151,13 +156,13 @@ impl Passage<'_> {
                 fault.hold().await;
                 response(answer)
             }
-            Action::Status { code, body, headers } => {
-                let mut answer =
-                    body.as_ref().map_or_else(|| Answer::empty(status(*code)), |body| replaced(Answer::empty(status(*code)), body));
-                for (name, value) in headers {
-                    answer = set(answer, name, Some(value));
+            Action::Pass {} | Action::Responses(_) => response(self.handle().await),
+            Action::Status { code, body, headers, handled } => {
+                if *handled {
+                    self.handle().await;
                 }
-                response(answer)
+                let answer = Answer::empty(status(*code)).with_template(body.as_ref(), &self.clock());
+                response(headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, Some(value))))
             }
             Action::DropBefore { alone } => return self.dropped(*alone).await,
             Action::DropAfter { alone } => {
@@ -210,7 +215,7 @@ impl Passage<'_> {
             }
             Action::ManyHeaders { count } => {
                 let value = "x".repeat(1_000);
-                let add = |answer, number| set(answer, &format!("x-many-{number}"), Some(&value));
+                let add = |answer: Answer, number| answer.with_named(&format!("x-many-{number}"), Some(&value));
                 response((0..*count.min(&MOST_HEADERS)).fold(self.handle().await, add))
             }
             Action::Slow { bytes_per_second } => {
@@ -226,11 +231,11 @@ impl Passage<'_> {
                 response(Answer::html(status(*code)))
             }
             Action::Redirect { code, location } => response(Answer::empty(status(*code)).with(LOCATION, location)),
-            Action::Location { value } => response(set(self.handle().await, LOCATION.as_str(), value.as_deref())),
-            Action::Body(body) => response(replaced(self.handle().await, body)),
+            Action::Location { value } => response(self.handle().await.with_named(LOCATION.as_str(), value.as_deref())),
+            Action::Body(body) => response(self.handle().await.with_template(Some(body), &self.clock())),
             Action::Headers(headers) => {
                 let answer = self.handle().await;
-                response(headers.iter().fold(answer, |answer, (name, value)| set(answer, name, value.as_deref())))
+                response(headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, value.as_deref())))
             }
             Action::StatusAfter { code } => {
                 let mut answer = self.handle().await;
@@ -238,6 +243,29 @@ impl Passage<'_> {
                 response(answer)
             }
         })
+    }
+
+    /// The model that the request is for.
+    fn model(&self) -> Option<SharedModel> {
+        let world = &self.tunnel.state.world;
+        match &self.target {
+            Target::AnalysisServices(request) => match world.find(request.server.as_deref()?, request.database.as_deref()?) {
+                Lookup::Found(model) => Some(model),
+                Lookup::NoServer | Lookup::NoModel(_) => None,
+            },
+            Target::PowerBi(request) => world.find_dataset(request.group?, request.dataset?),
+            Target::Entra(_) | Target::Metadata(_) => None,
+        }
+    }
+
+    /// How bodies of faults write the time: as the model's list does.
+    fn clock(&self) -> Clock {
+        let plain = Clock { post: None, style: TimestampStyle::default(), skew: SignedDuration::ZERO };
+        let clock = self.model().map_or(plain, |model| {
+            let model = model.lock();
+            model.clock(model.settings().list_style())
+        });
+        clock.posted_by(Timestamp::now())
     }
 
     /// Gives no answer: ends the stream alone, which is the connection in HTTP/1.1, or all of the connection.
@@ -298,32 +326,6 @@ fn row(state: &State, call: &Call, target: &Target, token: Option<&Token>) -> Ro
         }
     }
     row
-}
-
-/// The answer with another body: a text as it is, anything else as JSON.
-fn replaced(mut answer: Answer, body: &serde_json::Value) -> Answer {
-    match body {
-        serde_json::Value::String(text) => answer.body = Bytes::from(text.clone()),
-        other => {
-            let json = Answer::json(answer.status, other);
-            answer.body = json.body;
-            answer.headers.extend(json.headers);
-        }
-    }
-    answer
-}
-
-/// The answer with a header set, or removed. What no header can be called is left out.
-fn set(mut answer: Answer, name: &str, value: Option<&str>) -> Answer {
-    let Ok(name) = HeaderName::try_from(name) else {
-        return answer;
-    };
-    if let Some(value) = value {
-        answer.with(name, value)
-    } else {
-        answer.headers.remove(name);
-        answer
-    }
 }
 
 fn status(code: u16) -> StatusCode {

@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -23,15 +24,11 @@ pub struct Order {
     /// How many of them it lets pass first. Default 0.
     #[serde(default)]
     pub skip: u64,
-    /// How many of them it hits then; 0 for all. Default 1.
-    #[serde(default = "once")]
-    pub times: u64,
+    /// How many of them it hits then; 0 for all. Default 1, or one for each action of a script.
+    #[serde(default)]
+    pub times: Option<u64>,
     /// What it does to them.
     pub action: Action,
-}
-
-fn once() -> u64 {
-    1
 }
 
 /// Which requests a fault concerns: those that all given fields fit.
@@ -96,6 +93,7 @@ pub struct Fault {
     /// Its id.
     pub id: Arc<str>,
     order: Order,
+    times: u64,
     seen: AtomicU64,
     hits: AtomicU64,
     held: AtomicU64,
@@ -118,23 +116,14 @@ pub struct View {
 }
 
 impl Fault {
-    /// What it does.
-    #[must_use]
-    pub fn action(&self) -> &Action {
-        &self.order.action
-    }
-
-    /// Counts a request that fits, and says whether it is hit.
-    fn strikes(&self) -> bool {
-        let index = self.seen.fetch_add(1, Ordering::Relaxed);
-        let Some(index) = index.checked_sub(self.order.skip) else {
-            return false;
-        };
-        let strikes = self.order.times == 0 || index < self.order.times;
+    /// Counts a request that fits, and says the number of the hit if it is one; 0 is the first.
+    fn strikes(&self) -> Option<u64> {
+        let number = self.seen.fetch_add(1, Ordering::Relaxed).checked_sub(self.order.skip)?;
+        let strikes = self.times == 0 || number < self.times;
         if strikes {
             self.hits.fetch_add(1, Ordering::Relaxed);
         }
-        strikes
+        strikes.then_some(number)
     }
 
     /// Holds the caller until the next release, or until the fault is removed.
@@ -152,6 +141,22 @@ impl Fault {
             held: self.held.load(Ordering::Relaxed),
             order: self.order.clone(),
         }
+    }
+}
+
+/// A fault that a request has met.
+#[derive(Clone)]
+pub struct Met {
+    /// The fault.
+    pub fault: Arc<Fault>,
+    number: u64,
+}
+
+impl Met {
+    /// What the fault does to the request.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        self.fault.order.action.at(self.number)
     }
 }
 
@@ -182,11 +187,14 @@ pub struct Faults {
 
 impl Faults {
     /// Puts a fault into force, and says its id.
-    pub fn order(&self, order: Order) -> Arc<str> {
+    pub fn order(&self, mut order: Order) -> Arc<str> {
+        order.action.pin(Timestamp::now());
+        let times = *order.times.get_or_insert_with(|| order.action.requests());
         let id: Arc<str> = (self.ordered.fetch_add(1, Ordering::Relaxed) + 1).to_string().into();
         let fault = Fault {
             id: Arc::clone(&id),
             order,
+            times,
             seen: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             held: AtomicU64::new(0),
@@ -199,11 +207,14 @@ impl Faults {
     }
 
     /// The fault that this request meets: the first that fits and still has hits left.
-    pub fn meet(&self, subject: Subject<'_>) -> Option<Arc<Fault>> {
+    pub fn meet(&self, subject: Subject<'_>) -> Option<Met> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.in_force.lock().iter().find(|fault| fault.order.pattern.fits(subject) && fault.strikes()).cloned()
+        self.in_force.lock().iter().filter(|fault| fault.order.pattern.fits(subject)).find_map(|fault| {
+            let number = fault.strikes()?;
+            Some(Met { fault: Arc::clone(fault), number })
+        })
     }
 
     /// Lets go what `id` holds, and says whether there is such a fault.
@@ -308,9 +319,22 @@ mod tests {
         assert_eq!(hits, [false, true, false]);
         assert_eq!(faults.view(&once).unwrap().hits, 1);
         let always = faults.order(order(serde_json::json!({"times": 0, "action": {"hang": {"after": true}}})));
-        assert!((0..5).all(|_| faults.meet(SUBJECT).is_some_and(|fault| fault.id == always)));
+        assert!((0..5).all(|_| faults.meet(SUBJECT).is_some_and(|met| met.fault.id == always)));
         assert!(faults.remove(&always) && !faults.remove(&always));
         assert!(faults.meet(SUBJECT).is_none());
+    }
+
+    #[test]
+    fn a_script_has_an_action_for_each_request_and_keeps_the_last() {
+        let faults = Faults::default();
+        let met = |count| -> Vec<_> {
+            let action = |met: Met| serde_json::to_value(met.action()).unwrap().as_object().unwrap().keys().next().unwrap().clone();
+            (0..count).map(|_| faults.meet(SUBJECT).map(action).unwrap_or_default()).collect()
+        };
+        faults.order(order(serde_json::json!({"skip": 1, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
+        assert_eq!(met(4), ["", "pass", "dropAfter", ""]);
+        faults.order(order(serde_json::json!({"times": 3, "action": {"responses": [{"pass": {}}, {"dropAfter": {}}]}})));
+        assert_eq!(met(4), ["pass", "dropAfter", "dropAfter", ""]);
     }
 
     #[test]
@@ -318,6 +342,9 @@ mod tests {
         for json in [
             serde_json::json!({"action": {"dropBefor": {}}}),
             serde_json::json!({"action": {"dropAfter": {}}, "tims": 1}),
+            serde_json::json!({"action": {"responses": []}}),
+            serde_json::json!({"action": {"responses": [{"responses": [{"pass": {}}]}]}}),
+            serde_json::json!({"action": {"body": "{now-4}"}}),
             serde_json::json!({"match": {"verb": "GET"}, "action": {"dropAfter": {}}}),
         ] {
             assert!(serde_json::from_value::<Order>(json.clone()).is_err(), "{json}");

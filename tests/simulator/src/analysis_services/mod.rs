@@ -66,12 +66,12 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
     // Where an operation was accepted, clients may take its id from here too.
     let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED);
     answer
-        .with(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
-        .with(ROOT_ACTIVITY_ID, &context.activity.to_string())
-        .with(CURRENT_UTC_DATE, &current_utc_date(server_time))
-        .with(DATE, &http_date(server_time))
-        .with(CACHE_CONTROL, "no-store, must-revalidate")
-        .with(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
+        .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
+        .with_usual(ROOT_ACTIVITY_ID, &context.activity.to_string())
+        .with_usual(CURRENT_UTC_DATE, &current_utc_date(server_time))
+        .with_usual(DATE, &http_date(server_time))
+        .with_usual(CACHE_CONTROL, "no-store, must-revalidate")
+        .with_usual(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
 }
 
 /// Answers for a model that exists.
@@ -85,7 +85,7 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
     }
     match (request.route, context.call.method.as_str()) {
         (Route::Refreshes, "POST") => submit(model, token, request, context),
-        (Route::Refreshes, "GET") => Answer::json(StatusCode::OK, &render::list(model, now)),
+        (Route::Refreshes, "GET") => Answer::json_text(StatusCode::OK, render::list(model, now)),
         (Route::Refresh, "GET") => show(model, request, context),
         (Route::Refresh, "DELETE") => cancel(model, request, context),
         (Route::Sync, "POST") => sync::submit(model, token, request, context),
@@ -125,8 +125,15 @@ fn submit(model: &mut Model, token: &Token, request: &Request, context: &Context
 
 fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
+    let clock = model.clock(model.settings().timestamp_style);
+    if let Some(response) = model.scripted(&context.call.last_segment()) {
+        return Answer::scripted(response, &clock.posted_by(now));
+    }
     match request.operation.and_then(|id| model.shown(id, now)) {
-        Some(operation) => Answer::json(StatusCode::OK, &render::details(model, operation, now)),
+        Some(operation) => {
+            let details = render::details(model, operation, now);
+            Answer::json_text(StatusCode::OK, model.settings().detail_patch.laid_over(&details, &clock.posted_by(now)))
+        }
         None => refusal::unknown_operation(model.settings().get_unknown_status, context, model.server_time(now)),
     }
 }

@@ -15,7 +15,7 @@ use crate::world::{
 /// One row of the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listed {
+struct Listed {
     refresh_id: Uuid,
     start_time: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,11 @@ pub fn details<'a>(model: &'a Model, operation: &'a Operation, now: Timestamp) -
 }
 
 /// The body of the list: a bare array.
-pub fn list(model: &Model, now: Timestamp) -> Vec<Listed> {
+pub fn list(model: &Model, now: Timestamp) -> String {
+    format!("[{}]", model.rows(rows(model, now).into_iter(), model.settings().timestamp_style).join(","))
+}
+
+fn rows(model: &Model, now: Timestamp) -> Vec<Listed> {
     let real = model.listed(now).into_iter().map(|operation| {
         let phase = operation.phase(now);
         Listed {

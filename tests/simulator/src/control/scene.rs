@@ -226,7 +226,8 @@ pub fn check(settings: &ModelSettings, clouds: &Clouds) -> Result<(), Error> {
         settings.power_bi.delete_ended_status,
         settings.scale_out.disabled_post_status,
     ];
-    match statuses.into_iter().find(|status| !(200..=999).contains(status)) {
+    let scripted = settings.details.values().map(|response| response.status);
+    match statuses.into_iter().chain(scripted).find(|status| !(200..=999).contains(status)) {
         Some(status) => Err(Error::Status(status)),
         None => Ok(()),
     }

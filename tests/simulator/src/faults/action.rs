@@ -2,23 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::world::verbatim::Template;
 
 /// One kind of fault. "Handled" means that the service does what was asked before the fault shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
-    /// Answers with this status and is not handled.
+    /// Responds with this status. Not handled, unless `handled` is true.
     Status {
         /// The status.
         code: u16,
         /// The body: a text as it is, anything else as JSON.
         #[serde(default)]
-        body: Option<Value>,
+        body: Option<Template>,
         /// Headers to add.
         #[serde(default)]
         headers: BTreeMap<String, String>,
+        /// Whether it is handled before. Default false.
+        #[serde(default)]
+        handled: bool,
     },
     /// Closes the connection; not handled.
     DropBefore {
@@ -118,7 +123,7 @@ pub enum Action {
         value: Option<String>,
     },
     /// Handled; the answer's body is replaced: a text as it is, anything else as JSON.
-    Body(Value),
+    Body(Template),
     /// Handled; headers of the answer are set, or removed where the value is `null`.
     Headers(BTreeMap<String, Option<String>>),
     /// Handled; the answer's status is replaced.
@@ -128,6 +133,64 @@ pub enum Action {
     },
     /// Handled; the connection is reset after half of the body.
     ResetMidBody {},
+    /// Nothing: the service responds as usual.
+    Pass {},
+    /// One action for each request, in this order. The last one stays where the fault hits more of them.
+    Responses(Script),
+}
+
+/// The actions of a script, at least one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Action>", into = "Vec<Action>")]
+pub struct Script(Vec<Action>);
+
+/// A script that cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("responses need at least one action, and none of them can be responses")]
+pub struct NoScript;
+
+impl TryFrom<Vec<Action>> for Script {
+    type Error = NoScript;
+
+    fn try_from(actions: Vec<Action>) -> Result<Self, NoScript> {
+        let nested = actions.iter().any(|action| matches!(action, Action::Responses(_)));
+        if actions.is_empty() || nested { Err(NoScript) } else { Ok(Self(actions)) }
+    }
+}
+
+impl From<Script> for Vec<Action> {
+    fn from(script: Script) -> Self {
+        script.0
+    }
+}
+
+impl Action {
+    /// What it does to the request of this number; 0 is the first.
+    #[must_use]
+    pub fn at(&self, number: u64) -> &Self {
+        let Self::Responses(Script(actions)) = self else {
+            return self;
+        };
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        actions.get(number).or(actions.last()).unwrap_or(self)
+    }
+
+    /// For how many requests it is written.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        if let Self::Responses(Script(actions)) = self { u64::try_from(actions.len()).unwrap_or(u64::MAX) } else { 1 }
+    }
+
+    /// Replaces `now` in its bodies by this time, so that it does not move.
+    pub fn pin(&mut self, now: Timestamp) {
+        if let Self::Status { body: Some(body), .. } | Self::Body(body) = self {
+            body.pin(now);
+        } else if let Self::Responses(Script(actions)) = self {
+            for action in actions {
+                action.pin(now);
+            }
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -46,12 +46,12 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
         None => answer,
     };
     answer
-        .with(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
-        .with(HOME_CLUSTER, CLUSTER)
-        .with(REDIRECTED, "true")
-        .with(CACHE_CONTROL, "no-store, must-revalidate, no-cache")
-        .with(PRAGMA, "no-cache")
-        .with(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
+        .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
+        .with_usual(HOME_CLUSTER, CLUSTER)
+        .with_usual(REDIRECTED, "true")
+        .with_usual(CACHE_CONTROL, "no-store, must-revalidate, no-cache")
+        .with_usual(PRAGMA, "no-cache")
+        .with_usual(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
 }
 
 fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {

@@ -90,6 +90,10 @@ pub fn cancel(model: &mut Model, request: &Request, context: &Context<'_>) -> An
 /// GET by id.
 pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
+    let clock = model.clock(model.settings().power_bi.detail_timestamp_style).posted_by(now);
+    if let Some(response) = model.scripted(&context.call.last_segment()) {
+        return Answer::scripted(response, &clock);
+    }
     // Details are for enhanced refreshes alone, says the documentation; that the others are unknown is assumed.
     let shown = request.operation.and_then(|id| model.shown(id, now)).filter(|found| found.task.origin == Origin::ViaEnhancedApi);
     let Some(operation) = shown else {
@@ -101,7 +105,7 @@ pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
             StatusCode::from_u16(model.settings().power_bi.running_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         }
     };
-    Answer::json(status, &details(model, operation, now))
+    Answer::json_text(status, model.settings().detail_patch.laid_over(&details(model, operation, now), &clock))
 }
 
 /// GET of all, the newest first unless a setting says otherwise, and no more than `$top`.
@@ -119,12 +123,14 @@ pub fn list(model: &Model, context: &Context<'_>) -> Answer {
     if settings.list_order == ListOrder::Oldest {
         rows.sort_by(|a, b| a.start_time.cmp(&b.start_time));
     }
+    let mut rows = model.rows(rows.into_iter(), settings.power_bi.list_timestamp_style);
     rows.truncate(usize::try_from(top).unwrap_or(usize::MAX));
+    let rows = format!("[{}]", rows.join(","));
     if settings.power_bi.bare_list {
-        return Answer::json(StatusCode::OK, &rows);
+        return Answer::json_text(StatusCode::OK, rows);
     }
     let group = settings.group_id.unwrap_or_default();
-    Answer::json(StatusCode::OK, &json!({"@odata.context": format!("{ODATA_CONTEXT}{group}/$metadata#refreshes"), "value": rows}))
+    Answer::json_text(StatusCode::OK, format!(r#"{{"@odata.context":"{ODATA_CONTEXT}{group}/$metadata#refreshes","value":{rows}}}"#))
 }
 
 /// The body of GET by id, field by field as captures show it.

@@ -9,6 +9,7 @@ pub mod sync;
 pub mod syncs;
 pub mod task;
 pub mod timestamp;
+pub mod verbatim;
 
 use std::{
     collections::{BTreeMap, HashMap},

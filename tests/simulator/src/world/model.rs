@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -12,6 +13,8 @@ use super::{
     settings::{End, ListOrder, Message, ModelSettings, Outcome},
     syncs::Syncs,
     task::{ObjectName, Origin, Task},
+    timestamp::TimestampStyle,
+    verbatim::{self, Clock, Scripted},
 };
 
 /// Operations are listed for about this long, says the documentation.
@@ -28,6 +31,8 @@ pub struct Model {
     operations: Vec<Operation>,
     by_id: HashMap<Uuid, usize>,
     outcomes_used: usize,
+    // The first POST since the rows of its list were set.
+    post: Option<Timestamp>,
 }
 
 /// One operation at a time: this one is not over.
@@ -37,7 +42,8 @@ pub struct Busy(pub Uuid);
 impl Model {
     /// A model without operations.
     #[must_use]
-    pub fn new(settings: ModelSettings, now: Timestamp) -> Self {
+    pub fn new(mut settings: ModelSettings, now: Timestamp) -> Self {
+        settings.pin(now);
         let whole = parts(&settings);
         Self {
             syncs: Syncs::default(),
@@ -47,6 +53,7 @@ impl Model {
             operations: Vec::new(),
             by_id: HashMap::new(),
             outcomes_used: 0,
+            post: None,
         }
     }
 
@@ -58,7 +65,11 @@ impl Model {
 
     /// Changes its settings. Operations that were accepted go on as planned; a new sequence of outcomes starts anew. Only a capacity
     /// that is paused or resumed concerns the one that is under way.
-    pub fn set(&mut self, settings: ModelSettings, restart_outcomes: bool, now: Timestamp) {
+    pub fn set(&mut self, mut settings: ModelSettings, restart_outcomes: bool, now: Timestamp) {
+        settings.pin(now);
+        if settings.rows != self.settings.rows {
+            self.post = None;
+        }
         self.whole = parts(&settings);
         self.settings = settings;
         if self.settings.power_bi_ids().is_some() {
@@ -262,6 +273,33 @@ impl Model {
             ListOrder::Shuffled => listed.sort_unstable_by_key(|operation| operation.id),
         }
         listed
+    }
+
+    /// A POST for the model has come, whatever becomes of it.
+    pub fn posted(&mut self, now: Timestamp) {
+        self.post.get_or_insert(now);
+    }
+
+    /// How what is served verbatim writes the time.
+    #[must_use]
+    pub fn clock(&self, style: TimestampStyle) -> Clock {
+        Clock { post: self.post, style, skew: SignedDuration::from_millis(self.settings.clock_skew_millis) }
+    }
+
+    /// The rows of the list, from those of its operations.
+    #[must_use]
+    pub fn rows(&self, own: impl Iterator<Item = impl Serialize>, style: TimestampStyle) -> Vec<String> {
+        let clock = self.clock(style);
+        let own = own.map(|row| self.settings.row_patch.laid_over(&row, &clock)).collect();
+        verbatim::rows(&self.settings.rows, own, &clock)
+    }
+
+    /// What GET of an id gets instead of the service's details.
+    #[must_use]
+    pub fn scripted(&self, id: &str) -> Option<&Scripted> {
+        let details = &self.settings.details;
+        let named = details.iter().find(|(name, _)| name.eq_ignore_ascii_case(id)).map(|(_, response)| response);
+        named.or_else(|| details.get("*"))
     }
 
     /// Asks for the cancellation of `id`.

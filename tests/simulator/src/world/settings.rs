@@ -4,13 +4,18 @@ pub mod power_bi;
 pub mod scale_out;
 pub mod sync;
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::{power_bi::PowerBiSettings, scale_out::ScaleOutSettings, sync::SyncSettings};
-use super::timestamp::TimestampStyle;
+use super::{
+    timestamp::TimestampStyle,
+    verbatim::{self, Scripted, Template},
+};
 
 /// Groups of settings that a patch changes field by field.
 const GROUPS: [&str; 3] = ["powerBI", "scaleOut", "sync"];
@@ -80,6 +85,15 @@ pub struct ModelSettings {
     pub get_unknown_status: u16,
     /// How many ended operations of the past days the list shows besides the real ones. Default 0.
     pub past_operations: u32,
+    /// The rows of the list: as they are given, a text as the text of a row. `{own}` stands for those of the model's operations.
+    /// Default `["{own}"]`.
+    pub rows: Vec<Template>,
+    /// What GET of an id gets instead of the service's details, by id; `*` is every other id. Default none.
+    pub details: BTreeMap<String, Scripted>,
+    /// A merge patch of the rows of the model's operations. Default none.
+    pub row_patch: Template,
+    /// A merge patch of the details of the model's operations. Default none.
+    pub detail_patch: Template,
     /// Syncs of Analysis Services.
     pub sync: SyncSettings,
     /// What Power BI alone does.
@@ -121,6 +135,10 @@ impl Default for ModelSettings {
             delete_unknown_status: 404,
             get_unknown_status: 404,
             past_operations: 0,
+            rows: verbatim::own_rows(),
+            details: BTreeMap::new(),
+            row_patch: Template::default(),
+            detail_patch: Template::default(),
             sync: SyncSettings::default(),
             power_bi: PowerBiSettings::default(),
             scale_out: ScaleOutSettings::default(),
@@ -135,10 +153,24 @@ impl ModelSettings {
         self.group_id.zip(self.dataset_id)
     }
 
+    /// How its list writes the time.
+    #[must_use]
+    pub fn list_style(&self) -> TimestampStyle {
+        if self.power_bi_ids().is_some() { self.power_bi.list_timestamp_style } else { self.timestamp_style }
+    }
+
     /// What the server's clock shows.
     #[must_use]
     pub fn server_time(&self, time: Timestamp) -> Timestamp {
         time.saturating_add(SignedDuration::from_millis(self.clock_skew_millis)).unwrap_or(time)
+    }
+
+    /// Replaces `now` in what is served verbatim by this time, so that it does not move.
+    pub fn pin(&mut self, now: Timestamp) {
+        let bodies = self.details.values_mut().filter_map(|response| response.body.as_mut());
+        for template in self.rows.iter_mut().chain(bodies).chain([&mut self.row_patch, &mut self.detail_patch]) {
+            template.pin(now);
+        }
     }
 
     /// Whether an application may use it.

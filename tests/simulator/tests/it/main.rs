@@ -21,3 +21,4 @@ mod signing;
 mod support;
 mod syncs;
 mod tenants;
+mod verbatim;
