@@ -200,6 +200,17 @@ impl SimulatorClient {
         let ordered = self.send(Method::POST, "/faults", Some(order)).await;
         Fault { simulator: self.clone(), id: text(&ordered, "faultId") }
     }
+
+    /// Orders a fault for requests for a model: the method, what the path ends with (`refreshes`, `refreshes/*`), and `{skip, times, action}`.
+    pub async fn fault_at(&self, model: &Model, method: &str, path_end: &str, mut order: Value) -> Fault {
+        order["match"] = json!({"method": method, "path": model.path(path_end)});
+        self.fault(order).await
+    }
+
+    /// Gives the responses to the next such requests for a model, one action for each; `{"pass": {}}` is the service's own response.
+    pub async fn respond(&self, model: &Model, method: &str, path_end: &str, responses: Value) -> Fault {
+        self.fault_at(model, method, path_end, json!({"action": {"responses": responses}})).await
+    }
 }
 
 fn count(counts: &[Value], method: &str, route: &str) -> u64 {

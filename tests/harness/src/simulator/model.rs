@@ -34,6 +34,16 @@ impl Model {
         Self::PowerBi { group: group.to_owned(), dataset: dataset.to_owned() }
     }
 
+    /// The paths that belong to it and end so, as a fault matches them.
+    pub(super) fn path(&self, end: &str) -> String {
+        match self {
+            Self::AnalysisServices { server, database } => {
+                format!("*/{}*/models/{database}/{end}", server.rsplit('/').next().unwrap_or_default())
+            }
+            Self::PowerBi { dataset, .. } => format!("*/datasets/{dataset}/{end}"),
+        }
+    }
+
     pub(super) fn names(&self) -> [(&'static str, &str); 2] {
         match self {
             Self::AnalysisServices { server, database } => [("server", server), ("database", database)],
