@@ -1,0 +1,203 @@
+//! Which rows of a list matter, and what they prove.
+
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
+    let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
+    let rows = [
+        (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:54Z"),
+        (Some("2026-01-01T12:03:00Z"), 0, "2026-01-01T12:01:54Z"),
+        (Some("2026-01-01T12:03:00Z"), 20, "2026-01-01T12:01:34Z"),
+        (Some("2026-01-01T11:51:00Z"), 0, "2026-01-01T11:49:54Z"),
+        (None, 0, "2026-01-01T11:55:00Z"),
+        (Some("2027-01-01T12:01:00Z"), 0, "2026-01-01T11:55:00Z"),
+        (Some("2026-01-01T10:01:00Z"), 0, "2026-01-01T09:55:00Z"),
+    ];
+    for (server, elapsed, expected) in rows {
+        let since = window.since(window.ahead(server.map(at), Duration::from_secs(elapsed)));
+        assert_eq!(since, at(expected), "{server:?}");
+    }
+}
+
+fn selection(top: Option<usize>) -> Selection {
+    Selection::new(Service::PowerBi, (at("2026-01-01T12:00:00Z"), at("2025-11-30T12:00:00Z")), top)
+}
+
+fn select(rows: &[&str]) -> (Vec<String>, bool) {
+    let mut selection = selection(None);
+    for row in rows {
+        selection.take(row.as_bytes()).unwrap();
+    }
+    let Selected { rows, truncated, .. } = selection.finish();
+    (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
+}
+
+#[test]
+fn what_runs_or_began_in_the_window_is_kept() {
+    let (kept, truncated) = select(&[
+        r#"{"refreshId":"old","startTime":"2026-01-01T11:00:00Z","endTime":"2026-01-01T13:00:00Z","status":"succeeded"}"#,
+        r#"{"refreshId":"early","startTime":"2026-01-01T12:00:00","status":"failed"}"#,
+        r#"{"refreshId":"late","startTime":"2026-01-01T12:00:09.1234567Z","status":"succeeded"}"#,
+        r#"{"refreshId":"runs","startTime":"2025-12-01T12:00:00Z","status":"inProgress"}"#,
+        r#"{"refreshId":"odd","status":"succeeded"}"#,
+        r#"{"refreshId":"new","startTime":"2025-12-31T12:00:00Z","status":"somethingNew"}"#,
+        r#"{"refreshId":"LATE","startTime":"2026-01-01T12:00:09.1234567Z","status":"succeeded"}"#,
+    ]);
+    assert_eq!(kept, ["new", "runs", "odd", "LATE", "early"]);
+    assert!(!truncated);
+}
+
+#[test]
+fn a_row_that_cannot_be_named_leaves_a_doubt() {
+    assert_eq!(select(&["{}"]), (vec![], true));
+    assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
+    assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
+}
+
+#[test]
+fn only_known_clients_types_are_of_client_origin() {
+    let rows = [
+        ("ViaEnhancedApi", Origin::Client),
+        ("RELIABLEPROCESSING", Origin::Client),
+        ("Scheduled", Origin::External),
+        ("WebModeling", Origin::External),
+        ("OnDemandTraining", Origin::External),
+        ("DirectLakeFraming", Origin::Unknown),
+        ("ViaSomethingNew", Origin::Unknown),
+        ("", Origin::Unknown),
+    ];
+    for (refresh_type, expected) in rows {
+        let row = format!(r#"{{"requestId":"a","refreshType":"{refresh_type}","status":"Unknown"}}"#);
+        assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, expected, "{refresh_type}");
+        assert_eq!(Row::read(Service::AnalysisServices, row.as_bytes()).unwrap().origin, Origin::Client);
+    }
+    for row in [r#"{"requestId":"a"}"#, r#"{"refreshType":{"a":1}}"#] {
+        assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, Origin::Unknown, "{row}");
+    }
+}
+
+#[test]
+fn rows_beyond_the_longest_refresh_do_not_run() {
+    let row = |id: &str, by: &str, start: &str| {
+        format!(r#"{{"requestId":"{id}","refreshType":"{by}","startTime":"{start}","status":"Unknown"}}"#)
+    };
+    let rows = [
+        row("old", "Scheduled", "2025-11-30T11:59:59Z"),
+        row("old-ours", "ViaEnhancedApi", "2025-11-30T11:59:59Z"),
+        row("runs", "Scheduled", "2025-11-30T12:00:00Z"),
+        r#"{"requestId":"undated","refreshType":"Scheduled","status":"Unknown"}"#.to_owned(),
+        r#"{"refreshType":"OnDemand","startTime":"2025-11-30T11:59:59Z","status":"Unknown"}"#.to_owned(),
+    ];
+    let (kept, truncated) = select(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
+    // One that an old, unresolved submission may have started is still a candidate.
+    let mut selection = Selection::new(Service::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
+    selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes()).unwrap();
+    assert_eq!(selection.finish().rows.len(), 1);
+}
+
+#[test]
+fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
+    let rows = [
+        (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (false, false, true)),
+        (r#"{"requestId":"a/b","refreshType":"Scheduled","status":"Unknown"}"#, (false, false, true)),
+        (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (false, false, false)),
+        (r#"{"refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (true, true, false)),
+        (r#"{"startTime":"2026-01-01T12:00:05Z","status":"Completed"}"#, (true, false, false)),
+    ];
+    for (row, expected) in rows {
+        let mut selection = selection(None);
+        selection.take(row.as_bytes()).unwrap();
+        let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
+        assert_eq!((truncated, may_hide_running, unnamed.is_some()), expected, "{row}");
+        assert!(rows.is_empty());
+    }
+}
+
+#[test]
+fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
+    let mut selection = selection(None);
+    for (id, by, status) in [
+        ("a", "Scheduled", "Unknown"),
+        ("b", "OnDemand", "Completed"),
+        ("c", "ViaEnhancedApi", "Completed"),
+        ("d", "ReliableProcessing", "Unknown"),
+        ("e", "ViaSomethingNew", "Failed"),
+        ("f", "viaapi", "Failed"),
+    ] {
+        let row = format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
+        selection.take(row.as_bytes()).unwrap();
+    }
+    let Selected { rows, truncated, .. } = selection.finish();
+    let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.origin)).collect();
+    let expected = [("a", Origin::External), ("d", Origin::Client), ("c", Origin::Client), ("e", Origin::Unknown)];
+    assert_eq!((seen, truncated), (expected.to_vec(), false));
+}
+
+#[test]
+fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
+    let rows = [
+        (&["12:03", "12:02"][..], false),
+        (&["12:03", "12:02", "12:01"], true),
+        (&["12:03", "12:02", "11:59"], false),
+        (&["11:59", "12:02", "12:01"], true),
+        (&["12:01", "12:02", "11:59"], true),
+        (&["12:03", "", "11:59"], true),
+    ];
+    for (starts, expected) in rows {
+        let mut selection = selection(Some(3));
+        for (n, start) in starts.iter().enumerate() {
+            let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+            selection.take(row.as_bytes()).unwrap();
+        }
+        assert_eq!(selection.finish().truncated, expected, "{starts:?}");
+    }
+}
+
+#[test]
+fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
+    let rows: [(&[&str], bool); 6] = [
+        (&["12:03", "12:02", "11:59"], false),
+        (&["12:03", "12:03", ""], false),
+        (&["12:03", "", "12:01"], false),
+        (&["11:59", "12:02", "12:03"], true),
+        (&["12:03", "", "12:04"], true),
+        (&[], false),
+    ];
+    for (starts, expected) in rows {
+        for (top, cut_short) in [(None, true), (Some(starts.len()), false), (None, false)] {
+            let mut selection = selection(top);
+            for (n, start) in starts.iter().enumerate() {
+                let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+                selection.take(row.as_bytes()).unwrap();
+            }
+            if cut_short {
+                selection.cut_short();
+            }
+            let whole = top.is_none() && !cut_short;
+            assert_eq!(selection.finish().may_hide_running, expected && !whole, "{starts:?} {top:?}");
+        }
+    }
+    for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)] {
+        let mut selection = selection(None);
+        selection.take(row.as_bytes()).unwrap();
+        assert_eq!(selection.finish().may_hide_running, expected, "{row}");
+    }
+}
+
+#[test]
+fn rows_are_bounded() {
+    let mut selection = Selection::new(Service::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
+    for n in 0..10_000 {
+        let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
+        selection.take(row.as_bytes()).unwrap();
+        assert!(selection.rows.len() <= 4 * MOST_ROWS);
+    }
+    let Selected { rows, truncated, .. } = selection.finish();
+    assert_eq!((rows.len(), rows[0].0.as_str(), truncated), (MOST_ROWS, "r9999", true));
+}
