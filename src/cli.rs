@@ -204,6 +204,12 @@ struct PaceArgs {
     #[arg(long, env = "TABULAR_OPERATOR_MAX_REFRESH_DURATION", hide_env_values = true, value_name = "DURATION",
           default_value = "48h", value_parser = values::max_refresh_duration)]
     max_refresh_duration: Duration,
+
+    /// How long a missing Secret, `ServiceAccount`, permission or followed `ModelRefresh` may still arrive (0s to 1h): for so long
+    /// the resource is Reconciling, and Stalled after that.
+    #[arg(long, env = "TABULAR_OPERATOR_REFERENCE_GRACE", hide_env_values = true, value_name = "DURATION",
+          default_value = "60s", value_parser = values::reference_grace)]
+    reference_grace: Duration,
 }
 
 #[derive(Debug, Args)]

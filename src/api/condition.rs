@@ -8,11 +8,12 @@ use super::Time;
 /// The types of condition that a resource of this group has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionType {
-    /// True while work is under way or about to begin. Absent otherwise.
+    /// True while work is under way or about to begin, and for a while where a reference is missing that may still arrive. Absent
+    /// otherwise.
     Reconciling,
     /// True where nothing goes on until somebody acts. Absent otherwise.
     Stalled,
-    /// The summary: True after a success, False after an end that needs a human, Unknown while it runs.
+    /// The summary: True after a success, False after an end that needs a human and while a reference is missing, Unknown while it runs.
     Ready,
     /// How the latest run ended: Unknown while it runs.
     Succeeded,

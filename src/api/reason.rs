@@ -17,6 +17,9 @@ pub enum Telling {
     Warning,
     /// As an event that warns, and a run that is under way is Stalled: it goes on only when somebody acts.
     Stalled,
+    /// As an event that warns. What is missing may be part of the same commit and arrive a little later, so the resource is
+    /// Reconciling for as long as `--reference-grace` says, and Stalled after that.
+    Awaited,
 }
 
 macro_rules! reasons {
@@ -53,7 +56,7 @@ macro_rules! reasons {
                 match self.telling() {
                     Telling::Quiet => None,
                     Telling::Event | Telling::Notice => Some(false),
-                    Telling::Warning | Telling::Stalled | Telling::NoticeWarning => Some(true),
+                    Telling::Warning | Telling::Stalled | Telling::Awaited | Telling::NoticeWarning => Some(true),
                 }
             }
 
@@ -141,25 +144,25 @@ reasons! {
     SubmissionUnknown: Stalled,
     /// The spec cannot work as it is written. The message says where; mend it.
     InvalidSpec: Stalled,
-    /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or mend the name.
-    FollowedNotFound: Stalled,
+    /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or correct the name.
+    FollowedNotFound: Awaited,
     /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
     FollowCycle: Stalled,
     /// The server's host is not of the cloud that the operator is set to. Mend `server`, or have the operator's administrator set `--cloud`.
     ServerNotInCloud: Stalled,
-    /// The Secret that `servicePrincipalRef` names is not in this namespace. Create it.
-    SecretNotFound: Stalled,
+    /// The Secret that `servicePrincipalRef` names is not in this namespace, or has no keys yet. Create it.
+    SecretNotFound: Awaited,
     /// The Secret lacks a key, or a key holds something else than it should. The message names the key; mend it.
     SecretInvalid: Stalled,
     /// The operator may not read the Secret. Grant it by RBAC.
-    SecretForbidden: Stalled,
+    SecretForbidden: Awaited,
     /// The `ServiceAccount` that `workloadIdentity` names is not in this namespace. Create it.
-    ServiceAccountNotFound: Stalled,
+    ServiceAccountNotFound: Awaited,
     /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong. The message names it; mend
     /// it.
     ServiceAccountInvalid: Stalled,
     /// The operator may not read the `ServiceAccount`, or not ask for a token of it. Grant it by RBAC.
-    ServiceAccountForbidden: Stalled,
+    ServiceAccountForbidden: Awaited,
     /// The operator's own identity, and a managed identity, are not allowed for this namespace. Its administrator lists it with
     /// `--operator-identity-namespace`.
     IdentityNotAllowed: Stalled,

@@ -55,6 +55,10 @@ pub struct Status {
     /// The run of the followed refresh (`trigger.afterRefresh`) that was followed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_followed: Option<FollowedRun>,
+    /// Since when something that this resource refers to has been missing: a Secret, a `ServiceAccount`, the right to read one of them, or
+    /// the refresh that it follows. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since_time: Option<Time>,
     /// When the latest successful run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
@@ -80,6 +84,7 @@ impl Default for Status {
             last_schedule_time: None,
             next_schedule_time: None,
             last_followed: None,
+            missing_since_time: None,
             last_successful_time: None,
             successful_runs: 0,
         }

@@ -40,6 +40,8 @@ pub struct Settings {
     pub listing_lag: Duration,
     /// How long a refresh may run on Analysis Services.
     pub max_refresh_duration: Duration,
+    /// How long what a resource refers to may be missing before it is Stalled.
+    pub reference_grace: Duration,
     /// The Lease to hold; `None` where leader election is off.
     pub leader_election: Option<LeaderElection>,
     /// How many resources are worked on at the same time.
@@ -168,6 +170,7 @@ impl RunArgs {
             call_timeout: pace.call_timeout,
             listing_lag: pace.listing_lag,
             max_refresh_duration: pace.max_refresh_duration,
+            reference_grace: pace.reference_grace,
             leader_election: leader.leader_election.then_some(LeaderElection {
                 name: leader.lease.lease_name,
                 namespace: leader.lease.lease_namespace,

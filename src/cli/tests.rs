@@ -49,6 +49,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(settings.call_timeout, Duration::from_secs(30));
     assert_eq!(settings.listing_lag, Duration::from_mins(2));
     assert_eq!(settings.max_refresh_duration, Duration::from_hours(48));
+    assert_eq!(settings.reference_grace, Duration::from_mins(1));
     let election = settings.leader_election.unwrap();
     assert_eq!((election.name.as_str(), election.namespace), ("tabular-operator", None));
     assert_eq!(election.duration, Duration::from_secs(15));

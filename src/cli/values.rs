@@ -32,6 +32,11 @@ pub(super) fn max_refresh_duration(text: &str) -> Result<Duration, String> {
     duration(text, HOUR, 30 * 24 * HOUR)
 }
 
+/// `--reference-grace`.
+pub(super) fn reference_grace(text: &str) -> Result<Duration, String> {
+    duration(text, Duration::ZERO, HOUR)
+}
+
 /// `--lease-duration`: below a second the API server's own answer time eats it up.
 pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, HOUR)

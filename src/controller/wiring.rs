@@ -43,6 +43,7 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
         poll_fraction: settings.polling.fraction,
         call_timeout: settings.call_timeout,
         listing_lag: settings.listing_lag,
+        reference_grace: settings.reference_grace,
     }
 }
 

@@ -1,8 +1,10 @@
 //! Conditions, derived from the record by the rules of kstatus. `Ready` is a summary and never set by hand.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use super::{Cure, Desired, Fault, Following, text};
+use super::{Cure, Desired, Fault, Following, pace, text};
 use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger};
 
 /// What the conditions say where they say something else than the run does.
@@ -62,9 +64,15 @@ impl Standing {
 #[must_use]
 pub(super) fn stalls(reason: Reason) -> bool {
     match reason.telling() {
-        Telling::Stalled => true,
+        Telling::Stalled | Telling::Awaited => true,
         Telling::Quiet | Telling::Notice | Telling::NoticeWarning | Telling::Event | Telling::Warning => false,
     }
+}
+
+/// Whether what is missing may be part of the same commit, and so arrive a little later.
+#[must_use]
+fn may_arrive(reason: &str) -> bool {
+    Reason::parse(reason).is_some_and(|reason| reason.telling() == Telling::Awaited)
 }
 
 /// The four things that a user is told, before they are spread over conditions.
@@ -79,14 +87,38 @@ struct Summary<'a> {
 }
 
 /// Derives the conditions of `record`, keeping the time of those whose status did not change.
-#[must_use]
-pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i64, now: Timestamp) -> Vec<Condition> {
+///
+/// A missing reference is Reconciling for `grace`, counted from `missing_since_time`, which is on record so that a restart does not
+/// count again. It is set here, and cleared once nothing is missing. Returns how long until such a resource is Stalled.
+pub(super) fn derive(
+    record: &mut Status,
+    standing: Option<&Standing>,
+    desired: &Desired,
+    grace: Duration,
+    now: Timestamp,
+) -> Option<Duration> {
     let idle = Standing::Idle(awaited(record));
-    let summary = match (standing, &record.run) {
+    let mut summary = match (standing, &record.run) {
         (Some(standing), run) => of_standing(standing, run.as_ref()),
         (None, Some(run)) => of_run(run),
         (None, None) => of_standing(&idle, None),
     };
+    let shown = may_arrive(summary.reason);
+    // A run that another trigger started leaves the refresh that is followed as missing as it was.
+    let missing = shown || matches!(&desired.following, Following::Astray(_, Some(fault)) if may_arrive(fault.reason.as_str()));
+    // A clock that was set back proves nothing: the count starts again.
+    let since = record.missing_since_time.filter(|since| since.timestamp() <= now).unwrap_or_else(|| Time::from(now));
+    let stalls_in = Some(grace.saturating_sub(pace::between(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
+    if stalls_in.is_some() {
+        (summary.reconciling, summary.stalled) = (true, false);
+    }
+    record.conditions = spread(&summary, &record.conditions, desired.generation, now);
+    record.missing_since_time = missing.then_some(since);
+    stalls_in
+}
+
+/// Spreads what a user is told over conditions; `before` are those on record.
+fn spread(summary: &Summary<'_>, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
@@ -103,7 +135,7 @@ pub(super) fn derive(record: &Status, standing: Option<&Standing>, generation: i
         wanted.push((ConditionType::Finished, truth(finished)));
     }
     let since = |kind, status| {
-        let before = record.conditions.iter().find(|condition| condition.r#type == kind && condition.status == status);
+        let before = before.iter().find(|condition| condition.r#type == kind && condition.status == status);
         before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
     };
     let message = text::bounded(summary.message, text::SENTENCE);

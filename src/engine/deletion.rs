@@ -49,7 +49,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let until_release = held_until(&pass).filter(|pause| !pause.is_zero());
     let mut step = followed(pass, state, id);
     if let Some(pause) = until_release {
-        step.look_again = Some(step.look_again.map_or(pause, |sooner| sooner.min(pause)));
+        step.look_again = Some(pace::at_latest(step.look_again, pause));
     }
     step
 }

@@ -86,6 +86,12 @@ pub(super) fn passed(at: Timestamp, pause: Duration, now: Timestamp) -> bool {
     now < at || between(at, now) >= pause
 }
 
+/// The next look, which comes after `pause` at the latest.
+#[must_use]
+pub(super) fn at_latest(look_again: Option<Duration>, pause: Duration) -> Duration {
+    look_again.map_or(pause, |sooner| sooner.min(pause))
+}
+
 /// How long the service asked us to stay away, as far as it is heeded.
 #[must_use]
 pub(super) fn asked(retry_after: Option<Duration>) -> Duration {

@@ -81,7 +81,13 @@ impl<'a> Pass<'a> {
         let run = self.record.run.as_ref().filter(|run| !run.state.ended());
         let shown = run.map_or_else(|| self.desired.work.model.display(), display);
         self.record.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
-        self.record.conditions = conditions::derive(&self.record, self.standing.as_ref(), self.desired.generation, self.now);
+        if self.situation.recorded.observed_generation != self.desired.generation {
+            // What a new version of the resource refers to may have come with the same commit.
+            self.record.missing_since_time = None;
+        }
+        let grace = self.situation.settings.reference_grace;
+        let stalls_in = conditions::derive(&mut self.record, self.standing.as_ref(), self.desired, grace, self.now);
+        let look_again = stalls_in.map(|pause| pace::at_latest(look_again, pause)).or(look_again);
         self.tell_transition();
         Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
     }
@@ -158,7 +164,7 @@ impl<'a> Pass<'a> {
         let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
         let again = tried && self.scratch.told == Some(reason);
         let told = match reason.telling() {
-            Telling::Event | Telling::Warning | Telling::Stalled => true,
+            Telling::Event | Telling::Warning | Telling::Stalled | Telling::Awaited => true,
             // Of those, the status says nothing, or a notice did.
             Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
         };

@@ -96,6 +96,5 @@ pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
     // What has come already is due when the run that is under way has ended, or is suspended.
     let Some(pause) = next.map(|next| pace::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
-    let pause = pause.min(LONGEST_SLEEP);
-    Step { look_again: Some(step.look_again.map_or(pause, |sooner| sooner.min(pause))), ..step }
+    Step { look_again: Some(pace::at_latest(step.look_again, pause.min(LONGEST_SLEEP))), ..step }
 }

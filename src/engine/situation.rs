@@ -22,6 +22,8 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// How long the service's listing, and its look-up by id, may lag behind what it has accepted.
     pub listing_lag: Duration,
+    /// How long a missing reference may still arrive, before the resource is Stalled.
+    pub reference_grace: Duration,
 }
 
 /// Everything that a decision is made on.

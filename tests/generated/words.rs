@@ -82,7 +82,7 @@ fn events() {
     let transitions = section(
         "How a resource stands",
         "When the reason of the condition `Ready` becomes this one, or a new run or attempt begins with it.",
-        &[Telling::Event, Telling::Warning, Telling::Stalled],
+        &[Telling::Event, Telling::Warning, Telling::Stalled, Telling::Awaited],
     );
     let notices = section(
         "What happened beside it",

@@ -160,6 +160,33 @@ async fn what_does_not_run() {
 }
 
 #[tokio::test]
+async fn what_arrives_with_the_same_commit_never_fails_it() {
+    let model = json!({"notStartedMillis": 0, "durationMillis": 300});
+    let arguments = vec!["--reference-grace=60s".to_owned()];
+    let (world, _operator) = World::running("states-later", Setting { model: Some(model), arguments, ..Setting::default() }).await;
+    let world = &world;
+    let secret = async {
+        refresh(world, "secret", json!({}), json!({"credentials": {"servicePrincipalRef": {"name": "later"}}})).await;
+        world.until_reason("secret", "Reconciling", "SecretNotFound").await;
+        let keys = json!({"tenantId": harness::world::TENANT, "clientId": world.client_id, "clientSecret": "right"});
+        rbac::make(&world.secrets(), json!({"metadata": {"name": "later"}, "stringData": keys})).await;
+        world.until_state("secret", RunState::Succeeded).await;
+    };
+    let followed = async {
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "later"}}});
+        world.apply("modelsync/followed", &after).await;
+        world.until_reason("modelsync/followed", "Reconciling", "FollowedNotFound").await;
+        refresh(world, "later", json!({}), json!({})).await;
+        world.until_state("modelsync/followed", RunState::Succeeded).await;
+    };
+    join!(secret, followed);
+    let courses = Courses::of(world).await;
+    courses.assert("secret", &[UNDER_WAY, DONE]);
+    let words = courses.words("modelsync/followed");
+    assert!(!words.contains(&FAILED.to_owned()), "{words:?}");
+}
+
+#[tokio::test]
 async fn a_submission_in_doubt() {
     let (world, _operator) = quick("states-doubt").await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;

@@ -36,6 +36,31 @@ async fn a_missing_secret_stalls_until_it_is_there() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_still_to_come_is_awaited_for_a_minute_and_an_empty_one_too() {
+    let setting = Setting { arguments: vec!["--reference-grace=60s".to_owned()], ..Setting::default() };
+    let (world, mut operator) = World::running("later-secret", setting).await;
+    world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
+    world.apply("orders", &json!({})).await;
+    let awaited = world.until_reason("orders", "Reconciling", "SecretNotFound").await;
+    assert_eq!(condition(&awaited, ConditionType::Ready), Some(ConditionStatus::False));
+    let since = harness::world::status(&awaited).missing_since_time;
+    // Neither a restart nor an empty Secret counts again.
+    operator.kill();
+    operator.restart();
+    world.put_secret_keys(json!({})).await;
+    let says_empty = |object: &harness::AnyObject| {
+        object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.message.contains("no keys yet")))
+    };
+    let empty = world.until("orders", "that the Secret is empty", says_empty).await;
+    assert_eq!((condition(&empty, ConditionType::Stalled), harness::world::status(&empty).missing_since_time), (None, since));
+    world.put_secret("right").await;
+    let done = world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
+    assert_eq!(harness::world::status(&done).missing_since_time, None);
+    assert_eq!(world.operations().await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
 async fn a_secret_without_a_key_stalls_until_it_has_it() {
     let (world, _operator) = World::running("no-key", Setting::default()).await;
     world.put_secret_keys(json!({"tenantId": harness::world::TENANT, "clientId": world.client_id})).await;

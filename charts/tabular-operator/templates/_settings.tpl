@@ -37,7 +37,7 @@
 - name: TABULAR_OPERATOR_LEADER_ELECTION
   value: "false"
 {{- end }}
-{{- range $name, $value := dict "POLL_MIN" .Values.polling.min "POLL_MAX" .Values.polling.max "POLL_FRACTION" .Values.polling.fraction "CALL_TIMEOUT" .Values.polling.callTimeout "LISTING_LAG" .Values.polling.listingLag "MAX_REFRESH_DURATION" .Values.polling.maxRefreshDuration "MAX_CONCURRENT_RECONCILES" .Values.limits.maxConcurrentReconciles "MAX_CALLS_PER_SERVER" .Values.limits.maxCallsPerServer }}
+{{- range $name, $value := dict "POLL_MIN" .Values.polling.min "POLL_MAX" .Values.polling.max "POLL_FRACTION" .Values.polling.fraction "CALL_TIMEOUT" .Values.polling.callTimeout "LISTING_LAG" .Values.polling.listingLag "MAX_REFRESH_DURATION" .Values.polling.maxRefreshDuration "REFERENCE_GRACE" .Values.polling.referenceGrace "MAX_CONCURRENT_RECONCILES" .Values.limits.maxConcurrentReconciles "MAX_CALLS_PER_SERVER" .Values.limits.maxCallsPerServer }}
 {{- with $value }}
 - name: TABULAR_OPERATOR_{{ $name }}
   value: {{ . | quote }}

@@ -1,5 +1,7 @@
 //! A service principal, from the Secret that holds it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -19,7 +21,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
         Ok(secret) => secret,
         Err(error) if error.is_not_found() => {
             let message = format!(
-                "the Secret {name} is not in namespace {namespace}: create it with {KEYS}, or mend spec.credentials.servicePrincipalRef.name"
+                "the Secret {name} is not in namespace {namespace}: create it with {KEYS}, or correct spec.credentials.servicePrincipalRef.name"
             );
             return Err(fault(Reason::SecretNotFound, message));
         }
@@ -30,6 +32,11 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
         }
         Err(error) => return Err(NoIdentity::Call(error)),
     };
+    if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
+        // Some controllers create a Secret first and fill it later.
+        let message = format!("the Secret {name} in namespace {namespace} has no keys yet: fill it with {KEYS}");
+        return Err(fault(Reason::SecretNotFound, message));
+    }
     identity_of(name, &secret, Timestamp::now()).map_err(|message| fault(Reason::SecretInvalid, message))
 }
 

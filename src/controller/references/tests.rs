@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,6 +111,19 @@ fn slow_api(asked: &Arc<AtomicUsize>) -> Client {
         }
     });
     Client::new(service, "bi")
+}
+
+#[tokio::test]
+async fn a_secret_without_any_key_counts_as_one_that_is_still_to_come() {
+    for data in [None, Some(BTreeMap::new())] {
+        let body = serde_json::to_vec(&Secret { data, ..Secret::default() }).unwrap();
+        let answer = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
+        let client = Client::new(tower::service_fn(answer), "bi");
+        let refused = secret::read(&client, &Grants::new(client.clone()), "bi", "aas-sp").await;
+        let Err(NoIdentity::Fault(fault)) = refused else { panic!("an identity") };
+        assert_eq!((fault.reason, fault.cure), (Reason::SecretNotFound, Cure::Cluster));
+        assert!(fault.message.starts_with("the Secret aas-sp in namespace bi has no keys yet"), "{}", fault.message);
+    }
 }
 
 #[tokio::test(start_paused = true)]

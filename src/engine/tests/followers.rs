@@ -271,7 +271,7 @@ fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_follow
         (world.leader, world.spec_fault) = (None, Some(missing(Reason::FollowedNotFound)));
         world.run_for(secs(60));
         assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is looked at again by itself");
-        assert_eq!((world.writes, world.service.submits), (1, 0));
+        assert_eq!((world.writes, world.service.submits), (2, 0), "that it is awaited, and that it has not come");
         world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
         assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished), "and its outcome is told beside the fault");

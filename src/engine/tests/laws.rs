@@ -2,7 +2,9 @@
 
 use super::service::Owner;
 use super::world::World;
-use crate::api::{Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status, TriggerType};
+use crate::api::{
+    Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status, Telling, Time, TriggerType,
+};
 use crate::engine::{Desired, Effect, Step};
 use crate::operation::{OperationId, OperationKind, Phase};
 
@@ -11,6 +13,9 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
     let after = &step.recorded;
     if after != before {
         conditions(after, desired.generation);
+        if after.conditions != before.conditions {
+            references(world, after);
+        }
         let size = serde_json::to_vec(after).unwrap().len();
         assert!(size <= 64 * 1024, "a status of {size} bytes");
         assert!(after.history.len() <= desired.policy.history_limit, "more history than asked for");
@@ -44,6 +49,20 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
         assert!(desired.finalizer && desired.deletion.is_none(), "a submission that nobody will see to the end of");
         assert!(!desired.policy.suspend && desired.fault.is_none());
     }
+}
+
+/// What is missing is Reconciling for the grace, counted from what is on record, and Stalled after that.
+fn references(world: &World, status: &Status) {
+    let find = |kind: ConditionType| status.conditions.iter().find(|condition| condition.r#type == kind);
+    let reason = Reason::parse(&find(ConditionType::Ready).unwrap().reason).unwrap();
+    if reason.telling() != Telling::Awaited {
+        return;
+    }
+    let since = status.missing_since_time.expect("a missing reference without its time");
+    assert!(since <= Time::from(world.now), "missing since a time to come");
+    let may_arrive = world.now < since.timestamp() + world.settings.reference_grace;
+    let shown = (find(ConditionType::Reconciling).is_some(), find(ConditionType::Stalled).is_some());
+    assert_eq!(shown, (may_arrive, !may_arrive), "{reason} since {since}");
 }
 
 /// What is written of an end is the end at the service.

@@ -20,6 +20,7 @@ mod names;
 mod operations;
 mod proof;
 mod queue;
+mod references;
 mod simulation;
 mod submissions;
 mod syncs;

@@ -76,7 +76,14 @@ pub(super) fn model(database: &str) -> Model {
 }
 
 pub(super) fn settings() -> Settings {
-    Settings { poll_min: secs(1), poll_max: secs(30), poll_fraction: 0.1, call_timeout: secs(30), listing_lag: secs(120) }
+    Settings {
+        poll_min: secs(1),
+        poll_max: secs(30),
+        poll_fraction: 0.1,
+        call_timeout: secs(30),
+        listing_lag: secs(120),
+        reference_grace: secs(60),
+    }
 }
 
 fn is_call(effect: &Effect) -> bool {

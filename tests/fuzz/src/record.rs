@@ -80,5 +80,6 @@ fn settings() -> Settings {
         poll_fraction: 0.1,
         call_timeout: Duration::from_secs(30),
         listing_lag: Duration::from_mins(2),
+        reference_grace: Duration::from_mins(1),
     }
 }

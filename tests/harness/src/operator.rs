@@ -36,6 +36,7 @@ pub const FAST: &[&str] = &[
     "--poll-max=1s",
     "--listing-lag=3s",
     "--call-timeout=5s",
+    "--reference-grace=1s",
     // Long enough that a busy machine does not lose it; whoever kills a leader waits for it.
     "--lease-duration=5s",
     "--metrics-address=127.0.0.1:0",

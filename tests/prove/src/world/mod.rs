@@ -39,6 +39,9 @@ pub const HOLD: Second = 12;
 /// How much of it has to be left for a submission to be sent.
 pub const MARGIN: Second = 3;
 
+/// How long a missing reference may still arrive, in seconds.
+pub const GRACE: Second = 8;
+
 /// A moment as a timestamp.
 #[must_use]
 pub fn moment(second: Second) -> Timestamp {
@@ -136,6 +139,7 @@ impl World {
             poll_fraction: 0.1,
             call_timeout: secs(self.scenario.call_timeout),
             listing_lag: secs(self.scenario.listing_lag),
+            reference_grace: secs(GRACE),
         }
     }
 

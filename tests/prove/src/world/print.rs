@@ -167,6 +167,8 @@ impl<'a> Print<'a> {
         if let Some(written) = &status.last_handled_schedule {
             self.put((written, self.until(status.next_schedule_time), self.time(status.last_schedule_time)));
         }
+        // How long something has been missing counts until that is Stalled.
+        self.put(self.time(status.missing_since_time).map(|age| age.min(super::GRACE)));
         for entry in &status.history {
             self.put((entry.number, entry.state, &entry.operation_id));
         }

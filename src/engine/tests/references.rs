@@ -1,0 +1,228 @@
+//! References from the same commit may arrive a little later: what is missing is Reconciling at first, and Stalled where it does not come.
+
+use super::service::trouble;
+use super::world::{World, secs};
+use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
+use crate::engine::{Cure, Fault, Seen, TurnUse, turn_use};
+use crate::operation::{Phase, TroubleKind};
+
+/// What may be missing for a while, as a call finds out that is being prepared.
+const MISSING: [Reason; 4] =
+    [Reason::SecretNotFound, Reason::SecretForbidden, Reason::ServiceAccountNotFound, Reason::ServiceAccountForbidden];
+
+fn fault(reason: Reason) -> Fault {
+    Fault { reason, message: format!("something is missing ({reason})"), cure: Cure::Cluster }
+}
+
+impl World {
+    fn hindered(mut self, reason: Reason) -> Self {
+        self.hindrance = Some(Seen::Fault(fault(reason)));
+        self
+    }
+
+    /// Asserts that a missing reference is shown as one that may still come.
+    #[track_caller]
+    fn awaits(&self, reason: Reason) -> &Self {
+        self.shows(reason, true)
+    }
+
+    /// Asserts that a missing reference is shown as one that does not come.
+    #[track_caller]
+    fn stalls(&self, reason: Reason) -> &Self {
+        self.shows(reason, false)
+    }
+
+    #[track_caller]
+    fn shows(&self, reason: Reason, awaited: bool) -> &Self {
+        let ready = self.condition(ConditionType::Ready).expect("Ready");
+        assert_eq!((ready.status, ready.reason.as_str()), (ConditionStatus::False, reason.as_str()), "{}", ready.message);
+        let shown = (self.condition(ConditionType::Reconciling).is_some(), self.condition(ConditionType::Stalled).is_some());
+        assert_eq!(shown, (awaited, !awaited), "Reconciling and Stalled");
+        self
+    }
+
+    fn was_stalled(&self) -> bool {
+        let stalled = |status: &Status| status.conditions.iter().any(|condition| condition.r#type == ConditionType::Stalled);
+        self.statuses.iter().any(stalled)
+    }
+}
+
+#[test]
+fn what_is_missing_is_awaited_for_a_minute_and_then_stalls_with_one_write_and_one_event() {
+    for reason in MISSING {
+        let mut world = World::new(|_| {}).hindered(reason);
+        world.run_for(secs(1)).awaits(reason);
+        let writes = world.writes;
+        world.run_for(secs(58)).awaits(reason);
+        assert_eq!(world.writes, writes, "{reason}: a pass without news writes nothing");
+        world.run_for(secs(1)).stalls(reason);
+        world.run_for(secs(3_600)).stalls(reason);
+        assert_eq!((world.writes, world.told(reason)), (writes + 1, 1), "{reason}");
+        world.hindrance = None;
+        world.run_for(secs(6)).is(RunState::Running, Reason::Running);
+        assert_eq!((world.status().missing_since_time, world.service.submits), (None, 1), "it is looked at every few seconds");
+    }
+}
+
+#[test]
+fn what_arrives_in_time_is_never_stalled() {
+    for reason in MISSING {
+        let mut world = World::new(|_| {}).hindered(reason);
+        world.run_for(secs(50)).awaits(reason);
+        world.hindrance = None;
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert!(!world.was_stalled(), "{reason}");
+    }
+}
+
+#[test]
+fn a_right_to_tokens_that_is_missing_is_awaited_too() {
+    let mut world = World::new(|_| {});
+    world.hindrance = Some(Seen::Trouble(trouble(TroubleKind::AssertionRefused)));
+    world.run_for(secs(59)).awaits(Reason::ServiceAccountForbidden);
+    world.run_for(secs(1)).stalls(Reason::ServiceAccountForbidden);
+}
+
+#[test]
+fn what_cannot_resolve_itself_stalls_at_once() {
+    for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
+        World::new(|_| {}).hindered(reason).run_for(secs(1)).stalls(reason);
+    }
+    for (kind, reason) in [
+        (TroubleKind::CredentialsRefused, Reason::CredentialsRefused),
+        (TroubleKind::AccessDenied, Reason::AccessDenied),
+        (TroubleKind::NotFound, Reason::ModelNotFound),
+    ] {
+        let mut world = World::new(|_| {});
+        world.hindrance = Some(Seen::Trouble(trouble(kind)));
+        world.run_for(secs(1)).stalls(reason);
+    }
+}
+
+#[test]
+fn a_restart_neither_prolongs_nor_ends_the_wait() {
+    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    for _ in 0..7 {
+        world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
+    }
+    world.restart().run_for(secs(4)).stalls(Reason::SecretNotFound);
+    for _ in 0..7 {
+        world.restart().run_for(secs(8)).stalls(Reason::SecretNotFound);
+    }
+    assert_eq!(world.told(Reason::SecretNotFound), 1);
+}
+
+#[test]
+fn the_wait_begins_when_it_is_missed_and_not_with_the_resource() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(5);
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    // Months later, the Secret is deleted and made again.
+    world.advance(secs(90 * 24 * 3_600));
+    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::SecretNotFound);
+    world.hindrance = None;
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert!(!world.was_stalled());
+    // Nor with a condition that was False for another reason.
+    world.service.outcomes.push_back(Phase::Failed);
+    world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(60)).is(RunState::Failed, Reason::RefreshFailed);
+    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.advance(secs(3_600));
+    world.annotate(RUN_REQUESTED_AT, Some("c")).run_for(secs(59)).awaits(Reason::SecretNotFound);
+    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+}
+
+#[test]
+fn a_new_commit_is_waited_for_anew() {
+    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    world.run_for(secs(300)).stalls(Reason::SecretNotFound);
+    world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
+    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+}
+
+#[test]
+fn one_reference_after_another_is_one_wait() {
+    let mut world = World::new(|_| {}).hindered(Reason::SecretForbidden);
+    world.run_for(secs(40)).awaits(Reason::SecretForbidden);
+    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.run_for(secs(19)).awaits(Reason::SecretNotFound);
+    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+    assert_eq!((world.told(Reason::SecretForbidden), world.told(Reason::SecretNotFound)), (1, 1));
+}
+
+#[test]
+fn a_clock_that_is_set_back_begins_the_wait_anew() {
+    let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
+    world.run_for(secs(30)).awaits(Reason::SecretNotFound);
+    world.now -= secs(3_600);
+    world.dirty = true;
+    world.run_for(secs(59)).awaits(Reason::SecretNotFound);
+    world.run_for(secs(1)).stalls(Reason::SecretNotFound);
+}
+
+#[test]
+fn an_operation_that_runs_meanwhile_is_followed_again_and_its_turn_is_free() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(600);
+    world.run_for(secs(100)).is(RunState::Running, Reason::Running);
+    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.run_for(secs(40)).awaits(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
+    assert_eq!(turn_use(world.status()), TurnUse::Free);
+    world.run_for(secs(60)).stalls(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
+    world.hindrance = None;
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    assert_eq!(world.status().missing_since_time, None);
+}
+
+#[test]
+fn a_run_that_waits_for_a_reference_is_in_nobodys_way_and_its_deadline_does_not_run() {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).hindered(Reason::SecretNotFound);
+    world.run_for(secs(30)).awaits(Reason::SecretNotFound);
+    assert_eq!(turn_use(world.status()), TurnUse::Free);
+    world.hindrance = None;
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+}
+
+#[test]
+fn a_followed_refresh_may_arrive_later_whether_its_model_is_taken_over_or_not() {
+    for takes_model in [false, true] {
+        let mut world = World::sync(|_| {}).follower();
+        let leader = world.leader.take();
+        (world.takes_model, world.spec_fault) = (takes_model, Some(fault(Reason::FollowedNotFound)));
+        world.run_for(secs(59)).awaits(Reason::FollowedNotFound);
+        assert_eq!((world.writes, world.told(Reason::FollowedNotFound)), (1, 1));
+        let mut late = World::sync(|_| {}).follower();
+        (late.takes_model, late.spec_fault, late.leader) = (takes_model, Some(fault(Reason::FollowedNotFound)), None);
+        late.run_for(secs(60)).stalls(Reason::FollowedNotFound);
+        assert_eq!((late.writes, late.told(Reason::FollowedNotFound)), (2, 1));
+        (world.leader, world.spec_fault) = (leader, None);
+        world.run_for(secs(6));
+        assert_eq!((world.ready(), world.was_stalled()), (ConditionStatus::True, false));
+    }
+    // Also where a run is due that cannot begin.
+    let mut world = World::sync(|_| {}).follower();
+    (world.takes_model, world.leader, world.spec_fault) = (true, None, Some(fault(Reason::FollowedNotFound)));
+    world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(59)).awaits(Reason::FollowedNotFound);
+    world.run_for(secs(1)).stalls(Reason::FollowedNotFound);
+}
+
+#[test]
+fn a_circle_is_no_matter_of_time() {
+    let mut world = World::sync(|_| {}).follower();
+    world.spec_fault = Some(fault(Reason::FollowCycle));
+    world.run_for(secs(1)).stalls(Reason::FollowCycle);
+}
+
+#[test]
+fn a_submission_whose_answer_was_lost_waits_for_its_secret_as_well() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(super::service::Fate::LostAfter);
+    world.pass(None);
+    world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
+    world.run_for(secs(50)).awaits(Reason::SecretNotFound).is(RunState::Submitting, Reason::SecretNotFound);
+    world.run_for(secs(30)).stalls(Reason::SecretNotFound);
+    world.hindrance = None;
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
