@@ -126,6 +126,16 @@ async fn a_certificate_is_enough() {
 }
 
 #[tokio::test]
+async fn a_secret_as_windows_writes_it_is_enough() {
+    let (world, _operator) = World::running("byte-order-mark", Setting::default()).await;
+    let written = |value: &str| format!("\u{feff}{value}\r\n");
+    let keys = json!({"tenantId": written(TENANT), "clientId": written(&world.client_id), "clientSecret": written("right")});
+    world.put_secret_keys(keys).await;
+    world.apply("orders", &json!({})).await;
+    succeeds(&world).await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_cannot_be_right_costs_no_call() {
     let (world, _operator) = World::running("bad-certificate", Setting::default()).await;
     let (good, key) = certificate(|_| {});
@@ -134,6 +144,11 @@ async fn a_certificate_that_cannot_be_right_costs_no_call() {
     let ids = json!({"tenantId": TENANT, "clientId": world.client_id});
     let rows = [
         (json!({"clientCertificate": good}), "holds no private key"),
+        (
+            json!({"clientCertificate": good.replace("CERTIFICATE", "PRIVATE KEY")}),
+            "contains no private key: the block contains a certificate",
+        ),
+        (json!({"clientCertificate": format!("{good}{key}").replace('\n', " ")}), "is PEM on one line"),
         (json!({"clientCertificate": format!("{other}{key}")}), "belongs to none of its certificates"),
         (json!({"clientCertificate": format!("{expired}{expired_key}")}), "expired on 2024-01-01"),
         (json!({"clientCertificate": format!("{good}{key}"), "clientSecret": "right"}), "has both"),

@@ -18,7 +18,7 @@ use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
 use crate::operation::{Trouble, TroubleKind};
-use crate::service::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling};
+use crate::service::identity::{AUDIENCE, AssertionSource, Identity, SecretText, Spelling, value};
 
 const CLIENT: &str = "azure.workload.identity/client-id";
 const TENANT: &str = "azure.workload.identity/tenant-id";
@@ -62,8 +62,8 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
 pub(super) fn identity_of(account: &ServiceAccount, source: Arc<dyn AssertionSource>) -> Result<Identity, String> {
     let name = account.name_any();
     let annotation = |key: &str, what: &str| {
-        let value = account.annotations().get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-        value.ok_or_else(|| format!("the ServiceAccount {name} has no annotation {key}: set it to {what}"))
+        let text = account.annotations().get(key).filter(|text| !value::is_empty(text));
+        text.ok_or_else(|| format!("the ServiceAccount {name} has no annotation {key}: set it to {what}"))
     };
     let client = annotation(CLIENT, "the client id of the application or managed identity that it is federated with")?;
     let tenant = annotation(TENANT, "the id of the tenant that has the application or managed identity")?;

@@ -11,7 +11,7 @@ use super::{NoIdentity, fault};
 use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
-use crate::service::identity::{Identity, Spelling};
+use crate::service::identity::{Identity, Spelling, value};
 
 const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
 
@@ -42,18 +42,15 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
 
 /// The service principal that a Secret holds, or one sentence for what is wrong with it.
 pub(in crate::controller) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
-    let value = |key: &str| -> Result<Option<&str>, String> {
+    let text = |key: &str| -> Result<Option<&str>, String> {
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
-        let hint = if key == "clientCertificate" { "; a PFX file becomes PEM by 'openssl pkcs12 -in FILE -nodes'" } else { "" };
-        let text = std::str::from_utf8(&bytes.0).map_err(|_| format!("the key {key} of the Secret {name} is not text{hint}"))?;
-        // A trailing line break comes with many a `--from-file`.
-        let text = text.trim();
-        Ok((!text.is_empty()).then_some(text))
+        let text = value::text(&bytes.0).map_err(|what| format!("the Secret {name} cannot be used: {key} {what}"))?;
+        Ok((!value::is_empty(text)).then_some(text))
     };
-    let required = |key: &str| value(key)?.ok_or_else(|| format!("the Secret {name} has no {key}: it needs {KEYS}"));
+    let required = |key: &str| text(key)?.ok_or_else(|| format!("the Secret {name} has no {key}: it needs {KEYS}"));
     let (tenant, client) = (required("tenantId")?, required("clientId")?);
     let keys = Spelling::SECRET_KEYS;
-    let identity = match (value("clientSecret")?, value("clientCertificate")?) {
+    let identity = match (text("clientSecret")?, text("clientCertificate")?) {
         (Some(_), Some(_)) => {
             return Err(format!("the Secret {name} has both a clientSecret and a clientCertificate: leave the one that is to be used"));
         }

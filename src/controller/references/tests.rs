@@ -30,11 +30,144 @@ fn what_is_wrong_with_a_secret_is_one_sentence() {
     assert!(with(&[]).contains("neither a clientSecret nor a clientCertificate"));
     assert!(with(&[("clientSecret", b" \n")]).contains("neither"));
     assert!(with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("has both"));
-    assert!(with(&[("clientCertificate", b"\xff\xfe")]).contains("openssl pkcs12"));
-    assert!(with(&[("clientSecret", b"\xff\xfe")]).ends_with("is not text"));
     assert!(with(&[("clientCertificate", b"planted")]).starts_with("the Secret aas-sp cannot be used: clientCertificate is not PEM"));
     assert!(secret_fault(&[ids[0]]).contains("has no clientId"));
     assert!(!with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("planted"));
+}
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// A Secret with a client secret, one key of which holds something else.
+fn read(key: &str, value: &[u8]) -> Result<Identity, String> {
+    let mut data: BTreeMap<String, ByteString> =
+        [("tenantId", GUID), ("clientId", GUID)].map(|(key, value)| (key.to_owned(), ByteString(value.into()))).into();
+    if key != "clientCertificate" {
+        data.insert("clientSecret".to_owned(), ByteString(b"a~secret".to_vec()));
+    }
+    data.insert(key.to_owned(), ByteString(value.to_vec()));
+    secret::identity_of("aas-sp", &Secret { data: Some(data), ..Secret::default() }, Timestamp::now())
+}
+
+#[test]
+fn a_byte_order_mark_and_the_final_line_break_are_no_part_of_a_value() {
+    let plain = read("clientSecret", b"planted~secret").unwrap().fingerprint();
+    for end in ["", "\n", "\r\n"] {
+        let value = [BOM, b"planted~secret", end.as_bytes()].concat();
+        assert_eq!(read("clientSecret", &value).unwrap().fingerprint(), plain, "{end:?}");
+    }
+    let plain = read("tenantId", GUID.as_bytes()).unwrap().fingerprint();
+    for key in ["tenantId", "clientId"] {
+        let value = [BOM, GUID.as_bytes(), b"\r\n"].concat();
+        assert_eq!(read(key, &value).unwrap().fingerprint(), plain, "{key}");
+        assert!(read(key, BOM).unwrap_err().contains(&format!("the Secret aas-sp has no {key}")));
+    }
+    assert!(read("clientSecret", &[BOM, b"\r\n"].concat()).unwrap_err().contains("neither a clientSecret nor"));
+}
+
+#[test]
+fn a_client_secret_is_never_trimmed() {
+    let of = |value: &str| read("clientSecret", value.as_bytes()).unwrap().fingerprint();
+    for other in [" planted~secret", "planted~secret ", "planted ~secret"] {
+        assert_ne!(of(other), of("planted~secret"), "{other:?}");
+        assert_eq!(of(&format!("{other}\n")), of(other));
+    }
+}
+
+fn utf16(text: &str, little: bool) -> Vec<u8> {
+    text.encode_utf16().flat_map(|unit| if little { unit.to_le_bytes() } else { unit.to_be_bytes() }).collect()
+}
+
+#[test]
+fn what_a_value_is_instead_of_text_is_named_with_its_remedy_and_without_the_value() {
+    let planted = "planted-text-of-a-secret";
+    let with = |odd: &str| format!("planted-text{odd}of-a-secret").into_bytes();
+    let mut rows: Vec<(Vec<u8>, &str)> = vec![
+        (utf16(planted, true), "is UTF-16 text: write it as UTF-8"),
+        (utf16(planted, false), "is UTF-16 text"),
+        (utf16(&format!("{planted}\r\n"), true), "is UTF-16 text"),
+        (utf16(&format!("\u{feff}{planted}"), true), "is UTF-16 text"),
+        (utf16(&format!("\u{feff}{planted}"), false), "is UTF-16 text"),
+        (b"\xff\xfe".to_vec(), "is UTF-16 text"),
+        (utf16("planted-text-with-\u{e4}-in-it", true), "is UTF-16 text"),
+        (planted.bytes().flat_map(|byte| [byte, 0, 0, 0]).collect(), "is UTF-32 text"),
+        (with("\0"), "contains a NUL character"),
+        (format!("{planted}\0").into_bytes(), "contains a NUL character"),
+        (b"planted-\xe4-text".to_vec(), "is not UTF-8 text"),
+        (with("\u{7}"), "contains a control character (U+0007)"),
+        (with("\t"), "contains a tab (U+0009)"),
+        (with("\n"), "contains a line break (U+000A)"),
+        (with("\u{85}"), "contains a control character (U+0085)"),
+    ];
+    for (odd, name) in [
+        ('\u{200b}', "zero-width space"),
+        ('\u{200c}', "zero-width non-joiner"),
+        ('\u{200d}', "zero-width joiner"),
+        ('\u{2060}', "word joiner"),
+        ('\u{feff}', "byte order mark"),
+        ('\u{ad}', "soft hyphen"),
+        ('\u{a0}', "no-break space"),
+        ('\u{202f}', "no-break space"),
+        ('\u{2007}', "no-break space"),
+        ('\u{200e}', "direction mark"),
+        ('\u{200f}', "direction mark"),
+        ('\u{61c}', "direction mark"),
+        ('\u{202a}', "direction mark"),
+        ('\u{2069}', "direction mark"),
+        ('\u{2028}', "line separator"),
+        ('\u{3000}', "space"),
+        ('\u{fffd}', "replacement character"),
+        ('\u{fe0f}', "invisible character"),
+    ] {
+        rows.push((with(&odd.to_string()), name));
+        rows.push((format!("{odd}{planted}").into_bytes(), if odd == '\u{feff}' { "" } else { name }));
+        rows.push((format!("{planted}{odd}").into_bytes(), name));
+    }
+    for (value, expected) in rows.iter().filter(|(_, expected)| !expected.is_empty()) {
+        for key in ["tenantId", "clientId", "clientSecret"] {
+            let message = read(key, value).map(drop).expect_err(expected);
+            assert!(message.starts_with(&format!("the Secret aas-sp cannot be used: {key} ")), "{message}");
+            assert!(message.contains(expected), "{expected}: {message}");
+            assert!(message.split(": ").count() >= 3, "no remedy: {message}");
+            assert!(!message.contains("planted") && message.chars().all(|c| matches!(c, ' '..='~')), "{message:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_encoded_once_too_often_or_put_under_the_wrong_key_is_named() {
+    use base64::Engine as _;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    for key in ["tenantId", "clientId"] {
+        for id in [GUID.to_owned(), format!("{GUID}\n"), GUID.to_uppercase()] {
+            let message = read(key, base64(&id).as_bytes()).unwrap_err();
+            assert!(message.contains(&format!("{key} is base64 of an id: encode it once less")), "{message}");
+        }
+    }
+    let pem = "-----BEGIN CERTIFICATE-----\nplanted\n-----END CERTIFICATE-----\n";
+    let message = read("clientSecret", pem.as_bytes()).unwrap_err();
+    assert!(message.contains("clientSecret contains PEM: put a certificate and its private key into clientCertificate"), "{message}");
+    for text in [base64(pem), base64(&format!("\u{feff}{pem}")), format!("{}\n", base64(pem))] {
+        let message = read("clientCertificate", text.as_bytes()).unwrap_err();
+        assert!(message.contains("clientCertificate is base64 of a PEM text: encode it once less"), "{message}");
+    }
+}
+
+#[test]
+fn a_binary_file_is_named_with_the_command_that_converts_it() {
+    let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap().der().to_vec();
+    // The first bytes of one that Windows exports.
+    let pfx = b"\x30\x82\x09\x9a\x02\x01\x03\x30\x82\x09\x60\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+    let rows = [
+        (pfx.as_slice(), "is a PFX file: convert it with 'openssl pkcs12 -in FILE -nodes'"),
+        (&certificate, "is a certificate in binary form (DER): write it as PEM"),
+        (&key.serialize_der(), "is a private key in binary form (DER): write it as PEM"),
+        (b"\x30\xff\xff\xff", "is not UTF-8 text"),
+    ];
+    for (value, expected) in rows {
+        let message = read("clientCertificate", value).unwrap_err();
+        assert!(message.starts_with("the Secret aas-sp cannot be used: clientCertificate ") && message.contains(expected), "{message}");
+    }
 }
 
 #[derive(Debug)]
@@ -64,6 +197,10 @@ fn what_is_wrong_with_an_account_is_one_sentence() {
     assert!(fault(json!({client: GUID, tenant: " "})).unwrap_err().contains("has no annotation azure.workload.identity/tenant-id"));
     let wrong = fault(json!({client: "refresher", tenant: GUID})).unwrap_err();
     assert!(wrong.contains("its annotation azure.workload.identity/client-id must be"), "{wrong}");
+    assert_eq!(fault(json!({client: format!("\u{feff}{GUID}\n"), tenant: GUID})), Ok(()));
+    assert!(fault(json!({client: "\u{feff}", tenant: GUID})).unwrap_err().contains("has no annotation"));
+    let wrong = fault(json!({client: GUID, tenant: format!("{GUID}\u{a0}")})).unwrap_err();
+    assert!(wrong.contains("its annotation azure.workload.identity/tenant-id contains a no-break space (U+00A0)"), "{wrong}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::certificate::Certificate;
-use super::{AssertionSource, Fingerprint, SecretText};
+use super::{AssertionSource, Fingerprint, SecretText, value};
 use crate::service::cloud::dns_label;
 
 /// An application. Its ids are always of a shape that may stand in a URL.
@@ -51,14 +51,10 @@ impl Spelling {
 
 impl Application {
     pub(super) fn new(tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
-        let (tenant, client) = (tenant.trim(), client.trim());
-        if !guid(tenant) && !domain(tenant) {
-            return Err(format!("{} must be the tenant's GUID or its domain, like contoso.onmicrosoft.com", spelling.tenant));
-        }
-        if !guid(client) {
-            return Err(format!("{} must be the application's (client) id, a GUID", spelling.client));
-        }
-        Ok(Self { tenant_id: tenant.to_ascii_lowercase(), client_id: client.to_ascii_lowercase(), proof, spelling })
+        let tenant_id =
+            value::id(tenant, |id| guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
+                .map_err(|fault| format!("{} {fault}", spelling.tenant))?;
+        Ok(Self { tenant_id, client_id: client_id(client, spelling)?, proof, spelling })
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
@@ -74,8 +70,13 @@ impl Application {
     }
 }
 
+/// The (client) id of an application or a managed identity.
+pub(super) fn client_id(text: &str, spelling: Spelling) -> Result<String, String> {
+    value::id(text, guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
+}
+
 /// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
-fn guid(text: &str) -> bool {
+pub(super) fn guid(text: &str) -> bool {
     let groups: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))

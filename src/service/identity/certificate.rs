@@ -12,25 +12,19 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use serde_json::json;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
-use zeroize::Zeroizing;
 
-use super::SecretText;
+use super::der::{self, Content};
+use super::pem::{self, Block};
+use super::{SecretText, value};
 
 /// How long an assertion is good for. The documentation says "at most 5-10 minutes".
 const LIFE_SECONDS: i64 = 600;
 
 /// The least of an RSA key that is signed with, in bits; NIST allows none below.
 const LEAST_BITS: usize = 2048;
-
-/// `rsaEncryption` in DER, by which a PKCS#8 key says that it is one (RFC 8017, appendix A.1).
-const RSA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-
-/// How far into a PKCS#8 key its algorithm stands: after two lengths and a version.
-const RSA_WITHIN: usize = 40;
 
 /// A certificate that is valid, and its key.
 pub(super) struct Certificate {
@@ -47,16 +41,9 @@ impl Certificate {
     /// # Errors
     /// What is wrong, as the rest of a sentence that begins with the name of the text: `holds no certificate: …`.
     pub(super) fn parse(pem: &str, now: Timestamp) -> Result<Self, String> {
-        let (certificates, key) = sections(pem)?;
-        let key = key_pair(&key)?;
-        if certificates.is_empty() {
-            return Err("holds no certificate: it must hold the certificate and its private key, both in PEM".to_owned());
-        }
-        let parsed: Vec<X509Certificate<'_>> = certificates
-            .iter()
-            .map(|der| X509Certificate::from_der(der).map(|(_, certificate)| certificate))
-            .collect::<Result<_, _>>()
-            .map_err(|_| "holds a certificate that cannot be read: it is no X.509 certificate".to_owned())?;
+        let Contents { certificates, key } = Contents::of(pem)?;
+        let parsed: Vec<X509Certificate<'_>> =
+            certificates.iter().filter_map(|der| X509Certificate::from_der(der).ok()).map(|(_, certificate)| certificate).collect();
         let is_its_key =
             |certificate: &&X509Certificate<'_>| *certificate.public_key().subject_public_key.data == *key.public_key().as_ref();
         let own = parsed.iter().find(is_its_key).ok_or_else(|| {
@@ -133,54 +120,84 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// A private key as PEM has it.
-enum Key {
-    Pkcs1(Zeroizing<Vec<u8>>),
-    Pkcs8(Zeroizing<Vec<u8>>),
-}
-
 const NOT_RSA: &str = "holds a key that is not an RSA key: Entra ID takes certificates with RSA keys alone";
+const ENCRYPTED: &str = "holds an encrypted private key: write the key without its passphrase ('openssl pkey -in FILE'), for the Secret \
+                         or the file that it is in is what protects it";
 
-/// The certificates (DER) and the one private key of a PEM text.
-fn sections(pem: &str) -> Result<(Vec<Vec<u8>>, Key), String> {
-    if pem.contains("BEGIN ENCRYPTED PRIVATE KEY") || pem.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err("holds an encrypted private key: write the key without its passphrase ('openssl pkey -in FILE'), for the Secret \
-                    or the file that it is in is what protects it"
-            .to_owned());
-    }
-    let (mut certificates, mut keys) = (Vec::new(), Vec::new());
-    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(pem.as_bytes()) {
-        let (kind, der) = section.map_err(|_| "is not PEM: a block in it is damaged".to_owned())?;
-        match kind {
-            SectionKind::Certificate => certificates.push(der),
-            SectionKind::RsaPrivateKey => keys.push(Key::Pkcs1(Zeroizing::new(der))),
-            SectionKind::PrivateKey => keys.push(Key::Pkcs8(Zeroizing::new(der))),
-            SectionKind::EcPrivateKey => return Err(NOT_RSA.to_owned()),
-            // `openssl` writes parameters and the like beside them.
-            _ => {}
-        }
-    }
-    let Some(key) = keys.pop() else {
-        return Err(if certificates.is_empty() {
-            "is not PEM with a certificate and a private key; a PFX file becomes such by 'openssl pkcs12 -in FILE -nodes'".to_owned()
-        } else {
-            "holds no private key: it must hold the certificate and its private key, both in PEM".to_owned()
-        });
-    };
-    if !keys.is_empty() {
-        return Err("holds more than one private key: leave the key of the application's certificate alone in it".to_owned());
-    }
-    Ok((certificates, key))
+/// What a PEM text contains of what is wanted: certificates, and one private key.
+struct Contents {
+    certificates: Vec<Vec<u8>>,
+    key: KeyPair,
 }
 
-fn key_pair(key: &Key) -> Result<KeyPair, String> {
-    let read = match key {
-        Key::Pkcs1(der) => KeyPair::from_der(der),
-        Key::Pkcs8(der) if !der.iter().take(RSA_WITHIN).copied().collect::<Vec<_>>().windows(RSA.len()).any(|part| part == RSA) => {
-            return Err(NOT_RSA.to_owned());
+impl Contents {
+    fn of(text: &str) -> Result<Self, String> {
+        let blocks = pem::blocks(text)?;
+        if blocks.is_empty() {
+            return Err(value::no_pem(text));
         }
-        Key::Pkcs8(der) => KeyPair::from_pkcs8(der),
+        let (mut certificates, mut keys, mut others) = (Vec::<Vec<u8>>::new(), Vec::<KeyPair>::new(), Vec::new());
+        for Block { label, der, encrypted } in &blocks {
+            let content = if *encrypted { Some(Content::EncryptedKey) } else { Content::of(der) };
+            match content {
+                Some(Content::EncryptedKey) => return Err(ENCRYPTED.to_owned()),
+                Some(Content::OtherKey) => return Err(NOT_RSA.to_owned()),
+                Some(Content::OpenSshKey) => {
+                    return Err(format!("contains {}: {}", Content::OpenSshKey.name(), Content::OpenSshKey.conversion()));
+                }
+                // `openssl` writes parameters and the like beside them.
+                None if label.ends_with("PARAMETERS") || label.ends_with("CRL") => {}
+                None => return Err(pem::damaged(label)),
+                Some(_) if !der::is_whole(der) => return Err(pem::damaged(label)),
+                Some(Content::Certificate) => {
+                    others.push((*label, Content::Certificate));
+                    if !certificates.contains(der) {
+                        certificates.push(der.to_vec());
+                    }
+                }
+                Some(content @ (Content::RsaPkcs8 | Content::RsaPkcs1)) => {
+                    others.push((*label, content));
+                    let key = key_pair(der, content)?;
+                    if keys.iter().all(|known| known.public_key().as_ref() != key.public_key().as_ref()) {
+                        keys.push(key);
+                    }
+                }
+                Some(content @ (Content::PublicKey | Content::Request | Content::Bundle | Content::Pfx)) => others.push((*label, content)),
+            }
+        }
+        let Some(key) = keys.pop() else { return Err(missing("private key", "PRIVATE KEY", &others)) };
+        if !keys.is_empty() {
+            return Err("holds more than one private key: leave the key of the application's certificate alone in it".to_owned());
+        }
+        if certificates.is_empty() {
+            return Err(missing("certificate", "CERTIFICATE", &others));
+        }
+        Ok(Self { certificates, key })
+    }
+}
+
+/// That there is no certificate, or no private key: what stands in its place, where something does.
+fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
+    let in_its_place = others.iter().find(|(found, _)| found.ends_with(label));
+    let kin = |(_, content): &&(&str, Content)| match content {
+        Content::PublicKey => label == "PRIVATE KEY",
+        Content::Request | Content::Bundle => label == "CERTIFICATE",
+        Content::Pfx => true,
+        Content::Certificate | Content::RsaPkcs8 | Content::RsaPkcs1 | Content::OtherKey | Content::OpenSshKey | Content::EncryptedKey => {
+            false
+        }
     };
+    let Some((found, content)) = in_its_place.or_else(|| others.iter().find(kin)) else {
+        return format!("holds no {what}: it must hold the certificate and its private key, both in PEM");
+    };
+    let though = if in_its_place.is_some() { format!(", though it begins with BEGIN {found}") } else { String::new() };
+    let converts = matches!(content, Content::Pfx | Content::Bundle);
+    let remedy = if converts { content.conversion() } else { "put the certificate and its private key there, both in PEM" };
+    format!("contains no {what}: the block contains {}{though}; {remedy}", content.name())
+}
+
+fn key_pair(der: &[u8], content: Content) -> Result<KeyPair, String> {
+    let read = if content == Content::RsaPkcs1 { KeyPair::from_der(der) } else { KeyPair::from_pkcs8(der) };
     let too_small =
         || format!("holds an RSA key of less than {LEAST_BITS} bits: make a certificate with a key of {LEAST_BITS} bits or more");
     let key = read.map_err(|rejected| match rejected.to_string().as_str() {
@@ -207,7 +224,8 @@ fn in_its_time(certificate: &X509Certificate<'_>, now: Timestamp) -> Result<(), 
 fn chain<'a, 'x>(own: &'a X509Certificate<'x>, all: &'a [X509Certificate<'x>]) -> Vec<&'a X509Certificate<'x>> {
     let mut chain = vec![own];
     let mut last = own;
-    while chain.len() < all.len() {
+    // One that signs itself is vouched for by none, whatever others of its name there are.
+    while chain.len() < all.len() && last.subject().as_raw() != last.issuer().as_raw() {
         let above = |next: &&X509Certificate<'_>| next.subject().as_raw() == last.issuer().as_raw() && !chain.contains(next);
         let Some(next) = all.iter().find(above) else { break };
         chain.push(next);

@@ -2,6 +2,7 @@
 //!
 //! `AZURE_AUTHORITY_HOST` is none of them: where tokens are asked for is a matter of the operator's cloud setting.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{AssertionSource, Identity, SecretText, Spelling};
+use super::application::client_id;
+use super::{AssertionSource, Identity, SecretText, Spelling, value};
 use crate::operation::{Trouble, TroubleKind};
 
 /// The most that is read of a file that a variable names: a token, or a certificate with its chain and key.
@@ -30,12 +32,13 @@ impl Environment {
     /// What the process was started with.
     #[must_use]
     pub fn of_process() -> Self {
-        Self::read(|name| std::env::var(name).ok())
+        // What is not UTF-8 is named by the character that takes its place.
+        Self::read(|name| std::env::var_os(name).map(|value: OsString| value.to_string_lossy().into_owned()))
     }
 
     /// What `variable` knows.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let set = |name: &str| variable(name).filter(|text| !value::is_empty(text)).map(|text| value::unmarked(&text).to_owned());
         Self {
             tenant_id: set("AZURE_TENANT_ID"),
             client_id: set("AZURE_CLIENT_ID"),
@@ -66,10 +69,10 @@ impl Environment {
             Identity::service_principal_secret(tenant, client, secret.expose(), spelling)?
         } else if let Some(path) = client_certificate {
             let (tenant, client) = ids("AZURE_CLIENT_CERTIFICATE_PATH")?;
-            let pem = read(path).map_err(|why| format!("{} cannot be read: {why}", spelling.certificate))?;
+            let pem = read(path).map_err(|why| format!("{} {why}", spelling.certificate))?;
             Identity::service_principal_certificate(tenant, client, pem.expose(), now, spelling)?
         } else {
-            Identity::managed(client_id.as_deref())
+            Identity::managed(client_id.as_deref().map(|id| self::client_id(id, spelling)).transpose()?.as_deref())
         };
         Ok(identity.of_operator())
     }
@@ -95,25 +98,26 @@ impl AssertionSource for TokenFile {
         // A small file in memory, which is where the kubelet keeps it: not worth a thread.
         read(&self.path).map_err(|why| Trouble {
             kind: TroubleKind::Unreachable,
-            message: format!("the operator's own token, the file that AZURE_FEDERATED_TOKEN_FILE names, cannot be read: {why}"),
+            message: format!("the operator's own token, the file that AZURE_FEDERATED_TOKEN_FILE names, {why}"),
             retry_after: None,
             activity_id: None,
         })
     }
 }
 
-/// A file's text without blanks around it; why not, without its path, which is nobody's business in a namespace.
+/// A file's text without blanks around it; what is wrong with it, as the rest of a sentence. Its path is the business of no namespace.
 fn read(path: &Path) -> Result<SecretText, String> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    let read = File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_string(&mut text));
-    let length = read.map_err(|error| error.kind().to_string())?;
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes));
+    let length = read.map_err(|error| format!("cannot be read: {}", error.kind()))?;
     if length as u64 > FILE_LIMIT {
-        return Err("it is larger than 256 KiB".to_owned());
+        return Err("is larger than 256 KiB".to_owned());
     }
-    if text.trim().is_empty() {
-        return Err("it is empty".to_owned());
+    let text = value::text(&bytes)?;
+    if value::is_empty(text) {
+        return Err("is empty".to_owned());
     }
-    Ok(SecretText::new(text.trim()))
+    Ok(SecretText::new(value::unmarked(text).trim()))
 }
 
 #[cfg(test)]
@@ -162,11 +166,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_variable_or_its_file_holds_instead_is_named() {
+        let ids = [("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)];
+        let marked = format!("\u{feff}{GUID}\r\n");
+        let marked = [("AZURE_TENANT_ID", marked.as_str()), ("AZURE_CLIENT_ID", &marked), ("AZURE_CLIENT_SECRET", "\u{feff}planted\n")];
+        let plain = [ids[0], ids[1], ("AZURE_CLIENT_SECRET", "planted")];
+        assert_eq!(identity(&marked).unwrap().fingerprint(), identity(&plain).unwrap().fingerprint());
+        assert!(format!("{:?}", identity(&[("AZURE_CLIENT_ID", "\u{feff}\n")]).unwrap()).contains("client_id: None"));
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        let file = [ids[0], ids[1], ("AZURE_CLIENT_CERTIFICATE_PATH", path.to_str().unwrap())];
+        let of_file = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            identity(&file).unwrap_err()
+        };
+        let rows = [
+            (identity(&[("AZURE_CLIENT_ID", "planted\u{200b}")]).unwrap_err(), "AZURE_CLIENT_ID contains a zero-width space (U+200B)"),
+            (identity(&[("AZURE_CLIENT_ID", "planted")]).unwrap_err(), "AZURE_CLIENT_ID must be"),
+            (
+                identity(&[ids[0], ids[1], ("AZURE_CLIENT_SECRET", "pl\u{fffd}nted")]).unwrap_err(),
+                "AZURE_CLIENT_SECRET contains a replacement",
+            ),
+            (of_file(b"\xff\xfep\0l\0"), "the file that AZURE_CLIENT_CERTIFICATE_PATH names is UTF-16 text"),
+            (of_file(b"\x30\x82\x09\x9a\x02\x01\x03\x30\x82\x09\x60"), "CERTIFICATE_PATH names is a PFX file: convert it"),
+            (of_file(b"\xef\xbb\xbf\r\n"), "CERTIFICATE_PATH names is empty"),
+        ];
+        for (message, expected) in rows {
+            assert!(message.contains(expected) && !message.contains("planted"), "{message}");
+        }
+    }
+
     #[tokio::test]
     async fn a_token_file_is_read_anew_each_time() {
         let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
         let source = TokenFile { path: path.to_path_buf() };
-        assert!(source.assertion().await.unwrap_err().message.contains("it is empty"));
+        assert!(source.assertion().await.unwrap_err().message.contains("is empty"));
         for token in ["one", "two"] {
             std::fs::write(&path, format!("{token}\n")).unwrap();
             assert_eq!(source.assertion().await.unwrap().expose(), token);

@@ -4,13 +4,16 @@ mod application;
 pub(super) mod assertion;
 mod cache;
 mod certificate;
+mod der;
 pub(super) mod entra;
 mod environment;
 pub(super) mod managed;
+mod pem;
 pub(super) mod refusal;
 mod secret;
 mod token;
 pub(super) mod tokens;
+pub mod value;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,16 +60,18 @@ enum Way {
 }
 
 impl Identity {
-    /// A service principal with a client secret. Blanks around the ids, and a line break after the secret, are what
-    /// editors and shells leave behind, and are taken off.
+    /// A service principal with a client secret, which is sent as it is but for what [`value`] says is no part of it.
     ///
     /// # Errors
     /// One sentence that names the value by its spelling and says what it must be.
     pub fn service_principal_secret(tenant: &str, client: &str, secret: &str, spelling: Spelling) -> Result<Self, String> {
-        let secret = secret.trim_end_matches(['\r', '\n']);
-        if secret.is_empty() {
+        if value::is_empty(secret) {
             return Err(format!("{} is empty: it must be the value of a client secret of the application", spelling.secret));
         }
+        if secret.contains("-----BEGIN ") {
+            return Err(format!("{} contains PEM: put a certificate and its private key into {}", spelling.secret, spelling.certificate));
+        }
+        let secret = value::plain(secret).map_err(|fault| format!("{} {fault}", spelling.secret))?;
         let proof = Proof::Secret(SecretText::new(secret));
         Self::application(IdentityKind::ServicePrincipal, tenant, client, proof, spelling)
     }

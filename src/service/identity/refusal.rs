@@ -127,7 +127,10 @@ fn sentence(code: Option<u64>, error: &str, description: &str, shown: &Shown) ->
     let Spelling { tenant, client, secret, certificate } = shown.spelling;
     let advice = match (number, &shown.means) {
         (7_000_215, _) => {
-            format!("Entra ID refuses the client secret: put the value of a client secret of the application, not its id, into {secret}")
+            let doubt = shown.text.doubt();
+            format!(
+                "Entra ID refuses the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
+            )
         }
         (7_000_222, _) => {
             format!("the client secret has expired: make a new one for the application and put its value into {secret}")
@@ -217,6 +220,14 @@ mod tests {
             assert_eq!(trouble.kind, TroubleKind::CredentialsRefused);
             assert!(trouble.message.contains(expected), "{}", trouble.message);
         }
+    }
+
+    #[test]
+    fn a_refused_secret_that_looks_like_something_else_is_told_so() {
+        let answer = Answer::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
+        let shown = Shown { text: SecretText::new("planted~secret "), ..shown(Means::Secret) };
+        let message = granted(&answer, &shown).unwrap_err().message;
+        assert!(message.starts_with("Entra ID refuses the client secret, which begins or ends with a blank: put the value"), "{message}");
     }
 
     fn entra(code: u64, text: &str) -> String {

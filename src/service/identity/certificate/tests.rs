@@ -77,37 +77,211 @@ fn those_that_vouch_for_it_go_along_in_their_order() {
     assert_eq!(header["x5c"], json!(expected));
 }
 
+/// A block of PEM with any label and content.
+fn block(label: &str, der: &[u8]) -> String {
+    let lines: Vec<String> = STANDARD.encode(der).as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A value in DER; all of the tests' are of two bytes of length.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[tag, 0x82], length.as_slice(), content].concat()
+}
+
+const PBES2: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d";
+const PKCS7_DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
+const PKCS7_SIGNED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
+
+/// What may stand in a block beside certificates and RSA keys.
+struct Others {
+    encrypted: Vec<u8>,
+    elliptic: Vec<u8>,
+    sec1: Vec<u8>,
+    request: Vec<u8>,
+    public: Vec<u8>,
+    bundle: Vec<u8>,
+    pfx: Vec<u8>,
+}
+
+fn others(key: &rcgen::KeyPair) -> Others {
+    let elliptic = rcgen::KeyPair::generate().unwrap().serialize_der();
+    Others {
+        encrypted: der(0x30, &[der(0x30, PBES2), der(0x04, &[7; 300])].concat()),
+        // A version, an algorithm of two OIDs, and the key itself in an octet string.
+        sec1: elliptic[29..].to_vec(),
+        elliptic,
+        request: named("app").serialize_request(key).unwrap().der().to_vec(),
+        public: rcgen::PublicKeyData::subject_public_key_info(key),
+        bundle: der(0x30, &[PKCS7_SIGNED, &der(0xa0, &[0; 300])].concat()),
+        pfx: der(0x30, &[b"\x02\x01\x03".as_slice(), &der(0x30, &[PKCS7_DATA, &der(0xa0, &[0; 300])].concat())].concat()),
+    }
+}
+
+#[test]
+fn a_block_is_what_it_contains_whatever_its_label() {
+    let key = rsa();
+    let (certificate, pkcs8) = (named("app").self_signed(&key).unwrap().der().to_vec(), key.serialize_der());
+    let pkcs1 = &pkcs8[26..];
+    let (other, unrelated) = (rsa(), own(&rsa()));
+    let good = block("CERTIFICATE", &certificate);
+    let with_key = |label: &str, der: &[u8]| good.clone() + &block(label, der);
+    let parameters = block("DH PARAMETERS", &der(0x30, b"\x02\x01\x05\x02\x01\x02"));
+    let accepted = [
+        with_key("PRIVATE KEY", pkcs1),
+        with_key("RSA PRIVATE KEY", &pkcs8),
+        with_key("EC PRIVATE KEY", &pkcs8),
+        with_key("CERTIFICATE", &pkcs8),
+        block("PRIVATE KEY", &certificate) + &block("CERTIFICATE", &pkcs8),
+        block("TRUSTED CERTIFICATE", &certificate) + &block("PRIVATE KEY", &pkcs8),
+        // `openssl x509 -trustout` writes more behind the certificate.
+        block("TRUSTED CERTIFICATE", &[certificate.as_slice(), &der(0x30, &[])].concat()) + &block("PRIVATE KEY", &pkcs8),
+        block("PRIVATE KEY", &pkcs8) + &good,
+        with_key("PRIVATE KEY", &pkcs8) + &block("RSA PRIVATE KEY", pkcs1),
+        good.clone() + &with_key("PRIVATE KEY", &pkcs8) + &good,
+        unrelated.clone() + &block("PRIVATE KEY", &pkcs8) + &unrelated + &good,
+        with_key("PRIVATE KEY", &pkcs8) + &parameters + &block("PUBLIC KEY", &others(&key).public),
+    ];
+    for (index, pem) in accepted.iter().enumerate() {
+        assert_eq!(parse(pem).map(|certificate| certificate.chain.len()), Ok(1), "{index}");
+    }
+    assert_eq!(
+        parse(&(with_key("PRIVATE KEY", &other.serialize_der()) + &pem(&key))).unwrap_err(),
+        parse(&two_keys(&key, &other)).unwrap_err()
+    );
+}
+
+fn pem(key: &rcgen::KeyPair) -> String {
+    key.serialize_pem()
+}
+
+fn two_keys(key: &rcgen::KeyPair, other: &rcgen::KeyPair) -> String {
+    own(key) + &pem(key) + &pem(other)
+}
+
+#[test]
+fn how_the_text_is_laid_out_does_not_matter() {
+    let key = rsa();
+    let text = own(&key) + &pem(&key);
+    let unfolded: String = text
+        .split("-----")
+        .map(|part| if part.len() > 100 { format!("\n{}\n", part.replace('\n', "")) } else { part.to_owned() })
+        .collect::<Vec<_>>()
+        .join("-----");
+    let layouts = [
+        text.replace('\n', "\r\n"),
+        text.replace('\n', "\r"),
+        text.replace('\n', "  \t\n"),
+        text.replace('\n', "\n    "),
+        text.replace('\n', "\n\n"),
+        format!("\u{feff}{text}"),
+        format!("Bag Attributes\n    friendlyName: b\u{e4}r\u{a0}\n{text}the end\n"),
+        own(&key) + "\u{feff}" + &pem(&key),
+        // What `cat` makes of a file without a final line break.
+        text.replace("-----\n-----", "----------"),
+        text.trim_end().to_owned(),
+        unfolded,
+    ];
+    for text in layouts {
+        assert!(parse(&text).is_ok(), "{:?}: {text:?}", parse(&text));
+    }
+}
+
 #[test]
 fn each_mistake_is_one_sentence() {
     let (key, other) = (rsa(), rsa());
     let elliptic = rcgen::KeyPair::generate().unwrap();
     let (certificate, pem) = (own(&key), key.serialize_pem());
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let der = named("app").self_signed(&key).unwrap().der().to_vec();
+    let Others { encrypted, elliptic: pkcs8, sec1, request, public, bundle, pfx } = others(&key);
     let legacy =
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-    let sec1 = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
+    let lines: Vec<&str> = certificate.lines().collect();
+    let without = |line: usize| [&lines[..line], &lines[line + 1..]].concat().join("\n") + "\n" + &pem;
+    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+    let odd = |odd: &str| certificate.replacen(&lines[2][..20], &format!("{}{odd}", &lines[2][..20]), 1) + &pem;
     let rows = [
         (pem.clone(), "holds no certificate"),
         (certificate.clone(), "holds no private key"),
+        (block("PRIVATE KEY", &der), "contains no private key: the block contains a certificate"),
+        (certificate.clone() + &block("PRIVATE KEY", &der), "contains no private key: the block contains a certificate"),
+        (certificate.clone() + &block("RSA PRIVATE KEY", &request), "contains no private key: the block contains a certificate request"),
+        (certificate.clone() + &block("PRIVATE KEY", &public), "contains no private key: the block contains a public key"),
+        (certificate.clone() + &block("PUBLIC KEY", &public), "contains no private key: the block contains a public key"),
+        (block("CERTIFICATE", &key.serialize_der()), "contains no certificate: the block contains a private key"),
+        (block("CERTIFICATE", &request) + &pem, "contains no certificate: the block contains a certificate request"),
+        (block("CERTIFICATE REQUEST", &request) + &pem, "contains no certificate: the block contains a certificate request"),
+        (block("CERTIFICATE", &public) + &pem, "contains no certificate: the block contains a public key"),
+        (block("PKCS7", &bundle) + &pem, "contains no certificate: the block contains a PKCS#7 bundle"),
+        (block("CERTIFICATE", &pfx), "contains no private key: the block contains a PFX file"),
         (certificate.clone() + &other.serialize_pem(), "belongs to none of its certificates"),
-        (certificate.clone() + encrypted, "encrypted private key"),
+        (certificate.clone() + &block("ENCRYPTED PRIVATE KEY", &encrypted), "encrypted private key"),
+        (certificate.clone() + &block("PRIVATE KEY", &encrypted), "encrypted private key"),
         (certificate.clone() + legacy, "encrypted private key"),
-        (certificate.clone() + sec1, "not an RSA key"),
+        (certificate.clone() + &legacy.replace('\n', "\r\n"), "encrypted private key"),
+        (certificate.clone() + &block("EC PRIVATE KEY", &sec1), "not an RSA key"),
+        (certificate.clone() + &block("PRIVATE KEY", &sec1), "not an RSA key"),
+        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs8), "not an RSA key"),
         (certificate.clone() + &elliptic.serialize_pem(), "not an RSA key"),
+        (certificate.clone() + &block("OPENSSH PRIVATE KEY", b"openssh-key-v1\0\0\0\0\x04none"), "ssh-keygen -p -m PEM"),
         (own(&elliptic) + &pem, "not an RSA key"),
-        (certificate.clone() + &pem + &other.serialize_pem(), "more than one private key"),
+        (two_keys(&key, &other), "more than one private key"),
         (certificate.clone() + include_str!("rsa-1024.pem"), "less than 2048 bits"),
-        (certificate.clone() + "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----\n", "a block in it is damaged"),
-        (certificate.clone() + "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", "cannot be read"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned() + &pem, "no X.509 certificate"),
-        (certificate[..200].to_owned(), "damaged"),
-        ("MIIKQAIBAzCCCfwGCSqGSIb3".to_owned(), "openssl pkcs12"),
+        (certificate.clone() + "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n", "contains an empty block (BEGIN PRIVATE KEY)"),
+        (
+            certificate.clone() + "-----BEGIN PRIVATE KEY-----\n\n \n-----END PRIVATE KEY-----\n",
+            "contains an empty block (BEGIN PRIVATE KEY)",
+        ),
+        (
+            certificate.clone() + "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----\n",
+            "contains a damaged block (BEGIN PRIVATE KEY)",
+        ),
+        (
+            certificate.clone() + "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+            "contains a damaged block (BEGIN RSA",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned() + &pem,
+            "contains a damaged block (BEGIN CERTIFICATE)",
+        ),
+        (block("CERTIFICATE", &der[..200]) + &pem, "contains a damaged block (BEGIN CERTIFICATE)"),
+        (without(3), "contains a damaged block (BEGIN CERTIFICATE)"),
+        (certificate[..200].to_owned(), "contains a block without its last line (END CERTIFICATE)"),
+        (without(lines.len() - 1), "contains a block without its last line (END CERTIFICATE)"),
+        (without(0), "contains a block without its first line (BEGIN CERTIFICATE)"),
+        (
+            certificate.clone() + &pem.replace("END PRIVATE", "END RSA PRIVATE"),
+            "contains a block whose first and last line differ (BEGIN PRIVATE KEY",
+        ),
+        (certificate.replace('\n', " ") + &pem, "is PEM on one line"),
+        (certificate.replace('\n', "") + &pem.replace('\n', ""), "is PEM on one line"),
+        (certificate.replace('\n', "\\n") + &pem.replace('\n', "\\n"), "is PEM with its line breaks written as \\n"),
+        (certificate.replace('\n', "\\r\\n") + &pem, "is PEM with its line breaks written as \\n"),
+        (odd("\u{200b}"), "contains a zero-width space (U+200B)"),
+        (odd("\u{a0}"), "contains a no-break space (U+00A0)"),
+        (certificate.replace("BEGIN ", "BEGIN\u{a0}") + &pem, "contains a no-break space (U+00A0)"),
+        (certificate.replace("-----BEGIN", "----BEGIN") + &pem, "five hyphens"),
+        (certificate.replace("CERTIFICATE-----\nMII", "CERTIFICATE\nMII") + &pem, "five hyphens"),
+        (certificate.replace("BEGIN CERT", "BEGIN C\u{200b}ERT") + &pem, "contains a zero-width space (U+200B)"),
+        (format!("# END of CERTIFICATE\n{certificate}BEGIN of PRIVATE KEY\n"), "holds no private key"),
+        (certificate.replace("-----", "\u{2014}\u{2013}") + &pem.replace("-----", "\u{2014}\u{2013}"), "five hyphens"),
+        (pem.replace("-----", "----"), "five hyphens"),
+        ("MIIKQAIBAzCCCfwGCSqGSIb3".to_owned(), "is base64 of a PFX file: decode it and convert it with 'openssl pkcs12 -in FILE -nodes'"),
+        (base64(&pfx), "is base64 of a PFX file"),
+        (base64(b"\x30\x80\x02\x01\x03\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"), "is base64 of a PFX file"),
+        (base64(&der), "is base64 of a certificate: write it as PEM"),
+        (base64(&key.serialize_der()), "is base64 of a private key: write it as PEM"),
+        (base64((certificate.clone() + &pem).as_bytes()), "is base64 of a PEM text"),
+        ("planted".to_owned(), "is not PEM"),
         (String::new(), "is not PEM"),
     ];
     for (pem, expected) in rows {
-        let message = parse(&pem).unwrap_err();
+        let message = parse(&pem).map(drop).expect_err(expected);
         assert!(message.contains(expected), "{expected}: {message}");
-        assert!(!message.contains('\n') && !message.contains("AAAA"), "{message}");
+        assert!(message.contains(": ") || message.contains(';'), "no remedy: {message}");
+        assert!(!message.chars().any(char::is_control) && !message.contains("AAAA") && !message.contains("planted"), "{message}");
+        let shown = |line: &str| line.len() > 20 && !line.starts_with("-----") && message.contains(line);
+        assert!(!pem.lines().any(shown), "{message}");
     }
 }
 

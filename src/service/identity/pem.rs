@@ -1,0 +1,147 @@
+//! The blocks of a PEM text, as people really have them (RFC 7468, section 2).
+//!
+//! How lines end, blanks around them, how long they are and what stands between the blocks do not matter. What is not whole is refused
+//! with a sentence that names the block, and shows nothing of what it contains.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+use super::value;
+
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const DASHES: &str = "-----";
+
+/// Base64 whose last blanks (`=`) may be missing.
+pub(super) const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// The labels that messages may show: what else stands there may be secret.
+const LABELS: &[&str] = &[
+    "CERTIFICATE",
+    "X509 CERTIFICATE",
+    "TRUSTED CERTIFICATE",
+    "CERTIFICATE REQUEST",
+    "NEW CERTIFICATE REQUEST",
+    "PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "DSA PRIVATE KEY",
+    "OPENSSH PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "PUBLIC KEY",
+    "RSA PUBLIC KEY",
+    "X509 CRL",
+    "PKCS7",
+    "PKCS12",
+    "DH PARAMETERS",
+    "EC PARAMETERS",
+];
+
+/// A block that is whole.
+pub(super) struct Block {
+    pub(super) label: &'static str,
+    pub(super) der: Zeroizing<Vec<u8>>,
+    /// Whether its headers say that it is encrypted (RFC 1421, section 4.6.1.1).
+    pub(super) encrypted: bool,
+}
+
+/// The blocks of a text, in their order.
+///
+/// # Errors
+/// What is wrong with the first that is not whole, as the rest of a sentence that begins with the name of the text.
+pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
+    let (mut blocks, mut rest) = (Vec::new(), text);
+    while let Some((between, begun)) = rest.split_once(BEGIN) {
+        headless(between)?;
+        let (label, body) = label(begun)?;
+        let label = known(label);
+        let cut_off = || format!("contains a block without its last line (END {label}): copy each block whole");
+        let (body, ended) = body.split_once(END).ok_or_else(cut_off)?;
+        if body.contains(BEGIN) {
+            return Err(cut_off());
+        }
+        let (last, more) = self::label(ended)?;
+        if known(last) != label {
+            return Err(format!(
+                "contains a block whose first and last line differ (BEGIN {label}, END {}): copy each block whole",
+                known(last)
+            ));
+        }
+        blocks.push(block(label, body)?);
+        rest = more;
+    }
+    headless(rest)?;
+    Ok(blocks)
+}
+
+/// Refuses what stands between blocks where it is the end of one, or would be the first or last line of one but for a character.
+fn headless(between: &str) -> Result<(), String> {
+    let well_formed = |line: &str| line.starts_with(END) && line.ends_with(DASHES);
+    if let Some(line) = lines(between).find(|line| is_marker(line) && !well_formed(line)) {
+        return Err(value::intruder(line).map_or_else(not_five, |what| value::contains(&what)));
+    }
+    between.split_once(END).map_or(Ok(()), |(_, label)| {
+        let label = known(label.split(DASHES).next().unwrap_or_default());
+        Err(format!("contains a block without its first line (BEGIN {label}): copy each block whole"))
+    })
+}
+
+/// Whether a line says that a block begins or ends, whatever stands for the hyphens and blanks of it.
+fn is_marker(line: &str) -> bool {
+    let odd = |c: char| !c.is_ascii_alphanumeric();
+    let words = line.trim_matches(odd);
+    let label = words.strip_prefix("BEGIN").or_else(|| words.strip_prefix("END"));
+    label.is_some_and(|label| LABELS.contains(&label.trim_start_matches(odd)))
+}
+
+/// A label, from what follows the first hyphens of a line.
+fn label(begun: &str) -> Result<(&str, &str), String> {
+    let (label, more) = begun.split_once(DASHES).ok_or_else(not_five)?;
+    if label.contains(['\n', '\r']) {
+        return Err(not_five());
+    }
+    value::intruder(label).map_or(Ok((label, more)), |what| Err(value::contains(&what)))
+}
+
+fn not_five() -> String {
+    "contains a BEGIN or END line that has no five hyphens on each side: copy each block whole, as plain text".to_owned()
+}
+
+fn block(label: &'static str, body: &str) -> Result<Block, String> {
+    if body.trim_start_matches([' ', '\t']).starts_with(r"\n") || body.trim_start_matches([' ', '\t']).starts_with(r"\r") {
+        return Err(r"is PEM with its line breaks written as \n: write them as line breaks".to_owned());
+    }
+    if !lines(body).next().unwrap_or_default().is_empty() {
+        return Err("is PEM on one line: write each BEGIN line, each END line and the text between them on lines of their own".to_owned());
+    }
+    // A header has a colon, which base64 has not.
+    let (headers, data): (Vec<&str>, Vec<&str>) = lines(body).partition(|line| line.contains(':'));
+    let encrypted = headers.iter().any(|header| header.starts_with("Proc-Type") && header.contains("ENCRYPTED"));
+    let data = Zeroizing::new(data.concat());
+    if data.is_empty() {
+        return Err(format!("contains an empty block (BEGIN {label}): copy each block whole"));
+    }
+    if let Some(what) = value::intruder(&data) {
+        return Err(value::contains(&what));
+    }
+    let der = BASE64.decode(data.as_bytes()).map_err(|_| damaged(label))?;
+    Ok(Block { label, der: Zeroizing::new(der), encrypted })
+}
+
+/// What a block is that cannot be read.
+pub(super) fn damaged(label: &str) -> String {
+    format!("contains a damaged block (BEGIN {label}): copy each block whole")
+}
+
+/// The lines of a text, without the blanks around them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\n', '\r']).map(|line| line.trim_matches([' ', '\t']))
+}
+
+/// A label as messages may show it.
+fn known(label: &str) -> &'static str {
+    LABELS.iter().find(|known| **known == label).copied().unwrap_or("of another sort")
+}

@@ -1,0 +1,148 @@
+//! A value as people put it into a Secret, an annotation, a variable or a file: its text, or what it is instead.
+//!
+//! A byte order mark before a text and the line break after it are what editors, shells and build agents leave behind, so they are no
+//! part of a value. Nothing else is ever taken off. What cannot be meant is named, with its remedy and without any of the value.
+
+use base64::Engine as _;
+use zeroize::Zeroizing;
+
+use super::der::Content;
+use super::pem;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The text of a value.
+///
+/// # Errors
+/// What it is instead and what to do, as the rest of a sentence that begins with its name: `is UTF-16 text: write it as UTF-8`.
+pub fn text(bytes: &[u8]) -> Result<&str, String> {
+    let wide = |name: &str| Err(format!("is {name} text: write it as UTF-8 (PowerShell: Out-File -Encoding utf8)"));
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return wide("UTF-16");
+    }
+    let text = std::str::from_utf8(bytes);
+    if text.is_err()
+        && let Some(content) = Content::of(bytes)
+    {
+        return Err(format!("is {}: {}", in_binary(content), content.conversion()));
+    }
+    // How often every second byte is nothing, from the first on and from the second on.
+    let [even, odd] = [0, 1].map(|from| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count());
+    let half = bytes.len().div_ceil(2);
+    match text {
+        // Of a character of the alphabet three of four bytes are nothing in UTF-32, and one of two in UTF-16.
+        Ok(_) | Err(_) if bytes.len() >= 4 && (even + odd) * 4 >= bytes.len() * 3 => wide("UTF-32"),
+        Ok(_) | Err(_) if bytes.len() >= 2 && even.min(odd) == 0 && even.max(odd) * 4 >= half * 3 => wide("UTF-16"),
+        Ok(_) if even + odd > 0 => Err(contains("a NUL character")),
+        Ok(text) => Ok(text),
+        Err(_) => Err("is not UTF-8 text: write it as UTF-8".to_owned()),
+    }
+}
+
+fn in_binary(content: Content) -> String {
+    match content {
+        Content::Pfx | Content::OpenSshKey => content.name().to_owned(),
+        Content::Certificate
+        | Content::RsaPkcs8
+        | Content::RsaPkcs1
+        | Content::OtherKey
+        | Content::EncryptedKey
+        | Content::PublicKey
+        | Content::Request
+        | Content::Bundle => format!("{} in binary form (DER)", content.name()),
+    }
+}
+
+/// Whether a text holds no value.
+#[must_use]
+pub fn is_empty(text: &str) -> bool {
+    unmarked(text).trim().is_empty()
+}
+
+/// A text without the byte order mark before it and the line break after it.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_end_matches(['\r', '\n'])
+}
+
+/// A text without what is no part of a value, in which nothing is that cannot be meant.
+///
+/// # Errors
+/// What is in it, as the rest of a sentence.
+pub(super) fn plain(text: &str) -> Result<&str, String> {
+    let text = unmarked(text);
+    intruder(text).map_or(Ok(text), |what| Err(contains(&what)))
+}
+
+/// An id: no blank is a part of one.
+///
+/// # Errors
+/// What it is instead, as the rest of a sentence.
+pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Result<String, String> {
+    let id = plain(unmarked(text).trim_matches([' ', '\t', '\r', '\n']))?;
+    if fits(id) {
+        return Ok(id.to_ascii_lowercase());
+    }
+    let decoded = pem::BASE64.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    if decoded.is_some_and(|decoded| fits(unmarked(&decoded).trim())) {
+        return Err(format!("is base64 of an id: {ONCE_LESS}"));
+    }
+    Err(wanted.to_owned())
+}
+
+const ONCE_LESS: &str = "encode it once less; a Secret takes base64 under data, and the text itself under stringData";
+
+/// What a text is that has no block of PEM.
+pub(super) fn no_pem(text: &str) -> String {
+    let packed: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
+    let decoded = Zeroizing::new(pem::BASE64.decode(packed.as_bytes()).unwrap_or_default());
+    let decoded_text = std::str::from_utf8(&decoded).map(unmarked).unwrap_or_default();
+    if decoded_text.contains("-----BEGIN ") {
+        return format!("is base64 of a PEM text: {ONCE_LESS}");
+    }
+    match Content::of(&decoded) {
+        Some(content @ (Content::Pfx | Content::OpenSshKey | Content::Bundle)) => {
+            format!("is base64 of {}: decode it and {}", content.name(), content.conversion())
+        }
+        Some(content) => format!("is base64 of {}: write it as PEM, with its BEGIN and END lines", content.name()),
+        None => "is not PEM with a certificate and a private key; a PFX file becomes such by 'openssl pkcs12 -in FILE -nodes'".to_owned(),
+    }
+}
+
+/// That a character is in a value, as the rest of a sentence.
+pub(super) fn contains(what: &str) -> String {
+    format!("contains {what}: write it again without that character")
+}
+
+/// The first character of a text that cannot be meant, since it cannot be seen.
+pub(super) fn intruder(text: &str) -> Option<String> {
+    let (c, name) = text.chars().find_map(|c| Some((c, unseen(c)?)))?;
+    Some(format!("{name} (U+{:04X})", u32::from(c)))
+}
+
+fn unseen(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\0' => "a NUL character",
+        '\t' => "a tab",
+        '\n' | '\r' => "a line break",
+        '\u{ad}' => "a soft hyphen",
+        '\u{200b}' => "a zero-width space",
+        '\u{200c}' => "a zero-width non-joiner",
+        '\u{200d}' => "a zero-width joiner",
+        '\u{2060}' => "a word joiner, which has no width",
+        BYTE_ORDER_MARK => "a byte order mark, which has no width",
+        '\u{a0}' | '\u{202f}' | '\u{2007}' => "a no-break space",
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "a direction mark",
+        '\u{2028}' | '\u{2029}' => "a line separator",
+        '\u{fffd}' => "a replacement character, which a wrong conversion leaves behind",
+        c if c.is_control() => "a control character",
+        c if c.is_whitespace() && c != ' ' => "a space that is not an ordinary one",
+        c if has_no_shape(c) => "an invisible character",
+        _ => return None,
+    })
+}
+
+/// What else Unicode has that fonts show nothing of (its property `Default_Ignorable_Code_Point`).
+fn has_no_shape(c: char) -> bool {
+    matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2061}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
