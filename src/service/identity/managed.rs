@@ -13,7 +13,7 @@ use url::Url;
 
 use super::IdentityKind;
 use super::entra::route;
-use super::refusal::{Grant, grant, trouble};
+use super::refusal::{Grant, codes, common_advice, failed, grant, own_words, passing, refused, trouble};
 use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
@@ -99,25 +99,53 @@ fn elsewhere(status: u16) -> Trouble {
     trouble(TroubleKind::InvalidAnswer, message)
 }
 
-/// The error answer as a trouble. 404 and 410 mean that the service is being updated, and "should be retried".
+/// The error response as a trouble. 404 and 410 mean that the service is being updated, and "should be retried".
 fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> Trouble {
     let with_wait = |trouble: Trouble| Trouble { retry_after: answer.retry_after(), ..trouble };
-    match answer.status {
-        429 => {
+    let description = body["error_description"].as_str().unwrap_or_default();
+    let codes = codes(body, description);
+    match (answer.status, body["error"].as_str()) {
+        (429, _) => {
             with_wait(trouble(TroubleKind::Throttled, "the metadata service asks for fewer requests; they resume by themselves".to_owned()))
         }
-        404 | 408 | 410 | 500.. => {
-            with_wait(trouble(TroubleKind::ServiceError, format!("the metadata service failed (HTTP {})", answer.status)))
+        (404 | 408 | 410 | 500.., _) => with_wait(failed("the metadata service", answer.status, &[])),
+        (400..500, Some(_)) if passing(&codes) => with_wait(failed("Entra ID, which the metadata service asked,", answer.status, &codes)),
+        (400..500, Some(error)) => {
+            let known = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", common_advice(*code)?)));
+            refused(known.unwrap_or_else(|| sentence(error, description, &codes, client_id)))
         }
-        400 if body["error"].is_string() => {
-            let said = text::tidy(body["error_description"].as_str().unwrap_or_default(), 300);
-            let which = client_id.map_or_else(
-                || "the machine that the operator runs on gives no token: assign it one managed identity, or say which by its client id".to_owned(),
-                |id| format!("the machine that the operator runs on has no managed identity with the client id {id}: assign it, or correct the id"),
-            );
-            let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
-            trouble(TroubleKind::CredentialsRefused, format!("{which}{said}"))
-        }
-        status => elsewhere(status),
+        (status, _) => elsewhere(status),
     }
+}
+
+/// What to do about an error that is not Entra ID's. The documentation has the errors; the descriptions are reported by users.
+fn sentence(error: &str, description: &str, codes: &[u64], client_id: Option<&str>) -> String {
+    let lower = description.to_ascii_lowercase();
+    let machine = "the machine that the operator runs on";
+    let advice = if lower.contains("metadata header") || error == "bad_request_102" {
+        "the request reached the metadata service without its Metadata header, so a proxy removes it: put 169.254.169.254 into NO_PROXY"
+            .to_owned()
+    } else if lower.contains("x-forwarded-for") {
+        "the metadata service refuses what a proxy forwards: put 169.254.169.254 into NO_PROXY".to_owned()
+    } else if lower.contains("multiple user assigned identities") {
+        format!(
+            "{machine} has several user-assigned managed identities: set the client id of one in managedIdentity.clientId, or in \
+             AZURE_CLIENT_ID for the operator's own identity"
+        )
+    } else if lower.contains("identity not found") {
+        client_id.map_or_else(
+            || format!("{machine} has no managed identity: assign one to it"),
+            |id| format!("{machine} has no managed identity with the client id {id}: assign it, or correct the id"),
+        )
+    } else if error == "unauthorized_client" {
+        format!("{machine} is not set up for managed identities: enable a managed identity on it")
+    } else if !codes.is_empty() {
+        return own_words(codes, error, description);
+    } else {
+        let said = text::tidy(description, 300);
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        return format!("the metadata service refuses the request ({}){said}", text::tidy(error, 64));
+    };
+    let said = text::tidy(description, 300);
+    if said.is_empty() { advice } else { format!("{advice} ({said})") }
 }

@@ -13,6 +13,9 @@ use crate::service::text;
 /// The longest life of a token that is believed: a week. Entra ID's live for an hour, or for a day.
 const LONGEST_LIFE: u64 = 7 * 24 * 3600;
 
+/// How many codes of an error are read, in its list and in its description.
+const MOST_CODES: usize = 8;
+
 /// What is assumed of a token that does not say how long it lives.
 const ASSUMED_LIFE: u64 = 300;
 
@@ -90,43 +93,79 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     }
     let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
     let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
-    let code = code(body, &description);
-    let passing = matches!(code, Some(90_033 | 90_024 | 90_090 | 50_196)) || error == "temporarily_unavailable";
+    let codes = codes(body, &description);
+    let advice = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", advice(*code, shown)?)));
+    let passing = (advice.is_none() && passing(&codes)) || error == "temporarily_unavailable";
     if answer.status >= 500 || answer.status == 408 || passing {
-        let code = code.map(|code| format!(", AADSTS{code}")).unwrap_or_default();
-        return with_wait(trouble(TroubleKind::ServiceError, format!("the identity provider failed (HTTP {}{code})", answer.status)));
+        return with_wait(failed("the identity provider", answer.status, &codes));
     }
-    if !body.is_object() || (error.is_empty() && code.is_none()) {
+    if !body.is_object() || (error.is_empty() && codes.is_empty()) {
         let what = format!(
             "something that is not the identity provider answered in its place (HTTP {}): a proxy, or a wrong cloud setting",
             answer.status
         );
         return trouble(TroubleKind::InvalidAnswer, what);
     }
-    refused(sentence(code, &error, &description, shown))
+    refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
 }
 
-/// The AADSTS code: from the list of codes, else from the description.
-fn code(body: &Value, description: &str) -> Option<u64> {
-    let listed = body["error_codes"].as_array().and_then(|codes| codes.first()).and_then(Value::as_u64);
-    let written = || {
-        let digits = description.split("AADSTS").nth(1)?;
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        digits.get(..end)?.parse().ok()
-    };
-    listed.or_else(written)
+/// The codes that say no more than that the credentials are not accepted: another code beside them says why.
+const GENERAL: [u64; 3] = [50_000, 70_000, 70_002];
+
+/// The AADSTS codes of an error, the most specific first. The description has the general one first and its cause after it; the
+/// list has them in either order.
+pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
+    let listed = body["error_codes"].as_array().into_iter().flatten().take(MOST_CODES);
+    let listed = listed.filter_map(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
+    let written = description.split("AADSTS").skip(1).take(MOST_CODES).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    });
+    let mut codes: Vec<u64> = listed.chain(written).collect();
+    codes.reverse();
+    codes.sort_by_key(|code| GENERAL.contains(code));
+    codes
 }
 
-/// What to check, code by code; Entra ID's own sentence where we know nothing better.
-fn sentence(code: Option<u64>, error: &str, description: &str, shown: &Shown) -> String {
-    let Some(number) = code else {
+/// Whether one of the codes says that Entra ID itself failed for a moment.
+pub(super) fn passing(codes: &[u64]) -> bool {
+    codes.iter().any(|code| matches!(code, 90_033 | 90_024 | 90_090 | 50_196))
+}
+
+/// A failure of whoever gives tokens.
+pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> Trouble {
+    let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
+    trouble(TroubleKind::ServiceError, format!("{provider} failed (HTTP {status}{code})"))
+}
+
+/// Entra ID's own words, where we know nothing better.
+pub(super) fn own_words(codes: &[u64], error: &str, description: &str) -> String {
+    let Some(number) = codes.first() else {
         let said = text::tidy(description, 300);
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         return format!("Entra ID refuses the credentials ({}){said}", text::tidy(error, 64));
     };
+    let own = description.split_once(&format!("AADSTS{number}:")).map_or(description, |(_, own)| own);
+    format!("Entra ID refuses the credentials: {} (AADSTS{number})", text::tidy(own.trim_start(), 400))
+}
+
+/// What to check, for the codes that mean the same for every identity.
+pub(super) fn common_advice(code: u64) -> Option<&'static str> {
+    Some(match code {
+        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another",
+        50_001 | 500_011 | 500_014 => {
+            "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's"
+        }
+        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant keeps the application out: ask its administrator",
+        _ => return None,
+    })
+}
+
+/// What to check, code by code.
+fn advice(code: u64, shown: &Shown) -> Option<String> {
     let Spelling { tenant, client, secret, certificate } = shown.spelling;
-    let advice = match (number, &shown.means) {
-        (7_000_215, _) => {
+    Some(match (code, &shown.means) {
+        (7_000_215, _) | (50_012, Means::Secret) => {
             let doubt = shown.text.doubt();
             format!(
                 "Entra ID refuses the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
@@ -142,19 +181,11 @@ fn sentence(code: Option<u64>, error: &str, description: &str, shown: &Shown) ->
         (7_000_229 | 650_052 | 650_051, _) => {
             format!("the application has no service principal in this tenant: make one, or check {client} and {tenant}")
         }
-        (7_000_112 | 7_000_113, _) => "the application is disabled in this tenant: enable it, or use another".to_owned(),
         (90_002 | 900_021 | 900_023 | 90_013 | 900_382, _) => {
             format!("Entra ID does not know the tenant: check {tenant}, and that the operator's cloud is the tenant's")
         }
-        (500_011 | 500_014, _) => {
-            "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's"
-                .to_owned()
-        }
-        (53_003 | 530_003 | 530_034, _) => {
-            "a conditional access policy of the tenant keeps the application out: ask its administrator".to_owned()
-        }
         (700_024, _) => "Entra ID finds the assertion too old or not valid yet: check the clock of the machine that signed it".to_owned(),
-        (700_027, Means::Certificate { thumbprint }) => format!(
+        (700_027 | 50_012, Means::Certificate { thumbprint }) => format!(
             "Entra ID does not know the certificate: upload it, without its key, to the application (its thumbprint is {thumbprint}), or put \
              a registered one into {certificate}"
         ),
@@ -168,13 +199,8 @@ fn sentence(code: Option<u64>, error: &str, description: &str, shown: &Shown) ->
              up to date",
             claims.issuer
         ),
-        _ => {
-            let said = text::tidy(description, 400);
-            let said = said.trim_start_matches(&format!("AADSTS{number}")).trim_start_matches([':', ' ']);
-            return format!("Entra ID refuses the credentials: {said} (AADSTS{number})");
-        }
-    };
-    format!("{advice} (AADSTS{number})")
+        _ => return common_advice(code).map(str::to_owned),
+    })
 }
 
 /// Credentials that are refused, for this reason.
@@ -278,6 +304,37 @@ mod tests {
                 assert!(!trouble.message.contains(unstable), "{}", trouble.message);
             }
         }
+    }
+
+    #[test]
+    fn the_most_specific_of_several_codes_is_reported() {
+        let body = |codes: Value, text: &str| {
+            json!({"error": "invalid_client", "error_description": text, "error_codes": codes, "trace_id": "0f"}).to_string()
+        };
+        let two = "AADSTS70002: Error validating credentials. AADSTS50012: Invalid client secret is provided.\r\nTrace ID: 0f";
+        let secret = "put the value of a client secret of the application, not its id, into clientSecret (AADSTS50012)";
+        let rows = [
+            (json!([70_002, 50_012]), two, secret),
+            (json!([50_012, 70_002]), two, secret),
+            (json!([]), two, secret),
+            (Value::Null, two, secret),
+            (json!([70_002]), two, secret),
+            (json!(["70002", "50012"]), "AADSTS70002: no", secret),
+            (json!([70_002, 7_000_222]), "AADSTS70002: x AADSTS7000222: y", "has expired"),
+            (json!([50_034, 1_234_567]), "AADSTS50034: one. AADSTS1234567: the cause.", "credentials: the cause. (AADSTS1234567)"),
+            (
+                json!([1_234_567, 70_002]),
+                "AADSTS70002: Error validating credentials. AADSTS1234567: the cause.",
+                "the cause. (AADSTS1234567)",
+            ),
+            (json!([70_002]), "AADSTS70002: The client is odd.", "credentials: The client is odd. (AADSTS70002)"),
+        ];
+        for (codes, text, expected) in rows {
+            let trouble = read(401, &body(codes.clone(), text)).unwrap_err();
+            assert!(trouble.message.contains(expected) && !trouble.message.contains("0f"), "{codes} {text}: {}", trouble.message);
+        }
+        let passing = read(400, &body(json!([70_002, 90_033]), "AADSTS70002: x AADSTS90033: y")).unwrap_err();
+        assert_eq!(passing.kind, TroubleKind::ServiceError, "{}", passing.message);
     }
 
     proptest::proptest! {

@@ -180,6 +180,56 @@ async fn a_machine_without_a_managed_identity_is_one_sentence() {
     }
 }
 
+/// What the metadata service says and what each of its sentences tells the user.
+#[tokio::test]
+async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
+    let unknown_resource = r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: 0f"}"#;
+    let old_resource =
+        r#"{"error":"invalid_resource","error_description":"AADSTS50001: The application named https://x was not found in the tenant y."}"#;
+    let header = r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
+    let coded_header = r#"{"error":"bad_request_102","error_description":"Required metadata header not specified"}"#;
+    let forwarded = r#"{"error":"invalid_request","error_description":"Requests with the X-Forwarded-For header are not allowed."}"#;
+    let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    let several = r#"{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}"#;
+    let unauthorized = r#"{"error":"unauthorized_client","error_description":"The request is not authorized to request an access token using this method"}"#;
+    let odd = r#"{"error":"invalid_scope","error_description":"The scope is odd.\r\nTrace ID: 0f"}"#;
+    let source = r#"{"error":"unknown_source","error_description":"Unknown Source \u003cURI\u003e"}"#;
+    let coded = r#"{"error":"invalid_request","error_description":"AADSTS7000112: Application 'x' is disabled."}"#;
+    let busy = r#"{"error":"invalid_request","error_description":"AADSTS90033: A transient error has occurred."}"#;
+    let refused = TroubleKind::CredentialsRefused;
+    let cloud =
+        "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's (AADSTS";
+    let rows = [
+        (None, 400, unknown_resource, refused, format!("{cloud}500011)")),
+        (Some(GUID), 400, old_resource, refused, format!("{cloud}50001)")),
+        (None, 400, header, refused, "without its Metadata header".to_owned()),
+        (Some(GUID), 400, coded_header, refused, "put 169.254.169.254 into NO_PROXY".to_owned()),
+        (None, 400, forwarded, refused, "put 169.254.169.254 into NO_PROXY".to_owned()),
+        (None, 400, unknown, refused, "has no managed identity: assign one to it".to_owned()),
+        (Some(GUID), 400, unknown, refused, format!("has no managed identity with the client id {GUID}: assign it, or correct the id")),
+        (None, 400, several, refused, "has several user-assigned managed identities: set the client id".to_owned()),
+        (None, 400, unauthorized, refused, "is not set up for managed identities".to_owned()),
+        (None, 400, odd, refused, "refuses the request (invalid_scope): The scope is odd.".to_owned()),
+        (None, 401, source, refused, "refuses the request (unknown_source): Unknown Source".to_owned()),
+        (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another (AADSTS7000112)".to_owned()),
+        (None, 400, busy, TroubleKind::ServiceError, "AADSTS90033".to_owned()),
+        (None, 404, unknown, TroubleKind::ServiceError, "HTTP 404".to_owned()),
+        (None, 410, "", TroubleKind::ServiceError, "HTTP 410".to_owned()),
+        (None, 500, odd, TroubleKind::ServiceError, "HTTP 500".to_owned()),
+        (None, 400, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY".to_owned()),
+        (None, 400, r#"{"error":{"code":"x"}}"#, TroubleKind::InvalidAnswer, "NO_PROXY".to_owned()),
+    ];
+    let mut sentences = std::collections::BTreeSet::new();
+    for (client, status, body, kind, expected) in rows {
+        let trouble = managed(Identity::managed(client), status, body).await.0.unwrap_err();
+        assert_eq!(trouble.kind, kind, "{status} {}", trouble.message);
+        assert!(trouble.message.contains(&expected), "{}", trouble.message);
+        assert!(!trouble.message.contains("Trace") && !trouble.message.contains('\n'), "{}", trouble.message);
+        sentences.insert(trouble.message);
+    }
+    assert!(sentences.len() >= 14, "{sentences:#?}");
+}
+
 #[tokio::test]
 async fn one_identity_never_gets_the_token_of_another() {
     let stage = Stage::new(|_| None).await;

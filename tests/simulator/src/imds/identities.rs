@@ -62,6 +62,8 @@ pub enum Condition {
     Throttled,
     /// With 500: Entra ID did not answer it.
     Failing,
+    /// With 400: managed identities are not configured correctly on the machine.
+    Unauthorized,
 }
 
 /// Which identity a request means.

@@ -117,6 +117,7 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusa
         Condition::Starting => return Err(Refusal::Starting),
         Condition::Throttled => return Err(Refusal::Throttled),
         Condition::Failing => return Err(Refusal::Failing),
+        Condition::Unauthorized => return Err(Refusal::Unauthorized),
     }
     let unknown = || {
         let (resource, tenant) = (resource.to_owned(), identity.tenant_id.to_string());

@@ -34,6 +34,8 @@ pub enum Refusal {
     Throttled,
     /// Entra ID did not answer it.
     Failing,
+    /// Managed identities are not configured correctly on the machine.
+    Unauthorized,
 }
 
 impl Refusal {
@@ -62,6 +64,9 @@ impl Refusal {
                 "invalid_request",
                 "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request",
             ),
+            Self::Unauthorized => {
+                (400, "unauthorized_client", "The request is not authorized to request an access token using this method")
+            }
             Self::Resource(refusal) => return (400, "invalid_resource", refusal.description()),
             Self::Updating => (410, "gone", "The IMDS endpoint is going through updates."),
             Self::Starting => (404, "not_found", "The IMDS endpoint is updating."),

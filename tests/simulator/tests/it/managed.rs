@@ -106,7 +106,9 @@ async fn it_refuses_what_the_real_one_refuses() {
         let (found, text) = refusal(ask(&client, query).await).await;
         assert!(found == status && text.contains(words), "{query}: {text}");
     }
-    for (condition, status) in [("updating", 410), ("starting", 404), ("throttled", 429), ("failing", 500), ("ready", 200)] {
+    for (condition, status) in
+        [("updating", 410), ("starting", 404), ("throttled", 429), ("failing", 500), ("unauthorized", 400), ("ready", 200)]
+    {
         assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "condition": condition})).await;
         let answer = client.get(&good).header("Metadata", "true").send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.headers().contains_key("retry-after")), (status, status == 429), "{condition}");
