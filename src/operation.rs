@@ -330,8 +330,10 @@ impl Ahead {
 pub enum TroubleKind {
     /// No connection, or no answer in time.
     Unreachable,
-    /// Too many calls (429).
+    /// Too many calls of this identity (429).
     Throttled,
+    /// The capacity has exceeded its limits: nothing was started, and other capacities are not affected.
+    CapacityExceeded,
     /// The service failed (5xx).
     ServiceError,
     /// An answer that is not the service's: HTML, truncated, too large, redirected, another host's.
@@ -344,6 +346,8 @@ pub enum TroubleKind {
     AccessDenied,
     /// The server, model, workspace or semantic model is not there.
     NotFound,
+    /// The model's owner no longer exists.
+    OwnerNotFound,
     /// The server or capacity is paused or scaling.
     Paused,
     /// A quota is used up.
@@ -360,7 +364,7 @@ pub struct Trouble {
     /// What sort of trouble it is.
     pub kind: TroubleKind,
     /// One sentence, at most 1,024 characters: what happened, and what to do where we know. Holds nothing that
-    /// differs from one try to the next (no times, no ids of the call), so that a repeat is recognised as one.
+    /// differs from one try to the next (no ids of the call, and no time but the end of a throttle), so that a repeat is recognized as one.
     pub message: String,
     /// How long the service asked us to stay away.
     pub retry_after: Option<Duration>,

@@ -76,7 +76,9 @@ pub struct ModelRefreshSpec {
     /// go. Default: Wait.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// How long a run may wait for its turn on the model, in seconds, 1 to 604800. Then it has `TimedOut`. Default: 86400 (24 hours).
+    /// How long a run may wait for its turn on the model, for another client's operation, or for a service that refuses to start it, in
+    /// seconds, 1 to 604800. Then it has `TimedOut`. A wait for what only a person can provide, such as a Secret, does not count.
+    /// Default: 86400 (24 hours).
     #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,

@@ -88,8 +88,14 @@ reasons! {
     Running: Event,
     /// The service was asked to cancel the operation; its end is awaited.
     Cancelling: Event,
-    /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again.
+    /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again. Where the service limits the calls of the
+    /// identity, the message says until when the operator waits.
     Retrying: Warning,
+    /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then after
+    /// twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
+    /// other capacities are not delayed. The resource is Reconciling, not Stalled, since the wait ends without anyone's help. Refresh fewer models
+    /// at the same time, or use a larger capacity. A running operation keeps running, and the operator polls it later.
+    CapacityExceeded: Warning,
     /// The run ended well.
     Succeeded: Event,
     /// The service reports that the operation failed. Its messages are in `.status.run.messages`, the cause first.
@@ -119,7 +125,8 @@ reasons! {
     TimedOut: Warning,
     /// `activeDeadlineSeconds` was over: the operation was cancelled. A synchronisation cannot be, and may go on at the service.
     DeadlineExceeded: Warning,
-    /// `waitDeadlineSeconds` was over before the run's turn came: nothing was submitted.
+    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. Nothing was
+    /// submitted that the service accepted.
     WaitDeadlineExceeded: Warning,
     /// The operation was cancelled by somebody else. Ask them, then trigger a new run.
     Cancelled: Warning,
@@ -176,6 +183,9 @@ reasons! {
     AccessDenied: Stalled,
     /// The service does not know the server or the model. Mend the name, or create it there. Looked up again every minute.
     ModelNotFound: Stalled,
+    /// The owner of the semantic model no longer exists in Microsoft Entra ID, so Power BI refuses to refresh it. Take over the semantic model in its
+    /// settings in Power BI; the run continues automatically.
+    OwnerNotFound: Stalled,
     /// No model has the names that the spec gives, or several have. Mend the names, or give the ids. Looked up again every minute.
     ModelNotResolved: Stalled,
     /// The server is paused or scaling. Resume it; the run goes on by itself.
@@ -183,7 +193,7 @@ reasons! {
     /// The replicas of the model cannot be synchronised until query scale-out is switched on. Switch it on at the model.
     ScaleOutOff: Stalled,
     /// A quota of the service is used up: it says how many refreshes a day a model may have. Wait, or ask for more. Tried again every quarter
-    /// of an hour.
+    /// of an hour, until `waitDeadlineSeconds`.
     QuotaExceeded: Stalled,
     /// The resource was let go with an operation that may still be running.
     Released: NoticeWarning,

@@ -4,7 +4,7 @@ use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Leaving, Seen, Step, cancellation, ending, pace, progress, text, triggers, waiting};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, Run, RunState, Time, TriggerType};
-use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble};
+use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble, TroubleKind};
 
 /// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
 const TROUBLES_SHOWN: u32 = 3;
@@ -56,22 +56,26 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             let pause = pace::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
-        Seen::Cancellation(Cancellation::Trouble(trouble)) => {
-            // The operation may have ended meanwhile, so the next look comes first.
-            pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
-            if pass.scratch.cancel_refused {
-                // The second in a row is news, whatever the look in between has brought.
-                pass.scratch.troubles = pass.scratch.troubles.max(TROUBLES_SHOWN - 1);
-            }
-            (pass.scratch.cancel_refused, pass.scratch.look_first) = (true, true);
-            troubled(pass, trouble, "cannot be cancelled")
-        }
+        Seen::Cancellation(Cancellation::Trouble(trouble)) => uncancelled(pass, trouble),
+        // It could not even be sent.
+        Seen::Trouble(trouble) if !pass.scratch.look_first && waiting::cancel_is_due(&pass) => uncancelled(pass, trouble),
         Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => {
             pass.scratch.look_first = false;
             observed(pass, &id)
         }
         Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
+}
+
+/// The operation may have ended meanwhile, so the next look comes first.
+fn uncancelled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+    pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
+    if pass.scratch.cancel_refused {
+        // The second in a row is news, whatever the look in between has brought.
+        pass.scratch.troubles = pass.scratch.troubles.max(TROUBLES_SHOWN - 1);
+    }
+    (pass.scratch.cancel_refused, pass.scratch.look_first) = (true, true);
+    troubled(pass, trouble, "cannot be cancelled")
 }
 
 fn look(pass: Pass<'_>, id: OperationId) -> Step {
@@ -267,7 +271,11 @@ fn troubled_briefly(mut pass: Pass<'_>) -> Step {
 /// A call brought nothing. The operation goes on, and its id stays on record.
 fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
+    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed());
+    if trouble.kind == TroubleKind::Throttled {
+        // `service::traffic` holds back the calls that are throttled, each kind by itself. Another kind, and the run's deadline, need not wait.
+        pause = pause.min(pace::SERVICE);
+    }
     let passing = match troubles::grade(trouble.kind) {
         Grade::Transient | Grade::Rejected => true,
         Grade::Blocked => false,
@@ -277,7 +285,8 @@ fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
     }
     let reason = troubles::reason(trouble.kind);
     // One passing trouble after another is no news.
-    if let Some(run) = pass.record.run.as_mut().filter(|run| !(passing && run.why() == Some(reason))) {
+    let known = |run: &Run| passing && run.why() == Some(reason) && !troubles::is_news(trouble, &run.message);
+    if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();
         run.tell(run.state, reason, format!("operation {id} goes on, but {what}: {}", trouble.message));
     }

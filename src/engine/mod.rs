@@ -18,6 +18,7 @@ mod object_names;
 mod pace;
 mod pass;
 mod progress;
+mod refusals;
 mod schedule;
 mod scheduled;
 mod situation;

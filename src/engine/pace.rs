@@ -19,6 +19,8 @@ pub(super) const PROGRESS: Duration = Duration::from_secs(10);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// The longest that a service may send us away for at once.
 pub(super) const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
+/// The longest pause between two submissions that the service refuses.
+pub(super) const LONGEST_REFUSED: Duration = Duration::from_mins(15);
 /// The longest pause between two attempts, or between two tries of a call.
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -36,6 +38,13 @@ pub(super) fn poll(settings: &Settings, elapsed: Duration, seed: (&str, Timestam
 pub(super) fn retry(count: u32, seed: (&str, Timestamp)) -> Duration {
     let pause = Duration::from_secs(1).saturating_mul(1 << count.saturating_sub(1).min(6)).min(LONGEST);
     pause.mul_f64(1.0 - 0.25 * spread(seed))
+}
+
+/// The pause after the `count`th refused submission in a row: `first`, then twice as long each time, up to [`LONGEST_REFUSED`].
+#[must_use]
+pub(super) fn refused(first: Duration, count: u32, seed: (&str, Timestamp)) -> Duration {
+    let pause = first.saturating_mul(1 << count.saturating_sub(1).min(8)).min(LONGEST_REFUSED);
+    pause.mul_f64(1.0 - 0.15 * spread(seed))
 }
 
 /// The pause between two looks at an operation that is being cancelled: somebody is waiting for it.

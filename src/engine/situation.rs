@@ -175,6 +175,8 @@ pub struct Scratch {
     pub paused_at: Option<Timestamp>,
     /// Calls in a row that brought nothing.
     pub troubles: u32,
+    /// How often the service refused to start this run's operation, for the pause that grows with each refusal. Passing failures do not count.
+    pub refusals: u32,
     /// When a cancellation was last answered.
     pub cancelled_at: Option<Timestamp>,
     /// Whether that answer was a refusal, which a look that finds the operation does not mend.

@@ -321,7 +321,7 @@ fn hold_on(pass: Pass<'_>, why: &str) -> Step {
 /// The listing could not be read: nothing is known, nothing is done.
 fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
+    let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed());
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
     let late = pace::between(intent(&pass), pass.now) >= pace::seen_after(pass.situation.settings);
     match troubles::grade(trouble.kind) {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pass::Pass;
+use super::refusals::Asked;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, refusals, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
@@ -102,7 +103,10 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     if deadline.is_some_and(|deadline| pass.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
         let seconds = desired.policy.wait_deadline.as_secs();
-        let message = format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}");
+        let refusal =
+            Some(&run.message).filter(|_| run.why().is_some_and(refusals::refuses)).map(|said| format!("; the last refusal: {said}"));
+        let message =
+            format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{}", refusal.unwrap_or_default());
         // What was triggered while it waited was part of it, and has now been handled.
         triggers::settle(desired, &mut pass.record);
         return ending::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
@@ -166,7 +170,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         }
         Seen::Listing { kind: OperationKind::Refresh, result: Err(trouble), .. }
         | Seen::Resolved(Resolution::Trouble(trouble))
-        | Seen::Trouble(trouble) => refused(pass, trouble),
+        | Seen::Trouble(trouble) => refusals::refused(pass, trouble, Asked::Question),
         Seen::Fault(fault) => hindered(pass, fault),
         // The other client's refresh was cancelled, or not: only the listing tells when it is gone.
         Seen::Cancellation(_) => {
@@ -233,7 +237,7 @@ fn asks_first(run: &Run, kind: OperationKind) -> bool {
         return true;
     }
     match run.why() {
-        Some(Reason::ModelBusy | Reason::Retrying) => true,
+        Some(Reason::ModelBusy | Reason::Retrying | Reason::CapacityExceeded) => true,
         Some(reason) => conditions::stalls(reason) && run.submitted_time.is_some(),
         None => false,
     }
@@ -261,12 +265,8 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
     triggers::settle(pass.desired, &mut pass.record);
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
-    pass.scratch = super::Scratch {
-        troubles: pass.scratch.troubles,
-        told: pass.scratch.told,
-        own_intent: Some(Time::from(pass.now)),
-        ..super::Scratch::default()
-    };
+    let super::Scratch { troubles, refusals, told, .. } = pass.scratch;
+    pass.scratch = super::Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..super::Scratch::default() };
     pass.stop(Effect::Submit, None)
 }
 
@@ -279,7 +279,7 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         Submission::Refused(_) | Submission::Busy { .. } if cancellation::is_pending(&pass) => cancellation::nothing_began(pass),
         Submission::Refused(trouble) => {
             renew(&mut pass);
-            refused(pass, trouble)
+            refusals::refused(pass, trouble, Asked::Submission)
         }
         Submission::Busy { message } => {
             if pass.desired.policy.conflict == ConflictPolicy::Fail {
@@ -302,37 +302,12 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
     }
 }
 
-/// Nothing was started, since a call was refused or brought nothing.
-fn refused(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
-    let reason = troubles::reason(trouble.kind);
-    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = troubles::pause(trouble, pass.scratch.troubles, pass.seed());
-    if let Some(run) = pass.record.run.as_mut() {
-        let transient = troubles::grade(trouble.kind) != Grade::Blocked;
-        // One passing trouble after another is no news.
-        if !(transient && run.state == RunState::Waiting && run.why() == Some(reason)) {
-            run.tell(RunState::Waiting, reason, &trouble.message);
-        }
-        if run.activity_id.is_none() {
-            run.activity_id = trouble.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
-        }
-        if transient {
-            run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
-            run.waiting_for = Some("an answer of the service".to_owned());
-        } else {
-            // Somebody has to act: the wait for a turn begins anew when they have.
-            (run.waiting_since_time, run.waiting_for) = (None, None);
-        }
-    }
-    pass.stop_for(pause)
-}
-
 /// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
 fn untold(pass: Pass<'_>) -> Step {
     let message =
         "the service's list of refreshes is too long to be read whole, or has rows without an id, so whether one runs cannot be told";
     let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
-    let mut step = refused(pass, &trouble);
+    let mut step = refusals::refused(pass, &trouble, Asked::Question);
     if let Some(run) = step.recorded.run.as_mut() {
         run.waiting_for = Some("a list of refreshes that tells whether one runs".to_owned());
     }

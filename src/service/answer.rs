@@ -33,6 +33,8 @@ pub(super) struct Answer {
     pub(super) fault: Option<BodyFault>,
     /// Whether a 401 says no more than that a token, which was good before, has come to its end, and the next call has a fresh one.
     pub(super) token_ended: bool,
+    /// Until when the identity makes no such call, where this answer throttles it.
+    pub(super) throttled_until: Option<Timestamp>,
 }
 
 /// An error as the service words it.
@@ -48,7 +50,7 @@ pub(super) struct Complaint {
 
 impl Answer {
     pub(super) fn new(status: u16, headers: HeaderMap, body: Vec<u8>, fault: Option<BodyFault>) -> Self {
-        Self { status, headers, body: text::mended(body), fault, token_ended: false }
+        Self { status, headers, body: text::mended(body), fault, token_ended: false, throttled_until: None }
     }
 
     /// A header's text.
@@ -73,6 +75,11 @@ impl Answer {
                 kind.contains("html") || kind.contains("xml")
             }
         }
+    }
+
+    /// Whether the body is a JSON object, as every error of the services' own is.
+    pub(super) fn is_object(&self) -> bool {
+        self.fault.is_none() && self.text().first() == Some(&b'{')
     }
 
     /// Whether a 401 is about the token, as RFC 6750 says it.

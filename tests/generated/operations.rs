@@ -41,6 +41,7 @@ fn sort(reason: Reason) -> Sort {
         | Reason::ModelBusy
         | Reason::BackingOff
         | Reason::Retrying
+        | Reason::CapacityExceeded
         | Reason::WaitDeadlineExceeded
         | Reason::Conflict
         | Reason::MissedSchedule
@@ -63,6 +64,7 @@ fn sort(reason: Reason) -> Sort {
         | Reason::CredentialsRefused => Sort::Credentials,
         Reason::AccessDenied
         | Reason::ModelNotFound
+        | Reason::OwnerNotFound
         | Reason::ModelNotResolved
         | Reason::ServerPaused
         | Reason::ScaleOutOff
@@ -99,7 +101,8 @@ const SORTS: &[(Sort, &str, &str, &str)] = &[
     (
         Sort::AtService,
         "The service says no",
-        "Nothing was submitted. It is tried again about once a minute, and goes on by itself.",
+        "The service started nothing. The operator tries again after a minute at the latest, then ever more slowly, up to a quarter of an hour. The run \
+         continues automatically, and a submission that is refused again and again ends at `waitDeadlineSeconds`.",
         "kubectl describe mref adventureworks\n\
          kubectl get mref adventureworks --output jsonpath='{.status.run.activityId}{\"\\n\"}'    # for a support case\n",
     ),

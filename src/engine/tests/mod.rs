@@ -21,6 +21,7 @@ mod operations;
 mod proof;
 mod queue;
 mod references;
+mod refusals;
 mod simulation;
 mod submissions;
 mod syncs;

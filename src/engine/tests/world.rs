@@ -50,6 +50,8 @@ pub(super) struct World {
     pub(super) spec_fault: Option<Fault>,
     /// What every preparation of a call brings instead of the call.
     pub(super) hindrance: Option<Seen>,
+    /// Which calls that concerns.
+    pub(super) hinders: fn(&Effect) -> bool,
     pub(super) namespace_ending: bool,
     pub(super) leaving: Option<Leaving>,
     /// After how many further steps of the loop the operator is killed.
@@ -120,6 +122,7 @@ impl World {
             ahead: None,
             spec_fault: None,
             hindrance: None,
+            hinders: is_call,
             namespace_ending: false,
             leaving: None,
             crash_in: None,
@@ -271,7 +274,7 @@ impl World {
             let recorded = view.status.clone().unwrap();
             let step = self.decide(&desired, &recorded, seen, &self.scratch);
             laws::step(self, &desired, &recorded, &step);
-            if let Some(hindrance) = self.hindrance.clone().filter(|_| is_call(&step.effect)) {
+            if let Some(hindrance) = self.hindrance.clone().filter(|_| (self.hinders)(&step.effect)) {
                 seen = hindrance;
                 continue;
             }
@@ -387,7 +390,7 @@ impl World {
         for scratch in [&self.scratch, &Scratch::default()] {
             let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);
             // A step whose call cannot be prepared is not taken.
-            let void = self.hindrance.is_some() && is_call(&step.effect);
+            let void = self.hindrance.is_some() && (self.hinders)(&step.effect);
             assert!(
                 void || step.recorded == recorded,
                 "a pass that learnt nothing writes (effect {:?}): {:#?} to {:#?}",

@@ -43,9 +43,11 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
         Word::Moved
         | Word::Foreign
         | Word::Throttled
+        | Word::OverCapacity
         | Word::Paused
         | Word::NotFound
         | Word::NoModel
+        | Word::NoOwner
         | Word::Denied
         | Word::Firewall
         | Word::Quota
@@ -131,11 +133,13 @@ pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &Operat
         word @ (Word::Moved
         | Word::Foreign
         | Word::Throttled
+        | Word::OverCapacity
         | Word::Unclear
         | Word::Failed
         | Word::Busy
         | Word::Paused
         | Word::NoModel
+        | Word::NoOwner
         | Word::Denied
         | Word::Firewall
         | Word::Quota
@@ -192,10 +196,12 @@ pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Can
         Word::Moved
         | Word::Foreign
         | Word::Throttled
+        | Word::OverCapacity
         | Word::Unclear
         | Word::Failed
         | Word::Paused
         | Word::NoModel
+        | Word::NoOwner
         | Word::Denied
         | Word::Firewall
         | Word::Quota

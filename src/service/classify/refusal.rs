@@ -1,5 +1,6 @@
 //! What is in the way, in a sentence that says what to do about it.
 
+use jiff::Timestamp;
 use url::Url;
 
 use super::word::Word;
@@ -42,7 +43,14 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
             TroubleKind::InvalidAnswer,
             format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?"),
         ),
-        Word::Throttled => (TroubleKind::Throttled, "the service asks for fewer calls (HTTP 429); they resume by themselves".to_owned()),
+        Word::Throttled => (TroubleKind::Throttled, throttled(answer.throttled_until)),
+        Word::OverCapacity => (
+            TroubleKind::CapacityExceeded,
+            format!(
+                "the capacity has exceeded its limits ({code}): refresh fewer models at the same time, or use a larger capacity; the operator tries \
+                 again automatically{said}"
+            ),
+        ),
         Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
         Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
         Word::Expired => (TroubleKind::ServiceError, format!("the token has come to its end ({code}); a new one is had by itself")),
@@ -55,6 +63,12 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
         Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", power_bi::scale_out_off(&complaint.code))),
         Word::NotFound | Word::NoModel => (TroubleKind::NotFound, format!("{}{said}", missing(service, &code))),
+        Word::NoOwner => (
+            TroubleKind::OwnerNotFound,
+            format!(
+                "the owner of the semantic model no longer exists ({code}): take over the semantic model in its settings in Power BI{said}"
+            ),
+        ),
         Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
         Word::Firewall => {
             (TroubleKind::AccessDenied, format!("the server's firewall keeps the operator out: allow its address there{said}"))
@@ -67,6 +81,15 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         retry_after: answer.retry_after(),
         activity_id: complaint.activity_id.clone().or_else(|| answer.activity_id()),
     }
+}
+
+/// The caller's throttle: one sentence for the response and for each call that waits because of it.
+pub(in crate::service) fn throttled(until: Option<Timestamp>) -> String {
+    let what = "the service throttles the calls of this identity";
+    until.map_or_else(
+        || format!("{what}: the operator tries again automatically"),
+        |until| format!("{what}: the operator waits until {until}, then tries again automatically"),
+    )
 }
 
 fn asleep(service: Service, code: &str) -> String {

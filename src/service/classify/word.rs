@@ -11,8 +11,10 @@ pub(in crate::service) enum Word {
     Moved,
     /// A page for people, or what is left of an answer: not the service's own.
     Foreign,
-    /// 429.
+    /// The caller's own throttle: 429, or the code for it.
     Throttled,
+    /// The capacity has exceeded its limits. Nothing was started.
+    OverCapacity,
     /// 1xx, 408, 425: it may have been taken, or not.
     Unclear,
     /// 5xx.
@@ -27,6 +29,8 @@ pub(in crate::service) enum Word {
     ScaleOutOff,
     /// What was asked for is not there; for one operation, it is the operation.
     NotFound,
+    /// The model's owner no longer exists.
+    NoOwner,
     /// The server or the database is not there.
     NoModel,
     /// The token has expired on its way: the next one will do.
@@ -44,9 +48,14 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
     let page = answer.is_page();
     let code = complaint.code.to_ascii_lowercase();
     let said = format!("{} {}", complaint.message, answer.extended_error().unwrap_or_default()).to_ascii_lowercase();
+    let header = answer.header("x-ms-error-code").unwrap_or_default().to_ascii_lowercase();
+    // Fabric documentation, "Throttling": the caller's own limit, whatever the text says of capacities.
+    let blocked = code == "requestblocked";
+    let over_capacity = !blocked && over_capacity(&code, &header, &said);
     match answer.status {
         200..=299 => Word::Done,
         300..=399 => Word::Moved,
+        429 if over_capacity => Word::OverCapacity,
         429 => Word::Throttled,
         ..200 | 408 | 425 => Word::Unclear,
         401 if answer.token_ended => Word::Expired,
@@ -57,13 +66,17 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         _ if page => Word::Foreign,
         _ if paused(&code) => Word::Paused,
         _ if no_model(&code) => Word::NoModel,
+        ..500 if blocked => Word::Throttled,
+        ..500 if over_capacity => Word::OverCapacity,
+        503 if over_capacity && (answer.is_object() || names_capacity(&code) || names_capacity(&header)) => Word::OverCapacity,
+        ..500 if code.contains("usernotfoundinadgraph") => Word::NoOwner,
         _ if said.contains("client with ip address") => Word::Firewall,
         _ if code == "xmlaendpointdisabled" => Word::Denied,
         ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
         500.. => Word::Failed,
         401 | 403 => Word::Denied,
         400 | 409 => not_now(&code, &said).unwrap_or_else(|| no(answer, &code)),
-        404 | 410 if answer.fault.is_none() => Word::NotFound,
+        404 | 410 if answer.fault.is_none() && code.is_empty() => Word::NotFound,
         _ => no(answer, &code),
     }
 }
@@ -74,9 +87,63 @@ fn no(answer: &Answer, code: &str) -> Word {
         409 => Word::Busy,
         _ if answer.fault.is_some() => Word::Foreign,
         400 if code == "unauthorized" => Word::Denied,
-        _ if code.ends_with("notfound") => Word::NotFound,
+        _ if not_found(code) => Word::NotFound,
         _ => Word::Rejected,
     }
+}
+
+/// Whether a code says that what the address names is not there, such as `PowerBIEntityNotFound` and `RefreshNotFound`.
+///
+/// Something else may be missing, such as a data source or a user. That proves nothing about the model or its operation: one that
+/// runs would be lost sight of, and the user would check ids that are right.
+fn not_found(code: &str) -> bool {
+    const NAMED: [&str; 19] = [
+        "",
+        "artifact",
+        "database",
+        "dataset",
+        "entity",
+        "folder",
+        "group",
+        "item",
+        "job",
+        "jobinstance",
+        "model",
+        "object",
+        "operation",
+        "refresh",
+        "refreshrequest",
+        "request",
+        "resource",
+        "semanticmodel",
+        "workspace",
+    ];
+    let code = code.strip_suffix("exception").or_else(|| code.strip_suffix("error")).unwrap_or(code);
+    let what = code.strip_suffix("notfound").map(|what| what.strip_prefix("powerbi").unwrap_or(what));
+    what.is_some_and(|what| NAMED.contains(&what.strip_suffix("id").unwrap_or(what)))
+}
+
+/// Whether the capacity has exceeded its limits. The caller can do nothing about it, and another capacity's calls are not affected.
+///
+/// Power BI documentation, "Troubleshoot refresh scenarios", has the first texts; the codes are from reports and from
+/// Microsoft's clients. With 503 it counts only in a JSON object or as a code: admission control writes both where it turns a request
+/// away, and no gateway does. So nothing was started, as certain as with 429. Of any other 5xx this is documented nowhere.
+fn over_capacity(code: &str, header: &str, said: &str) -> bool {
+    let texts = [
+        "exceeded the capacity limit",
+        "capacity limit exceeded",
+        "capacity level limit exceeded",
+        "node level limit exceeded",
+        "capacity has exceeded its limit",
+    ];
+    // A code that says quota counts before a text.
+    names_capacity(code) || names_capacity(header) || (!code.contains("quota") && texts.iter().any(|text| said.contains(text)))
+}
+
+fn names_capacity(code: &str) -> bool {
+    ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"]
+        .iter()
+        .any(|named| code.contains(named))
 }
 
 /// Whether the request is right, but not now: another operation runs, or the day's refreshes are used up.

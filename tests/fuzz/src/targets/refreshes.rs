@@ -55,7 +55,8 @@ pub fn submission(input: &[u8]) {
             (Submission::Refused(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => panic!("refused for certain: {told:?}"),
             // Only where the service says itself why it cannot.
             (Submission::Refused(trouble), 500..) => {
-                let own = [TroubleKind::Paused, TroubleKind::NotFound, TroubleKind::AccessDenied].contains(&trouble.kind);
+                let own = [TroubleKind::Paused, TroubleKind::NotFound, TroubleKind::AccessDenied, TroubleKind::CapacityExceeded]
+                    .contains(&trouble.kind);
                 assert!(own, "refused for certain: {trouble:?}");
             }
             (Submission::Busy { .. }, 500..) => panic!("busy for certain: {told:?}"),

@@ -274,6 +274,7 @@ impl<'a> Print<'a> {
             next_look,
             paused_at,
             troubles,
+            refusals,
             cancelled_at,
             cancel_refused,
             told: _,
@@ -295,7 +296,7 @@ impl<'a> Print<'a> {
         if let Some(Resolved { names: _, ids, at }) = resolved {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
-        self.put((listed, next, paused, (*troubles).min(7), cancelled, cancel_refused, contradictions));
+        self.put((listed, next, paused, (*troubles).min(7), (*refusals).min(9), cancelled, cancel_refused, contradictions));
     }
 
     fn step(&mut self, step: &Step) {

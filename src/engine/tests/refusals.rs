@@ -1,0 +1,211 @@
+//! Refused calls: how the pauses grow, when the wait ends, and what the status says meanwhile.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::service::{Ask, Fate, trouble};
+use super::world::{World, secs};
+use crate::api::{CANCEL_REQUESTED_AT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Effect, Seen};
+use crate::operation::{Trouble, TroubleKind};
+
+/// A world whose service refuses each submission in this way.
+fn refusing(refusal: &Trouble, deadline: i32) -> World {
+    let mut world = World::new(|spec| spec.wait_deadline_seconds = deadline);
+    world.service.posts.extend((0..2_000).map(|_| Fate::Refused(refusal.clone())));
+    world
+}
+
+/// The moments at which submissions are sent within `time`.
+fn submissions(world: &mut World, time: u64) -> Vec<Timestamp> {
+    let mut moments = Vec::new();
+    for _ in 0..time {
+        let before = world.service.submits;
+        world.run_for(secs(1));
+        moments.extend((before..world.service.submits).map(|_| world.now));
+    }
+    moments
+}
+
+fn seconds_between(moments: &[Timestamp]) -> Vec<i64> {
+    moments.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect()
+}
+
+fn throttled(until: &str, left: u64) -> Trouble {
+    let message = format!("the service throttles the calls of this identity: the operator waits until {until}");
+    Trouble { message, retry_after: Some(secs(left)), ..trouble(TroubleKind::Throttled) }
+}
+
+#[test]
+fn overloaded_capacity_is_waited_for_with_growing_pauses() {
+    let mut world = refusing(&trouble(TroubleKind::CapacityExceeded), 7_200);
+    let pauses = seconds_between(&submissions(&mut world, 6_000));
+    for (pause, expected) in pauses.iter().zip([60.0, 120.0, 240.0, 480.0, 900.0, 900.0]) {
+        let range = (0.85 * expected - 1.0)..=(expected + 1.0);
+        assert!(range.contains(&Duration::from_secs(pause.unsigned_abs()).as_secs_f64()), "{pauses:?}");
+    }
+    assert!((8..=11).contains(&pauses.len()), "{pauses:?}");
+    world.is(RunState::Waiting, Reason::CapacityExceeded);
+    assert!(!world.holds(ConditionType::Stalled) && world.holds(ConditionType::Reconciling));
+    assert_eq!((world.ready(), world.run().attempt, world.told(Reason::CapacityExceeded)), (ConditionStatus::Unknown, 1, 1));
+    world.run_for(secs(1_205)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+    for part in ["waited 7200 s (waitDeadlineSeconds) for a capacity", "the last refusal: CapacityExceeded"] {
+        assert!(world.run().message.contains(part), "{}", world.run().message);
+    }
+}
+
+#[test]
+fn capacity_that_recovers_runs_the_same_run_and_attempt() {
+    let mut world = World::new(|spec| spec.backoff_limit = 3);
+    world.service.posts.extend((0..2).map(|_| Fate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().number, world.run().attempt), (3, 1, 1));
+    // The next run's pauses begin with the first again.
+    world.service.posts.extend((0..2).map(|_| Fate::Refused(trouble(TroubleKind::CapacityExceeded))));
+    world.annotate(RUN_REQUESTED_AT, Some("again"));
+    let pauses = seconds_between(&submissions(&mut world, 600));
+    assert!(pauses[0] <= 61 && pauses[1] <= 121, "{pauses:?}");
+}
+
+#[test]
+fn longer_wait_that_the_service_asks_for_is_kept() {
+    let mut world = refusing(&Trouble { retry_after: Some(secs(1_800)), ..trouble(TroubleKind::CapacityExceeded) }, 86_400);
+    let pauses = seconds_between(&submissions(&mut world, 7_300));
+    assert!(pauses.iter().all(|pause| *pause >= 1_799), "{pauses:?}");
+    // A shorter one changes nothing.
+    let mut world = refusing(&Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::CapacityExceeded) }, 86_400);
+    assert!(submissions(&mut world, 3_600).len() <= 8);
+}
+
+#[test]
+fn list_refused_for_capacity_is_waited_for_like_the_submission() {
+    let mut world = refusing(&trouble(TroubleKind::CapacityExceeded), 7_200);
+    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    world.run_for(secs(7_100)).is(RunState::Waiting, Reason::CapacityExceeded);
+    assert!(world.service.submits == 1 && (6..=12).contains(&world.service.lists), "{} lists", world.service.lists);
+    assert!(world.writes <= 4, "{} writes", world.writes);
+    world.run_for(secs(200)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+}
+
+#[test]
+fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(600);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.service.asks.extend((0..5).map(|_| Ask::Trouble(trouble(TroubleKind::CapacityExceeded))));
+    world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
+    assert!(world.run().message.contains("goes on, but cannot be looked at"), "{}", world.run().message);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
+fn wait_ends_at_its_deadline_whatever_the_service_refuses() {
+    let kinds = [
+        TroubleKind::QuotaExceeded,
+        TroubleKind::CapacityExceeded,
+        TroubleKind::AccessDenied,
+        TroubleKind::NotFound,
+        TroubleKind::OwnerNotFound,
+        TroubleKind::Paused,
+        TroubleKind::ScaleOutOff,
+        TroubleKind::Throttled,
+        TroubleKind::ServiceError,
+        TroubleKind::InvalidAnswer,
+        TroubleKind::Unreachable,
+    ];
+    for kind in kinds {
+        for deadline in [50, 7_000] {
+            let mut world = refusing(&trouble(kind), deadline);
+            world.run_for(secs(u64::from(deadline.unsigned_abs()) - 2));
+            assert_eq!(world.run().state, RunState::Waiting, "{kind:?}");
+            world.run_for(secs(4)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+            assert!(world.run().message.contains(&format!("the last refusal: {kind:?}")), "{}", world.run().message);
+            let submits = world.service.submits;
+            world.run_for(secs(100_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+            assert_eq!(world.service.submits, submits, "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn refused_submissions_are_repeated_ever_more_slowly() {
+    let minutes = [TroubleKind::AccessDenied, TroubleKind::NotFound, TroubleKind::OwnerNotFound, TroubleKind::Paused];
+    let seconds = [TroubleKind::Throttled, TroubleKind::ServiceError];
+    for (kind, longest) in minutes.map(|kind| (kind, 700)).into_iter().chain(seconds.map(|kind| (kind, 44))) {
+        let mut world = refusing(&Trouble { retry_after: Some(secs(1)), ..trouble(kind) }, 86_400);
+        let pauses = seconds_between(&submissions(&mut world, 14_400));
+        assert!(pauses[pauses.len() - 10..].iter().all(|pause| *pause > longest), "{kind:?}: {pauses:?}");
+    }
+}
+
+#[test]
+fn what_a_person_has_to_provide_uses_up_no_deadline() {
+    for kind in [TroubleKind::AccessDenied, TroubleKind::Paused, TroubleKind::CredentialsRefused] {
+        let mut world = refusing(&trouble(kind), 3_600);
+        world.service.posts.truncate(1);
+        // Nothing is submitted while the list cannot be read either.
+        world.service.asks.extend((0..30_000).map(|_| Ask::Trouble(trouble(kind))));
+        world.run_for(secs(20_000));
+        assert_eq!((world.run().state, world.service.submits), (RunState::Waiting, 1), "{kind:?}");
+        world.service.asks.clear();
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    }
+}
+
+#[test]
+fn wait_behind_a_refused_submission_counts_from_the_first_refusal() {
+    let mut world = refusing(&trouble(TroubleKind::QuotaExceeded), 10_000);
+    world.run_for(secs(1));
+    let since = world.run().waiting_since_time.unwrap();
+    for _ in 0..9 {
+        world.run_for(secs(1_000));
+        world.restart();
+        assert_eq!(world.run().waiting_since_time, Some(since));
+    }
+    world.run_for(secs(1_010)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
+}
+
+#[test]
+fn throttle_is_recorded_once_for_each_end_that_it_has() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(20_000);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
+    assert!(world.run().message.contains("until 2026-01-01T12:56:42Z"), "{}", world.run().message);
+    let writes = world.writes;
+    world.run_for(secs(2_400));
+    assert_eq!(world.writes, writes, "one write for the whole pause");
+    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T13:50:00Z", 3_392)));
+    world.run_for(secs(2_400));
+    assert!(world.run().message.contains("until 2026-01-01T13:50:00Z"), "{}", world.run().message);
+    assert_eq!(world.writes, writes + 1);
+    world.hindrance = None;
+    world.run_for(secs(70)).is(RunState::Running, Reason::Running);
+}
+
+#[test]
+fn throttle_of_polls_delays_neither_deadline_nor_cancellation() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
+    world.service.length = secs(20_000);
+    world.run_for(secs(10));
+    world.hinders = |effect| matches!(effect, Effect::Look(_));
+    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.run_for(secs(660));
+    assert_eq!((world.run().state, !world.service.cancels.is_empty()), (RunState::Cancelling, true));
+}
+
+#[test]
+fn throttle_of_cancellations_does_not_hide_the_end() {
+    let mut world = World::new(|_| {});
+    (world.service.length, world.service.cancels_after) = (secs(300), None);
+    world.run_for(secs(10));
+    world.annotate(CANCEL_REQUESTED_AT, Some("a")).run_for(secs(5));
+    assert_eq!(world.run().state, RunState::Cancelling);
+    world.hinders = |effect| matches!(effect, Effect::Cancel(_));
+    world.hindrance = Some(Seen::Trouble(throttled("2026-01-01T12:56:42Z", 3_392)));
+    world.run_for(secs(420));
+    assert!(world.run().state.ended(), "{:?}", world.run());
+}

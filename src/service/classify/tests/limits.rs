@@ -1,0 +1,175 @@
+//! A capacity's limit, the caller's throttle, the daily quota, and what a 404 means: each is one thing, whatever its shape.
+
+use super::*;
+
+const CAPACITY: &str = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
+const HEADER: (&str, &str) = ("x-ms-error-code", "RejectedDueToResourceConstraints");
+
+/// Every wording of an overloaded capacity that is documented or reported: a code and a text.
+const WORDINGS: [(&str, &str); 11] = [
+    ("CapacityLimitExceeded", CAPACITY),
+    ("CAPACITYLIMITEXCEEDED", ""),
+    ("", CAPACITY),
+    ("", "You've exceeded the capacity limit for semantic model refreshes. Try again when fewer semantic models are being processed."),
+    (
+        "InvalidRequest",
+        "You\u{2019}ve exceeded the capacity limit for dataset refreshes. Try again when fewer datasets are being processed.",
+    ),
+    ("", "Capacity level limit exceeded."),
+    ("BadRequest", "Node level limit exceeded."),
+    ("RejectedDueToResourceConstraints", ""),
+    ("FabricThrottled", ""),
+    (
+        "",
+        "Unable to complete the action because your organization\u{2019}s Fabric compute capacity has exceeded its limits. Try again later.",
+    ),
+    ("FabricThrottled", "Die Aktion kann nicht abgeschlossen werden."),
+];
+
+fn both(code: &str, text: &str) -> [String; 2] {
+    let flat = complain(code, text);
+    [format!(r#"{{"error":{flat}}}"#), flat]
+}
+
+#[test]
+fn capacity_limit_is_recognized_in_every_wording() {
+    for (code, text) in WORDINGS {
+        for body in both(code, text) {
+            for status in [400, 403, 429, 503] {
+                for headers in [&[] as Lines, &[("retry-after", "30")]] {
+                    let answer = answer(status, headers, &body);
+                    let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                    let limit = "CapacityExceeded".to_owned();
+                    assert_eq!(words, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
+                    let kind = listing_trouble(Service::PowerBi, &answer).kind;
+                    assert_eq!(format!("{kind:?}"), "CapacityExceeded", "{status} {body}");
+                }
+            }
+        }
+    }
+    for (status, body) in [(400, ""), (429, ""), (503, ""), (503, "{}"), (429, PAGE), (503, "busy")] {
+        assert_eq!(submitted(&answer(status, &[HEADER], body)), "refused CapacityExceeded", "{status} {body}");
+    }
+}
+
+#[test]
+fn capacity_limit_is_certain_only_in_the_services_own_words() {
+    for (code, text) in WORDINGS {
+        // Another 5xx can come from a gateway that repeats what it was sent.
+        for status in [500, 502, 504] {
+            for body in both(code, text) {
+                assert_eq!(submitted(&answer(status, &[], &body)), "unanswered", "{status} {body}");
+            }
+        }
+        assert_eq!(submitted(&answer(503, &[], &format!("Service unavailable: {code} {text}"))), "unanswered", "{code} {text}");
+        assert_eq!(submitted(&answer(503, &[HTML], &format!("<html>{code} {text}</html>"))), "unanswered", "{code} {text}");
+    }
+    assert_eq!(submitted(&answer(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
+}
+
+#[test]
+fn throttle_quota_pause_and_capacity_are_four_things() {
+    let rows = [
+        (429, "RequestBlocked", "Request is blocked by the upstream service until: 11/29/2026 5:20:11 AM (UTC)", "Throttled"),
+        (429, "RequestBlocked", CAPACITY, "Throttled"),
+        (400, "RequestBlocked", "", "Throttled"),
+        (403, "RequestBlocked", "", "Throttled"),
+        (429, "TooManyRequests", "", "Throttled"),
+        (429, "", "You have exceeded the amount of requests allowed in the current time frame. Retry in 3392 seconds.", "Throttled"),
+        (400, "", "Number of refresh requests in last 24 hours exceeded limit", "QuotaExceeded"),
+        (400, "DailyRefreshQuotaReached", "Capacity level limit exceeded.", "QuotaExceeded"),
+        (400, "RefreshLimitExceeded", "", "QuotaExceeded"),
+        (400, "CapacityNotActive", "The capacity is not active.", "Paused"),
+        // What is too large for a capacity stays too large.
+        (400, "BadRequest", "The model's size exceeds the limit of the capacity.", "Rejected"),
+    ];
+    for (status, code, text, expected) in rows {
+        for body in both(code, text) {
+            assert_eq!(submitted(&answer(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
+        }
+    }
+    assert_eq!(submitted(&answer(503, &[], &complain("RequestBlocked", ""))), "unanswered");
+}
+
+#[test]
+fn capacity_limit_names_its_remedy_and_keeps_the_services_words() {
+    let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
+    let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
+        panic!()
+    };
+    for part in ["(HTTP 429, CapacityLimitExceeded)", "larger capacity", CAPACITY] {
+        assert!(trouble.message.contains(part), "{}", trouble.message);
+    }
+    assert_eq!(trouble.retry_after, Some(std::time::Duration::from_secs(90)));
+}
+
+#[test]
+fn a_404_is_not_found_only_if_its_code_says_so() {
+    let genuine = [
+        "",
+        "NotFound",
+        "PowerBIEntityNotFound",
+        "ItemNotFound",
+        "RefreshNotFound",
+        "EntityNotFound",
+        "OperationNotFound",
+        "DatasetNotFound",
+        "RESOURCENOTFOUND",
+        "RefreshIdNotFound",
+        "PowerBIFolderNotFoundException",
+        "WorkspaceNotFound",
+    ];
+    for code in genuine {
+        for body in both(code, "") {
+            for status in [404, 410] {
+                let answer = answer(status, &[], &body);
+                let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                assert_eq!(words, ("refused NotFound".to_owned(), "gone".to_owned(), "nothing".to_owned()), "{status} {body}");
+            }
+        }
+    }
+    let others = [
+        "DMTS_DatasourceHasNoCredentialError",
+        "DMTS_DatasourceNotFound",
+        "TenantNotFound",
+        "UserNotFound",
+        "GatewayNotFound",
+        "UnknownError",
+    ];
+    for code in others {
+        for body in both(code, "The service's own words.") {
+            for status in [404, 410] {
+                let answer = answer(status, &[], &body);
+                let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+                assert_eq!(words, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
+                let trouble = listing_trouble(Service::PowerBi, &answer);
+                assert_eq!(trouble.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_owner_is_reported_with_its_remedy() {
+    let plain = r#"{"code":"DMTS_UserNotFoundInADGraphError"}"#;
+    let wrapped = r#"{"error":{"code":"DMTS_UserNotFoundInADGraphError","pbi.error":{"code":"DMTS_UserNotFoundInADGraphError","parameters":{},"details":[],"exceptionCulprit":1}}}"#;
+    for body in [plain, wrapped, &wrapped.to_uppercase().replace("ERROR\":{", "error\":{").replace("\"CODE\"", "\"code\"")] {
+        for status in [400, 403, 404, 410] {
+            let answer = answer(status, &[], body);
+            let words = (submitted(&answer), seen(&answer), cancelled(&answer));
+            assert_eq!(
+                words,
+                ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
+                "{status} {body}"
+            );
+            let Submission::Refused(trouble) = submission(Service::PowerBi, &answer, &called()) else { panic!() };
+            assert!(trouble.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", trouble.message);
+            assert!(
+                trouble.message.contains("take over the semantic model") && !trouble.message.contains("check the ids"),
+                "{}",
+                trouble.message
+            );
+        }
+        assert_eq!(submitted(&answer(500, &[], body)), "unanswered");
+    }
+}
