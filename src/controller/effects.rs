@@ -16,7 +16,7 @@ use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{Submission, Trouble, TroubleKind};
 use crate::service::identity::Fingerprint;
-use crate::service::{Call, Window};
+use crate::service::{Call, CallKind, Window};
 use crate::telemetry::labels::Service;
 
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
@@ -35,37 +35,37 @@ pub(super) enum Unprepared {
     Call(CallError),
 }
 
-/// Whether an effect is a call to a service, which is prepared before anything is recorded.
-pub(super) fn is_call(effect: &Effect) -> bool {
+/// What kind of call to a service an effect is, if it is one.
+fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
     match effect {
-        Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => true,
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => false,
+        Effect::Submit => Some(CallKind::Submit(object.operation())),
+        Effect::Resolve => Some(CallKind::Resolve),
+        Effect::Look(_) => Some(CallKind::Read(object.operation())),
+        Effect::List(kind, _) => Some(CallKind::Read(*kind)),
+        Effect::Cancel(_) => Some(CallKind::Cancel),
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => None,
     }
 }
 
-/// Prepares a call on `model` for the resource.
+/// Prepares the call on `model` that an effect is, before anything is recorded about it: without credentials there is no intent. `None` where it
+/// is no call.
 pub(super) async fn prepare(
     ctx: &Context,
     object: &Resource,
     credentials: Result<Option<Credentials>, Fault>,
     model: &Model,
     effect: &Effect,
-) -> Result<Prepared, Unprepared> {
+) -> Result<Option<Prepared>, Unprepared> {
+    let Some(kind) = call_kind(object, effect) else {
+        return Ok(None);
+    };
     let seen = |seen| Unprepared::Seen(Box::new(seen));
     let ours = |reason, message| seen(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
-    let freshness = match effect {
-        Effect::Submit => Freshness::Now,
-        _ if object.meta().deletion_timestamp.is_some() => Freshness::Last,
-        Effect::Resolve
-        | Effect::Look(_)
-        | Effect::List(..)
-        | Effect::Cancel(_)
-        | Effect::Nothing
-        | Effect::AddFinalizer
-        | Effect::TakeTurn
-        | Effect::TakeResubmit
-        | Effect::Release => Freshness::Lately,
+    let freshness = match kind {
+        CallKind::Submit(_) => Freshness::Now,
+        CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel if object.meta().deletion_timestamp.is_some() => Freshness::Last,
+        CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel => Freshness::Lately,
     };
     let credentials = credentials.map_err(|fault| seen(Seen::Fault(fault)))?;
     let namespace = object.namespace().unwrap_or_default();
@@ -81,8 +81,8 @@ pub(super) async fn prepare(
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
-    match at_service.prepare().await {
-        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
+    match at_service.prepare_for(kind).await {
+        Ok(call) => Ok(Some(Prepared { call, credentials, identity: fingerprint, model: key })),
         Err(trouble) => {
             if trouble.kind == TroubleKind::Throttled {
                 ctx.metrics.held_back(if model.power_bi.is_some() { Service::PowerBi } else { Service::AnalysisServices });

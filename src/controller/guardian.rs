@@ -14,13 +14,13 @@ use kube::{Resource as _, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::effects::{self, Prepared, Unprepared};
+use super::effects::{self, Unprepared};
 use super::orphans::Kept;
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
-use crate::api::{self, Credentials, Reason, Run, Status};
-use crate::engine::{Effect, Fault, Notice, Scratch, Seen, Situation, Step, Surroundings, decide};
+use crate::api::{self, Reason, Run, Status};
+use crate::engine::{Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
 
 /// The pause before something is tried again that the decision did not set one for.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -110,7 +110,7 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);
         let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
-        let call = match prepare(ctx, &object, credentials, &step).await {
+        let call = match effects::prepare(ctx, &object, credentials, &step.model, &step.effect).await {
             Ok(call) => call,
             Err(Unprepared::Seen(hindrance)) => {
                 seen = *hindrance;
@@ -141,18 +141,6 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
         };
     }
     Followed::ToTheEnd
-}
-
-async fn prepare(
-    ctx: &Context,
-    object: &Resource,
-    credentials: Result<Option<Credentials>, Fault>,
-    step: &Step,
-) -> Result<Option<Prepared>, Unprepared> {
-    if !effects::is_call(&step.effect) {
-        return Ok(None);
-    }
-    effects::prepare(ctx, object, credentials, &step.model, &step.effect).await.map(Some)
 }
 
 fn is_in_doubt(run: &Run) -> bool {

@@ -20,8 +20,8 @@ use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
-use crate::api::{self, Credentials, Run, RunState, Status};
-use crate::engine::{Desired, Effect, Fault, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
+use crate::api::{self, Run, RunState, Status};
+use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
 use crate::operation::Submission;
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::Subject;
@@ -94,7 +94,8 @@ impl Story<'_> {
             let leaving = self.ctx.lease.leaving();
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
             let step = self.decide(&desired, seen);
-            let prepared = match self.within(&step, Box::pin(self.prepare(credentials, &step))).await {
+            let prepare = effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect);
+            let prepared = match self.within(&step, Box::pin(prepare)).await {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
                 Err(Unprepared::Seen(hindrance)) => {
@@ -159,14 +160,6 @@ impl Story<'_> {
             now: Timestamp::now(),
             settings: &self.ctx.settings,
         })
-    }
-
-    /// Gets ready for a call before anything is recorded about it: without credentials there is no intent.
-    async fn prepare(&self, credentials: Result<Option<Credentials>, Fault>, step: &Step) -> Result<Option<effects::Prepared>, Unprepared> {
-        if !effects::is_call(&step.effect) {
-            return Ok(None);
-        }
-        effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect).await.map(Some)
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.

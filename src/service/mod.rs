@@ -1,7 +1,7 @@
 //! The clients of the services, and the identities that they are called with. Knows nothing of Kubernetes.
 //!
 //! [`Azure`] is made once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] give a [`Model`];
-//! [`Model::prepare`] gives a [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
+//! [`Model::prepare_for`] gives a [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
 //! each of which answers in the words of [`crate::operation`]. What an answer means is decided in `classify`, by
 //! pure functions over its status, headers and body; everything else here only carries.
 
@@ -39,6 +39,7 @@ use std::time::Duration;
 pub use model::{Call, Model};
 pub use refreshes::Window;
 pub use settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
+pub use traffic::CallKind;
 
 use analysis_services::{DatabaseName, ServerName};
 use cloud::Cloud;

@@ -12,12 +12,14 @@ use url::Url;
 
 use super::analysis_services::{DatabaseName, ServerName, sync};
 use super::answer::Answer;
+use super::classify::Word;
 use super::cloud::ServiceAddress;
 use super::http::{Fault, Incoming, Route};
 use super::identity::Identity;
 use super::identity::Token;
 use super::power_bi::{self, ModelName, Named, scale_out};
 use super::refreshes::{self, Window};
+use super::traffic::CallKind;
 use super::{Service, Shared, classify, location};
 use crate::operation::{
     Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
@@ -50,26 +52,26 @@ impl Model {
         Self { shared, identity, target: Target::PowerBi { address, model } }
     }
 
-    /// Gets everything that a call needs: leave of the service, a token, and a place among the calls in flight.
+    /// Gets everything that a call of this kind needs: no throttle of it, a token, and a permit among the calls in flight.
     ///
     /// Nothing is sent to the service, so a submission can be prepared before its intent is written, and what would
-    /// stand in its way is known by then. It waits for a token, no longer than two calls may take, and for a place, a moment.
+    /// stand in its way is known by then. It waits for a token, no longer than two calls may take, and for a permit, a moment.
     ///
     /// # Errors
-    /// Where the service asked this identity to stay away, where no token is to be had, or where too many calls to
+    /// Where the service throttles such calls of this identity, where no token is available, or where too many calls to
     /// the server are in flight already.
-    pub async fn prepare(&self) -> Result<Call, Trouble> {
+    pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, Trouble> {
         let shared = &self.shared;
-        if let Some(left) = shared.traffic.pause(self.host(), self.identity.fingerprint()) {
-            let message = "the service asked this identity to stay away for a while; calls resume by themselves";
-            return Err(Trouble { retry_after: Some(left), ..classify::trouble(TroubleKind::Throttled, message.to_owned()) });
+        if let Some(pause) = shared.traffic.pause(self.host(), self.identity.fingerprint(), kind) {
+            let trouble = classify::trouble(TroubleKind::Throttled, classify::throttled(pause.until));
+            return Err(Trouble { retry_after: Some(pause.left()), ..trouble });
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(place) = shared.traffic.enter(&self.server_key()).await else {
             let message = "as many calls to this server are in flight as may be; it is tried again by itself";
             return Err(classify::trouble(TroubleKind::Throttled, message.to_owned()));
         };
-        Ok(Call { model: self.clone(), token, _place: place })
+        Ok(Call { model: self.clone(), kind, token, _place: place })
     }
 
     fn host(&self) -> &str {
@@ -132,6 +134,7 @@ impl fmt::Debug for Model {
 #[derive(Debug)]
 pub struct Call {
     model: Model,
+    kind: CallKind,
     token: Token,
     _place: OwnedSemaphorePermit,
 }
@@ -274,17 +277,26 @@ impl Call {
     }
 
     /// Draws from an answer what concerns the calls after this one: a pause, or a token that is no longer good. Of a 401 the answer
-    /// itself does not tell whether that is all that is wrong; so it is noted in the answer.
+    /// itself does not tell whether that is all that is wrong, and of a throttle not when it ends for all; so both are noted in the answer.
     pub(super) fn heed(&self, answer: &mut Answer) {
+        self.heed_as(self.kind, answer);
+    }
+
+    /// The same for a response to a request of another kind than the call's, such as the list that explains a refused submission.
+    pub(super) fn heed_as(&self, kind: CallKind, answer: &mut Answer) {
         let shared = &self.model.shared;
         let forget = || shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token);
         match answer.status {
             200..=299 => self.token.accept(),
-            429 => shared.traffic.set_pause(self.model.host(), self.model.identity.fingerprint(), answer.retry_after()),
             401 => answer.token_ended = forget() && self.token.was_accepted(),
             // Power BI says it so of a token that expired.
             403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
                 forget();
+            }
+            // Not where a capacity is overloaded: that concerns no other capacity of the same identity.
+            400.. if classify::word(answer, &answer.complaint()) == Word::Throttled => {
+                let (host, identity) = (self.model.host(), self.model.identity.fingerprint());
+                answer.throttled_until = shared.traffic.set_pause(host, identity, kind, answer.retry_after()).until;
             }
             _ => {}
         }

@@ -1,14 +1,16 @@
 //! How much is sent where: calls in flight per server, and pauses that a service asked for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::identity::Fingerprint;
+use crate::operation::OperationKind;
 
 /// How long a place among the calls in flight is waited for. A server that answers has one free by then, and coming back later
 /// would cost a pass, and a record of the trouble after a few. Behind one that does not, a pass must not stand in the way of
@@ -21,11 +23,49 @@ const SERVERS: usize = 1024;
 /// How long a throttled identity stays away where the service does not say.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 
+/// From how long a pause its end is named to users: a message with a time may change at each new pause, and each change is a write.
+const NAMED_PAUSE: Duration = Duration::from_mins(1);
+
+/// The kinds of calls. A throttle applies to one kind: Microsoft Fabric limits "the number of calls a specific caller can perform on a specific
+/// API" (its documentation, "Throttling"). So no lookup delays the cancellation of what runs. Where a limit does cover several kinds,
+/// that costs one refused call of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallKind {
+    /// Lists of workspaces and semantic models.
+    Resolve,
+    /// `POST` of an operation.
+    Submit(OperationKind),
+    /// `GET` of operations of this kind, one or all.
+    Read(OperationKind),
+    /// `DELETE` of a refresh.
+    Cancel,
+}
+
+/// A pause that a service asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pause {
+    end: Instant,
+    /// The end as users read it, where they do.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Pause {
+    fn new(wait: Duration) -> Self {
+        let end = Timestamp::now().checked_add(wait).ok().filter(|_| wait >= NAMED_PAUSE);
+        Self { end: Instant::now() + wait, until: end.and_then(|end| Timestamp::from_second(end.as_second()).ok()) }
+    }
+
+    /// What is left of it.
+    pub(super) fn left(&self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+}
+
 /// Calls in flight, and pauses.
 pub(super) struct Traffic {
     per_server: usize,
     servers: Mutex<HashMap<String, Arc<Semaphore>>>,
-    pauses: Mutex<HashMap<(String, Fingerprint), Instant>>,
+    pauses: Mutex<HashMap<(String, Fingerprint, CallKind), Pause>>,
 }
 
 impl Traffic {
@@ -48,28 +88,29 @@ impl Traffic {
         Arc::clone(servers.entry(server.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_server))))
     }
 
-    /// How long this identity is still to stay away from this host.
-    pub(super) fn pause(&self, host: &str, identity: Fingerprint) -> Option<Duration> {
-        let now = Instant::now();
+    /// The pause of this identity's calls of a kind to a host.
+    pub(super) fn pause(&self, host: &str, identity: Fingerprint, kind: CallKind) -> Option<Pause> {
         let pauses = self.pauses.lock();
-        let until = pauses.get(&(host.to_owned(), identity))?;
-        until.checked_duration_since(now).filter(|left| !left.is_zero())
+        pauses.get(&(host.to_owned(), identity, kind)).copied().filter(|pause| !pause.left().is_zero())
     }
 
-    /// How many identities are to stay away from a host now.
+    /// How many identities a host has asked to pause calls now.
     pub(super) fn paused(&self) -> usize {
-        let now = Instant::now();
-        self.pauses.lock().values().filter(|until| **until > now).count()
+        let pauses = self.pauses.lock();
+        let current = pauses.iter().filter(|(_, pause)| !pause.left().is_zero());
+        current.map(|((host, identity, _), _)| (host, identity)).collect::<HashSet<_>>().len()
     }
 
-    /// Notes that a service asked an identity to stay away: every caller that shares both does.
-    pub(super) fn set_pause(&self, host: &str, identity: Fingerprint, wait: Option<Duration>) {
-        let now = Instant::now();
-        let until = now + wait.unwrap_or(DEFAULT_PAUSE);
+    /// Notes that a service throttles an identity's calls of a kind: every caller that shares all three pauses them.
+    pub(super) fn set_pause(&self, host: &str, identity: Fingerprint, kind: CallKind, wait: Option<Duration>) -> Pause {
+        let asked = Pause::new(wait.unwrap_or(DEFAULT_PAUSE));
         let mut pauses = self.pauses.lock();
-        pauses.retain(|_, end| *end > now);
-        let end = pauses.entry((host.to_owned(), identity)).or_insert(until);
-        *end = until.max(*end);
+        pauses.retain(|_, pause| !pause.left().is_zero());
+        let pause = pauses.entry((host.to_owned(), identity, kind)).or_insert(asked);
+        if asked.end > pause.end {
+            *pause = asked;
+        }
+        *pause
     }
 }
 
@@ -120,16 +161,36 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_for_one_identity_at_one_host() {
+    async fn pause_applies_to_one_identity_host_and_kind() {
         let traffic = Traffic::new(1);
-        traffic.set_pause("host", someone(1), Some(Duration::from_secs(30)));
-        traffic.set_pause("host", someone(1), None);
-        assert_eq!(traffic.pause("host", someone(1)), Some(Duration::from_secs(30)));
-        assert_eq!(traffic.pause("host", someone(2)), None);
-        assert_eq!(traffic.paused(), 1);
-        assert_eq!(traffic.pause("other", someone(1)), None);
+        let kind = CallKind::Read(OperationKind::Refresh);
+        let left = |traffic: &Traffic, host, who, kind| traffic.pause(host, someone(who), kind).map(|pause| pause.left());
+        traffic.set_pause("host", someone(1), kind, Some(Duration::from_secs(30)));
+        traffic.set_pause("host", someone(1), kind, None);
+        assert_eq!(left(&traffic, "host", 1, kind), Some(Duration::from_secs(30)), "a shorter one changes nothing");
+        assert_eq!(left(&traffic, "host", 2, kind), None);
+        assert_eq!(left(&traffic, "other", 1, kind), None);
+        for other in [CallKind::Resolve, CallKind::Cancel, CallKind::Submit(OperationKind::Refresh), CallKind::Read(OperationKind::Sync)] {
+            assert_eq!(left(&traffic, "host", 1, other), None, "{other:?}");
+        }
+        traffic.set_pause("host", someone(1), CallKind::Resolve, Some(Duration::from_secs(10)));
+        assert_eq!(traffic.paused(), 1, "one identity, whatever its calls");
         tokio::time::advance(Duration::from_secs(30)).await;
-        assert_eq!(traffic.pause("host", someone(1)), None);
+        assert_eq!(left(&traffic, "host", 1, kind), None);
         assert_eq!(traffic.paused(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn end_of_a_long_pause_stays_the_same_until_then() {
+        let traffic = Traffic::new(1);
+        let asked = traffic.set_pause("host", someone(1), CallKind::Cancel, Some(Duration::from_secs(3392)));
+        let until = asked.until.unwrap();
+        let due = Timestamp::now() + Duration::from_secs(3392);
+        assert!(due.duration_since(until).abs().as_secs() <= 2 && until.subsec_nanosecond() == 0, "{until}");
+        for _ in 0..56 {
+            tokio::time::advance(Duration::from_mins(1)).await;
+            assert_eq!(traffic.pause("host", someone(1), CallKind::Cancel).unwrap().until, Some(until));
+        }
+        assert_eq!(traffic.set_pause("host", someone(2), CallKind::Cancel, Some(Duration::from_secs(59))).until, None);
     }
 }

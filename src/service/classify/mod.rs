@@ -10,7 +10,7 @@ mod word;
 use reqwest::header::HeaderMap;
 use url::Url;
 
-pub(in crate::service) use self::refusal::{COMPRESSED, body_trouble, trouble, trouble_of, unreachable};
+pub(in crate::service) use self::refusal::{COMPRESSED, body_trouble, throttled, trouble, trouble_of, unreachable};
 pub(in crate::service) use self::word::{Word, word};
 use super::answer::{Answer, BodyFault, Complaint};
 use super::location::{self, Target};

@@ -9,11 +9,13 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::listing::{Row, Selected, Selection, Window};
-use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, Origin, RefreshRequest, Submission, Trouble, TroubleKind};
+use crate::operation::{
+    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Origin, RefreshRequest, Submission, Trouble, TroubleKind,
+};
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
 use crate::service::rows::{RowFault, Rows};
-use crate::service::{Call, Service, analysis_services, classify, power_bi};
+use crate::service::{Call, CallKind, Service, analysis_services, classify, power_bi};
 
 /// How many of the newest refreshes Power BI is asked for: more than begin on one model while an answer is lost and found.
 const TOP: usize = 100;
@@ -123,7 +125,7 @@ pub(in crate::service) async fn each_row(
 ) -> Result<bool, Trouble> {
     if !(200..300).contains(&incoming.status()) {
         let mut answer = incoming.read(LARGEST_WORD).await;
-        call.heed(&mut answer);
+        call.heed_as(CallKind::Read(OperationKind::Refresh), &mut answer);
         return Err(classify::listing_trouble(call.service(), &answer));
     }
     let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned());

@@ -1,7 +1,8 @@
 //! From names to ids: with pages, and with answers of every sort.
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
-use crate::operation::{ModelIds, Request, Resolution, Submission, TroubleKind};
+use crate::operation::{ModelIds, OperationKind, Request, Resolution, Submission, TroubleKind};
+use crate::service::CallKind;
 use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
 
@@ -78,6 +79,32 @@ async fn what_is_no_list_teaches_nothing_and_no_token_goes_elsewhere() {
     let (seen, stage) = resolve(|_| Some(reply(302, &[("location", &format!("https://{EVIL}/x"))], ""))).await;
     assert!(matches!(&seen, Resolution::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}");
     assert_eq!(stage.count(&format!("GET {EVIL}")), 0);
+}
+
+#[tokio::test]
+async fn a_throttled_lookup_delays_no_poll_and_no_cancellation() {
+    let stage = Stage::new(|request| {
+        let groups = format!("GET {POWER_BI}/v1.0/myorg/groups?");
+        request.line.starts_with(&groups).then(|| reply(429, &[("retry-after", "3392")], r#"{"message":"Retry in 3392 seconds."}"#))
+    })
+    .await;
+    let azure = stage.azure(stage.settings());
+    let named = power_bi_named(&azure, ModelName::by_names("Sales", "Orders").unwrap());
+    let Resolution::Trouble(trouble) = named.prepare_for(CallKind::Resolve).await.unwrap().resolve().await else { panic!() };
+    assert_eq!(trouble.kind, TroubleKind::Throttled);
+    let until = trouble.message.split("the operator waits until ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let until: jiff::Timestamp = until.parse().unwrap();
+    assert!((3_380..=3_393).contains(&until.duration_since(jiff::Timestamp::now()).as_secs()), "{until}");
+    for _ in 0..3 {
+        let again = named.prepare_for(CallKind::Resolve).await.unwrap_err();
+        assert_eq!((again.kind, &again.message), (trouble.kind, &trouble.message), "the message stays the same");
+    }
+    assert_eq!(stage.count("GET "), 1);
+    for kind in [OperationKind::Refresh, OperationKind::Sync] {
+        power_bi_of(&azure).prepare_for(CallKind::Read(kind)).await.unwrap();
+        power_bi_of(&azure).prepare_for(CallKind::Submit(kind)).await.unwrap();
+    }
+    power_bi_of(&azure).prepare_for(CallKind::Cancel).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named,
 use crate::operation::{
     Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission, TroubleKind,
 };
-use crate::service::Window;
 use crate::service::power_bi::ModelName;
+use crate::service::{CallKind, Window};
 
 fn path() -> String {
     format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
@@ -332,6 +332,46 @@ async fn a_throttled_identity_stays_away_from_every_model_of_the_host() {
     let trouble = power_bi_named(&azure, other).prepare().await.unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Throttled);
     assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
+}
+
+/// Each kind of call is throttled, and delays no other kind; an overloaded capacity delays none.
+#[tokio::test]
+async fn a_throttle_delays_calls_of_its_kind_only() {
+    let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Read(OperationKind::Refresh), CallKind::Cancel];
+    for (n, throttled) in kinds.into_iter().enumerate() {
+        for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
+            let stage = stage(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
+            let azure = stage.azure(stage.settings());
+            let call = power_bi_of(&azure).prepare_for(throttled).await.unwrap();
+            let id = OperationId::parse("1a").unwrap();
+            match n {
+                0 => assert!(matches!(call.submit(&Request::Refresh(RefreshRequest::default())).await, Submission::Refused(_))),
+                1 => assert!(matches!(call.look(OperationKind::Refresh, &Handle::by_id(id)).await, Look::Trouble(_))),
+                _ => assert!(matches!(call.cancel(&id).await, Cancellation::Trouble(_))),
+            }
+            for kind in kinds {
+                let prepared = power_bi_of(&azure).prepare_for(kind).await;
+                assert_eq!(prepared.is_err(), pauses && kind == throttled, "{kind:?} after {throttled:?}");
+            }
+            assert_eq!(azure.throttled(), usize::from(pauses));
+        }
+    }
+}
+
+/// The list that explains a refused submission is a call of its own kind.
+#[tokio::test]
+async fn a_throttled_list_after_a_submission_delays_no_other_submission() {
+    let stage = stage(|method, _| {
+        let explained = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
+        Some(if method == "POST" { reply(400, &[], explained) } else { reply(429, &[("retry-after", "3392")], "") })
+    })
+    .await;
+    let azure = stage.azure(stage.settings());
+    let submit = CallKind::Submit(OperationKind::Refresh);
+    let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
+    let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
+    assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
+    assert!(power_bi_of(&azure).prepare_for(CallKind::Read(OperationKind::Refresh)).await.is_err());
 }
 
 #[tokio::test]

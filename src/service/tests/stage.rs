@@ -11,12 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::operation::{OperationKind, Trouble};
 use crate::service::analysis_services::{DatabaseName, ServerName};
 use crate::service::cloud::Cloud;
 use crate::service::identity::managed::Metadata;
 use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
-use crate::service::{Azure, Model, Settings, http};
+use crate::service::{Azure, Call, CallKind, Model, Settings, http};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
 pub(super) const SERVER: &str = "westus.asazure.windows.net";
@@ -148,6 +149,13 @@ pub(super) fn model_of(azure: &Azure) -> Model {
 pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
+}
+
+impl Model {
+    /// Gets ready for a call that may be of any kind: nothing that these tests do is throttled by kind, but where they say so.
+    pub(super) async fn prepare(&self) -> Result<Call, Trouble> {
+        self.prepare_for(CallKind::Submit(OperationKind::Refresh)).await
+    }
 }
 
 /// The semantic model that the tests are about.
