@@ -28,6 +28,7 @@ mod power_bi;
 mod power_bi_limits;
 mod process;
 mod prometheus;
+mod refusals;
 mod restored;
 mod stale;
 mod syncs;
