@@ -15,6 +15,7 @@ mod crash;
 mod deletion;
 mod drain;
 mod failures;
+mod field_reports;
 mod followers;
 mod happy;
 mod identities;

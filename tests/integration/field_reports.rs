@@ -1,0 +1,278 @@
+//! Inputs of public bug reports, served verbatim: what a service lists here, what it reports in `reported`.
+
+mod reported;
+
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+use futures::future::join_all;
+use harness::world::{merged, run, run_state};
+use harness::{AnyObject, Model, Operator, Setting, World, eventually, semantic_model};
+use serde_json::{Value, json};
+use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
+
+/// The id of an operation that the operator did not start. Each case has its own: a resource follows none that another one follows.
+fn theirs() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// A world whose operator waits for a lost submission for three seconds.
+async fn quick(name: &str) -> (World, Operator) {
+    let arguments = ["--call-timeout=2s", "--listing-lag=1s"].map(ToOwned::to_owned).to_vec();
+    World::running(name, Setting { arguments, ..Setting::default() }).await
+}
+
+/// Runs cases at the same time, and all of them to their end.
+fn each<F: Future<Output = ()>>(cases: impl IntoIterator<Item = F>) -> impl Future<Output = ()> {
+    let all = join_all(cases.into_iter().map(|case| AssertUnwindSafe(case).catch_unwind()));
+    async {
+        let failed = all.await.into_iter().filter(Result::is_err).count();
+        assert_eq!(failed, 0, "cases failed: see above");
+    }
+}
+
+/// The response to a POST is lost: the submission arrives, or it does not.
+fn lost(arrives: bool) -> Value {
+    json!([{if arrives { "dropAfter" } else { "dropBefore" }: {"alone": true}}])
+}
+
+/// The response of Power BI to a POST while a refresh runs.
+fn busy() -> Value {
+    let message = "Invalid dataset refresh request. Another refresh request is already executing";
+    json!({"times": 0, "action": {"status": {"code": 400, "body": {"error": {"code": "InvalidRequest", "message": message}}}}})
+}
+
+/// Whether the run has one of these reasons.
+fn has_reason(object: &AnyObject, reasons: &[&str]) -> bool {
+    object.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(|run| reasons.contains(&run.reason.as_str()))
+}
+
+/// The message of the run in each version of the resource.
+fn messages(world: &World, name: &str) -> Vec<String> {
+    let message = |version: &std::sync::Arc<harness::Version>| Some(version.decode().ok()?.status?.run?.message);
+    world.recorder.of(name).iter().filter_map(message).collect()
+}
+
+/// Whether the run waits for a user, who has to decide which operation is its own.
+fn asks(object: &AnyObject) -> bool {
+    has_reason(object, &["SubmissionUnknown"])
+}
+
+/// How a run finds its operation.
+enum Found {
+    /// It is certain.
+    Alone,
+    /// A user may have to decide.
+    OrAsked,
+}
+
+/// The run succeeds with the only operation of ours, after so many POSTs, and never follows another one.
+async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, found): (u64, Found)) {
+    let ended = |object: &AnyObject| run_state(object).is_some_and(RunState::ended);
+    let seen = world.until(name, "an end, or a question", |object| ended(object) || asks(object)).await;
+    if asks(&seen) {
+        assert!(matches!(found, Found::OrAsked), "{name}: {}", run(&seen).message);
+        let ours = world.azure.refreshes(model).await;
+        let (annotation, value) = ours.first().map_or((RESUBMIT, "true"), |ours| (ADOPT, ours.operation_id.as_str()));
+        world.annotate(name, annotation, Some(value)).await;
+    }
+    let done = world.until(name, "an end", ended).await;
+    let ours: Vec<String> = world.azure.refreshes(model).await.into_iter().map(|operation| operation.operation_id).collect();
+    for version in world.recorder.of(name) {
+        let Some(run) = version.decode().unwrap().status.and_then(|status| status.run) else { continue };
+        let follows = run.operation_id.as_ref().is_none_or(|id| ours.contains(id));
+        assert!(follows, "{name} follows an operation that it did not start: {run:#?}");
+    }
+    assert_eq!((ours.len(), world.azure.count_of(model, "POST", "refreshes").await), (1, posts), "{name}");
+    assert_eq!(run_state(&done), Some(RunState::Succeeded), "{name}: {:#?}", run(&done));
+}
+
+// ---- unknown values prove nothing ----
+
+#[tokio::test]
+async fn row_of_no_client_is_not_adopted_for_a_lost_post() {
+    let (world, _operator) = quick("unknown-type").await;
+    let world = &world;
+    each(["WebModeling", "DirectLakeFraming", "SomethingNew"].map(async |by| {
+        let id = theirs();
+        let row = json!({"requestId": id, "refreshType": by, "startTime": "{post+1s}", "endTime": "{post+2s}", "status": "Completed"});
+        let (model, spec, _) = semantic_model(world, &json!({"rows": ["{own}", row], "details": {id: {"status": 404}}})).await;
+        world.azure.respond(&model, "POST", "refreshes", lost(false)).await;
+        let name = by.to_lowercase();
+        world.apply(&name, &spec).await;
+        assert_one_of_ours(world, &model, &name, (2, Found::OrAsked)).await;
+    }))
+    .await;
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn row_of_no_client_is_no_second_candidate() {
+    let (world, _operator) = quick("next-to-ours").await;
+    let id = theirs();
+    let times = json!({"startTime": "{post+1s}", "endTime": "{post+2s}"});
+    let row = merged(&times, &json!({"requestId": id, "refreshType": "WebModeling", "status": "Completed"}));
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": [row, "{own}"], "details": {id: {"status": 404}}})).await;
+    world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+    world.apply("orders", &spec).await;
+    assert_one_of_ours(&world, &model, "orders", (1, Found::Alone)).await;
+}
+
+#[tokio::test]
+async fn replace_cancels_enhanced_refreshes_alone() {
+    let (world, _operator) = quick("replace-enhanced").await;
+    let world = &world;
+    each(["WebModeling", "DirectLakeFraming", "SomethingNew"].map(async |by| {
+        let row = json!({"requestId": theirs(), "refreshType": by, "startTime": "{now-10s}", "status": "Unknown"});
+        let (model, spec, _) = semantic_model(world, &json!({"rows": [row, "{own}"]})).await;
+        let refused = world.azure.fault_at(&model, "POST", "refreshes", busy()).await;
+        let name = by.to_lowercase();
+        world.apply(&name, &merged(&spec, &json!({"conflictPolicy": "Replace"}))).await;
+        world.until(&name, "ModelBusy", |object| has_reason(object, &["ModelBusy"])).await;
+        // The list names what blocks; a DELETE would follow before the list is read again.
+        let lists = world.azure.count_of(&model, "GET", "refreshes").await;
+        eventually("further lists", async || (world.azure.count_of(&model, "GET", "refreshes").await > lists + 2).then_some(())).await;
+        world.azure.patch(&model, json!({"rows": null})).await;
+        refused.remove().await;
+        world.until_state(&name, RunState::Succeeded).await;
+        assert_eq!(world.azure.count_of(&model, "DELETE", "refresh").await, 0, "{by}");
+    }))
+    .await;
+}
+
+// ---- age limits what can still be running ----
+
+#[tokio::test]
+async fn stale_row_does_not_block_a_sync() {
+    let (world, _operator) = quick("stale-row").await;
+    let row = json!({"requestId": theirs(), "refreshType": "Scheduled", "startTime": "{now-5d}", "status": "Unknown"});
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", row]})).await;
+    world.apply("modelsync/orders", &spec).await;
+    world.until_state("modelsync/orders", RunState::Succeeded).await;
+    assert_eq!(world.azure.syncs(&model).await.len(), 1);
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn stale_row_of_analysis_services_does_not_block_a_sync() {
+    let row = json!({"refreshId": theirs(), "startTime": "{now-60d}", "status": "inProgress"});
+    let (world, _operator) =
+        World::running("stale-row-aas", Setting { model: Some(json!({"rows": ["{own}", row]})), ..Setting::default() }).await;
+    world.apply("modelsync/orders", &json!({})).await;
+    world.until_state("modelsync/orders", RunState::Succeeded).await;
+    assert_eq!(world.syncs().await.len(), 1);
+}
+
+#[tokio::test]
+async fn stale_row_does_not_turn_a_refusal_into_busy() {
+    let (world, _operator) = quick("stale-refusal").await;
+    let row = json!({"requestId": theirs(), "refreshType": "Scheduled", "startTime": "{now-5d}", "status": "Unknown"});
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", row]})).await;
+    let refusal = json!({"error": {"code": "InvalidRequest", "message": "Die Anforderung ist unzulässig."}});
+    world.azure.fault_at(&model, "POST", "refreshes", json!({"times": 0, "action": {"status": {"code": 400, "body": refusal}}})).await;
+    world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 5}))).await;
+    world.until("orders", "an end", |object| run_state(object).is_some_and(RunState::ended)).await;
+    let shown = messages(&world, "orders");
+    assert!(shown.iter().any(|message| message.contains("Die Anforderung ist unzulässig")), "{shown:#?}");
+    let busy = world.recorder.of("orders").iter().any(|version| has_reason(&version.decode().unwrap(), &["ModelBusy"]));
+    assert!(!busy, "{shown:#?}");
+}
+
+// ---- a row that cannot be ours is not a doubt ----
+
+/// A refresh that a user started in the portal. It has no id.
+fn nameless(start: &str) -> Value {
+    json!({"refreshType": "OnDemand", "startTime": start, "status": "Unknown"})
+}
+
+#[tokio::test]
+async fn sync_waits_for_a_refresh_without_an_id() {
+    let (world, _operator) = quick("nameless").await;
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": [nameless("{now-10s}"), "{own}"]})).await;
+    world.apply("modelsync/orders", &spec).await;
+    let waits = world.until("modelsync/orders", "a wait", |object| has_reason(object, &["ModelBusy", "Retrying"])).await;
+    assert_eq!(run(&waits).reason, "ModelBusy", "{}", run(&waits).message);
+    world.azure.patch(&model, json!({"rows": null})).await;
+    world.until_state("modelsync/orders", RunState::Succeeded).await;
+    let shown = messages(&world, "modelsync/orders");
+    assert!(!shown.iter().any(|message| message.contains("too long")), "{shown:#?}");
+}
+
+#[tokio::test]
+async fn refresh_without_an_id_is_waited_for_after_a_lost_post() {
+    let (world, _operator) = quick("nameless-lost").await;
+    let (model, spec, _) = semantic_model(&world, &json!({"rows": [nameless("{post+500ms}"), "{own}"]})).await;
+    world.azure.respond(&model, "POST", "refreshes", lost(false)).await;
+    world.apply("orders", &spec).await;
+    let waits = world.until("orders", "a wait", |object| has_reason(object, &["ModelBusy", "SubmissionUnknown"])).await;
+    assert_eq!(run(&waits).reason, "ModelBusy", "{}", run(&waits).message);
+    world.azure.patch(&model, json!({"rows": null})).await;
+    assert_one_of_ours(&world, &model, "orders", (2, Found::Alone)).await;
+}
+
+// ---- if the details of a row are refused, the row counts as listed ----
+
+#[tokio::test]
+async fn refused_details_of_another_row_do_not_hide_ours() {
+    let (world, _operator) = quick("refused-details").await;
+    let world = &world;
+    each([400, 403, 404, 410, 500, 503].map(async |code| {
+        let id = theirs();
+        let row = json!({"requestId": id, "refreshType": "ViaEnhancedApi", "startTime": "{now-1h}", "status": "Unknown"});
+        let refusal = json!({"status": code, "body": {"error": {"code": "DetailsNotAvailable", "message": "Not for this refresh."}}});
+        let (model, spec, _) = semantic_model(world, &json!({"rows": ["{own}", row], "details": {id: refusal}})).await;
+        world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+        let name = format!("code-{code}");
+        world.apply(&name, &spec).await;
+        assert_one_of_ours(world, &model, &name, (1, Found::Alone)).await;
+    }))
+    .await;
+}
+
+// ---- names are compared as the services do ----
+
+#[tokio::test]
+async fn table_names_are_compared_as_the_service_does() {
+    let (world, _operator) = quick("names").await;
+    let world = &world;
+    // As asked for, as the details show it, and whether the service takes the two for one name.
+    let cases = [
+        ("ascii", "Sales", "SALES", true),
+        ("trailing-blank", "Dummy Sales ", "Dummy Sales ", true),
+        ("leading-blank", " Dummy Sales", " Dummy Sales", true),
+        ("blank-dropped", "Dummy Sales ", "Dummy Sales", false),
+        ("case", "Umsätze", "UMSÄTZE", true),
+        ("sharp-s", "Straße", "STRASSE", false),
+        ("decomposed", "Caf\u{e9}", "Cafe\u{301}", false),
+    ];
+    each(cases.map(async |(name, asked, shown, one_name)| {
+        let objects = json!([{"table": shown, "partition": shown, "status": "Completed"}]);
+        let settings = json!({"tables": [{"name": asked}], "detailPatch": {"objects": objects}});
+        let (model, spec, _) = semantic_model(world, &settings).await;
+        world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+        world.apply(name, &merged(&spec, &json!({"refresh": {"objects": [{"table": asked}]}}))).await;
+        assert_one_of_ours(world, &model, name, (1, if one_name { Found::Alone } else { Found::OrAsked })).await;
+    }))
+    .await;
+}
+
+// ---- the measured clock skew decides what began before ----
+
+#[tokio::test]
+async fn refresh_that_began_before_the_intent_is_not_adopted() {
+    let id = theirs();
+    let started = json!({"startTime": "{post-4s}", "status": "inProgress"});
+    let row = merged(&started, &json!({"refreshId": id}));
+    let details = merged(&started, &json!({"type": "full", "currentRefreshType": "full", "objects": []}));
+    let settings = json!({"rows": ["{own}", row], "details": {id: {"body": details}}});
+    let arguments = ["--call-timeout=2s", "--listing-lag=1s"].map(ToOwned::to_owned).to_vec();
+    let (world, _operator) = World::running("skew", Setting { model: Some(settings), arguments, ..Setting::default() }).await;
+    world.azure.respond(&world.model(), "POST", "refreshes", lost(false)).await;
+    world.apply("orders", &json!({})).await;
+    let decided = |object: &AnyObject| has_reason(object, &["ModelBusy", "SubmissionUnknown", "Running"]);
+    let seen = world.until("orders", "a decision", decided).await;
+    assert_eq!(run(&seen).reason, "ModelBusy", "{:#?}", run(&seen));
+    world.azure.patch(&world.model(), json!({"rows": null, "details": null})).await;
+    assert_one_of_ours(&world, &world.model(), "orders", (2, Found::Alone)).await;
+    world.assert_kstatus();
+}
