@@ -276,7 +276,7 @@ struct ObserveArgs {
     #[arg(long, env = "TABULAR_OPERATOR_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
     log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug or trace, of the operator's own; or directives for all parts, such as
+    /// What is logged: error, warn, info, debug or trace, of the operator's own, or off; or directives for all parts, such as
     /// `info,tabular_operator::controller=debug`.
     #[arg(long, env = "TABULAR_OPERATOR_LOG_LEVEL", hide_env_values = true, value_name = "FILTER",
           default_value = "info", value_parser = values::log_filter)]

@@ -115,7 +115,8 @@ fn values_out_of_bounds_are_refused_with_what_to_write() {
     refused(&["--watch-namespace", "bi,"], "a namespace is missing");
     refused(&["--watch-namespace", "Bi"], "a-z, 0-9");
     refused(&["--lease-name=-x"], "a name is");
-    refused(&["--log-level", "kube=loud"], "write a level");
+    refused(&["--log-level", "kube=loud"], "write error, warn, info");
+    refused(&["--log-level", "INOF"], "nothing logs under `INOF`: write error, warn, info, debug, trace or off");
     refused(&["--log-format", "xml"], "json, text");
     refused(&["--no-such-flag", "x"], "unexpected argument");
     refused(&["--otlp-endpoint", "otel:4318"], "neither http:// nor https://");
@@ -157,6 +158,7 @@ fn an_authority_file_holds_certificates() {
 #[test]
 fn bad_usage_ends_with_2_and_help_with_0() {
     assert_eq!(args(&["--poll-min", "x"]).unwrap_err().exit_code(), 2);
+    assert_eq!(args(&["--log-level", "INOF"]).unwrap_err().exit_code(), 2);
     assert_eq!(args(&["--help"]).unwrap_err().exit_code(), 0);
     assert_eq!(Cli::try_parse_from(["tabular-operator", "--version"]).unwrap_err().exit_code(), 0);
     assert_eq!(Cli::try_parse_from(["tabular-operator"]).unwrap_err().exit_code(), 2);

@@ -1,14 +1,18 @@
 //! Logs: one line per event to the standard error, as JSON or as text.
 
+mod filter;
+
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use thiserror::Error;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, ParseError, filter_fn};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
+
+pub use filter::filter;
 
 /// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
 /// secrets, so no filter opens them further.
@@ -37,28 +41,10 @@ pub enum LogFormat {
 pub enum LogError {
     /// The filter cannot be read.
     #[error("failed to read --log-level: {0}")]
-    Filter(#[from] ParseError),
+    Filter(String),
     /// Something else set up logs first.
     #[error("failed to set up logs: {0}")]
     Taken(#[from] TryInitError),
-}
-
-/// Reads `--log-level`.
-///
-/// A level alone is the operator's own level: the libraries then speak from `warn` on, except for one that repeats as
-/// an error every answer that we judge ourselves. Directives are taken as they are.
-///
-/// # Errors
-/// Where it is neither.
-pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
-    let builder = EnvFilter::builder();
-    match text.trim().parse::<Level>() {
-        Ok(level) => {
-            let level = level.as_str().to_ascii_lowercase();
-            builder.parse(format!("warn,kube_client::client::builder=off,tabular_operator={level}"))
-        }
-        Err(_) => builder.parse(text),
-    }
 }
 
 /// Starts to log.
@@ -66,7 +52,7 @@ pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
 /// # Errors
 /// Where the filter cannot be read, or logs are set up already.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
-    let filter = filter(&settings.filter)?.and(filter_fn(keeps_secrets));
+    let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(keeps_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
         LogFormat::Text => {
@@ -107,19 +93,6 @@ fn log_panics() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_level_is_the_operators_own() {
-        let shown = filter("debug").unwrap().to_string();
-        assert!(shown.contains("tabular_operator=debug"), "{shown}");
-        assert!(shown.contains("warn"), "{shown}");
-    }
-
-    #[test]
-    fn directives_are_taken_as_they_are() {
-        assert_eq!(filter("kube=debug").unwrap().to_string(), "kube=debug");
-        assert!(filter("kube=loud").is_err());
-    }
 
     #[test]
     fn who_may_hold_a_secret_is_not_heard() {
