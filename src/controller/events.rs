@@ -23,6 +23,11 @@ use crate::telemetry::metrics::Metrics;
 const BACKLOG: usize = 4096;
 /// The longest note that the Kubernetes API takes, in bytes.
 const NOTE: usize = 1024;
+/// The longest `reportingInstance` that the Kubernetes API takes, in bytes.
+const INSTANCE: usize = 128;
+/// How much of the resource's name an event's name has: with the time, it fits into the 253 characters of a name. Neither `-`
+/// nor `.` may end it, since a label would begin or end with `-`, or be empty.
+const NAME: usize = 200;
 /// Who reports.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
@@ -58,7 +63,7 @@ impl Events {
             let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
             async move {
                 let events: Api<Event> = Api::namespaced(client, &next.namespace);
-                let written = bounded(CALL, events.create(&PostParams::default(), &next.event(instance))).await;
+                let written = bounded(CALL, events.create(&PostParams::default(), &next.event(&instance))).await;
                 metrics.wrote(Write::Event, if written.is_ok() { WriteResult::Success } else { WriteResult::Error });
                 if let Err(error) = written {
                     // An ending namespace takes no more events, and that is in order.
@@ -94,18 +99,18 @@ impl Events {
 }
 
 impl Waiting {
-    fn event(self, instance: String) -> Event {
+    fn event(self, instance: &str) -> Event {
         let Self { kind, namespace, name, uid, resource_version, notice, time } = self;
         Event {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(time)),
             metadata: ObjectMeta {
                 // A name of its own for each: a library that merges repeats keeps the note of the first.
-                name: Some(format!("{}.{:x}", name.chars().take(200).collect::<String>(), time.as_nanosecond())),
+                name: Some(format!("{}.{:x}", cut(&name, NAME).trim_end_matches(['-', '.']), time.as_nanosecond())),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },
-            note: Some(cut(&notice.message)),
+            note: Some(cut(&notice.message, NOTE).to_owned()),
             reason: Some(notice.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(Resource::api_version(&kind).into_owned()),
@@ -117,14 +122,66 @@ impl Waiting {
                 field_path: None,
             }),
             reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(instance),
+            reporting_instance: Some(cut(instance, INSTANCE).to_owned()),
             type_: Some(if notice.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
             ..Event::default()
         }
     }
 }
 
-fn cut(text: &str) -> String {
-    let end = (0..=text.len().min(NOTE)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..end].to_owned()
+fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::Reason;
+
+    fn event(name: &str, time: Timestamp, instance: &str) -> Event {
+        let notice = Notice { reason: Reason::Running, message: "m".repeat(2000) };
+        let waiting = Waiting {
+            kind: Kind::ModelRefresh,
+            namespace: "bi".to_owned(),
+            name: name.to_owned(),
+            uid: None,
+            resource_version: None,
+            notice,
+            time,
+        };
+        waiting.event(instance)
+    }
+
+    /// As the API server judges the name of an object: labels of `[a-z0-9-]`, joined by dots.
+    fn is_valid_name(name: &str) -> bool {
+        let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_label = |label: &str| label.starts_with(edge) && label.ends_with(edge) && label.chars().all(|c| edge(c) || c == '-');
+        name.len() <= 253 && name.split('.').all(is_label)
+    }
+
+    proptest! {
+        #[test]
+        fn event_of_a_resource_of_any_name_is_valid(
+            head in "[a-z0-9]([-.a-z0-9]{0,3}[a-z0-9])?", middle in "[-.]{0,3}", at in 190_usize..=201, tail in "[a-z0-9]{1,50}",
+            seconds in 0_i64..=253_402_207_200, instance in ".{0,300}",
+        ) {
+            let name = format!("{}{middle}{tail}", head.repeat(at)[..at].to_owned());
+            let event = event(&name, Timestamp::from_second(seconds).unwrap(), &instance);
+            let called = event.metadata.name.unwrap();
+            prop_assert!(is_valid_name(&called) || !is_valid_name(&name), "{called}");
+            prop_assert!(event.reporting_instance.unwrap().len() <= 128);
+            prop_assert!(event.note.unwrap().len() <= NOTE);
+        }
+    }
+
+    #[test]
+    fn name_is_cut_before_what_cannot_end_it() {
+        for cut in ["-", ".", "--", "-x.", "x-"] {
+            let name = format!("{}{cut}{}", "a".repeat(200 - cut.len()), "z".repeat(53));
+            let called = event(&name, Timestamp::UNIX_EPOCH, "host").metadata.name.unwrap();
+            assert!(is_valid_name(&called), "{called}");
+        }
+    }
 }

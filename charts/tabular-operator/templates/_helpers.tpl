@@ -1,18 +1,23 @@
+{{/* A name or a label's value, cut before what cannot end it: (dict "text" … "length" …). */}}
+{{- define "tabular-operator.cut" -}}
+{{ regexReplaceAll "[^A-Za-z0-9]+$" (trunc .length .text) "" }}
+{{- end }}
+
 {{/* The chart's name. */}}
 {{- define "tabular-operator.name" -}}
-{{ .Values.nameOverride | default .Chart.Name | trunc 53 | trimSuffix "-" }}
+{{ include "tabular-operator.cut" (dict "text" (.Values.nameOverride | default .Chart.Name) "length" 53) }}
 {{- end }}
 
 {{/* The name of the release's objects. Ten characters are left for what is put behind it. */}}
 {{- define "tabular-operator.fullname" -}}
 {{- $name := include "tabular-operator.name" . }}
-{{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trimSuffix "-" }}
-{{- else if contains $name .Release.Name -}}
-{{ .Release.Name | trunc 53 | trimSuffix "-" }}
-{{- else -}}
-{{ printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
+{{- include "tabular-operator.cut" (dict "text" (.Values.fullnameOverride | default $full) "length" 53) }}
 {{- end }}
+
+{{/* The name of the Service, which has no dots and begins with a letter. */}}
+{{- define "tabular-operator.serviceName" -}}
+{{ regexReplaceAll "^([0-9])" (include "tabular-operator.fullname" . | replace "." "-") "s-${1}" }}
 {{- end }}
 
 {{/* The namespace of the operator. */}}
@@ -29,10 +34,10 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{/* The labels of every object. A label that somebody else asks for wins: (dict "root" . "labels" .Values.service.labels). */}}
 {{- define "tabular-operator.labels" -}}
 {{- $own := include "tabular-operator.selectorLabels" .root | fromYaml }}
-{{- $_ := set $own "app.kubernetes.io/version" (.root.Chart.AppVersion | toString) }}
+{{- $_ := set $own "app.kubernetes.io/version" (include "tabular-operator.cut" (dict "text" (.root.Chart.AppVersion | toString | replace "+" "_") "length" 63)) }}
 {{- $_ := set $own "app.kubernetes.io/part-of" "tabular-operator" }}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service }}
-{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") }}
+{{- $_ := set $own "helm.sh/chart" (include "tabular-operator.cut" (dict "text" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") "length" 63)) }}
 {{- mergeOverwrite $own .root.Values.commonLabels (.labels | default dict) | toYaml }}
 {{- end }}
 
