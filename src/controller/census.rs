@@ -1,66 +1,122 @@
-//! How the resources stand, counted every few seconds for the metrics.
+//! How the resources stand, counted for the metrics.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::context::Context;
 use super::resource::Resource;
 use crate::api::{ConditionStatus, ConditionType, Reason, RunState, Status, Time};
 use crate::telemetry::labels::{ActiveState, Kind, Standing};
+use crate::telemetry::metrics::Metrics;
 
-/// What is counted of the resources of one kind.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What the metrics need to know of one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    kind: Kind,
+    standing: Standing,
+    active: Option<ActiveState>,
+    unresolved: bool,
+    unsuccessful_since: Option<Time>,
+    due: Option<Time>,
+}
+
+/// How the resources of each kind stand. It changes with each resource and never reads all of them.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    kinds: HashMap<Kind, Counts>,
+}
+
+/// The resources of one kind.
+#[derive(Debug, Default)]
 struct Counts {
     standings: HashMap<Standing, usize>,
     active: HashMap<ActiveState, usize>,
     unresolved: usize,
-    oldest_unsuccessful: i64,
-    schedule_overdue: i64,
+    /// Since when each resource that needs a person has needed one, with its uid.
+    unsuccessful: BTreeSet<(Time, Arc<str>)>,
+    /// When each resource that may start a run is due, with its uid.
+    due: BTreeSet<(Time, Arc<str>)>,
 }
 
-/// Counts all resources, and shows what was found.
-pub(super) fn take(ctx: &Context) {
-    let mut counts: HashMap<Kind, Counts> = HashMap::new();
-    let now = Timestamp::now();
-    ctx.each_known(|kind, resource| counts.entry(kind).or_default().add(resource, now));
-    for &kind in Kind::ALL {
-        let Counts { standings, active, unresolved, oldest_unsuccessful, schedule_overdue } = counts.remove(&kind).unwrap_or_default();
-        for &standing in Standing::ALL {
-            ctx.metrics.set_resources(kind, standing, standings.get(&standing).copied().unwrap_or_default());
-        }
-        for &state in ActiveState::ALL {
-            ctx.metrics.set_active_runs(kind, state, active.get(&state).copied().unwrap_or_default());
-        }
-        ctx.metrics.set_unresolved(kind, unresolved);
-        ctx.metrics.set_oldest_unsuccessful(kind, oldest_unsuccessful);
-        ctx.metrics.set_schedule_overdue(kind, schedule_overdue);
-    }
-    ctx.metrics.set_queue_depth(ctx.queue.depth());
-    ctx.metrics.set_throttled(ctx.azure.throttled());
-    ctx.metrics.set_certificate_expiry(ctx.identities.first_expiry());
-}
-
-impl Counts {
-    /// Adds a resource; `None` is one that cannot be decoded.
-    fn add(&mut self, resource: Option<&Resource>, now: Timestamp) {
+impl Facts {
+    /// The facts of a resource; `None` is one that cannot be decoded.
+    pub(super) fn of(kind: Kind, resource: Option<&Resource>) -> Self {
         let Some(resource) = resource else {
-            *self.standings.entry(Standing::Undecodable).or_default() += 1;
-            return;
+            return Self { kind, standing: Standing::Undecodable, active: None, unresolved: false, unsuccessful_since: None, due: None };
         };
         let blank = Status::default();
         let status = resource.status().unwrap_or(&blank);
-        let standing = standing(status);
-        *self.standings.entry(standing).or_default() += 1;
-        if let Some(state) = active(status) {
+        let (standing, active) = (standing(status), active(status));
+        // While a run is in progress, and while the resource is suspended, the next run is not due.
+        let due = status.next_schedule_time.filter(|_| active.is_none() && standing != Standing::Suspended);
+        Self { kind, standing, active, unresolved: is_unresolved(status), unsuccessful_since: unsuccessful_since(status), due }
+    }
+}
+
+impl Census {
+    /// Replaces the facts of the resource with this uid, and publishes what changed.
+    pub(super) fn replace(&mut self, uid: &Arc<str>, before: Option<&Facts>, after: Option<&Facts>, metrics: &Metrics) {
+        if before == after {
+            return;
+        }
+        if let Some(before) = before {
+            self.kinds.entry(before.kind).or_default().remove(uid, before);
+        }
+        if let Some(after) = after {
+            self.kinds.entry(after.kind).or_default().add(uid, after);
+        }
+        for facts in before.into_iter().chain(after) {
+            let counts = self.kinds.entry(facts.kind).or_default();
+            let count = |counts: &HashMap<Standing, usize>| counts.get(&facts.standing).copied().unwrap_or_default();
+            metrics.set_resources(facts.kind, facts.standing, count(&counts.standings));
+            if let Some(state) = facts.active {
+                metrics.set_active_runs(facts.kind, state, counts.active.get(&state).copied().unwrap_or_default());
+            }
+            metrics.set_unresolved(facts.kind, counts.unresolved);
+        }
+    }
+
+    /// Publishes what changes with the time alone.
+    pub(super) fn publish(&self, now: Timestamp, metrics: &Metrics) {
+        for &kind in Kind::ALL {
+            let (unsuccessful, overdue) = self.kinds.get(&kind).map(|counts| counts.seconds(now)).unwrap_or_default();
+            metrics.set_oldest_unsuccessful(kind, unsuccessful);
+            metrics.set_schedule_overdue(kind, overdue);
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, uid: &Arc<str>, facts: &Facts) {
+        *self.standings.entry(facts.standing).or_default() += 1;
+        if let Some(state) = facts.active {
             *self.active.entry(state).or_default() += 1;
         }
-        self.unresolved += usize::from(is_unresolved(status));
-        let since = |time: Option<Time>| time.map_or(0, |time| now.as_second().saturating_sub(time.timestamp().as_second()));
-        self.oldest_unsuccessful = self.oldest_unsuccessful.max(since(unsuccessful_since(status)));
-        // While a run is under way, and while it is suspended, the next one is not due.
-        let may_begin = active(status).is_none() && standing != Standing::Suspended;
-        self.schedule_overdue = self.schedule_overdue.max(since(status.next_schedule_time.filter(|_| may_begin)));
+        self.unresolved += usize::from(facts.unresolved);
+        self.unsuccessful.extend(facts.unsuccessful_since.map(|since| (since, Arc::clone(uid))));
+        self.due.extend(facts.due.map(|due| (due, Arc::clone(uid))));
+    }
+
+    fn remove(&mut self, uid: &Arc<str>, facts: &Facts) {
+        let fewer = |count: Option<&mut usize>| {
+            if let Some(count) = count {
+                *count = count.saturating_sub(1);
+            }
+        };
+        fewer(self.standings.get_mut(&facts.standing));
+        fewer(facts.active.and_then(|state| self.active.get_mut(&state)));
+        self.unresolved = self.unresolved.saturating_sub(usize::from(facts.unresolved));
+        facts.unsuccessful_since.map(|since| self.unsuccessful.remove(&(since, Arc::clone(uid))));
+        facts.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
+    }
+
+    /// For how long the oldest resource has needed a person, and by how much the most overdue schedule is.
+    fn seconds(&self, now: Timestamp) -> (i64, i64) {
+        let since = |first: Option<&(Time, Arc<str>)>| {
+            first.map_or(0, |(time, _)| now.as_second().saturating_sub(time.timestamp().as_second()).max(0))
+        };
+        (since(self.unsuccessful.first()), since(self.due.first()))
     }
 }
 
@@ -125,10 +181,15 @@ mod tests {
 
     fn counts(statuses: &[Value]) -> Counts {
         let mut counts = Counts::default();
-        for status in statuses {
-            counts.add(Some(&resource(status)), "2026-11-22T12:00:00Z".parse().unwrap());
+        for (n, status) in statuses.iter().enumerate() {
+            counts.add(&n.to_string().into(), &Facts::of(Kind::ModelRefresh, Some(&resource(status))));
         }
         counts
+    }
+
+    /// The two gauges at noon.
+    fn seconds(statuses: &[Value]) -> (i64, i64) {
+        counts(statuses).seconds("2026-11-22T12:00:00Z".parse().unwrap())
     }
 
     #[test]
@@ -140,11 +201,11 @@ mod tests {
             entry(2, "Succeeded", "2026-11-22T08:00:00Z"),
             entry(1, "Failed", "2026-11-22T07:00:00Z"),
         ];
-        assert_eq!(counts(&[json!({"history": history})]).oldest_unsuccessful, 3 * 3600);
-        assert_eq!(counts(&[json!({"history": history[3..]})]).oldest_unsuccessful, 0);
+        assert_eq!(seconds(&[json!({"history": history})]).0, 3 * 3600);
+        assert_eq!(seconds(&[json!({"history": history[3..]})]).0, 0);
         let stalled = json!({"conditions": [condition("Stalled", "True", "SecretNotFound", "2026-11-22T11:59:00Z"),
             condition("Ready", "False", "SecretNotFound", "2026-11-22T11:59:00Z")]});
-        assert_eq!(counts(std::slice::from_ref(&stalled)).oldest_unsuccessful, 60);
+        assert_eq!(seconds(std::slice::from_ref(&stalled)).0, 60);
         assert_eq!(counts(&[stalled]).standings, HashMap::from([(Standing::Stalled, 1)]));
     }
 
@@ -152,18 +213,44 @@ mod tests {
     fn a_schedule_is_overdue_where_nothing_runs_for_it() {
         let ready = condition("Ready", "True", "Succeeded", "2026-11-22T11:00:00Z");
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "conditions": [ready]});
-        assert_eq!(counts(&[late]).schedule_overdue, 600);
+        assert_eq!(seconds(&[late]).1, 600);
         let suspended = condition("Ready", "False", "Suspended", "2026-11-22T11:00:00Z");
         let waits = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "conditions": [suspended]});
-        let counted = counts(&[waits, json!({"nextScheduleTime": "2026-11-22T13:00:00Z"})]);
-        assert_eq!(counted.schedule_overdue, 0);
-        assert_eq!(counted.standings, HashMap::from([(Standing::Suspended, 1), (Standing::Reconciling, 1)]));
+        let future = json!({"nextScheduleTime": "2026-11-22T13:00:00Z"});
+        assert_eq!(seconds(&[waits.clone(), future.clone()]).1, 0);
+        assert_eq!(counts(&[waits, future]).standings, HashMap::from([(Standing::Suspended, 1), (Standing::Reconciling, 1)]));
     }
 
+    /// Any sequence of changes leaves the counts of what there is in the end.
     #[test]
-    fn what_cannot_be_decoded_is_counted() {
-        let mut counts = Counts::default();
-        counts.add(None, Timestamp::now());
-        assert_eq!(counts.standings, HashMap::from([(Standing::Undecodable, 1)]));
+    fn counts_follow_each_change() {
+        let (metrics, uid): (_, Arc<str>) = (Metrics::new(), "u-1".into());
+        let running = json!({"run": {
+            "number": 1, "trigger": {"type": "Creation"}, "attempt": 1, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
+            "model": {}, "work": "w", "reason": "SubmissionUnknown",
+        }});
+        let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "history": [entry(1, "Failed", "2026-11-22T07:00:00Z")]});
+        let [running, late] = [running, late].map(|status| Facts::of(Kind::ModelRefresh, Some(&resource(&status))));
+        let unreadable = Facts::of(Kind::ModelRefresh, None);
+        let mut census = Census::default();
+        let mut before = None;
+        let text = |census: &Census| {
+            census.publish("2026-11-22T12:00:00Z".parse().unwrap(), &metrics);
+            metrics.encode().unwrap()
+        };
+        let shows =
+            |text: &str, name: &str, value: i64| assert!(text.contains(&format!("tabular_operator_{name} {value}\n")), "{name}: {text}");
+        for (after, counts) in
+            [(Some(running), [1, 1, 0, 0, 0]), (Some(late), [0, 0, 18_000, 600, 0]), (Some(unreadable), [0, 0, 0, 0, 1]), (None, [0; 5])]
+        {
+            census.replace(&uid, before.as_ref(), after.as_ref(), &metrics);
+            before = after;
+            let text = text(&census);
+            shows(&text, r#"active_runs{kind="ModelRefresh",state="Submitting"}"#, counts[0]);
+            shows(&text, r#"unresolved_submissions{kind="ModelRefresh"}"#, counts[1]);
+            shows(&text, r#"oldest_unsuccessful_seconds{kind="ModelRefresh"}"#, counts[2]);
+            shows(&text, r#"schedule_overdue_seconds{kind="ModelRefresh"}"#, counts[3]);
+            shows(&text, r#"resources{kind="ModelRefresh",standing="undecodable"}"#, counts[4]);
+        }
     }
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Client, Resource as _};
+use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Name;
-use super::departed::Departed;
 use super::events::Events;
-use super::followers::{Followers, Sight};
+use super::followers::{self, Followers};
+use super::index::{Index, Sight};
 use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
@@ -23,7 +23,8 @@ use super::references::Identities;
 use super::refusals::Refusals;
 use super::resource::Resource;
 use super::watched::Watched;
-use crate::engine::Settings;
+use crate::engine::{Settings, Taken, TurnUse, turn_use};
+use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
 use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +40,7 @@ pub(super) struct Watching {
 
 /// What one watch shows.
 pub(super) struct View {
+    pub(super) kind: Kind,
     pub(super) store: Store<Watched>,
     /// Where a resource is asked to be looked at again.
     pub(super) waker: mpsc::UnboundedSender<ObjectRef<Watched>>,
@@ -59,8 +61,8 @@ pub(super) struct Context {
     pub(super) refusals: Refusals,
     pub(super) queue: Queue,
     pub(super) memory: Memory,
+    pub(super) index: Index,
     pub(super) orphans: Orphans,
-    pub(super) departed: Departed,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
@@ -70,21 +72,64 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Shows every resource that can be decoded, as it is known now.
-    pub(super) fn each_resource(&self, mut show: impl FnMut(&Resource)) {
-        self.each_known(|_, resource| {
-            if let Some(resource) = resource {
-                show(resource);
-            }
-        });
+    /// Takes over what the watch shows of a resource.
+    pub(super) fn shown(&self, of: &Arc<Watching>, name: &Name, watched: &Watched) {
+        let metadata = watched.meta();
+        self.memory.shown(metadata);
+        let sight = self.index.sight(metadata);
+        // A record that a later write of ours left is known better.
+        if sight == Sight::Known || self.memory.newer_than(metadata).is_some() {
+            return;
+        }
+        let object = watched.object(of.kind).ok();
+        self.index.shown(of, metadata, object.as_deref());
+        if let (Sight::First, Some(object)) = (sight, object) {
+            self.meet_first(name, &object);
+        }
     }
 
-    /// Shows every resource, as it is known now; `None` is one that cannot be decoded.
-    pub(super) fn each_known(&self, mut show: impl FnMut(Kind, Option<&Resource>)) {
-        for (watching, view) in &self.views {
+    /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
+    fn meet_first(&self, name: &Name, object: &Resource) {
+        self.follow(name, object.follows());
+        let Some(status) = object.status() else { return };
+        let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
+        if turn != TurnUse::Free {
+            self.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);
+        }
+    }
+
+    /// A watch has shown all that there is: what it showed before and shows no longer was deleted meanwhile.
+    pub(super) fn shown_all(&self, of: &Watching) {
+        let Some(view) = self.views.get(of) else { return };
+        let all = view.store.state();
+        let shown = all.iter().filter_map(|watched| watched.meta().uid.as_deref()).collect();
+        for uid in self.index.missing(of, &shown) {
+            self.forget_uid(&uid);
+        }
+        self.tell_all_followers(of.namespace.as_deref());
+    }
+
+    /// Takes over what a write, or a read past the cache, showed of a resource.
+    pub(super) fn keep_latest(&self, object: &Arc<Resource>) {
+        self.memory.keep_latest(object);
+        self.index.wrote(object);
+    }
+
+    /// Which of these operations of a kind on a model are claimed by other resources than this one.
+    pub(super) fn claimed_by_others<'a>(
+        &self,
+        object: &Resource,
+        (kind, model): (OperationKind, &str),
+        operations: impl IntoIterator<Item = &'a OperationId>,
+    ) -> Taken {
+        self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.orphans.follows(uid))
+    }
+
+    /// Has every resource looked at soon.
+    pub(super) fn wake_all(&self) {
+        for view in self.views.values() {
             for watched in view.store.state() {
-                let resource = self.memory.newer_than(watched.meta()).or_else(|| watched.object(watching.kind).ok());
-                show(watching.kind, resource.as_deref());
+                let _ = view.waker.send(ObjectRef::from_obj_with(&*watched, view.kind));
             }
         }
     }
@@ -137,7 +182,7 @@ impl Context {
     }
 
     /// All of a refresh that matters to its followers.
-    fn sight(&self, name: &Name) -> Sight {
+    fn sight(&self, name: &Name) -> followers::Sight {
         let mut hasher = DefaultHasher::new();
         match self.find(name)? {
             Ok(resource) => (resource.as_followed(), resource.credentials()).hash(&mut hasher),
@@ -157,8 +202,9 @@ impl Context {
     fn forget_uid(&self, uid: &str) {
         self.memory.forget(uid);
         if let Some(object) = self.orphans.gone(uid) {
-            self.departed.note(&object);
+            self.index.departs(&object);
         }
+        self.index.gone(uid);
         self.wake(self.queue.forget(uid));
     }
 
@@ -170,5 +216,63 @@ impl Context {
                 let _ = view.waker.send(ObjectRef::new_with(&name.name, name.kind).within(&name.namespace));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::fixture;
+    use crate::controller::watched::DECODED;
+    use crate::telemetry::metrics::Metrics;
+
+    fn taken(ctx: &Context, object: &Resource) -> Vec<String> {
+        let listed: Vec<OperationId> = ["op-0", "OP-7", "op-none"].iter().filter_map(|id| OperationId::parse(id)).collect();
+        ctx.claimed_by_others(object, (OperationKind::Refresh, "m"), &listed).watched.into_iter().collect()
+    }
+
+    fn running(metrics: &Metrics) -> String {
+        let text = metrics.encode().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(r#"tabular_operator_active_runs{kind="ModelRefresh",state="Running"} "#));
+        line.unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn lists_and_gauges_decode_no_resource() {
+        for count in [100, 200, 400] {
+            let ctx = fixture::context(count);
+            let before = DECODED.get();
+            assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
+            ctx.index.publish(jiff::Timestamp::now());
+            assert_eq!(running(&ctx.metrics), count.to_string());
+            assert_eq!(DECODED.get(), before, "{count} resources");
+        }
+    }
+
+    #[tokio::test]
+    async fn resource_is_decoded_once_until_it_changes() {
+        let (ctx, of, ours) = (fixture::context(0), fixture::all_refreshes(), fixture::running(7));
+        let show = |version: &str| {
+            let mut shown = ours.clone();
+            shown.meta_mut().resource_version = Some(version.to_owned());
+            let before = DECODED.get();
+            ctx.shown(&of, &shown.name(), &Watched::of(&shown).unwrap());
+            DECODED.get() - before
+        };
+        assert_eq!(show("1"), 1);
+        assert_eq!(show("1"), 0);
+        let mut written = ours.clone();
+        written.meta_mut().resource_version = Some("3".to_owned());
+        ctx.keep_latest(&Arc::new(written));
+        // The watch lags behind our write, and then shows it.
+        assert_eq!((show("2"), show("3"), show("4")), (0, 0, 1));
+        // A write whose response comes after the watch has shown a later one.
+        ctx.keep_latest(&Arc::new(ours.with_status(&crate::api::Status::default())));
+        assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
+        ctx.gone(&ours.name(), ours.meta());
+        assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
+        // A write of a pass that was in progress does not bring it back.
+        ctx.keep_latest(&Arc::new(ours.clone()));
+        assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
     }
 }

@@ -10,7 +10,6 @@ use super::call::CallError;
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
-use super::taken;
 use super::target::Target;
 use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
@@ -115,7 +114,9 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
         Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),
         Effect::List(kind, intent) => {
             let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
-            Seen::Listing { kind: *kind, result, taken: taken::by_others(ctx, object, *kind, &model) }
+            let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
+            let taken = ctx.claimed_by_others(object, (*kind, &model), listed);
+            Seen::Listing { kind: *kind, result, taken }
         }
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,

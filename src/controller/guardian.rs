@@ -125,6 +125,8 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
             }
         };
         object = object.with_status(&step.recorded);
+        // An operation that is adopted now is claimed like one that was known before.
+        ctx.index.departs(&object);
         scratch = step.scratch;
         publish(ctx, &object, &step.notices);
         seen = match (&step.effect, call) {

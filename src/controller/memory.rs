@@ -61,7 +61,7 @@ impl Memory {
     pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<Resource>> {
         let of = self.of.lock();
         let latest = of.get(cached.uid.as_deref()?)?.latest.as_ref()?;
-        (version(latest) > version_of(cached)).then(|| Arc::clone(latest))
+        (version(latest) > version_of(cached.resource_version.as_deref())).then(|| Arc::clone(latest))
     }
 
     /// Remembers the object as a write, or a read past the cache, showed it.
@@ -75,7 +75,7 @@ impl Memory {
     pub fn shown(&self, metadata: &ObjectMeta) {
         let Some(uid) = metadata.uid.as_deref() else { return };
         if let Some(remembered) = self.of.lock().get_mut(uid)
-            && remembered.latest.as_ref().is_some_and(|latest| version_of(metadata) >= version(latest))
+            && remembered.latest.as_ref().is_some_and(|latest| version_of(metadata.resource_version.as_deref()) >= version(latest))
         {
             remembered.latest = None;
         }
@@ -106,9 +106,9 @@ impl Memory {
 /// The resource version as a number. The API says that they may be compared, and the etcd revisions that they are always
 /// could be; one that is no number counts as older than any, so that the cache is believed.
 fn version(object: &Resource) -> u64 {
-    version_of(object.meta())
+    version_of(object.meta().resource_version.as_deref())
 }
 
-fn version_of(metadata: &ObjectMeta) -> u64 {
-    metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+pub(super) fn version_of(version: Option<&str>) -> u64 {
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }

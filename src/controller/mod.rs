@@ -5,15 +5,18 @@
 
 pub mod call;
 mod census;
+mod claims;
 pub mod client;
 mod context;
-mod departed;
 pub mod drain;
 mod effects;
 mod events;
 mod faults;
+#[cfg(test)]
+mod fixture;
 mod followers;
 mod guardian;
+mod index;
 pub mod lease;
 mod memory;
 mod orphans;
@@ -29,7 +32,6 @@ pub mod run;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
-mod taken;
 mod tally;
 mod target;
 mod watched;

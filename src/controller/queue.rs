@@ -20,8 +20,10 @@ pub struct Queue {
 struct Lanes {
     /// By the key of the model.
     by_model: HashMap<String, Lane>,
-    /// Which model a resource is in the queue of, by its uid.
-    model_of: HashMap<String, String>,
+    /// Which model a resource is in the queue of, and since when it waits, by its uid.
+    model_of: HashMap<String, (String, Option<Time>)>,
+    /// How many wait, on all models.
+    waiting: usize,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +63,8 @@ impl Queue {
     pub fn update(&self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) -> Vec<Name> {
         let mut lanes = self.lanes.lock();
         // The model that it was on and the one that it is on now: who waits on either may be next.
-        let models: BTreeSet<String> = lanes.model_of.get(uid).cloned().into_iter().chain([model.to_owned()]).collect();
+        let models: BTreeSet<String> =
+            lanes.model_of.get(uid).map(|(model, _)| model.clone()).into_iter().chain([model.to_owned()]).collect();
         let before = lanes.next(&models);
         lanes.place(model, uid, name, turn_use);
         let after = lanes.next(&models);
@@ -71,7 +74,7 @@ impl Queue {
     /// Forgets a resource, and gives the names of those whose turn it may be now.
     pub fn forget(&self, uid: &str) -> Vec<Name> {
         let mut lanes = self.lanes.lock();
-        let Some(model) = lanes.model_of.get(uid).cloned() else { return Vec::new() };
+        let Some((model, _)) = lanes.model_of.get(uid).cloned() else { return Vec::new() };
         lanes.remove(uid);
         lanes.by_model.get(&model).and_then(Lane::next).cloned().into_iter().collect()
     }
@@ -79,33 +82,42 @@ impl Queue {
     /// How many wait, on all models.
     #[must_use]
     pub fn depth(&self) -> usize {
-        self.lanes.lock().by_model.values().map(|lane| lane.waiting.len()).sum()
+        self.lanes.lock().waiting
     }
 }
 
 impl Lanes {
     fn place(&mut self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) {
         self.remove(uid);
-        match turn_use {
+        let since = match turn_use {
             TurnUse::Free => return,
             TurnUse::Holds => {
                 let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
                 // There is nearly always one alone, and there may be thousands of models.
                 holders.reserve_exact(1);
                 holders.push((uid.to_owned(), name.clone()));
+                None
             }
             TurnUse::Waits(since) => {
                 self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
+                self.waiting += 1;
+                Some(since)
             }
-        }
-        self.model_of.insert(uid.to_owned(), model.to_owned());
+        };
+        self.model_of.insert(uid.to_owned(), (model.to_owned(), since));
     }
 
     fn remove(&mut self, uid: &str) {
-        let Some(model) = self.model_of.remove(uid) else { return };
+        let Some((model, since)) = self.model_of.remove(uid) else { return };
         let Some(lane) = self.by_model.get_mut(&model) else { return };
-        lane.holders.retain(|(holder, _)| holder != uid);
-        lane.waiting.retain(|(_, waiting), _| waiting != uid);
+        match since {
+            // By its key: there may be thousands that wait for one model.
+            Some(since) => {
+                lane.waiting.remove(&(since, uid.to_owned()));
+                self.waiting = self.waiting.saturating_sub(1);
+            }
+            None => lane.holders.retain(|(holder, _)| holder != uid),
+        }
         if lane.holders.is_empty() && lane.waiting.is_empty() {
             self.by_model.remove(&model);
         }
@@ -180,6 +192,21 @@ mod tests {
         let _ = queue.update("m", "b", &name("b"), TurnUse::Free);
         assert_eq!(queue.take("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
         assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
+    }
+
+    #[test]
+    fn depth_follows_each_change() {
+        let queue = Queue::default();
+        let turns = [TurnUse::Waits(at(1)), TurnUse::Waits(at(2)), TurnUse::Holds, TurnUse::Waits(at(3)), TurnUse::Free];
+        for (turn, depth) in turns.into_iter().zip([1, 1, 0, 1, 0]) {
+            let _ = queue.update("m", "a", &name("a"), turn);
+            assert_eq!(queue.depth(), depth);
+        }
+        let _ = queue.update("m", "a", &name("a"), TurnUse::Waits(at(1)));
+        let _ = queue.update("n", "a", &name("a"), TurnUse::Waits(at(1)));
+        assert_eq!(queue.depth(), 1);
+        let _ = queue.forget("a");
+        assert_eq!(queue.depth(), 0);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Story<'_> {
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
                     self.let_go = true;
                     self.ctx.orphans.let_go(&self.uid);
-                    self.ctx.departed.note(&self.object);
+                    self.ctx.index.departs(&self.object);
                     let write = self.records.drop_finalizer(&self.object).await;
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);
@@ -201,7 +201,7 @@ impl Story<'_> {
     /// Takes what the cluster says now for the next pass: a stale view is never a place to stop.
     async fn look_afresh(&self) -> Result<(), PassError> {
         match self.records.read(&self.name.name).await? {
-            Some(object) if object.uid().as_deref() == Some(&self.uid) => self.ctx.memory.keep_latest(&object),
+            Some(object) if object.uid().as_deref() == Some(&self.uid) => self.ctx.keep_latest(&object),
             // Gone, or another of the same name, which has a pass of its own.
             Some(_) | None => self.ctx.forget(&self.name),
         }
@@ -341,7 +341,7 @@ trait Kept {
 
 impl Kept for Arc<Resource> {
     fn keep(&self, ctx: &Context) {
-        ctx.memory.keep_latest(self);
+        ctx.keep_latest(self);
     }
 }
 

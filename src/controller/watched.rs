@@ -25,6 +25,12 @@ pub(super) struct Watched {
     body: Arc<[u8]>,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many resources this thread has decoded.
+    pub(super) static DECODED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Watched {
     /// A resource as it goes into the cache.
     ///
@@ -39,6 +45,8 @@ impl Watched {
     /// # Errors
     /// Why it cannot be decoded: it was written by another version of the definition.
     pub(super) fn object(&self, kind: Kind) -> Result<Arc<Resource>, String> {
+        #[cfg(test)]
+        DECODED.with(|count| count.set(count.get() + 1));
         Resource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, Shared};
 use futures::stream::{BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -18,12 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Name;
 use super::call;
-use super::census;
 use super::context::{Context, View, Watching};
-use super::departed::Departed;
 use super::events::Events;
 use super::followers::Followers;
 use super::guardian;
+use super::index::Index;
 use super::memory::Memory;
 use super::orphans::Orphans;
 use super::queue::Queue;
@@ -34,7 +34,6 @@ use super::run::{RunError, Running};
 use super::supervise::reconcile;
 use super::watched::Watched;
 use super::wiring;
-use crate::engine::{TurnUse, turn_use};
 use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 use crate::telemetry::labels::Kind;
@@ -44,7 +43,7 @@ use crate::telemetry::labels::Kind;
 pub(super) const WATCH_SECONDS: u32 = 60;
 /// How many resources are listed at once. A page of them lies in memory as it came and taken apart, several times its size.
 const PAGE: u32 = 100;
-/// How often the resources are counted.
+/// How often the metrics that change with the time are published.
 const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
@@ -83,6 +82,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         azure,
         settings: wiring::engine_settings(&settings),
         lease: lease.clone(),
+        index: Index::new(Arc::clone(&metrics)),
         metrics,
         traces,
         events: events.clone(),
@@ -90,7 +90,6 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         queue: Queue::default(),
         memory: Memory::default(),
         orphans,
-        departed: Departed::default(),
         followers: Followers::default(),
         uids: parking_lot::Mutex::default(),
         views,
@@ -102,7 +101,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     }
     // A task of its own: with nothing to reconcile there is nobody else to bring it forward.
     let filled = watches.iter().map(|watch| watch.filled.clone()).collect();
-    let ready = tokio::spawn(ready(Arc::clone(&ctx), health.clone(), filled)).map(drop).boxed().shared();
+    let ready = tokio::spawn(ready(health.clone(), filled)).map(drop).boxed().shared();
     let mut passes = SelectAll::new();
     for watch in watches {
         passes.push(control(watch, settings.max_concurrent_reconciles, &ctx, &ready, &stop));
@@ -133,18 +132,17 @@ fn watches(client: &Client, namespaces: &[String]) -> (Vec<Watch>, HashMap<Watch
         let reader = writer.as_reader();
         let (waker, woken) = mpsc::unbounded_channel();
         let of = Watching { kind, namespace };
-        views.insert(of.clone(), View { store: reader.clone(), waker });
+        views.insert(of.clone(), View { kind, store: reader.clone(), waker });
         watches.push(Watch { of, api, reader, writer, woken, filled: CancellationToken::new() });
     }
     (watches, views)
 }
 
-/// Waits until every cache is filled, and takes the queues from the records, and who follows whom: before that there is no pass.
-async fn ready(ctx: Arc<Context>, health: Health, filled: Vec<CancellationToken>) {
+/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass.
+async fn ready(health: Health, filled: Vec<CancellationToken>) {
     for filled in filled {
         filled.cancelled().await;
     }
-    rebuild(&ctx);
     health.caches_synced();
 }
 
@@ -164,16 +162,18 @@ fn control(
         .reflect(writer)
         .inspect_ok({
             let ctx = Arc::clone(ctx);
+            let of = Arc::new(Watching { kind, namespace });
             let named = move |object: &Watched| Name { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
             move |event| match event {
                 watcher::Event::Apply(object) => {
-                    ctx.memory.shown(object.meta());
-                    ctx.tell_followers(&named(object));
+                    let name = named(object);
+                    ctx.shown(&of, &name, object);
+                    ctx.tell_followers(&name);
                 }
-                watcher::Event::InitApply(object) => ctx.memory.shown(object.meta()),
+                watcher::Event::InitApply(object) => ctx.shown(&of, &named(object), object),
                 watcher::Event::InitDone => {
                     filled.cancel();
-                    ctx.tell_all_followers(namespace.as_deref());
+                    ctx.shown_all(&of);
                 }
                 // A resource that was never ours to hold is gone without a pass; nobody waits behind it any more.
                 watcher::Event::Delete(object) => ctx.gone(&named(object), object.meta()),
@@ -236,31 +236,24 @@ async fn attend(passes: &mut SelectAll<BoxStream<'static, Outcome>>, ctx: &Conte
                 None => break,
             },
             _ = beat.tick() => heartbeat.beat(),
-            _ = show.tick() => census::take(ctx),
+            _ = show.tick() => show_metrics(ctx),
         }
     }
     heartbeat.finished();
+}
+
+/// Publishes the metrics that change without a resource.
+fn show_metrics(ctx: &Context) {
+    ctx.index.publish(Timestamp::now());
+    ctx.metrics.set_queue_depth(ctx.queue.depth());
+    ctx.metrics.set_throttled(ctx.azure.throttled());
+    ctx.metrics.set_certificate_expiry(ctx.identities.first_expiry());
 }
 
 /// Has every resource looked at when the operator is about to be uninstalled, and when it is no longer.
 async fn wake_on_leaving(ctx: &Context) {
     let mut changes = ctx.lease.leaving_changes();
     while changes.changed().await.is_ok() {
-        let mut all = Vec::new();
-        ctx.each_resource(|resource| all.push(resource.name()));
-        ctx.wake(all);
+        ctx.wake_all();
     }
-}
-
-/// Notes who follows whom, and puts those whose records say that they hold or wait into the queues of their models.
-fn rebuild(ctx: &Context) {
-    ctx.each_resource(|resource| {
-        ctx.follow(&resource.name(), resource.follows());
-        let Some(status) = resource.status() else { return };
-        let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
-        if turn == TurnUse::Free {
-            return;
-        }
-        ctx.queue.update(&run.model.key(), &resource.uid().unwrap_or_default(), &resource.name(), turn);
-    });
 }

@@ -1,0 +1,300 @@
+//! Which resource claims which operation: an index over the ids in all records, so that a list of operations costs one lookup for each of
+//! them, however many resources there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::resource::Resource;
+use crate::api::Model;
+use crate::engine::Taken;
+use crate::operation::{OperationId, OperationKind};
+
+/// How many deleted resources are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// An operation id without regard to case, as 128 bits of its SHA-256: a third of the memory of the text.
+type Id = [u8; 16];
+
+/// The claims of all resources, and of those that were deleted recently: an operation that a resource orphaned may still run, and no record
+/// names it any more. In memory only: after a restart it may be taken for what another resource started.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    by_id: BTreeSet<(Id, Arc<str>)>,
+    /// By uid.
+    claimants: HashMap<Arc<str>, Claimant>,
+    /// The deleted ones, the latest last.
+    departed: BTreeMap<u64, Arc<str>>,
+    departures: u64,
+}
+
+#[derive(Debug)]
+struct Claimant {
+    named: Named,
+    /// Whether the resource exists.
+    present: bool,
+    /// Its key among the deleted ones.
+    departure: Option<u64>,
+}
+
+impl Claims {
+    /// Replaces the claims of a resource that exists.
+    pub(super) fn show(&mut self, uid: &Arc<str>, object: &Resource) {
+        self.replace(uid, object, true);
+    }
+
+    /// Keeps the claims of a resource that is being deleted, or was.
+    pub(super) fn depart(&mut self, uid: &Arc<str>, object: &Resource) {
+        let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
+        self.replace(uid, object, present);
+        self.departures += 1;
+        let departure = self.departures;
+        let Some(claimant) = self.claimants.get_mut(uid) else { return };
+        if let Some(earlier) = claimant.departure.replace(departure) {
+            self.departed.remove(&earlier);
+        }
+        self.departed.insert(departure, Arc::clone(uid));
+        while self.departed.len() > REMEMBERED
+            && let Some((_, oldest)) = self.departed.pop_first()
+        {
+            if let Some(claimant) = self.claimants.get_mut(&oldest) {
+                claimant.departure = None;
+            }
+            self.drop_unless_needed(&oldest);
+        }
+    }
+
+    /// The resource no longer exists.
+    pub(super) fn gone(&mut self, uid: &Arc<str>) {
+        if let Some(claimant) = self.claimants.get_mut(uid) {
+            claimant.present = false;
+        }
+        self.drop_unless_needed(uid);
+    }
+
+    /// Which of these operations of a kind on a model other resources than the one with this uid claim: follow, have followed, or may have
+    /// started by a submission that is unknown. None of them is adopted. Those of a deleted resource are still watched while the operator
+    /// tracks its operation to the end.
+    pub(super) fn by_others<'a>(
+        &self,
+        own: Option<&str>,
+        (kind, model): (OperationKind, &str),
+        operations: impl IntoIterator<Item = &'a OperationId>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> Taken {
+        let mut taken = Taken::default();
+        for operation in operations {
+            let id = id_of(operation.as_str());
+            let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
+            for uid in claimants.filter(|uid| Some(&***uid) != own) {
+                let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model)) else { continue };
+                let watched = claimant.present || is_tracked(uid);
+                let of_it = if watched { &mut taken.watched } else { &mut taken.let_go };
+                of_it.insert(operation.as_str().to_lowercase());
+            }
+        }
+        taken
+    }
+
+    fn replace(&mut self, uid: &Arc<str>, object: &Resource, present: bool) {
+        let named = Named::by(object);
+        let departure = match self.claimants.get_mut(uid) {
+            Some(claimant) if named.as_ref() == Some(&claimant.named) => {
+                claimant.present = present;
+                return;
+            }
+            Some(claimant) => claimant.departure,
+            None => None,
+        };
+        self.remove(uid);
+        match named {
+            Some(named) => {
+                self.by_id.extend(named.ids.iter().map(|id| (*id, Arc::clone(uid))));
+                self.claimants.insert(Arc::clone(uid), Claimant { named, present, departure });
+            }
+            None => {
+                departure.map(|departure| self.departed.remove(&departure));
+            }
+        }
+    }
+
+    fn drop_unless_needed(&mut self, uid: &Arc<str>) {
+        if self.claimants.get(uid).is_some_and(|claimant| !claimant.present && claimant.departure.is_none()) {
+            self.remove(uid);
+        }
+    }
+
+    fn remove(&mut self, uid: &Arc<str>) {
+        let Some(claimant) = self.claimants.remove(uid) else { return };
+        for id in claimant.named.ids {
+            self.by_id.remove(&(id, Arc::clone(uid)));
+        }
+    }
+}
+
+/// The operations that a record names.
+#[derive(Debug, PartialEq)]
+struct Named {
+    kind: OperationKind,
+    /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
+    /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts on that model alone.
+    models: Vec<String>,
+    /// Sorted.
+    ids: Box<[Id]>,
+}
+
+impl Named {
+    /// Those of a resource; `None` where there are none.
+    fn by(object: &Resource) -> Option<Self> {
+        let status = object.status()?;
+        let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
+        let of_run = status.run.iter().flat_map(|run| {
+            let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
+            run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
+        });
+        let ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
+        let kind = object.operation();
+        let models = match kind {
+            OperationKind::Refresh => Vec::new(),
+            OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(object.model()).map(Model::key).collect(),
+        };
+        (!ids.is_empty()).then(|| Self { kind, models, ids: ids.into_iter().collect() })
+    }
+
+    /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronizations apart.
+    fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
+        let on_model = || match kind {
+            OperationKind::Refresh => true,
+            OperationKind::Sync => self.models.iter().any(|key| key == model),
+        };
+        self.kind == kind && on_model()
+    }
+}
+
+fn id_of(operation: &str) -> Id {
+    let digest = Sha256::digest(operation.to_lowercase().as_bytes());
+    std::array::from_fn(|byte| digest[byte])
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt as _;
+
+    use super::*;
+    use crate::telemetry::labels::Kind;
+
+    fn model(database: &str) -> serde_json::Value {
+        serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": database}})
+    }
+
+    fn key(database: &str) -> String {
+        serde_json::from_value::<Model>(model(database)).unwrap().key()
+    }
+
+    fn resource(kind: Kind, uid: &str, status: &serde_json::Value) -> Resource {
+        let written = serde_json::json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1",
+            "kind": kind.as_str(),
+            "metadata": {"name": uid, "namespace": "bi", "uid": uid},
+            "spec": {"model": model("d")},
+            "status": status,
+        });
+        serde_json::from_value(written).unwrap()
+    }
+
+    fn with_run() -> serde_json::Value {
+        let trigger = serde_json::json!({"type": "Creation", "value": ""});
+        serde_json::json!({
+            "run": {
+                "number": 2, "trigger": trigger, "attempt": 2, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
+                "model": model("before"), "work": "w", "reason": "SubmissionUnknown", "message": "m",
+                "operationId": "OP-4", "earlierOperationIds": ["op-3"],
+                "candidates": [{"operationId": "op-5", "status": "InProgress"}, {"operationId": "op-6", "status": "Completed"}],
+            },
+            "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "operationId": "op-1", "message": "m"}],
+        })
+    }
+
+    fn uid(object: &Resource) -> Arc<str> {
+        object.uid().unwrap_or_default().into()
+    }
+
+    fn depart(claims: &mut Claims, object: &Resource) {
+        claims.depart(&uid(object), object);
+    }
+
+    fn operations() -> Vec<OperationId> {
+        ["op-1", "op-2", "OP-3", "op-4", "op-5", "op-6"].iter().filter_map(|id| OperationId::parse(id)).collect()
+    }
+
+    fn all() -> BTreeSet<String> {
+        ["op-1", "op-3", "op-4", "op-5", "op-6"].map(str::to_owned).into()
+    }
+
+    #[test]
+    fn orphaned_operations_and_candidates_stay_claimed() {
+        let mut claims = Claims::default();
+        depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &with_run()));
+        depart(&mut claims, &resource(Kind::ModelRefresh, "u-4", &serde_json::json!({})));
+        let of_others = |own, kind| claims.by_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false).let_go;
+        assert_eq!(of_others("u-2", OperationKind::Refresh), all());
+        assert!(of_others("u-1", OperationKind::Refresh).is_empty());
+        assert!(of_others("u-2", OperationKind::Sync).is_empty());
+        assert_eq!((claims.departed.len(), claims.claimants.len()), (1, 1));
+    }
+
+    #[test]
+    fn orphaned_synchronization_counts_on_its_models_alone() {
+        let mut claims = Claims::default();
+        depart(&mut claims, &resource(Kind::ModelSync, "u-1", &with_run()));
+        let of_others = |kind, database| claims.by_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).let_go;
+        for database in ["d", "before"] {
+            assert_eq!(of_others(OperationKind::Sync, database), all());
+            assert!(of_others(OperationKind::Refresh, database).is_empty());
+        }
+        assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
+    }
+
+    #[test]
+    fn operation_that_is_tracked_without_its_resource_is_watched() {
+        let mut claims = Claims::default();
+        depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &with_run()));
+        let of_others = |tracked: &str| claims.by_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
+        assert_eq!(of_others("u-1"), Taken { watched: all(), let_go: BTreeSet::new() });
+        assert_eq!(of_others("u-2"), Taken { watched: BTreeSet::new(), let_go: all() });
+    }
+
+    #[test]
+    fn deleted_resource_is_forgotten_when_others_follow_or_it_was_not_kept() {
+        let mut claims = Claims::default();
+        let kept = resource(Kind::ModelRefresh, "kept", &with_run());
+        for n in 0..=REMEMBERED {
+            depart(&mut claims, &resource(Kind::ModelRefresh, &format!("u-{n}"), &with_run()));
+        }
+        assert_eq!((claims.departed.len(), claims.claimants.len()), (REMEMBERED, REMEMBERED));
+        assert!(!claims.claimants.contains_key("u-0"));
+        claims.show(&uid(&kept), &kept);
+        claims.gone(&uid(&kept));
+        assert!(!claims.claimants.contains_key("kept"));
+        assert_eq!(claims.by_id.len(), all().len() * REMEMBERED);
+    }
+
+    #[test]
+    fn claims_follow_the_record_and_survive_the_deletion_that_keeps_them() {
+        let mut claims = Claims::default();
+        let (before, after) =
+            (resource(Kind::ModelRefresh, "u-1", &serde_json::json!({})), resource(Kind::ModelRefresh, "u-1", &with_run()));
+        let of_others = |claims: &Claims| claims.by_others(Some("u-2"), (OperationKind::Refresh, "m"), &operations(), |_| false);
+        claims.show(&uid(&before), &before);
+        assert_eq!(of_others(&claims), Taken::default());
+        claims.show(&uid(&after), &after);
+        assert_eq!(of_others(&claims).watched, all());
+        depart(&mut claims, &after);
+        assert_eq!(of_others(&claims).watched, all());
+        claims.gone(&uid(&after));
+        assert_eq!(of_others(&claims), Taken { watched: BTreeSet::new(), let_go: all() });
+        depart(&mut claims, &before);
+        assert_eq!((of_others(&claims), claims.departed.len(), claims.by_id.len()), (Taken::default(), 0, 0));
+    }
+}

@@ -1,0 +1,91 @@
+//! A context without a cluster, for tests.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use hyper::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::context::{Context, Watching};
+use super::events::Events;
+use super::index::Index;
+use super::lease::LeaseHandle;
+use super::orphans::Orphans;
+use super::records::Places;
+use super::references::{Identities, OwnIdentity};
+use super::watched::Watched;
+use super::{Resource, wiring};
+use crate::cli::{Cli, Command, Settings};
+use crate::service::identity::Environment;
+use crate::telemetry::labels::Kind;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
+
+/// What a namespace for all watches shows.
+pub(super) fn all_refreshes() -> Arc<Watching> {
+    Arc::new(Watching { kind: Kind::ModelRefresh, namespace: None })
+}
+
+/// A refresh whose run follows the operation `op-<n>`.
+pub(super) fn running(n: usize) -> Resource {
+    let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": format!("d{n}")}});
+    let object = json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+        "metadata": {"name": format!("r-{n}"), "namespace": "bi", "uid": format!("u-{n}"), "resourceVersion": "1"},
+        "spec": {"model": model},
+        "status": {"run": {
+            "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running",
+            "requestedTime": "2026-01-01T00:00:00Z", "model": model, "work": "w", "operationId": format!("op-{n}"),
+        }},
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+/// The settings of `run` with these flags.
+pub(super) fn settings(flags: &[&str]) -> Settings {
+    let words = ["tabular-operator", "run"].iter().chain(flags);
+    match Cli::try_parse_from(words).unwrap().command {
+        Command::Run(args) => args.settings().unwrap(),
+        Command::Drain(_) | Command::Crds => panic!("run was asked for"),
+    }
+}
+
+/// A context that has been shown the first `count` of [`running`].
+pub(super) fn context(count: usize) -> Context {
+    // Ignored where another test of this process was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (settings, metrics, traces) = (settings(&[]), Arc::new(Metrics::new()), Traces::off());
+    let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
+    let client = Client::new(tower::service_fn(nothing), "ops");
+    let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
+    let (places, own) = (Places::default(), OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
+    let ctx = Context {
+        identities: Identities::new(client.clone(), places.clone(), own),
+        client,
+        places,
+        azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
+        settings: wiring::engine_settings(&settings),
+        lease: LeaseHandle::always(),
+        index: Index::new(Arc::clone(&metrics)),
+        metrics,
+        traces,
+        events,
+        refusals: super::refusals::Refusals::default(),
+        queue: super::queue::Queue::default(),
+        memory: super::memory::Memory::default(),
+        orphans: Orphans::new().0,
+        followers: super::followers::Followers::default(),
+        uids: parking_lot::Mutex::default(),
+        views: HashMap::new(),
+        passes: Semaphore::new(usize::from(settings.max_concurrent_reconciles)),
+    };
+    for resource in (0..count).map(running) {
+        ctx.shown(&all_refreshes(), &resource.name(), &Watched::of(&resource).unwrap());
+    }
+    ctx
+}

@@ -1,0 +1,143 @@
+//! What the records of all resources say, kept up to date by the watch and by our own writes, so that nothing needs to read all of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
+use parking_lot::Mutex;
+
+use super::census::{Census, Facts};
+use super::claims::Claims;
+use super::context::Watching;
+use super::memory::version_of;
+use super::resource::Resource;
+use crate::engine::Taken;
+use crate::operation::{OperationId, OperationKind};
+use crate::telemetry::metrics::Metrics;
+
+/// The index of all resources.
+#[derive(Debug)]
+pub(super) struct Index {
+    metrics: Arc<Metrics>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By uid.
+    entries: HashMap<Arc<str>, Entry>,
+    census: Census,
+    claims: Claims,
+}
+
+/// One resource that exists.
+#[derive(Debug)]
+struct Entry {
+    version: Option<String>,
+    /// The watch that shows it.
+    of: Arc<Watching>,
+    facts: Facts,
+}
+
+/// What an observation of a resource is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// The resource was unknown.
+    First,
+    /// The resource changed.
+    Changed,
+    /// Its record was known: a write of ours left it so.
+    Known,
+}
+
+impl Index {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, known: Mutex::default() }
+    }
+
+    /// What the watch shows of a resource now.
+    pub(super) fn sight(&self, metadata: &ObjectMeta) -> Sight {
+        let known = self.known.lock();
+        match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
+            None => Sight::First,
+            Some(entry) if entry.version == metadata.resource_version => Sight::Known,
+            Some(_) => Sight::Changed,
+        }
+    }
+
+    /// Takes over what the watch shows of a resource; `None` is one that cannot be decoded, whose claims stay as they were.
+    pub(super) fn shown(&self, of: &Arc<Watching>, metadata: &ObjectMeta, object: Option<&Resource>) {
+        let Some(uid) = metadata.uid.as_deref() else { return };
+        let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
+        self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
+    }
+
+    /// Takes over what a write of ours, or a read past the cache, left of a resource that exists.
+    pub(super) fn wrote(&self, object: &Resource) {
+        let (metadata, mut known) = (object.meta(), self.known.lock());
+        let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
+        // The watch may have shown a later one meanwhile.
+        if version_of(metadata.resource_version.as_deref()) < version_of(entry.version.as_deref()) {
+            return;
+        }
+        let uid = Arc::clone(uid);
+        let entry =
+            Entry { version: metadata.resource_version.clone(), of: Arc::clone(&entry.of), facts: Facts::of(object.kind(), Some(object)) };
+        known.replace(&uid, entry, Some(object), &self.metrics);
+    }
+
+    /// A resource no longer exists.
+    pub(super) fn gone(&self, uid: &str) {
+        self.known.lock().remove(&Arc::from(uid), &self.metrics);
+    }
+
+    /// The uids of one watch that are not among those that it shows.
+    pub(super) fn missing(&self, of: &Watching, shown: &HashSet<&str>) -> Vec<Arc<str>> {
+        let known = self.known.lock();
+        let of_watch = known.entries.iter().filter(|(_, entry)| *entry.of == *of);
+        of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()
+    }
+
+    /// A resource is being deleted, or was: its operations stay claimed.
+    pub(super) fn departs(&self, object: &Resource) {
+        if let Some(uid) = object.uid() {
+            self.known.lock().claims.depart(&Arc::from(uid), object);
+        }
+    }
+
+    /// See [`Claims::by_others`].
+    pub(super) fn claimed_by_others<'a>(
+        &self,
+        own: Option<&str>,
+        operations_of: (OperationKind, &str),
+        operations: impl IntoIterator<Item = &'a OperationId>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> Taken {
+        self.known.lock().claims.by_others(own, operations_of, operations, is_tracked)
+    }
+
+    /// Publishes what changes with the time alone.
+    pub(super) fn publish(&self, now: Timestamp) {
+        self.known.lock().census.publish(now, &self.metrics);
+    }
+}
+
+impl Known {
+    fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&Resource>, metrics: &Metrics) {
+        let facts = entry.facts;
+        let before = self.entries.insert(Arc::clone(uid), entry);
+        self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
+        if let Some(object) = object {
+            self.claims.show(uid, object);
+        }
+    }
+
+    fn remove(&mut self, uid: &Arc<str>, metrics: &Metrics) {
+        if let Some(before) = self.entries.remove(uid) {
+            self.census.replace(uid, Some(&before.facts), None, metrics);
+        }
+        self.claims.gone(uid);
+    }
+}
