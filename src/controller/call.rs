@@ -34,6 +34,12 @@ impl CallError {
         self.status() == Some(409)
     }
 
+    /// Whether the API server certainly did not do what was asked.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
+    }
+
     /// Whether the object is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

@@ -9,7 +9,9 @@ use kube::{Resource as _, ResourceExt};
 use parking_lot::Mutex;
 
 use super::resource::Resource;
+use crate::api::{RunState, Status};
 use crate::engine::Scratch;
+use crate::operation::Submission;
 
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
@@ -27,6 +29,27 @@ pub struct Remembered {
     latest: Option<Arc<Resource>>,
     /// Passes in a row that failed.
     failures: u32,
+    /// What the service accepted, while its id is not on record.
+    accepted: Option<Accepted>,
+    /// Whether the API server has to be asked what an intent without an answer became of.
+    reread: bool,
+}
+
+/// A submission that the service accepted.
+#[derive(Clone, Debug)]
+struct Accepted {
+    /// Of which run, and which attempt of it.
+    of: (i32, i32),
+    submission: Submission,
+}
+
+/// The longest pause after a pass that could not record the id of an accepted operation.
+const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
+
+/// The run and the attempt of an intent on record.
+fn intent(status: Option<&Status>) -> Option<(i32, i32)> {
+    let run = status?.run.as_ref().filter(|run| run.state == RunState::Submitting)?;
+    Some((run.number, run.attempt))
 }
 
 impl Memory {
@@ -81,13 +104,53 @@ impl Memory {
         }
     }
 
+    /// What the service accepted for the intent on record, while the id of its operation is not.
+    #[must_use]
+    pub fn accepted(&self, uid: &str, status: Option<&Status>) -> Option<Submission> {
+        let of = self.of.lock();
+        let accepted = of.get(uid)?.accepted.as_ref()?;
+        (intent(status) == Some(accepted.of)).then(|| accepted.submission.clone())
+    }
+
+    /// Remembers what the service accepted for the intent on record, until [`Self::recorded`].
+    pub fn keep_accepted(&self, uid: &str, status: Option<&Status>, submission: &Submission) {
+        let Some(of) = intent(status) else { return };
+        self.of.lock().entry(uid.to_owned()).or_default().accepted = Some(Accepted { of, submission: submission.clone() });
+    }
+
+    /// The id of the accepted operation is on record.
+    pub fn recorded(&self, uid: &str) {
+        if let Some(remembered) = self.of.lock().get_mut(uid) {
+            remembered.accepted = None;
+        }
+    }
+
+    /// An intent was written without an answer: the next pass begins with a read past the cache.
+    pub fn reread(&self, uid: &str) {
+        self.of.lock().entry(uid.to_owned()).or_default().reread = true;
+    }
+
+    /// Whether a pass has to begin with a read past the cache.
+    #[must_use]
+    pub fn must_reread(&self, uid: &str) -> bool {
+        self.of.lock().get(uid).is_some_and(|remembered| remembered.reread)
+    }
+
+    /// The API server was asked.
+    pub fn reread_done(&self, uid: &str) {
+        if let Some(remembered) = self.of.lock().get_mut(uid) {
+            remembered.reread = false;
+        }
+    }
+
     /// How long to wait after a pass that failed, longer each time, up to a minute.
     #[must_use]
     pub fn failed(&self, uid: &str) -> Duration {
         let mut of = self.of.lock();
         let remembered = of.entry(uid.to_owned()).or_default();
         remembered.failures = remembered.failures.saturating_add(1);
-        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(Duration::from_mins(1))
+        let longest = if remembered.accepted.is_some() { LONGEST_UNRECORDED } else { Duration::from_mins(1) };
+        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(longest)
     }
 
     /// A pass went well.

@@ -29,6 +29,13 @@ use crate::telemetry::traces::Subject;
 /// The most decisions that one pass makes; a longer story goes on in the next pass.
 const DECISIONS: usize = 12;
 
+/// How often a pass tries to record the id of an accepted operation, and the pause before the second try; each further one doubles it.
+const QUICK_RECORDS: u32 = 3;
+const FIRST_RECORD_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a resource whose intent was not recorded leaves its turn to others.
+const AFTER_REREAD: Duration = Duration::from_secs(1);
+
 /// Why a pass could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
@@ -44,6 +51,7 @@ pub(super) enum PassError {
 pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resource>) -> Result<Action, PassError> {
     let name = object.name();
     let uid = object.uid().unwrap_or_default();
+    let reread = ctx.memory.must_reread(&uid);
     ctx.meet(&name, &uid);
     let object = ctx.memory.newest(&object);
     ctx.follow(&name, object.follows());
@@ -55,17 +63,33 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
         name,
         namespace_ending: false,
         let_go: false,
-        released: false,
+        intent_unanswered: reread,
+        end: End::Abandoned,
     };
-    let outcome = story.tell().await;
+    let mut outcome = if story.intent_unanswered { story.reread().await } else { story.tell().await };
     if !story.let_go {
         ctx.orphans.note(&story.object, cached);
     }
-    story.leave_or_keep_turn(outcome.is_err());
-    if let Err(PassError::Stale) = &outcome {
-        story.look_afresh().await?;
+    if let Err(PassError::Stale) = &outcome
+        && let Err(error) = story.look_afresh().await
+    {
+        outcome = Err(error);
+    }
+    if story.end != End::Released && !matches!(outcome, Err(PassError::Call(_))) {
+        story.end = End::OnRecord;
     }
     outcome
+}
+
+/// How a pass ended, for the queue of its model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The record says what the resource means to the queue.
+    OnRecord,
+    /// The finalizer is gone: the resource is no longer this operator's.
+    Released,
+    /// It failed, panicked, took too long or was dropped: whatever it had in memory alone is void.
+    Abandoned,
 }
 
 /// One pass under way.
@@ -78,18 +102,32 @@ struct Story<'a> {
     namespace_ending: bool,
     /// Nothing of it is to be seen to any more, should it be gone: its finalizer goes, or has gone without an answer.
     let_go: bool,
-    /// Its finalizer is gone: it is no longer this operator's.
-    released: bool,
+    /// An intent was written, and the API server has not said whether the write was done.
+    intent_unanswered: bool,
+    end: End,
+}
+
+impl Drop for Story<'_> {
+    fn drop(&mut self) {
+        self.return_turn();
+    }
 }
 
 impl Story<'_> {
     async fn tell(&mut self) -> Result<Action, PassError> {
         self.namespace_ending = self.is_namespace_ending().await;
-        let mut seen = Seen::Nothing;
-        let mut decisions = 0;
+        // The service accepted a submission whose id is not on record yet.
+        let mut seen = self.ctx.memory.accepted(&self.uid, self.object.status()).map_or(Seen::Nothing, Seen::Submission);
+        let (mut decisions, mut refused_writes) = (0, 0);
         while decisions < DECISIONS {
             decisions += 1;
-            let accepted = matches!(&seen, Seen::Submission(Submission::Accepted { .. })).then(|| seen.clone());
+            let accepted = match &seen {
+                Seen::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted.clone()),
+                _ => None,
+            };
+            if let Some(accepted) = &accepted {
+                self.ctx.memory.keep_accepted(&self.uid, self.object.status(), accepted);
+            }
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let leaving = self.ctx.lease.leaving();
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
@@ -106,10 +144,17 @@ impl Story<'_> {
             };
             if let Err(error) = self.record(&step).await {
                 let Some(accepted) = accepted else { return Err(error) };
-                // The service has the operation: its id is written until it is written, whoever else writes meanwhile.
-                self.wait_for_view(&error).await?;
-                (seen, decisions) = (accepted, 0);
+                // The service has the operation, so its id is written until it is written. After a few tries the next pass goes on.
+                refused_writes += 1;
+                if refused_writes > QUICK_RECORDS {
+                    return Err(error);
+                }
+                self.read_after(refused_writes, &error).await?;
+                (seen, decisions) = (Seen::Submission(accepted), 0);
                 continue;
+            }
+            if accepted.is_some() {
+                self.ctx.memory.recorded(&self.uid);
             }
             self.ctx.memory.keep_scratch(&self.uid, step.scratch.clone());
             self.publish(&step.notices);
@@ -137,7 +182,7 @@ impl Story<'_> {
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);
                     self.ctx.forget(&self.name);
-                    self.released = true;
+                    self.end = End::Released;
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
@@ -171,7 +216,12 @@ impl Story<'_> {
             return Err(PassError::Stale);
         }
         let before = self.object.status().and_then(|status| status.run.clone());
+        let is_intent = step.effect == Effect::Submit;
+        self.intent_unanswered |= is_intent;
         let write = self.records.write_status(&self.object, &step.recorded).await;
+        if is_intent && write.as_ref().err().is_none_or(CallError::is_refusal) {
+            self.intent_unanswered = false;
+        }
         self.object = self.written(Write::Status, write)?;
         if let Some(run) = &step.recorded.run {
             self.report(before.as_ref(), run);
@@ -199,44 +249,71 @@ impl Story<'_> {
     }
 
     /// Takes what the cluster says now for the next pass: a stale view is never a place to stop.
-    async fn look_afresh(&self) -> Result<(), PassError> {
+    async fn look_afresh(&mut self) -> Result<(), PassError> {
         match self.records.read(&self.name.name).await? {
-            Some(object) if object.uid().as_deref() == Some(&self.uid) => self.ctx.keep_latest(&object),
+            Some(object) if object.uid().as_deref() == Some(&self.uid) => {
+                self.ctx.keep_latest(&object);
+                self.object = object;
+                self.intent_unanswered = false;
+            }
             // Gone, or another of the same name, which has a pass of its own.
-            Some(_) | None => self.ctx.forget(&self.name),
+            Some(_) | None => {
+                self.ctx.forget(&self.name);
+                self.end = End::Released;
+            }
         }
         Ok(())
     }
 
-    /// Takes what the cluster says now, as soon as it says anything.
-    async fn wait_for_view(&mut self, error: &PassError) -> Result<(), PassError> {
-        tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, uid = self.uid, %error, "failed to record an operation's id; trying again");
-        let mut pause = Duration::from_millis(20);
-        while self.ctx.lease.holds() {
-            match self.records.read(&self.name.name).await {
-                Ok(Some(object)) if object.uid().as_deref() == Some(&self.uid) => {
-                    self.object = object;
-                    return Ok(());
-                }
-                Ok(_) => break,
-                Err(error) => tracing::debug!(%error, "failed to read a resource past the cache"),
+    /// After a failed write of an operation's id: a pause, and what the cluster says now.
+    async fn read_after(&mut self, refused_writes: u32, error: &PassError) -> Result<(), PassError> {
+        tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, uid = self.uid, %error, "failed to record the id of an operation; retrying");
+        tokio::time::sleep(FIRST_RECORD_PAUSE * 2_u32.pow(refused_writes - 1)).await;
+        match self.records.read(&self.name.name).await? {
+            Some(object) if object.uid().as_deref() == Some(&self.uid) => {
+                self.object = object;
+                Ok(())
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            Some(_) | None => Err(PassError::Stale),
         }
-        Err(PassError::Stale)
     }
 
-    /// Tells the queue what the record means now, and wakes whoever is next.
-    fn leave_or_keep_turn(&self, failed: bool) {
-        let status = self.object.status();
-        let turn = status.map_or(TurnUse::Free, turn_use);
-        // A write without an answer may have recorded an intent, and a view that was refused may be an old one: until a fresh look
-        // the queue stays as it is.
-        if failed && self.object.meta().deletion_timestamp.is_none() {
+    /// The pass before wrote an intent, and does not know whether it was recorded. Only the API server can tell, so this pass reads the
+    /// resource. Without an intent on record another resource may have the turn first: this one asks again in the next pass.
+    async fn reread(&mut self) -> Result<Action, PassError> {
+        match self.records.read(&self.name.name).await? {
+            Some(object) if object.uid().as_deref() == Some(&self.uid) => {
+                self.ctx.keep_latest(&object);
+                self.object = object;
+                self.intent_unanswered = false;
+                self.ctx.memory.reread_done(&self.uid);
+                if self.object.status().map_or(TurnUse::Free, turn_use) == TurnUse::Holds {
+                    return self.tell().await;
+                }
+                self.ctx.wake(self.ctx.queue.forget(&self.uid));
+                Ok(Action::requeue(AFTER_REREAD))
+            }
+            Some(_) | None => Err(PassError::Stale),
+        }
+    }
+
+    /// Sets what the resource means to the queue of its model, and wakes whoever is next.
+    ///
+    /// A turn that is granted exists in memory alone until the intent is on record. A pass that ends without it returns the turn,
+    /// whatever ended the pass; so a resource that cannot record anything holds up no other.
+    fn return_turn(&self) {
+        if self.end == End::Released {
             return;
         }
-        if self.released {
+        let status = self.object.status();
+        let turn = status.map_or(TurnUse::Free, turn_use);
+        if self.intent_unanswered {
+            self.ctx.memory.reread(&self.uid);
+            return;
+        }
+        if self.end == End::Abandoned && turn != TurnUse::Holds {
+            // Not back to waiting: at its head it would still hold up all others. It joins again with its next request.
+            self.ctx.wake(self.ctx.queue.forget(&self.uid));
             return;
         }
         // Without a run it is in no model's queue.

@@ -51,7 +51,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
             (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
-            pass.scratch.cancel_refused = false;
+            pass.scratch.cancel_refusals = 0;
             pass.scratch.troubles = 0;
             let pause = pace::brief(pass.situation.settings);
             pass.stop_for(pause)
@@ -69,12 +69,14 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
 
 /// The operation may have ended meanwhile, so the next look comes first.
 fn uncancelled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
-    pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN / 2).ok();
-    if pass.scratch.cancel_refused {
+    if pass.scratch.cancel_refusals > 0 {
         // The second in a row is news, whatever the look in between has brought.
         pass.scratch.troubles = pass.scratch.troubles.max(TROUBLES_SHOWN - 1);
     }
-    (pass.scratch.cancel_refused, pass.scratch.look_first) = (true, true);
+    pass.scratch.cancel_refusals = pass.scratch.cancel_refusals.saturating_add(1);
+    let until_next = pace::cancel_again(pass.scratch.cancel_refusals);
+    pass.scratch.cancelled_at = pass.now.checked_sub(pace::CANCEL_AGAIN.saturating_sub(until_next)).ok();
+    pass.scratch.look_first = true;
     troubled(pass, trouble, "cannot be cancelled")
 }
 
@@ -228,7 +230,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
         } else {
             (Reason::Running, format!("the service runs operation {}", operation.id))
         };
-        let mended = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refused);
+        let mended = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refusals > 0);
         if mended {
             run.tell(run.state, calm, message);
         }

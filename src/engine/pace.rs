@@ -13,6 +13,8 @@ pub(super) const CLUSTER: Duration = Duration::from_secs(5);
 pub(super) const SERVICE: Duration = Duration::from_mins(1);
 /// How long a cancellation that was answered may show no effect before it is sent again.
 pub(super) const CANCEL_AGAIN: Duration = Duration::from_secs(30);
+/// The pause before a cancellation is sent again that was refused or interrupted; each further one doubles it.
+const CANCEL_RETRY: Duration = Duration::from_secs(2);
 /// The shortest time between two writes of nothing but progress.
 pub(super) const PROGRESS: Duration = Duration::from_secs(10);
 /// The pause before the second attempt of a run; each further one doubles it.
@@ -58,6 +60,12 @@ pub(super) fn brief(settings: &Settings) -> Duration {
 #[must_use]
 pub(super) fn busy(settings: &Settings, waited: Duration) -> Duration {
     (waited / 2).min(settings.poll_max).max(settings.poll_min)
+}
+
+/// The pause before a cancellation is sent again after `refusals` in a row.
+#[must_use]
+pub(super) fn cancel_again(refusals: u32) -> Duration {
+    CANCEL_RETRY.saturating_mul(1 << refusals.saturating_sub(1).min(6)).min(CANCEL_AGAIN)
 }
 
 /// The pause before attempt `attempt` of a run.

@@ -179,8 +179,8 @@ pub struct Scratch {
     pub refusals: u32,
     /// When a cancellation was last answered.
     pub cancelled_at: Option<Timestamp>,
-    /// Whether that answer was a refusal, which a look that finds the operation does not mend.
-    pub cancel_refused: bool,
+    /// Cancellations in a row that were refused or interrupted, whatever a poll in between shows.
+    pub cancel_refusals: u32,
     /// Whether a look comes before the next cancellation, since there may be nothing left to cancel.
     pub look_first: bool,
     /// The reason that the last event on a transition told: a submission that is refused for it again is no news.

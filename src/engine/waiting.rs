@@ -294,8 +294,9 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
                 run.waiting_for = Some("another client's operation".to_owned());
                 run.tell(RunState::Waiting, Reason::ModelBusy, "the service is busy: waits for another client's operation on the model");
             }
-            // The listing says which one it is.
-            let pause = pace::busy(pass.situation.settings, waited);
+            // The list says which one it is. Where it shows none, each further refusal doubles the pause.
+            pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+            let pause = pace::busy(pass.situation.settings, waited).max(pace::retry(pass.scratch.troubles, pass.seed()));
             pass.stop_for(pause)
         }
         Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),

@@ -14,6 +14,7 @@ mod collectors;
 mod crash;
 mod deletion;
 mod drain;
+mod failing_writes;
 mod failures;
 mod field_reports;
 mod followers;

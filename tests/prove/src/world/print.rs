@@ -276,7 +276,7 @@ impl<'a> Print<'a> {
             troubles,
             refusals,
             cancelled_at,
-            cancel_refused,
+            cancel_refusals,
             told: _,
             progress_written: _,
             contradictions,
@@ -296,7 +296,7 @@ impl<'a> Print<'a> {
         if let Some(Resolved { names: _, ids, at }) = resolved {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
-        self.put((listed, next, paused, (*troubles).min(7), (*refusals).min(9), cancelled, cancel_refused, contradictions));
+        self.put((listed, next, paused, (*troubles).min(7), (*refusals).min(9), cancelled, (*cancel_refusals).min(5), contradictions));
     }
 
     fn step(&mut self, step: &Step) {

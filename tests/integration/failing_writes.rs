@@ -1,0 +1,73 @@
+//! An API server that refuses or fails the operator's own writes: the resource waits, and nothing else does.
+
+use std::time::Duration;
+
+use harness::world::run;
+use harness::{Action, Moment, Operator, Setting, World, eventually};
+use serde_json::json;
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tokio::time::Instant;
+
+/// Every request, as often as it comes.
+const ALWAYS: usize = usize::MAX;
+
+async fn proxied(name: &str) -> (World, Operator) {
+    World::running(name, Setting { model: Some(json!({"durationMillis": 200})), api_proxy: true, ..Setting::default() }).await
+}
+
+#[tokio::test]
+async fn resource_that_cannot_record_holds_up_no_other_on_its_model() {
+    for (name, action) in
+        [("refused", Action::Answer(403)), ("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before)), ("hung", Action::Hang)]
+    {
+        let (world, _operator) = proxied(&format!("unrecorded-{name}")).await;
+        let strike = world.proxy().strike_times(0, ALWAYS, action, |seen| seen.writes_resource() && seen.name == "first");
+        world.apply("first", &json!({})).await;
+        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        world.apply("second", &json!({})).await;
+        world.until_state("second", RunState::Succeeded).await;
+        assert_eq!((world.operations().await.len(), world.posts().await), (1, 1), "{name}");
+        drop(strike);
+        world.until_state_within(Duration::from_secs(90), "first", RunState::Succeeded).await;
+        assert_eq!((world.operations().await.len(), world.posts().await), (2, 2), "{name}");
+        world.proxy().assert_fenced();
+    }
+}
+
+#[tokio::test]
+async fn intent_that_cannot_be_recorded_holds_up_no_other_on_its_model() {
+    for (name, action) in [("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before))] {
+        let (world, _operator) = proxied(&format!("intent-{name}")).await;
+        world.apply("first", &json!({})).await;
+        world.until_state("first", RunState::Succeeded).await;
+        let strike = world.proxy().strike_times(0, ALWAYS, action, |seen| seen.writes_resource() && seen.name == "first");
+        world.annotate("first", RUN_REQUESTED_AT, Some("1")).await;
+        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        world.apply("second", &json!({})).await;
+        world.until_state("second", RunState::Succeeded).await;
+        drop(strike);
+        world.until_run("first", 2, RunState::Succeeded).await;
+        assert_eq!((world.operations().await.len(), world.posts().await), (3, 3), "{name}");
+        world.proxy().assert_fenced();
+    }
+}
+
+#[tokio::test]
+async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
+    let (world, _operator) = proxied("storm").await;
+    // The intent is written, and then nothing until the strike is over.
+    let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
+    world.apply("orders", &json!({})).await;
+    eventually("several writes to fail", async || (strike.count() >= 8).then_some(())).await;
+    let began = Instant::now();
+    let before = world.proxy().seen().len();
+    eventually("five seconds of failing writes", async || (began.elapsed() > Duration::from_secs(5)).then_some(())).await;
+    let requests = world.proxy().seen().len() - before;
+    assert!(requests <= 60, "{requests} requests in five seconds");
+    drop(strike);
+    let done = world.until_state("orders", RunState::Succeeded).await;
+    let truth = world.operations().await;
+    assert_eq!((truth.len(), world.posts().await, run(&done).operation_id.as_ref()), (1, 1, Some(&truth[0].operation_id)));
+    let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
+    assert_eq!(lists, 0, "the id was known");
+}
