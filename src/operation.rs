@@ -398,6 +398,11 @@ pub enum Submission {
         /// The service's sentence.
         message: String,
     },
+    /// The operator sent nothing: it may not submit any more, or the intent is too old.
+    Deferred {
+        /// Why, in one sentence.
+        message: String,
+    },
     /// Nobody knows whether it was started: the answer was lost, or says nothing certain.
     Unanswered {
         /// What happened, in one sentence.

@@ -101,13 +101,11 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
         // Between the write of the intent and this moment the lease may have run out, or nearly: then another operator has the say
         // soon. Nothing is sent, and where this one still has the say it records so.
         Effect::Submit if !ctx.lease.holds_for_a_submission() => {
-            let message = "nothing was submitted: the operator's lease is about to run out".to_owned();
-            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+            Seen::Submission(Submission::Deferred { message: "nothing was submitted: the operator's lease is about to run out".to_owned() })
         }
         // Said since the intent was decided on.
         Effect::Submit if ctx.lease.leaving().is_some() => {
-            let message = "nothing was submitted: the operator is about to be uninstalled".to_owned();
-            Seen::Submission(Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+            Seen::Submission(Submission::Deferred { message: "nothing was submitted: the operator is about to be uninstalled".to_owned() })
         }
         Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
         Effect::Resolve => Seen::Resolved(call.resolve().await),
@@ -138,7 +136,7 @@ async fn submit(ctx: &Context, object: &Resource, desired: &Desired, call: Call)
     let left = (ctx.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
     if left < ctx.settings.call_timeout / 4 {
         let message = "nothing was submitted: the Kubernetes API took too long to record that it was about to be".to_owned();
-        return Submission::Refused(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None });
+        return Submission::Deferred { message };
     }
     let lost = || Submission::Unanswered { message: "the service has not answered in time".to_owned() };
     tokio::time::timeout(left, call.submit(&desired.work.request)).await.unwrap_or_else(|_| lost())

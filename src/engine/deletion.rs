@@ -62,7 +62,7 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
         (RunState::Cancelling, _) => following::cancelling(pass),
         (RunState::Submitting, _) => match pass.situation.seen {
             // Nothing was started, for certain.
-            Seen::Submission(Submission::Refused(_) | Submission::Busy { .. }) => release(pass, None),
+            Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => release(pass, None),
             Seen::Submission(Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. })
             | Seen::Nothing
             | Seen::Resolved(_)

@@ -32,7 +32,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(refused @ (Submission::Refused(_) | Submission::Busy { .. })) => waiting::not_started(pass, refused),
+        Seen::Submission(refused @ (Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. })) => {
+            waiting::not_started(pass, refused)
+        }
         Seen::Nothing if held(&pass) => wait_for_a_word(pass),
         // Found after a restart, or after an answer that was lost.
         Seen::Nothing => {

@@ -230,15 +230,16 @@ fn hindered(mut pass: Pass<'_>, fault: &Fault) -> Step {
     }
 }
 
-/// Whether the listing of refreshes is asked before anything is submitted: where the service itself may not refuse, and since a
-/// try that was refused once costs no write a second time.
+/// Whether the list of refreshes is read before anything is submitted: where the service itself may not refuse a second operation, and
+/// after it refused this attempt, so that the next try costs no write. An attempt of which nothing was sent needs no list.
 fn asks_first(run: &Run, kind: OperationKind) -> bool {
     if !kind.offers().refused_during_refresh {
         return true;
     }
+    let sent = run.submitted_time.is_some() && run.next_attempt_time.is_none();
     match run.why() {
-        Some(Reason::ModelBusy | Reason::Retrying | Reason::CapacityExceeded) => true,
-        Some(reason) => conditions::stalls(reason) && run.submitted_time.is_some(),
+        Some(Reason::ModelBusy) => true,
+        Some(reason) => sent && refusals::refuses(reason),
         None => false,
     }
 }
@@ -276,10 +277,20 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
         Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
             ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
         }
-        Submission::Refused(_) | Submission::Busy { .. } if cancellation::is_pending(&pass) => cancellation::nothing_began(pass),
+        Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. } if cancellation::is_pending(&pass) => {
+            cancellation::nothing_began(pass)
+        }
         Submission::Refused(trouble) => {
             renew(&mut pass);
             refusals::refused(pass, trouble, Asked::Submission)
+        }
+        Submission::Deferred { message } => {
+            renew(&mut pass);
+            if let Some(run) = pass.record.run.as_mut() {
+                run.submitted_time = None;
+            }
+            let trouble = Trouble { kind: TroubleKind::Unreachable, message: message.clone(), retry_after: None, activity_id: None };
+            refusals::refused(pass, &trouble, Asked::Submission)
         }
         Submission::Busy { message } => {
             if pass.desired.policy.conflict == ConflictPolicy::Fail {

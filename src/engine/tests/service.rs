@@ -24,6 +24,8 @@ pub(super) enum Fate {
     Late(Duration),
     /// It is refused.
     Refused(Trouble),
+    /// The operator sends nothing.
+    Deferred,
 }
 
 /// What becomes of a look, a listing or a cancellation.
@@ -207,6 +209,7 @@ impl Service {
                 lost()
             }
             Fate::Refused(trouble) => Submission::Refused(trouble),
+            Fate::Deferred => Submission::Deferred { message: "nothing was submitted".to_owned() },
         }
     }
 

@@ -4,7 +4,7 @@ use super::service::{Ask, Fate, trouble, unreachable};
 use super::world::{Ended, World, model, secs};
 use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Fault, Seen};
-use crate::operation::TroubleKind;
+use crate::operation::{Phase, TroubleKind};
 
 #[test]
 fn a_crash_at_any_step_leaves_one_operation() {
@@ -134,4 +134,54 @@ fn each_sort_of_refusal_is_told_once_however_often_it_comes() {
     world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Paused)));
     world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.told(Reason::ServerPaused), 2);
+}
+
+/// A permit, a token or the Lease was missing: nothing was sent, so there is nothing to learn from a list.
+#[test]
+fn deferred_submission_needs_no_list() {
+    for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::CredentialsRefused] {
+        let mut world = World::new(|spec| spec.backoff_limit = 1);
+        world.service.outcomes.push_back(Phase::Failed);
+        world.hindrance = Some(Seen::Trouble(trouble(kind)));
+        world.run_for(secs(20));
+        world.hindrance = None;
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.run().attempt, world.service.submits, world.service.lists), (2, 2, 0), "{kind:?}");
+    }
+}
+
+#[test]
+fn deferred_second_attempt_needs_no_list() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    world.hindrance = Some(Seen::Trouble(trouble(TroubleKind::Throttled)));
+    world.run_for(secs(20)).is(RunState::Waiting, Reason::Retrying);
+    world.hindrance = None;
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.service.lists), (2, 0));
+}
+
+/// The lease was about to run out, the operator to be uninstalled, or the intent too old.
+#[test]
+fn submission_held_back_after_its_intent_needs_no_list() {
+    let mut world = World::new(|_| {});
+    world.service.posts.extend([Fate::Deferred, Fate::Deferred]);
+    world.run_for(secs(2)).is(RunState::Waiting, Reason::Retrying);
+    assert_eq!(world.run().submitted_time, None);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.ops.len(), world.service.lists, world.told(Reason::Retrying)), (1, 0, 1));
+    // A refusal of the service is another matter: the list costs no write.
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::Refused(unreachable()));
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.ops.len(), world.service.lists), (1, 1));
+}
+
+#[test]
+fn submission_held_back_ends_with_its_deletion() {
+    let mut world = World::new(|_| {});
+    world.service.posts.extend([Fate::Deferred, Fate::Deferred, Fate::Deferred]);
+    world.run_for(secs(1)).delete().run_for(secs(10));
+    assert!(world.gone && world.service.ops.is_empty() && world.service.lists == 0);
 }

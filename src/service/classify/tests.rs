@@ -44,6 +44,7 @@ fn submitted(answer: &Answer) -> String {
         Submission::Completed { message } => format!("completed: {message}"),
         Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
         Submission::Busy { .. } => "busy".to_owned(),
+        Submission::Deferred { .. } => "deferred".to_owned(),
         Submission::Unanswered { .. } => "unanswered".to_owned(),
     }
 }

@@ -149,7 +149,10 @@ pub fn submission(submission: &Submission, called: &Url) {
             }
         }
         Submission::Refused(refusal) => trouble(refusal),
-        Submission::Completed { message } | Submission::Busy { message } | Submission::Unanswered { message } => sentence(message),
+        Submission::Completed { message }
+        | Submission::Busy { message }
+        | Submission::Deferred { message }
+        | Submission::Unanswered { message } => sentence(message),
     }
 }
 

@@ -51,6 +51,7 @@ pub fn submission(input: &[u8]) {
         laws::submission(&told, &called());
         match (&told, answer.status) {
             (Submission::Accepted { .. }, 200..=299) | (Submission::Unanswered { .. }, _) => {}
+            (Submission::Deferred { .. }, _) => panic!("no response says what the operator did not send: {told:?}"),
             (Submission::Accepted { .. } | Submission::Completed { .. }, status) => panic!("accepted by {status}: {told:?}"),
             (Submission::Refused(_) | Submission::Busy { .. }, ..=299 | 303 | 408 | 425) => panic!("refused for certain: {told:?}"),
             // Only where the service says itself why it cannot.

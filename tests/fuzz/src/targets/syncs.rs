@@ -44,6 +44,7 @@ pub fn submission(input: &[u8]) {
     match &told {
         Submission::Accepted { .. } | Submission::Completed { .. } => assert!(answer.done(), "{told:?}"),
         Submission::Refused(_) | Submission::Busy { .. } => assert!(!answer.done(), "{told:?}"),
+        Submission::Deferred { .. } => panic!("no response says what the operator did not send: {told:?}"),
         Submission::Unanswered { .. } => {}
     }
     record::decided(record::resource(OperationKind::Sync, "Submitting"), Seen::Submission(told));

@@ -48,7 +48,7 @@ impl World {
         let unanswered = || Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
         // The Lease has run out since the intent was written, or is about to; or the operator has heard that it is to go.
         if !self.leads_for(operator, MARGIN) || self.operators[operator].heard.is_some() {
-            return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
+            return Ok(Seen::Submission(Submission::Deferred { message: "nothing was submitted".to_owned() }));
         }
         let Some(run) = view.status.run.as_ref() else { return Ok(unanswered()) };
         let timeout = self.scenario.call_timeout;
@@ -56,7 +56,7 @@ impl World {
         let spent = self.wall(operator).duration_since(intent).as_secs().max(0);
         let left = timeout + 1 - spent;
         if left * 4 < timeout && !self.scenario.careless.deadline {
-            return Ok(Seen::Submission(Submission::Refused(trouble(TroubleKind::Unreachable))));
+            return Ok(Seen::Submission(Submission::Deferred { message: "nothing was submitted".to_owned() }));
         }
         laws::submission(self, operator, resource, (view, model))?;
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
