@@ -47,6 +47,8 @@ pub enum ClientError {
 pub struct Connection {
     /// It connects with the first call.
     pub client: Client,
+    /// For further clients, each of which works for the runtime that it is made in.
+    pub config: Config,
     /// Which installation speaks by it: see [`installation`].
     pub installation: Option<String>,
 }
@@ -62,8 +64,9 @@ pub fn connect() -> Result<Connection, ClientError> {
         None => Config::incluster().map_err(ClientError::Nowhere)?,
     };
     let installation = installation::of(&config.auth_info);
-    let client = Client::try_from(ours(config)).map_err(ClientError::Setup)?;
-    Ok(Connection { client, installation })
+    let config = ours(config);
+    let client = Client::try_from(config.clone()).map_err(ClientError::Setup)?;
+    Ok(Connection { client, config, installation })
 }
 
 /// What is the same wherever the API is.

@@ -94,7 +94,7 @@ impl DrainError {
 /// Why nothing may be uninstalled yet: see [`DrainError`].
 pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
-    let Connection { client, installation } = client::connect()?;
+    let Connection { client, config: _, installation } = client::connect()?;
     let namespace = settings.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let mut word = Word {
         leases: Api::namespaced(client.clone(), &namespace),

@@ -27,14 +27,19 @@ mod tests;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
 use kube::Client;
-use tokio::task::JoinHandle;
+use tokio::runtime::Builder;
 
 use crate::telemetry::health::Heartbeat;
 use crate::telemetry::metrics::Metrics;
 use candidate::Candidate;
 pub use handle::LeaseHandle;
+use handle::Standing;
+
+/// The stack of the lease's thread: enough for a TLS handshake, in a debug build too. Only what is used of it takes up memory.
+const STACK: usize = 1024 * 1024;
 
 /// Which Lease, and for whom.
 #[derive(Clone, Debug)]
@@ -96,17 +101,42 @@ pub struct LeaseReports {
 pub struct Lease;
 
 impl Lease {
-    /// Starts to seek the Lease, and to keep it. The task ends when the lease was lost or given back.
-    #[must_use]
-    pub fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, JoinHandle<()>) {
-        Self::spawn_reporting(client, settings, LeaseReports::default())
+    /// Seeks the Lease and keeps it, on a thread and with a client of its own: no other work of the operator delays a renewal.
+    /// The thread ends when the lease was lost or given back.
+    ///
+    /// # Errors
+    /// Where the thread or its runtime cannot be started.
+    pub fn start(
+        connect: impl FnOnce() -> Result<Client, kube::Error> + Send + 'static,
+        settings: LeaseSettings,
+        reports: LeaseReports,
+    ) -> io::Result<LeaseHandle> {
+        let handle = LeaseHandle::seeking(settings.margin());
+        let of_thread = handle.clone();
+        thread::Builder::new().name("lease".to_owned()).stack_size(STACK).spawn({
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            move || {
+                runtime.block_on(async {
+                    // A client works for the runtime that it was made in.
+                    match connect() {
+                        Ok(client) => Candidate::new(client, settings, reports, of_thread).run().await,
+                        Err(error) => {
+                            tracing::error!(%error, "failed to set up the client for the lease");
+                            drop(of_thread.ends());
+                            of_thread.set(Standing::Lost);
+                        }
+                    }
+                });
+            }
+        })?;
+        Ok(handle)
     }
 
-    /// As [`Self::spawn`], with a heartbeat and metrics.
-    #[must_use]
-    pub fn spawn_reporting(client: Client, settings: LeaseSettings, reports: LeaseReports) -> (LeaseHandle, JoinHandle<()>) {
+    /// As [`Self::start`], as a task of this runtime, whose clock a test may pause.
+    #[cfg(test)]
+    fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
         let handle = LeaseHandle::seeking(settings.margin());
-        let task = tokio::spawn(Candidate::new(client, settings, reports, handle.clone()).run());
+        let task = tokio::spawn(Candidate::new(client, settings, LeaseReports::default(), handle.clone()).run());
         (handle, task)
     }
 }

@@ -1,10 +1,11 @@
 //! The life of the process: what comes up in which order, what ends it, and how it goes down.
 
 use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Client, Config};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,10 @@ pub enum RunError {
     Bind(#[from] BindError),
     /// Signals cannot be listened to.
     #[error("failed to listen for SIGTERM: {0}")]
-    Signals(#[source] std::io::Error),
+    Signals(#[source] io::Error),
+    /// There is no thread for the lease.
+    #[error("failed to start the thread that renews the lease: {0}")]
+    Thread(#[source] io::Error),
     /// Another may lead now.
     #[error("the lease is lost: another operator may lead now, so this one ends; started again, it stands by")]
     LeaseLost,
@@ -81,7 +85,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Client(_) => 2,
-            Self::Bind(_) | Self::Signals(_) | Self::LeaseLost | Self::Work(_) | Self::Ended => 1,
+            Self::Bind(_) | Self::Signals(_) | Self::Thread(_) | Self::LeaseLost | Self::Work(_) | Self::Ended => 1,
         }
     }
 }
@@ -99,7 +103,7 @@ where
     F: Future<Output = Result<(), RunError>>,
 {
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
-    let Connection { client, installation } = client::connect()?;
+    let Connection { client, config, installation } = client::connect()?;
     let health = Health::new();
     let server = Server::bind(settings.metrics_address).await?;
     // Probes are answered to the very end: a process on its way out is alive.
@@ -109,7 +113,7 @@ where
         () = stop.cancelled() => return Ok(()),
         () = first_answer(&client) => health.api_answered(),
     }
-    let lease = seek(&client, installation, settings.leader_election.as_ref(), &metrics, &health);
+    let lease = seek(config, installation, settings.leader_election.as_ref(), &metrics, &health).map_err(RunError::Thread)?;
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
     let running =
         Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, traces, health: health.clone(), stop: stop.clone() };
@@ -169,26 +173,25 @@ async fn first_answer(client: &Client) {
 }
 
 fn seek(
-    client: &Client,
+    config: Config,
     installation: Option<String>,
     election: Option<&LeaderElection>,
     metrics: &Arc<Metrics>,
     health: &Health,
-) -> LeaseHandle {
+) -> io::Result<LeaseHandle> {
     let Some(LeaderElection { name, namespace, duration }) = election else {
         tracing::info!("leader election is off: nothing keeps a second operator from acting too");
-        return LeaseHandle::always();
+        return Ok(LeaseHandle::always());
     };
     let settings = LeaseSettings {
-        namespace: namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned()),
+        namespace: namespace.clone().unwrap_or_else(|| config.default_namespace.clone()),
         name: name.clone(),
         duration: *duration,
         identity: lease::identity(),
         installation,
     };
     let reports = LeaseReports { heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))), metrics: Some(Arc::clone(metrics)) };
-    let (handle, _ended_by_release) = Lease::spawn_reporting(client.clone(), settings, reports);
-    handle
+    Lease::start(move || Client::try_from(config), settings, reports)
 }
 
 /// Shows where the lease stands to probes and metrics.

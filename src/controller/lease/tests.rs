@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fake::{FakeApi, Fault};
-use super::{Lease, LeaseHandle, LeaseSettings, identity, leaving};
+use super::{Lease, LeaseHandle, LeaseReports, LeaseSettings, identity, leaving};
 use crate::engine::Leaving;
 
 const DURATION: Duration = Duration::from_secs(15);
@@ -29,15 +29,18 @@ pub(super) fn operator(api: &FakeApi, name: &str) -> Operator {
 /// One of this installation.
 fn installed(api: &FakeApi, name: &str, installation: Option<&str>) -> Operator {
     let line = Arc::new(Mutex::new(Fault::None));
-    let settings = LeaseSettings {
+    let (lease, task) = Lease::spawn(api.client(&line), settings(name, installation));
+    Operator { lease, task, line }
+}
+
+fn settings(name: &str, installation: Option<&str>) -> LeaseSettings {
+    LeaseSettings {
         namespace: "ops".to_owned(),
         name: "tabular-operator".to_owned(),
         duration: DURATION,
         identity: name.to_owned(),
         installation: installation.map(ToOwned::to_owned),
-    };
-    let (lease, task) = Lease::spawn(api.client(&line), settings);
-    Operator { lease, task, line }
+    }
 }
 
 /// Waits within the paused clock, and says how long it took.
@@ -384,4 +387,31 @@ async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
     assert!(!annotations().contains_key(leaving::ANNOTATION));
     sleep(DURATION).await;
     assert!(next.lease.holds() && next.lease.leaving().is_none());
+}
+
+/// In real time: the test's own runtime does nothing meanwhile.
+#[tokio::test]
+async fn busy_operator_keeps_its_lease() {
+    let api = FakeApi::new();
+    let settings = LeaseSettings { duration: Duration::from_millis(900), ..settings("a", None) };
+    let of_thread = api.clone();
+    let connect = move || Ok(of_thread.client(&Arc::new(Mutex::new(Fault::None))));
+    let lease = Lease::start(connect, settings, LeaseReports::default()).unwrap();
+    lease.acquired().await;
+    let deadline = std::time::Instant::now() + seconds(10);
+    while api.writes().len() < 4 {
+        assert!(std::time::Instant::now() < deadline, "{} writes", api.writes().len());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(lease.holds());
+    lease.release().await;
+    assert_eq!(api.holder().as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn lease_without_a_client_is_lost() {
+    let lease = Lease::start(|| Err(kube::Error::LinesCodecMaxLineLengthExceeded), settings("a", None), LeaseReports::default()).unwrap();
+    lease.lost().await;
+    lease.release().await;
+    assert!(!lease.holds());
 }
