@@ -260,10 +260,17 @@ struct LimitArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Watching it")]
 struct ObserveArgs {
-    /// Where /metrics, /livez and /readyz are served, an address and a port. Port 0 takes a free one and logs it.
+    /// Where /metrics is served, an address and a port. Port 0 takes a free one and logs it. /livez and /readyz are served there as
+    /// well, for older manifests.
     #[arg(long, env = "TABULAR_OPERATOR_METRICS_ADDRESS", hide_env_values = true, value_name = "ADDRESS",
           default_value = "0.0.0.0:8080", value_parser = values::socket_address)]
     metrics_address: SocketAddr,
+
+    /// Where /livez and /readyz are served, an address and a port of their own, so that no client of the metrics can delay a probe
+    /// [default: port 8081 of the address of --metrics-address, or a free port where that has port 0]
+    #[arg(long, env = "TABULAR_OPERATOR_HEALTH_ADDRESS", hide_env_values = true, value_name = "ADDRESS",
+          value_parser = values::socket_address)]
+    health_address: Option<SocketAddr>,
 
     /// Where traces are sent, by OTLP over HTTP: the base URL of a collector, such as `http://otel-collector.observability:4318`;
     /// `/v1/traces` is added. One trace for each run, with its calls. Without it, and without `OTEL_EXPORTER_OTLP_ENDPOINT`, there

@@ -16,6 +16,9 @@ use crate::telemetry::logs::LogSettings;
 /// The most that is read of a file named on the command line: a whole bundle of public authorities has 0.3 MiB.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
+/// The port of probes, where none is given.
+const HEALTH_PORT: u16 = 8081;
+
 /// Settings that cannot work, in one sentence that says what to do. The process ends with 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -48,8 +51,10 @@ pub struct Settings {
     pub max_concurrent_reconciles: u16,
     /// How many calls to one Azure server are in flight at the same time.
     pub max_calls_per_server: u16,
-    /// Where metrics and health are served.
+    /// Where metrics are served.
     pub metrics_address: SocketAddr,
+    /// Where probes are served.
+    pub health_address: SocketAddr,
     /// Where spans are sent, the whole URL; `None` where there are no traces.
     pub otlp_endpoint: Option<String>,
 }
@@ -179,9 +184,23 @@ impl RunArgs {
             max_concurrent_reconciles: limits.max_concurrent_reconciles,
             max_calls_per_server: limits.max_calls_per_server,
             metrics_address: observe.metrics_address,
+            health_address: health_address(observe.metrics_address, observe.health_address)?,
             otlp_endpoint: otlp_endpoint(observe.otlp_endpoint, |name| std::env::var(name).ok())?,
         })
     }
+}
+
+/// The address of probes, which is not that of the metrics.
+fn health_address(metrics: SocketAddr, given: Option<SocketAddr>) -> Result<SocketAddr, SettingsError> {
+    let port = if metrics.port() == 0 { 0 } else { HEALTH_PORT };
+    let health = given.unwrap_or(SocketAddr::new(metrics.ip(), port));
+    let overlap = health.ip() == metrics.ip() || health.ip().is_unspecified() || metrics.ip().is_unspecified();
+    if overlap && health.port() == metrics.port() && health.port() != 0 {
+        return Err(SettingsError(format!(
+            "--metrics-address ({metrics}) and --health-address ({health}) have the same port: write another port for one of them"
+        )));
+    }
+    Ok(health)
 }
 
 /// Where spans are sent: by the flag, or by the variables that every OTLP exporter reads. Of those, the one for traces names the

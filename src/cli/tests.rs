@@ -55,6 +55,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(election.duration, Duration::from_secs(15));
     assert_eq!((settings.max_concurrent_reconciles, settings.max_calls_per_server), (64, 32));
     assert_eq!(settings.metrics_address.to_string(), "0.0.0.0:8080");
+    assert_eq!(settings.health_address.to_string(), "0.0.0.0:8081");
     let logs = args(&[]).unwrap().logs();
     assert_eq!((logs.format, logs.filter.as_str()), (LogFormat::Json, "info"));
 }
@@ -76,6 +77,18 @@ fn every_flag_of_run_is_a_variable_too_and_says_its_meaning() {
 fn lists_are_repeated_or_separated_by_commas() {
     let flags = ["--watch-namespace", "finance,bi", "--watch-namespace", "bi"];
     assert_eq!(settings(&flags).unwrap().watch_namespaces, ["bi", "finance"]);
+}
+
+#[test]
+fn probes_have_an_address_of_their_own() {
+    let health = |flags: &[&str]| settings(flags).map(|settings| settings.health_address.to_string());
+    assert_eq!(health(&["--metrics-address=[::]:9090"]).unwrap(), "[::]:8081");
+    assert_eq!(health(&["--metrics-address=127.0.0.1:0"]).unwrap(), "127.0.0.1:0");
+    assert_eq!(health(&["--metrics-address=127.0.0.1:0", "--health-address=0.0.0.0:9000"]).unwrap(), "0.0.0.0:9000");
+    assert_eq!(health(&["--metrics-address=10.0.0.1:8081", "--health-address=10.0.0.2:8081"]).unwrap(), "10.0.0.2:8081");
+    refused(&["--metrics-address=0.0.0.0:8081"], "have the same port: write another port for one of them");
+    refused(&["--health-address=127.0.0.1:8080"], "have the same port");
+    refused(&["--health-address", "8081"], "write an IP address and a port");
 }
 
 #[test]

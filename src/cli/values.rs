@@ -103,7 +103,7 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// `--metrics-address`.
+/// `--metrics-address` and `--health-address`.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.trim().parse().map_err(|_| "write an IP address and a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
 }

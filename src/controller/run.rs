@@ -16,7 +16,7 @@ use super::shutdown;
 use crate::cli::{LeaderElection, Settings, SettingsError};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::server::{BindError, Server};
+use crate::telemetry::server::{BindError, Port, Server};
 use crate::telemetry::traces::Traces;
 
 /// How long the work may take to end after SIGTERM. With the lease's give-back it fits into the 30 s that a pod has.
@@ -59,7 +59,7 @@ pub enum RunError {
     /// There is no Kubernetes API to speak to.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The port for metrics and health cannot be had.
+    /// A port for metrics or probes cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// Signals cannot be listened to.
@@ -105,9 +105,11 @@ where
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     let Connection { client, config, installation } = client::connect()?;
     let health = Health::new();
-    let server = Server::bind(settings.metrics_address).await?;
-    // Probes are answered to the very end: a process on its way out is alive.
-    tokio::spawn(server.serve(Arc::clone(&metrics), health.clone(), CancellationToken::new()));
+    // Probes get a response to the very end: a process on its way out is alive.
+    for (port, address) in [(Port::Metrics, settings.metrics_address), (Port::Health, settings.health_address)] {
+        let server = Server::bind(port, address).await?;
+        tokio::spawn(server.serve(Arc::clone(&metrics), health.clone(), CancellationToken::new()));
+    }
 
     tokio::select! {
         () = stop.cancelled() => return Ok(()),

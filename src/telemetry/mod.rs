@@ -1,5 +1,6 @@
 //! What the operator tells about itself: logs, metrics, and whether it is well.
 
+mod connections;
 pub mod health;
 pub mod labels;
 pub mod logs;

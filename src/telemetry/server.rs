@@ -1,7 +1,7 @@
-//! The HTTP server of `/metrics`, `/livez` and `/readyz`.
+//! The HTTP servers of `/metrics`, `/livez` and `/readyz`: one for metrics, and one for probes alone.
 //!
-//! It answers kubelets and Prometheus, and whoever else can reach its port: so every connection has its deadline, their
-//! number has a bound, and nothing that is sent to it is read beyond the head of the request.
+//! They answer kubelets and Prometheus, and every other client that can reach their ports: so every connection has its deadline,
+//! their number has a bound, and nothing that is sent is read beyond the head of the request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,14 +17,12 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Asked, Connections};
 use super::health::Health;
 use super::metrics::{Metrics, plain};
 
-/// Connections at a time. Two probes and a few scrapers need a handful.
-const CONNECTIONS: usize = 64;
 /// How long a client may take to send the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may live: long enough for a slow scrape, which is one request.
@@ -36,17 +34,37 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PLAIN_METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
+/// The two ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Metrics, and the probes of older manifests.
+    Metrics,
+    /// Probes alone, so that no client of the metrics can delay them.
+    Health,
+}
+
+impl Port {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Metrics => "--metrics-address",
+            Self::Health => "--health-address",
+        }
+    }
+}
+
 /// The port cannot be had.
 #[derive(Debug, Error)]
-#[error("failed to listen at {address}: {source}; choose another --metrics-address")]
+#[error("failed to listen at {address}: {source}; choose another {}", port.flag())]
 pub struct BindError {
+    port: Port,
     address: SocketAddr,
     source: std::io::Error,
 }
 
-/// A port that listens and does not answer yet.
+/// A port that listens and does not respond yet.
 #[derive(Debug)]
 pub struct Server {
+    port: Port,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -56,12 +74,15 @@ impl Server {
     ///
     /// # Errors
     /// Where the port is taken or not permitted.
-    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let refused = |source| BindError { address, source };
+    pub async fn bind(port: Port, address: SocketAddr) -> Result<Self, BindError> {
+        let refused = |source| BindError { port, address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        tracing::info!(%address, "serving metrics");
-        Ok(Self { listener, address })
+        match port {
+            Port::Metrics => tracing::info!(%address, "serving metrics"),
+            Port::Health => tracing::info!(%address, "serving probes"),
+        }
+        Ok(Self { port, listener, address })
     }
 
     /// Where it listens.
@@ -70,43 +91,37 @@ impl Server {
         self.address
     }
 
-    /// Answers until told to stop. Answers under way are finished.
+    /// Responds until `stop` is cancelled. Responses in progress are completed.
     pub async fn serve(self, metrics: Arc<Metrics>, health: Health, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = Connections::default();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
-                accepted = accept(&self.listener, &slots) => accepted,
+                accepted = self.listener.accept() => accepted,
             };
-            let Some((stream, slot)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::debug!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
             };
-            let (metrics, health) = (Arc::clone(&metrics), health.clone());
-            tokio::spawn(async move {
-                converse(stream, metrics, health).await;
-                drop(slot);
-            });
-        }
-    }
-}
-
-/// A slot first, then a connection: the kernel's queue holds those who wait.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
-        Err(error) => {
-            tracing::debug!(%error, "failed to accept a connection for metrics");
-            None
+            connections.make_room();
+            let (port, metrics, health, asked) = (self.port, Arc::clone(&metrics), health.clone(), Asked::default());
+            let connection = tokio::spawn(converse(stream, port, metrics, health, asked.clone()));
+            connections.keep(connection.abort_handle(), asked);
+            // The request is read before the next connections can evict this one.
+            tokio::task::yield_now().await;
         }
     }
 }
 
 /// One connection, one request.
-async fn converse(stream: TcpStream, metrics: Arc<Metrics>, health: Health) {
+async fn converse(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: Health, asked: Asked) {
     let service = service_fn(move |request: Request<_>| {
-        let response = answer(&request, &metrics, &health);
+        asked.set();
+        let response = answer(&request, port, &metrics, &health);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -116,17 +131,17 @@ async fn converse(stream: TcpStream, metrics: Arc<Metrics>, health: Health) {
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, "a connection for metrics ended badly"),
-        Err(_) => tracing::trace!("a connection for metrics took too long"),
+        Ok(Err(error)) => tracing::trace!(%error, "a connection ended badly"),
+        Err(_) => tracing::trace!("a connection took too long"),
     }
 }
 
-fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here".to_owned());
     }
     match request.uri().path() {
-        "/metrics" => match metrics.encode() {
+        "/metrics" if port == Port::Metrics => match metrics.encode() {
             Ok(body) if takes_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
             Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, plain::from_open_metrics(&body)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
@@ -139,7 +154,14 @@ fn answer<B>(request: &Request<B>, metrics: &Metrics, health: &Health) -> Respon
             Ok(sentence) => text(StatusCode::OK, sentence.to_owned()),
             Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence.to_owned()),
         },
-        _ => text(StatusCode::NOT_FOUND, "ask for /metrics, /livez or /readyz".to_owned()),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            match port {
+                Port::Metrics => "request /metrics, /livez or /readyz",
+                Port::Health => "request /livez or /readyz",
+            }
+            .to_owned(),
+        ),
     }
 }
 
@@ -180,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn probes_and_metrics_are_answered_on_a_free_port() {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let server = Server::bind(Port::Metrics, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, health, stop) = (server.address(), Health::new(), CancellationToken::new());
         let task = tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
 
@@ -207,17 +229,60 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silent_clients_do_not_keep_a_probe_out() {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    async fn port_of_probes_serves_no_metrics() {
+        let server = Server::bind(Port::Health, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (server.address(), CancellationToken::new());
         tokio::spawn(server.serve(Arc::new(Metrics::new()), Health::new(), stop.clone()));
-        let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS {
-            silent.push(TcpStream::connect(address).await.unwrap());
+        assert!(get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 500"));
+        assert!(get(address, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 404"));
+        let taken = Server::bind(Port::Health, address).await.unwrap_err().to_string();
+        assert!(taken.contains("choose another --health-address"), "{taken}");
+        stop.cancel();
+    }
+
+    /// Connections that send nothing, half a head, and a byte now and then; and requests whose responses are not read.
+    #[tokio::test]
+    async fn connections_without_a_request_do_not_starve_probes() {
+        for port in [Port::Metrics, Port::Health] {
+            for sent in ["", "G", "GET /livez HTTP/1.1\r\nHost: x\r\nX: ", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"] {
+                let server = Server::bind(port, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+                let (address, stop) = (server.address(), CancellationToken::new());
+                let task = tokio::spawn(server.serve(Arc::new(Metrics::new()), Health::new(), stop.clone()));
+                let mut silent = Vec::new();
+                for _ in 0..300 {
+                    let mut stream = TcpStream::connect(address).await.unwrap();
+                    // Evicted at once, it cannot be written to.
+                    let _ = stream.write_all(sent.as_bytes()).await;
+                    silent.push(stream);
+                }
+                for _ in 0..8 {
+                    let probe = get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
+                    let response = tokio::time::timeout(Duration::from_secs(1), probe).await.unwrap();
+                    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+                }
+                stop.cancel();
+                task.await.unwrap();
+            }
         }
-        let probe = get(address, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n");
-        let answer = tokio::time::timeout(HEAD_TIMEOUT + Duration::from_secs(3), probe).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn storm_of_connections_does_not_starve_probes() {
+        let server = Server::bind(Port::Health, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let (address, stop) = (server.address(), CancellationToken::new());
+        tokio::spawn(server.serve(Arc::new(Metrics::new()), Health::new(), stop.clone()));
+        // All of them wait in the queue of the kernel, which holds 128, before the server accepts one.
+        let connect = || std::net::TcpStream::connect(address).unwrap();
+        let before: Vec<_> = (0..20).map(|_| connect()).collect();
+        let mut probe = connect();
+        std::io::Write::write_all(&mut probe, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let after: Vec<_> = (0..80).map(|_| connect()).collect();
+        probe.set_nonblocking(true).unwrap();
+        let (mut probe, mut response) = (TcpStream::from_std(probe).unwrap(), String::new());
+        tokio::time::timeout(Duration::from_secs(1), probe.read_to_string(&mut response)).await.unwrap().unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        drop((before, after));
         stop.cancel();
     }
 }

@@ -28,7 +28,7 @@ pub async fn ready(settings: &OperatorSettings, site: &'static Site) -> (Operato
     let address = free.local_addr().expect("it has an address");
     drop(free);
     let mut settings = settings.clone();
-    settings.arguments.push(format!("--metrics-address={address}"));
+    settings.arguments.extend([format!("--metrics-address={address}"), "--health-address=127.0.0.1:0".to_owned()]);
     let began = Instant::now();
     let operator = Operator::start_as_is(&settings, site.guard());
     while !is_ready(address).await {

@@ -126,6 +126,6 @@ impl<'a> Release<'a> {
 /// A setting as the flag that its variable stands for.
 fn argument(variable: &EnvVar) -> String {
     let name = variable.name.strip_prefix("TABULAR_OPERATOR_").unwrap_or_else(|| panic!("{} is no setting", variable.name));
-    let value = if name == "METRICS_ADDRESS" { "127.0.0.1:0" } else { variable.value.as_deref().unwrap() };
+    let value = if ["METRICS_ADDRESS", "HEALTH_ADDRESS"].contains(&name) { "127.0.0.1:0" } else { variable.value.as_deref().unwrap() };
     format!("--{}={value}", name.to_lowercase().replace('_', "-"))
 }

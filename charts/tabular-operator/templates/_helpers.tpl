@@ -127,6 +127,9 @@ annotations:
 {{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.clientId) }}
 {{- fail "workloadIdentity.enabled is true: give workloadIdentity.clientId." }}
 {{- end }}
+{{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
+{{- fail "metrics.port and health.port are the same: give each a port of its own." }}
+{{- end }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
 {{- fail "serviceMonitor.enabled is true and service.enabled is false: turn the Service on, or take podMonitor.enabled." }}
 {{- end }}

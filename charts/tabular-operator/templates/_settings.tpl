@@ -45,6 +45,10 @@
 {{- end }}
 - name: TABULAR_OPERATOR_METRICS_ADDRESS
   value: "{{ .Values.metrics.bindAddress }}:{{ .Values.metrics.port }}"
+{{- if ne (int .Values.health.port) 8081 }}
+- name: TABULAR_OPERATOR_HEALTH_ADDRESS
+  value: "{{ .Values.metrics.bindAddress }}:{{ .Values.health.port }}"
+{{- end }}
 {{- with .Values.traces.endpoint }}
 - name: TABULAR_OPERATOR_OTLP_ENDPOINT
   value: {{ . | quote }}

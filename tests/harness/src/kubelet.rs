@@ -269,6 +269,7 @@ impl<S: Sited> Node<S> {
             ("HTTP_PROXY".to_owned(), proxy),
             ("TABULAR_OPERATOR_EXTRA_CA_FILE".to_owned(), self.site.simulator.authority().to_str()?.to_owned()),
             ("TABULAR_OPERATOR_METRICS_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
+            ("TABULAR_OPERATOR_HEALTH_ADDRESS".to_owned(), "127.0.0.1:0".to_owned()),
         ]);
         self.script(owner, &variables);
         let path = file(&self.directory, namespace, name, "log");
@@ -313,7 +314,7 @@ async fn is_ready(log: &Path, offset: u64) -> bool {
     let text = fs::read(log).unwrap_or_default();
     let from = usize::try_from(offset).unwrap_or(0).min(text.len());
     let said = String::from_utf8_lossy(&text[from..]).into_owned();
-    let Some(address) = said.lines().find_map(operator::metrics_address) else { return false };
+    let Some(address) = said.lines().find_map(|line| operator::address(line, "serving probes")) else { return false };
     let answer = operator::plain_http().get(format!("http://{address}/readyz")).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }

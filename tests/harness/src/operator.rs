@@ -241,10 +241,15 @@ pub fn command(settings: &OperatorSettings) -> Command {
     command
 }
 
-pub(crate) fn metrics_address(line: &str) -> Option<String> {
+fn metrics_address(line: &str) -> Option<String> {
+    address(line, "serving metrics")
+}
+
+/// Where it serves something, if this line of its log states that.
+pub(crate) fn address(line: &str, serving: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let find = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).and_then(Value::as_str);
-    (find("message")? == "serving metrics").then(|| find("address").map(str::to_owned))?
+    (find("message")? == serving).then(|| find("address").map(str::to_owned))?
 }
 
 pub(crate) fn plain_http() -> reqwest::Client {
