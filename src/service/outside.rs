@@ -21,10 +21,10 @@ use super::identity::{SecretText, Spelling, managed};
 use super::location::{self, Target};
 use super::messages::Messages;
 use super::power_bi::{self, scale_out};
-use super::refreshes::{Row, Selected, Selection};
+use super::refreshes::{self, Row, Selected, Selection, Window};
 use super::rows::{RowFault, Rows};
 use super::{classify, messages, text, timestamp};
-use crate::operation::{Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
+use crate::operation::{Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
 
 /// An answer of a service, as it came.
 #[derive(Debug)]
@@ -105,6 +105,29 @@ pub fn listing<'a>(
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
     let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, ahead: None };
     Some(Listed { listing, rows: count, complete })
+}
+
+/// A list of refreshes with the details of its rows, as the client makes it of the responses; `None` where it is no list. The service's
+/// clock is `ahead`, a refresh may run for `longest`, and `details` has the response for each id.
+pub fn list(
+    service: Service,
+    body: &[u8],
+    (window, ahead): (Window, Option<Ahead>),
+    longest: Duration,
+    details: impl Fn(&OperationId) -> Heard,
+) -> Option<Result<Listing, Trouble>> {
+    let (mut rows, mut selection) = (Rows::default(), refreshes::selection(service, &window, ahead, longest));
+    rows.feed(body, |row| selection.take(row)).ok()?;
+    let mut selected = selection.finish();
+    let joined = |(index, (id, row)): (usize, (OperationId, Row))| {
+        if !refreshes::are_requested(index, &row) {
+            return Ok(row.bare(id));
+        }
+        let look = look(service, &details(&id), &id);
+        refreshes::joined(id, row, look)
+    };
+    let operations = std::mem::take(&mut selected.rows).into_iter().enumerate().map(joined).collect::<Result<_, _>>();
+    rows.complete().then(|| operations.map(|operations| selected.listing(operations, ahead)))
 }
 
 /// The answer to a POST of a synchronisation of Analysis Services to `called`.

@@ -8,20 +8,17 @@ use reqwest::Method;
 use tokio::time::Instant;
 use url::Url;
 
-use super::listing::{Row, Selected, Selection, Window};
+use super::details::{self, TOP};
+use super::listing::Window;
 use crate::operation::{
-    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Origin, RefreshRequest, Submission, Trouble, TroubleKind,
+    Cancellation, Listing, Look, Operation, OperationId, OperationKind, RefreshRequest, Submission, Trouble, TroubleKind,
 };
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
 use crate::service::rows::{RowFault, Rows};
 use crate::service::{Call, CallKind, Service, analysis_services, classify, power_bi};
 
-/// How many of the newest refreshes Power BI is asked for: more than begin on one model while an answer is lost and found.
-const TOP: usize = 100;
-
-/// How many rows of a list are looked at one by one, and how many at a time.
-const MOST_DETAILS: usize = 20;
+/// How many rows of a list are looked at at a time.
 const DETAILS_AT_ONCE: usize = 4;
 
 /// How long the body of a submission's answer is waited for, once its `Location` has named the operation.
@@ -83,27 +80,21 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     let (asked, service) = (Instant::now(), call.service());
     let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
-    let top = match service {
-        Service::AnalysisServices => None,
-        Service::PowerBi => Some(TOP),
-    };
-    let oldest_running = window.oldest_running(ahead, call.longest_refresh());
-    let mut selection = Selection::new(service, (window.since(ahead), oldest_running), top);
+    let mut selection = details::selection(service, &window, ahead, call.longest_refresh());
     if !each_row(call, incoming, |row| selection.take(row)).await? {
         selection.cut_short();
     }
-    let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
-
-    let truncated = truncated || rows.len() > MOST_DETAILS;
+    let mut selected = selection.finish();
     let deadline = call.deadline();
-    let seen = rows.into_iter().enumerate().map(|(n, (id, row))| async move {
-        // Power BI documentation, enhanced refresh: details are for enhanced refreshes alone.
-        let has_details = row.origin != Origin::External;
-        if n < MOST_DETAILS && has_details { detail(call, refreshes, id, row, deadline).await } else { Ok(row.bare(id)) }
+    let seen = std::mem::take(&mut selected.rows).into_iter().enumerate().map(|(index, (id, row))| async move {
+        if !details::are_requested(index, &row) {
+            return Ok(row.bare(id));
+        }
+        let look = look_until(call, refreshes, &id, deadline).await;
+        details::joined(id, row, look)
     });
-    let mut operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
-    operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(Timestamp::MAX)));
-    Ok(Listing { operations, truncated, may_hide_running, unnamed, ahead })
+    let operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;
+    Ok(selected.listing(operations, ahead))
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.
@@ -138,30 +129,6 @@ pub(in crate::service) async fn each_row(
         rows.feed(&piece, &mut take).map_err(|_| not_a_list())?;
     }
     if rows.complete() { Ok(true) } else { Err(not_a_list()) }
-}
-
-/// One row with what its own description adds. A description that the service refuses takes nothing from the rest of the list: the
-/// operation is then as its row shows it.
-///
-/// # Errors
-/// Where the service asks for fewer calls.
-async fn detail(call: &Call, refreshes: &Url, id: OperationId, row: Row, deadline: Instant) -> Result<Operation, Trouble> {
-    match look_until(call, refreshes, &id, deadline).await {
-        Look::Found { operation, .. } => {
-            let bare = row.bare(id);
-            // Where the two disagree, the later start: the earlier one may hide an operation that is searched for.
-            let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
-            // The row may have the error where the description has none.
-            let silent = operation.messages.is_empty() && operation.phase == bare.phase;
-            let messages = if silent { bare.messages } else { operation.messages };
-            let failure = operation.failure.or(bare.failure.filter(|_| silent));
-            Ok(Operation { start, end, messages, failure, origin: bare.origin, ..*operation })
-        }
-        // The list shows it, so it exists.
-        Look::Gone => Ok(row.bare(id)),
-        Look::Trouble(trouble) if trouble.kind == TroubleKind::Throttled => Err(trouble),
-        Look::Trouble(trouble) => Ok(Operation { unread: trouble.kind != TroubleKind::Rejected, ..row.bare(id) }),
-    }
 }
 
 /// `refreshes/<id>`; an id is safe in a path as it is.

@@ -2,10 +2,12 @@
 
 mod calls;
 mod detail;
+mod details;
 mod failure;
 mod listing;
 
 pub(super) use calls::{cancel, each_row, list, look, submit};
 pub(super) use detail::{operation, running};
+pub(super) use details::{are_requested, joined, selection};
 pub use listing::Window;
 pub(super) use listing::{Row, Selected, Selection};
