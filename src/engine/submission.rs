@@ -190,8 +190,10 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
             _ if !certain || unread => Verdict::TooEarly(None),
             _ if listing.truncated => truncated(),
             None => Verdict::It((*one).clone()),
-            // One that runs shows its objects in the end.
-            Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() => Verdict::TooEarly(Some(one.id.clone())),
+            // One that runs shows its objects in the end. Some lists never show an end.
+            Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() && waited < pass.desired.policy.active_deadline => {
+                Verdict::TooEarly(Some(one.id.clone()))
+            }
             Some(ambiguity) => Verdict::Unclear(ambiguity.to_string()),
         },
         _ if !certain || unread => Verdict::TooEarly(None),

@@ -142,6 +142,16 @@ fn objects_that_are_not_shown_prove_nothing() {
 }
 
 #[test]
+fn operation_that_shows_neither_objects_nor_an_end_is_not_waited_for_without_end() {
+    let mut world = lost(Fate::LostAfter, "Orders");
+    world.service.ops[0].objects.clear();
+    world.service.ops[0].end = world.now + secs(1_000_000);
+    world.run_for(secs(86_000)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(1_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+}
+
+#[test]
 fn unread_description_is_read_again_before_a_user_is_asked() {
     let mut world = lost(Fate::LostAfter, "Orders");
     let objects = std::mem::take(&mut world.service.ops[0].objects);
