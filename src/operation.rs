@@ -256,7 +256,7 @@ pub struct Operation {
     pub failure: Option<Failure>,
     /// Who can have submitted it.
     pub origin: Origin,
-    /// Whether its description could not be read this time, so that a later list may show more of it.
+    /// Whether its description could not be read this time, or only in part, so that a later list may show more of it.
     pub unread: bool,
 }
 

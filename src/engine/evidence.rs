@@ -92,6 +92,8 @@ pub(super) enum Ambiguity {
     TimesAlone,
     /// It is a synchronisation that may have started just before the intent.
     JustBefore,
+    /// Its details cannot be read, or only in part.
+    Unread,
     /// It shows no type that is documented.
     NoType,
     /// It does not show all objects that were asked for.
@@ -115,6 +117,7 @@ impl fmt::Display for Ambiguity {
             Self::TooLate => "an operation that may be it started later than a submission can take to arrive",
             Self::TimesAlone => "a synchronisation is told by its times alone, which the service did not say",
             Self::JustBefore => "a synchronisation that may be it started in the second of the submission",
+            Self::Unread => "the details of an operation that may be it cannot be read in full",
             Self::NoType => "an operation that may be it does not show its type",
             Self::ObjectsNotShown => "an operation that may be it does not show all its tables and partitions",
             Self::Names => "the names of an operation that may be it differ in blanks or in the encoding of letters",
@@ -201,13 +204,17 @@ fn documented_type(operation: &Operation) -> Option<&str> {
 
 /// Why the type and the objects that an operation shows do not prove that it does what was asked for.
 fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Ambiguity> {
+    if operation.unread {
+        return Some(Ambiguity::Unread);
+    }
     if documented_type(operation).is_none() {
         return Some(Ambiguity::NoType);
     }
-    // A partition may be absent from what Power BI shows of an ended operation, so the table is enough.
+    // A table is shown by its partitions. A partition that is not shown may not have been refreshed, even if another one of its table was.
     let shown = |asked: &ObjectName| {
-        let names = operation.objects.iter().map(|shown| object_names::name(&asked.table, &shown.name.table));
-        names.min().unwrap_or(Likeness::Different)
+        let shown = operation.objects.iter().map(|shown| &shown.name);
+        let shown = shown.filter(|shown| asked.partition.is_none() || shown.partition.is_some());
+        shown.map(|shown| object_names::object(asked, shown)).min().unwrap_or(Likeness::Different)
     };
     let of_asked = request.objects.iter().map(shown);
     let of_shown = operation.objects.iter().map(|shown| asked_for(request, &shown.name));

@@ -87,7 +87,8 @@ pub(super) trait Fields: Default {
     /// Takes the value of a field from `value`; every value must be taken, with [`IgnoredAny`] if need be.
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error>;
 
-    /// Whether a list of these is read past what is no object. Where a missing item would prove something, it is not.
+    /// Whether a list of these is read past what is no object, as if it were an empty one. Where a missing item would prove something,
+    /// it is not.
     const MIXED: bool = false;
 }
 
@@ -155,14 +156,14 @@ impl<'de, T: Fields, U, F: FnMut(T) -> Option<U>> Visitor<'de> for List<T, U, F>
         let mut kept = Vec::new();
         while kept.len() < self.limit {
             let next = if T::MIXED {
-                seq.next_element::<Item<T>>()?.map(|Item(item)| item)
+                seq.next_element::<Item<T>>()?.map(|Item(item)| item.unwrap_or_default())
             } else {
-                seq.next_element::<Object<T>>()?.map(|Object(item)| Some(item))
+                seq.next_element::<Object<T>>()?.map(|Object(item)| item)
             };
             let Some(item) = next else {
                 return Ok(kept);
             };
-            kept.extend(item.and_then(&mut self.keep));
+            kept.extend((self.keep)(item));
         }
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(kept)

@@ -142,6 +142,29 @@ fn objects_that_are_not_shown_prove_nothing() {
 }
 
 #[test]
+fn partition_that_is_not_shown_proves_nothing() {
+    let of = |partition: Option<&str>| ObjectName { table: "Orders".to_owned(), partition: partition.map(str::to_owned) };
+    for shown in [vec![of(Some("2025"))], vec![of(None)], vec![of(Some("2025")), of(None)]] {
+        let asked = [of(Some("2025")), of(Some("2026"))].map(|name| RefreshObject { table: name.table, partition: name.partition });
+        let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = asked.to_vec());
+        world.service.posts.push_back(Fate::LostBefore);
+        world.run_for(secs(1));
+        world.service.stranger(3, "full");
+        world.service.ops[0].objects = shown;
+        world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+    }
+}
+
+#[test]
+fn partly_read_details_prove_nothing() {
+    let mut world = lost(Fate::LostAfter, "Orders");
+    world.service.ops[0].unread = true;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("cannot be read in full"), "{}", world.run().message);
+}
+
+#[test]
 fn operation_that_shows_neither_objects_nor_an_end_is_not_waited_for_without_end() {
     let mut world = lost(Fate::LostAfter, "Orders");
     world.service.ops[0].objects.clear();

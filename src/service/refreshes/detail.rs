@@ -56,7 +56,7 @@ pub(in crate::service) fn operation(
         messages: said.messages.finish(),
         activity_id,
         origin: Origin::Client,
-        unread: false,
+        unread: detail.unnamed_objects,
     })
 }
 
@@ -87,6 +87,8 @@ struct Detail {
     end: Text,
     refresh_type: Text,
     objects: Vec<ObjectProgress>,
+    /// Whether there is an object of which no table can be read: it may be one that another client asked for.
+    unnamed_objects: bool,
     said: Said,
     /// What went wrong with the whole refresh, and with the last attempt that went wrong.
     exception: Vec<ErrorBody>,
@@ -148,7 +150,13 @@ impl Fields for Detail {
             "endtime" => self.end = value.next_value()?,
             "type" => self.refresh_type = value.next_value()?,
             "objects" => {
-                self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep: Part::progress, of: PhantomData })?;
+                let unnamed = &mut self.unnamed_objects;
+                let keep = |part: Part| {
+                    let object = part.progress();
+                    *unnamed |= object.is_none();
+                    object
+                };
+                self.objects = value.next_value_seed(List { limit: MOST_OBJECTS, keep, of: PhantomData })?;
             }
             "messages" => {
                 let said = &mut self.said;
@@ -257,6 +265,25 @@ mod tests {
         ];
         for (body, phase) in rows {
             assert_eq!(read(body).unwrap().phase, phase, "{body}");
+        }
+    }
+
+    #[test]
+    fn object_without_a_table_leaves_the_details_unread() {
+        let rows = [
+            (r#"[{"table":"t","partition":"p"}]"#, (1, false)),
+            (r#"[{"table":"t"},{"partition":"p"}]"#, (1, true)),
+            (r#"[{"table":"t"},{"table":""}]"#, (1, true)),
+            (r#"[{"table":"t"},{"table":{"name":"u"}}]"#, (1, true)),
+            (r#"[{"table":"t"},null]"#, (1, true)),
+            (r#"[["t"],{"table":"t"}]"#, (1, true)),
+            (r#"{"name":"t"}"#, (0, true)),
+            ("[]", (0, false)),
+            ("null", (0, false)),
+        ];
+        for (objects, expected) in rows {
+            let operation = read(&format!(r#"{{"status":"succeeded","objects":{objects}}}"#)).unwrap();
+            assert_eq!((operation.objects.len(), operation.unread), expected, "{objects}");
         }
     }
 
