@@ -73,7 +73,8 @@ pub fn decide_on(resource: &Resource, seen: Seen) -> Step {
 }
 
 /// The operator's default settings.
-fn settings() -> Settings {
+#[must_use]
+pub fn settings() -> Settings {
     Settings {
         poll_min: Duration::from_secs(1),
         poll_max: Duration::from_secs(30),

@@ -1,0 +1,342 @@
+//! The readers of both services and the decision together, on lists and details that are documented responses with fields dropped,
+//! renamed, of another type, empty, older or in another case, while it is unknown what became of a submission.
+//!
+//! Nothing is adopted that the world did not start for us, nothing is submitted after our submission has arrived, and each history ends:
+//! with an adoption, with another submission, with a question to the user, or at a deadline.
+//!
+//! What cannot be told is left out: another client's refresh of the same type and objects within the window, one of some partitions where
+//! we ask for the whole table, and one of some tables where we ask for the whole model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod edits;
+mod world;
+
+use std::time::Duration;
+
+use edits::Placed;
+use fuzz::{laws, record};
+use jiff::{SignedDuration, Timestamp};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tabular_operator::api::{Reason, RunState, Status, Time};
+use tabular_operator::controller::{Resource, outside as resources};
+use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
+use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId};
+use tabular_operator::service::Window;
+use tabular_operator::service::outside::{self, Heard, Service};
+use tabular_operator::telemetry::labels::Kind;
+use world::{Op, Part, Shown, intent};
+
+/// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
+const LONGEST: i64 = 2_400_000;
+const DEADLINE: i64 = 600;
+
+/// What is asked for, and what others ask for beside it.
+const ASKED: [(&[Part], &[&[Part]]); 7] = [
+    (&[], &[]),
+    (&[("Gr\u{f6}\u{df}e ", None)], &[&[("Gr\u{f6}\u{df}e", None)], &[("Gro\u{308}\u{df}e ", None)], &[("Grosse ", None)]]),
+    (&[("Dummy Sales ", None)], &[&[("Dummy Sales", None)], &[("Dummy\u{a0}Sales ", None)], &[("Dummy Sales ", None), ("Dates", None)]]),
+    (&[("Sales", Some("2025"))], &[&[("Sales", Some("2026"))], &[("Sales", None)], &[("Customers", Some("2025"))]]),
+    (&[("Sales", None), ("Customers", None)], &[&[("Sales", None)], &[("Customers", None)], &[("Customers", None), ("Dates", None)]]),
+    (&[("Sales", Some("2025")), ("Sales", Some("2026"))], &[&[("Sales", Some("2025"))], &[("Dates", None)]]),
+    (&[("Sales", None)], &[&[("Sales", None), ("Customers", None)], &[("Sales\u{200b}", None)], &[("Dates", None)]]),
+];
+
+const EXTERNAL: [&str; 5] = ["Scheduled", "OnDemand", "ViaApi", "WebModeling", "OnDemandTraining"];
+const UNKNOWN: [Option<&str>; 3] = [Some("DirectLakeFraming"), Some("ViaSomethingNew"), None];
+
+/// In what another client's operation differs from ours.
+#[derive(Clone, Copy, Debug)]
+enum Other {
+    External(usize, bool),
+    Unknown(usize, bool),
+    Type,
+    Objects(usize),
+    Before,
+    After,
+}
+
+/// When an operation starts, in milliseconds from the intent, how long it takes, how late it is shown, and how it ends.
+#[derive(Clone, Debug)]
+struct Times {
+    start: i64,
+    length: i64,
+    lag: i64,
+    succeeds: bool,
+    stuck: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    service: Service,
+    refresh_type: &'static str,
+    asked: usize,
+    replace: bool,
+    /// Whether this process recorded the intent.
+    same: bool,
+    /// How far the service's clock is ahead, in seconds, and whether it shows it.
+    clock: (i64, bool),
+    /// How long the list takes.
+    elapsed: i64,
+    envelope: bool,
+    ours: Option<Times>,
+    others: Vec<(Other, Times)>,
+    edits: Vec<Placed>,
+}
+
+fn times(start: impl Strategy<Value = i64>) -> impl Strategy<Value = Times> {
+    let length = prop_oneof![200..20_000_i64, 20_000..400_000_i64];
+    let rare = |one_in: u32| prop::bool::weighted(1.0 / f64::from(one_in));
+    (start, length, 0..119_000_i64, any::<bool>(), rare(6)).prop_map(|(start, length, lag, succeeds, stuck)| Times {
+        start,
+        length,
+        lag,
+        succeeds,
+        stuck,
+    })
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let other = prop_oneof![
+        2 => (0..EXTERNAL.len(), any::<bool>()).prop_map(|(at, named)| Other::External(at, named)),
+        2 => (0..UNKNOWN.len(), any::<bool>()).prop_map(|(at, has_details)| Other::Unknown(at, has_details)),
+        2 => Just(Other::Type),
+        4 => (0..3_usize).prop_map(Other::Objects),
+        2 => Just(Other::Before),
+        1 => Just(Other::After),
+    ];
+    let clock = prop_oneof![3 => (-1_800..1_800_i64).prop_map(|ahead| (ahead, true)), 1 => (-240..=0_i64).prop_map(|ahead| (ahead, false))];
+    let service = prop_oneof![Just(Service::AnalysisServices), Just(Service::PowerBi)];
+    let asked = (service, prop_oneof![Just("full"), Just("dataOnly"), Just("calculate")], 0..ASKED.len());
+    let world = (option::of(times(0..29_000_i64)), vec((other, times(-100_000..300_000_i64)), 0..4), vec(edits::edit(), 0..5));
+    let rest = (any::<bool>(), any::<bool>(), clock, prop_oneof![2 => Just(0_i64), 1 => Just(400), 1 => Just(8_000)], any::<bool>());
+    (asked, world, rest).prop_map(|((service, refresh_type, asked), (ours, others, edits), (replace, same, clock, elapsed, envelope))| {
+        Case { service, refresh_type, asked, replace, same, clock, elapsed, envelope, ours, others, edits }
+    })
+}
+
+impl Case {
+    fn op(&self, id: &'static str, times: &Times) -> Op {
+        Op {
+            id,
+            ours: false,
+            shown: Shown::Client,
+            start: times.start,
+            end: times.start + times.length,
+            stuck: times.stuck,
+            succeeds: times.succeeds,
+            visible: times.start + times.lag,
+            refresh_type: self.refresh_type,
+            objects: ASKED[self.asked].0.to_vec(),
+            has_details: true,
+        }
+    }
+
+    fn other(&self, id: &'static str, (other, times): &(Other, Times)) -> Op {
+        let mut op = self.op(id, times);
+        let other_type = if self.refresh_type == "full" { "calculate" } else { "full" };
+        let objects = ASKED[self.asked].1;
+        let elsewhere = match other {
+            Other::After if self.clock.1 => 34_000 - op.start.min(34_000),
+            Other::After => 600_000 - op.start.min(600_000),
+            Other::Before => -3_000 - op.start.max(-3_000),
+            Other::External(..) | Other::Unknown(..) | Other::Type | Other::Objects(_) => 0,
+        };
+        (op.start, op.end, op.visible) = (op.start + elsewhere, op.end + elsewhere, op.visible + elsewhere);
+        match (other, self.service) {
+            (Other::External(at, true), Service::PowerBi) => op.shown = Shown::Type(Some(EXTERNAL[*at])),
+            (Other::External(at, false), Service::PowerBi) => op.shown = Shown::WithoutId(EXTERNAL[*at]),
+            (Other::Unknown(at, _), Service::PowerBi) => op.shown = Shown::Type(UNKNOWN[*at]),
+            (Other::Objects(at), _) if !objects.is_empty() => op.objects = objects[at % objects.len()].to_vec(),
+            (Other::Before | Other::After, _) => {}
+            (Other::External(..) | Other::Unknown(..) | Other::Type | Other::Objects(_), _) => op.refresh_type = other_type,
+        }
+        op.has_details = match other {
+            Other::External(..) => self.service == Service::AnalysisServices,
+            Other::Unknown(_, has_details) => *has_details || self.service == Service::AnalysisServices,
+            Other::Type | Other::Objects(_) | Other::Before | Other::After => true,
+        };
+        op
+    }
+
+    /// The operations: a model runs one at a time, so others' that would overlap were refused.
+    fn ops(&self) -> Vec<Op> {
+        let ours = self.ours.as_ref().map(|times| Op { ours: true, ..self.op("0a1b2c3d-0000-4000-8000-00000000000f", times) });
+        let ids = ["a1000000-0000-4000-8000-00000000000a", "b2000000-0000-4000-8000-00000000000b", "c3000000-0000-4000-8000-00000000000c"];
+        let mut ops: Vec<Op> = ours.into_iter().collect();
+        for other in ids.into_iter().zip(&self.others).map(|(id, other)| self.other(id, other)) {
+            if ops.iter().all(|op| other.end < op.start || op.end < other.start) {
+                ops.push(other);
+            }
+        }
+        ops
+    }
+
+    fn resource(&self) -> Resource {
+        let model = match self.service {
+            Service::AnalysisServices => {
+                json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}})
+            }
+            Service::PowerBi => json!({"powerBI": {
+                "groupId": "11111111-1111-4111-8111-111111111111", "datasetId": "22222222-2222-4222-8222-222222222222"}}),
+        };
+        let objects: Vec<Value> = ASKED[self.asked]
+            .0
+            .iter()
+            .map(|(table, partition)| match partition {
+                Some(partition) => json!({"table": table, "partition": partition}),
+                None => json!({"table": table}),
+            })
+            .collect();
+        let mut refresh = json!({"type": self.refresh_type});
+        if !objects.is_empty() {
+            refresh["objects"] = json!(objects);
+        }
+        let object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {"name": "orders", "namespace": "bi", "uid": "u", "generation": 1, "creationTimestamp": "2026-11-22T08:59:59Z",
+                "finalizers": ["tabular-operator.dev/operation"]},
+            "spec": {"model": model, "refresh": refresh, "conflictPolicy": if self.replace { "Replace" } else { "Wait" },
+                "activeDeadlineSeconds": DEADLINE, "waitDeadlineSeconds": DEADLINE},
+        });
+        resources::resource(Kind::ModelRefresh, object.to_string().as_bytes()).unwrap()
+    }
+
+    /// What the client makes of the list, which is read at `now`; it is the list of this index.
+    fn list(&self, ops: &[Op], since: Timestamp, now: i64, index: usize) -> Listing {
+        let (ahead, tells) = self.clock;
+        let edits = |of: usize, in_row: bool| {
+            self.edits.iter().filter(move |placed| placed.op % ops.len() == of && placed.in_row == in_row && placed.lists.contains(&index))
+        };
+        let mut shown: Vec<(usize, &Op)> = ops.iter().enumerate().filter(|(_, op)| op.visible <= now).collect();
+        shown.sort_by_key(|(_, op)| std::cmp::Reverse(op.start));
+        let row = |(at, op): &(usize, &Op)| {
+            let mut row = op.row(self.service, now, ahead);
+            edits(*at, true).for_each(|placed| edits::apply(&placed.edit, op.ours, &mut row));
+            row
+        };
+        let rows: Vec<Value> = shown.iter().map(row).collect();
+        let body = if self.envelope { json!({"@odata.context": "x", "value": rows}) } else { json!(rows) }.to_string();
+        let details = |id: &OperationId| {
+            let found = shown.iter().find(|(_, op)| id.same(op.id));
+            let Some((at, op)) = found.filter(|(_, op)| op.has_details) else { return Heard::new(404, &[], b"", None) };
+            let refused = edits(*at, false).find_map(|placed| edits::refused(&placed.edit));
+            refused.unwrap_or_else(|| {
+                let mut details = op.details(self.service, now, ahead);
+                edits(*at, false).for_each(|placed| edits::apply(&placed.edit, op.ours, &mut details));
+                Heard::new(200, &[("content-type", b"application/json")], details.to_string().as_bytes(), None)
+            })
+        };
+        let server = Timestamp::from_second((at(now) + SignedDuration::from_secs(ahead)).as_second()).unwrap();
+        let ahead = tells.then(|| Ahead::of(server, (at(now), at(now + self.elapsed))));
+        let window = Window { intent: since, now: at(now) };
+        outside::list(self.service, body.as_bytes(), (window, ahead), Duration::from_hours(30), details).unwrap().unwrap()
+    }
+}
+
+/// The record of a run whose submission is under way.
+fn submitting(desired: &Desired) -> Status {
+    let run = json!({
+        "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Submitting", "model": desired.work.model,
+        "work": desired.work.digest, "requestedTime": intent(), "submittedTime": intent(), "reason": "Submitting", "message": "",
+    });
+    serde_json::from_value(json!({"observedGeneration": 1, "run": run})).unwrap()
+}
+
+/// A moment by the operator's clock.
+fn at(millis: i64) -> Timestamp {
+    intent() + SignedDuration::from_millis(millis)
+}
+
+/// How a history ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    Adopted(String),
+    Submitted,
+    Asked,
+    Deadline,
+}
+
+/// Lets the decision find out what became of the submission.
+fn play(case: &Case) -> End {
+    let (mut ops, resource, settings) = (case.ops(), case.resource(), record::settings());
+    let desired = resource.desired(Surroundings::default());
+    let mut status = submitting(&desired);
+    let mut scratch = Scratch { own_intent: case.same.then(|| Time::from(intent())), ..Scratch::default() };
+    let (mut now, mut lists, mut seen) = (300, 0, Seen::Nothing);
+    while now < LONGEST {
+        let step = decide(&Situation { desired: &desired, recorded: &status, scratch: &scratch, seen, now: at(now), settings: &settings });
+        laws::status(&step.recorded);
+        (status, scratch) = (step.recorded, step.scratch);
+        let run = status.run.as_ref().unwrap();
+        if let Some(id) = &run.operation_id {
+            return End::Adopted(id.clone());
+        }
+        if run.reason == Reason::SubmissionUnknown.as_str() {
+            assert!(run.candidates.len() <= 10 && !run.message.is_empty());
+            return End::Asked;
+        }
+        if run.state.ended() {
+            assert_eq!((run.state, run.reason.as_str()), (RunState::TimedOut, Reason::WaitDeadlineExceeded.as_str()));
+            return End::Deadline;
+        }
+        seen = match step.effect {
+            Effect::Submit => return End::Submitted,
+            Effect::List(kind, since) => {
+                let listing = case.list(&ops, since, now, lists);
+                lists += 1;
+                now += case.elapsed;
+                Seen::Listing { kind, result: Ok(listing), taken: Taken::default() }
+            }
+            Effect::TakeTurn => Seen::Turn(Turn::Granted),
+            Effect::Cancel(id) => {
+                let op = ops.iter_mut().find(|op| id.same(op.id)).expect("an operation that the service has");
+                assert!(case.replace && !op.ours && op.shown == Shown::Client, "{id} is cancelled");
+                (op.end, op.stuck) = (op.end.min(now + 1_000), false);
+                Seen::Cancellation(Cancellation::Accepted)
+            }
+            Effect::Nothing => {
+                now += i64::try_from(step.look_again.expect("a wait without an end").as_millis()).unwrap().max(1);
+                Seen::Nothing
+            }
+            Effect::AddFinalizer | Effect::Resolve | Effect::Look(_) | Effect::TakeResubmit | Effect::Release => {
+                panic!("{:?}", step.effect)
+            }
+        };
+    }
+    panic!("no end: {:?}", status.run)
+}
+
+fn lawful(case: &Case) -> Result<(), TestCaseError> {
+    let end = play(case);
+    match (&end, case.ours.is_some()) {
+        (End::Adopted(id), _) => {
+            let ours = case.ops().iter().any(|op| op.ours && id.eq_ignore_ascii_case(op.id));
+            prop_assert!(ours, "{id} is adopted");
+        }
+        (End::Submitted | End::Deadline, arrived) => prop_assert!(!arrived, "our operation is taken for one that never started: {end:?}"),
+        (End::Asked, _) => {}
+    }
+    if case.edits.is_empty() && case.others.is_empty() && case.clock.1 {
+        let expected = if case.ours.is_some() { matches!(end, End::Adopted(_) | End::Asked) } else { end == End::Submitted };
+        prop_assert!(expected, "{end:?}");
+    }
+    Ok(())
+}
+
+/// How many: `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_lists_neither_hide_our_operation_nor_make_anothers_ours(case in case()) {
+        lawful(&case)?;
+    }
+}

@@ -1,0 +1,128 @@
+//! A model at a service: the operation that our submission started, if it arrived, and those of other clients. What the service shows
+//! of them is the documented JSON, before [`super::edits`] changes it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tabular_operator::service::outside::Service;
+
+/// A table, and one partition of it where only that is refreshed.
+pub type Part = (&'static str, Option<&'static str>);
+
+/// The partitions of every table of the model.
+const PARTITIONS: [&str; 2] = ["2025", "2026"];
+
+/// By whom an operation is shown to be submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A client of the API.
+    Client,
+    /// Something else of this `refreshType`, or of none.
+    Type(Option<&'static str>),
+    /// As above, and its row has no id.
+    WithoutId(&'static str),
+}
+
+/// An operation.
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
+#[derive(Clone, Debug)]
+pub struct Op {
+    pub id: &'static str,
+    /// Whether our submission started it.
+    pub ours: bool,
+    pub shown: Shown,
+    /// In milliseconds from the intent, by the true time.
+    pub start: i64,
+    pub end: i64,
+    /// Whether the service never shows that it ended.
+    pub stuck: bool,
+    pub succeeds: bool,
+    /// From when on the service shows it.
+    pub visible: i64,
+    pub refresh_type: &'static str,
+    /// Empty for the whole model.
+    pub objects: Vec<Part>,
+    /// Whether the service has details of it, where nothing documents that it has.
+    pub has_details: bool,
+}
+
+impl Op {
+    /// A moment as Power BI writes it, without a zone.
+    fn moment(millis: i64, ahead: i64) -> String {
+        let moment = intent() + SignedDuration::from_millis(millis + 1_000 * ahead);
+        moment.to_string().trim_end_matches('Z').to_owned()
+    }
+
+    /// Whether the service shows it as running.
+    fn runs(&self, now: i64) -> bool {
+        self.stuck || now < self.end
+    }
+
+    /// Its row in the list.
+    pub fn row(&self, service: Service, now: i64, ahead: i64) -> Value {
+        let (start, end) = (Self::moment(self.start, ahead), Self::moment(self.end, ahead));
+        let mut row = match service {
+            Service::AnalysisServices => {
+                let status = if self.runs(now) { "inProgress" } else { self.end_word(service) };
+                json!({"refreshId": self.id, "startTime": format!("{start}Z"), "status": status})
+            }
+            Service::PowerBi => {
+                let status = if self.runs(now) { "Unknown" } else { self.end_word(service) };
+                let mut row = json!({"requestId": self.id, "id": 17, "startTime": start, "status": status, "extendedStatus": status});
+                match self.shown {
+                    Shown::Client => row["refreshType"] = json!("ViaEnhancedApi"),
+                    Shown::Type(None) => {}
+                    Shown::Type(Some(shown)) => row["refreshType"] = json!(shown),
+                    Shown::WithoutId(shown) => {
+                        row["refreshType"] = json!(shown);
+                        row.as_object_mut().unwrap().remove("requestId");
+                    }
+                }
+                row
+            }
+        };
+        if !self.runs(now) {
+            row["endTime"] = json!(end);
+        }
+        row
+    }
+
+    /// Its details, once the service has them.
+    pub fn details(&self, service: Service, now: i64, ahead: i64) -> Value {
+        let word = if self.runs(now) { "inProgress" } else { self.end_word(service) };
+        let mut details = json!({
+            "startTime": Self::moment(self.start, ahead), "type": self.refresh_type, "status": word, "currentRefreshType": self.refresh_type,
+        });
+        if service == Service::PowerBi {
+            details["extendedStatus"] = json!(word);
+            details["commitMode"] = json!("transactional");
+            details["numberOfAttempts"] = json!(0);
+        }
+        // Power BI was seen to show no objects while a refresh runs, and Analysis Services none in its first moments.
+        let shows_objects = !self.runs(now) || (service == Service::AnalysisServices && now > self.start + 3_000);
+        let whole: [Part; 3] = [("Sales", None), ("Customers", None), ("Dates", None)];
+        let parts = if self.objects.is_empty() { &whole[..] } else { &self.objects[..] };
+        let rows = parts.iter().flat_map(|(table, partition)| {
+            let partitions = partition.map_or(PARTITIONS.to_vec(), |partition| vec![partition]);
+            partitions.into_iter().map(move |partition| json!({"table": table, "partition": partition, "status": word}))
+        });
+        details["objects"] = if shows_objects { rows.collect() } else { json!([]) };
+        if !self.runs(now) {
+            details["endTime"] = json!(Self::moment(self.end, ahead));
+        }
+        details
+    }
+
+    fn end_word(&self, service: Service) -> &'static str {
+        match (service, self.succeeds) {
+            (Service::AnalysisServices, true) => "succeeded",
+            (Service::AnalysisServices, false) => "failed",
+            (Service::PowerBi, true) => "Completed",
+            (Service::PowerBi, false) => "Failed",
+        }
+    }
+}
+
+/// When the submission was intended, by the operator's clock.
+pub fn intent() -> Timestamp {
+    "2026-11-22T09:00:00Z".parse().unwrap()
+}
