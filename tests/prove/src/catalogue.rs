@@ -4,10 +4,9 @@ use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, M
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::laws;
-use crate::scenario::{Careless, Left, Scenario, by_names, spec, sync, times};
-use crate::walk::Dice;
+use crate::scenario::{Careless, Left, Scenario, by_names, of_one_table, spec, sync, times};
 use crate::world::cluster::Spec;
-use crate::world::{How, Wish};
+use crate::world::{Guise, How, Wish, Work};
 
 /// How much is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +27,47 @@ fn with(edit: impl FnOnce(&mut ModelRefreshSpec)) -> Vec<Spec> {
 fn replacing() -> ModelRefreshSpec {
     ModelRefreshSpec { conflict_policy: ConflictPolicy::Replace, ..spec(0) }
 }
+
+/// What other clients start beside ours, and what the service shows of it. Each is another than ours, by what it does or by who
+/// started it; but what tells it may not be shown.
+pub(crate) const OTHERS: [(Work, Guise); 20] = [
+    (Work::Same, Guise::UnknownOrigin),
+    (Work::Same, Guise::External),
+    (Work::Same, Guise::ExternalWithoutId),
+    (Work::OtherType, Guise::Plain),
+    (Work::OtherType, Guise::UnknownOrigin),
+    (Work::OtherType, Guise::WithoutId),
+    (Work::OtherType, Guise::WithoutType),
+    (Work::OtherType, Guise::UndocumentedType),
+    (Work::OtherType, Guise::WithoutStart),
+    (Work::OtherType, Guise::WithoutEnd),
+    (Work::OtherType, Guise::LateStart),
+    (Work::OtherType, Guise::EarlyStart),
+    (Work::OtherType, Guise::Unread),
+    (Work::OtherBlanks, Guise::Plain),
+    (Work::OtherBlanks, Guise::OtherCase),
+    (Work::OtherBlanks, Guise::WithoutObjects),
+    (Work::OtherEncoding, Guise::Plain),
+    (Work::OtherEncoding, Guise::OtherBlanks),
+    (Work::MoreObjects, Guise::Plain),
+    (Work::MoreObjects, Guise::WithoutObjects),
+];
+
+/// What the service may show of our own operation: never an origin that it does not have, nor an earlier start.
+pub(crate) const OURS: [Guise; 12] = [
+    Guise::UnknownOrigin,
+    Guise::WithoutId,
+    Guise::WithoutType,
+    Guise::UndocumentedType,
+    Guise::WithoutObjects,
+    Guise::WithoutStart,
+    Guise::LateStart,
+    Guise::WithoutEnd,
+    Guise::Unread,
+    Guise::OtherCase,
+    Guise::OtherBlanks,
+    Guise::OtherEncoding,
+];
 
 /// How many states of a scenario are looked into, at most, where more of everything may go wrong.
 const FULL_BOUND: usize = 1_500_000;
@@ -207,6 +247,21 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("short-list", "a listing has only the newest row, and another client refreshes the model too")
         },
         Scenario {
+            specs: vec![Spec::Refresh(ModelRefreshSpec { conflict_policy: ConflictPolicy::Replace, ..of_one_table(0) })],
+            left: Left { posts: 1, strangers: 1, crashes: more, delays: more, ..Left::default() },
+            others: OTHERS.to_vec(),
+            lag: 30,
+            ..Scenario::calm("their-rows", "the row of another client's refresh lacks what tells it from ours, or has it wrong")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(of_one_table(0))],
+            left: Left { posts: 1, guises: 1 + more, crashes: 1, strangers: 1, ..Left::default() },
+            others: vec![(Work::Same, Guise::UnknownOrigin), (Work::OtherType, Guise::WithoutType), (Work::OtherBlanks, Guise::Plain)],
+            guises: OURS.to_vec(),
+            lag: 30,
+            ..Scenario::calm("our-rows", "the row of our own refresh lacks fields for a while, or has its names otherwise")
+        },
+        Scenario {
             specs: with(|spec| spec.trigger = Some(times("1,3 12 1 1 *"))),
             left: Left { posts: 1, crashes: more, wishes: more, delays: 1, ..Left::default() },
             posts: vec![How::LostBefore, How::LostAfter],
@@ -294,9 +349,9 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
         (
             Scenario {
                 left: Left { posts: 1, jumps: 1, ..Left::default() },
-                jumps: vec![-20],
+                jumps: vec![-2],
                 lag: 30,
-                ..Scenario::calm("clock-back", "the operator's wall clock is set back by more than five seconds")
+                ..Scenario::calm("clock-back", "the operator's wall clock is set back by more than a second")
             },
             laws::ONCE,
         ),
@@ -304,7 +359,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
             Scenario {
                 left: Left { posts: 1, strangers: 1, ..Left::default() },
                 posts: vec![How::Late],
-                twins: true,
+                others: vec![(Work::Same, Guise::Plain)],
                 lag: 30,
                 ..Scenario::calm("twin", "another client begins exactly the same refresh within the same seconds")
             },
@@ -318,7 +373,7 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
                 wishes: vec![Wish::Delete],
                 ..Scenario::calm(
                     "orphan",
-                    "a resource is deleted, the operator started anew, and another asks for the same within five seconds",
+                    "a resource is deleted, the operator started anew, and another asks for the same in the same second",
                 )
             },
             laws::TRUTH,
@@ -332,103 +387,4 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
             laws::RELEASE,
         ),
     ]
-}
-
-/// A large world: several resources on several models, every policy, every fault.
-#[must_use]
-pub fn large(dice: &mut Dice) -> Scenario {
-    let count = 1 + dice.below(5);
-    let any = |dice: &mut Dice, most: u64| u8::try_from(dice.below(most)).unwrap_or(0);
-    let specs = (0..count)
-        .map(|index| {
-            let model = any(dice, 2);
-            // The others follow the first, which is a refresh.
-            let after = (index > 0 && dice.below(3) == 0).then_some("resource-0");
-            let deadlines = ([60, 86_400][dice.below(2) as usize], [60, 86_400][dice.below(2) as usize]);
-            let backoff = i32::from(any(dice, 3));
-            if index > 0 && dice.below(3) == 0 {
-                let mut spec = sync(model, after);
-                (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
-                spec.backoff_limit = backoff;
-                return Spec::Sync(spec);
-            }
-            let mut spec = if dice.below(5) == 0 { by_names() } else { spec(model) };
-            spec.trigger = sync(model, after).trigger;
-            if after.is_none() && dice.below(4) == 0 {
-                spec.trigger = Some(times("1,2,5,6 12 1 1 *"));
-            }
-            spec.concurrency_policy =
-                [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Replace, ConcurrencyPolicy::Forbid][dice.below(3) as usize];
-            spec.conflict_policy = [ConflictPolicy::Wait, ConflictPolicy::Fail, ConflictPolicy::Replace][dice.below(3) as usize];
-            (spec.active_deadline_seconds, spec.wait_deadline_seconds) = deadlines;
-            spec.backoff_limit = backoff;
-            Spec::Refresh(spec)
-        })
-        .collect();
-    let wishes = [
-        Wish::Token,
-        Wish::Work,
-        Wish::Request,
-        Wish::Cancel,
-        Wish::Suspend,
-        Wish::Model,
-        Wish::Concurrency(ConcurrencyPolicy::Replace),
-        Wish::Concurrency(ConcurrencyPolicy::Forbid),
-        Wish::Conflict(ConflictPolicy::Wait),
-        Wish::Conflict(ConflictPolicy::Fail),
-        Wish::Conflict(ConflictPolicy::Replace),
-        Wish::Deletion(DeletionPolicy::Orphan),
-        Wish::Deletion(DeletionPolicy::Cancel),
-        Wish::Adopt(0),
-        Wish::Adopt(2),
-        Wish::Resubmit,
-        Wish::Release,
-        Wish::Delete,
-    ];
-    let lag = [0, 10, 120][dice.below(3) as usize];
-    let operators = 1 + usize::from(dice.below(4) == 0);
-    Scenario {
-        specs,
-        operators,
-        left: Left {
-            posts: any(dice, 6),
-            calls: any(dice, 8),
-            unprepared: any(dice, 4),
-            stale: any(dice, 6),
-            crashes: any(dice, 4),
-            delays: any(dice, 6),
-            wakes: any(dice, 4),
-            wishes: any(dice, 12),
-            strangers: any(dice, 4),
-            failures: any(dice, 5),
-            vanishes: any(dice, 3),
-            jumps: any(dice, 2),
-            leaves: any(dice, 2),
-        },
-        posts: vec![
-            How::LostBefore,
-            How::LostAfter,
-            How::Late,
-            How::Refused(TroubleKind::Throttled),
-            How::Refused(TroubleKind::AccessDenied),
-            How::Refused(TroubleKind::Rejected),
-        ],
-        wishes: wishes.to_vec(),
-        ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
-        namespace_ends: dice.below(8) == 0,
-        orphans: true,
-        lag,
-        // What the listing lag leaves, and the grain of the clocks. Where another operator takes over, one clock that is ahead is
-        // the other that is set back.
-        jumps: if lag < 120 && operators == 1 { vec![-1, 60] } else { vec![-1] },
-        rows: (dice.below(5) == 0).then_some(2),
-        renames: dice.below(2) == 0,
-        service_ahead: [-240, 0, 240][dice.below(3) as usize],
-        tells_time: dice.below(2) == 0,
-        sleeps: vec![7, 31, 200],
-        poll: [5, 10, 30][dice.below(3) as usize],
-        call_timeout: 30,
-        listing_lag: 120,
-        ..Scenario::calm("large", "many resources on several models, every policy and every fault")
-    }
 }

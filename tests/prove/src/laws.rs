@@ -7,10 +7,10 @@ use tabular_operator::api::{
     CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
 };
 use tabular_operator::engine::{Effect, Seen, Step};
-use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Phase, Submission};
+use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Origin, Phase, Submission};
 
 use crate::world::cluster::Object;
-use crate::world::{Broken, Op, Owner, Second, World, index_of, moment};
+use crate::world::{Broken, Guise, Op, Owner, Second, World, index_of, moment};
 
 fn broken(law: &'static str, found: impl Into<String>) -> Broken {
     Broken { law, found: found.into() }
@@ -175,7 +175,7 @@ fn late_answers(world: &World, operator: usize, resource: usize, step: &Step) ->
     let now = world.resources[resource].now();
     let view = Object { status: Arc::new(step.recorded.clone()), ..now.clone() };
     let looks = world.service.ops.iter().flat_map(|op| {
-        let running = Operation { phase: Phase::InProgress, end: None, ..world.service.describe(op) };
+        let running = Operation { phase: Phase::InProgress, end: None, ..world.service.describe(op, Guise::Plain) };
         let failed = Operation { phase: Phase::Failed, ..running.clone() };
         [running, failed].map(|operation| Look::Found { operation: Box::new(operation), retry_after: None, location: None })
     });
@@ -217,11 +217,14 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     // By the operator's clock, where the service tells its own. Otherwise what it shows is all that anybody has to go by.
     let ahead = if world.service.tells_time { world.operators[operator].clock } else { world.service.ahead };
     let earlier = intent.duration_since(moment(op.began + ahead)).as_secs();
-    if earlier > 5 {
+    if earlier > 0 {
         against.push(format!("it began {earlier} s before the intent"));
     }
     if world.resources[resource].now().edition.desired.work.request != *op.request {
         against.push("it does something else".to_owned());
+    }
+    if op.shown_as(Guise::Plain).origin() != Origin::Client {
+        against.push("the service does not show that a client submitted it".to_owned());
     }
     // A resource that is gone has taken its record with it.
     let followed = |other: &Status| {
@@ -400,7 +403,9 @@ pub fn cancellation(world: &World, resource: usize, view: &Object, id: &Operatio
                 format!("resource {resource} cancels {id}, which is resource {of}'s, as another client's")
             })
         }
-        Owner::Stranger => holds(replaces, STRANGERS, || format!("resource {resource} cancels another client's {id}")),
+        Owner::Stranger => holds(replaces && op.guise.origin() == Origin::Client, STRANGERS, || {
+            format!("resource {resource} cancels another client's {id}, shown as {:?}", op.guise)
+        }),
     }
 }
 

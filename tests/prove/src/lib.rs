@@ -16,6 +16,7 @@
 pub mod calm;
 pub mod catalogue;
 pub mod explore;
+pub mod large;
 pub mod laws;
 pub mod scenario;
 pub mod story;

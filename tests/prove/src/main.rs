@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use prove::catalogue::{self, Size};
 use prove::explore::explore;
 use prove::scenario::Scenario;
-use prove::{story, walk};
+use prove::{large, story, walk};
 
 /// Proves on the real decision that what is asked for runs exactly once.
 #[derive(Debug, Parser)]
@@ -153,7 +153,7 @@ fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
 fn walk_all(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
     let clock = Instant::now();
     let (first, count) = (seed.unwrap_or(1), count.unwrap_or(if seed.is_some() { 1 } else { 3_000 }));
-    let walked = walk::walk_many(&catalogue::large, first, count, threads);
+    let walked = walk::walk_many(&large::large, first, count, threads);
     println!(
         "{} random schedules, {} steps, {:.0} s",
         counted(usize::try_from(walked.schedules).unwrap_or(usize::MAX)),
@@ -161,7 +161,7 @@ fn walk_all(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
         clock.elapsed().as_secs_f64()
     );
     let Some(broken) = walked.broken else { return true };
-    let walk = walk::walk(&catalogue::large, broken);
+    let walk = walk::walk(&large::large, broken);
     if let Err(law) = &walk.outcome {
         println!("\n{}\nIt is seed {broken}: make prove SEED={broken}", story::tell(&walk.scenario, &walk.actions, law));
     }

@@ -4,7 +4,7 @@ use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, Refre
 use tabular_operator::operation::Phase;
 
 use crate::world::cluster::Spec;
-use crate::world::{HOLD, Second, Standing, Wish};
+use crate::world::{Guise, HOLD, Second, Standing, Wish, Work};
 
 /// How often what can go wrong may still go wrong, and how often people may still act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ pub struct Left {
     pub jumps: u8,
     /// Uninstalls that begin.
     pub leaves: u8,
+    /// Responses that show an operation of this operator otherwise than it is.
+    pub guises: u8,
 }
 
 /// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
@@ -71,8 +73,10 @@ pub struct Scenario {
     pub wishes: Vec<Wish>,
     /// How operations may end beside well, and what may become of the refused.
     pub ends: Vec<Phase>,
-    /// Whether another client's refresh is exactly like ours.
-    pub twins: bool,
+    /// What other clients ask for, and how the service shows it.
+    pub others: Vec<(Work, Guise)>,
+    /// How the service may show an operation of this operator.
+    pub guises: Vec<Guise>,
     /// Whether the operation of a resource that is gone may be taken for another's, a known gap.
     pub orphans: bool,
     /// Whether a namespace may end, with the Secret in it.
@@ -118,7 +122,8 @@ impl Scenario {
             posts: vec![How::LostBefore, How::LostAfter, How::Late],
             wishes: Vec::new(),
             ends: vec![Phase::Failed],
-            twins: false,
+            others: vec![(Work::OtherType, Guise::Plain)],
+            guises: Vec::new(),
             orphans: false,
             namespace_ends: false,
             lag: 0,
@@ -156,6 +161,14 @@ pub fn spec(model: u8) -> ModelRefreshSpec {
     let spec = serde_json::json!({"model": model, "refresh": {"type": "full"}});
     // The literal above is a spec.
     serde_json::from_value(spec).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// A full refresh of one table, whose name has what names may differ in: letters beyond ASCII, and a blank at its end.
+#[must_use]
+pub fn of_one_table(model: u8) -> ModelRefreshSpec {
+    let parameters = serde_json::from_value(serde_json::json!({"type": "full", "objects": [{"table": "Gr\u{f6}\u{df}e "}]}));
+    // The literal above is a refresh's parameters.
+    ModelRefreshSpec { refresh: Some(parameters.unwrap_or_else(|error| unreachable!("{error}"))), ..spec(model) }
 }
 
 /// A full refresh of the model that the names stand for.

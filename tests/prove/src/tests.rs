@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::catalogue::{self, Size};
 use crate::explore::explore;
 use crate::scenario::{Careless, Left, Scenario};
-use crate::{laws, story, walk};
+use crate::{large, laws, story, walk};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
@@ -41,7 +41,7 @@ fn an_exploration_that_is_stopped_is_not_taken_for_whole() {
 #[test]
 fn a_seed_makes_the_same_schedule_again() {
     for seed in 1..40 {
-        let (once, again) = (walk::walk(&catalogue::large, seed), walk::walk(&catalogue::large, seed));
+        let (once, again) = (walk::walk(&large::large, seed), walk::walk(&large::large, seed));
         assert_eq!(once.actions, again.actions);
         assert!(once.outcome.is_ok(), "seed {seed}: {:?}", once.outcome);
     }

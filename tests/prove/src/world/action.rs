@@ -5,7 +5,7 @@ use std::fmt;
 use tabular_operator::engine::{Effect, Leaving};
 use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
-use super::{HOLD, LEASE, Second, Standing, Task, Uninstall, Wish, World};
+use super::{Guise, HOLD, LEASE, Second, Standing, Task, Uninstall, Wish, Work, World};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub enum How {
     Refused(TroubleKind),
     /// The call cannot be prepared: a Secret is missing.
     Unprepared,
+    /// The response shows the operations of this operator so.
+    Shown(Guise),
 }
 
 /// One thing that may happen. Its fields are indices, and times in seconds.
@@ -52,8 +54,8 @@ pub enum Action {
     Vanish { op: usize },
     /// A submission arrives at last.
     Arrive { post: usize },
-    /// Another client begins a refresh, exactly like ours or of another type.
-    Stranger { model: u8, twin: bool },
+    /// Another client starts a refresh, which the service shows so.
+    Stranger { model: u8, work: Work, guise: Guise },
     /// A person acts.
     Wish { resource: usize, wish: Wish },
     /// The namespace ends, and all that is in it.
@@ -148,16 +150,20 @@ impl World {
                 way(How::Well);
                 match &step.effect {
                     Effect::Submit if self.left.posts > 0 => self.scenario.posts.iter().copied().for_each(way),
-                    Effect::Look(_) | Effect::List(..) | Effect::Resolve if calls => way(How::LostBefore),
+                    Effect::Look(_) | Effect::List(..) | Effect::Resolve => {
+                        if calls {
+                            way(How::LostBefore);
+                        }
+                        if self.left.guises > 0 && step.effect != Effect::Resolve {
+                            self.scenario.guises.iter().copied().map(How::Shown).for_each(way);
+                        }
+                    }
                     Effect::Cancel(_) | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release if calls => {
                         both.into_iter().for_each(way);
                     }
                     Effect::Nothing
                     | Effect::TakeTurn
                     | Effect::Submit
-                    | Effect::Look(_)
-                    | Effect::List(..)
-                    | Effect::Resolve
                     | Effect::Cancel(_)
                     | Effect::AddFinalizer
                     | Effect::TakeResubmit
@@ -247,10 +253,7 @@ impl World {
             models.dedup();
             models.retain(|model| *model != u8::MAX);
             for model in models.into_iter().filter(|model| self.service.running(*model, OperationKind::Refresh).is_none()) {
-                actions.push(Action::Stranger { model, twin: false });
-                if self.scenario.twins {
-                    actions.push(Action::Stranger { model, twin: true });
-                }
+                actions.extend(self.scenario.others.iter().map(|(work, guise)| Action::Stranger { model, work: *work, guise: *guise }));
             }
         }
     }
@@ -322,6 +325,7 @@ impl fmt::Display for Action {
                     How::Late => ": no answer, and it is still on its way".to_owned(),
                     How::Refused(kind) => format!(": refused ({kind:?})"),
                     How::Unprepared => ": cannot be prepared, the Secret is missing".to_owned(),
+                    How::Shown(guise) => format!(": the service shows ours as {guise:?}"),
                 };
                 write!(f, "operator {} goes on with resource {resource}{how}", name(operator))
             }
@@ -336,8 +340,8 @@ impl fmt::Display for Action {
             Self::Show { op } => write!(f, "the service shows op-{op}"),
             Self::Vanish { op } => write!(f, "the service loses op-{op}"),
             Self::Arrive { post } => write!(f, "submission {post} arrives at last"),
-            Self::Stranger { model, twin } => {
-                write!(f, "another client refreshes model {model}{}", if *twin { ", exactly as we do" } else { "" })
+            Self::Stranger { model, work, guise } => {
+                write!(f, "another client refreshes model {model}: {work:?} as ours, and shown as {guise:?}")
             }
             Self::Wish { resource, wish } => write!(f, "a person changes resource {resource}: {wish:?}"),
             Self::EndNamespace => write!(f, "the namespace is deleted"),

@@ -9,7 +9,7 @@ use tabular_operator::operation::{Cancellation, Look, ModelIds, OperationId, Ope
 
 use super::cluster::Object;
 use super::play::{ids_of, index_of};
-use super::{Broken, How, MARGIN, Operator, Owner, Post, World};
+use super::{Broken, Guise, How, MARGIN, Operator, Owner, Post, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
@@ -25,12 +25,13 @@ impl World {
     pub(super) fn call(&mut self, operator: usize, resource: usize, (view, step): (&Object, &Step), how: How) -> Result<Seen, Broken> {
         let model = index_of(&step.model);
         let lost = how == How::LostBefore;
+        let ours = if let How::Shown(guise) = how { guise } else { Guise::Plain };
         Ok(match &step.effect {
             Effect::Submit => self.submit(operator, resource, (view, model), how)?,
             Effect::Look(_) if lost => Seen::Look(Look::Trouble(trouble(TROUBLE))),
-            Effect::Look(handle) => Seen::Look(self.look(&handle.id, kind_of(view), model)),
+            Effect::Look(handle) => Seen::Look(self.look(&handle.id, (model, kind_of(view)), ours)),
             Effect::List(kind, since) => {
-                let listing = || self.service.list(model, *kind, *since, self.now, self.operators[operator].clock);
+                let listing = || self.service.list((model, *kind), *since, (self.now, self.operators[operator].clock), ours);
                 let result = if lost { Err(trouble(TROUBLE)) } else { Ok(listing()) };
                 Seen::Listing { kind: *kind, result, taken: self.taken_by_others(operator, resource, *kind, model) }
             }
@@ -62,7 +63,7 @@ impl World {
         let owner = Owner::Run { resource, number: run.number, attempt: run.attempt };
         let request = Arc::new(view.edition.desired.work.request.clone());
         Ok(match how {
-            How::Well | How::Unprepared => Seen::Submission(match self.service.take(model, owner, &request, self.now) {
+            How::Well | How::Unprepared | How::Shown(_) => Seen::Submission(match self.service.take(model, owner, &request, self.now) {
                 Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             }),
@@ -79,9 +80,9 @@ impl World {
         })
     }
 
-    fn look(&self, id: &OperationId, kind: OperationKind, model: u8) -> Look {
+    fn look(&self, id: &OperationId, (model, kind): (u8, OperationKind), ours: Guise) -> Look {
         self.service.shown(id, kind, model).map_or(Look::Gone, |op| Look::Found {
-            operation: Box::new(self.service.describe(&self.service.ops[op])),
+            operation: Box::new(self.service.describe(&self.service.ops[op], ours)),
             retry_after: None,
             location: None,
         })

@@ -26,7 +26,7 @@ pub use action::{Action, How};
 pub use cluster::{Resource, Wish};
 pub use operator::{Mind, Operator, Standing, Task};
 pub use play::index_of;
-pub use service::{Op, Owner, Post, Service};
+pub use service::{Guise, Op, Owner, Post, Service, Work};
 pub use uninstall::Uninstall;
 
 /// A moment of the true time, in seconds since the beginning.

@@ -148,8 +148,11 @@ impl World {
 
     /// Performs an effect.
     fn act(&mut self, operator: usize, resource: usize, (view, step, rounds): (Object, Arc<Step>, u8), how: How) -> Result<(), Broken> {
-        if how != How::Well {
-            *(if step.effect == Effect::Submit { &mut self.left.posts } else { &mut self.left.calls }) -= 1;
+        match how {
+            How::Well => {}
+            How::Shown(_) => self.left.guises -= 1,
+            _ if step.effect == Effect::Submit => self.left.posts -= 1,
+            _ => self.left.calls -= 1,
         }
         if is_call(&step.effect) {
             let seen = self.call(operator, resource, (&view, &step), how)?;

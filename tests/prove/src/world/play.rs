@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tabular_operator::api::Model;
 use tabular_operator::engine::Seen;
-use tabular_operator::operation::{Phase, RefreshRequest, Request};
+use tabular_operator::operation::{Phase, Request};
 
 use super::cluster::Object;
 use super::{Action, Broken, HOLD, Owner, Post, Second, Standing, Task, Wish, World, moment};
@@ -142,13 +142,13 @@ impl World {
                 // Busy, where another was first; nobody hears of it.
                 let _ = self.service.take(model, owner, &request, now);
             }
-            Action::Stranger { model, twin } => {
+            Action::Stranger { model, work, guise } => {
                 self.left.strangers -= 1;
                 let on_it = (0..self.resources.len()).find(|resource| self.model_of(*resource) == model);
-                let ours = on_it.map(|resource| self.resources[resource].now().edition.desired.work.request.clone());
-                let other = || RefreshRequest { refresh_type: Some("calculate".to_owned()), ..RefreshRequest::default() };
-                let request = ours.filter(|_| twin).unwrap_or_else(|| Request::Refresh(other()));
-                let _ = self.service.take(model, Owner::Stranger, &Arc::new(request), now);
+                let ours = on_it.map_or(Request::Sync, |resource| self.resources[resource].now().edition.desired.work.request.clone());
+                if self.service.take(model, Owner::Stranger, &Arc::new(work.beside(&ours)), now).is_some() {
+                    self.service.change(self.service.ops.len() - 1, |op| op.guise = guise);
+                }
             }
             _ => {}
         }

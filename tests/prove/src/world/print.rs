@@ -17,7 +17,8 @@ use tabular_operator::operation::{Look, Operation, Submission};
 
 use super::cluster::Object;
 use super::play::index_of;
-use super::{Op, Operator, Owner, Second, Standing, Task, World, second};
+use super::service::SHIFT;
+use super::{Guise, Op, Operator, Owner, Second, Standing, Task, World, second};
 
 /// How far a clock that the service does not tell may be off, with what a submission takes: what began longer ago than that is
 /// older than any intent to come.
@@ -25,7 +26,7 @@ const UNTOLD: Second = 420;
 /// How long what names stand for is believed, as `engine::names` has it.
 const BELIEVED: Second = 301;
 /// How far an operation's beginning may lie from an intent until no rule cares how far.
-const APART: Second = 360;
+const APART: Second = 360 + SHIFT;
 
 /// The longest time ahead that is told from a longer one: a schedule is looked at every hour.
 const FAR_AHEAD: Second = 3_660;
@@ -72,7 +73,8 @@ fn long_ago(world: &World) -> Second {
     let scenario = &world.scenario;
     let unseen = scenario.certain_after().max(scenario.call_timeout + scenario.lag + 1);
     let steps = scenario.jumps.iter().map(|by| by.abs()).max().unwrap_or(0);
-    let seen = unseen + steps + 20;
+    let shift = if scenario.others.iter().any(|(_, guise)| *guise == Guise::LateStart) { SHIFT } else { 0 };
+    let seen = unseen + steps + shift + 20;
     if scenario.tells_time { seen } else { seen.max(UNTOLD) }
 }
 
@@ -210,7 +212,7 @@ impl<'a> Print<'a> {
         let owner = self.owner(op.owner);
         let (began, ended) = (self.age(op.began), op.ended.map(|(_, phase)| phase));
         self.put((op.model, owner, &op.request, began, op.visible, ended));
-        self.put((op.cancelling, op.vanished));
+        self.put((op.cancelling, op.vanished, op.guise));
     }
 
     fn operator(&mut self, operator: &Operator) {
@@ -316,7 +318,8 @@ impl<'a> Print<'a> {
             Seen::Listing { kind, result, taken } => {
                 self.put((kind, taken));
                 if let Ok(listing) = result {
-                    self.put((listing.truncated, listing.may_hide_running, listing.unnamed, listing.ahead));
+                    self.put((listing.truncated, listing.may_hide_running, listing.ahead));
+                    self.put(listing.unnamed.map(|unnamed| unnamed.start.map(|start| self.since(start))));
                     listing.operations.iter().for_each(|operation| self.operation(operation));
                 }
             }
@@ -333,7 +336,8 @@ impl<'a> Print<'a> {
     }
 
     fn operation(&mut self, operation: &Operation) {
-        self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start))));
-        self.put((operation.origin, operation.unread));
+        self.put((&operation.id, operation.phase, operation.start.map(|start| self.since(start)), operation.end.is_some()));
+        self.put((&operation.refresh_type, operation.origin, operation.unread));
+        operation.objects.iter().for_each(|object| object.name.hash(&mut self.hasher));
     }
 }

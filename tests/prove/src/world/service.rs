@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use tabular_operator::operation::{
-    Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, Request,
+    Ahead, Listing, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request,
+    UnnamedOperation,
 };
 
 use super::{Second, moment};
@@ -24,6 +25,156 @@ pub enum Owner {
     },
     /// Another client's.
     Stranger,
+}
+
+/// What another client asks for, beside a resource that asks for something on the same model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Work {
+    /// The same.
+    Same,
+    /// The same objects, and another type.
+    OtherType,
+    /// The same type, and a table that differs from the one that was asked for in its blanks alone.
+    OtherBlanks,
+    /// The same type, and a table that differs from the one that was asked for in the encoding of a letter alone.
+    OtherEncoding,
+    /// The same type, and one table more.
+    MoreObjects,
+}
+
+impl Work {
+    /// The request of another client, beside this one. Whoever asks for a whole model names no tables that others could differ in.
+    #[must_use]
+    pub fn beside(self, request: &Request) -> Request {
+        let other_type = |objects: &[ObjectName]| {
+            let refresh_type = Some("calculate".to_owned());
+            Request::Refresh(RefreshRequest { refresh_type, objects: objects.to_vec(), ..RefreshRequest::default() })
+        };
+        let Request::Refresh(request) = request else { return other_type(&[]) };
+        let with = |objects: Vec<ObjectName>| {
+            Request::Refresh(RefreshRequest { refresh_type: request.refresh_type.clone(), objects, ..RefreshRequest::default() })
+        };
+        let renamed = |edit: fn(&str) -> String| {
+            let renamed = |object: &ObjectName| ObjectName { table: edit(&object.table), partition: object.partition.clone() };
+            with(request.objects.iter().map(renamed).collect())
+        };
+        match self {
+            Self::Same => Request::Refresh(request.clone()),
+            Self::OtherType => other_type(&request.objects),
+            Self::OtherBlanks | Self::OtherEncoding | Self::MoreObjects if request.objects.is_empty() => other_type(&[]),
+            Self::OtherBlanks => renamed(blanks),
+            Self::OtherEncoding => renamed(decomposed),
+            Self::MoreObjects => {
+                let more = ObjectName { table: "Customers".to_owned(), partition: None };
+                with(request.objects.iter().cloned().chain([more]).collect())
+            }
+        }
+    }
+}
+
+/// By how much a start may be shown too early or too late, in seconds: longer than a submission can take to arrive.
+pub const SHIFT: Second = 60;
+
+/// What the service shows of an operation in place of the truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Guise {
+    /// The truth: a client of the API has submitted it.
+    Plain,
+    /// Its row has a type that this version does not know.
+    UnknownOrigin,
+    /// A schedule, a person or the service itself has started it.
+    External,
+    /// As above, and its row has no id.
+    ExternalWithoutId,
+    /// Its row has no id, and may be of a client.
+    WithoutId,
+    /// It shows no type.
+    WithoutType,
+    /// It shows a type that nothing documents.
+    UndocumentedType,
+    /// It shows no objects.
+    WithoutObjects,
+    /// It shows no start.
+    WithoutStart,
+    /// It shows no end.
+    WithoutEnd,
+    /// It shows a later start, which comes after its end where it was short.
+    LateStart,
+    /// It shows an earlier start.
+    EarlyStart,
+    /// Its details cannot be read.
+    Unread,
+    /// Its names are in the other case.
+    OtherCase,
+    /// Its names have lost their blanks.
+    OtherBlanks,
+    /// Its names have a letter in another encoding.
+    OtherEncoding,
+}
+
+impl Guise {
+    /// Who can have submitted an operation, as far as the service shows it so.
+    #[must_use]
+    pub fn origin(self) -> Origin {
+        match self {
+            Self::UnknownOrigin => Origin::Unknown,
+            Self::External | Self::ExternalWithoutId => Origin::External,
+            Self::Plain
+            | Self::WithoutId
+            | Self::WithoutType
+            | Self::UndocumentedType
+            | Self::WithoutObjects
+            | Self::WithoutStart
+            | Self::WithoutEnd
+            | Self::LateStart
+            | Self::EarlyStart
+            | Self::Unread
+            | Self::OtherCase
+            | Self::OtherBlanks
+            | Self::OtherEncoding => Origin::Client,
+        }
+    }
+
+    /// Whether a list that shows an operation so stands in the order of its starts.
+    #[must_use]
+    pub fn keeps_order(self) -> bool {
+        !matches!(self, Self::LateStart | Self::EarlyStart)
+    }
+
+    /// Puts it on what the service shows of an operation.
+    fn put_on(self, operation: &mut Operation) {
+        let by = SignedDuration::from_secs(SHIFT);
+        let renamed = |operation: &mut Operation, edit: fn(&str) -> String| {
+            operation.objects.iter_mut().for_each(|object| object.name.table = edit(&object.name.table));
+        };
+        operation.origin = self.origin();
+        match self {
+            Self::Plain | Self::UnknownOrigin | Self::WithoutId => {}
+            // The details of such a refresh are not asked for.
+            Self::External | Self::ExternalWithoutId => (operation.refresh_type, operation.objects) = (None, Vec::new()),
+            Self::WithoutType => operation.refresh_type = None,
+            Self::UndocumentedType => operation.refresh_type = Some("reframe".to_owned()),
+            Self::WithoutObjects => operation.objects.clear(),
+            Self::WithoutStart => operation.start = None,
+            Self::WithoutEnd => operation.end = None,
+            Self::LateStart => operation.start = operation.start.and_then(|start| start.checked_add(by).ok()),
+            Self::EarlyStart => operation.start = operation.start.and_then(|start| start.checked_sub(by).ok()),
+            Self::Unread => (operation.refresh_type, operation.objects, operation.unread) = (None, Vec::new(), true),
+            Self::OtherCase => renamed(operation, str::to_uppercase),
+            Self::OtherBlanks => renamed(operation, blanks),
+            Self::OtherEncoding => renamed(operation, decomposed),
+        }
+    }
+}
+
+/// A name without the blanks around it.
+fn blanks(name: &str) -> String {
+    name.trim().to_owned()
+}
+
+/// A name with its umlaut in two characters.
+fn decomposed(name: &str) -> String {
+    name.replace('\u{f6}', "o\u{308}")
 }
 
 /// An operation that the service has taken.
@@ -47,6 +198,8 @@ pub struct Op {
     pub cancelling: bool,
     /// Whether the service has lost it.
     pub vanished: bool,
+    /// What the service shows of it.
+    pub guise: Guise,
 }
 
 impl Op {
@@ -54,6 +207,15 @@ impl Op {
     #[must_use]
     pub fn live(&self) -> bool {
         self.ended.is_none() && !self.vanished
+    }
+
+    /// What the service shows of it, where `ours` is put on the operations of this operator.
+    #[must_use]
+    pub fn shown_as(&self, ours: Guise) -> Guise {
+        match self.owner {
+            Owner::Run { .. } => ours,
+            Owner::Stranger => self.guise,
+        }
     }
 
     /// Whether it is this resource's.
@@ -124,6 +286,7 @@ impl Service {
             ended: None,
             cancelling: false,
             vanished: false,
+            guise: Guise::Plain,
         }));
         Some(id)
     }
@@ -142,13 +305,13 @@ impl Service {
         self.ops.iter().position(|op| is_meant(op) && op.visible && !op.vanished)
     }
 
-    /// One operation as it is described.
+    /// One operation as it is described, where `ours` is put on those of this operator.
     #[must_use]
-    pub fn describe(&self, op: &Op) -> Operation {
+    pub fn describe(&self, op: &Op, ours: Guise) -> Operation {
         let phase = op.ended.map_or(Phase::InProgress, |(_, phase)| phase);
         let there = |second: Second| moment(second + self.ahead);
         let object = |name: &ObjectName| ObjectProgress { name: name.clone(), phase, reported: format!("{phase:?}") };
-        Operation {
+        let mut operation = Operation {
             id: op.id.clone(),
             phase,
             reported: format!("{phase:?}"),
@@ -161,26 +324,56 @@ impl Service {
             failure: None,
             origin: Origin::Client,
             unread: false,
-        }
+        };
+        op.shown_as(ours).put_on(&mut operation);
+        operation
     }
 
     /// The listing of a model, as the client reads it: what runs, and what began since `intent` by the client's clock, which is
-    /// `clock` ahead of the true time.
+    /// `clock` ahead of the true time. `ours` is put on the operations of this operator.
     #[must_use]
-    pub fn list(&self, model: u8, kind: OperationKind, intent: jiff::Timestamp, now: Second, clock: Second) -> Listing {
+    pub fn list(
+        &self,
+        (model, kind): (u8, OperationKind),
+        intent: jiff::Timestamp,
+        (now, clock): (Second, Second),
+        ours: Guise,
+    ) -> Listing {
         // As `service::Window` has it: the service's clock where it tells it, with six seconds for clocks that differ; else five minutes.
         let allowance = if self.tells_time { self.ahead - clock - 6 } else { -300 };
         let since = intent.checked_add(SignedDuration::from_secs(allowance)).unwrap_or(intent);
         let of_model = |op: &&Arc<Op>| op.model == model && op.request.kind() == kind && op.visible && !op.vanished;
-        let mut operations: Vec<Operation> = self.ops.iter().rev().filter(of_model).map(|op| self.describe(op)).collect();
+        let shown = |op: &Arc<Op>| (op.shown_as(ours), self.describe(op, ours));
+        let mut rows: Vec<(Guise, Operation)> = self.ops.iter().rev().filter(of_model).map(shown).collect();
         // As `service::refreshes` judges it: as many as were asked for, and the oldest of them began within the window.
-        let full = self.rows.is_some_and(|rows| operations.len() >= rows);
-        operations.truncate(self.rows.unwrap_or(usize::MAX));
-        let reaches_back = operations.last().and_then(|oldest| oldest.start).is_some_and(|start| start < since);
-        operations.retain(|operation| !operation.phase.ended() || operation.start.is_none_or(|start| start >= since));
-        let ahead = self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock))));
-        // The newest come first here, so none that runs is left out.
-        Listing { operations, truncated: full && !reaches_back, may_hide_running: false, unnamed: None, ahead }
+        let full = self.rows.is_some_and(|rows_at_most| rows.len() >= rows_at_most);
+        rows.truncate(self.rows.unwrap_or(usize::MAX));
+        let starts: Vec<jiff::Timestamp> = rows.iter().filter_map(|(_, row)| row.start).collect();
+        let newest_first = starts.is_sorted_by(|newer, older| newer >= older);
+        let reaches_back = newest_first && starts.len() == rows.len() && starts.last().is_some_and(|start| *start < since);
+        let mut listing = Listing {
+            truncated: full && !reaches_back,
+            // Where the newest come first, none that runs is left out.
+            may_hide_running: full && !newest_first,
+            ahead: self.tells_time.then(|| Ahead::of(moment(now + self.ahead), (moment(now + clock), moment(now + clock)))),
+            ..Listing::default()
+        };
+        for (guise, row) in rows {
+            let over = row.phase.ended();
+            if over && (row.start.is_some_and(|start| start < since) || row.origin == Origin::External) {
+                continue;
+            }
+            match guise {
+                Guise::ExternalWithoutId => listing.unnamed = listing.unnamed.max(Some(UnnamedOperation { start: row.start })),
+                Guise::WithoutId => {
+                    listing.truncated = true;
+                    listing.may_hide_running |= !over;
+                }
+                _ => listing.operations.push(row),
+            }
+        }
+        listing.operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(jiff::Timestamp::MAX)));
+        listing
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.
