@@ -202,8 +202,11 @@ fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
     world.service.length = secs(150);
     world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
     world.service.cancels_after = None;
-    world.run_until(RunState::Running).delete().run_for(secs(10)).is(RunState::Cancelling, Reason::Cancelling);
-    world.run_for(secs(30)).is(RunState::Cancelling, Reason::Retrying);
+    // One refusal alone is no news; the second request follows after two seconds.
+    world.run_until(RunState::Running).delete().run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(world.service.cancels.len(), 1);
+    world.run_for(secs(8)).is(RunState::Cancelling, Reason::Retrying);
+    assert!((2..=4).contains(&world.service.cancels.len()), "{}", world.service.cancels.len());
     assert!(world.run().message.contains("goes on, but cannot be cancelled: Rejected"), "{}", world.run().message);
     let (writes, cancels) = (world.writes, world.service.cancels.len());
     world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
