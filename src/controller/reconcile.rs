@@ -75,7 +75,7 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
     {
         outcome = Err(error);
     }
-    if story.end != End::Released && !matches!(outcome, Err(PassError::Call(_))) {
+    if story.end != End::Left && !matches!(outcome, Err(PassError::Call(_))) {
         story.end = End::OnRecord;
     }
     outcome
@@ -86,8 +86,8 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
 enum End {
     /// The record says what the resource means to the queue.
     OnRecord,
-    /// The finalizer is gone: the resource is no longer this operator's.
-    Released,
+    /// It has left the queue already: it is no longer this operator's, or it leaves its turn to others.
+    Left,
     /// It failed, panicked, took too long or was dropped: whatever it had in memory alone is void.
     Abandoned,
 }
@@ -182,7 +182,7 @@ impl Story<'_> {
                     self.written(Write::Finalizer, write)?;
                     self.report_release(&step);
                     self.ctx.forget(&self.name);
-                    self.end = End::Released;
+                    self.end = End::Left;
                     return Ok(Action::await_change());
                 }
                 (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
@@ -259,7 +259,7 @@ impl Story<'_> {
             // Gone, or another of the same name, which has a pass of its own.
             Some(_) | None => {
                 self.ctx.forget(&self.name);
-                self.end = End::Released;
+                self.end = End::Left;
             }
         }
         Ok(())
@@ -291,6 +291,7 @@ impl Story<'_> {
                     return self.tell().await;
                 }
                 self.ctx.wake(self.ctx.queue.forget(&self.uid));
+                self.end = End::Left;
                 Ok(Action::requeue(AFTER_REREAD))
             }
             Some(_) | None => Err(PassError::Stale),
@@ -302,7 +303,7 @@ impl Story<'_> {
     /// A turn that is granted exists in memory alone until the intent is on record. A pass that ends without it returns the turn,
     /// whatever ended the pass; so a resource that cannot record anything holds up no other.
     fn return_turn(&self) {
-        if self.end == End::Released {
+        if self.end == End::Left {
             return;
         }
         let status = self.object.status();

@@ -53,6 +53,23 @@ async fn intent_that_cannot_be_recorded_holds_up_no_other_on_its_model() {
 }
 
 #[tokio::test]
+async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_model() {
+    let (world, _operator) = proxied("intent-waiting").await;
+    let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
+    world.apply("first", &json!({})).await;
+    world.until_reason("first", "Reconciling", "ModelBusy").await;
+    let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
+    world.apply("second", &json!({})).await;
+    world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+    world.azure.end(&foreign, "succeeded").await;
+    world.until_state("second", RunState::Succeeded).await;
+    drop(strike);
+    world.until_state("first", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 3);
+    world.proxy().assert_fenced();
+}
+
+#[tokio::test]
 async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
     let (world, _operator) = proxied("storm").await;
     // The intent is written, and then nothing until the strike is over.
