@@ -181,10 +181,10 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // Beside an operation that a client has submitted, one of unknown origin is no second possibility.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
-    let candidates = if by_clients.is_empty() { candidates } else { by_clients };
+    let likely = if by_clients.is_empty() { candidates.clone() } else { by_clients };
     // What the service did not show this time, it may show the next time; but not for ever.
-    let unread = candidates.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
-    let verdict = match candidates.as_slice() {
+    let unread = likely.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
+    let verdict = match likely.as_slice() {
         [one] => match evidence.ambiguity(one, certain) {
             None if !listing.truncated => Verdict::It((*one).clone()),
             _ if !certain || unread => Verdict::TooEarly(None),
@@ -201,6 +201,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
         [] => Verdict::None,
         several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
     };
+    // A user who is asked sees all of them: ours may be the one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
     match verdict {
         Verdict::It(operation) => adopt(pass, &operation),

@@ -72,6 +72,19 @@ fn unknown_origin_beside_ours_is_no_second_candidate() {
 }
 
 #[test]
+fn user_sees_the_unknown_origin_beside_one_that_needs_a_decision() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.lag) = (secs(3), secs(60));
+    world.run_for(secs(10));
+    world.service.stranger(3, "full");
+    (world.service.ops[0].origin, world.service.ops[1].refresh_type) = (Origin::Unknown, None);
+    world.service.ops[1].visible = world.now;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, world.run().candidates.len()), (1, 2));
+}
+
+#[test]
 fn operation_from_just_before_the_intent_is_not_ours() {
     for (before, skew, length) in [(4, 0, 400), (2, 0, 400), (2, 0, 1), (4, -250, 400), (4, 250, 400)] {
         let mut world = World::new(|_| {});
