@@ -293,10 +293,13 @@ fn play(case: &Case) -> End {
             }
             Effect::TakeTurn => Seen::Turn(Turn::Granted),
             Effect::Cancel(id) => {
-                let op = ops.iter_mut().find(|op| id.same(op.id)).expect("an operation that the service has");
-                assert!(case.replace && !op.ours && op.shown == Shown::Client, "{id} is cancelled");
-                (op.end, op.stuck) = (op.end.min(now + 1_000), false);
-                Seen::Cancellation(Cancellation::Accepted)
+                // An edit may have changed the id.
+                let op = ops.iter_mut().find(|op| id.same(op.id));
+                assert!(case.replace && op.as_ref().is_none_or(|op| !op.ours && op.shown == Shown::Client), "{id} is cancelled");
+                Seen::Cancellation(op.map_or(Cancellation::NothingToCancel, |op| {
+                    (op.end, op.stuck) = (op.end.min(now + 1_000), false);
+                    Cancellation::Accepted
+                }))
             }
             Effect::Nothing => {
                 now += i64::try_from(step.look_again.expect("a wait without an end").as_millis()).unwrap().max(1);
