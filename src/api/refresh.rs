@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize};
 /// The refresh, in the service's own parameters. What is left out has the service's own default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.attemptTimeoutSeconds) || !has(self.retryCount) \
+    || self.attemptTimeoutSeconds * (self.retryCount + 1) <= 86400")
+    .message("attemptTimeoutSeconds × (retryCount + 1) must be at most 86400 (24 hours): lower attemptTimeoutSeconds or retryCount"))]
 pub struct RefreshParameters {
     /// What is done with the objects, as in the refresh command of TMSL: `full` (read and calculate anew), `clearValues`
     /// (empty), `calculate` (only calculate), `dataOnly` (only read), `automatic` (what each object needs) or
-    /// `defragment`. Default: automatic.
+    /// `defragment`. `automatic` skips objects that are ready, so it may process nothing and read no new data: to load
+    /// new data, set `full` or `dataOnly`. Default: automatic.
     #[serde(default)]
     pub r#type: RefreshType,
     /// When the service commits.
@@ -34,15 +38,18 @@ pub struct RefreshParameters {
     /// `commitMode: partialBatch` needs false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub apply_refresh_policy: Option<bool>,
-    /// Power BI alone: the date that the refresh policy takes for today, `YYYY-MM-DD`. Default at the service: the date in UTC.
+    /// Power BI alone: the date that the refresh policy takes for today, `YYYY-MM-DD`. Default at the service: the current
+    /// date. The editions of Microsoft's documentation differ on its time zone: the Simplified Chinese edition says UTC, the
+    /// English edition of January 2025 the time zone that is configured under Refresh in the semantic model's settings. Set
+    /// the date if the run has to load a certain day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|\
         02-(0[1-9]|[12][0-9]))$')")
         .message("effectiveDate is a date such as 2026-11-21"))]
     pub effective_date: Option<String>,
-    /// Power BI alone: how long one attempt of the service may take, in seconds, 60 to 86399. Default at the service: 18000
-    /// (5 hours); all attempts together end after 24 hours.
+    /// Power BI alone: how long one attempt of the service may take, in seconds, 60 to 86399. All attempts together end after
+    /// 24 hours, so `attemptTimeoutSeconds` × (`retryCount` + 1) must be at most 86400. Default at the service: 18000 (5 hours).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 86399))]
     pub attempt_timeout_seconds: Option<i32>,
@@ -60,7 +67,7 @@ pub enum RefreshType {
     Calculate,
     /// Read the data only.
     DataOnly,
-    /// Whatever each object needs.
+    /// What each object needs; nothing for an object that is ready.
     #[default]
     Automatic,
     /// Defragment the dictionaries.

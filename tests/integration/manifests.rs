@@ -136,7 +136,15 @@ async fn kubectl_explains_every_field() {
     }
     for (path, sentences) in [
         ("mref.spec", &["How long an operation may run, in seconds", "Default: 86400"][..]),
-        ("mref.spec.refresh", &["Default at the service: 10", "Power BI alone"]),
+        (
+            "mref.spec.refresh",
+            &[
+                "Default at the service: 10",
+                "Power BI alone",
+                "`automatic` skips objects that are ready, so it may process nothing",
+                "the Simplified Chinese edition says UTC, the English edition of January 2025 the time zone",
+            ],
+        ),
         ("mref.spec.trigger", &["five fields of cron", "IANA name"]),
         ("mref.spec.credentials.servicePrincipalRef", &["tenantId", "clientCertificate", "PEM"]),
         ("mref.spec.credentials.workloadIdentity", &["azure.workload.identity/client-id", "api://AzureADTokenExchange"]),
