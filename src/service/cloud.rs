@@ -70,7 +70,9 @@ impl Cloud {
         Self::documented("us-government-dod", US_AUTHORITY, &[US_SERVERS], api, tokens)
     }
 
-    /// China, operated by 21Vianet.
+    /// China, operated by 21Vianet. Its authority has two host names: Microsoft's documentation names
+    /// `login.partner.microsoftonline.cn`, the SDKs `login.chinacloudapi.cn`, and both are the same service. The operator calls the
+    /// second one; a cloud file may name the first one.
     #[must_use]
     pub fn china() -> Self {
         let authority = "https://login.chinacloudapi.cn";

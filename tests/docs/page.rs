@@ -73,7 +73,7 @@ impl Page {
 
     /// Every page that is for users.
     pub fn all() -> Vec<Self> {
-        let mut files = vec!["README.md".to_owned(), "charts/tabular-operator/README.md".to_owned()];
+        let mut files = vec!["README.md".to_owned(), "SECURITY.md".to_owned(), "charts/tabular-operator/README.md".to_owned()];
         collect("docs", &mut files);
         collect("deploy", &mut files);
         files.sort();

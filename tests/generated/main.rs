@@ -12,6 +12,7 @@ mod fields;
 mod flags;
 mod monitoring;
 mod operations;
+mod pages;
 mod words;
 
 use std::fs;

@@ -83,12 +83,21 @@ fn every_metric_is_on_the_dashboard() {
     assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
 }
 
+/// Every page that people read, apart from the reference itself.
+fn pages() -> Vec<String> {
+    let folders = ["docs", "docs/operations", "deploy", "charts/tabular-operator", "."];
+    let pages: Vec<String> =
+        folders.iter().flat_map(|folder| files(folder, ".md").into_iter().map(move |name| format!("{folder}/{name}"))).collect();
+    assert!(pages.len() > 25, "only {} pages were found", pages.len());
+    pages
+}
+
 #[test]
-fn alerts_and_dashboards_speak_of_what_there_is() {
+fn alerts_dashboards_and_pages_speak_of_what_there_is() {
     let (metrics, values) = documented();
     let dashboards = files("deploy/grafana", ".json").into_iter().map(|name| format!("deploy/grafana/{name}"));
     let mut seen = 0;
-    for file in dashboards.chain(["deploy/prometheus/rules.yaml".to_owned()]) {
+    for file in dashboards.chain(["deploy/prometheus/rules.yaml".to_owned()]).chain(pages()) {
         for Selection { name, labels } in selections(&read(&file)) {
             seen += 1;
             let known = metrics.get(&name).unwrap_or_else(|| panic!("{file}: there is no metric {name}"));

@@ -34,7 +34,7 @@ const HIGH: (Name, Name) = ("api.high.powerbigov.us", "high.analysis.usgovclouda
 const DOD: (Name, Name) = ("api.mil.powerbigov.us", "mil.analysis.usgovcloudapi.net");
 const CHINA: (Name, Name) = ("api.powerbi.cn", "analysis.chinacloudapi.cn");
 
-const CLOUDS: [Cloud; 6] = [
+const CLOUDS: [Cloud; 7] = [
     cloud("public", ".asazure.windows.net", ("api.powerbi.com", "analysis.windows.net"), "login.microsoftonline.com", "public"),
     cloud(
         "us-government",
@@ -47,6 +47,8 @@ const CLOUDS: [Cloud; 6] = [
     cloud("us-government-dod", ".asazure.usgovcloudapi.net", DOD, "login.microsoftonline.us", "us-government"),
     cloud("china", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
     cloud("custom", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
+    // The other name of the same authority, as Microsoft's documentation has it.
+    cloud("custom", ".asazure.chinacloudapi.cn", CHINA, "login.partner.microsoftonline.cn", "china"),
 ];
 
 /// An application of a tenant in this directory, with its Secret, and a model on a server of these hosts.

@@ -1,0 +1,46 @@
+//! Hand-written pages agree with the code: the hosts of each cloud, and where to report a vulnerability.
+
+use tabular_operator::service::cloud::Cloud;
+
+use crate::chart::read;
+
+/// The second host name of the authority in China, which firewalls have to allow as well.
+const SECOND_AUTHORITY: &str = "`login.partner.microsoftonline.cn`";
+
+/// A page of its own site, so that a reporter needs no address of a person.
+const REPORT: &str = "https://github.com/tabular-operator/tabular-operator/security/advisories/new";
+
+#[test]
+fn clouds_page_lists_the_hosts_of_each_cloud() {
+    let page = read("docs/clouds.md");
+    for name in Cloud::NAMES {
+        let cloud = Cloud::by_name(name).unwrap();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}`"))).unwrap_or_else(|| panic!("no row of {name}"));
+        let authority = cloud.authority_host.trim_start_matches("https://").to_owned();
+        let servers = cloud.analysis_services.iter().map(|service| format!("*{}", service.host));
+        for host in servers.chain([authority, cloud.power_bi.unwrap().host]) {
+            assert!(row.contains(&format!("`{host}`")), "the row of {name} lacks {host}");
+        }
+    }
+}
+
+#[test]
+fn pages_on_firewalls_name_both_authorities_of_china() {
+    for page in ["docs/clouds.md", "docs/operations/network.md"] {
+        let text = read(page);
+        let first = format!("`{}`", Cloud::china().authority_host.trim_start_matches("https://"));
+        assert!(text.contains(&first) && text.contains(SECOND_AUTHORITY), "{page} lacks one of {first} and {SECOND_AUTHORITY}");
+    }
+}
+
+#[test]
+fn security_policy_says_where_to_report_and_what_follows() {
+    let policy = read("SECURITY.md");
+    assert!(policy.contains(REPORT), "SECURITY.md does not link {REPORT}");
+    for part in ["## Report a vulnerability", "## What to expect", "## Supported versions", "within 3 working days", "90 days"] {
+        assert!(policy.contains(part), "SECURITY.md lacks '{part}'");
+    }
+    // An address that nobody reads is worse than none.
+    assert!(!policy.contains('@') && !policy.contains("mailto:"), "SECURITY.md names a mail address");
+    assert!(read("docs/operations/security.md").contains("(../../SECURITY.md)"), "the page on security does not link the policy");
+}
