@@ -246,7 +246,7 @@ struct LeaseArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// How many resources are worked on at the same time (1 to 1024).
+    /// How many resources are worked on at the same time (1 to 1024). Namespaces share them: one namespace has at most three quarters.
     #[arg(long, env = "TABULAR_OPERATOR_MAX_CONCURRENT_RECONCILES", hide_env_values = true, value_name = "COUNT",
           default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_concurrent_reconciles: u16,

@@ -23,7 +23,7 @@ const AGENT: &str = concat!("tabular-operator/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the API server may take nothing of what is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the API server may say nothing at all: longer than it leaves a watch open (`work::WATCH_SECONDS`).
+/// How long the API server may say nothing at all: longer than it leaves a watch open (`watch::WATCH_SECONDS`).
 const LONGEST_SILENCE: Duration = Duration::from_secs(75);
 
 /// Why there is no connection to speak of: a matter of settings, each of them.
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
         assert!(config.auth_info.token.is_some());
         assert!(!config.default_retry);
-        let watch = Duration::from_secs(super::super::work::WATCH_SECONDS.into());
+        let watch = Duration::from_secs(super::super::watch::WATCH_SECONDS.into());
         assert!(config.read_timeout.is_some_and(|silence| silence > watch), "a watch may be silent");
         assert_eq!(config.headers[0].1, format!("tabular-operator/{}", env!("CARGO_PKG_VERSION")).as_str());
     }

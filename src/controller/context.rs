@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::Name;
 use super::events::Events;
@@ -18,10 +18,10 @@ use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
 use super::queue::Queue;
-use super::records::Places;
 use super::references::Identities;
 use super::refusals::Refusals;
 use super::resource::Resource;
+use super::shares::Shares;
 use super::watched::Watched;
 use crate::engine::{Settings, Taken, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
@@ -38,19 +38,11 @@ pub(super) struct Watching {
     pub(super) namespace: Option<String>,
 }
 
-/// What one watch shows.
-pub(super) struct View {
-    pub(super) kind: Kind,
-    pub(super) store: Store<Watched>,
-    /// Where a resource is asked to be looked at again.
-    pub(super) waker: mpsc::UnboundedSender<ObjectRef<Watched>>,
-}
-
 /// What every pass has at hand.
 pub(super) struct Context {
     pub(super) client: Client,
     /// For the calls about resources.
-    pub(super) places: Places,
+    pub(super) places: Shares,
     pub(super) azure: Azure,
     pub(super) settings: Settings,
     pub(super) lease: LeaseHandle,
@@ -66,9 +58,11 @@ pub(super) struct Context {
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
-    pub(super) views: HashMap<Watching, View>,
-    /// How many passes run at the same time, over all watches.
-    pub(super) passes: Semaphore,
+    pub(super) views: HashMap<Watching, Store<Watched>>,
+    /// For passes, over all watches.
+    pub(super) passes: Shares,
+    /// Where a pass over a resource is asked for.
+    pub(super) waker: mpsc::UnboundedSender<Name>,
 }
 
 impl Context {
@@ -100,8 +94,8 @@ impl Context {
 
     /// A watch has shown all that there is: what it showed before and shows no longer was deleted meanwhile.
     pub(super) fn shown_all(&self, of: &Watching) {
-        let Some(view) = self.views.get(of) else { return };
-        let all = view.store.state();
+        let Some(store) = self.views.get(of) else { return };
+        let all = store.state();
         let shown = all.iter().filter_map(|watched| watched.meta().uid.as_deref()).collect();
         for uid in self.index.missing(of, &shown) {
             self.forget_uid(&uid);
@@ -125,25 +119,26 @@ impl Context {
         self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.orphans.follows(uid))
     }
 
-    /// Has every resource looked at soon.
+    /// Asks for a pass over every resource.
     pub(super) fn wake_all(&self) {
-        for view in self.views.values() {
-            for watched in view.store.state() {
-                let _ = view.waker.send(ObjectRef::from_obj_with(&*watched, view.kind));
-            }
+        for (of, store) in &self.views {
+            let name =
+                |watched: &Watched| Name { kind: of.kind, namespace: watched.namespace().unwrap_or_default(), name: watched.name_any() };
+            self.wake(store.state().iter().map(|watched| name(watched)).collect());
         }
+    }
+
+    /// A resource as the watch showed it last.
+    pub(super) fn cached(&self, name: &Name) -> Option<Arc<Watched>> {
+        let watching = |namespace| Watching { kind: name.kind, namespace };
+        let store = self.views.get(&watching(None)).or_else(|| self.views.get(&watching(Some(name.namespace.clone()))))?;
+        store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
     }
 
     /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
     pub(super) fn find(&self, name: &Name) -> Option<Result<Arc<Resource>, String>> {
-        let watched = self.view_of(name)?.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))?;
+        let watched = self.cached(name)?;
         Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
-    }
-
-    /// The view that a resource is in.
-    fn view_of(&self, name: &Name) -> Option<&View> {
-        let watching = |namespace| Watching { kind: name.kind, namespace };
-        self.views.get(&watching(None)).or_else(|| self.views.get(&watching(Some(name.namespace.clone()))))
     }
 
     /// Notes which resource has this name now, and forgets the one that had it before.
@@ -208,13 +203,11 @@ impl Context {
         self.wake(self.queue.forget(uid));
     }
 
-    /// Has the resources looked at soon.
+    /// Asks for a pass over each of these resources.
     pub(super) fn wake(&self, names: Vec<Name>) {
         for name in names {
-            if let Some(view) = self.view_of(&name) {
-                // Fails only where the watch has ended, and then nobody is woken any more.
-                let _ = view.waker.send(ObjectRef::new_with(&name.name, name.kind).within(&name.namespace));
-            }
+            // Fails only where the process is about to end.
+            let _ = self.waker.send(name);
         }
     }
 }

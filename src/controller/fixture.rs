@@ -9,15 +9,15 @@ use hyper::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use super::context::{Context, Watching};
 use super::events::Events;
 use super::index::Index;
 use super::lease::LeaseHandle;
 use super::orphans::Orphans;
-use super::records::Places;
+use super::records::places;
 use super::references::{Identities, OwnIdentity};
+use super::shares::Shares;
 use super::watched::Watched;
 use super::{Resource, wiring};
 use crate::cli::{Cli, Command, Settings};
@@ -63,7 +63,7 @@ pub(super) fn context(count: usize) -> Context {
     let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
     let client = Client::new(tower::service_fn(nothing), "ops");
     let (events, _) = Events::start(client.clone(), Arc::clone(&metrics));
-    let (places, own) = (Places::default(), OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
+    let (places, own) = (places(), OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() });
     let ctx = Context {
         identities: Identities::new(client.clone(), places.clone(), own),
         client,
@@ -82,7 +82,8 @@ pub(super) fn context(count: usize) -> Context {
         followers: super::followers::Followers::default(),
         uids: parking_lot::Mutex::default(),
         views: HashMap::new(),
-        passes: Semaphore::new(usize::from(settings.max_concurrent_reconciles)),
+        passes: Shares::new(usize::from(settings.max_concurrent_reconciles)),
+        waker: tokio::sync::mpsc::unbounded_channel().0,
     };
     for resource in (0..count).map(running) {
         ctx.shown(&all_refreshes(), &resource.name(), &Watched::of(&resource).unwrap());

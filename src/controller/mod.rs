@@ -3,11 +3,13 @@
 //! [`run`] has the life of the process, `work` what it does while it leads, `reconcile` one pass over one resource,
 //! `effects` the calls to the services.
 
+mod agenda;
 pub mod call;
 mod census;
 mod claims;
 pub mod client;
 mod context;
+mod dispatch;
 pub mod drain;
 mod effects;
 mod events;
@@ -29,11 +31,13 @@ mod references;
 mod refusals;
 mod resource;
 pub mod run;
+mod shares;
 pub mod shutdown;
 mod supervise;
 mod surroundings;
 mod tally;
 mod target;
+mod watch;
 mod watched;
 mod wiring;
 mod work;

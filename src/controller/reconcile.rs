@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::controller::Action;
 use kube::{Api, Resource as _, ResourceExt};
 
 use super::Name;
+use super::agenda::Action;
 use super::call::CallError;
 use super::context::Context;
 use super::effects::{self, Unprepared};

@@ -6,10 +6,10 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
+use super::shares::Shares;
 use crate::api::{self, Status};
 use crate::telemetry::labels::Kind;
 
@@ -20,38 +20,28 @@ pub(super) const CALL: Duration = Duration::from_secs(15);
 /// here and at the API server, and lies idle most of the time; at 10 ms a call these are 1600 calls a second.
 pub(super) const CONNECTIONS: usize = 16;
 
-/// The places for the calls of passes.
-#[derive(Clone)]
-pub(super) struct Places(Arc<Semaphore>);
-
-impl Default for Places {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(CONNECTIONS)))
-    }
-}
-
-impl Places {
-    /// A place, first come, first served. Nobody closes them, and without one a call would be one connection more.
-    pub(super) async fn take(&self) -> Option<SemaphorePermit<'_>> {
-        self.0.acquire().await.ok()
-    }
+/// The permits for the calls of passes, which namespaces share.
+pub(super) fn places() -> Shares {
+    Shares::new(CONNECTIONS)
 }
 
 /// The calls about one resource.
 #[derive(Clone)]
 pub(super) struct Records {
     api: Api<Resource>,
-    places: Places,
+    namespace: String,
+    places: Shares,
 }
 
 impl Records {
-    pub(super) fn new(client: &Client, places: &Places, kind: Kind, namespace: &str) -> Self {
-        Self { api: Api::namespaced_with(client.clone(), namespace, &kind), places: places.clone() }
+    pub(super) fn new(client: &Client, places: &Shares, kind: Kind, namespace: &str) -> Self {
+        let api = Api::namespaced_with(client.clone(), namespace, &kind);
+        Self { api, namespace: namespace.to_owned(), places: places.clone() }
     }
 
     /// Makes a call when it has a place. Its deadline counts from then: those before it have one too.
     pub(super) async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
-        let _place = self.places.take().await;
+        let _place = self.places.take(&self.namespace).await;
         bounded(CALL, call).await
     }
 

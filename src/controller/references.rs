@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::call::CallError;
-use super::records::Places;
+use super::shares::Shares;
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::engine::{Cure, Fault};
 use crate::service::identity::{Environment, Identity};
@@ -45,7 +45,7 @@ type Key = (String, Option<Credentials>);
 /// The identities of resources, with what was read of them lately.
 pub(super) struct Identities {
     client: Client,
-    places: Places,
+    places: Shares,
     grants: Grants,
     own: OwnIdentity,
     lately: Mutex<HashMap<Key, (Identity, Instant)>>,
@@ -71,7 +71,7 @@ pub(super) enum Freshness {
 }
 
 impl Identities {
-    pub(super) fn new(client: Client, places: Places, own: OwnIdentity) -> Self {
+    pub(super) fn new(client: Client, places: Shares, own: OwnIdentity) -> Self {
         Self { grants: Grants::new(client.clone()), client, places, own, lately: Mutex::default() }
     }
 
@@ -91,7 +91,7 @@ impl Identities {
         }
         let _place = match Asked::of(credentials) {
             Asked::Own | Asked::Managed(_) => None,
-            Asked::Secret(_) | Asked::Account(_) => self.places.take().await,
+            Asked::Secret(_) | Asked::Account(_) => self.places.take(namespace).await,
         };
         // Those who had a place before may have read the same.
         if let Some(identity) = self.just_read(&key, freshness) {

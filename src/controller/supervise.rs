@@ -1,15 +1,14 @@
 //! What stands around a pass: the lease, the limits, and that nothing in it hinders another resource.
 
-use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::runtime::controller::Action;
 use kube::{Resource as _, ResourceExt};
 use tokio::time::Instant;
 
+use super::agenda::Action;
 use super::context::Context;
 use super::reconcile::{self, PassError};
 use super::watched::Watched;
@@ -23,11 +22,10 @@ const PASS: Duration = Duration::from_mins(5);
 const STALE: Duration = Duration::from_millis(20);
 
 /// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
-pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, Infallible> {
+pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
     if !ctx.lease.holds() {
-        return Ok(Action::await_change());
+        return Action::await_change();
     }
-    let Ok(_place) = ctx.passes.acquire().await else { return Ok(Action::await_change()) };
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     let object = match cached.object(kind) {
@@ -36,7 +34,7 @@ pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
             let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
             ctx.events.publish(kind, cached.meta(), &Notice { reason: Reason::Undecodable, message });
-            return Ok(Action::await_change());
+            return Action::await_change();
         }
     };
     let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
@@ -69,5 +67,5 @@ pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context
         }
     };
     ctx.metrics.reconciled(kind, result, began.elapsed());
-    Ok(action)
+    action
 }

@@ -5,7 +5,7 @@
 //! | `build_info` | info | `version` | which version runs |
 //! | `reconciles_total` | counter | `kind`, `result` | reconcile passes |
 //! | `reconcile_duration_seconds` | histogram | `kind` | how long a pass took |
-//! | `reconciles_in_flight` | gauge | | passes under way; at `--max-concurrent-reconciles` others wait for a place |
+//! | `reconciles_in_flight` | gauge | | passes under way; above three quarters of `--max-concurrent-reconciles` others may wait for a place |
 //! | `resources` | gauge | `kind`, `standing` | resources, by what their conditions say |
 //! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |

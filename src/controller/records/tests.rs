@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::super::resource::Resource;
-use super::{CALL, CONNECTIONS, Places, Records};
+use super::{CALL, CONNECTIONS, Records, places};
 use crate::api::{FINALIZER, RESUBMIT, Status};
 use crate::telemetry::labels::Kind;
 
@@ -46,7 +46,7 @@ fn resource() -> Resource {
 #[tokio::test]
 async fn every_write_carries_the_version_that_it_was_decided_on() {
     let kept = Arc::default();
-    let (records, object) = (Records::new(&open_api(&kept), &Places::default(), Kind::ModelRefresh, "bi"), resource());
+    let (records, object) = (Records::new(&open_api(&kept), &places(), Kind::ModelRefresh, "bi"), resource());
     records.write_status(&object, &Status::default()).await.unwrap();
     records.add_finalizer(&object).await.unwrap();
     records.drop_finalizer(&object).await.unwrap();
@@ -72,20 +72,30 @@ fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
 
 #[tokio::test(start_paused = true)]
 async fn calls_about_resources_have_a_bound_together() {
-    let (asked, places) = (Arc::default(), Places::default());
-    let client = silent_api(&asked);
-    let calls = (0..3 * CONNECTIONS).map(|_| async {
-        let records = Records::new(&client, &places, Kind::ModelRefresh, "bi");
-        assert!(records.read("sales").await.is_err(), "nobody answers");
-    });
-    let all = futures::future::join_all(calls);
+    let places = places();
+    let (of_one, of_others) = (Arc::default(), Arc::default());
+    let calls = |asked, namespaces: Vec<String>| {
+        let (client, places) = (silent_api(asked), places.clone());
+        async move {
+            let calls = namespaces.iter().map(|namespace| async {
+                let records = Records::new(&client, &places, Kind::ModelRefresh, namespace);
+                assert!(records.read("sales").await.is_err(), "nobody answers");
+            });
+            futures::future::join_all(calls).await;
+        }
+    };
+    let one = calls(&of_one, vec!["bi".to_owned(); 3 * CONNECTIONS]);
+    let others = calls(&of_others, (0..3 * CONNECTIONS).map(|n| format!("other-{n}")).collect());
+    let all = async { tokio::join!(one, others) };
     assert!(tokio::time::timeout(CALL / 2, all).await.is_err(), "the first ones hang");
-    assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS);
+    // One namespace leaves places for others, which take what is left.
+    let asked = (of_one.load(Ordering::Relaxed), of_others.load(Ordering::Relaxed));
+    assert_eq!(asked, (CONNECTIONS * 3 / 4, CONNECTIONS / 4));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_gives_its_place_to_the_next() {
-    let (asked, places) = (Arc::default(), Places::default());
+    let (asked, places) = (Arc::default(), places());
     let client = silent_api(&asked);
     let calls =
         (0..=CONNECTIONS).map(|_| async { Records::new(&client, &places, Kind::ModelRefresh, "bi").read("sales").await.unwrap_err() });
@@ -123,7 +133,7 @@ async fn a_finalizer_that_went_without_an_answer_has_gone() {
     let without = with(|found| found["metadata"]["finalizers"] = json!(["other/one"]));
     let unchanged = with(|_| {});
     for (found, gone) in [(None, true), (another, true), (without, true), (unchanged, false)] {
-        let records = Records::new(&mute_api(found.clone()), &Places::default(), Kind::ModelRefresh, "bi");
+        let records = Records::new(&mute_api(found.clone()), &places(), Kind::ModelRefresh, "bi");
         assert_eq!(records.drop_finalizer(&resource()).await.is_ok(), gone, "{found:?}");
     }
 }

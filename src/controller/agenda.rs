@@ -1,0 +1,134 @@
+//! Which resources are due for a pass, and when: each at most once at a time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Name;
+
+/// When the next pass over a resource is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Action(Option<Duration>);
+
+impl Action {
+    /// After this time at the latest.
+    pub(super) fn requeue(after: Duration) -> Self {
+        Self(Some(after))
+    }
+
+    /// Not before something changes.
+    pub(super) fn await_change() -> Self {
+        Self(None)
+    }
+
+    fn due(self, now: Instant) -> Option<Instant> {
+        self.0.and_then(|after| now.checked_add(after))
+    }
+}
+
+/// The schedule of all passes.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    due: BTreeSet<(Instant, Arc<Name>)>,
+    entries: HashMap<Arc<Name>, Entry>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// Due then.
+    Waits(Instant),
+    /// A pass is in progress; another is due then, if something asked for it meanwhile.
+    Runs(Option<Instant>),
+}
+
+impl Agenda {
+    /// Schedules a pass then, or keeps the one that is due sooner.
+    pub(super) fn schedule(&mut self, name: Name, at: Instant) {
+        match self.entries.get_key_value(&name).map(|(name, entry)| (Arc::clone(name), *entry)) {
+            Some((name, Entry::Waits(due))) if at < due => {
+                self.due.remove(&(due, Arc::clone(&name)));
+                self.wait(name, at);
+            }
+            Some((_, Entry::Waits(_))) => {}
+            Some((name, Entry::Runs(again))) => {
+                self.entries.insert(name, Entry::Runs(Some(again.map_or(at, |again| again.min(at)))));
+            }
+            None => self.wait(Arc::new(name), at),
+        }
+    }
+
+    /// When the first pass is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// Begins the first pass that is due.
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Arc<Name>> {
+        let (_, name) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
+        self.due.pop_first();
+        self.entries.insert(Arc::clone(&name), Entry::Runs(None));
+        Some(name)
+    }
+
+    /// A pass has ended.
+    pub(super) fn end(&mut self, name: Arc<Name>, action: Action, now: Instant) {
+        let asked = match self.entries.remove(&name) {
+            Some(Entry::Runs(again)) => again,
+            Some(Entry::Waits(_)) | None => None,
+        };
+        if let Some(due) = asked.into_iter().chain(action.due(now)).min() {
+            self.wait(name, due);
+        }
+    }
+
+    fn wait(&mut self, name: Arc<Name>, at: Instant) {
+        self.due.insert((at, Arc::clone(&name)));
+        self.entries.insert(name, Entry::Waits(at));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::labels::Kind;
+
+    fn name(name: &str) -> Name {
+        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    }
+
+    fn begun(agenda: &mut Agenda, now: Instant) -> Option<String> {
+        agenda.begin(now).map(|name| name.name.clone())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn earliest_request_counts() {
+        let (mut agenda, now) = (Agenda::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        agenda.schedule(name("a"), at(5));
+        agenda.schedule(name("b"), at(3));
+        agenda.schedule(name("a"), at(9));
+        assert_eq!((agenda.next(), begun(&mut agenda, at(2))), (Some(at(3)), None));
+        agenda.schedule(name("a"), at(1));
+        assert_eq!(begun(&mut agenda, at(2)).as_deref(), Some("a"));
+        assert_eq!((begun(&mut agenda, at(2)), agenda.next()), (None, Some(at(3))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn request_during_a_pass_is_served_after_it() {
+        let (mut agenda, now) = (Agenda::default(), Instant::now());
+        agenda.schedule(name("a"), now);
+        let a = agenda.begin(now).unwrap();
+        agenda.schedule(name("a"), now);
+        assert_eq!((agenda.begin(now), agenda.next()), (None, None), "one pass at a time");
+        agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
+        assert_eq!(agenda.begin(now).as_deref(), Some(&name("a")));
+        agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
+        assert_eq!(agenda.next(), Some(now + Duration::from_mins(1)));
+        let later = now + Duration::from_mins(1);
+        assert!(agenda.begin(later).is_some());
+        agenda.end(a, Action::await_change(), later);
+        assert_eq!((agenda.next(), agenda.entries.len()), (None, 0), "nothing is kept of what is not due");
+    }
+}

@@ -1,0 +1,231 @@
+//! Runs a pass over each resource when it is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{Stream, StreamExt as _};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::Name;
+use super::agenda::{Action, Agenda};
+use super::shares::Shares;
+use crate::telemetry::health::Heartbeat;
+
+/// What the passes depend on.
+pub(super) struct Dispatch<'a> {
+    /// No pass begins before.
+    pub(super) ready: CancellationToken,
+    /// No pass begins from then on; those in progress end.
+    pub(super) stop: &'a CancellationToken,
+    /// Each pass has one for its namespace.
+    pub(super) passes: &'a Shares,
+    /// Beats while passes are dispatched.
+    pub(super) heartbeat: Heartbeat,
+}
+
+impl Dispatch<'_> {
+    /// Runs `pass` over each resource that `due` names, and when the pass before it asked for the next, until told to stop.
+    pub(super) async fn run<F>(self, mut due: impl Stream<Item = Name> + Unpin, pass: impl Fn(Arc<Name>) -> F)
+    where
+        F: Future<Output = Action>,
+    {
+        let Self { ready, stop, passes, heartbeat } = self;
+        let mut agenda = Agenda::default();
+        let mut running = FuturesUnordered::new();
+        let mut beat = tokio::time::interval(Duration::from_secs(1));
+        let begin = |name: Arc<Name>| {
+            let pass = &pass;
+            // Thousands may wait for their permit: what a pass needs beyond that is made when it has one.
+            async move {
+                let action = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => Action::await_change(),
+                    share = passes.take(&name.namespace) => {
+                        let action = Box::pin(pass(Arc::clone(&name))).await;
+                        drop(share);
+                        action
+                    }
+                };
+                (name, action)
+            }
+        };
+        loop {
+            let next = agenda.next().filter(|_| ready.is_cancelled());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = ready.cancelled(), if !ready.is_cancelled() => {}
+                Some((name, action)) = running.next() => agenda.end(name, action, Instant::now()),
+                name = due.next() => match name {
+                    Some(name) => agenda.schedule(name, Instant::now()),
+                    None => break,
+                },
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    while let Some(name) = agenda.begin(Instant::now()) {
+                        running.push(begin(name));
+                    }
+                }
+                _ = beat.tick() => heartbeat.beat(),
+            }
+        }
+        while running.next().await.is_some() {}
+        heartbeat.finished();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::telemetry::health::Health;
+    use crate::telemetry::labels::Kind;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn name(namespace: &str, name: usize) -> Name {
+        Name { kind: Kind::ModelRefresh, namespace: namespace.to_owned(), name: name.to_string() }
+    }
+
+    /// What a test sees of the passes: when each began, and how many are in progress at once at most.
+    #[derive(Default)]
+    struct Seen {
+        begun: Vec<(Name, Instant)>,
+        now: usize,
+        most: usize,
+    }
+
+    /// Passes of which each takes this long, and is due again after an hour.
+    async fn run(
+        took: Duration,
+        names: mpsc::UnboundedReceiver<Name>,
+        ready: CancellationToken,
+        stop: CancellationToken,
+        seen: Arc<Mutex<Seen>>,
+    ) {
+        let heartbeat = Health::new().heartbeat("controller", HOUR);
+        let due = futures::stream::unfold(names, |mut names| async move { names.recv().await.map(|name| (name, names)) });
+        let dispatch = Dispatch { ready, stop: &stop, passes: &Shares::new(64), heartbeat };
+        let pass = |name: Arc<Name>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                {
+                    let mut seen = seen.lock();
+                    seen.begun.push((Name::clone(&name), Instant::now()));
+                    seen.now += 1;
+                    seen.most = seen.most.max(seen.now);
+                }
+                tokio::time::sleep(took).await;
+                seen.lock().now -= 1;
+                Action::requeue(HOUR)
+            }
+        };
+        dispatch.run(Box::pin(due), pass).await;
+    }
+
+    struct Running {
+        due: mpsc::UnboundedSender<Name>,
+        ready: CancellationToken,
+        stop: CancellationToken,
+        seen: Arc<Mutex<Seen>>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    fn start(took: Duration) -> Running {
+        let (due, names) = mpsc::unbounded_channel();
+        let (ready, stop, seen) = (CancellationToken::new(), CancellationToken::new(), Arc::<Mutex<Seen>>::default());
+        let task = tokio::spawn(run(took, names, ready.clone(), stop.clone(), Arc::clone(&seen)));
+        Running { due, ready, stop, seen, task }
+    }
+
+    impl Running {
+        fn ask(&self, names: impl IntoIterator<Item = Name>) {
+            for name in names {
+                self.due.send(name).unwrap();
+            }
+        }
+
+        fn begun(&self, wanted: &Name) -> Option<Instant> {
+            self.seen.lock().begun.iter().find(|(name, _)| name == wanted).map(|(_, at)| *at)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_passes_of_one_namespace_do_not_delay_another() {
+        let running = start(Duration::from_secs(15));
+        running.ready.cancel();
+        running.ask((0..1_000).map(|n| name("greedy", n)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        for n in 0..50 {
+            let (asked, other) = (Instant::now(), name("other", n));
+            running.ask([other.clone()]);
+            // Eight of them are in progress at once.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let begun = running.begun(&other).unwrap_or_else(|| panic!("pass {n} is delayed"));
+            assert!(begun.duration_since(asked) < Duration::from_millis(100));
+        }
+        assert!(running.seen.lock().most <= 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_short_passes_of_one_namespace_do_not_delay_another() {
+        let running = start(Duration::from_millis(20));
+        running.ready.cancel();
+        running.ask((0..10_000).map(|n| name("greedy", n)).chain([name("other", 0)]));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(running.begun(&name("other", 0)).is_some());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(running.seen.lock().begun.len(), 10_001);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn passes_begin_when_all_is_ready_and_end_when_told_to_stop() {
+        let running = start(Duration::from_secs(5));
+        running.ask((0..100).map(|n| name("bi", n)));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(running.seen.lock().begun.is_empty());
+        running.ready.cancel();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let begun = running.seen.lock().begun.len();
+        running.stop.cancel();
+        running.task.await.unwrap();
+        let seen = running.seen.lock();
+        assert_eq!((seen.begun.len(), seen.now), (begun, 0), "those in progress ended, and no other began");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_during_a_pass_comes_after_it() {
+        let running = start(Duration::from_secs(5));
+        running.ready.cancel();
+        running.ask([name("bi", 0)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        running.ask([name("bi", 0), name("bi", 0)]);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let seen = running.seen.lock();
+        let gaps: Vec<u64> = seen.begun.windows(2).map(|two| two[1].1.duration_since(two[0].1).as_secs()).collect();
+        assert_eq!((gaps, seen.most), (vec![5], 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_asked_for_while_it_waits_for_its_permit_is_not_lost() {
+        let running = start(Duration::from_secs(5));
+        running.ready.cancel();
+        running.ask((0..100).map(|n| name("bi", n)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let waits = (0..100).map(|n| name("bi", n)).find(|name| running.begun(name).is_none()).unwrap();
+        running.ask([waits.clone()]);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert_eq!(running.seen.lock().begun.iter().filter(|(name, _)| *name == waits).count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_resource_has_its_next_pass_when_it_asked_for_it() {
+        let running = start(Duration::from_secs(1));
+        running.ready.cancel();
+        running.ask([name("bi", 0)]);
+        tokio::time::sleep(2 * HOUR + Duration::from_mins(1)).await;
+        assert_eq!(running.seen.lock().begun.len(), 3);
+    }
+}
