@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use output::print_crds;
+pub use output::{print_crds, yaml};
 pub use settings::{CloudChoice, DrainSettings, LeaderElection, Polling, Settings, SettingsError};
 
 use crate::telemetry::logs::LogFormat;

@@ -10,10 +10,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 /// Where the output cannot be written.
 pub fn print_crds(definitions: &[CustomResourceDefinition], mut out: impl Write) -> io::Result<()> {
     for definition in definitions {
-        let yaml = serde_yaml_ng::to_string(definition).map_err(io::Error::other)?;
-        write!(out, "---\n{yaml}")?;
+        write!(out, "---\n{}", yaml(definition)?)?;
     }
     out.flush()
+}
+
+/// A definition as YAML, with each description on one line.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn yaml(definition: &CustomResourceDefinition) -> io::Result<String> {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(definition, options).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Cloud {
     /// # Errors
     /// One sentence that names the field and says what to write.
     pub fn from_file_text(text: &str) -> Result<Self, CloudError> {
-        let file: File = serde_yaml_ng::from_str(text).map_err(|error| CloudError(format!("the cloud file cannot be read: {error}")))?;
+        let file: File = yaml(text).map_err(|error| CloudError(format!("the cloud file cannot be read: {error}")))?;
         if file.analysis_services.is_none() && file.power_bi.is_none() {
             return Err(CloudError("the cloud file names no service: write analysisServices, powerBI or both".to_owned()));
         }
@@ -136,6 +136,11 @@ impl Cloud {
             power_bi: power_bi.transpose()?,
         })
     }
+}
+
+/// Reads the file; an error is one line, without an excerpt of the file.
+fn yaml(text: &str) -> Result<File, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
 }
 
 #[derive(Deserialize)]

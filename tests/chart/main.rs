@@ -17,7 +17,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use harness::paths;
-use serde::Deserialize as _;
 use serde_json::Value;
 
 /// The chart, from the workspace.
@@ -38,9 +37,8 @@ fn value_set(name: &str) -> String {
 
 /// The objects of a file of YAML documents.
 fn objects(text: &str) -> Vec<Value> {
-    let documents = serde_yaml_ng::Deserializer::from_str(text);
-    let objects = documents.map(|document| Value::deserialize(document).unwrap_or_else(|error| panic!("{error} in\n{text}")));
-    objects.filter(|object| !object.is_null()).collect()
+    // An empty document is left out.
+    serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
 /// A temporary directory that goes with the process' site.

@@ -42,9 +42,9 @@ fn chart_copies() {
 
 #[test]
 fn chart_versions_are_the_operators() {
-    let chart: Value = serde_yaml_ng::from_str(&read(&format!("{CHART}/Chart.yaml"))).unwrap();
+    let chart: Value = serde_saphyr::from_str(&read(&format!("{CHART}/Chart.yaml"))).unwrap();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
-    let base: Value = serde_yaml_ng::from_str(&read("deploy/base/kustomization.yaml")).unwrap();
+    let base: Value = serde_saphyr::from_str(&read("deploy/base/kustomization.yaml")).unwrap();
     assert_eq!(base["images"][0]["newTag"], env!("CARGO_PKG_VERSION"));
 }
 
@@ -58,9 +58,11 @@ struct About {
 
 /// The values and what is written of them, in the order of the file.
 struct Values {
-    defaults: serde_yaml_ng::Mapping,
+    defaults: Map<String, Value>,
     /// By path, such as `image.tag`.
     about: BTreeMap<String, About>,
+    /// The paths, in the order of the file.
+    order: Vec<String>,
     /// The headings, each with its top-level keys.
     sections: Vec<(String, Vec<String>)>,
 }
@@ -68,8 +70,8 @@ struct Values {
 impl Values {
     fn read() -> Self {
         let text = read(&format!("{CHART}/values.yaml"));
-        let mut values =
-            Self { defaults: serde_yaml_ng::from_str(&text).expect("values.yaml is YAML"), about: BTreeMap::new(), sections: Vec::new() };
+        let defaults = serde_saphyr::from_str(&text).expect("values.yaml is YAML");
+        let mut values = Self { defaults, about: BTreeMap::new(), order: Vec::new(), sections: Vec::new() };
         let mut above = About::default();
         let mut path: Vec<&str> = Vec::new();
         for line in text.lines() {
@@ -77,7 +79,7 @@ impl Values {
             if let Some(heading) = line.strip_prefix("## ") {
                 values.sections.push((heading.to_owned(), Vec::new()));
             } else if let Some(schema) = inner.strip_prefix("# @schema ") {
-                above.schema = serde_yaml_ng::from_str(schema).unwrap_or_else(|error| panic!("failed to read '{line}': {error}"));
+                above.schema = serde_saphyr::from_str(schema).unwrap_or_else(|error| panic!("failed to read '{line}': {error}"));
             } else if let Some(sentence) = inner.strip_prefix("# ") {
                 let blank = if above.text.is_empty() { "" } else { " " };
                 above.text.push_str(blank);
@@ -88,6 +90,7 @@ impl Values {
                     values.sections.last_mut().expect("the first key has a heading").1.push(key.to_owned());
                 }
                 path.push(key);
+                values.order.push(path.join("."));
                 values.about.insert(path.join("."), std::mem::take(&mut above));
             } else {
                 // A blank line, or a part of a default.
@@ -98,25 +101,25 @@ impl Values {
     }
 
     /// Whether a key is described by its own keys, rather than a value that is taken as it is.
-    fn is_group(&self, path: &str, default: &serde_yaml_ng::Value) -> bool {
-        let map = default.as_mapping().is_some_and(|map| !map.is_empty());
+    fn is_group(&self, path: &str, default: &Value) -> bool {
+        let map = default.as_object().is_some_and(|map| !map.is_empty());
         map && !self.about[path].schema.contains_key("additionalProperties")
     }
 
-    fn schema_of(&self, path: &str, default: &serde_yaml_ng::Value) -> Value {
+    fn schema_of(&self, path: &str, default: &Value) -> Value {
         let about = &self.about[path];
         if self.is_group(path, default) {
-            return self.schema_of_group(path, default.as_mapping().unwrap());
+            return self.schema_of_group(path, default.as_object().unwrap());
         }
         assert!(!about.text.is_empty(), "values.yaml: {path} has no comment");
         let kind = match default {
-            serde_yaml_ng::Value::Bool(_) => json!("boolean"),
-            serde_yaml_ng::Value::Number(number) if number.is_f64() => json!("number"),
-            serde_yaml_ng::Value::Number(_) => json!("integer"),
-            serde_yaml_ng::Value::String(_) => json!("string"),
-            serde_yaml_ng::Value::Sequence(_) => json!("array"),
-            serde_yaml_ng::Value::Mapping(_) => json!("object"),
-            serde_yaml_ng::Value::Null | serde_yaml_ng::Value::Tagged(_) => Value::Null,
+            Value::Bool(_) => json!("boolean"),
+            Value::Number(number) if number.is_f64() => json!("number"),
+            Value::Number(_) => json!("integer"),
+            Value::String(_) => json!("string"),
+            Value::Array(_) => json!("array"),
+            Value::Object(_) => json!("object"),
+            Value::Null => Value::Null,
         };
         let needed = match kind.as_str() {
             Some("array") => "items",
@@ -130,11 +133,10 @@ impl Values {
         schema
     }
 
-    fn schema_of_group(&self, path: &str, group: &serde_yaml_ng::Mapping) -> Value {
-        let key = |key: &serde_yaml_ng::Value| key.as_str().unwrap().to_owned();
+    fn schema_of_group(&self, path: &str, group: &Map<String, Value>) -> Value {
         let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let properties: Map<String, Value> =
-            group.iter().map(|(name, default)| (key(name), self.schema_of(&inner(&key(name)), default))).collect();
+            group.iter().map(|(name, default)| (name.clone(), self.schema_of(&inner(name), default))).collect();
         json!({"type": "object", "additionalProperties": false, "properties": properties})
     }
 
@@ -162,10 +164,10 @@ impl Values {
         text.trim_end().to_owned()
     }
 
-    fn rows(&self, text: &mut String, path: &str, default: &serde_yaml_ng::Value) {
+    fn rows(&self, text: &mut String, path: &str, default: &Value) {
         if self.is_group(path, default) {
-            for (name, default) in default.as_mapping().unwrap() {
-                self.rows(text, &format!("{path}.{}", name.as_str().unwrap()), default);
+            for inner in self.order.iter().filter(|inner| inner.rsplit_once('.').is_some_and(|(group, _)| group == path)) {
+                self.rows(text, inner, &default[&inner[path.len() + 1..]]);
             }
             return;
         }

@@ -19,6 +19,7 @@ use std::fs;
 use std::path::Path;
 
 use tabular_operator::api::crds;
+use tabular_operator::cli;
 
 /// Compares a committed file with what it should hold, or writes it.
 fn settle(file: &str, wanted: &str) {
@@ -47,7 +48,7 @@ fn cell(text: &str) -> String {
 fn definitions() {
     let mut wanted = Vec::new();
     for definition in crds().unwrap() {
-        let yaml = serde_yaml_ng::to_string(&definition).unwrap();
+        let yaml = cli::yaml(&definition).unwrap();
         let head = "# Generated from src/api by `make generate`.\n";
         let name = format!("{}.yaml", definition.spec.names.plural);
         for directory in ["crds", chart::DEFINITIONS] {

@@ -54,7 +54,7 @@ fn selections(text: &str) -> Vec<Selection> {
 #[test]
 fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
     const PAGE: &str = "https://github.com/tabular-operator/tabular-operator/blob/main/docs/runbooks.md#";
-    let rules: serde_json::Value = serde_yaml_ng::from_str(&read("deploy/prometheus/rules.yaml")).unwrap();
+    let rules: serde_json::Value = serde_saphyr::from_str(&read("deploy/prometheus/rules.yaml")).unwrap();
     let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
     let mut alerts = BTreeSet::new();
     for rule in rules {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use serde::Deserialize as _;
 use serde_json::Value;
 use tabular_operator::api::Reason;
 
@@ -170,11 +169,11 @@ fn troubleshooting() {
 fn rules(kind: &str, name: &str) -> Vec<(String, Value)> {
     let source = read("deploy/base/rbac.yaml");
     let document = source.split("\n---\n").find(|document| {
-        let object = Value::deserialize(serde_yaml_ng::Deserializer::from_str(document)).unwrap();
+        let object = serde_saphyr::from_str::<Value>(document).unwrap();
         object["kind"] == kind && object["metadata"]["name"] == name
     });
     let document = document.unwrap_or_else(|| panic!("{kind} {name} is not in deploy/base/rbac.yaml"));
-    let object = Value::deserialize(serde_yaml_ng::Deserializer::from_str(document)).unwrap();
+    let object = serde_saphyr::from_str::<Value>(document).unwrap();
     let mut comments = Vec::new();
     let (mut said, mut inside) = (Vec::new(), false);
     for line in document.lines() {

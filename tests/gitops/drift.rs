@@ -6,7 +6,6 @@ use std::fs;
 use harness::world::merged;
 use harness::{World, judge, paths};
 use kube::api::DynamicObject;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
@@ -20,8 +19,8 @@ fn manifests(world: &World, directory: &str) -> Vec<Value> {
     let texts = files.iter().filter(|path| path.extension().is_some_and(|end| end == "yaml")).map(|path| fs::read_to_string(path).unwrap());
     let mut all = Vec::new();
     for text in texts {
-        let documents = serde_yaml_ng::Deserializer::from_str(&text).map(|document| Value::deserialize(document).unwrap());
-        all.extend(documents.filter(|object| object["kind"] == "ModelRefresh" || object["kind"] == "ModelSync"));
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        all.extend(documents.into_iter().filter(|object| object["kind"] == "ModelRefresh" || object["kind"] == "ModelSync"));
     }
     let name = |(number, object): (usize, Value)| {
         // Names need not differ from file to file.

@@ -94,7 +94,7 @@ async fn the_commands_of_the_page_do_as_it_says() {
 fn the_page_has_no_manifest_that_is_not_run() {
     let names: Vec<Value> = blocks("yaml")
         .iter()
-        .map(|block| serde_yaml_ng::from_str::<Value>(block).unwrap())
+        .map(|block| serde_saphyr::from_str::<Value>(block).unwrap())
         .filter(|object| object["apiVersion"] == harness::Kind::api_version())
         .map(|object| object["metadata"]["name"].clone())
         .collect();

@@ -24,7 +24,7 @@ fn manifests(kind: &str) -> Vec<(PathBuf, String)> {
 
 /// Creates nothing: the server only says whether it would. Unknown fields are refused, as kubectl has it.
 async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, String> {
-    let object: serde_json::Value = serde_yaml_ng::from_str(manifest).map_err(|error| error.to_string())?;
+    let object: serde_json::Value = serde_saphyr::from_str(manifest).map_err(|error| error.to_string())?;
     let plural = match object["kind"].as_str() {
         Some("ModelRefresh") => "modelrefreshes",
         Some("ModelSync") => "modelsyncs",
@@ -108,7 +108,7 @@ async fn an_accepted_manifest_shows_no_difference_after_apply() {
 async fn the_definition_installs_without_a_warning() {
     let control_plane = &Site::get().control_plane;
     for definition in tabular_operator::api::crds().unwrap() {
-        let text = serde_yaml_ng::to_string(&definition).unwrap();
+        let text = tabular_operator::cli::yaml(&definition).unwrap();
         let applied =
             control_plane.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &text).await;
         assert!(applied.status.success() && applied.stderr.is_empty(), "{}", String::from_utf8_lossy(&applied.stderr));

@@ -47,7 +47,7 @@ fn dashboard() -> Vec<Query> {
 async fn rules(directory: &std::path::Path) -> (PathBuf, Vec<String>) {
     let arguments = ["template", CHART, "--kube-version", "1.29.0", "--set", "prometheusRule.enabled=true"];
     let rendered = Tool::named("helm").run(&[&arguments[..], &["--show-only", "templates/prometheusrule.yaml"]].concat()).await;
-    let object: Value = serde_yaml_ng::from_str(&rendered).unwrap();
+    let object: Value = serde_saphyr::from_str(&rendered).unwrap();
     let file = directory.join("rules.yaml");
     fs::create_dir_all(directory).unwrap();
     fs::write(&file, object["spec"].to_string()).unwrap();

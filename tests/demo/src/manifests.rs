@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::Outcome;
@@ -26,10 +25,8 @@ pub const SEMANTIC_FILE: &str = "deploy/samples/power-bi-by-name.yaml";
 pub fn read(file: &str) -> Outcome<Vec<Value>> {
     let path = root().join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    let documents = serde_yaml_ng::Deserializer::from_str(&text).map(Value::deserialize);
-    let documents: Result<Vec<Value>, _> = documents.collect();
-    let documents = documents.map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    // An empty document is left out.
+    Ok(serde_saphyr::from_multiple(&text).map_err(|error| format!("failed to read {}: {error}", path.display()))?)
 }
 
 /// Reads a sample that is one document.

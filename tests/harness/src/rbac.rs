@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::PostParams;
 use kube::{Api, Client};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
 /// The namespace of the operators' `ServiceAccount`s and Leases.
@@ -53,8 +53,8 @@ pub async fn install(client: &Client) {
 
 /// The rules of a role of `deploy/base`.
 fn deployed(kind: &str, name: &str) -> Vec<Value> {
-    let documents = serde_yaml_ng::Deserializer::from_str(include_str!("../../../deploy/base/rbac.yaml"));
-    let objects = documents.map(|document| Value::deserialize(document).expect("deploy/base/rbac.yaml can be read"));
+    let objects: Vec<Value> =
+        serde_saphyr::from_multiple(include_str!("../../../deploy/base/rbac.yaml")).expect("deploy/base/rbac.yaml can be read");
     let role = |object: &Value| object["kind"] == kind && object["metadata"]["name"] == name;
     let object = objects.into_iter().find(role).unwrap_or_else(|| panic!("{kind} {name} is not in deploy/base/rbac.yaml"));
     object["rules"].as_array().expect("a role has rules").clone()

@@ -368,7 +368,7 @@ impl World {
             return found;
         }
         let latest = self.recorder.latest(name).map(|version| version.object.data["status"].clone());
-        let latest = serde_yaml_ng::to_string(&latest).unwrap_or_default();
+        let latest = serde_saphyr::to_string(&latest).unwrap_or_default();
         let events = self.events(name).await.join("\n");
         let azure = self.operations().await;
         let ledger: Vec<String> =

@@ -45,7 +45,7 @@ pub struct Scene {
 pub enum Error {
     /// It is neither JSON nor YAML, or has a field that is unknown or of the wrong type.
     #[error("failed to read the world: {0}")]
-    Read(#[from] serde_yaml_ng::Error),
+    Read(#[from] Box<serde_saphyr::Error>),
     /// An application's ids are missing.
     #[error("an application needs a tenantId and a clientId")]
     NoIds,
@@ -87,7 +87,7 @@ impl Scene {
     /// # Errors
     /// When it cannot be understood.
     pub fn read(text: &str) -> Result<Self, Error> {
-        Ok(serde_yaml_ng::from_str(text)?)
+        Ok(serde_saphyr::from_str(text).map_err(Box::new)?)
     }
 
     /// The example: one application with a secret, and the documentation's server and model.
