@@ -6,8 +6,10 @@
 # --build-context dist=…, and then nothing is pulled and nothing is run: deploy/image/assemble.sh does that, for `make image`.
 # docs/releasing.md is the recipe of a release.
 
-# The Rust that the program is compiled with. Its Debian says which C library is in it: 2.36, which resolves names without help.
-ARG RUST=1.95.0-slim-bookworm
+# The Rust that the program is compiled with, by the digest of the index of all architectures: the tag alone can be moved to another
+# image. Its Debian says which C library is in it: 2.36, which resolves names without help. To change it:
+# `docker buildx imagetools inspect rust:<tag>` prints the digest.
+ARG RUST=1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 
 # On the builder's own machine, whichever one it builds for. It leaves what goes into the image in /linux/amd64 or /linux/arm64.
 FROM --platform=$BUILDPLATFORM docker.io/library/rust:${RUST} AS dist

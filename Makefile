@@ -35,6 +35,10 @@ check: need-cargo ## Check format, lints and generated files
 	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
 	$(call timed,generated files,cargo test --locked --test generated)
 
+.PHONY: deny
+deny: need-cargo ## Check the libraries against deny.toml by cargo-deny: bans, licenses, sources; needs no network, but crates.io once for cargo-deny
+	$(call timed,libraries,tests/tools/cargo-deny.sh)
+
 .PHONY: generate
 generate: need-cargo ## Write anew what is generated: crds/, docs/reference/ and parts of the chart
 	@GENERATE=1 cargo test --quiet --locked --test generated

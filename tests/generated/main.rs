@@ -13,6 +13,7 @@ mod flags;
 mod monitoring;
 mod operations;
 mod pages;
+mod supply;
 mod words;
 
 use std::fs;

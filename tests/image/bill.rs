@@ -37,9 +37,17 @@ static BILL: LazyLock<(Value, String)> = LazyLock::new(|| {
     (bill, fs::read_to_string(documents.join("THIRD-PARTY-LICENSES")).unwrap())
 });
 
-/// Each library's licence, by name and version.
+/// The C libraries in the program, which no crate's version names.
+const NATIVE: [&str; 2] = ["aws-lc", "glibc"];
+
+/// Each crate's licence, by name and version.
 fn libraries(bill: &Value) -> BTreeMap<String, String> {
-    let libraries = bill["components"].as_array().expect("it has components").iter().map(|library| {
+    let crates = bill["components"]
+        .as_array()
+        .expect("it has components")
+        .iter()
+        .filter(|library| !NATIVE.iter().any(|name| library["name"] == *name));
+    let libraries = crates.map(|library| {
         let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("incomplete: {library:#}")).to_owned();
         let (name, version) = (text(&library["name"]), text(&library["version"]));
         assert_eq!(library["purl"], format!("pkg:cargo/{name}@{version}"));
@@ -86,6 +94,57 @@ fn it_has_everything_that_is_linked() {
     let untold: Vec<&String> = listed.keys().filter(|library| !texts.contains(&format!("  {library}: "))).collect();
     assert!(untold.is_empty(), "THIRD-PARTY-LICENSES lacks {untold:?}");
     assert!(texts.contains("Permission is hereby granted, free of charge") && texts.contains("Apache License"));
+}
+
+/// A C library of the bill, and what depends on it.
+fn native(name: &str) -> (&'static Value, Vec<&'static str>) {
+    let (bill, _) = &*BILL;
+    let all = bill["components"].as_array().unwrap();
+    let found = all.iter().find(|library| library["name"] == name).unwrap_or_else(|| panic!("the bill lacks {name}"));
+    let dependencies = bill["dependencies"].as_array().unwrap().iter();
+    let users = dependencies.filter(|one| one["dependsOn"].as_array().is_some_and(|on| on.contains(&found["bom-ref"])));
+    (found, users.map(|one| one["ref"].as_str().unwrap()).collect())
+}
+
+#[test]
+fn bill_lists_the_c_library_with_its_version() {
+    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output().expect("getconf is a part of the GNU C Library").stdout;
+    let release = String::from_utf8(said).unwrap().trim().strip_prefix("glibc ").expect("glibc <release>").to_owned();
+    let (library, users) = native("glibc");
+    let version = library["version"].as_str().unwrap();
+    assert!(version == release || version.starts_with(&format!("{release}-")), "the bill has glibc {version}, this machine {release}");
+    // By the package's version, which says what was patched, and by the name that the databases of vulnerabilities have for it.
+    let purl = library["purl"].as_str().unwrap();
+    assert!(purl.contains(&format!("@{}", version.replace('+', "%2B"))), "{purl}");
+    assert_eq!(library["cpe"], format!("cpe:2.3:a:gnu:glibc:{release}:*:*:*:*:*:*:*"));
+    assert_eq!(library["licenses"][0]["license"]["id"], "LGPL-2.1-or-later");
+    assert!(users.iter().any(|user| user.contains("#tabular-operator@")), "{users:?}");
+}
+
+#[test]
+fn bill_lists_the_c_tls_library_with_its_version() {
+    let (library, users) = native("aws-lc");
+    let [user] = users[..] else { panic!("not one crate brings it: {users:?}") };
+    let (_, crate_version) = user.rsplit_once("aws-lc-sys@").expect("it is brought by aws-lc-sys");
+    let home = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+    let registries = fs::read_dir(format!("{home}/registry/src")).unwrap();
+    let header = registries
+        .map(|registry| registry.unwrap().path().join(format!("aws-lc-sys-{crate_version}/aws-lc/include/openssl/base.h")))
+        .find_map(|path| fs::read_to_string(path).ok())
+        .expect("the crate's header");
+    let version = library["version"].as_str().unwrap();
+    assert!(header.contains(&format!("#define AWSLC_VERSION_NUMBER_STRING \"{version}\"")), "the bill has AWS-LC {version}");
+    assert_eq!(library["purl"], format!("pkg:github/aws/aws-lc@v{version}"));
+}
+
+#[test]
+fn no_crate_brings_a_c_library_that_the_bill_lacks() {
+    let names = libraries(&BILL.0).into_keys();
+    let bindings: Vec<String> = names.filter(|library| library.split(' ').next().unwrap().ends_with("-sys")).collect();
+    let known = |library: &String| ["aws-lc-sys ", "linux-raw-sys "].iter().any(|name| library.starts_with(name));
+    assert!(bindings.iter().any(|library| library.starts_with("aws-lc-sys ")), "{bindings:?}");
+    let unknown: Vec<&String> = bindings.iter().filter(|library| !known(library)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}: list what they link in deploy/image/sbom.sh");
 }
 
 #[test]
