@@ -25,7 +25,7 @@ pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use run::{
     CancelCause, Candidate, FailedObject, HistoryEntry, Message, ModelNames, Progress, Run, RunState, TableProgress, Trigger, TriggerType,
 };
-pub use status::{FollowedRun, Status};
+pub use status::{FollowedRun, QueuedRuns, Status};
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};
 

@@ -67,8 +67,9 @@ pub struct ModelRefreshSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RefreshTrigger>,
     /// What a new trigger does during a run: `Queue` (one run follows when this one has ended; further triggers join it, but
-    /// with `afterRefresh` each followed run has one of its own), `Replace` (cancel this one and start anew) or `Forbid` (the
-    /// trigger is dropped). Default: Queue.
+    /// with `afterRefresh` each followed run has one of its own), `Replace` (cancel this one and start again) or `Forbid` (a scheduled
+    /// time, a request or a followed run is dropped; a change of the spec runs when this run has ended, and until then the resource is
+    /// not Ready). Default: Queue.
     #[serde(default)]
     pub concurrency_policy: ConcurrencyPolicy,
     /// What happens when the service is busy with somebody else's refresh of this model: `Wait` for its end, `Fail`, or
@@ -111,7 +112,7 @@ pub enum ConcurrencyPolicy {
     Queue,
     /// Cancel the running operation and start anew.
     Replace,
-    /// Drop the trigger.
+    /// Drop a scheduled time, a request or a followed run. A change of the spec runs when this run has ended.
     Forbid,
 }
 

@@ -78,6 +78,9 @@ reasons! {
     WaitingForTurn: Event,
     /// Another client's refresh of the model is running at the service. `conflictPolicy` says what happens; a synchronisation waits.
     ModelBusy: Event,
+    /// A change of the spec came during a run under `concurrencyPolicy: Forbid` and has not run. It runs when that run has ended; until then the
+    /// resource is not Ready.
+    ChangeNotRun: Event,
     /// The pause before another attempt, after an operation that failed (`backoffLimit`).
     BackingOff: Warning,
     /// The operation is about to be submitted, or its answer is awaited.
@@ -208,9 +211,11 @@ reasons! {
     Adopted: Notice,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
     MissedSchedule: NoticeWarning,
-    /// A trigger was dropped, since a run was under way (`concurrencyPolicy: Forbid`).
+    /// Nothing runs for a trigger. An occurrence (a scheduled time, a request, a run of the followed refresh) came during a run under
+    /// `concurrencyPolicy: Forbid`, or a change was taken back before its run began.
     TriggerDropped: NoticeWarning,
-    /// Runs of the followed refresh are no longer in its history, so they were not followed. Raise its `historyLimit`.
+    /// Runs of the followed refresh were not followed. Either they are no longer in its history: raise its `historyLimit`. Or the refresh was
+    /// deleted or is no longer followed while they waited: request a run.
     RunsMissed: NoticeWarning,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,

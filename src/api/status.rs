@@ -24,7 +24,9 @@ pub struct Status {
     /// The latest run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
-    /// The trigger that will start a run when the present one has ended.
+    /// The trigger that was accepted and starts the next run: when the present one has ended, the resource is no longer suspended, or what
+    /// blocks it is fixed. It runs even if its source is withdrawn, such as an annotation that was removed; a change that is taken back is
+    /// withdrawn with an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<Trigger>,
     /// The runs that have ended, newest first.
@@ -103,6 +105,19 @@ pub struct FollowedRun {
     pub number: i32,
     /// How many successful runs it had, up to that one.
     pub successful_runs: i64,
+    /// Its later successful runs, which wait for a run of this resource each. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued: Option<QueuedRuns>,
+}
+
+/// Successful runs of a refresh that wait to be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QueuedRuns {
+    /// The latest of them.
+    pub number: i32,
+    /// How many there are.
+    pub count: i64,
 }
 
 fn never() -> i64 {

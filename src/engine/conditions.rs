@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Cure, Desired, Fault, Following, pace, text};
-use crate::api::{Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger};
+use crate::api::{
+    ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
+};
 
 /// What the conditions say where they say something else than the run does.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(super) enum Standing {
     Suspended(String),
     /// A run is about to begin.
     Next(String),
+    /// A declared change waits for the end of a run (`concurrencyPolicy: Forbid`), which is no success of it.
+    NotRun(String),
     /// No run can begin until somebody acts. `for_good` where only a change of the spec helps, `due` where one would begin else.
     Stalled { reason: Reason, message: String, for_good: bool, due: bool },
     /// The refresh that is followed cannot be. Nothing else is hindered, so the latest run's outcome stays told.
@@ -42,9 +46,21 @@ impl Standing {
         }
     }
 
+    /// That a declared change has not run.
+    #[must_use]
+    pub(super) fn not_run(record: &Status, change: &Trigger) -> Self {
+        let number = record.run.as_ref().map_or(0, |run| run.number);
+        let what = if change.value.is_empty() { "the change of the spec".to_owned() } else { format!("trigger.token {}", change.value) };
+        Self::NotRun(format!("{what} has not run: it runs when run {number} has ended (concurrencyPolicy: Forbid)"))
+    }
+
     /// That another run begins now.
     #[must_use]
-    pub(super) fn next(record: &Status, due: &Trigger) -> Self {
+    pub(super) fn next(desired: &Desired, record: &Status, due: &Trigger) -> Self {
+        let declared = matches!(due.r#type, TriggerType::Creation | TriggerType::Change);
+        if declared && desired.policy.concurrency == ConcurrencyPolicy::Forbid {
+            return Self::not_run(record, due);
+        }
         let number = record.run.as_ref().map_or(0, |run| run.number);
         Self::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type))
     }
@@ -55,7 +71,7 @@ impl Standing {
         match self {
             Self::Stalled { for_good, .. } => !for_good,
             Self::Astray { .. } => true,
-            Self::Idle(_) | Self::Suspended(_) | Self::Next(_) => false,
+            Self::Idle(_) | Self::Suspended(_) | Self::Next(_) | Self::NotRun(_) => false,
         }
     }
 }
@@ -99,6 +115,10 @@ pub(super) fn derive(
 ) -> Option<Duration> {
     let idle = Standing::Idle(awaited(record));
     let mut summary = match (standing, &record.run) {
+        // What needs an action during the run comes first, and a fresh attempt is for the change.
+        (Some(Standing::NotRun(_)), Some(run)) if run.state == RunState::Waiting || of_run(run).stalled && !run.state.ended() => {
+            of_run(run)
+        }
         (Some(standing), run) => of_standing(standing, run.as_ref()),
         (None, Some(run)) => of_run(run),
         (None, None) => of_standing(&idle, None),
@@ -184,6 +204,14 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             ready: ConditionStatus::Unknown,
             outcome: pending,
             reason: Reason::Submitting.as_str(),
+            message,
+        },
+        Standing::NotRun(message) => Summary {
+            reconciling: true,
+            stalled: false,
+            ready: ConditionStatus::False,
+            outcome: pending,
+            reason: Reason::ChangeNotRun.as_str(),
             message,
         },
         Standing::Astray { reason, message } => Summary {

@@ -23,7 +23,6 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     if pass.deleting() {
         return deletion::decide(pass);
     }
-    followed::look(situation.desired, &mut pass.record);
     scheduled::look(situation.desired, &mut pass.record, situation.now);
     let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
@@ -33,6 +32,11 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
+    }
+    let reported = followed::look(&mut pass);
+    if under_way && reported {
+        let step = following::keep_record(pass);
+        return scheduled::wake(situation.desired, situation.now, step);
     }
     if under_way && cancellation::is_asked(&pass) {
         return scheduled::wake(situation.desired, situation.now, cancellation::heed(pass));
@@ -44,7 +48,7 @@ pub fn decide(situation: &Situation<'_>) -> Step {
         {
             return pass.leave();
         }
-        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass),
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass, reported),
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
         Some(RunState::Running) => following::running(pass),
@@ -54,18 +58,23 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 }
 
 /// No run is under way: is one due?
-fn idle(mut pass: Pass<'_>) -> Step {
+fn idle(mut pass: Pass<'_>, reported: bool) -> Step {
     let desired = pass.desired;
     // A line for each, since all are said.
-    let said = followed::say_missed(&mut pass);
+    let said = followed::say_missed(&mut pass) || reported;
     let said = scheduled::skip_late(&mut pass) || said;
+    let said = triggers::withdraw(&mut pass) || said;
     let said = cancellation::too_late(&mut pass) || said;
-    let due = triggers::due(desired, &pass.record, pass.now);
+    let due = triggers::next(desired, &pass.record, pass.now);
     let standing = Standing::hindering(desired, due.as_ref());
     if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
         triggers::settle(desired, &mut pass.record);
     }
     if let Some(standing) = standing {
+        // What waits for anything but a change of the spec is accepted.
+        if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
+            triggers::accept(desired, &mut pass.record, pass.now);
+        }
         let again = standing.passes_by_itself().then_some(pace::CLUSTER);
         pass.stand(standing);
         return pass.stop(Effect::Nothing, again);
@@ -75,7 +84,7 @@ fn idle(mut pass: Pass<'_>) -> Step {
     };
     if said {
         // It is on record before anything else goes on, so that it is said once.
-        pass.stand(Standing::next(&pass.record, &trigger));
+        pass.stand(Standing::next(desired, &pass.record, &trigger));
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));
     }
     match pass.situation.seen {

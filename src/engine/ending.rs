@@ -178,12 +178,12 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
     scheduled::skip_late(&mut pass);
-    let due = triggers::due(pass.desired, &pass.record, pass.now);
+    triggers::withdraw(&mut pass);
+    let due = triggers::accept(pass.desired, &mut pass.record, pass.now);
     if due.is_none() {
         triggers::settle(pass.desired, &mut pass.record);
     }
-    pass.record.queued.clone_from(&due);
-    let next = |due: &Trigger| Standing::next(&pass.record, due);
+    let next = |due: &Trigger| Standing::next(pass.desired, &pass.record, due);
     let Some(standing) = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next)) else {
         return pass.stop(Effect::Nothing, None);
     };

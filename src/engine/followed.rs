@@ -1,7 +1,8 @@
 //! Following a refresh: each of its successful runs starts one run here, once and in order (`trigger.afterRefresh`).
 //!
 //! A cursor in the status says how far it has been followed. It moves in the write that first records a run for the next
-//! success, so that a restart neither repeats nor forgets one.
+//! success, so that a restart neither repeats nor forgets one. It also has the successes that wait for a run: where the refresh is
+//! deleted or followed no more, the one in `.status.queued` still runs, and the others are reported.
 //!
 //! Where there is no cursor yet, these successes count:
 //! - on a resource that is new, those that the operator recorded in the second of its creation or later. That is by the operator's
@@ -12,8 +13,11 @@
 use jiff::Timestamp;
 
 use super::pass::Pass;
-use super::{Desired, Fault, Following};
-use crate::api::{FollowedRun, Model, ModelRefresh, Reason, RunState, Status, Time, Trigger, TriggerType};
+use super::{Desired, Fault, Following, Seen};
+use crate::api::{self, FollowedRun, Model, ModelRefresh, QueuedRuns, Reason, RunState, Status, Time, Trigger, TriggerType};
+
+/// What the value of a queued trigger ends with when its refresh is not followed any more. No name of a resource has a blank.
+const WITHDRAWN: &str = " (no longer followed)";
 
 /// The `ModelRefresh` that a resource follows, as it stands now.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +73,14 @@ impl Followed {
     }
 
     fn at(&self, number: i32, successful_runs: i64) -> FollowedRun {
-        FollowedRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs }
+        let queued = self.queued_after(number);
+        FollowedRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
+    }
+
+    /// The successes after a run's number that wait to be followed.
+    fn queued_after(&self, number: i32) -> Option<QueuedRuns> {
+        let last = self.after(number).last()?.number;
+        Some(QueuedRuns { number: last, count: self.count_after(number) })
     }
 
     /// The successes after a run's number.
@@ -96,24 +107,81 @@ impl Followed {
     }
 }
 
-/// Sets the cursor where the refresh that is followed is another one than before, and drops it where none is.
-pub(super) fn look(desired: &Desired, record: &mut Status) {
-    match &desired.following {
-        Following::Nobody => record.last_followed = None,
-        // Whatever comes under this name has not been followed at all.
-        Following::Astray(name, fault) if fault.as_ref().or(desired.fault.as_ref()).is_some_and(is_missing) => {
-            if record.last_followed.as_ref().is_none_or(|cursor| cursor.name != *name) {
-                record.last_followed = Some(FollowedRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0 });
-            }
-        }
-        Following::Astray(_, _) => {}
-        Following::Refresh(followed) => {
-            if record.last_followed.as_ref().is_none_or(|cursor| cursor.uid != followed.uid) {
-                let is_new = record.last_handled_work.is_none();
-                record.last_followed = Some(followed.first_cursor(desired.created, record.last_followed.as_ref(), is_new));
-            }
-        }
+/// Sets the cursor where the refresh that is followed is another one than before, and drops it where none is. Whether it reported
+/// queued runs that will not be followed: then this goes on record before anything else.
+pub(super) fn look(pass: &mut Pass<'_>) -> bool {
+    let before = pass.record.last_followed.take();
+    let queued = before.as_ref().and_then(|cursor| cursor.queued);
+    let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
+    let (Some(why), Some(cursor), Some(queued)) = (lost, &before, queued) else {
+        pass.record.last_followed = after;
+        return false;
+    };
+    // What was just learnt goes on record first, and an operator that is about to leave has nothing to report.
+    if pass.situation.seen != Seen::Nothing || pass.desired.leaving.is_some() {
+        pass.record.last_followed = before;
+        return false;
     }
+    let slot = pass.record.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
+    let runs = slot.map_or(0, |trigger| {
+        trigger.value.push_str(WITHDRAWN);
+        1
+    });
+    let missed = queued.count.saturating_sub(runs);
+    if missed > 0 {
+        let (were, them) = if missed == 1 { ("run", "it") } else { ("runs", "them") };
+        let message = format!(
+            "{missed} successful {were} of ModelRefresh {}, which {why}, waited to be followed, and nothing runs for {them}: set the \
+             annotation {} to run once",
+            cursor.name,
+            api::RUN_REQUESTED_AT
+        );
+        pass.notice(Reason::RunsMissed, message);
+    }
+    pass.record.last_followed = after;
+    missed > 0
+}
+
+/// The cursor as it stands now, and why the queued runs of the one before cannot be followed, where they cannot.
+fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Option<FollowedRun>, Option<&'static str>) {
+    const NO_LONGER: Option<&str> = Some("this resource no longer follows");
+    match &desired.following {
+        Following::Nobody => (None, NO_LONGER),
+        // Whatever comes under this name has not been followed at all.
+        Following::Astray(name, fault) if fault.as_ref().or(desired.fault.as_ref()).is_some_and(is_missing) => match before {
+            Some(mut cursor) if cursor.name == *name => {
+                if let Some(queued) = cursor.queued.take() {
+                    cursor.number = queued.number;
+                    cursor.successful_runs = cursor.successful_runs.saturating_add(queued.count);
+                }
+                (Some(cursor), Some("is missing"))
+            }
+            Some(_) | None => {
+                let cursor = FollowedRun { name: name.clone(), uid: String::new(), number: 0, successful_runs: 0, queued: None };
+                (Some(cursor), NO_LONGER)
+            }
+        },
+        Following::Astray(_, _) => (before, None),
+        Following::Refresh(followed) => match before {
+            Some(mut cursor) if cursor.uid == followed.uid => {
+                cursor.queued = followed.queued_after(cursor.number);
+                (Some(cursor), None)
+            }
+            before => {
+                let why = if before.as_ref().is_some_and(|before| before.name == followed.name) {
+                    Some("was deleted and created again")
+                } else {
+                    NO_LONGER
+                };
+                (Some(followed.first_cursor(desired.created, before.as_ref(), is_new)), why)
+            }
+        },
+    }
+}
+
+/// Whether a queued trigger is of a refresh that is not followed any more.
+pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
+    trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
 
 fn is_missing(fault: &Fault) -> bool {
@@ -133,12 +201,26 @@ pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
     Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", followed.name, success.number) })
 }
 
-/// Records that the next success has been followed, or dropped.
-pub(super) fn advance(desired: &Desired, record: &mut Status) {
-    let Some(number) = next(desired, record).map(|(_, success)| success.number) else { return };
-    if let Some(cursor) = record.last_followed.as_mut() {
+/// The number of the followed run that a trigger of the followed refresh is for; `None` of a refresh that is not followed any more.
+fn number(trigger: &Trigger) -> Option<i32> {
+    let of_followed = trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger);
+    trigger.value.rsplit(' ').next().filter(|_| of_followed)?.parse().ok()
+}
+
+/// Whether an accepted trigger is of a success that the followed refresh no longer has in its history, and comes before what is due.
+pub(super) fn is_older(queued: &Trigger, due: Option<&Trigger>, record: &Status) -> bool {
+    let followed = record.last_followed.as_ref().map_or(0, |cursor| cursor.number);
+    let later = |due: &Trigger| number(due).is_some_and(|due| number(queued).is_some_and(|queued| queued < due));
+    number(queued).is_some_and(|number| number > followed) && due.is_none_or(later)
+}
+
+/// Records that a success has been followed, or dropped.
+pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
+    let (Following::Refresh(followed), Some(number)) = (&desired.following, number(trigger)) else { return };
+    if let Some(cursor) = record.last_followed.as_mut().filter(|cursor| cursor.uid == followed.uid && number > cursor.number) {
         cursor.number = number;
         cursor.successful_runs = cursor.successful_runs.saturating_add(1);
+        cursor.queued = followed.queued_after(number);
     }
 }
 
@@ -147,6 +229,10 @@ pub(super) fn say_missed(pass: &mut Pass<'_>) -> bool {
     let Following::Refresh(followed) = &pass.desired.following else { return false };
     let Some(cursor) = pass.record.last_followed.as_mut().filter(|cursor| cursor.uid == followed.uid) else { return false };
     let missed = followed.total.saturating_sub(followed.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
+    // What was accepted runs all the same.
+    let accepted = pass.record.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
+    let runs = accepted.is_some_and(|accepted| followed.successes.iter().all(|success| success.number != accepted));
+    let missed = missed.saturating_sub(i64::from(runs));
     if missed <= 0 {
         return false;
     }

@@ -1,5 +1,6 @@
 //! A run whose operation the service has: looked at until the service says that it has ended.
 
+use super::conditions::Standing;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Effect, Leaving, Seen, Step, cancellation, ending, pace, progress, text, triggers, waiting};
@@ -163,29 +164,47 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
 
-/// Records what a trigger that came during the run means; whether one is due when it has ended.
+/// Records what a trigger that came during the run means; whether a run is to follow this one.
+///
+/// `Forbid` drops occurrences alone. A declared change holds until it has run: it is not accepted, so that taking it back starts
+/// nothing, and not handled either, so that this run's end is no success of it.
 pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
     if pass.deleting() {
         return false;
     }
+    triggers::withdraw(pass);
+    // What a run is being cancelled for must then begin, whatever the policy has become.
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
-    while let Some(due) = triggers::due(pass.desired, &pass.record, pass.now) {
-        match pass.desired.policy.concurrency {
-            // What a run is being cancelled for must then begin, whatever the policy has become.
-            ConcurrencyPolicy::Forbid if !replaced => {
-                triggers::drop(pass.desired, &mut pass.record, &due);
-                let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
-                let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
-                pass.notice(Reason::TriggerDropped, message);
-            }
-            ConcurrencyPolicy::Queue | ConcurrencyPolicy::Replace | ConcurrencyPolicy::Forbid => {
-                pass.record.queued = Some(due);
-                return true;
-            }
-        }
+    if pass.desired.policy.concurrency == ConcurrencyPolicy::Forbid && !replaced {
+        forbid(pass);
+    } else if triggers::accept(pass.desired, &mut pass.record, pass.now).is_none() {
+        triggers::settle(pass.desired, &mut pass.record);
     }
-    triggers::settle(pass.desired, &mut pass.record);
-    false
+    triggers::next(pass.desired, &pass.record, pass.now).is_some()
+}
+
+/// Drops each occurrence that is due, but not what was accepted under another policy.
+fn forbid(pass: &mut Pass<'_>) {
+    while let Some(due) = triggers::occurrence(pass.desired, &pass.record, pass.now).filter(|due| pass.record.queued.as_ref() != Some(due))
+    {
+        triggers::drop(pass.desired, &mut pass.record, &due);
+        let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
+        let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
+        pass.notice(Reason::TriggerDropped, message);
+    }
+    match triggers::declared(pass.desired, &pass.record) {
+        Some(change) => pass.stand(Standing::not_run(&pass.record, &change)),
+        None if pass.record.queued.is_none() => triggers::settle(pass.desired, &mut pass.record),
+        None => {}
+    }
+}
+
+/// Ends the pass with what was found out before anything else, so that it is reported once.
+pub(super) fn keep_record(mut pass: Pass<'_>) -> Step {
+    if pass.record.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling)) {
+        heed_triggers(&mut pass);
+    }
+    pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
 }
 
 /// Records that the operation is to be cancelled, and asks the service to.

@@ -58,7 +58,9 @@ impl<'a> Pass<'a> {
             }
         }
         let model = self.model();
-        Step { recorded, scratch: self.scratch, effect, model, notices: self.notices, look_again }
+        // Nothing is reported of what does not go on record: the next pass reports it.
+        let notices = if effect == Effect::Release { self.notices } else { Vec::new() };
+        Step { recorded, scratch: self.scratch, effect, model, notices, look_again }
     }
 
     /// The model that the effect is about: that of the run under way, also of one that is not recorded yet.

@@ -47,6 +47,11 @@ impl Scheduled {
         self.schedule.latest(just_before, now)
     }
 
+    /// Moves the cursor behind a time. It may be of an earlier schedule, and then lie before the cursor.
+    fn pass_by(&self, record: &mut Status, time: Timestamp) {
+        record.next_schedule_time = record.next_schedule_time.max(self.schedule.next(time).map(Time::from));
+    }
+
     fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
         self.starting_deadline.is_some_and(|deadline| pace::between(time, now) > deadline)
     }
@@ -75,17 +80,29 @@ pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<
 
 /// Moves the cursor behind every time that has come: a run makes up for them, or nothing does.
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
-    let Some(scheduled) = &desired.scheduled else { return };
     let Ok(time) = trigger.value.parse::<Timestamp>() else { return };
     record.last_schedule_time = Some(Time::from(time));
-    record.next_schedule_time = scheduled.schedule.next(time).map(Time::from);
+    if let Some(scheduled) = &desired.scheduled {
+        scheduled.pass_by(record, time);
+    }
+}
+
+/// The scheduled time that waits for its run, where one was accepted.
+fn queued(record: &Status) -> Option<Timestamp> {
+    let queued = record.queued.as_ref().filter(|queued| queued.r#type == TriggerType::Schedule)?;
+    queued.value.parse().ok()
 }
 
 /// Leaves out what is too late, and says so. Whether there was anything.
 pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
     let Some(scheduled) = &pass.desired.scheduled else { return false };
-    let Some(time) = scheduled.come(&pass.record, pass.now).filter(|time| scheduled.too_late(*time, pass.now)) else { return false };
-    pass.record.next_schedule_time = scheduled.schedule.next(time).map(Time::from);
+    let queued = queued(&pass.record);
+    let latest = scheduled.come(&pass.record, pass.now).max(queued);
+    let Some(time) = latest.filter(|time| scheduled.too_late(*time, pass.now)) else { return false };
+    scheduled.pass_by(&mut pass.record, time);
+    if queued.is_some() {
+        pass.record.queued = None;
+    }
     let deadline = scheduled.starting_deadline.unwrap_or_default().as_secs();
     pass.notice(Reason::MissedSchedule, format!("nothing runs for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
     true

@@ -1,27 +1,39 @@
 //! What starts a run. A trigger is due until it is handled, and it is handled by the very write that records the intent.
+//!
+//! A trigger that is due and cannot start its run yet is *accepted*: `.status.queued` has it, and from there it runs whatever becomes of
+//! its source: an annotation may be removed, a schedule edited. Only a change that is taken back is withdrawn, and reported
+//! ([`withdraw`]): what it asked for holds again. But where a run was cancelled for it, a run follows.
 
 use jiff::Timestamp;
 
+use super::pass::Pass;
 use super::{Desired, followed, scheduled};
-use crate::api::{Status, Trigger, TriggerType};
+use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
 
-/// The trigger that is due, if any. Several at once are one run: the most deliberate one gives it its name.
+/// The trigger that is due by its source, if any. Several at once are one run: the most deliberate one gives it its name.
 #[must_use]
-pub(super) fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
-    // A resource has one of the two at most.
-    let by_itself = || followed::due(desired, recorded).or_else(|| scheduled::due(desired, recorded, now));
-    let unseen = recorded.last_handled_work.is_none();
-    let requested = desired.requests.run.as_ref().filter(|value| Some(*value) != recorded.last_handled_request.as_ref());
-    if let Some(value) = requested {
-        return Some(Trigger { r#type: TriggerType::Request, value: value.clone() });
-    }
+fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+    requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| by_itself(desired, recorded, now))
+}
+
+/// The occurrence that is due: it means one moment, unlike a declared change, which holds until it has run.
+#[must_use]
+pub(super) fn occurrence(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+    requested(desired, recorded).or_else(|| by_itself(desired, recorded, now))
+}
+
+fn requested(desired: &Desired, recorded: &Status) -> Option<Trigger> {
+    let value = desired.requests.run.as_ref().filter(|value| Some(*value) != recorded.last_handled_request.as_ref())?;
+    Some(Trigger { r#type: TriggerType::Request, value: value.clone() })
+}
+
+/// The creation, or a change of the spec that has not run.
+#[must_use]
+pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> {
     // On a new resource nothing has changed yet: whether it runs is `onChange`'s to say, token or not.
-    if unseen && desired.runs_on_change {
+    if recorded.last_handled_work.is_none() {
         let value = desired.token.clone().unwrap_or_default();
-        return Some(Trigger { r#type: TriggerType::Creation, value });
-    }
-    if unseen {
-        return by_itself();
+        return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
     }
     // A token that was taken away starts nothing; `settle` forgets it, so that it counts when it comes back.
     let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
@@ -29,10 +41,64 @@ pub(super) fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Optio
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
     let changed = recorded.last_handled_work.as_ref() != Some(&desired.work.digest) && !desired.work.model.is_empty();
-    if changed && desired.runs_on_change {
-        return Some(Trigger { r#type: TriggerType::Change, value: String::new() });
+    (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
+}
+
+/// A resource has one of the two at most.
+fn by_itself(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+    followed::due(desired, recorded).or_else(|| scheduled::due(desired, recorded, now))
+}
+
+/// How deliberate a trigger is. One run is enough for the more deliberate ones together, from `JOINS` on.
+fn rank(trigger: &Trigger) -> u8 {
+    match trigger.r#type {
+        TriggerType::AfterRefresh => 0,
+        TriggerType::Schedule => 1,
+        TriggerType::Creation | TriggerType::Change => JOINS,
+        TriggerType::Request => 3,
     }
-    by_itself()
+}
+
+const JOINS: u8 = 2;
+
+/// The trigger that the next run is for: the one that was accepted, or one that is due by its source and more deliberate.
+#[must_use]
+pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
+    let due = due(desired, recorded, now);
+    match (&recorded.queued, due) {
+        (Some(queued), _) if followed::is_withdrawn(queued) => Some(queued.clone()),
+        (Some(queued), due) if followed::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
+        // Of a refresh that is still followed, the cursor has the run.
+        (Some(queued), due) if queued.r#type == TriggerType::AfterRefresh => due,
+        // A later request, change or scheduled time joins the one that was accepted.
+        (Some(queued), Some(due)) if rank(queued) <= rank(&due) => Some(due),
+        (Some(queued), _) => Some(queued.clone()),
+        (None, due) => due,
+    }
+}
+
+/// Accepts the trigger that the next run is for.
+pub(super) fn accept(desired: &Desired, record: &mut Status, now: Timestamp) -> Option<Trigger> {
+    let next = next(desired, record, now)?;
+    // One run makes up for all scheduled times, so a further one is not worth a write.
+    let known = |queued: &Trigger| queued.r#type == TriggerType::Schedule && next.r#type == TriggerType::Schedule;
+    if !record.queued.as_ref().is_some_and(known) {
+        record.queued = Some(next.clone());
+    }
+    Some(next)
+}
+
+/// Withdraws an accepted change that was taken back, and reports it. Whether there was one.
+pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
+    let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
+    if replaced || declared(pass.desired, &pass.record).is_some() {
+        return false;
+    }
+    let is_declared = |queued: &mut Trigger| matches!(queued.r#type, TriggerType::Creation | TriggerType::Change);
+    let Some(change) = pass.record.queued.take_if(is_declared) else { return false };
+    let value = if change.value.is_empty() { String::new() } else { format!(" to {}", change.value) };
+    pass.notice(Reason::TriggerDropped, format!("the change{value} was taken back before its run began, so nothing runs for it"));
+    true
 }
 
 /// Records that a run begins for a trigger.
@@ -41,20 +107,35 @@ pub(super) fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Optio
 /// spec or an annotation joins a run until that is submitted, and is settled then.
 pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
-        TriggerType::AfterRefresh => followed::advance(desired, record),
+        TriggerType::AfterRefresh => followed::advance(desired, record, trigger),
         TriggerType::Schedule => scheduled::advance(desired, record, trigger),
-        TriggerType::Creation | TriggerType::Change | TriggerType::Request => {}
+        // The annotation was changed since, so it does not show later which value was handled.
+        TriggerType::Request if desired.requests.run.as_ref() != Some(&trigger.value) => {
+            record.last_handled_request = Some(trigger.value.clone());
+        }
+        TriggerType::Request | TriggerType::Creation | TriggerType::Change => {}
     }
-    record.queued = None;
+    record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }
 
-/// Records that nothing begins for a trigger that is due, though something could have.
-pub(super) fn drop(desired: &Desired, record: &mut Status, trigger: &Trigger) {
-    take(desired, record, trigger);
-    match trigger.r#type {
-        TriggerType::AfterRefresh | TriggerType::Schedule => {}
-        TriggerType::Creation | TriggerType::Change | TriggerType::Request => settle(desired, record),
+/// Records that nothing begins for an occurrence that is due, though something could have.
+pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
+    match occurrence.r#type {
+        TriggerType::AfterRefresh => followed::advance(desired, record, occurrence),
+        TriggerType::Schedule => scheduled::advance(desired, record, occurrence),
+        TriggerType::Request => record.last_handled_request = Some(occurrence.value.clone()),
+        // What is declared is never dropped.
+        TriggerType::Creation | TriggerType::Change => {}
     }
+}
+
+/// Records that an operation is about to be submitted: for everything that spec and annotations ask for now, and for what joins it
+/// from the queue.
+pub(super) fn submit(desired: &Desired, record: &mut Status) {
+    if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= JOINS) {
+        record.last_handled_request = Some(value);
+    }
+    settle(desired, record);
 }
 
 /// Records that everything that spec and annotations ask for now has been handled: by a run that begins, or because it starts
@@ -68,5 +149,4 @@ pub(super) fn settle(desired: &Desired, record: &mut Status) {
     if let Some(value) = &desired.requests.run {
         record.last_handled_request = Some(value.clone());
     }
-    record.queued = None;
 }

@@ -186,7 +186,6 @@ pub(super) fn renew(pass: &mut Pass<'_>) {
     names::renew(pass);
     if let Some(run) = pass.record.run.as_mut() {
         run.work.clone_from(&pass.desired.work.digest);
-        pass.record.queued = None;
     }
 }
 
@@ -264,7 +263,7 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.failed_objects.clear();
     run.messages.clear();
     run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
-    triggers::settle(pass.desired, &mut pass.record);
+    triggers::submit(pass.desired, &mut pass.record);
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
     let super::Scratch { troubles, refusals, told, .. } = pass.scratch;
     pass.scratch = super::Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..super::Scratch::default() };

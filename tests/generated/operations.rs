@@ -37,6 +37,7 @@ fn sort(reason: Reason) -> Sort {
         | Reason::NotCancelled
         | Reason::ConflictReplaced => Sort::Well,
         Reason::WaitingForTurn
+        | Reason::ChangeNotRun
         | Reason::ModelBusy
         | Reason::BackingOff
         | Reason::Retrying

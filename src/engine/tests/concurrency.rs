@@ -69,15 +69,6 @@ fn forbid_drops_a_trigger_that_came_while_the_operator_was_down() {
 }
 
 #[test]
-fn a_change_that_is_taken_back_during_the_run_starts_nothing() {
-    let mut world = running(ConcurrencyPolicy::Queue);
-    world.edit(|spec| spec.model = model("Other")).run_for(secs(2));
-    assert!(world.status().queued.is_some());
-    world.edit(|spec| spec.model = model("Sales")).run_for(secs(600));
-    assert_eq!((world.run().number, &world.status().queued), (1, &None));
-}
-
-#[test]
 fn a_failed_operation_is_attempted_again_as_often_as_backoff_limit_says() {
     let mut world = World::new(|spec| spec.backoff_limit = 2);
     world.service.outcomes.extend([Phase::Failed, Phase::TimedOut, Phase::Failed]);

@@ -110,13 +110,11 @@ fn followed(world: &World, before: &Status, after: &Status) {
     let Some(run) = after.run.as_ref().filter(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.number > number(before)) else {
         return;
     };
-    let earlier = |status: &&Status| status.run.as_ref().is_some_and(|old| old.number < run.number && old.trigger == run.trigger);
-    // A leader that was made anew counts from 1 again.
-    let made_anew = |status: &&Status| {
-        status.last_followed.as_ref().map(|cursor| &cursor.uid) == after.last_followed.as_ref().map(|cursor| &cursor.uid)
-    };
-    let twice = world.statuses.iter().filter(made_anew).find(earlier);
-    assert!(twice.is_none(), "{} has a second run", run.trigger.value);
+    // A leader that was recreated counts from 1 again.
+    let leader = |status: &Status| status.last_followed.as_ref().map(|cursor| cursor.uid.clone());
+    let first = |number: i32| world.statuses.iter().find(|status| status.run.as_ref().is_some_and(|run| run.number == number));
+    let same = |status: &Status| status.run.as_ref().is_some_and(|old| old.trigger == run.trigger) && leader(status) == leader(after);
+    assert!(!(1..run.number).filter_map(first).any(same), "{} has a second run", run.trigger.value);
 }
 
 /// The rules of kstatus and of Flux for a status.

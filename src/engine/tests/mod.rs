@@ -6,6 +6,7 @@ mod schedules;
 mod service;
 mod world;
 
+mod accepted;
 mod adoption;
 mod bounds;
 mod cancellations;
@@ -14,6 +15,7 @@ mod conflicts;
 mod deletions;
 mod ends;
 mod followers;
+mod forbidden;
 mod lasting;
 mod leaving;
 mod names;
