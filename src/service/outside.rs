@@ -95,12 +95,16 @@ pub fn listing<'a>(
     let (mut rows, mut selection, mut count) = (Rows::default(), Selection::new(service, window, top), 0);
     let mut take = |row: &[u8]| -> Result<(), RowFault> {
         count += 1;
-        selection.take(row)
+        selection.take(row);
+        Ok(())
     };
     for piece in pieces {
         rows.feed(piece, &mut take).ok()?;
     }
     let complete = rows.complete();
+    if rows.go_on() {
+        selection.goes_on();
+    }
     let Selected { rows: selected, truncated, may_hide_running, unnamed } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
     let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, ahead: None };
@@ -117,7 +121,14 @@ pub fn list(
     details: impl Fn(&OperationId) -> Heard,
 ) -> Option<Result<Listing, Trouble>> {
     let (mut rows, mut selection) = (Rows::default(), refreshes::selection(service, &window, ahead, longest));
-    rows.feed(body, |row| selection.take(row)).ok()?;
+    let mut take = |row: &[u8]| -> Result<(), RowFault> {
+        selection.take(row);
+        Ok(())
+    };
+    rows.feed(body, &mut take).ok()?;
+    if rows.go_on() {
+        selection.goes_on();
+    }
     let mut selected = selection.finish();
     let joined = |(index, (id, row)): (usize, (OperationId, Row))| {
         if !refreshes::are_requested(index, &row) {

@@ -1,16 +1,20 @@
 //! The rows of a list as they arrive, one at a time: 30 days of refreshes are never in memory together.
 
-/// The longest row that is read. A row of Power BI has the error of each attempt, as JSON inside JSON.
+/// How much is kept of one row. A row of Power BI has the error of each attempt, as JSON inside JSON. What is left of a longer one is
+/// no JSON, so its reader sees that it cannot read it.
 const LONGEST_ROW: usize = 256 * 1024;
+
+/// The names of a link to the rows that are not in this response: `OData` version 4 has the first.
+const NEXT_PAGE: [&[u8]; 3] = [b"@odata.nextLink", b"odata.nextLink", b"nextLink"];
 
 /// Why a list cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowFault;
 
-/// Takes a JSON array of objects apart, whatever pieces it comes in. It may stand alone, or as the `value` of an object
+/// Takes a JSON array apart, whatever pieces it comes in. It may stand alone, or as the `value` of an object
 /// (as `OData` has it): the Power BI documentation shows the one, and the service sends the other.
 ///
-/// Only brackets, commas and texts are told apart here; whether a row is JSON is for its reader to say.
+/// Only brackets, commas and texts are told apart here; whether a row is JSON, and an object, is for its reader to say.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     place: Place,
@@ -26,9 +30,12 @@ pub(super) struct Rows {
 
 #[derive(Debug, Default)]
 struct Envelope {
-    /// The beginning of the last text that stood in it directly: before a bracket, the name of what the bracket opens.
+    /// The beginning of the last text that stood in it directly, since the last comma: before a value, the value's name.
     name: Vec<u8>,
+    /// Whether the text that is being read is the link to a next page.
+    in_link: bool,
     listed: bool,
+    linked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +49,8 @@ enum Place {
     /// After a comma: a row.
     Row,
     Inside,
+    /// Inside a row that is no object: it ends before a comma or the end.
+    InsideOther,
     /// After a row: a comma or the end.
     CommaOrEnd,
     After,
@@ -51,8 +60,23 @@ impl Rows {
     /// Takes the next piece of the answer, and gives each row that it completes to `take`.
     pub(super) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
         for &byte in piece {
+            if self.place == Place::InsideOther {
+                let between = self.depth == 0 && !self.in_text;
+                match byte {
+                    b',' | b']' if between => {
+                        take(&self.row)?;
+                        self.row.clear();
+                        self.place = Place::CommaOrEnd;
+                    }
+                    b'}' if between => return Err(RowFault),
+                    _ => {
+                        self.inside(byte);
+                        continue;
+                    }
+                }
+            }
             if self.place == Place::Inside {
-                self.inside(byte)?;
+                self.inside(byte);
                 if self.depth == 0 {
                     take(&self.row)?;
                     self.row.clear();
@@ -86,17 +110,21 @@ impl Rows {
                     self.depth = 1;
                     Place::Inside
                 }
+                (Place::RowOrEnd | Place::Row, b'n' | b't' | b'f' | b'-' | b'0'..=b'9' | b'"' | b'[') => {
+                    self.depth = 0;
+                    self.inside(byte);
+                    Place::InsideOther
+                }
                 _ => return Err(RowFault),
             };
         }
         Ok(())
     }
 
-    fn inside(&mut self, byte: u8) -> Result<(), RowFault> {
-        if self.row.len() >= LONGEST_ROW {
-            return Err(RowFault);
+    fn inside(&mut self, byte: u8) {
+        if self.row.len() < LONGEST_ROW {
+            self.row.push(byte);
         }
-        self.row.push(byte);
         match byte {
             _ if self.escaped => self.escaped = false,
             b'\\' if self.in_text => self.escaped = true,
@@ -105,7 +133,6 @@ impl Rows {
             b'}' | b']' if !self.in_text => self.depth -= 1,
             _ => {}
         }
-        Ok(())
     }
 
     fn around(&mut self, byte: u8) -> Result<(), RowFault> {
@@ -117,6 +144,7 @@ impl Rows {
                 _ if self.escaped => self.escaped = false,
                 b'\\' => self.escaped = true,
                 b'"' => self.in_text = false,
+                _ if envelope.in_link => envelope.linked = true,
                 _ if self.depth == 1 && envelope.name.len() < 16 => envelope.name.push(byte),
                 _ => {}
             }
@@ -125,10 +153,12 @@ impl Rows {
         match byte {
             b'"' => {
                 self.in_text = true;
+                envelope.in_link = self.depth == 1 && NEXT_PAGE.iter().any(|name| envelope.name.eq_ignore_ascii_case(name));
                 if self.depth == 1 {
                     envelope.name.clear();
                 }
             }
+            b',' if self.depth == 1 => envelope.name.clear(),
             b'[' if self.depth == 1 && envelope.name.eq_ignore_ascii_case(b"value") => {
                 if envelope.listed {
                     return Err(RowFault);
@@ -146,6 +176,11 @@ impl Rows {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the service says that there are more rows elsewhere.
+    pub(super) fn go_on(&self) -> bool {
+        self.envelope.as_ref().is_some_and(|envelope| envelope.linked)
     }
 
     /// Whether the list has come to its end.
@@ -186,7 +221,14 @@ mod tests {
             ("[{},]", None),
             ("[{}{}]", None),
             ("[,{}]", None),
-            ("[1]", None),
+            ("[1]", Some(1)),
+            (r#"[null, {"a":1} ,-1.5e3,true,"a]}\\\"," , [1,{"b":"]"}]]"#, Some(6)),
+            ("[null", None),
+            ("[null}", None),
+            ("[nul]", None),
+            ("[1 2]", None),
+            ("[null,]", None),
+            (r#"{"value":[null]}"#, Some(1)),
             ("{}", None),
             (r#"{"value":[]}"#, Some(0)),
             (r#" {"@odata.context":"a[\"]{","Value" : [{"value":[1]},{}] , "n":{"value":[1,{}]}} "#, Some(2)),
@@ -208,6 +250,30 @@ mod tests {
         assert_eq!(split(format!(r#"[{{"a":"{}"}}]"#, "x".repeat(LONGEST_ROW)).as_bytes(), 1000), None);
     }
 
+    #[test]
+    fn a_link_to_a_next_page_is_noticed() {
+        let rows = [
+            (r#"[{}]"#, false),
+            (r#"{"value":[{}]}"#, false),
+            (r#"{"value":[{}],"@odata.nextLink":"https://x/?$skip=1"}"#, true),
+            (r#"{"@odata.NextLink" : "x","value":[{}]}"#, true),
+            (r#"{"value":[{}],"nextLink":"x"}"#, true),
+            (r#"{"value":[{}],"odata.nextLink":"x"}"#, true),
+            (r#"{"value":[{}],"@odata.nextLink":null,"a":"b"}"#, false),
+            (r#"{"value":[{}],"@odata.nextLink":""}"#, false),
+            (r#"{"value":[{"@odata.nextLink":"x"}],"a":{"nextLink":"x"},"b":"@odata.nextLink"}"#, false),
+        ];
+        for (text, expected) in rows {
+            for size in [1, 3, 100] {
+                let mut rows = Rows::default();
+                for piece in text.as_bytes().chunks(size) {
+                    rows.feed(piece, |_| Ok(())).unwrap();
+                }
+                assert_eq!((rows.complete(), rows.go_on()), (true, expected), "{text}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_list_of_objects_comes_apart_as_it_is(texts in proptest::collection::vec("\\PC*", 0..8), size in 1usize..40) {
@@ -220,7 +286,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), size in 1usize..40) {
-            let agreed = serde_json::from_slice::<Vec<serde_json::Map<String, Value>>>(&bytes).is_ok();
+            let agreed = serde_json::from_slice::<Vec<Value>>(&bytes).is_ok();
             // Of the object around a list, only what leads to the list is looked at.
             if bytes.trim_ascii_start().first() != Some(&b'{') {
                 prop_assert_eq!(split(&bytes, size).is_some(), agreed);

@@ -81,8 +81,14 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut selection = details::selection(service, &window, ahead, call.longest_refresh());
-    if !each_row(call, incoming, |row| selection.take(row)).await? {
-        selection.cut_short();
+    let take = |row: &[u8]| {
+        selection.take(row);
+        Ok(())
+    };
+    match each_row(call, incoming, take).await? {
+        Extent::Whole => {}
+        Extent::GoesOn => selection.goes_on(),
+        Extent::CutShort => selection.cut_short(),
     }
     let mut selected = selection.finish();
     let deadline = call.deadline();
@@ -107,13 +113,23 @@ fn newest(service: Service, refreshes: &Url) -> Url {
     url
 }
 
-/// Gives each row of a list to `take` as it arrives; says whether the list was read to its end. Where it is longer than is
-/// read, the rows so far count.
+/// How much of a list was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Extent {
+    /// All of it.
+    Whole,
+    /// All that the response has; the service says that there is more elsewhere.
+    GoesOn,
+    /// Its beginning: it is longer than is read.
+    CutShort,
+}
+
+/// Gives each row of a list to `take` as it arrives; says how much was read. Where it is longer than is read, the rows so far count.
 pub(in crate::service) async fn each_row(
     call: &Call,
     mut incoming: Incoming,
     mut take: impl FnMut(&[u8]) -> Result<(), RowFault>,
-) -> Result<bool, Trouble> {
+) -> Result<Extent, Trouble> {
     if !(200..300).contains(&incoming.status()) {
         let mut answer = incoming.read(LARGEST_WORD).await;
         call.heed_as(CallKind::Read(OperationKind::Refresh), &mut answer);
@@ -124,11 +140,15 @@ pub(in crate::service) async fn each_row(
     while let Some(piece) = incoming.chunk().await.map_err(classify::body_trouble)? {
         length += piece.len();
         if length > LARGEST_BODY {
-            return Ok(false);
+            return Ok(Extent::CutShort);
         }
         rows.feed(&piece, &mut take).map_err(|_| not_a_list())?;
     }
-    if rows.complete() { Ok(true) } else { Err(not_a_list()) }
+    match (rows.complete(), rows.go_on()) {
+        (false, _) => Err(not_a_list()),
+        (true, true) => Ok(Extent::GoesOn),
+        (true, false) => Ok(Extent::Whole),
+    }
 }
 
 /// `refreshes/<id>`; an id is safe in a path as it is.

@@ -12,7 +12,7 @@ use crate::service::error_body::ErrorBody;
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::messages::Messages;
 use crate::service::rows::RowFault;
-use crate::service::{Service, timestamp, words};
+use crate::service::{Service, text, timestamp, words};
 
 /// How many rows are kept, as [`crate::operation::Listing`] says.
 const MOST_ROWS: usize = 50;
@@ -81,7 +81,8 @@ pub(in crate::service) struct Row {
 impl Row {
     /// Reads one row.
     pub(in crate::service) fn read(service: Service, row: &[u8]) -> Result<Self, RowFault> {
-        let Object(fields) = serde_json::from_slice::<Object<RowFields>>(row).map_err(|_| RowFault)?;
+        let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
+        let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
         let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
@@ -94,7 +95,7 @@ impl Row {
         let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
         let messages = messages.finish();
         let failure = failure::cause(service, (phase, &reported), messages.iter().find_map(failure::by_message), (start, end));
-        Ok(Self { id: fields.id.0.as_deref().and_then(OperationId::parse), phase, reported, start, end, origin, messages, failure })
+        Ok(Self { id: fields.id, phase, reported, start, end, origin, messages, failure })
     }
 
     /// The operation as far as the row tells it, under the id that was read from it.
@@ -140,6 +141,8 @@ pub(in crate::service) struct Selection {
     truncated: bool,
     /// Whether the list went on where reading it ended.
     cut_short: bool,
+    /// Whether the service says that it has more rows.
+    goes_on: bool,
     /// Whether a row runs that cannot be named, and may be ours.
     nameless_runs: bool,
     /// The newest row that runs, cannot be named, and is not ours.
@@ -197,6 +200,7 @@ impl Selection {
             rows: Vec::new(),
             truncated: false,
             cut_short: false,
+            goes_on: false,
             nameless_runs: false,
             unnamed: None,
             top,
@@ -205,15 +209,18 @@ impl Selection {
         }
     }
 
-    /// Looks at one row. A row that is JSON but no refresh leaves a doubt, not an error.
-    pub(in crate::service) fn take(&mut self, row: &[u8]) -> Result<(), RowFault> {
-        let row = Row::read(self.service, row)?;
+    /// Looks at one row. A row that is no refresh, or that cannot be read, leaves a doubt, not an error: the rest of the list counts.
+    pub(in crate::service) fn take(&mut self, row: &[u8]) {
         self.count = self.count.saturating_add(1);
+        let Ok(row) = Row::read(self.service, row) else {
+            (self.truncated, self.nameless_runs, self.order.dated) = (true, true, false);
+            return;
+        };
         self.order.take(&row);
         let started_before = |moment| row.start.is_some_and(|start| start < moment);
         let over = row.phase.ended() || started_before(self.oldest_running);
         if over && (started_before(self.since) || row.origin == Origin::External) {
-            return Ok(());
+            return;
         }
         let Some(id) = row.id.clone() else {
             match row.origin {
@@ -223,13 +230,17 @@ impl Selection {
                     self.nameless_runs |= !row.phase.ended();
                 }
             }
-            return Ok(());
+            return;
         };
         self.rows.push((id, row));
         if self.rows.len() >= 4 * MOST_ROWS {
             self.sort();
         }
-        Ok(())
+    }
+
+    /// Notes that the service has more rows than it gave.
+    pub(in crate::service) fn goes_on(&mut self) {
+        self.goes_on = true;
     }
 
     /// Notes that there was more than could be read.
@@ -240,9 +251,9 @@ impl Selection {
     /// What was gathered, and what may be missing from it.
     pub(in crate::service) fn finish(mut self) -> Selected {
         self.sort();
-        // As many as were asked for: others may have been left out. None of the window was, if the last of them, being the
+        // As many as were asked for, or a link to a next page: others may have been left out. None of the window was, if the last of them, being the
         // oldest, began before it.
-        let full = self.top.is_some_and(|top| self.count >= top);
+        let full = self.goes_on || self.top.is_some_and(|top| self.count >= top);
         let reaches_back = self.order.reaches_back(self.since);
         // A model runs one refresh at a time, so what is older than the newest has ended.
         let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
@@ -267,7 +278,7 @@ impl Selection {
 
 #[derive(Default)]
 struct RowFields {
-    id: Text,
+    id: Option<OperationId>,
     status: Text,
     extended_status: Text,
     refresh_type: Text,
@@ -281,8 +292,11 @@ impl Fields for RowFields {
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
-            "refreshid" => self.id = value.next_value()?,
-            "operationid" | "requestid" if self.id.0.is_none() => self.id = value.next_value()?,
+            "refreshid" | "operationid" | "requestid" => {
+                let id = value.next_value::<Text>()?.0.as_deref().and_then(OperationId::parse);
+                // The first name goes before the others, wherever it stands; a name that holds no id counts for nothing.
+                self.id = if name == "refreshid" { id.or(self.id.take()) } else { self.id.take().or(id) };
+            }
             "status" => self.status = value.next_value()?,
             "extendedstatus" => self.extended_status = value.next_value()?,
             "refreshtype" => self.refresh_type = value.next_value()?,

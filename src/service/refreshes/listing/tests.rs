@@ -31,7 +31,7 @@ fn selection(top: Option<usize>) -> Selection {
 fn select(rows: &[&str]) -> (Vec<String>, bool) {
     let mut selection = selection(None);
     for row in rows {
-        selection.take(row.as_bytes()).unwrap();
+        selection.take(row.as_bytes());
     }
     let Selected { rows, truncated, .. } = selection.finish();
     (rows.into_iter().map(|(id, _)| id.to_string()).collect(), truncated)
@@ -57,6 +57,49 @@ fn a_row_that_cannot_be_named_leaves_a_doubt() {
     assert_eq!(select(&["{}"]), (vec![], true));
     assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
     assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
+}
+
+#[test]
+fn a_row_that_cannot_be_read_leaves_a_doubt_and_the_rest_of_the_list_counts() {
+    let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
+    for row in ["null", "17", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
+        let mut selection = selection(None);
+        for row in [row, ours] {
+            selection.take(row.as_bytes());
+        }
+        let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
+        let kept: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!((kept, truncated, may_hide_running, unnamed), (vec!["ours"], true, true, None), "{row}");
+    }
+}
+
+#[test]
+fn half_a_character_in_a_row_is_no_more_than_a_spoilt_letter() {
+    let rows: [&[u8]; 2] = [
+        br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"{\"errorDescription\":\"cut \\ud83d"}"#,
+        b"{\"requestId\":\"r\",\"status\":\"Failed\",\"startTime\":\"2026-01-01T12:00:05Z\",\"serviceExceptionJson\":\"K\xf6ln\"}",
+    ];
+    for row in rows {
+        let read = Row::read(Service::PowerBi, row).unwrap();
+        assert_eq!((read.id.unwrap().as_str(), read.phase, read.messages.len()), ("r", Phase::Failed, 1));
+    }
+}
+
+#[test]
+fn the_id_is_the_first_name_that_holds_one() {
+    let rows = [
+        (r#"{"requestId":"a","refreshId":null}"#, Some("a")),
+        (r#"{"refreshId":"","requestId":"a"}"#, Some("a")),
+        (r#"{"requestId":"b","refreshId":"a"}"#, Some("a")),
+        (r#"{"refreshId":"a","requestId":"b"}"#, Some("a")),
+        (r#"{"operationId":[],"requestId":"a"}"#, Some("a")),
+        (r#"{"RequestID":" a "}"#, Some("a")),
+        (r#"{"id":"a"}"#, None),
+    ];
+    for (row, expected) in rows {
+        let read = Row::read(Service::PowerBi, row.as_bytes()).unwrap();
+        assert_eq!(read.id.as_ref().map(OperationId::as_str), expected, "{row}");
+    }
 }
 
 #[test]
@@ -97,7 +140,7 @@ fn rows_beyond_the_longest_refresh_do_not_run() {
     assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
     // One that an old, unresolved submission may have started is still a candidate.
     let mut selection = Selection::new(Service::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
-    selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes()).unwrap();
+    selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes());
     assert_eq!(selection.finish().rows.len(), 1);
 }
 
@@ -112,7 +155,7 @@ fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
     ];
     for (row, expected) in rows {
         let mut selection = selection(None);
-        selection.take(row.as_bytes()).unwrap();
+        selection.take(row.as_bytes());
         let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
         assert_eq!((truncated, may_hide_running, unnamed.is_some()), expected, "{row}");
         assert!(rows.is_empty());
@@ -131,7 +174,7 @@ fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
         ("f", "viaapi", "Failed"),
     ] {
         let row = format!(r#"{{"requestId":"{id}","id":1,"refreshType":"{by}","startTime":"2026-01-01T12:00:01","status":"{status}"}}"#);
-        selection.take(row.as_bytes()).unwrap();
+        selection.take(row.as_bytes());
     }
     let Selected { rows, truncated, .. } = selection.finish();
     let seen: Vec<_> = rows.iter().map(|(id, row)| (id.as_str(), row.origin)).collect();
@@ -153,7 +196,7 @@ fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
         let mut selection = selection(Some(3));
         for (n, start) in starts.iter().enumerate() {
             let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
-            selection.take(row.as_bytes()).unwrap();
+            selection.take(row.as_bytes());
         }
         assert_eq!(selection.finish().truncated, expected, "{starts:?}");
     }
@@ -174,7 +217,7 @@ fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
             let mut selection = selection(top);
             for (n, start) in starts.iter().enumerate() {
                 let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
-                selection.take(row.as_bytes()).unwrap();
+                selection.take(row.as_bytes());
             }
             if cut_short {
                 selection.cut_short();
@@ -185,8 +228,21 @@ fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
     }
     for (row, expected) in [(r#"{"refreshId":"a/b","status":"inProgress"}"#, true), (r#"{"refreshId":"a/b","status":"failed"}"#, false)] {
         let mut selection = selection(None);
-        selection.take(row.as_bytes()).unwrap();
+        selection.take(row.as_bytes());
         assert_eq!(selection.finish().may_hide_running, expected, "{row}");
+    }
+}
+
+#[test]
+fn a_list_with_a_next_page_is_whole_only_if_it_reaches_back_beyond_the_window() {
+    for (start, expected) in [("11:59", false), ("12:01", true)] {
+        let mut selection = selection(Some(100));
+        for (n, start) in ["12:02", start].iter().enumerate() {
+            let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
+            selection.take(row.as_bytes());
+        }
+        selection.goes_on();
+        assert_eq!(selection.finish().truncated, expected, "{start}");
     }
 }
 
@@ -195,7 +251,7 @@ fn rows_are_bounded() {
     let mut selection = Selection::new(Service::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
     for n in 0..10_000 {
         let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
-        selection.take(row.as_bytes()).unwrap();
+        selection.take(row.as_bytes());
         assert!(selection.rows.len() <= 4 * MOST_ROWS);
     }
     let Selected { rows, truncated, .. } = selection.finish();
