@@ -46,14 +46,18 @@ impl Certificate {
             certificates.iter().filter_map(|der| X509Certificate::from_der(der).ok()).map(|(_, certificate)| certificate).collect();
         let is_its_key =
             |certificate: &&X509Certificate<'_>| *certificate.public_key().subject_public_key.data == *key.public_key().as_ref();
-        let own = parsed.iter().find(is_its_key).ok_or_else(|| {
-            let rsa = parsed.iter().any(|certificate| matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(_))));
-            if rsa {
-                "holds a private key that belongs to none of its certificates: put a certificate and its own key into it".to_owned()
-            } else {
-                NOT_RSA.to_owned()
-            }
-        })?;
+        // A renewed certificate may have the key of the one before.
+        let in_time = |certificate: &&X509Certificate<'_>| in_its_time(certificate, now).is_ok();
+        let lasts = |certificate: &&X509Certificate<'_>| certificate.validity().not_after.timestamp();
+        let own =
+            parsed.iter().filter(is_its_key).max_by_key(|certificate| (in_time(certificate), lasts(certificate))).ok_or_else(|| {
+                let rsa = parsed.iter().any(|certificate| matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(_))));
+                if rsa {
+                    "holds a private key that belongs to none of its certificates: put a certificate and its own key into it".to_owned()
+                } else {
+                    NOT_RSA.to_owned()
+                }
+            })?;
         in_its_time(own, now)?;
         let expires = Timestamp::from_second(own.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX);
         let chain = chain(own, &parsed).into_iter().map(|certificate| certificate.as_raw().to_vec()).collect();

@@ -95,7 +95,7 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
     let codes = codes(body, &description);
     let advice = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", advice(*code, shown)?)));
-    let passing = (advice.is_none() && passing(&codes)) || error == "temporarily_unavailable";
+    let passing = (advice.is_none() && passing(&codes)) || matches!(error.as_str(), "temporarily_unavailable" | "server_error");
     if answer.status >= 500 || answer.status == 408 || passing {
         return with_wait(failed("the identity provider", answer.status, &codes));
     }
@@ -129,7 +129,7 @@ pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
 
 /// Whether one of the codes says that Entra ID itself failed for a moment.
 pub(super) fn passing(codes: &[u64]) -> bool {
-    codes.iter().any(|code| matches!(code, 90_033 | 90_024 | 90_090 | 50_196))
+    codes.iter().any(|code| matches!(code, 90_024 | 90_025 | 90_033 | 90_090 | 50_196))
 }
 
 /// A failure of whoever gives tokens.
@@ -286,6 +286,8 @@ mod tests {
             (400, entra(1_234_567, "Odd planted-secret thing."), TroubleKind::CredentialsRefused, "Odd [redacted] thing. (AADSTS1234567)"),
             (400, json!({"error": "invalid_scope"}).to_string(), TroubleKind::CredentialsRefused, "(invalid_scope)"),
             (400, entra(90_033, "transient"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90033)"),
+            (400, entra(90_025, "gateway"), TroubleKind::ServiceError, "failed (HTTP 400, AADSTS90025)"),
+            (400, json!({"error": "server_error"}).to_string(), TroubleKind::ServiceError, "failed (HTTP 400)"),
             (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
             (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
             (429, String::new(), TroubleKind::Throttled, "fewer requests"),

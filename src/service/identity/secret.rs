@@ -35,6 +35,8 @@ impl SecretText {
             ", which has the form of an id"
         } else if text.starts_with(' ') || text.ends_with(' ') {
             ", which begins or ends with a blank"
+        } else if ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote)) {
+            ", which is in quotes"
         } else if decoded.len() >= 8 && decoded.trim_ascii().iter().all(u8::is_ascii_graphic) {
             // What Entra ID makes never is.
             ", which seems to be base64 of another text"
@@ -89,6 +91,9 @@ mod tests {
             ("planted~secret ", "a blank"),
             (" planted~secret", "a blank"),
             ("cGxhbnRlZH5zZWNyZXQK", "base64"),
+            ("\"planted~secret\"", "quotes"),
+            ("'planted~secret'", "quotes"),
+            ("planted~'secret'", ""),
             ("planted~secret", ""),
             ("planted secret", ""),
             // Random bytes, as older secrets are.

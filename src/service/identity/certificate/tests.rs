@@ -300,6 +300,28 @@ fn its_time_is_judged_before_anybody_is_asked() {
 }
 
 #[test]
+fn of_the_certificates_of_one_key_the_one_in_its_time_counts() {
+    let key = rsa();
+    let of = |from: i32, until: i32| {
+        let mut params = named("app");
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(from, 3, 1), rcgen::date_time_ymd(until, 4, 1));
+        params.self_signed(&key).unwrap().pem()
+    };
+    let (old, current, longer, next) = (of(2020, 2021), of(2025, 2026), of(2025, 2028), of(2029, 2030));
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let read = |certificates: &[&String]| {
+        let pem = certificates.iter().map(|pem| pem.as_str()).collect::<String>() + &key.serialize_pem();
+        Certificate::parse(&pem, now).map(|certificate| certificate.expires().to_string())
+    };
+    for order in [[&old, &current, &next], [&next, &old, &current], [&current, &next, &old]] {
+        assert_eq!(read(&order).as_deref(), Ok("2026-04-01T00:00:00Z"));
+    }
+    assert_eq!(read(&[&current, &longer]).as_deref(), Ok("2028-04-01T00:00:00Z"));
+    assert!(read(&[&old, &next]).unwrap_err().contains("not valid before 2029"));
+    assert!(read(&[&of(2019, 2020), &old]).unwrap_err().contains("expired on 2021"));
+}
+
+#[test]
 fn no_key_is_printed() {
     let key = rsa();
     let certificate = parse(&(own(&key) + &key.serialize_pem())).unwrap();
