@@ -302,7 +302,8 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
                 let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
                 waited = pace::between(since.timestamp(), pass.now);
                 run.waiting_for = Some("another client's operation".to_owned());
-                run.tell(RunState::Waiting, Reason::ModelBusy, "the service is busy: waits for another client's operation on the model");
+                let message = format!("the service is busy: waits for another client's operation on the model ({message})");
+                run.tell(RunState::Waiting, Reason::ModelBusy, message);
             }
             // The list says which one it is. Where it shows none, each further refusal doubles the pause.
             pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);

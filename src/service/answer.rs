@@ -87,10 +87,26 @@ impl Answer {
         self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
     }
 
+    /// Whether a 401 asks for a token with further claims ("claims challenge" in the documentation of the Microsoft identity platform).
+    pub(super) fn wants_claims(&self) -> bool {
+        let wanted = self.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default().to_ascii_lowercase();
+        self.status == 401 && wanted.contains("insufficient_claims")
+    }
+
+    /// How long an error asks to stay away: its header tells, else its text. A pause of nothing asks for none.
+    pub(super) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
+        let asked = self.retry_after().filter(|wait| !wait.is_zero());
+        asked.or_else(|| if self.status == 429 { timestamp::pause_in(&complaint.message, self.now()) } else { None })
+    }
+
     /// How long the answer asks to stay away.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let now = self.header(DATE.as_str()).and_then(timestamp::http_date).unwrap_or_else(Timestamp::now);
-        self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, now))
+        self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, self.now()))
+    }
+
+    /// The present, by the clock that the answer shows.
+    fn now(&self) -> Timestamp {
+        self.header(DATE.as_str()).and_then(timestamp::http_date).unwrap_or_else(Timestamp::now)
     }
 
     /// The service's activity id, for a support case.
@@ -123,8 +139,10 @@ impl Answer {
         let header = self.extended();
         let or = |body: String, header: String| if body.is_empty() { header } else { body };
         let named = || CODES.iter().find_map(|name| self.header(name)).map(|code| text::tidy(code, 128)).unwrap_or_default();
+        // A code that only repeats the status says nothing.
+        let code = |error: &ErrorBody| Some(error.code()).filter(|code| *code != self.status.to_string()).unwrap_or_default();
         Complaint {
-            code: or(or(body.code(), header.code()), named()),
+            code: or(or(code(&body), code(&header)), named()),
             message: or(body.for_a_call(600), header.for_a_call(600)),
             activity_id: body.activity_id(),
         }

@@ -19,6 +19,7 @@ mod messages;
 mod model;
 #[doc(hidden)]
 pub mod outside;
+mod page;
 pub mod power_bi;
 mod refreshes;
 mod request;

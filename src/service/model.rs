@@ -294,9 +294,12 @@ impl Call {
                 forget();
             }
             // Not where a capacity is overloaded: that concerns no other capacity of the same identity.
-            400.. if classify::word(answer, &answer.complaint()) == Word::Throttled => {
-                let (host, identity) = (self.model.host(), self.model.identity.fingerprint());
-                answer.throttled_until = shared.traffic.set_pause(host, identity, kind, answer.retry_after()).until;
+            400.. => {
+                let complaint = answer.complaint();
+                if classify::word(answer, &complaint) == Word::Throttled {
+                    let (host, identity) = (self.model.host(), self.model.identity.fingerprint());
+                    answer.throttled_until = shared.traffic.set_pause(host, identity, kind, answer.pause(&complaint)).until;
+                }
             }
             _ => {}
         }

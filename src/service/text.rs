@@ -61,7 +61,8 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
 /// a message: half of a surrogate pair as an escape, as a .NET service writes where it cuts a text between the two, and bytes
 /// that are not UTF-8. Each becomes the replacement character; all else stays as it is.
 pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
-    let mut json = String::from_utf8(json).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into_bytes();
+    let mut json =
+        String::from_utf8(narrowed(json)).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into_bytes();
     let mut at = 0;
     while let Some(found) = json.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
         at += found;
@@ -76,6 +77,20 @@ pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
         }
     }
     json
+}
+
+/// A text in UTF-8 that came in UTF-16, as its byte order mark or the zeros in its first character tell; all else as it is.
+fn narrowed(text: Vec<u8>) -> Vec<u8> {
+    let (first, from): (fn([u8; 2]) -> u16, usize) = match text.as_slice() {
+        [0xff, 0xfe, ..] => (u16::from_le_bytes, 2),
+        [0xfe, 0xff, ..] => (u16::from_be_bytes, 2),
+        [b'{' | b'[' | b'"' | b'<', 0, ..] => (u16::from_le_bytes, 0),
+        [0, b'{' | b'[' | b'"' | b'<', ..] => (u16::from_be_bytes, 0),
+        _ => return text,
+    };
+    let (units, _) = text.get(from..).unwrap_or_default().as_chunks::<2>();
+    let units = units.iter().map(|unit| first(*unit));
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
 }
 
 /// The number of the escape `\uXXXX` at a place, if there is one.

@@ -1,5 +1,6 @@
 //! The services' spellings of a moment.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::civil::DateTime;
@@ -10,17 +11,20 @@ use jiff::{SignedDuration, Timestamp};
 /// The longest wait that is taken from a `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
+/// The years in which something can happen at a service that began in 2015. The default values of .NET, of databases, of Windows and
+/// of Unix lie outside: they stand for a moment that never was.
+const YEARS: Range<i16> = 2010..9000;
+
 /// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits.
 ///
-/// Analysis Services documentation, asynchronous refresh: seven digits and `Z`; the sync answers there have neither.
+/// Analysis Services documentation, asynchronous refresh: seven digits and `Z`; the sync answers there have neither. Without its
+/// seconds it is none: it would seem to be up to a day before the moment that it stands for.
 pub(super) fn iso(text: &str) -> Option<Timestamp> {
     let text = shorten_fraction(text.trim());
-    // .NET's default value for a moment that never was.
-    if text.starts_with("0001-01-01") {
-        return None;
-    }
+    let has_seconds = |text: &str| text.bytes().skip(10).take(9).filter(|byte| *byte == b':').count() == 2;
     let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
-    text.parse::<Timestamp>().ok().or_else(local)
+    let moment = text.parse::<Timestamp>().ok().or_else(local).filter(|_| has_seconds(&text))?;
+    YEARS.contains(&Offset::UTC.to_datetime(moment).year()).then_some(moment)
 }
 
 /// At most nine fractional digits: more say nothing that a [`Timestamp`] can hold.
@@ -61,6 +65,31 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.unsigned_abs().min(LONGEST_WAIT))
 }
 
+/// How long the text of a throttle asks to stay away: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
+pub(super) fn pause_in(text: &str, now: Timestamp) -> Option<Duration> {
+    let lower = text.to_ascii_lowercase();
+    let after = |words: &str| lower.split_once(words).map(|(_, rest)| rest.trim_start());
+    let span = |rest: &str| {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = rest.split_at(digits);
+        let seconds = match unit.trim_start() {
+            unit if unit.starts_with("second") => 1,
+            unit if unit.starts_with("minute") => 60,
+            unit if unit.starts_with("hour") => 3600,
+            _ => return None,
+        };
+        let number: u64 = number.parse().ok()?;
+        Some(Duration::from_secs(number.saturating_mul(seconds)))
+    };
+    let until = |rest: &str| {
+        let end = service_clock(&rest.split(['(', ',']).next()?.trim_end_matches(['.', ' ']).to_ascii_uppercase())?;
+        Some(end.duration_since(now).max(SignedDuration::ZERO).unsigned_abs())
+    };
+    let spans = ["retry in ", "try again in ", "retry after "].into_iter().filter_map(after).find_map(span);
+    let wait = spans.or_else(|| after(" until: ").or_else(|| after(" until ")).and_then(until))?;
+    Some(wait.min(LONGEST_WAIT)).filter(|wait| !wait.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +113,31 @@ mod tests {
             assert_eq!(iso(text), Some(at(expected)), "{text}");
         }
         for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
+            assert_eq!(iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_placeholder_is_no_moment() {
+        let rows = [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T01:00:00+01:00",
+            "1601-01-01T00:00:00Z",
+            "1753-01-01T00:00:00",
+            "1899-12-30T00:00:00",
+            "1900-01-01T00:00:00.000",
+            "1970-01-01T00:00:00Z",
+            "2000-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.9999999",
+        ];
+        for text in rows {
+            assert_eq!(iso(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_without_its_seconds_is_none() {
+        for text in ["2026-01-01", "2026-01-01T12", "2026-01-01T12:00", "2026-01-01T12:00Z", "20260101", "2026-01-01T12:00+02:00"] {
             assert_eq!(iso(text), None, "{text}");
         }
     }
@@ -121,7 +175,8 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_panics(text in "\\PC*") {
-            let _ = (iso(&text), service_clock(&text), retry_after(&text, Timestamp::UNIX_EPOCH));
+            let now = Timestamp::UNIX_EPOCH;
+            let _ = (iso(&text), service_clock(&text), retry_after(&text, now), pause_in(&format!("retry in {text} until {text}"), now));
         }
     }
 }

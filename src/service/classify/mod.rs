@@ -38,7 +38,7 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
         Word::Unclear | Word::Failed => Submission::Unanswered { message: trouble_of(service, word, answer, &complaint).message },
         Word::Busy => {
             let said = Some(complaint.message).filter(|said| !said.is_empty());
-            Submission::Busy { message: said.unwrap_or_else(|| "another operation runs on the model".to_owned()) }
+            Submission::Busy { message: said.unwrap_or_else(|| format!("HTTP {}", answer.status)) }
         }
         Word::Moved
         | Word::Foreign

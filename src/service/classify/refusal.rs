@@ -6,7 +6,7 @@ use url::Url;
 use super::word::Word;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::{Answer, BodyFault, Complaint};
-use crate::service::{Service, power_bi, text};
+use crate::service::{Service, page, power_bi, text};
 
 /// What is to be said of a body that came compressed.
 pub(in crate::service) const COMPRESSED: &str =
@@ -27,6 +27,8 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
     let status = answer.status;
     // The header has the useful sentence where the body says "An internal error occurred." (seen in captures).
     let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
+    let said = if said.is_empty() && answer.is_page() { page::words(answer.text(), 200) } else { said };
+    let page = if said.is_empty() { String::new() } else { format!(" It says: {said}") };
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
     let (kind, message) = match word {
@@ -41,7 +43,7 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
         }
         Word::Foreign => (
             TroubleKind::InvalidAnswer,
-            format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?"),
+            format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?{page}"),
         ),
         Word::Throttled => (TroubleKind::Throttled, throttled(answer.throttled_until)),
         Word::OverCapacity => (
@@ -78,7 +80,7 @@ pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answ
     Trouble {
         kind,
         message: text::cut(&message, 1024),
-        retry_after: answer.retry_after(),
+        retry_after: answer.pause(complaint),
         activity_id: complaint.activity_id.clone().or_else(|| answer.activity_id()),
     }
 }
@@ -115,6 +117,10 @@ fn missing(service: Service, code: &str) -> String {
 fn denied(service: Service, answer: &Answer, complaint: &Complaint, code: &str) -> String {
     let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
     match service {
+        _ if answer.wants_claims() => format!(
+            "the service asks for more than the token has ({code}), as a conditional access policy or a revoked session makes it do: have an \
+             administrator of the tenant look at the sign-ins of the identity"
+        ),
         _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
             format!("the XMLA endpoint is switched off ({code}): enable it in the settings of the server or the capacity")
         }

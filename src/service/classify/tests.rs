@@ -144,6 +144,7 @@ fn every_other_answer_means_one_thing_for_each_verb() {
         (404, &[HTML], "",                                              "refused NotFound",      "gone",          "nothing"),
         (404, none, "Not Found",                                        "refused NotFound",      "gone",          "nothing"),
         (404, none, "{\"code\":\"NotFound\"}",                          "refused NotFound",      "gone",          "nothing"),
+        (404, none, "{\"error\":{\"code\":404}}",                       "refused NotFound",      "gone",          "nothing"),
         (404, &[HTML], PAGE,                                            "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
         (404, none, PAGE,                                               "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
         (405, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
@@ -156,6 +157,8 @@ fn every_other_answer_means_one_thing_for_each_verb() {
         (413, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (415, none, "",                                                 "refused Rejected",      "Rejected",      "Rejected"),
         (422, none, "{}",                                               "refused Rejected",      "Rejected",      "Rejected"),
+        (423, none, "",                                                 "busy",                  "ServiceError",  "nothing"),
+        (423, none, "{\"code\":\"Locked\"}",                            "busy",                  "ServiceError",  "nothing"),
         (425, none, "",                                                 "unanswered",            "ServiceError",  "ServiceError"),
         (429, none, "",                                                 "refused Throttled",     "Throttled",     "Throttled"),
         (429, &[HTML], PAGE,                                            "refused Throttled",     "Throttled",     "Throttled"),
@@ -228,6 +231,20 @@ fn troubles_say_what_to_do_and_nothing_that_changes() {
 
     let long = complain(&"c".repeat(5000), &"ä".repeat(5000));
     assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
+
+    let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>BadThing</Code><Message>The model is locked &amp; busy.</Message></Error>";
+    let said = "(HTTP 400): a proxy or a gateway on the way? It says: BadThing The model is locked & busy.";
+    assert!(of(&answer(400, &[], xml)).message.ends_with(said), "{}", of(&answer(400, &[], xml)).message);
+    assert!(of(&answer(403, &[HTML], PAGE)).message.ends_with("It says: Blocked by policy"));
+    let challenge = ("www-authenticate", "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"e30=\"");
+    let challenged = of(&answer(401, &[challenge], ""));
+    assert!(challenged.message.contains("conditional access"), "{}", challenged.message);
+
+    let wide: Vec<u8> = complain("BadThing", "Größe").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for body in [[b"\xff\xfe", wide.as_slice()].concat(), wide] {
+        let answer = Answer::new(400, HeaderMap::new(), body, None);
+        assert_eq!(of(&answer).message, "the service rejects the request (HTTP 400, BadThing): Größe");
+    }
 
     let echo = complain("X", "got Bearer eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.sig");
     assert!(!of(&answer(400, &[], &echo)).message.contains("eyJ"));

@@ -75,7 +75,7 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
         500.. => Word::Failed,
         401 | 403 => Word::Denied,
-        400 | 409 => not_now(&code, &said).unwrap_or_else(|| no(answer, &code)),
+        400 | 409 | 423 => not_now(&code, &said).unwrap_or_else(|| no(answer, &code)),
         404 | 410 if answer.fault.is_none() && code.is_empty() => Word::NotFound,
         _ => no(answer, &code),
     }
@@ -84,7 +84,8 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
 /// What the service said where it says no to this very request.
 fn no(answer: &Answer, code: &str) -> Word {
     match answer.status {
-        409 => Word::Busy,
+        // Nobody documents 423, "Locked"; something has to end before another try.
+        409 | 423 => Word::Busy,
         _ if answer.fault.is_some() => Word::Foreign,
         400 if code == "unauthorized" => Word::Denied,
         _ if not_found(code) => Word::NotFound,
@@ -119,7 +120,10 @@ fn not_found(code: &str) -> bool {
         "workspace",
     ];
     let code = code.strip_suffix("exception").or_else(|| code.strip_suffix("error")).unwrap_or(code);
-    let what = code.strip_suffix("notfound").map(|what| what.strip_prefix("powerbi").unwrap_or(what));
+    let what = ["notfound", "doesnotexist", "gone"]
+        .iter()
+        .find_map(|end| code.strip_suffix(end))
+        .map(|what| what.strip_prefix("powerbi").unwrap_or(what));
     what.is_some_and(|what| NAMED.contains(&what.strip_suffix("id").unwrap_or(what)))
 }
 

@@ -75,6 +75,7 @@ fn throttle_quota_pause_and_capacity_are_four_things() {
         (400, "RequestBlocked", "", "Throttled"),
         (403, "RequestBlocked", "", "Throttled"),
         (429, "TooManyRequests", "", "Throttled"),
+        (429, "429", "", "Throttled"),
         (429, "", "You have exceeded the amount of requests allowed in the current time frame. Retry in 3392 seconds.", "Throttled"),
         (400, "", "Number of refresh requests in last 24 hours exceeded limit", "QuotaExceeded"),
         (400, "DailyRefreshQuotaReached", "Capacity level limit exceeded.", "QuotaExceeded"),
@@ -118,6 +119,9 @@ fn a_404_is_not_found_only_if_its_code_says_so() {
         "RefreshIdNotFound",
         "PowerBIFolderNotFoundException",
         "WorkspaceNotFound",
+        "Gone",
+        "RefreshGone",
+        "EntityDoesNotExist",
     ];
     for code in genuine {
         for body in both(code, "") {
@@ -171,5 +175,27 @@ fn a_missing_owner_is_reported_with_its_remedy() {
             );
         }
         assert_eq!(submitted(&answer(500, &[], body)), "unanswered");
+    }
+}
+
+#[test]
+fn a_throttle_ends_when_its_text_says_so_where_no_header_does() {
+    let date = ("date", "Sun, 29 Nov 2026 05:00:00 GMT");
+    let rows: [(Lines, &str, Option<u64>); 9] = [
+        (&[("retry-after", "30")], "Retry in 3392 seconds.", Some(30)),
+        (&[], "You have exceeded the amount of requests allowed in the current time frame. Retry in 3392 seconds.", Some(3392)),
+        (&[], "Rate limit is exceeded. Try again in 12 seconds.", Some(12)),
+        (&[], "Retry after 2 minutes.", Some(120)),
+        (&[date], "Request is blocked by the upstream service until: 11/29/2026 5:20:11 AM (UTC)", Some(1211)),
+        (&[("retry-after", "0")], "", None),
+        (&[("retry-after", "0")], "Retry in 7 seconds", Some(7)),
+        (&[date, ("retry-after", "Sun, 29 Nov 2026 04:00:00 GMT")], "", None),
+        (&[], "Retry in a while, until the end of 2026.", None),
+    ];
+    for (headers, text, expected) in rows {
+        for body in both("TooManyRequests", text) {
+            let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
+            assert_eq!(trouble.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");
+        }
     }
 }

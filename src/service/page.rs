@@ -1,0 +1,73 @@
+//! What a page for people says: all that a user learns of whatever answered in the place of a service. The text of XML, too.
+
+use super::text;
+
+/// How much of a page is looked at.
+const LONGEST: usize = 64 * 1024;
+
+/// Elements whose content nobody reads.
+const SILENT: [&str; 4] = ["script", "style", "svg", "noscript"];
+
+/// The first words of a page, at most `limit` characters, without markup and tokens.
+pub(super) fn words(page: &[u8], limit: usize) -> String {
+    let page = String::from_utf8_lossy(page.get(..LONGEST).unwrap_or(page));
+    let mut pieces = page.split('<');
+    let mut said = pieces.next().unwrap_or_default().to_owned();
+    let mut silent = None;
+    for piece in pieces {
+        let (tag, content) = piece.split_once('>').unwrap_or((piece, ""));
+        let named = |name: &str| {
+            let tag = tag.get(..name.len() + 1).or(tag.get(..name.len())).unwrap_or_default();
+            tag.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).eq_ignore_ascii_case(name)
+        };
+        match silent {
+            Some(name) if tag.strip_prefix('/').is_some_and(|end| end.trim_end().eq_ignore_ascii_case(name)) => silent = None,
+            Some(_) => continue,
+            None => silent = SILENT.into_iter().find(|name| named(name) && !tag.ends_with('/')),
+        }
+        // A comment may have tags in it, so what follows its first one is taken for text; that is no harm.
+        if silent.is_none() && !tag.starts_with("!--") {
+            said.push(' ');
+            said.push_str(content);
+        }
+        if said.len() > 8 * limit {
+            break;
+        }
+    }
+    let plain = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&apos;", "'"), ("&amp;", "&")];
+    text::tidy(&plain.iter().fold(said, |said, (entity, c)| said.replace(entity, c)), limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_told_in_a_few_words() {
+        let rows = [
+            (
+                "<html><head><title>403 Forbidden</title><STYLE type=x>a > b {}</STYLE></head><body>\n<h1>No&nbsp;way</h1>",
+                "403 Forbidden No way",
+            ),
+            ("<script src='x'>if (a < b) {}</script><scripture>It &lt;says&gt;</scripture>", "It <says>"),
+            ("<script src='x'/><p>a</p><br/>b", "a b"),
+            ("<!-- no --><p>yes</p>", "yes"),
+            ("<soap:Fault><faultcode>X.0xc1000006</faultcode><faultstring>No way.</faultstring></soap:Fault>", "X.0xc1000006 No way."),
+            ("<p>your token eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y</p>", "your token [redacted]"),
+            ("Blocked <b>here</b>", "Blocked here"),
+            ("<", ""),
+            ("", ""),
+        ];
+        for (page, expected) in rows {
+            assert_eq!(words(page.as_bytes(), 60), expected, "{page}");
+        }
+        assert_eq!(words("<p>abc</p>".repeat(100_000).as_bytes(), 10).chars().count(), 10);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_page_panics(page in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            assert!(words(&page, 20).chars().count() <= 20);
+        }
+    }
+}
