@@ -328,10 +328,16 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed());
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
-    let late = pace::between(intent(&pass), pass.now) >= pace::seen_after(pass.situation.settings);
+    let waited = pace::between(intent(&pass), pass.now);
+    let late = waited >= pace::seen_after(pass.situation.settings);
+    // An outage passes; but what can still not be read after as long as an operation may run, a user has to tell.
+    let too_long = waited >= pass.desired.policy.active_deadline;
     match troubles::grade(trouble.kind) {
         // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
         Grade::Rejected if late && !held(&pass) => {
+            return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
+        }
+        Grade::Transient if too_long && !held(&pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
         Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),

@@ -185,6 +185,21 @@ fn a_listing_that_is_refused_for_good_is_not_waited_for() {
 }
 
 #[test]
+fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 3_600);
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.asks.extend((0..10_000).map(|_| Ask::Trouble(trouble(TroubleKind::InvalidAnswer))));
+    world.run_for(secs(3_500)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    let message = &world.run().message;
+    assert!(message.contains("the listing cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");
+    world.run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.service.asks.clear();
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 1);
+}
+
+#[test]
 fn the_annotation_adopt_is_not_believed_where_it_cannot_be() {
     let mut world = held();
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
