@@ -1,6 +1,7 @@
 //! The small words in answers and in specs: addresses, times, sentences, schedules.
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use tabular_operator::engine::Schedule;
 use tabular_operator::service::outside;
 use url::Url;
@@ -27,7 +28,9 @@ pub fn moment(input: &[u8]) {
     for read in [outside::moment(text), outside::clock(text)].into_iter().flatten() {
         let written = read.to_string();
         assert_eq!(written.parse::<Timestamp>().ok(), Some(read));
-        assert!(outside::moment(&written) == Some(read) || written.starts_with("0001-01-01"), "{text:?}: {written}");
+        // No service is older, and none says what happens in so many years.
+        let possible = (2010..9000).contains(&Offset::UTC.to_datetime(read).year());
+        assert_eq!(outside::moment(&written), Some(read).filter(|_| possible), "{text:?}: {written}");
     }
     for now in [Timestamp::MIN, laws::now(), Timestamp::MAX] {
         laws::wait(outside::wait(text, now));
