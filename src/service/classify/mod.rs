@@ -62,7 +62,7 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
 /// An answer that names none is no loss: the list shows what began. A wrong one is: nobody would look for the right one.
 fn accepted(service: Service, answer: &Answer, called: &Url) -> Submission {
     let named = accepted_location(&answer.headers, called).or_else(|| {
-        let in_body = if answer.is_page() { None } else { body_id(answer) };
+        let in_body = if answer.is_page() { None } else { body_id(service, answer) };
         let usable = !answer.is_page() && answer.fault.is_none();
         in_body.or_else(|| refresh_in_headers(service, answer).filter(|_| usable))
     });
@@ -112,10 +112,15 @@ pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(answer.header(name)?))
 }
 
-pub(in crate::service) fn body_id(answer: &Answer) -> Option<OperationId> {
+/// The id in the body. A `requestId` is the call's own, unless the service names its refreshes so.
+pub(in crate::service) fn body_id(service: Service, answer: &Answer) -> Option<OperationId> {
     let body: serde_json::Value = serde_json::from_slice(answer.text()).ok()?;
     let body = body.as_object()?;
-    ["operationid", "refreshid", "requestid"].iter().find_map(|name| {
+    let names: &[&str] = match service {
+        Service::AnalysisServices => &["operationid", "refreshid"],
+        Service::PowerBi => &["operationid", "refreshid", "requestid"],
+    };
+    names.iter().find_map(|name| {
         let (_, value) = body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         OperationId::parse(value.as_str()?)
     })

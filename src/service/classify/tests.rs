@@ -71,13 +71,14 @@ fn an_acceptance_is_named_by_location_then_body_and_never_by_what_is_the_calls()
     let there = ("location", "https://evil.example.com/servers/s/models/m/refreshes/1a");
     let request_id = ("x-ms-request-id", "3c");
     let body = r#"{"operationId":"2b"}"#;
-    let rows: [(u16, Lines, &str, &str); 20] = [
+    let rows: [(u16, Lines, &str, &str); 21] = [
         (202, &[here, request_id], body, "accepted 1a"),
         (202, &[here], "", "accepted 1a"),
         (200, &[here], PAGE, "accepted 1a"),
         (202, &[("location", "/servers/s/models/m/refreshes/1a")], "", "accepted 1a"),
         (201, &[request_id], body, "accepted 2b"),
         (202, &[], r#"{"RefreshID":"2b"}"#, "accepted 2b"),
+        (202, &[], r#"{"requestId":"3c"}"#, "unanswered"),
         (202, &[], "\u{feff}{\"OPERATIONID\":\"2b\"}", "accepted 2b"),
         (202, &[there, request_id], body, "accepted 2b"),
         (202, &[there, request_id], "", "unanswered"),

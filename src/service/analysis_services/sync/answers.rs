@@ -27,7 +27,7 @@ const OF_THE_CALL: &str = "request-";
 pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission {
     let next = next(answer, called);
     let in_location = next.as_ref().and_then(id_in);
-    let in_body = if answer.is_page() { None } else { classify::body_id(answer) };
+    let in_body = if answer.is_page() { None } else { classify::body_id(Service::AnalysisServices, answer) };
     let named = in_location.or(in_body);
     if answer.status != 202 && next.is_none() && named.is_none() {
         if answer.is_page() || answer.fault.is_some() {
