@@ -302,7 +302,7 @@ fn is_code(text: &str) -> bool {
 /// What stands before the sentence of a detail: its code, unless that only announces a sentence (seen in Power BI).
 fn label_of(code: &str) -> &str {
     let name = code.strip_prefix("DM_ErrorDetailNameCode_").unwrap_or(code);
-    if name == "UnderlyingErrorMessage" || name.ends_with("_Details_Label") { "" } else { name }
+    if matches!(name, "UnderlyingErrorMessage" | "Message" | "ErrorMessage") || name.ends_with("_Details_Label") { "" } else { name }
 }
 
 fn is_of_a_call(label: &str) -> bool {

@@ -57,12 +57,13 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
-/// JSON text in which every character is one. Two things make a whole answer unreadable that are no more than a spoilt letter in
+/// JSON text in which every character is one. Some things make a whole answer unreadable that are no more than a spoilt letter in
 /// a message: half of a surrogate pair as an escape, as a .NET service writes where it cuts a text between the two, and bytes
-/// that are not UTF-8. Each becomes the replacement character; all else stays as it is.
+/// that are not UTF-8, which become the replacement character; and raw control characters, which become blanks. All else stays as it is.
 pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
-    let mut json =
-        String::from_utf8(narrowed(json)).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()).into_bytes();
+    let mut json = String::from_utf8(plain(narrowed(json)))
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+        .into_bytes();
     let mut at = 0;
     while let Some(found) = json.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
         at += found;
@@ -91,6 +92,15 @@ fn narrowed(text: Vec<u8>) -> Vec<u8> {
     let (units, _) = text.get(from..).unwrap_or_default().as_chunks::<2>();
     let units = units.iter().map(|unit| first(*unit));
     char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
+}
+
+/// JSON without raw control characters: outside its texts they are blanks, and inside they may not stand, but some services let them.
+fn plain(mut text: Vec<u8>) -> Vec<u8> {
+    let first = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
+    if matches!(first, Some(b'{' | b'[' | b'"')) {
+        text.iter_mut().filter(|byte| **byte < b' ').for_each(|byte| *byte = b' ');
+    }
+    text
 }
 
 /// The number of the escape `\uXXXX` at a place, if there is one.
@@ -147,13 +157,16 @@ mod tests {
 
     #[test]
     fn what_is_half_a_character_is_mended_and_all_else_stays() {
-        let rows: [(&[u8], &[u8]); 9] = [
+        let rows: [(&[u8], &[u8]); 12] = [
             (br#"{"a":"plain \u00e4 \n"}"#, br#"{"a":"plain \u00e4 \n"}"#),
             (br#""\ud83d\ude00""#, br#""\ud83d\ude00""#),
             (br#""cut \uD83D""#, br#""cut \uFFFD""#),
             (br#""\ude00 \ud83d\ud83d\ude00""#, br#""\uFFFD \uFFFD\ud83d\ude00""#),
             (br#""\\ud83d""#, br#""\\ud83d""#),
             (br#""\ud83"#, br#""\ud83"#),
+            (b" {\"a\":\n\"no\0way\n\t!\"}", b" {\"a\": \"no way  !\"}"),
+            (b"[\"\x1b[0m\"]", b"[\" [0m\"]"),
+            (b"a\nb", b"a\nb"),
             (b"\\", b"\\"),
             (b"\"K\xf6ln\"", "\"K\u{fffd}ln\"".as_bytes()),
             (b"", b""),

@@ -65,6 +65,7 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         407 => Word::Foreign,
         _ if page => Word::Foreign,
         _ if paused(&code) => Word::Paused,
+        ..500 if says_paused(&said) => Word::Paused,
         _ if no_model(&code) => Word::NoModel,
         ..500 if blocked => Word::Throttled,
         ..500 if over_capacity => Word::OverCapacity,
@@ -145,9 +146,11 @@ fn over_capacity(code: &str, header: &str, said: &str) -> bool {
 }
 
 fn names_capacity(code: &str) -> bool {
-    ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"]
-        .iter()
-        .any(|named| code.contains(named))
+    let contains = |words: &[&str]| words.iter().any(|word| code.contains(word));
+    let known = ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"];
+    // What is too large for a capacity stays too large.
+    let too_large = || contains(&["size", "memory", "storage"]);
+    contains(&known) || (code.contains("capacity") && contains(&["exceeded", "throttled", "overloaded"]) && !too_large())
 }
 
 /// Whether the request is right, but not now: another operation runs, or the day's refreshes are used up.
@@ -161,21 +164,55 @@ fn not_now(code: &str, said: &str) -> Option<Word> {
         (true, true) | (false, false) => None,
     };
     // Power BI documentation, enhanced refresh: 400 with the code InvalidRequest for both, so the code tells nothing there.
-    let by_code = one(
-        code == "conflict" || code.contains("inprogress") || code.contains("alreadyexecuting"),
-        code.contains("quota") || code.contains("limitexceeded"),
-    );
-    let other = said.contains("another") || said.contains("already");
-    let runs = ["execut", "progress", "running"].iter().any(|word| said.contains(word));
-    let what = said.contains("refresh") || said.contains("sync");
+    let by_code = one(code == "conflict" || code.contains("inprogress") || code.contains("alreadyexecuting"), names_quota(code));
+    by_code.or_else(|| one(says_busy(said), says_quota(said)))
+}
+
+/// Whether a code names the limit of a day's refreshes. A limit of something else, such as the size of a model, is a mistake in the request.
+fn names_quota(code: &str) -> bool {
+    const NAMED: [&str; 8] = [
+        "refreshquota",
+        "refreshlimit",
+        "refresheslimit",
+        "refreshrequestquota",
+        "refreshrequestlimit",
+        "dailyrefresh",
+        "dailyquota",
+        "dailylimit",
+    ];
+    matches!(code, "quotaexceeded" | "limitexceeded") || NAMED.iter().any(|named| code.contains(named))
+}
+
+/// Whether a text says that the day's refreshes are used up: a number of them, and the day. A timeout has a limit of hours, too.
+fn says_quota(said: &str) -> bool {
+    let of_a_day = ["daily", "per day", "a day"].iter().any(|word| said.contains(word));
+    let counted = said.contains("number of") && said.contains("24 hours");
     let used_up = said.contains("quota") || (said.contains("exceed") && said.contains("limit"));
-    let by_text = || one(what && other && runs, said.contains("refresh") && used_up);
-    by_code.or_else(by_text)
+    said.contains("refresh") && used_up && (of_a_day || counted || said.contains("refresh quota"))
+}
+
+/// Whether a text says that an operation of another client runs. That something else is there already is a mistake in the request.
+fn says_busy(said: &str) -> bool {
+    const ALREADY: [&str; 7] = ["executing", "running", "in progress", "being", "a ", "an ", "another "];
+    const OPERATIONS: [&str; 5] = ["refresh", "request", "operation", "sync", "process"];
+    let runs = ["execut", "progress", "running"].iter().any(|word| said.contains(word));
+    let already = said.split("already ").skip(1).any(|rest| ALREADY.iter().any(|word| rest.starts_with(word)));
+    let names = |rest: &str| rest.split(' ').take(4).any(|word| OPERATIONS.iter().any(|named| word.starts_with(named)));
+    let another = said.split("another ").skip(1).any(names);
+    (said.contains("refresh") || said.contains("sync")) && runs && (already || another)
 }
 
 fn paused(code: &str) -> bool {
     let capacity = code.contains("capacity") && ["notactive", "paused", "suspended"].iter().any(|state| code.contains(state));
     capacity || matches!(code, "serverpausedorscaling" | "servernotready")
+}
+
+/// Whether a sentence says of the server or the capacity that it is paused: what Analysis Services answers then is not documented.
+fn says_paused(said: &str) -> bool {
+    const STATES: [&str; 7] =
+        [" is paused", " was paused", " been paused", " is suspended", " was suspended", " been suspended", " is not active"];
+    let says = |rest: &str| rest.split(". ").next().is_some_and(|sentence| STATES.iter().any(|state| sentence.contains(state)));
+    ["server", "capacity"].iter().any(|what| said.split(what).skip(1).any(says))
 }
 
 fn no_model(code: &str) -> bool {

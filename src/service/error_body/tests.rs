@@ -44,6 +44,7 @@ fn shapes() -> Vec<(String, &'static str, &'static str)> {
         (pbi.clone(), "DMTS_X", "No way. UnderlyingHResult: -2147467259"),
         (both.clone(), "ModelRefresh_Error", "DMTS_X: No way. UnderlyingHResult: -2147467259"),
         (json!({"error": {"pbi.error": {"code": "DMTS_X", "details": [detail("A_Details_Label", "No way.")]}}}), "DMTS_X", "No way."),
+        (json!({"error": {"code": "X1", "pbi.error": {"details": [detail("Message", "No way.")]}}}), "X1", "No way."),
         (json!({"Message": "No way."}), "", "No way."),
         (json!({"message": "No way."}), "", "No way."),
         (
