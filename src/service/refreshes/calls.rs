@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::details::{self, TOP};
-use super::listing::Window;
+use super::listing::{Row, Window};
 use crate::operation::{
     Cancellation, Listing, Look, Operation, OperationId, OperationKind, RefreshRequest, Submission, Trouble, TroubleKind,
 };
@@ -50,18 +50,42 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
     }
 }
 
-/// `GET refreshes/<id>`.
+/// `GET refreshes/<id>`. Where the service refuses the details of a refresh, or gives none that can be read, the list may still show
+/// how it stands: without that, nobody would learn of its end.
 pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &OperationId) -> Look {
-    look_until(call, refreshes, id, call.deadline()).await
+    match described(call, refreshes, id, call.deadline()).await {
+        (trouble @ Look::Trouble(_), true) => as_listed(call, refreshes, id).await.unwrap_or(trouble),
+        (seen, _) => seen,
+    }
 }
 
-async fn look_until(call: &Call, refreshes: &Url, id: &OperationId, deadline: Instant) -> Look {
+/// What the details show, and where they show nothing, whether that is about the details alone as far as the answer tells.
+async fn described(call: &Call, refreshes: &Url, id: &OperationId, deadline: Instant) -> (Look, bool) {
     let mut answer = match call.get(call.route("GET refresh"), one(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
-        Err(trouble) => return Look::Trouble(trouble),
+        Err(trouble) => return (Look::Trouble(trouble), false),
     };
     call.heed(&mut answer);
-    classify::look(call.service(), &answer, id)
+    let seen = classify::look(call.service(), &answer, id);
+    let of_all_calls = match &seen {
+        Look::Trouble(trouble) => matches!(trouble.kind, TroubleKind::Throttled | TroubleKind::CapacityExceeded | TroubleKind::Paused),
+        Look::Found { .. } | Look::Gone => false,
+    };
+    (seen, !of_all_calls && answer.fault.is_none() && !matches!(answer.status, 300..=399 | 401))
+}
+
+/// The operation as its row of the list shows it.
+async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Look> {
+    let service = call.service();
+    let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await.ok()?;
+    let mut found = None;
+    let take = |row: &[u8]| {
+        let read = Row::read(service, row).ok();
+        found = found.take().or_else(|| read.filter(|row| row.id.as_ref().is_some_and(|listed| listed.same(id.as_str()))));
+        Ok(())
+    };
+    each_row(call, incoming, take).await.ok()?;
+    found.map(|row| Look::Found { operation: Box::new(row.bare(id.clone())), retry_after: None, location: None })
 }
 
 /// `DELETE refreshes/<id>`.
@@ -96,7 +120,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
         if !details::are_requested(index, &row) {
             return Ok(row.bare(id));
         }
-        let look = look_until(call, refreshes, &id, deadline).await;
+        let (look, _) = described(call, refreshes, &id, deadline).await;
         details::joined(id, row, look)
     });
     let operations: Vec<Operation> = stream::iter(seen).buffered(DETAILS_AT_ONCE).try_collect().await?;

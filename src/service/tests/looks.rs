@@ -72,6 +72,50 @@ async fn accepted_without_a_word_is_one_that_runs() {
 }
 
 #[tokio::test]
+async fn refused_details_leave_the_operation_as_listed() {
+    const LIST: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
+    let rows = |status: &str| {
+        format!(
+            r#"[{{"refreshId":"2b","startTime":"2026-01-01T12:00:01Z","status":"failed"}},
+                {{"refreshId":"1A","startTime":"2026-01-01T12:00:00Z","status":"{status}"}},null]"#
+        )
+    };
+    let (ended, running) = (rows("succeeded"), rows("inProgress"));
+    let details = [(400, "{}"), (403, "{}"), (422, ""), (500, "{}"), (503, "<html>"), (200, "[]"), (200, r#"{"value":{}}"#)];
+    for (status, body) in details {
+        for (list, expected) in [(&ended, Phase::Succeeded), (&running, Phase::InProgress)] {
+            let list = list.clone();
+            let (seen, stage) = look(move |path| match path {
+                PATH => Some(reply(status, &[], body)),
+                LIST => Some(reply(200, &[], &list)),
+                _ => None,
+            })
+            .await;
+            let Look::Found { operation, .. } = seen else { panic!("{status} {body}: {seen:?}") };
+            assert_eq!((operation.id.as_str(), operation.phase), ("1a", expected), "{status} {body}");
+            assert_eq!(stage.count("GET"), 2);
+        }
+    }
+    // What the list does not show is as the details have it, and no throttled call is followed by another.
+    for (status, list, kind, calls) in [
+        (400, "[]", TroubleKind::Rejected, 2),
+        (500, "<html>", TroubleKind::ServiceError, 2),
+        (403, r#"[{"refreshId":"2b","status":"failed"}]"#, TroubleKind::AccessDenied, 2),
+        (429, ended.as_str(), TroubleKind::Throttled, 1),
+        (302, ended.as_str(), TroubleKind::InvalidAnswer, 1),
+    ] {
+        let list = list.to_owned();
+        let (seen, stage) = look(move |path| match path {
+            PATH => Some(reply(status, &[], "")),
+            LIST => Some(reply(200, &[], &list)),
+            _ => None,
+        })
+        .await;
+        assert_eq!((trouble(seen).0, stage.count("GET")), (kind, calls), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_in_size_and_time() {
     let (seen, _stage) =
         look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;

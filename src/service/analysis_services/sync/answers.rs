@@ -30,7 +30,7 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
     let in_body = if answer.is_page() { None } else { classify::body_id(Service::AnalysisServices, answer) };
     let named = in_location.or(in_body);
     if answer.status != 202 && next.is_none() && named.is_none() {
-        if answer.is_page() || answer.fault.is_some() {
+        if answer.is_page() || answer.fault.is_some() || answer.location().is_some() || says_otherwise(answer) {
             return classify::unnamed(answer);
         }
         return Submission::Completed { message: "the server has no read-only replica, so there is nothing to synchronise".to_owned() };
@@ -47,6 +47,17 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
     };
     let retry_after = answer.retry_after().or((answer.status == 202).then_some(DEFAULT_WAIT));
     Submission::Accepted { id, location: next.map(String::from), activity_id: answer.activity_id(), retry_after }
+}
+
+/// Whether the body of a success says that it is none: an error, or a synchronisation that has not come to its end.
+fn says_otherwise(answer: &Answer) -> bool {
+    match Status::read(answer.text()).filter(|_| answer.is_object()) {
+        Some(status) => status.phase != Phase::Succeeded,
+        None => {
+            let complaint = answer.complaint();
+            answer.is_object() && !(complaint.code.is_empty() && complaint.message.is_empty())
+        }
+    }
 }
 
 /// Where an answer says to look next, if that is on the host that was called.

@@ -77,6 +77,19 @@ fn a_success_that_names_none_means_no_replica_if_it_is_the_services_word() {
         assert!(!completed(202, body), "{body}");
     }
     assert!(!completed(200, PAGE));
+    assert!(completed(200, r#"{"syncstate":"Completed"}"#));
+    let others = [
+        r#"{"error":{"code":"X","message":"No way."}}"#,
+        r#"{"code":"Unauthorized","subCode":0}"#,
+        r#"{"Message":"An error has occurred."}"#,
+        r#"{"syncstate":3,"details":"No way."}"#,
+        r#"{"syncstate":0}"#,
+    ];
+    for body in others {
+        assert!(!completed(200, body), "{body}");
+    }
+    let elsewhere = answer(200, &[("location", "https://evil.example.com/servers/s:rw/models/m/sync/1a")], "");
+    assert!(matches!(accepted(&elsewhere, &called()), Submission::Unanswered { .. }));
     let mut broken = answer(200, &[], "{");
     broken.fault = Some(BodyFault::Broken);
     for answer in [broken, answer(200, &[("x-ms-request-id", "3c")], PAGE), answer(202, &[], "")] {
