@@ -158,7 +158,7 @@ impl ErrorBody {
         if known || text.is_empty() || parts.len() >= MOST_PARTS {
             return;
         }
-        let of_call = is_of_a_call(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::iso(text).is_some());
+        let of_call = is_of_a_call(label) || uuid::Uuid::try_parse(text).is_ok() || (text.len() > 10 && timestamp::moment(text).is_some());
         parts.push(Part { label: label.to_owned(), text: text.to_owned(), of_call });
     }
 

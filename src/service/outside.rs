@@ -264,7 +264,7 @@ pub fn location(text: &str, called: &Url) -> Option<Url> {
 /// A moment as the services write it in a body.
 #[must_use]
 pub fn moment(text: &str) -> Option<Timestamp> {
-    timestamp::iso(text)
+    timestamp::moment(text)
 }
 
 /// A moment as the services write it in a header.

@@ -15,16 +15,25 @@ const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// of Unix lie outside: they stand for a moment that never was.
 const YEARS: Range<i16> = 2010..9000;
 
-/// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits.
+/// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits; or as HTTP or older .NET
+/// services write it.
 ///
 /// Analysis Services documentation, asynchronous refresh: seven digits and `Z`; the sync answers there have neither. Without its
 /// seconds it is none: it would seem to be up to a day before the moment that it stands for.
-pub(super) fn iso(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     let text = shorten_fraction(text.trim());
     let has_seconds = |text: &str| text.bytes().skip(10).take(9).filter(|byte| *byte == b':').count() == 2;
     let local = || text.parse::<DateTime>().ok().and_then(|moment| Offset::UTC.to_timestamp(moment).ok());
-    let moment = text.parse::<Timestamp>().ok().or_else(local).filter(|_| has_seconds(&text))?;
+    let moment = text.parse::<Timestamp>().ok().or_else(local).filter(|_| has_seconds(&text));
+    let moment = moment.or_else(|| http_date(&text)).or_else(|| milliseconds(&text))?;
     YEARS.contains(&Offset::UTC.to_datetime(moment).year()).then_some(moment)
+}
+
+/// `/Date(1512787466180)/`, as older .NET services write a moment in JSON; an offset in it changes nothing.
+fn milliseconds(text: &str) -> Option<Timestamp> {
+    let (_, rest) = text.split_once("/Date(")?;
+    let number = rest.split_once([')', '+'])?.0;
+    Timestamp::from_millisecond(number.parse().ok()?).ok()
 }
 
 /// At most nine fractional digits: more say nothing that a [`Timestamp`] can hold.
@@ -48,7 +57,7 @@ pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
         let moment = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
         Offset::UTC.to_timestamp(moment).ok()
     };
-    iso(text).or_else(american).or_else(|| http_date(text))
+    moment(text).or_else(american).or_else(|| http_date(text))
 }
 
 /// How long a `Retry-After` asks to stay away (seconds or an HTTP date), at most an hour.
@@ -108,12 +117,18 @@ mod tests {
             ("2017-12-09T02:44:26.123456789123Z", "2017-12-09T02:44:26.123456789Z"),
             ("2017-12-09T04:44:26.5+02:00", "2017-12-09T02:44:26.5Z"),
             (" 2017-12-09 02:44:26 ", "2017-12-09T02:44:26Z"),
+            ("Sat, 09 Dec 2017 02:44:26 GMT", "2017-12-09T02:44:26Z"),
+            ("/Date(1512787466180)/", "2017-12-09T02:44:26.18Z"),
+            ("\\/Date(1512787466180+0100)\\/", "2017-12-09T02:44:26.18Z"),
         ];
         for (text, expected) in rows {
-            assert_eq!(iso(text), Some(at(expected)), "{text}");
+            assert_eq!(moment(text), Some(at(expected)), "{text}");
+        }
+        for text in ["/Date()/", "/Date(x)/", "/Date(-62135596800000)/", "12/09/2017 2:44:26 AM", "1512787466"] {
+            assert_eq!(moment(text), None, "{text}");
         }
         for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
-            assert_eq!(iso(text), None, "{text}");
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 
@@ -131,14 +146,14 @@ mod tests {
             "9999-12-31T23:59:59.9999999",
         ];
         for text in rows {
-            assert_eq!(iso(text), None, "{text}");
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_moment_without_its_seconds_is_none() {
         for text in ["2026-01-01", "2026-01-01T12", "2026-01-01T12:00", "2026-01-01T12:00Z", "20260101", "2026-01-01T12:00+02:00"] {
-            assert_eq!(iso(text), None, "{text}");
+            assert_eq!(moment(text), None, "{text}");
         }
     }
 
@@ -176,7 +191,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "\\PC*") {
             let now = Timestamp::UNIX_EPOCH;
-            let _ = (iso(&text), service_clock(&text), retry_after(&text, now), pause_in(&format!("retry in {text} until {text}"), now));
+            let _ = (moment(&text), service_clock(&text), retry_after(&text, now), pause_in(&format!("retry in {text} until {text}"), now));
         }
     }
 }

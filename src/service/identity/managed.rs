@@ -132,7 +132,7 @@ fn sentence(error: &str, description: &str, codes: &[u64], client_id: Option<&st
             "{machine} has several user-assigned managed identities: set the client id of one in managedIdentity.clientId, or in \
              AZURE_CLIENT_ID for the operator's own identity"
         )
-    } else if lower.contains("identity not found") {
+    } else if ["identity not found", "no managed identity", "no user assigned identity"].iter().any(|said| lower.contains(said)) {
         client_id.map_or_else(
             || format!("{machine} has no managed identity: assign one to it"),
             |id| format!("{machine} has no managed identity with the client id {id}: assign it, or correct the id"),

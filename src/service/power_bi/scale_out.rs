@@ -180,7 +180,7 @@ impl Status {
             return None;
         }
         let version = |text: Text| text.at_most(32)?.parse::<u64>().ok();
-        let moment = |text: Text| text.0.as_deref().and_then(timestamp::iso);
+        let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
         Some(Self {
             state: fields.state.at_most(64).unwrap_or_default(),
             commit: version(fields.commit),

@@ -42,8 +42,8 @@ pub(in crate::service) fn operation(
     for error in errors {
         said.push(ServiceMessage { severity: severity.to_owned(), ..error });
     }
-    let start = detail.start.0.as_deref().and_then(timestamp::iso);
-    let end = detail.end.0.as_deref().and_then(timestamp::iso);
+    let start = detail.start.0.as_deref().and_then(timestamp::moment);
+    let end = detail.end.0.as_deref().and_then(timestamp::moment);
     Ok(Operation {
         id: asked.clone(),
         failure: failure::cause(service, (phase, &reported), said.cause, (start, end)),
@@ -245,7 +245,7 @@ mod tests {
         .unwrap();
         assert_eq!((operation.phase, operation.reported.as_str()), (Phase::Succeeded, "succeeded"));
         assert_eq!(operation.refresh_type.as_deref(), Some("full"));
-        assert_eq!(operation.end, timestamp::iso("2017-12-07T02:07:00.4929675Z"));
+        assert_eq!(operation.end, timestamp::moment("2017-12-07T02:07:00.4929675Z"));
         assert_eq!(operation.objects.len(), 2);
         assert_eq!(operation.objects[1].name, ObjectName { table: "DimDate".to_owned(), partition: None });
         assert_eq!(operation.objects[1].phase, Phase::InProgress);

@@ -90,7 +90,7 @@ impl Row {
             Service::AnalysisServices => Origin::Client,
             Service::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
-        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::iso), fields.end.0.as_deref().and_then(timestamp::iso));
+        let (start, end) = (fields.start.0.as_deref().and_then(timestamp::moment), fields.end.0.as_deref().and_then(timestamp::moment));
         let failed = phase.ended() && phase != Phase::Succeeded;
         let messages: Messages = fields.exception.iter().filter(|_| failed).filter_map(|error| error.message("Error")).collect();
         let messages = messages.finish();

@@ -190,6 +190,8 @@ async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
     let coded_header = r#"{"error":"bad_request_102","error_description":"Required metadata header not specified"}"#;
     let forwarded = r#"{"error":"invalid_request","error_description":"Requests with the X-Forwarded-For header are not allowed."}"#;
     let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
+    let newer =
+        r#"{"error":"invalid_request","error_description":"No Managed Identity found for specified ClientId/ResourceId/PrincipalId."}"#;
     let several = r#"{"error":"invalid_request","error_description":"Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"}"#;
     let unauthorized = r#"{"error":"unauthorized_client","error_description":"The request is not authorized to request an access token using this method"}"#;
     let odd = r#"{"error":"invalid_scope","error_description":"The scope is odd.\r\nTrace ID: 0f"}"#;
@@ -207,6 +209,7 @@ async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
         (None, 400, forwarded, refused, "put 169.254.169.254 into NO_PROXY".to_owned()),
         (None, 400, unknown, refused, "has no managed identity: assign one to it".to_owned()),
         (Some(GUID), 400, unknown, refused, format!("has no managed identity with the client id {GUID}: assign it, or correct the id")),
+        (Some(GUID), 400, newer, refused, format!("has no managed identity with the client id {GUID}: assign it, or correct the id")),
         (None, 400, several, refused, "has several user-assigned managed identities: set the client id".to_owned()),
         (None, 400, unauthorized, refused, "is not set up for managed identities".to_owned()),
         (None, 400, odd, refused, "refuses the request (invalid_scope): The scope is odd.".to_owned()),

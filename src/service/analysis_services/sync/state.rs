@@ -96,7 +96,7 @@ impl StatusFields {
         let (phase, reported) = state(&word);
         let severity = if phase == Phase::Failed { "Error" } else { "Warning" };
         let messages: Messages = self.details.iter().filter_map(|error| error.message(severity)).collect();
-        let moment = |text: Text| text.0.as_deref().and_then(timestamp::iso);
+        let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
         Some(Status {
             // The empty GUID names none.
             id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
@@ -168,8 +168,8 @@ mod tests {
         let id = status.id.clone().unwrap();
         let operation = status.operation(id, None);
         assert_eq!(operation.id.as_str(), "cd5e16c6-6d4e-4347-86a0-762bdf5b4875");
-        assert_eq!(operation.start, timestamp::iso("2017-12-09T02:44:20.743Z"));
-        assert_eq!(operation.end, timestamp::iso("2017-12-09T02:44:26.18Z"));
+        assert_eq!(operation.start, timestamp::moment("2017-12-09T02:44:20.743Z"));
+        assert_eq!(operation.end, timestamp::moment("2017-12-09T02:44:26.18Z"));
         assert_eq!((operation.phase, operation.messages.len()), (Phase::Succeeded, 0));
     }
 
