@@ -229,6 +229,52 @@ async fn refused_details_of_another_row_do_not_hide_ours() {
     .await;
 }
 
+#[tokio::test]
+async fn refused_details_of_our_own_refresh_do_not_hide_its_end() {
+    let (world, _operator) = quick("own-details").await;
+    let world = &world;
+    each([400, 403, 500].map(async |code| {
+        let refusal = json!({"status": code, "body": {"error": {"code": "DetailsNotAvailable", "message": "Not for this refresh."}}});
+        let (model, spec, _) = semantic_model(world, &json!({"details": {"*": refusal}})).await;
+        let name = format!("own-{code}");
+        world.apply(&name, &spec).await;
+        assert_one_of_ours(world, &model, &name, (1, Found::Alone)).await;
+    }))
+    .await;
+}
+
+// ---- a row that cannot be read costs no more than a doubt ----
+
+#[tokio::test]
+async fn unreadable_row_does_not_hide_the_rest_of_the_list() {
+    let (world, _operator) = quick("unreadable").await;
+    let world = &world;
+    let long = "x".repeat(300_000);
+    each([json!(null), json!(17), json!({"requestId": theirs(), "serviceExceptionJson": long})].map(async |row| {
+        let (model, spec, _) = semantic_model(world, &json!({"rows": [row, "{own}"]})).await;
+        world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+        let name = format!("row-{}", row.to_string().len());
+        world.apply(&name, &spec).await;
+        assert_one_of_ours(world, &model, &name, (1, Found::OrAsked)).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn placeholder_for_a_start_does_not_make_ours_older_than_its_submission() {
+    let (world, _operator) = quick("placeholder").await;
+    let world = &world;
+    each(["1970-01-01T00:00:00Z", "1900-01-01T00:00:00", "2026-01-01"].map(async |start| {
+        let shown = json!({"startTime": start});
+        let (model, spec, _) = semantic_model(world, &json!({"rowPatch": shown, "detailPatch": shown})).await;
+        world.azure.respond(&model, "POST", "refreshes", lost(true)).await;
+        let name = format!("start-{}", start.len());
+        world.apply(&name, &spec).await;
+        assert_one_of_ours(world, &model, &name, (1, Found::OrAsked)).await;
+    }))
+    .await;
+}
+
 // ---- names are compared as the services do ----
 
 #[tokio::test]
