@@ -196,7 +196,9 @@ pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Can
     match word {
         Word::Done if answer.is_page() => Cancellation::Trouble(trouble_of(service, Word::Foreign, answer, &complaint)),
         Word::Done => Cancellation::Accepted,
-        Word::Busy | Word::NotFound => Cancellation::NothingToCancel,
+        // What is locked may be running.
+        Word::Busy if answer.status != 423 => Cancellation::NothingToCancel,
+        Word::NotFound => Cancellation::NothingToCancel,
         Word::Rejected if over => Cancellation::NothingToCancel,
         Word::Moved
         | Word::Foreign
@@ -204,6 +206,7 @@ pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Can
         | Word::OverCapacity
         | Word::Unclear
         | Word::Failed
+        | Word::Busy
         | Word::Paused
         | Word::NoModel
         | Word::NoOwner
