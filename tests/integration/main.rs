@@ -36,3 +36,4 @@ mod stale;
 mod syncs;
 mod triggers;
 mod turns;
+mod users;

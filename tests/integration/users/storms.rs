@@ -1,0 +1,124 @@
+//! Many changes in a short time, of which few or none ask for anything.
+
+use futures::future::join_all;
+use harness::world::{run, status};
+use harness::{Kind, Setting, eventually};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+
+use super::{end_first, in_mid_run, kubectl, orders, outcomes, settled};
+
+/// How many changes make a storm.
+const MANY: usize = 100;
+
+#[tokio::test]
+async fn manifest_that_is_applied_again_and_again_starts_nothing() {
+    let (world, _operator) = in_mid_run("reapply", &json!({}), Setting::default()).await;
+    let manifest = world.manifest("orders", &json!({}));
+    let generation = orders(&world).await.metadata.generation;
+    // As a pipeline does it, as Flux does it, and as a controller does that puts its manifest in place of what it finds.
+    for _ in 0..4 {
+        for words in [&["apply", "-f", "-"][..], &["apply", "--server-side", "--force-conflicts", "-f", "-"], &["replace", "-f", "-"]] {
+            kubectl(&world, words, &manifest).await;
+        }
+    }
+    let writes = world.writes();
+    assert_eq!((world.posts().await, outcomes(&world).await.len()), (1, 1));
+    end_first(&world).await;
+    let done = settled(&world).await;
+    for _ in 0..4 {
+        kubectl(&world, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest).await;
+    }
+    // A run later, so that the operator has seen all of that.
+    world.annotate("orders", RUN_REQUESTED_AT, Some("now")).await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+    assert_eq!((done.metadata.generation, run(&done).number), (generation, 1), "an identical manifest is no change");
+    assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["succeeded".to_owned(); 2]));
+    // The end of the first run, and then the second: the intent, running and the end, and at most a note of progress each.
+    let more = world.writes().len() - writes.len();
+    assert!(more <= 6, "{more} writes: {:#?}", world.writes());
+    world.assert_kstatus();
+}
+
+/// Sets the same annotation or label to another value, many times at once.
+async fn storm(world: &harness::World, patch: impl Fn(usize) -> Value) {
+    let api = world.api(Kind::Refresh);
+    let one = |number: usize| {
+        let (api, patch) = (api.clone(), patch(number));
+        async move { api.patch("orders", &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap() }
+    };
+    for group in (0..MANY).collect::<Vec<_>>().chunks(10) {
+        join_all(group.iter().map(|number| one(*number))).await;
+    }
+}
+
+#[tokio::test]
+async fn storm_of_foreign_annotations_and_labels_costs_nothing() {
+    let (world, _operator) = in_mid_run("foreign-storm", &json!({}), Setting::default()).await;
+    let writes = world.writes().len();
+    storm(&world, |number| {
+        let value = number.to_string();
+        json!({"metadata": {"annotations": {"example.com/seen-at": value}, "labels": {"round": value}}})
+    })
+    .await;
+    end_first(&world).await;
+    let done = settled(&world).await;
+    assert_eq!((run(&done).number, world.posts().await), (1, 1));
+    // The end, and at most a few notes of the start and of progress. A write on a version that the storm has passed is refused, and made again.
+    let more = world.writes().split_off(writes);
+    let done = more.iter().filter(|write| write.ends_with("-> 200")).count();
+    assert!(done <= 4 && more.len() - done <= MANY / 2, "{more:#?}");
+    let polls = world.ledger().await.into_iter().filter(|row| row.method == "GET").count();
+    assert!(polls < MANY, "{polls} polls: each change was a reason to poll");
+}
+
+#[tokio::test]
+async fn storm_of_requests_in_a_run_is_one_more_run() {
+    let (world, _operator) = in_mid_run("request-storm", &json!({}), Setting::default()).await;
+    let writes = world.writes().len();
+    storm(&world, |number| json!({"metadata": {"annotations": {RUN_REQUESTED_AT: number.to_string()}}})).await;
+    world.annotate("orders", RUN_REQUESTED_AT, Some("last")).await;
+    let queued = |object: &harness::AnyObject| status(object).queued.as_ref().is_some_and(|queued| queued.value == "last");
+    world.until("orders", "the last request to wait", queued).await;
+    assert_eq!(world.posts().await, 1, "nothing begins beside the run");
+    end_first(&world).await;
+    let done = settled(&world).await;
+    assert_eq!((run(&done).number, status(&done).last_handled_request.as_deref()), (2, Some("last")));
+    assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["succeeded".to_owned(); 2]));
+    // No more than one for each request, and those of the two runs.
+    let more = world.writes().len() - writes;
+    assert!(more <= MANY + 8, "{more} writes");
+    let events = world.events("orders").await;
+    assert!(events.len() <= 10, "{events:#?}");
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn manifest_that_replaces_by_force_ends_the_run_and_begins_one() {
+    let (world, _operator) = in_mid_run("replace-force", &json!({}), Setting::default()).await;
+    let first = orders(&world).await;
+    kubectl(&world, &["replace", "--force", "-f", "-"], &world.manifest("orders", &json!({}))).await;
+    let second = world.until("orders", "another resource", |object| object.metadata.uid != first.metadata.uid).await;
+    let done = settled(&world).await;
+    assert_eq!((second.metadata.uid, run(&done).number), (done.metadata.uid, 1));
+    let operations = world.operations().await;
+    assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["cancelled".to_owned(), "succeeded".to_owned()]));
+    assert!(operations[0].end_time <= operations[1].start_time, "the second waits for the first: {operations:#?}");
+}
+
+#[tokio::test]
+async fn resource_that_is_deleted_and_applied_in_turns_leaves_nothing_running() {
+    let (world, _operator) = in_mid_run("turns", &json!({}), Setting::default()).await;
+    for _ in 0..4 {
+        kubectl(&world, &["delete", "mref/orders", "--wait=true", "--timeout=40s"], &Value::Null).await;
+        kubectl(&world, &["apply", "-f", "-"], &world.manifest("orders", &json!({}))).await;
+    }
+    settled(&world).await;
+    eventually("all operations to have ended", async || world.operations().await.iter().all(harness::Operation::ended).then_some(())).await;
+    let operations = world.operations().await;
+    assert!(operations.len() == world.posts().await && operations.len() <= 5, "{operations:#?}");
+    for pair in operations.windows(2) {
+        assert!(pair[0].end_time <= pair[1].start_time, "two at once: {pair:#?}");
+    }
+}
