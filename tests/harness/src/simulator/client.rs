@@ -107,6 +107,11 @@ impl SimulatorClient {
         self.patch_model(model.named(changes)).await;
     }
 
+    /// Deletes a model of either service, and its operations with it.
+    pub async fn delete(&self, model: &Model) {
+        self.send(Method::DELETE, "/models", Some(model.named(json!({})))).await;
+    }
+
     /// Starts a refresh of either service as another client would, and gives its id.
     pub async fn start_refresh(&self, model: &Model, operation: Value) -> String {
         self.start(model.named(operation)).await

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::{faults, ledger, state::State};
+use crate::{faults, ledger, state::State, world::SharedModel};
 
 /// A request that cannot be met, and why.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/managed-identities", put(identities::put_managed).get(identities::get_managed).delete(identities::remove_managed))
         .route("/entra", put(put_entra))
         .route("/clouds", put(put_cloud).get(get_clouds))
-        .route("/models", put(put_model).patch(patch_model).get(get_models))
+        .route("/models", put(put_model).patch(patch_model).get(get_models).delete(delete_model))
         .route("/operations", post(operations::start).get(truth::list))
         .route("/operations/{id}/end", post(operations::end))
         .route("/operations/{id}/vanish", post(operations::vanish))
@@ -103,12 +103,22 @@ async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Val
     Ok(done())
 }
 
-async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
-    let patch: Value = read(&body)?;
-    let text = |name: &str| patch.get(name).and_then(Value::as_str);
+/// The model that a body names.
+fn named(state: &State, body: &Value) -> Result<SharedModel, Refused> {
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
     let id = |name: &str| text(name).and_then(|text| Uuid::try_parse(text).ok());
     let name = operations::Name { server: text("server"), database: text("database"), group: id("groupId"), dataset: id("datasetId") };
-    let model = operations::find(&state, &name)?;
+    operations::find(state, &name)
+}
+
+async fn delete_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    state.world.delete(&named(&state, &read(&body)?)?);
+    Ok(done())
+}
+
+async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
+    let patch: Value = read(&body)?;
+    let model = named(&state, &patch)?;
     let mut model = model.lock();
     let mut settings = model.settings().patched(&patch).map_err(Refused::bad)?;
     scene::check(&settings, &state.clouds).map_err(Refused::bad)?;

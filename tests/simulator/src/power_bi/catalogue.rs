@@ -75,7 +75,9 @@ pub fn datasets(world: &World, token: &Token, request: &Request, context: &Conte
             shown.push(entry(settings));
         }
     });
-    let Some(group) = request.group.filter(|_| !shown.is_empty()) else {
+    // A workspace may be empty.
+    let of_group = |settings: &ModelSettings| settings.group_id == request.group && settings.admits(&token.tenant, &token.client);
+    let Some(group) = request.group.filter(|_| !shown.is_empty() || refused.is_none() && world.had_dataset(of_group)) else {
         return refused.unwrap_or_else(refusal::not_found);
     };
     let odata = format!("{ODATA_CONTEXT}groups/{group}/$metadata#datasets");

@@ -30,6 +30,8 @@ pub type SharedModel = Arc<Mutex<Model>>;
 pub struct World {
     servers: RwLock<HashMap<String, HashMap<String, SharedModel>>>,
     datasets: RwLock<BTreeMap<(Uuid, Uuid), SharedModel>>,
+    /// Models that were deleted: their servers and workspaces are still there, and let in whom they let in.
+    deleted: RwLock<Vec<SharedModel>>,
 }
 
 /// What a call for a model finds.
@@ -53,7 +55,29 @@ impl World {
         if let Some(model) = models.get(&database.to_lowercase()) {
             return Lookup::Found(Arc::clone(model));
         }
-        models.values().next().map_or(Lookup::NoServer, |model| Lookup::NoModel(Arc::clone(model)))
+        let deleted = || self.deleted.read().iter().find(|model| model.lock().settings().server.eq_ignore_ascii_case(server)).cloned();
+        models.values().next().cloned().or_else(deleted).map_or(Lookup::NoServer, Lookup::NoModel)
+    }
+
+    /// Deletes a model, and with it all of its operations; says whether there was one.
+    pub fn delete(&self, model: &SharedModel) -> bool {
+        let settings = model.lock().settings().clone();
+        let removed = match settings.power_bi_ids() {
+            Some(ids) => self.datasets.write().remove(&ids),
+            None => self
+                .servers
+                .write()
+                .get_mut(&settings.server.to_lowercase())
+                .and_then(|models| models.remove(&settings.database.to_lowercase())),
+        };
+        self.deleted.write().extend(removed.iter().cloned());
+        removed.is_some()
+    }
+
+    /// Whether a deleted semantic model was in a workspace that fits.
+    #[must_use]
+    pub fn had_dataset(&self, fits: impl Fn(&ModelSettings) -> bool) -> bool {
+        self.deleted.read().iter().any(|model| fits(model.lock().settings()))
     }
 
     /// Finds a semantic model by its workspace's id and its own.

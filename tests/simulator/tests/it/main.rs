@@ -5,6 +5,7 @@ mod binary;
 mod catalogue;
 mod certificates;
 mod clouds;
+mod deleted;
 mod entra;
 mod faults;
 mod federation;
