@@ -458,3 +458,14 @@ pub struct ModelIds {
     /// The semantic model's.
     pub dataset_id: String,
 }
+
+/// What was found out about a model that the service says not to know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// It is there.
+    There,
+    /// It is not, and the identity would see it: it was deleted, or published anew under another id.
+    Gone,
+    /// Nothing was learnt. The identity may have lost its access, which the services answer in the same way.
+    Trouble(Trouble),
+}

@@ -91,8 +91,8 @@ reasons! {
     Running: Event,
     /// The service was asked to cancel the operation; its end is awaited.
     Cancelling: Event,
-    /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again. Where the service limits the calls of the
-    /// identity, the message says until when the operator waits.
+    /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again. Meanwhile other resources may use the model. Where the
+    /// service limits the calls of the identity, the message says until when the operator waits.
     Retrying: Warning,
     /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then after
     /// twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::resource::Resource;
 use crate::api::Model;
-use crate::engine::Taken;
+use crate::engine::{Taken, unresolved_since};
 use crate::operation::{OperationId, OperationKind};
 
 /// How many deleted resources are remembered.
@@ -22,6 +23,8 @@ type Id = [u8; 16];
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     by_id: BTreeSet<(Id, Arc<str>)>,
+    /// The resources whose submission is unresolved, by the key of its model.
+    unresolved: BTreeSet<(String, Arc<str>)>,
     /// By uid.
     claimants: HashMap<Arc<str>, Claimant>,
     /// The deleted ones, the latest last.
@@ -32,10 +35,19 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct Claimant {
     named: Named,
+    unresolved: Option<Unresolved>,
     /// Whether the resource exists.
     present: bool,
     /// Its key among the deleted ones.
     departure: Option<u64>,
+}
+
+/// A submission that may have started an operation that no record names.
+#[derive(Clone, Debug, PartialEq)]
+struct Unresolved {
+    /// The key of its model.
+    model: String,
+    intent: Timestamp,
 }
 
 impl Claims {
@@ -94,13 +106,20 @@ impl Claims {
                 of_it.insert(operation.as_str().to_lowercase());
             }
         }
+        let on_model = self.unresolved.range((model.to_owned(), Arc::from(""))..).take_while(|(of, _)| of == model).map(|(_, uid)| uid);
+        for uid in on_model.filter(|uid| Some(&***uid) != own) {
+            let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.kind == kind) else { continue };
+            if claimant.present || is_tracked(uid) {
+                taken.unresolved.extend(claimant.unresolved.iter().map(|unresolved| unresolved.intent));
+            }
+        }
         taken
     }
 
     fn replace(&mut self, uid: &Arc<str>, object: &Resource, present: bool) {
-        let named = Named::by(object);
+        let (named, unresolved) = (Named::by(object), Unresolved::of(object));
         let departure = match self.claimants.get_mut(uid) {
-            Some(claimant) if named.as_ref() == Some(&claimant.named) => {
+            Some(claimant) if named.as_ref() == Some(&claimant.named) && unresolved == claimant.unresolved => {
                 claimant.present = present;
                 return;
             }
@@ -111,7 +130,8 @@ impl Claims {
         match named {
             Some(named) => {
                 self.by_id.extend(named.ids.iter().map(|id| (*id, Arc::clone(uid))));
-                self.claimants.insert(Arc::clone(uid), Claimant { named, present, departure });
+                self.unresolved.extend(unresolved.iter().map(|unresolved| (unresolved.model.clone(), Arc::clone(uid))));
+                self.claimants.insert(Arc::clone(uid), Claimant { named, unresolved, present, departure });
             }
             None => {
                 departure.map(|departure| self.departed.remove(&departure));
@@ -130,6 +150,9 @@ impl Claims {
         for id in claimant.named.ids {
             self.by_id.remove(&(id, Arc::clone(uid)));
         }
+        if let Some(Unresolved { model, .. }) = claimant.unresolved {
+            self.unresolved.remove(&(model, Arc::clone(uid)));
+        }
     }
 }
 
@@ -145,7 +168,7 @@ struct Named {
 }
 
 impl Named {
-    /// Those of a resource; `None` where there are none.
+    /// Those of a resource; `None` where there are none, and none may be unknown.
     fn by(object: &Resource) -> Option<Self> {
         let status = object.status()?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
@@ -159,7 +182,7 @@ impl Named {
             OperationKind::Refresh => Vec::new(),
             OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(object.model()).map(Model::key).collect(),
         };
-        (!ids.is_empty()).then(|| Self { kind, models, ids: ids.into_iter().collect() })
+        (!ids.is_empty() || Unresolved::of(object).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect() })
     }
 
     /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronizations apart.
@@ -169,6 +192,14 @@ impl Named {
             OperationKind::Sync => self.models.iter().any(|key| key == model),
         };
         self.kind == kind && on_model()
+    }
+}
+
+impl Unresolved {
+    fn of(object: &Resource) -> Option<Self> {
+        let run = object.status()?.run.as_ref()?;
+        let intent = unresolved_since(run)?.timestamp();
+        Some(Self { model: run.model.key(), intent })
     }
 }
 
@@ -261,8 +292,34 @@ mod tests {
         let mut claims = Claims::default();
         depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &with_run()));
         let of_others = |tracked: &str| claims.by_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
-        assert_eq!(of_others("u-1"), Taken { watched: all(), let_go: BTreeSet::new() });
-        assert_eq!(of_others("u-2"), Taken { watched: BTreeSet::new(), let_go: all() });
+        assert_eq!(of_others("u-1"), Taken { watched: all(), ..Taken::default() });
+        assert_eq!(of_others("u-2"), Taken { let_go: all(), ..Taken::default() });
+    }
+
+    #[test]
+    fn unresolved_submission_counts_on_its_model_until_it_is_resolved_or_let_go() {
+        let mut status = with_run();
+        status["run"]["reason"] = "CredentialsRefused".into();
+        status["run"]["submittedTime"] = "2026-01-01T00:01:00Z".into();
+        let (unresolved, resolved) = (resource(Kind::ModelRefresh, "u-1", &status), resource(Kind::ModelRefresh, "u-1", &with_run()));
+        let mut claims = Claims::default();
+        let of_others = |claims: &Claims, own, kind, database, tracked: bool| {
+            claims.by_others(Some(own), (kind, &key(database)), &[], |_| tracked).unresolved.len()
+        };
+        let of_another = |claims: &Claims| of_others(claims, "u-2", OperationKind::Refresh, "before", false);
+        claims.show(&uid(&unresolved), &unresolved);
+        assert_eq!(of_another(&claims), 1);
+        assert_eq!(of_others(&claims, "u-1", OperationKind::Refresh, "before", false), 0);
+        assert_eq!(of_others(&claims, "u-2", OperationKind::Sync, "before", false), 0);
+        assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "d", false), 0);
+        claims.show(&uid(&resolved), &resolved);
+        assert_eq!(of_another(&claims), 0);
+        depart(&mut claims, &unresolved);
+        claims.gone(&uid(&unresolved));
+        assert_eq!(of_another(&claims), 0);
+        assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "before", true), 1);
+        depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &serde_json::json!({})));
+        assert!(claims.unresolved.is_empty() && claims.by_id.is_empty());
     }
 
     #[test]
@@ -293,7 +350,7 @@ mod tests {
         depart(&mut claims, &after);
         assert_eq!(of_others(&claims).watched, all());
         claims.gone(&uid(&after));
-        assert_eq!(of_others(&claims), Taken { watched: BTreeSet::new(), let_go: all() });
+        assert_eq!(of_others(&claims), Taken { let_go: all(), ..Taken::default() });
         depart(&mut claims, &before);
         assert_eq!((of_others(&claims), claims.departed.len(), claims.by_id.len()), (Taken::default(), 0, 0));
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource as _, ResourceExt as _};
@@ -86,7 +87,7 @@ impl Context {
     fn meet_first(&self, name: &Name, object: &Resource) {
         self.follow(name, object.follows());
         let Some(status) = object.status() else { return };
-        let (Some(run), turn) = (&status.run, turn_use(status)) else { return };
+        let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
         if turn != TurnUse::Free {
             self.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);
         }
@@ -195,10 +196,10 @@ impl Context {
     }
 
     fn forget_uid(&self, uid: &str) {
-        self.memory.forget(uid);
-        if let Some(object) = self.orphans.gone(uid) {
+        if let Some(object) = self.orphans.gone(uid, |object| self.memory.accepted(uid, object.status())) {
             self.index.departs(&object);
         }
+        self.memory.forget(uid);
         self.index.gone(uid);
         self.wake(self.queue.forget(uid));
     }
@@ -236,7 +237,7 @@ mod tests {
             let ctx = fixture::context(count);
             let before = DECODED.get();
             assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
-            ctx.index.publish(jiff::Timestamp::now());
+            ctx.index.publish(Timestamp::now());
             assert_eq!(running(&ctx.metrics), count.to_string());
             assert_eq!(DECODED.get(), before, "{count} resources");
         }

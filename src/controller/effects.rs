@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::{Resource as _, ResourceExt};
 
-use super::call::CallError;
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
@@ -26,19 +25,11 @@ pub(super) struct Prepared {
     model: String,
 }
 
-/// Why a call could not be prepared.
-pub(super) enum Unprepared {
-    /// What the decision has to know.
-    Seen(Box<Seen>),
-    /// The Kubernetes API gave no answer; the pass is repeated later.
-    Call(CallError),
-}
-
 /// What kind of call to a service an effect is, if it is one.
 fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
     match effect {
         Effect::Submit => Some(CallKind::Submit(object.operation())),
-        Effect::Resolve => Some(CallKind::Resolve),
+        Effect::Resolve | Effect::FindModel => Some(CallKind::Resolve),
         Effect::Look(_) => Some(CallKind::Read(object.operation())),
         Effect::List(kind, _) => Some(CallKind::Read(*kind)),
         Effect::Cancel(_) => Some(CallKind::Cancel),
@@ -47,36 +38,35 @@ fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
 }
 
 /// Prepares the call on `model` that an effect is, before anything is recorded about it: without credentials there is no intent. `None` where it
-/// is no call.
+/// is no call; an error is what the decision has to know of what hinders it.
 pub(super) async fn prepare(
     ctx: &Context,
     object: &Resource,
     credentials: Result<Option<Credentials>, Fault>,
     model: &Model,
     effect: &Effect,
-) -> Result<Option<Prepared>, Unprepared> {
+) -> Result<Option<Prepared>, Box<Seen>> {
     let Some(kind) = call_kind(object, effect) else {
         return Ok(None);
     };
-    let seen = |seen| Unprepared::Seen(Box::new(seen));
-    let ours = |reason, message| seen(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
+    let ours = |reason, message| Box::new(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
     let freshness = match kind {
         CallKind::Submit(_) => Freshness::Now,
         CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel if object.meta().deletion_timestamp.is_some() => Freshness::Last,
         CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel => Freshness::Lately,
     };
-    let credentials = credentials.map_err(|fault| seen(Seen::Fault(fault)))?;
+    let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
     let namespace = object.namespace().unwrap_or_default();
     let identity = match ctx.identities.of(&namespace, credentials.as_ref(), freshness).await {
         Ok(identity) => identity,
-        Err(NoIdentity::Fault(fault)) => return Err(seen(Seen::Fault(fault))),
-        Err(NoIdentity::Call(error)) => return Err(Unprepared::Call(error)),
+        Err(NoIdentity::Fault(fault)) => return Err(Box::new(Seen::Fault(fault))),
+        Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Seen::Trouble(trouble))),
     };
     let key = model.key();
     if let Some(trouble) = ctx.refusals.of(&identity, &key) {
         ctx.identities.refused(&namespace, credentials.as_ref());
-        return Err(seen(Seen::Trouble(trouble)));
+        return Err(Box::new(Seen::Trouble(trouble)));
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
@@ -89,7 +79,7 @@ pub(super) async fn prepare(
             if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());
             }
-            Err(seen(Seen::Trouble(trouble)))
+            Err(Box::new(Seen::Trouble(trouble)))
         }
     }
 }
@@ -116,6 +106,7 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
             let taken = ctx.claimed_by_others(object, (*kind, &model), listed);
             Seen::Listing { kind: *kind, result, taken }
         }
+        Effect::FindModel => Seen::Presence(call.find_model().await),
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
     };
@@ -144,19 +135,21 @@ async fn submit(ctx: &Context, object: &Resource, desired: &Desired, call: Call)
 
 /// The refusal of the identity that an answer is, if it is one.
 fn refusal_in(seen: &Seen) -> Option<&Trouble> {
-    use crate::operation::{Cancellation, Look, Resolution};
+    use crate::operation::{Cancellation, Look, Presence, Resolution};
     let trouble = match seen {
         Seen::Submission(Submission::Refused(trouble))
         | Seen::Look(Look::Trouble(trouble))
         | Seen::Listing { result: Err(trouble), .. }
         | Seen::Cancellation(Cancellation::Trouble(trouble))
-        | Seen::Resolved(Resolution::Trouble(trouble)) => trouble,
+        | Seen::Resolved(Resolution::Trouble(trouble))
+        | Seen::Presence(Presence::Trouble(trouble)) => trouble,
         Seen::Submission(_)
         | Seen::Look(_)
         | Seen::Listing { .. }
         | Seen::Cancellation(_)
         | Seen::Nothing
         | Seen::Resolved(_)
+        | Seen::Presence(_)
         | Seen::Turn(_)
         | Seen::Trouble(_)
         | Seen::Fault(_)

@@ -12,6 +12,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::mpsc;
 
+use super::Name;
 use super::call::bounded;
 use super::records::CALL;
 use super::resource::Resource;
@@ -28,15 +29,27 @@ const INSTANCE: usize = 128;
 /// How much of the resource's name an event's name has: with the time, it fits into the 253 characters of a name. Neither `-`
 /// nor `.` may end it, since a label would begin or end with `-`, or be empty.
 const NAME: usize = 200;
+/// The namespace of the events about what is in none.
+const OF_CLUSTER: &str = "default";
 /// Who reports.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
 /// How many events are written at the same time.
 const WRITERS: usize = 4;
 
+/// What an event is about.
+#[derive(Clone, Copy)]
+enum About {
+    /// A resource, in whose namespace the event is.
+    Resource(Kind),
+    /// A namespace that is being deleted, which takes no more events: those about a namespace are in `default`.
+    Namespace,
+}
+
 /// One event that waits to be written.
 struct Waiting {
-    kind: Kind,
+    about: About,
+    /// Where the event is.
     namespace: String,
     name: String,
     uid: Option<String>,
@@ -76,18 +89,36 @@ impl Events {
 
     /// Hands in one event about the resource of this kind with this metadata.
     pub(super) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &Notice) {
-        let waiting = Waiting {
-            kind,
+        self.hand_in(Waiting {
+            about: About::Resource(kind),
             namespace: object.namespace.clone().unwrap_or_default(),
             name: object.name.clone().unwrap_or_default(),
             uid: object.uid.clone(),
             resource_version: object.resource_version.clone(),
             notice: notice.clone(),
             time: Timestamp::now(),
-        };
+        });
+    }
+
+    /// Hands in one event about the namespace of a resource, which is being deleted.
+    pub(super) fn publish_of_namespace(&self, resource: &Name, notice: &Notice) {
+        let Name { kind, namespace, name } = resource;
+        self.hand_in(Waiting {
+            about: About::Namespace,
+            namespace: OF_CLUSTER.to_owned(),
+            name: namespace.clone(),
+            uid: None,
+            resource_version: None,
+            notice: Notice { reason: notice.reason, message: format!("{} {name}: {}", kind.as_str(), notice.message) },
+            time: Timestamp::now(),
+        });
+    }
+
+    fn hand_in(&self, waiting: Waiting) {
+        let reason = waiting.notice.reason;
         if self.backlog.try_send(waiting).is_err() {
             self.metrics.wrote(Write::Event, WriteResult::Error);
-            tracing::warn!(reason = notice.reason.as_str(), "an event was dropped: too many wait to be written");
+            tracing::warn!(reason = reason.as_str(), "an event was dropped: too many wait to be written");
         }
     }
 
@@ -100,22 +131,26 @@ impl Events {
 
 impl Waiting {
     fn event(self, instance: &str) -> Event {
-        let Self { kind, namespace, name, uid, resource_version, notice, time } = self;
+        let Self { about, namespace, name, uid, resource_version, notice, time } = self;
+        let (api_version, kind, of) = match about {
+            About::Resource(kind) => (Resource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
+            About::Namespace => ("v1".to_owned(), "Namespace", None),
+        };
         Event {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(time)),
             metadata: ObjectMeta {
                 // A name of its own for each: a library that merges repeats keeps the note of the first.
                 name: Some(format!("{}.{:x}", cut(&name, NAME).trim_end_matches(['-', '.']), time.as_nanosecond())),
-                namespace: Some(namespace.clone()),
+                namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
             note: Some(cut(&notice.message, NOTE).to_owned()),
             reason: Some(notice.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
-                api_version: Some(Resource::api_version(&kind).into_owned()),
-                kind: Some(kind.as_str().to_owned()),
-                namespace: Some(namespace),
+                api_version: Some(api_version),
+                kind: Some(kind.to_owned()),
+                namespace: of,
                 name: Some(name),
                 uid,
                 resource_version,
@@ -143,7 +178,7 @@ mod tests {
     fn event(name: &str, time: Timestamp, instance: &str) -> Event {
         let notice = Notice { reason: Reason::Running, message: "m".repeat(2000) };
         let waiting = Waiting {
-            kind: Kind::ModelRefresh,
+            about: About::Resource(Kind::ModelRefresh),
             namespace: "bi".to_owned(),
             name: name.to_owned(),
             uid: None,

@@ -14,13 +14,14 @@ use kube::{Resource as _, ResourceExt};
 use tokio::sync::mpsc;
 
 use super::context::Context;
-use super::effects::{self, Unprepared};
-use super::orphans::Kept;
+use super::effects;
+use super::orphans::Gone;
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use crate::api::{self, Reason, Run, Status};
 use crate::engine::{Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
+use crate::operation::Submission;
 
 /// The pause before something is tried again that the decision did not set one for.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -30,17 +31,17 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Sees to all that come, for ever.
-pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Kept>) {
+pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
     let mut followed = FuturesUnordered::new();
     loop {
         tokio::select! {
-            Some((kind, kept)) = coming.recv() => followed.push(async move {
-                match kept.object(kind) {
-                    Ok(object) => see_to(ctx, &object).await,
+            Some(Gone { kind, watched, accepted }) = coming.recv() => followed.push(async move {
+                match watched.object(kind) {
+                    Ok(object) => see_to(ctx, &object, accepted).await,
                     // A pass has read it, so this is never said.
-                    Err(error) => tracing::error!(error, name = kept.name_any(), "failed to decode a resource that is gone"),
+                    Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a resource that is gone"),
                 }
-                ctx.orphans.seen_to(&kept.uid().unwrap_or_default());
+                ctx.orphans.seen_to(&watched.uid().unwrap_or_default());
             }),
             Some(()) = followed.next(), if !followed.is_empty() => {}
             // Nobody can hand in one any more.
@@ -50,7 +51,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Ke
 }
 
 /// Follows the operation of a resource that is gone to its end.
-async fn see_to(ctx: &Context, object: &Resource) {
+async fn see_to(ctx: &Context, object: &Resource, accepted: Option<Submission>) {
     // A watch may miss what is there: only the API server itself says that it is gone.
     let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
@@ -70,7 +71,7 @@ async fn see_to(ctx: &Context, object: &Resource) {
         operation,
         "a resource is gone while its operation may be running: its finalizer was removed; the operation is seen to all the same"
     );
-    let given_up = match tokio::time::timeout(LONGEST, follow(ctx, deleted(object))).await {
+    let given_up = match tokio::time::timeout(LONGEST, follow(ctx, deleted(object), accepted)).await {
         Ok(Followed::ToTheEnd) => return,
         Ok(Followed::InDoubt) => "nobody can say any more which operation it was",
         Err(_) => "its end could not be seen",
@@ -99,10 +100,10 @@ enum Followed {
     InDoubt,
 }
 
-/// A pass without a place to write to: what is decided is remembered here.
-async fn follow(ctx: &Context, mut object: Resource) -> Followed {
+/// A pass without a place to write to: what is decided is remembered here. What the service accepted is followed by its id.
+async fn follow(ctx: &Context, mut object: Resource, accepted: Option<Submission>) -> Followed {
     let name = object.name();
-    let (mut scratch, mut seen) = (Scratch::default(), Seen::Nothing);
+    let (mut scratch, mut seen) = (Scratch::default(), accepted.map_or(Seen::Nothing, Seen::Submission));
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
         let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None });
@@ -112,15 +113,9 @@ async fn follow(ctx: &Context, mut object: Resource) -> Followed {
         let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
         let call = match effects::prepare(ctx, &object, credentials, &step.model, &step.effect).await {
             Ok(call) => call,
-            Err(Unprepared::Seen(hindrance)) => {
+            Err(hindrance) => {
                 seen = *hindrance;
                 tokio::time::sleep(SHORTEST).await;
-                continue;
-            }
-            Err(Unprepared::Call(error)) => {
-                tracing::debug!(%error, name = name.name, "failed to get ready for a call");
-                seen = Seen::Nothing;
-                tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };

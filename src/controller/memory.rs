@@ -31,6 +31,8 @@ pub struct Remembered {
     failures: u32,
     /// What the service accepted, while its id is not on record.
     accepted: Option<Accepted>,
+    /// Whether its namespace is being deleted.
+    namespace_ending: bool,
     /// Whether the API server has to be asked what an intent without an answer became of.
     reread: bool,
 }
@@ -151,6 +153,23 @@ impl Memory {
         remembered.failures = remembered.failures.saturating_add(1);
         let longest = if remembered.accepted.is_some() { LONGEST_UNRECORDED } else { Duration::from_mins(1) };
         Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(longest)
+    }
+
+    /// Whether the namespace of a resource is known to be going.
+    #[must_use]
+    pub fn namespace_ends(&self, uid: &str) -> bool {
+        self.of.lock().get(uid).is_some_and(|remembered| remembered.namespace_ending)
+    }
+
+    /// The namespace of a resource is going.
+    pub fn namespace_is_ending(&self, uid: &str) {
+        self.of.lock().entry(uid.to_owned()).or_default().namespace_ending = true;
+    }
+
+    /// How many passes in a row have failed.
+    #[must_use]
+    pub fn failures(&self, uid: &str) -> u32 {
+        self.of.lock().get(uid).map_or(0, |remembered| remembered.failures)
     }
 
     /// A pass went well.

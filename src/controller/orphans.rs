@@ -11,10 +11,19 @@ use tokio::sync::mpsc;
 use super::resource::Resource;
 use super::watched::Watched;
 use crate::api::RunState;
+use crate::operation::Submission;
 use crate::telemetry::labels::Kind;
 
 /// A resource as the cache keeps it.
-pub(super) type Kept = (Kind, Arc<Watched>);
+type Kept = (Kind, Arc<Watched>);
+
+/// A resource that is gone while its operation may be running.
+pub(super) struct Gone {
+    pub(super) kind: Kind,
+    pub(super) watched: Arc<Watched>,
+    /// What the service accepted for it, where its id is not on record.
+    pub(super) accepted: Option<Submission>,
+}
 
 /// The resources with an operation that may be running, and those of them that are gone.
 pub(super) struct Orphans {
@@ -22,12 +31,12 @@ pub(super) struct Orphans {
     under_way: Mutex<HashMap<String, Kept>>,
     /// Those that are gone and are being seen to.
     followed: Mutex<HashSet<String>>,
-    gone: mpsc::UnboundedSender<Kept>,
+    gone: mpsc::UnboundedSender<Gone>,
 }
 
 impl Orphans {
     /// And where those that are gone come out.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Kept>) {
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Gone>) {
         let (gone, coming) = mpsc::unbounded_channel();
         (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
     }
@@ -55,14 +64,15 @@ impl Orphans {
     }
 
     /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
-    pub(super) fn gone(&self, uid: &str) -> Option<Resource> {
-        let kept = self.under_way.lock().remove(uid)?;
-        let (kind, watched) = &kept;
-        let object = watched.object(*kind).ok().map(Arc::unwrap_or_clone);
+    /// `accepted` knows what the service accepted for it, where that is not on record.
+    pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&Resource) -> Option<Submission>) -> Option<Resource> {
+        let (kind, watched) = self.under_way.lock().remove(uid)?;
+        let object = watched.object(kind).ok().map(Arc::unwrap_or_clone);
+        let accepted = object.as_ref().and_then(accepted);
         // A pass that was under way may notice it once more.
         if self.followed.lock().insert(uid.to_owned()) {
             // Fails only where the process is about to end.
-            let _ = self.gone.send(kept);
+            let _ = self.gone.send(Gone { kind, watched, accepted });
         }
         object
     }

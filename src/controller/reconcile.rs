@@ -14,15 +14,17 @@ use super::Name;
 use super::agenda::Action;
 use super::call::CallError;
 use super::context::Context;
-use super::effects::{self, Unprepared};
+use super::effects;
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
-use crate::api::{self, Run, RunState, Status};
-use crate::engine::{Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, turn_use};
-use crate::operation::Submission;
+use crate::api::{self, Reason, Run, RunState, Status};
+use crate::engine::{
+    Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, patience, turn_use, turn_use_unrecorded,
+};
+use crate::operation::{Submission, Trouble, TroubleKind};
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::Subject;
 
@@ -35,6 +37,9 @@ const FIRST_RECORD_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a resource whose intent was not recorded leaves its turn to others.
 const AFTER_REREAD: Duration = Duration::from_secs(1);
+
+/// How many passes in a row fail before the resource counts as one that cannot proceed, and holds up nobody.
+const STUCK: u32 = 3;
 
 /// Why a pass could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -133,14 +138,14 @@ impl Story<'_> {
             let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
             let step = self.decide(&desired, seen);
             let prepare = effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect);
-            let prepared = match self.within(&step, Box::pin(prepare)).await {
+            let prepared = patiently(&desired, self.within(&step, Box::pin(prepare))).await;
+            let prepared = match prepared.unwrap_or_else(|| Err(Box::new(out_of_patience()))) {
                 Ok(prepared) => prepared,
                 // Nothing of this step happens; the decision is made again, knowing why.
-                Err(Unprepared::Seen(hindrance)) => {
+                Err(hindrance) => {
                     seen = *hindrance;
                     continue;
                 }
-                Err(Unprepared::Call(error)) => return Err(error.into()),
             };
             if let Err(error) = self.record(&step).await {
                 let Some(accepted) = accepted else { return Err(error) };
@@ -161,6 +166,7 @@ impl Story<'_> {
             seen = match (&step.effect, prepared) {
                 (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),
                 (Effect::AddFinalizer, _) => {
+                    self.must_lead()?;
                     self.object = self.written(Write::Finalizer, self.records.add_finalizer(&self.object).await)?;
                     Seen::Nothing
                 }
@@ -169,11 +175,13 @@ impl Story<'_> {
                     Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::TakeResubmit, _) => {
+                    self.must_lead()?;
                     let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
                     self.object = self.written(Write::Finalizer, write)?;
                     Seen::ResubmitTaken
                 }
                 (Effect::Release, _) => {
+                    self.must_lead()?;
                     // Before the write: the watch may show that the resource is gone sooner than the answer does.
                     self.let_go = true;
                     self.ctx.orphans.let_go(&self.uid);
@@ -185,10 +193,17 @@ impl Story<'_> {
                     self.end = End::Left;
                     return Ok(Action::await_change());
                 }
-                (effect @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_)), Some(prepared)) => {
-                    self.within(&step, Box::pin(effects::call(self.ctx, &self.object, &desired, effect, prepared))).await
+                (
+                    effect
+                    @ (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Cancel(_)),
+                    Some(prepared),
+                ) => {
+                    let call = self.within(&step, Box::pin(effects::call(self.ctx, &self.object, &desired, effect, prepared)));
+                    patiently(&desired, call).await.unwrap_or_else(out_of_patience)
                 }
-                (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_), None) => Seen::Nothing,
+                (Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Cancel(_), None) => {
+                    Seen::Nothing
+                }
             };
         }
         Ok(Action::requeue(Duration::from_millis(200)))
@@ -212,9 +227,7 @@ impl Story<'_> {
         if self.object.status() == Some(&step.recorded) || (self.object.status().is_none() && step.recorded == Status::default()) {
             return Ok(());
         }
-        if !self.ctx.lease.holds() {
-            return Err(PassError::Stale);
-        }
+        self.must_lead()?;
         let before = self.object.status().and_then(|status| status.run.clone());
         let is_intent = step.effect == Effect::Submit;
         self.intent_unanswered |= is_intent;
@@ -227,6 +240,11 @@ impl Story<'_> {
             self.report(before.as_ref(), run);
         }
         Ok(())
+    }
+
+    /// Whoever has lost the lease writes nothing: another operator may have seen more.
+    fn must_lead(&self) -> Result<(), PassError> {
+        if self.ctx.lease.holds() { Ok(()) } else { Err(PassError::Stale) }
     }
 
     /// Takes over what a write left, or ends the pass where the write was refused.
@@ -287,7 +305,7 @@ impl Story<'_> {
                 self.object = object;
                 self.intent_unanswered = false;
                 self.ctx.memory.reread_done(&self.uid);
-                if self.object.status().map_or(TurnUse::Free, turn_use) == TurnUse::Holds {
+                if self.turn_on_record() == TurnUse::Holds {
                     return self.tell().await;
                 }
                 self.ctx.wake(self.ctx.queue.forget(&self.uid));
@@ -306,12 +324,20 @@ impl Story<'_> {
         if self.end == End::Left {
             return;
         }
-        let status = self.object.status();
-        let turn = status.map_or(TurnUse::Free, turn_use);
+        let stuck = self.end == End::Abandoned && self.ctx.memory.failures(&self.uid) >= STUCK;
         if self.intent_unanswered {
             self.ctx.memory.reread(&self.uid);
+            // Of an intent that was not heard of nothing was sent.
+            if stuck {
+                self.ctx.wake(self.ctx.queue.forget(&self.uid));
+            }
             return;
         }
+        let status = self.object.status();
+        let turn = match status {
+            Some(status) if stuck => turn_use_unrecorded(status, Timestamp::now(), &self.ctx.settings),
+            Some(_) | None => self.turn_on_record(),
+        };
         if self.end == End::Abandoned && turn != TurnUse::Holds {
             // Not back to waiting: at its head it would still hold up all others. It joins again with its next request.
             self.ctx.wake(self.ctx.queue.forget(&self.uid));
@@ -322,9 +348,17 @@ impl Story<'_> {
         self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
     }
 
+    /// What the record means to the queue of its model now.
+    fn turn_on_record(&self) -> TurnUse {
+        self.object.status().map_or(TurnUse::Free, |status| turn_use(status, Timestamp::now(), &self.ctx.settings))
+    }
+
     fn publish(&self, notices: &[Notice]) {
         for notice in notices {
             self.ctx.events.publish(self.name.kind, self.object.meta(), notice);
+            if self.namespace_ending && notice.reason == Reason::Released {
+                self.ctx.events.publish_of_namespace(&self.name, notice);
+            }
             tally::told(&self.ctx.metrics, notice);
         }
     }
@@ -396,15 +430,36 @@ impl Story<'_> {
         if self.object.meta().deletion_timestamp.is_none() || !running {
             return false;
         }
+        // It never comes back.
+        if self.ctx.memory.namespace_ends(&self.uid) {
+            return true;
+        }
         let namespaces: Api<Namespace> = Api::all(self.ctx.client.clone());
         match self.records.call(namespaces.get(&self.name.namespace)).await {
-            Ok(namespace) => namespace.metadata.deletion_timestamp.is_some(),
+            Ok(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+                self.ctx.memory.namespace_is_ending(&self.uid);
+                true
+            }
+            Ok(_) => false,
             Err(error) => {
                 tracing::debug!(%error, namespace = self.name.namespace, "failed to ask whether the namespace is being deleted");
                 false
             }
         }
     }
+}
+
+/// Waits for an answer; no longer than an ending namespace waits for the resource, where it is in one. `None` is no answer by then.
+async fn patiently<F: Future>(desired: &Desired, answer: F) -> Option<F::Output> {
+    match patience(desired, Timestamp::now()) {
+        None => Some(answer.await),
+        Some(patience) => tokio::time::timeout(patience, answer).await.ok(),
+    }
+}
+
+fn out_of_patience() -> Seen {
+    let message = "no answer came before the namespace had waited for as long as it may".to_owned();
+    Seen::Trouble(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 
 /// Since when a recorded run waits for its turn.

@@ -16,6 +16,7 @@ use super::call::CallError;
 use super::shares::Shares;
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::engine::{Cure, Fault};
+use crate::operation::{Trouble, TroubleKind};
 use crate::service::identity::{Environment, Identity};
 
 use grants::Grants;
@@ -35,8 +36,8 @@ const REMEMBERED: usize = 20_000;
 pub(super) enum NoIdentity {
     /// Something is wrong that a user can mend.
     Fault(Fault),
-    /// The Kubernetes API gave no answer.
-    Call(CallError),
+    /// The Kubernetes API did not show what is referred to.
+    Unread(Trouble),
 }
 
 /// A namespace, and the credentials that a resource in it asks for; none is the operator's own identity.
@@ -107,10 +108,10 @@ impl Identities {
                 Some(identity) if freshness == Freshness::Last => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Fault(fault)),
             },
-            Err(NoIdentity::Call(error)) => match remembered {
+            Err(NoIdentity::Unread(trouble)) => match remembered {
                 // The Kubernetes API is away: what was read last still serves to look.
                 Some(identity) if freshness != Freshness::Now => Ok(identity),
-                Some(_) | None => Err(NoIdentity::Call(error)),
+                Some(_) | None => Err(NoIdentity::Unread(trouble)),
             },
         }
     }
@@ -197,6 +198,12 @@ impl<'a> Asked<'a> {
             (None, None, None) => Self::Own,
         }
     }
+}
+
+/// What is referred to could not be read. It is tried again, as a service is that does not answer.
+fn unread(what: &str, error: &CallError) -> NoIdentity {
+    let message = format!("{what} could not be read: {error}");
+    NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 
 /// A fault that is mended in the cluster.

@@ -92,7 +92,7 @@ fn idle(mut pass: Pass<'_>, reported: bool) -> Step {
         // What this run asked before anything of it was recorded.
         Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
         // The answer to a question of a run that is over: it says nothing about the next.
-        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) | Seen::ResubmitTaken => {
             return pass.keep(Effect::Nothing, Some(Duration::ZERO));
         }
     }

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::pass::Pass;
-use super::{Effect, Seen, Step, following, pace, submission};
-use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
-use crate::operation::{OperationId, Submission};
+use jiff::Timestamp;
 
-/// How long an ending namespace is held by a resource whose Secret is already gone.
+use super::pass::Pass;
+use super::{Desired, Effect, Seen, Step, conditions, following, pace, submission};
+use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
+use crate::operation::{Look, OperationId, Submission};
+
+/// How long an ending namespace waits for a resource, counted from the deletion of the resource: for the end of its operation, and for
+/// whatever keeps the operator from seeing it.
 const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 
 /// Decides for a resource that is being deleted.
@@ -41,8 +44,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         pass.notice(Reason::Released, format!("{what} may still be running: deletionPolicy is Orphan"));
         return release(pass, None);
     }
-    if nothing_can_be_mended(&pass) {
-        let message = format!("{what} may still be running: the namespace is being deleted, and nobody can see to it any more");
+    if is_time_up(&pass) {
+        let hindrance = hindrance(&pass).map(|said| format!(" ({said})")).unwrap_or_default();
+        let message = format!("{what} may still be running{hindrance}: the namespace is being deleted, and waits for two minutes at most");
         pass.notice(Reason::Released, message);
         return release(pass, None);
     }
@@ -70,6 +74,7 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
             | Seen::Look(_)
             | Seen::Listing { .. }
             | Seen::Cancellation(_)
+            | Seen::Presence(_)
             | Seen::Trouble(_)
             | Seen::Fault(_)
             | Seen::ResubmitTaken => submission::decide(pass),
@@ -78,16 +83,41 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
     }
 }
 
-/// Whether the namespace is ending, and what the operator would need, a Secret or a person's word, will not come any more.
-fn nothing_can_be_mended(pass: &Pass<'_>) -> bool {
-    let gone = matches!(&pass.situation.seen, Seen::Fault(_)) || submission::held(pass);
-    gone && held_until(pass).is_some_and(|pause| pause.is_zero())
+/// Whether an ending namespace has waited for as long as it may. What was just learnt of an end counts first.
+fn is_time_up(pass: &Pass<'_>) -> bool {
+    let learnt = match &pass.situation.seen {
+        Seen::Look(Look::Found { operation, .. }) => operation.phase.ended(),
+        Seen::Submission(_) | Seen::Listing { result: Ok(_), .. } => true,
+        Seen::Look(Look::Gone | Look::Trouble(_))
+        | Seen::Listing { result: Err(_), .. }
+        | Seen::Nothing
+        | Seen::Resolved(_)
+        | Seen::Turn(_)
+        | Seen::Cancellation(_)
+        | Seen::Presence(_)
+        | Seen::Trouble(_)
+        | Seen::Fault(_)
+        | Seen::ResubmitTaken => false,
+    };
+    !learnt && held_until(pass).is_some_and(|pause| pause.is_zero())
+}
+
+/// What kept the operator from seeing the end, where it says so.
+fn hindrance(pass: &Pass<'_>) -> Option<String> {
+    let run = pass.record.run.as_ref()?;
+    run.why().filter(|reason| *reason == Reason::Retrying || conditions::stalls(*reason)).map(|_| run.message.clone())
+}
+
+/// How long the operator still waits for an answer about a resource in an ending namespace; `None` where nothing limits it.
+#[must_use]
+pub fn patience(desired: &Desired, now: Timestamp) -> Option<Duration> {
+    let deletion = desired.deletion.as_ref().filter(|deletion| deletion.namespace_ending)?;
+    Some(NAMESPACE_HELD.saturating_sub(pace::between(deletion.requested, now)))
 }
 
 /// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.
 fn held_until(pass: &Pass<'_>) -> Option<Duration> {
-    let deletion = pass.desired.deletion.as_ref().filter(|deletion| deletion.namespace_ending)?;
-    Some(NAMESPACE_HELD.saturating_sub(pace::between(deletion.requested, pass.now)))
+    patience(pass.desired, pass.now)
 }
 
 /// Lets go of the resource, and says how its operation ended where it did.

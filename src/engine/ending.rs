@@ -107,15 +107,31 @@ pub(super) fn let_go(pass: Pass<'_>, id: &OperationId) -> Step {
     end(pass, RunState::TimedOut, Reason::DeadlineExceeded, message)
 }
 
-/// The service knows the operation no longer, neither by its id nor in its listing.
-pub(super) fn lost(pass: Pass<'_>) -> Step {
+/// What the service no longer knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// The operation, neither by its id nor in its listing.
+    Alone,
+    /// The model, and with it whatever the run has started.
+    WithItsModel,
+}
+
+/// The service knows the operation no longer.
+pub(super) fn lost(pass: Pass<'_>, what: Lost) -> Step {
     let Some(run) = pass.record.run.as_ref() else {
         return pass.keep(Effect::Nothing, None);
     };
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
+    let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
     let (state, reason, message) = if cause.is_some() {
-        cancelled(&pass, cause, &format!("operation {id}, which the service no longer knows,"))
+        cancelled(&pass, cause, &format!("{operation}, which the service no longer knows,"))
+    } else if what == Lost::WithItsModel {
+        let message = format!(
+            "the model was deleted during the run, and {operation} with it, so how it ended cannot be told; name the model that takes its \
+             place, if that has another id, then trigger a new run"
+        );
+        (RunState::Failed, Reason::OperationLost, message)
     } else if pass.scratch.unseen && run.model.power_bi.is_some() {
         // Power BI's documentation says that it drops requests. Of Analysis Services nobody says so: there it may have run.
         let message = format!(

@@ -64,8 +64,16 @@ pub(super) struct Evidence<'a> {
     /// What was asked for; `None` where the spec has changed since, and nothing on record tells.
     request: Option<&'a Request>,
     taken: &'a Taken,
-    /// When it can have started at the earliest, and at the latest, by the service's clock.
-    window: (Timestamp, Timestamp),
+    window: Window,
+}
+
+/// When the operation of a submission can have started, by the service's clock.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// At the earliest.
+    from: Timestamp,
+    /// At the latest.
+    to: Timestamp,
     /// The intent by the service's clock, at the latest.
     intent: Timestamp,
     /// From then on a start is taken for one after the intent. Between the start of the window and this moment only a user can tell:
@@ -73,6 +81,43 @@ pub(super) struct Evidence<'a> {
     surely_after: Timestamp,
     /// Whether the service said what its clock shows.
     clock_known: bool,
+}
+
+impl Window {
+    fn of(intent: Timestamp, Clocks { ahead, same }: Clocks, settings: &Settings) -> Self {
+        let clock_known = ahead.is_some_and(Ahead::is_believable);
+        let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
+        let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
+        // The clock shows whole seconds, and so does the intent: each may be almost a second later than it shows.
+        let arrival = settings.call_timeout + 2 * RESOLUTION;
+        let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
+        let (from, to, surely_after) = if clock_known {
+            (earlier(first, own_skew), later(last, arrival), first.max(earlier(last, RESOLUTION)))
+        } else {
+            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival), intent.max(last))
+        };
+        Self { from, to, intent: last, surely_after, clock_known }
+    }
+
+    /// Whether an operation certainly started, or ended, before it.
+    fn is_after(&self, operation: &Operation) -> bool {
+        // One that ended before the intent is not it either, whether it shows its start or not.
+        let over = operation.end.filter(|_| operation.phase.ended());
+        operation.start.or(over).is_some_and(|moment| is_before(moment, self.from))
+    }
+
+    /// Whether the submission may have started an operation, by its times alone.
+    fn may_hold(&self, operation: &Operation) -> bool {
+        !self.is_after(operation) && operation.start.is_none_or(|start| start <= self.to)
+    }
+}
+
+/// The latest intent of the unresolved submissions of other resources that may have started an operation. It is told by its times alone:
+/// no record shows what those submissions asked for.
+#[must_use]
+pub(super) fn rival(operation: &Operation, taken: &Taken, ahead: Option<Ahead>, settings: &Settings) -> Option<Timestamp> {
+    let of = |intent: &Timestamp| Window::of(*intent, Clocks { ahead, same: false }, settings).may_hold(operation);
+    taken.unresolved.iter().rev().copied().find(of)
 }
 
 /// Why an operation that may match is not adopted.
@@ -130,21 +175,10 @@ impl<'a> Evidence<'a> {
         run: &'a Run,
         request: Option<&'a Request>,
         taken: &'a Taken,
-        (intent, Clocks { ahead, same }): (Timestamp, Clocks),
+        (intent, clocks): (Timestamp, Clocks),
         settings: &Settings,
     ) -> Self {
-        let clock_known = ahead.is_some_and(Ahead::is_believable);
-        let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
-        let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
-        // The clock shows whole seconds, and so does the intent: each may be almost a second later than it shows.
-        let arrival = settings.call_timeout + 2 * RESOLUTION;
-        let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
-        let (from, to, surely_after) = if clock_known {
-            (earlier(first, own_skew), later(last, arrival), first.max(earlier(last, RESOLUTION)))
-        } else {
-            (earlier(intent.min(first), CLOCK_SKEW), later(intent.max(last), CLOCK_SKEW + arrival), intent.max(last))
-        };
-        Self { run, request, taken, window: (from, to), intent: last, surely_after, clock_known }
+        Self { run, request, taken, window: Window::of(intent, clocks, settings) }
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.
@@ -153,9 +187,7 @@ impl<'a> Evidence<'a> {
         if operation.origin == Origin::External || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
             return false;
         }
-        // One that ended before the intent is not it either, whether it shows its start or not.
-        let over = operation.end.filter(|_| operation.phase.ended());
-        if operation.start.or(over).is_some_and(|moment| is_before(moment, self.window.0)) {
+        if self.window.is_after(operation) {
             return false;
         }
         let Some(request) = self.refresh() else { return true };
@@ -180,18 +212,18 @@ impl<'a> Evidence<'a> {
         let Some(start) = operation.start else {
             return Some(if is_sync { Ambiguity::TimesAlone } else { Ambiguity::NoStart });
         };
-        if is_sync && !self.clock_known {
+        if is_sync && !self.window.clock_known {
             return Some(Ambiguity::TimesAlone);
         }
-        if is_before(start, self.surely_after) {
-            return Some(Ambiguity::SeemsOlder { clock_known: self.clock_known });
+        if is_before(start, self.window.surely_after) {
+            return Some(Ambiguity::SeemsOlder { clock_known: self.window.clock_known });
         }
-        if start > self.window.1 {
+        if start > self.window.to {
             return Some(Ambiguity::TooLate);
         }
         match request {
             // One that began a little before the intent may be another's, without what it was to bring.
-            Request::Sync => (!certain && start < self.intent).then_some(Ambiguity::JustBefore),
+            Request::Sync => (!certain && start < self.window.intent).then_some(Ambiguity::JustBefore),
             Request::Refresh(request) => work_ambiguity(operation, request),
         }
     }

@@ -1,14 +1,13 @@
 //! A run whose operation the service has: looked at until the service says that it has ended.
 
 use super::conditions::Standing;
+use super::ending::Lost;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Leaving, Seen, Step, cancellation, ending, pace, progress, text, triggers, waiting};
+use super::{Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, text, triggers, waiting};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, Run, RunState, Time, TriggerType};
 use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble, TroubleKind};
 
-/// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
-const TROUBLES_SHOWN: u32 = 3;
 /// Listings in a row that were cut short before an operation that the service does not know is taken for lost.
 const PARTS_READ: u32 = 10;
 
@@ -29,7 +28,7 @@ pub(super) fn running(mut pass: Pass<'_>) -> Step {
                 None => look(pass, id),
             }
         }
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
         Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
@@ -57,10 +56,16 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             let pause = pace::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
+        // Where the model is not to be seen, there may be nothing to cancel any more: a look tells.
+        Seen::Cancellation(Cancellation::Trouble(Trouble { kind: TroubleKind::NotFound, .. })) => {
+            (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
+            let pause = pace::brief(pass.situation.settings);
+            pass.stop_for(pause)
+        }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => uncancelled(pass, trouble),
         // It could not even be sent.
         Seen::Trouble(trouble) if !pass.scratch.look_first && waiting::cancel_is_due(&pass) => uncancelled(pass, trouble),
-        Seen::Look(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) => {
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => {
             pass.scratch.look_first = false;
             observed(pass, &id)
         }
@@ -72,7 +77,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
 fn uncancelled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     if pass.scratch.cancel_refusals > 0 {
         // The second in a row is news, whatever the look in between has brought.
-        pass.scratch.troubles = pass.scratch.troubles.max(TROUBLES_SHOWN - 1);
+        pass.scratch.troubles = pass.scratch.troubles.max(troubles::SHOWN - 1);
     }
     pass.scratch.cancel_refusals = pass.scratch.cancel_refusals.saturating_add(1);
     let until_next = pace::cancel_again(pass.scratch.cancel_refusals);
@@ -124,8 +129,18 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
                 let pause = pace::retry(pass.scratch.contradictions, pass.seed());
                 pass.stop_for(pause)
             }
-            None => ending::lost(pass),
+            None => ending::lost(pass, Lost::Alone),
         },
+        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(&pass, trouble) => {
+            gone::ask(pass)
+        }
+        Seen::Presence(presence) => {
+            let (mut pass, presence) = (pass, presence.clone());
+            match gone::trouble_of(&mut pass, &presence) {
+                Some(trouble) => unsure(pass, &trouble),
+                None => gone::decide(pass),
+            }
+        }
         Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
             let trouble = trouble.clone();
             troubled(pass, &trouble, "cannot be looked at")
@@ -231,7 +246,7 @@ pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) ->
 fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::time::Duration>) -> Step {
     let settings = pass.situation.settings;
     pass.scratch.troubles = 0;
-    pass.scratch.unseen = false;
+    (pass.scratch.unseen, pass.scratch.gone_since) = (false, None);
     if operation.phase.ended() {
         return ending::ended(pass, operation);
     }
@@ -282,6 +297,19 @@ fn gone(mut pass: Pass<'_>) -> Step {
     pass.stop(Effect::List(kind, submitted), None)
 }
 
+/// Whether the model exists cannot be told, so its operation may go on. Each question is three calls.
+fn unsure(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+    if let Some(run) = pass.record.run.as_mut() {
+        let id = run.operation_id.clone().unwrap_or_default();
+        run.tell(
+            run.state,
+            troubles::reason(trouble.kind),
+            format!("operation {id} goes on, but cannot be looked at: {}", trouble.message),
+        );
+    }
+    pass.stop_for(pace::SERVICE)
+}
+
 /// Nothing was learnt, and it is no news.
 fn troubled_briefly(mut pass: Pass<'_>) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
@@ -297,11 +325,18 @@ fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
         // `service::traffic` holds back the calls that are throttled, each kind by itself. Another kind, and the run's deadline, need not wait.
         pause = pause.min(pace::SERVICE);
     }
+    if trouble.kind == TroubleKind::NotFound {
+        // From then on the model is asked for.
+        let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
+        let settings = pass.situation.settings;
+        let in_question = pace::seen_after(settings).saturating_sub(pace::between(submitted, pass.now));
+        pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
+    }
     let passing = match troubles::grade(trouble.kind) {
         Grade::Transient | Grade::Rejected => true,
         Grade::Blocked => false,
     };
-    if passing && pass.scratch.troubles < TROUBLES_SHOWN {
+    if passing && !troubles::lasts(trouble, pass.scratch.troubles) {
         return pass.stop_for(pause);
     }
     let reason = troubles::reason(trouble.kind);

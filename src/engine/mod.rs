@@ -13,6 +13,7 @@ mod evidence;
 mod failures;
 mod followed;
 mod following;
+mod gone;
 mod names;
 mod object_names;
 mod pace;
@@ -26,14 +27,17 @@ mod submission;
 mod text;
 mod triggers;
 mod troubles;
+mod turn_use;
 mod waiting;
 
 pub use decide::decide;
+pub use deletion::patience;
 pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
 pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;
-pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Taken, Turn, TurnUse, turn_use};
+pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Taken, Turn};
+pub use turn_use::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
 
 #[cfg(test)]
 mod tests;

@@ -82,6 +82,21 @@ pub(super) fn seen_after(settings: &Settings) -> Duration {
     settings.call_timeout + settings.listing_lag + Duration::from_secs(1)
 }
 
+/// How far the window in which a submission arrives can be off by the clocks that it is told by: those of two operators, and whole seconds.
+const ARRIVAL_SLACK: Duration = Duration::from_secs(10);
+
+/// How long after its intent a submission can no longer arrive. An intent that is recorded later has a window of its own.
+#[must_use]
+pub(super) fn arrived_after(settings: &Settings) -> Duration {
+    settings.call_timeout + ARRIVAL_SLACK
+}
+
+/// Whether the submission of an intent can no longer arrive.
+#[must_use]
+pub(super) fn has_arrived(intent: Timestamp, now: Timestamp, settings: &Settings) -> bool {
+    between(intent, now) >= arrived_after(settings)
+}
+
 /// From 0 to 1, different for each resource and moment, and the same when asked again: the decision has no dice.
 fn spread((uid, now): (&str, Timestamp)) -> f64 {
     let mut hasher = DefaultHasher::new();

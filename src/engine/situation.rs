@@ -6,8 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Desired;
-use crate::api::{Model, ModelNames, Reason, RunState, Status, Time};
-use crate::operation::{Cancellation, Handle, Listing, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble};
+use crate::api::{Model, ModelNames, Reason, Status, Time};
+use crate::operation::{
+    Cancellation, Handle, Listing, Look, ModelIds, OperationId, OperationKind, Presence, Resolution, Submission, Trouble,
+};
 
 /// The operator's settings that the decision depends on.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub enum Seen {
     },
     /// What became of a cancellation.
     Cancellation(Cancellation),
+    /// Whether a model still exists that the service says not to know.
+    Presence(Presence),
     /// A call could not even be prepared.
     Trouble(Trouble),
     /// Something outside the service is wrong: a Secret, a reference, a permission.
@@ -83,6 +87,9 @@ pub struct Taken {
     /// Those that were let go, as far as they are remembered. Nobody of ours watches them any more, so to `conflictPolicy` they are
     /// another client's, as they are once they are forgotten.
     pub let_go: BTreeSet<String>,
+    /// When other resources recorded the intents of submissions on this model that are unresolved: each of them may have started an
+    /// operation of this kind that no record names.
+    pub unresolved: BTreeSet<Timestamp>,
 }
 
 impl Taken {
@@ -149,6 +156,8 @@ pub enum Effect {
     /// List the model's operations of a kind that run, or that began since the moment given. That is by our clock; whoever lists allows
     /// for the service's being another.
     List(OperationKind, Timestamp),
+    /// Ask whether the model still exists.
+    FindModel,
     /// Cancel one operation.
     Cancel(OperationId),
     /// Take off the annotation `resubmit`.
@@ -197,6 +206,8 @@ pub struct Scratch {
     pub unseen: bool,
     /// Where the service said to ask about the operation, where that is newer than what is on record.
     pub location: Option<String>,
+    /// When the model was first found to be gone.
+    pub gone_since: Option<Timestamp>,
     /// What the names of the model were found to stand for.
     pub resolved: Option<Resolved>,
 }
@@ -227,34 +238,4 @@ pub struct Step {
     pub notices: Vec<Notice>,
     /// When to look again at the latest, if nothing happens before; `None` is never.
     pub look_again: Option<Duration>,
-}
-
-/// What a run's record means to the queue of its model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TurnUse {
-    /// An operation is, or may be, under way: nobody else's turn.
-    Holds,
-    /// It waits for its turn since that time.
-    Waits(Time),
-    /// It has nothing to do with the queue: ended, or waiting for a human, who must hold up nobody else.
-    Free,
-}
-
-/// What a recorded status means to the queue, so that the queue can be made anew after a restart.
-#[must_use]
-pub fn turn_use(status: &Status) -> TurnUse {
-    let Some(run) = &status.run else {
-        return TurnUse::Free;
-    };
-    let held_for_human = Reason::parse(&run.reason).is_some_and(super::conditions::stalls);
-    match run.state {
-        RunState::Waiting if held_for_human || run.reason == Reason::Suspended.as_str() => TurnUse::Free,
-        RunState::Waiting => TurnUse::Waits(run.requested_time),
-        RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
-        // The operation may have ended long ago, and nobody can tell until a person has acted; if it has not, the service
-        // refuses the next one.
-        RunState::Running | RunState::Cancelling if held_for_human => TurnUse::Free,
-        RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => TurnUse::Free,
-    }
 }

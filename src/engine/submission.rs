@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::evidence::{self, Ambiguity, Clocks, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, Taken, cancellation, deletion, ending, following, pace, text, waiting};
+use super::{Effect, Seen, Step, Taken, TurnUse, cancellation, deletion, ending, following, gone, pace, text, turn_use, waiting};
 use crate::api::{Candidate, Reason, Run, RunState, Time};
-use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble};
+use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
@@ -60,7 +60,14 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let id = named(&pass).map(|id| id.to_string()).unwrap_or_default();
             hold_on(pass, &format!("the service does not know operation {id}, which the annotation adopt names"))
         }
-        Seen::Listing { result: Err(trouble), .. } | Seen::Look(Look::Trouble(trouble)) | Seen::Trouble(trouble) => unheard(pass, trouble),
+        Seen::Listing { result: Err(trouble), .. } if !held(&pass) && gone::is_in_question(&pass, trouble) => gone::ask(pass),
+        Seen::Presence(presence) => match gone::trouble_of(&mut pass, presence) {
+            Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
+            None => gone::decide(pass),
+        },
+        Seen::Listing { result: Err(trouble), .. } | Seen::Look(Look::Trouble(trouble)) | Seen::Trouble(trouble) => {
+            unheard(pass, trouble, Duration::ZERO)
+        }
         Seen::Fault(fault) => {
             let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", fault.message);
             unheard_of(&mut pass, fault.reason, &message, &fault.message);
@@ -166,7 +173,7 @@ fn intent(pass: &Pass<'_>) -> Timestamp {
 
 /// The listing was read: is the operation in it?
 fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
-    pass.scratch.troubles = 0;
+    (pass.scratch.troubles, pass.scratch.gone_since) = (0, None);
     let settings = pass.situation.settings;
     let Some(run) = pass.record.run.as_ref() else {
         return pass.keep(Effect::Nothing, None);
@@ -184,7 +191,13 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     let likely = if by_clients.is_empty() { candidates.clone() } else { by_clients };
     // What the service did not show this time, it may show the next time; but not for ever.
     let unread = likely.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
+    // Of those that another resource's unresolved submission may have started as well, that resource may soon know.
+    let rival = likely.iter().filter_map(|operation| evidence::rival(operation, taken, listing.ahead, settings)).max();
     let verdict = match likely.as_slice() {
+        _ if rival.is_some_and(|intent| !certain || pace::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
+        _ if rival.is_some() => Verdict::Unclear(
+            "the submission of another resource, which is unresolved too, may have started an operation that may be it".to_owned(),
+        ),
         [one] => match evidence.ambiguity(one, certain) {
             None if !listing.truncated => Verdict::It((*one).clone()),
             _ if !certain || unread => Verdict::TooEarly(None),
@@ -246,6 +259,7 @@ fn truncated() -> Verdict {
 
 /// It is certain that nothing began: the service would show it by now.
 fn never_started(mut pass: Pass<'_>) -> Step {
+    let kept_its_turn = turn_use(pass.situation.recorded, pass.now, pass.situation.settings) == TurnUse::Holds;
     if pass.deleting() {
         return deletion::release(pass, None);
     }
@@ -259,6 +273,10 @@ fn never_started(mut pass: Pass<'_>) -> Step {
         run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
     }
     pass.notice(Reason::Resubmitted, "the submission never reached the service");
+    if !kept_its_turn {
+        // Another resource may have had the turn meanwhile, so this one asks for it again.
+        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
+    }
     // Whatever holds for a run that waits holds for this one: suspension, deadline, another client's refresh in this listing.
     waiting::decide(pass)
 }
@@ -323,10 +341,10 @@ fn hold_on(pass: Pass<'_>, why: &str) -> Step {
     step
 }
 
-/// The listing could not be read: nothing is known, nothing is done.
-fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+/// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
+fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed());
+    let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
     let waited = pace::between(intent(&pass), pass.now);
     let late = waited >= pace::seen_after(pass.situation.settings);
@@ -341,15 +359,24 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
         Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
-        // One passing trouble after another is no news.
+        // One passing trouble after another is no news, until they last.
         Grade::Transient | Grade::Rejected => {
-            let told = pass.record.run.as_ref().and_then(Run::why) == Some(Reason::ResolvingSubmission);
+            let lasts = troubles::lasts(trouble, pass.scratch.troubles);
+            let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
+            let why = pass.record.run.as_ref().and_then(Run::why);
+            let told = why == Some(Reason::Retrying) || why == Some(reason);
             if !told && !held(&pass) {
-                unheard_of(&mut pass, Reason::ResolvingSubmission, &message, &trouble.message);
+                unheard_of(&mut pass, reason, &message, &trouble.message);
             }
         }
     }
-    pass.stop_for(pause)
+    // By then it holds up nobody any more, however long the pause is.
+    let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(intent(&pass), pass.now));
+    let mut step = pass.stop_for(pause);
+    if !until_free.is_zero() {
+        step.look_again = Some(pace::at_latest(step.look_again, until_free));
+    }
+    step
 }
 
 /// Says why nothing is learnt. A submission that is held for a person's word stays held.

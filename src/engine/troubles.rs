@@ -100,6 +100,15 @@ pub(super) fn is_news(trouble: &Trouble, recorded: &str) -> bool {
     trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some() && !recorded.contains(&trouble.message)
 }
 
+/// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
+pub(super) const SHOWN: u32 = 3;
+
+/// Whether a trouble that passes by itself is worth a write: it is not the first, or the service says that it takes a while.
+#[must_use]
+pub(super) fn lasts(trouble: &Trouble, count: u32) -> bool {
+    count >= SHOWN || trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some_and(|asked| asked >= pace::CANCEL_AGAIN)
+}
+
 /// How long to stay away after the `count`th trouble in a row, of which the service refused `refusals` submissions.
 #[must_use]
 pub(super) fn pause(trouble: &Trouble, (count, refusals): (u32, u32), seed: (&str, Timestamp)) -> Duration {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::pass::Pass;
 use super::refusals::Asked;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, names, pace, refusals, text, triggers};
+use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, evidence, names, pace, refusals, text, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
@@ -165,7 +165,10 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 None if let Some(unnamed) = listing.unnamed => blocked_by_unnamed(pass, unnamed),
                 None if listing.may_hide_running && !kind.offers().refused_during_refresh => untold(pass),
                 None => submit(pass),
-                Some(operation) => blocked_by(pass, operation, taken.is_watched(&operation.id)),
+                Some(operation) => {
+                    let rival = evidence::rival(operation, taken, listing.ahead, pass.situation.settings);
+                    blocked_by(pass, operation, rival.is_some() || taken.is_watched(&operation.id))
+                }
             }
         }
         Seen::Listing { kind: OperationKind::Refresh, result: Err(trouble), .. }
@@ -177,7 +180,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(_) | Seen::Look(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 

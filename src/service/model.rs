@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
-use super::analysis_services::{DatabaseName, ServerName, sync};
+use super::analysis_services::{self, DatabaseName, ServerName, sync};
 use super::answer::Answer;
 use super::classify::Word;
 use super::cloud::ServiceAddress;
@@ -22,7 +22,7 @@ use super::refreshes::{self, Window};
 use super::traffic::CallKind;
 use super::{Service, Shared, classify, location};
 use crate::operation::{
-    Cancellation, Handle, Listing, Look, OperationId, OperationKind, Request, Resolution, Submission, Trouble, TroubleKind,
+    Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, Request, Resolution, Submission, Trouble, TroubleKind,
 };
 
 /// How many redirects on the same host a GET follows.
@@ -147,6 +147,20 @@ impl Call {
             Target::PowerBi { address, model } => match model.named() {
                 Named::Ids(ids) => Resolution::Found(ids.clone()),
                 Named::Names { workspace, dataset } => power_bi::resolve(&self, &address.host, workspace, dataset).await,
+            },
+        }
+    }
+
+    /// Asks whether the model exists, which the service has said not to know.
+    pub async fn find_model(self) -> Presence {
+        match &self.model.target {
+            Target::AnalysisServices { .. } => match self.model.refreshes() {
+                Some(refreshes) => analysis_services::find(&self, &refreshes).await,
+                None => Presence::Trouble(no_address()),
+            },
+            Target::PowerBi { address, model } => match model.ids() {
+                Some(ids) => power_bi::find(&self, &address.host, ids).await,
+                None => Presence::Trouble(no_address()),
             },
         }
     }

@@ -21,7 +21,7 @@ use super::identity::{SecretText, Spelling, managed};
 use super::location::{self, Target};
 use super::messages::Messages;
 use super::power_bi::{self, scale_out};
-use super::refreshes::{self, Extent, Row, Selected, Selection, Window};
+use super::refreshes::{self, Row, Selected, Selection, Window};
 use super::rows::{RowFault, Rows};
 use super::{classify, messages, text, timestamp};
 use crate::operation::{Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
@@ -103,7 +103,7 @@ pub fn listing<'a>(
     }
     let complete = rows.complete();
     if rows.go_on() {
-        selection.extends(Extent::GoesOn);
+        selection.goes_on();
     }
     let Selected { rows: selected, truncated, may_hide_running, unnamed } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
@@ -127,7 +127,7 @@ pub fn list(
     };
     rows.feed(body, &mut take).ok()?;
     if rows.go_on() {
-        selection.extends(Extent::GoesOn);
+        selection.goes_on();
     }
     let mut selected = selection.finish();
     let joined = |(index, (id, row)): (usize, (OperationId, Row))| {

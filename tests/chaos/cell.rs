@@ -47,7 +47,7 @@ impl Cell {
     pub fn of(scenario: Scenario, points: &[Point]) -> Vec<Self> {
         let of = |point: &Point| {
             let point = point.clone();
-            Fault::ALL.into_iter().filter(move |fault| fault.befalls(&point))
+            Fault::ALL.into_iter().filter(move |fault| fault.befalls(&point, scenario.tenants))
         };
         points.iter().flat_map(|point| of(point).map(|fault| Self { scenario, point: point.clone(), fault })).collect()
     }
@@ -81,7 +81,7 @@ pub async fn run(cell: Cell) -> CellResult {
             outcome = (played.scenario.play)(&stage) => outcome,
             () = ordered.see_to(&stage, played.fault) => unreachable!("it goes on for ever"),
         };
-        let met = ordered.withdraw().await;
+        let met = ordered.withdraw(&stage).await;
         laws::check(&stage, &outcome).await;
         met
     })

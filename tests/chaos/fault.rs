@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use harness::world::SECRET;
 use harness::{Action, Moment, Seen, within};
 use serde_json::{Value, json};
 
 use crate::point::{Point, Side};
+use crate::scenario::{ORDERS, Tenants};
 use crate::stage::{LIMIT, Stage};
 
 /// What goes wrong at a request.
@@ -23,11 +25,15 @@ pub enum Fault {
     Hang,
     /// It is handled, and the answer ends in its middle.
     Truncated,
+    /// From it on every write of the first tenant's resource fails, until the second tenant has what it asked for.
+    Unwritten,
+    /// From it on every read of the first tenant's Secret fails, until the second tenant has what it asked for.
+    Unread,
 }
 
 impl Fault {
     /// The columns of the matrix.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::KillBefore,
         Self::KillAfter,
         Self::Lost,
@@ -37,6 +43,8 @@ impl Fault {
         Self::Status(503),
         Self::Hang,
         Self::Truncated,
+        Self::Unwritten,
+        Self::Unread,
     ];
 
     /// How a cell's name has it.
@@ -48,13 +56,24 @@ impl Fault {
             Self::Status(code) => code.to_string(),
             Self::Hang => "hang".to_owned(),
             Self::Truncated => "truncated".to_owned(),
+            Self::Unwritten => "unwritten".to_owned(),
+            Self::Unread => "unread".to_owned(),
         }
     }
 
-    /// Whether it can befall the request. The answer to a watch never ends, so nothing can happen after it.
-    pub fn befalls(self, point: &Point) -> bool {
-        let streams = matches!(&point.side, Side::Api { signature } if signature.starts_with("watch "));
-        !(streams && matches!(self, Self::KillAfter | Self::Lost | Self::Truncated))
+    /// Whether it can befall the request of a story, with one tenant or two. The answer to a watch never ends, so nothing can happen after
+    /// it. What lasts begins at each write, and at each read of a Secret.
+    pub fn befalls(self, point: &Point, tenants: Tenants) -> bool {
+        let signature = match &point.side {
+            Side::Api { signature } => signature.as_str(),
+            Side::Azure { .. } => "",
+        };
+        match self {
+            Self::KillAfter | Self::Lost | Self::Truncated => !signature.starts_with("watch "),
+            Self::KillBefore | Self::Status(_) | Self::Hang => true,
+            Self::Unwritten => tenants == Tenants::Two && signature == "update modelrefreshes/status",
+            Self::Unread => tenants == Tenants::Two && signature == "get secrets",
+        }
     }
 
     /// What the local Azure has to do.
@@ -67,6 +86,7 @@ impl Fault {
             Self::Status(code) => json!({"status": {"code": code}}),
             Self::Hang => json!({"hang": {}}),
             Self::Truncated => json!({"resetMidBody": {}}),
+            Self::Unwritten | Self::Unread => unreachable!("it befalls requests to the API server"),
         }
     }
 
@@ -79,6 +99,7 @@ impl Fault {
             Self::Status(code) => Action::Answer(code),
             Self::Hang => Action::Hang,
             Self::Truncated => Action::Truncate,
+            Self::Unwritten | Self::Unread => Action::Answer(500),
         }
     }
 
@@ -93,6 +114,8 @@ pub enum Ordered {
     Azure(harness::Fault),
     /// Before the API server.
     Api(harness::Strike),
+    /// The same, until the story has it withdrawn ([`Stage::mend`]).
+    Lasting,
 }
 
 /// Puts the fault into force. What it hits is counted from now on.
@@ -101,6 +124,14 @@ pub async fn order(stage: &Stage, point: &Point, fault: Fault) -> Ordered {
         Side::Azure { method, route } => {
             let pattern = json!({"method": method, "route": route, "clientId": stage.world.client_id});
             Ordered::Azure(stage.world.azure.fault(json!({"match": pattern, "skip": point.nth - 1, "action": fault.at_azure()})).await)
+        }
+        Side::Api { .. } if matches!(fault, Fault::Unwritten | Fault::Unread) => {
+            let fits = move |seen: &Seen| match fault {
+                Fault::Unwritten => seen.writes_resource() && seen.name == ORDERS,
+                _ => seen.resource == "secrets" && seen.name == SECRET,
+            };
+            stage.endure(stage.world.proxy().strike_times(point.nth - 1, usize::MAX, fault.at_api(), fits)).await;
+            Ordered::Lasting
         }
         Side::Api { signature } => {
             let wanted = signature.clone();
@@ -134,12 +165,13 @@ impl Ordered {
                 operator.kill();
                 operator.restart();
             }
+            Self::Lasting => {}
         }
         std::future::pending::<()>().await;
     }
 
     /// Withdraws it, and says whether it has hit.
-    pub async fn withdraw(self) -> bool {
+    pub async fn withdraw(self, stage: &Stage) -> bool {
         match self {
             Self::Azure(ordered) => {
                 let hits = ordered.hits().await;
@@ -147,6 +179,7 @@ impl Ordered {
                 hits > 0
             }
             Self::Api(strike) => strike.count() > 0,
+            Self::Lasting => stage.mend().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::world::run;
 
-use crate::scenario::Outcome;
+use crate::scenario::{OTHERS, Outcome};
 use crate::stage::Stage;
 
 /// How long nothing may be written once all has ended.
@@ -38,6 +38,11 @@ async fn operations(stage: &Stage, outcome: &Outcome) {
         let Some(end) = end else { continue };
         let run = run(&object);
         assert_eq!(run.state, *end, "{named}");
+        if *named == OTHERS {
+            let theirs: Vec<String> = stage.refreshes_by(&stage.theirs).await.into_iter().map(|operation| operation.operation_id).collect();
+            assert_eq!(theirs, run.operation_id.iter().cloned().collect::<Vec<_>>(), "the refreshes of the second tenant");
+            continue;
+        }
         let last = if named.starts_with("modelsync/") {
             // Power BI gives a sync no id; the client's own stands in the status.
             syncs.last().filter(|_| matches!(stage.model, harness::Model::AnalysisServices { .. })).map(|sync| &sync.operation_id)

@@ -7,10 +7,21 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 use crate::stage::{Service, Stage};
 
 /// The resources of the stories.
-const ORDERS: &str = "orders";
+pub const ORDERS: &str = "orders";
 const REPLICAS: &str = "modelsync/replicas";
+/// That of the second tenant.
+pub const OTHERS: &str = "others";
 /// Longer than any story: an operation that only ends when somebody ends it.
 const FOREVER: u64 = 3_600_000;
+
+/// Whose resources are in a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenants {
+    /// One tenant's.
+    One,
+    /// Those of two, on one model, each with an identity of its own.
+    Two,
+}
 
 /// A story, on one service.
 #[derive(Clone, Copy)]
@@ -19,6 +30,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// Where the model is.
     pub service: Service,
+    /// Whose resources there are.
+    pub tenants: Tenants,
     /// Settings of the model.
     pub settings: fn() -> Value,
     /// What happens, up to the end.
@@ -43,7 +56,8 @@ pub fn all() -> Vec<Scenario> {
     let first_endless: fn() -> Value = || json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]});
     let first_fails: fn() -> Value = || json!({"outcomes": ["failed"]});
     let lasting: fn() -> Value = || json!({"durationMillis": 3_000});
-    let of = |name, service, settings, play| Scenario { name, service, settings, play };
+    let of = |name, service, settings, play| Scenario { name, service, tenants: Tenants::One, settings, play };
+    let two = |name, service, play| Scenario { name, service, tenants: Tenants::Two, settings: usual, play };
     vec![
         of("plain-aas", Analysis, usual, |stage| Box::pin(plain(stage))),
         of("plain-pbi", PowerBi, usual, |stage| Box::pin(plain(stage))),
@@ -66,6 +80,8 @@ pub fn all() -> Vec<Scenario> {
         of("deletion-pbi", PowerBi, endless, |stage| Box::pin(deletion(stage))),
         of("restart-aas", Analysis, lasting, |stage| Box::pin(restart(stage))),
         of("restart-pbi", PowerBi, lasting, |stage| Box::pin(restart(stage))),
+        two("tenants-aas", Analysis, |stage| Box::pin(two_tenants(stage))),
+        two("tenants-pbi", PowerBi, |stage| Box::pin(two_tenants(stage))),
     ]
 }
 
@@ -162,4 +178,15 @@ async fn restart(stage: &Stage) -> Outcome {
     }
     stage.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
+}
+
+/// Two tenants refresh one model. Whatever the first one's resource or Secret suffers, the second one has its refresh meanwhile.
+async fn two_tenants(stage: &Stage) -> Outcome {
+    let theirs = stage.second_tenant().await;
+    stage.apply(ORDERS, &json!({})).await;
+    stage.apply(OTHERS, &theirs).await;
+    stage.until_run(OTHERS, 1, RunState::Succeeded).await;
+    stage.mend().await;
+    stage.until_run(ORDERS, 1, RunState::Succeeded).await;
+    Outcome { refreshes: &["succeeded"], syncs: &[], ends: vec![(ORDERS, Some(RunState::Succeeded)), (OTHERS, Some(RunState::Succeeded))] }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::operator::FAST;
-use harness::world::merged;
-use harness::{AnyObject, Model, Operation, Operator, Setting, World};
+use harness::rbac::make;
+use harness::world::{TENANT, merged};
+use harness::{AnyObject, Model, Operation, Operator, Setting, Strike, World};
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 use tokio::sync::Mutex;
@@ -39,6 +41,10 @@ pub struct Stage {
     /// The operator. Whoever has the lock decides whether it runs.
     pub operator: Arc<Mutex<Operator>>,
     keeper: JoinHandle<()>,
+    /// The application of the second tenant.
+    pub theirs: String,
+    /// A fault that lasts until the story is over it, and whether it has hit.
+    lasting: Mutex<(Option<Strike>, bool)>,
 }
 
 impl Stage {
@@ -55,12 +61,35 @@ impl Stage {
         operator.ready_at_last().await;
         let operator = Arc::new(Mutex::new(operator));
         let keeper = tokio::spawn(keep(Arc::clone(&operator)));
-        Self { world, model, spec, operator, keeper }
+        let (theirs, lasting) = (Uuid::new_v4().to_string(), Mutex::default());
+        Self { world, model, spec, operator, keeper, theirs, lasting }
     }
 
     /// Applies a resource for the model.
     pub async fn apply(&self, named: &str, spec: &Value) {
         self.world.apply(named, &merged(&self.spec, spec)).await;
+    }
+
+    /// Registers the application of the second tenant, and gives what a manifest's spec says to use it.
+    pub async fn second_tenant(&self) -> Value {
+        self.world.azure.put_application(TENANT, &self.theirs, "right").await;
+        let keys = json!({"tenantId": TENANT, "clientId": self.theirs, "clientSecret": "right"});
+        make::<Secret>(&self.world.secrets(), json!({"metadata": {"name": "theirs"}, "stringData": keys})).await;
+        json!({"credentials": {"servicePrincipalRef": {"name": "theirs"}}})
+    }
+
+    /// A fault lasts from now on.
+    pub async fn endure(&self, strike: Strike) {
+        self.lasting.lock().await.0 = Some(strike);
+    }
+
+    /// Ends the fault that lasts; says whether it has hit.
+    pub async fn mend(&self) -> bool {
+        let mut lasting = self.lasting.lock().await;
+        if let Some(strike) = lasting.0.take() {
+            lasting.1 = strike.count() > 0;
+        }
+        lasting.1
     }
 
     /// Waits for a version of a resource that fits.
@@ -85,8 +114,13 @@ impl Stage {
 
     /// The refreshes of the model that the operator has begun.
     pub async fn refreshes(&self) -> Vec<Operation> {
+        self.refreshes_by(&self.world.client_id).await
+    }
+
+    /// The refreshes of the model that an application has begun.
+    pub async fn refreshes_by(&self, client: &str) -> Vec<Operation> {
         let all = self.world.azure.refreshes(&self.model).await;
-        all.into_iter().filter(|operation| operation.client.contains(&self.world.client_id)).collect()
+        all.into_iter().filter(|operation| operation.client.contains(client)).collect()
     }
 }
 

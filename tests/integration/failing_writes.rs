@@ -88,3 +88,44 @@ async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
     let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
     assert_eq!(lists, 0, "the id was known");
 }
+
+#[tokio::test]
+async fn accepted_operation_of_a_resource_that_goes_before_its_id_is_on_record_is_cancelled_by_that_id() {
+    let (world, _operator) = proxied("gone-unrecorded").await;
+    world.patch_model(&json!({"durationMillis": 600_000})).await;
+    let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
+    world.apply("orders", &json!({})).await;
+    eventually("several writes to fail", async || (strike.count() >= 4).then_some(())).await;
+    world.delete("orders").await;
+    world.edit("orders", &json!({"metadata": {"finalizers": null}})).await;
+    world.until_gone("orders").await;
+    eventually("the cancellation", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
+    let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
+    assert_eq!((world.posts().await, lists), (1, 0), "the id was known");
+}
+
+#[tokio::test]
+async fn resource_whose_every_write_fails_during_its_run_holds_up_no_other_on_its_model() {
+    for (name, written) in [("intent", 2), ("running", 3)] {
+        let (world, _operator) = proxied(&format!("unwritten-{name}")).await;
+        // The finalizer, the intent, and the id of the operation where that is written too.
+        let strike =
+            world.proxy().strike_times(written, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
+        world.apply("first", &json!({})).await;
+        tokio::time::timeout(Duration::from_secs(30), strike.struck()).await.unwrap();
+        world.apply("second", &json!({})).await;
+        world.until_state_within(Duration::from_secs(90), "second", RunState::Succeeded).await;
+        assert!(strike.count() > 1, "{name}");
+        drop(strike);
+        world.until_state_within(Duration::from_secs(90), "first", RunState::Succeeded).await;
+        assert_eq!(
+            (
+                world.operations().await.len(),
+                world.ledger().await.iter().filter(|row| row.status == Some(202) && row.method == "POST").count()
+            ),
+            (2, 2),
+            "{name}"
+        );
+        world.proxy().assert_fenced();
+    }
+}

@@ -13,7 +13,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::grants::Grants;
-use super::{NoIdentity, fault};
+use super::{NoIdentity, fault, unread};
 use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
@@ -51,7 +51,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
                 format!("the operator may not read the ServiceAccount {name}: an administrator of the namespace grants it by: {command}");
             return Err(fault(Reason::ServiceAccountForbidden, message));
         }
-        Err(error) => return Err(NoIdentity::Call(error)),
+        Err(error) => return Err(unread(&format!("the ServiceAccount {name}"), &error)),
     };
     let uid = account.uid().unwrap_or_default();
     let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
 use super::grants::Grants;
-use super::{NoIdentity, fault};
+use super::{NoIdentity, fault, unread};
 use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
@@ -30,7 +30,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
             let message = format!("the operator may not read the Secret {name}: an administrator of the namespace grants it by: {command}");
             return Err(fault(Reason::SecretForbidden, message));
         }
-        Err(error) => return Err(NoIdentity::Call(error)),
+        Err(error) => return Err(unread(&format!("the Secret {name}"), &error)),
     };
     if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
         // Some controllers create a Secret first and fill it later.

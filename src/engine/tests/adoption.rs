@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::service::{Ask, Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, RESUBMIT, Reason, RefreshObject, RefreshType, RunState};
-use crate::engine::{TurnUse, turn_use};
+use crate::engine::TurnUse;
 use crate::operation::{ObjectName, TroubleKind};
 
 fn table(name: &str) -> ObjectName {
@@ -143,7 +143,7 @@ fn several_are_for_a_person_to_tell_and_hold_up_nobody() {
     assert_eq!(run.candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect::<Vec<_>>(), ["op-2", "op-1"]);
     assert!(run.message.contains(ADOPT) && run.message.contains(RESUBMIT), "{}", run.message);
     assert!(world.holds(crate::api::ConditionType::Stalled));
-    assert_eq!((turn_use(world.status()), world.due), (TurnUse::Free, None));
+    assert_eq!((world.turn_use(), world.due), (TurnUse::Free, None));
     let writes = world.writes;
     world.restart().run_for(secs(10_000));
     assert_eq!((world.writes, world.service.submits), (writes, 1));
@@ -189,7 +189,7 @@ fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 3_600);
     world.service.posts.push_back(Fate::LostAfter);
     world.service.asks.extend((0..10_000).map(|_| Ask::Trouble(trouble(TroubleKind::InvalidAnswer))));
-    world.run_for(secs(3_500)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(3_500)).is(RunState::Submitting, Reason::Retrying);
     world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
     assert!(message.contains("the listing cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");

@@ -1,6 +1,6 @@
 //! A resource that is being deleted: nothing of it is left running unwatched, and it is not held for ever.
 
-use super::service::{Fate, trouble};
+use super::service::{Ask, Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Surroundings, decide};
@@ -147,6 +147,52 @@ fn without_its_secret_it_is_held_but_not_in_a_namespace_that_is_going() {
     world.delete().run_for(secs(100));
     assert!(!world.gone, "the Secret may come back for a moment");
     world.run_for(secs(60));
+    assert!(world.gone && world.told(Reason::Released) == 1);
+}
+
+#[test]
+fn namespace_that_is_going_is_held_for_two_minutes_whatever_hinders() {
+    let kinds = [
+        TroubleKind::Unreachable,
+        TroubleKind::Throttled,
+        TroubleKind::ServiceError,
+        TroubleKind::CredentialsRefused,
+        TroubleKind::AssertionRefused,
+        TroubleKind::AccessDenied,
+        TroubleKind::NotFound,
+        TroubleKind::Paused,
+        TroubleKind::Rejected,
+    ];
+    // An operation that is known, and one of which nothing was heard.
+    for (kind, fate) in kinds.into_iter().flat_map(|kind| [(kind, Fate::Answered), (kind, Fate::LostAfter)]) {
+        let mut world = World::new(|_| {});
+        world.service.length = secs(100_000);
+        world.service.posts.push_back(fate.clone());
+        let hindered = trouble(kind);
+        if matches!(fate, Fate::Answered) {
+            world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        } else {
+            world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(hindered.clone())));
+            world.run_for(secs(10));
+        }
+        world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(hindered.clone())));
+        world.namespace_ending = true;
+        world.delete().run_for(secs(115));
+        assert!(!world.gone, "{kind:?}: it may pass");
+        world.run_for(secs(6));
+        assert!(world.gone && world.told(Reason::Released) == 1, "{kind:?} {fate:?}");
+        let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
+        assert!(said.message.contains("may still be running"), "{}", said.message);
+    }
+}
+
+#[test]
+fn namespace_that_is_going_does_not_wait_longer_for_a_cancellation_that_has_no_effect() {
+    let mut world = running();
+    (world.service.cancels_after, world.namespace_ending) = (None, true);
+    world.delete().run_for(secs(115));
+    assert!(!world.gone);
+    world.run_for(secs(6));
     assert!(world.gone && world.told(Reason::Released) == 1);
 }
 

@@ -6,7 +6,7 @@ use crate::api::{
     Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status, Telling, Time, TriggerType,
 };
 use crate::engine::{Desired, Effect, Step};
-use crate::operation::{OperationId, OperationKind, Phase};
+use crate::operation::{OperationId, OperationKind, Phase, Presence};
 
 /// Laws of each decision, whether its step is taken or not.
 pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Step) {
@@ -33,7 +33,7 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
         assert_eq!(after.observed_generation, desired.generation, "an edit was not acknowledged");
     }
     match &step.effect {
-        Effect::Submit | Effect::TakeTurn | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => {
+        Effect::Submit | Effect::TakeTurn | Effect::FindModel | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => {
             assert!(step.model.names().is_none() && !step.model.is_empty(), "{:?} without the ids of the model", step.effect);
         }
         Effect::Nothing | Effect::Resolve | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => {}
@@ -79,7 +79,10 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         Reason::Succeeded if run.operation_id.is_none() => assert!(!world.service.replicas, "nothing ran, and it succeeded"),
         Reason::Succeeded => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Succeeded)),
         Reason::RefreshFailed | Reason::SyncFailed => assert_eq!(shown.map(|(_, phase)| phase), Some(Phase::Failed)),
-        Reason::OperationLost => assert!(shown.is_none_or(|(vanished, _)| vanished), "an operation is lost that is there"),
+        Reason::OperationLost => assert!(
+            shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(Presence::Gone)),
+            "an operation is lost that is there"
+        ),
         // It cannot be cancelled, and that is said.
         Reason::DeadlineExceeded if world.kind == OperationKind::Sync => {
             assert!(run.message.contains("may go on at the service"), "{}", run.message);

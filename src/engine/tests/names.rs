@@ -95,7 +95,7 @@ fn names_that_stand_for_nothing_stall_and_are_looked_up_every_minute() {
     world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
     assert!(world.holds(ConditionType::Stalled) && world.run().message.contains("two workspaces"), "{}", world.run().message);
     assert!((9..=12).contains(&world.resolves), "{} look-ups in ten minutes", world.resolves);
-    assert_eq!((world.writes, crate::engine::turn_use(world.status())), (2, crate::engine::TurnUse::Free), "why, and the finalizer");
+    assert_eq!((world.writes, world.turn_use()), (2, crate::engine::TurnUse::Free), "why, and the finalizer");
     world.resolution = ids("found");
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits), (1, 1));

@@ -164,7 +164,7 @@ fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
     world.hindrance = Some(Seen::Fault(fault));
     world.run_for(secs(600)).is(RunState::Running, Reason::SecretNotFound);
     assert!(world.holds(ConditionType::Stalled));
-    assert_eq!(crate::engine::turn_use(world.status()), crate::engine::TurnUse::Free);
+    assert_eq!(world.turn_use(), crate::engine::TurnUse::Free);
     world.hindrance = None;
     world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
 }

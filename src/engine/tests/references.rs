@@ -3,7 +3,7 @@
 use super::service::trouble;
 use super::world::{World, secs};
 use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
-use crate::engine::{Cure, Fault, Seen, TurnUse, turn_use};
+use crate::engine::{Cure, Fault, Seen, TurnUse};
 use crate::operation::{Phase, TroubleKind};
 
 /// What may be missing for a while, as a call finds out that is being prepared.
@@ -168,7 +168,7 @@ fn an_operation_that_runs_meanwhile_is_followed_again_and_its_turn_is_free() {
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
     world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
     world.run_for(secs(40)).awaits(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
-    assert_eq!(turn_use(world.status()), TurnUse::Free);
+    assert_eq!(world.turn_use(), TurnUse::Free);
     world.run_for(secs(60)).stalls(Reason::SecretNotFound).is(RunState::Running, Reason::SecretNotFound);
     world.hindrance = None;
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
@@ -179,7 +179,7 @@ fn an_operation_that_runs_meanwhile_is_followed_again_and_its_turn_is_free() {
 fn a_run_that_waits_for_a_reference_is_in_nobodys_way_and_its_deadline_does_not_run() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).hindered(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
-    assert_eq!(turn_use(world.status()), TurnUse::Free);
+    assert_eq!(world.turn_use(), TurnUse::Free);
     world.hindrance = None;
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
 }

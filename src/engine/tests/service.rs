@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::engine::Taken;
 use crate::operation::{
     Ahead, Cancellation, Failure, Handle, Listing, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase,
-    RefreshRequest, Request, Submission, Trouble, TroubleKind, UnnamedOperation,
+    Presence, RefreshRequest, Request, Submission, Trouble, TroubleKind, UnnamedOperation,
 };
 
 /// What becomes of a submission on its way.
@@ -109,6 +109,9 @@ pub(super) struct Service {
     pub(super) cancels_after: Option<Duration>,
     pub(super) cancel_answer: Option<Cancellation>,
     pub(super) all_objects: usize,
+    /// Where the service says not to know the model: what its list of models says, and how often that was asked.
+    pub(super) unknown: Option<Presence>,
+    pub(super) finds: usize,
     /// Why the next operations fail.
     pub(super) failures: VecDeque<Failure>,
     /// Whether there are replicas to synchronise.
@@ -137,6 +140,8 @@ impl Service {
             slow: Duration::ZERO,
             hesitates: Duration::ZERO,
             taken: Taken::default(),
+            unknown: None,
+            finds: 0,
             submits: 0,
             cancels: Vec::new(),
             lists: 0,
@@ -264,6 +269,9 @@ impl Service {
     pub(super) fn look(&mut self, kind: OperationKind, handle: &Handle) -> Look {
         self.looks += 1;
         self.asked_at.push(handle.location.clone());
+        if self.unknown.is_some() {
+            return Look::Gone;
+        }
         if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
             return Look::Trouble(trouble);
         }
@@ -273,6 +281,9 @@ impl Service {
 
     pub(super) fn list(&mut self, kind: OperationKind, since: Timestamp) -> Result<Listing, Trouble> {
         self.lists += 1;
+        if self.unknown.is_some() {
+            return Err(trouble(TroubleKind::NotFound));
+        }
         if let Some(Ask::Trouble(trouble)) = self.asks.pop_front() {
             return Err(trouble);
         }
@@ -287,8 +298,16 @@ impl Service {
         Ok(Listing { operations, truncated: self.truncated, may_hide_running: self.hides_running, unnamed: self.unnamed, ahead })
     }
 
+    pub(super) fn find(&mut self) -> Presence {
+        self.finds += 1;
+        self.unknown.clone().unwrap_or(Presence::There)
+    }
+
     pub(super) fn cancel(&mut self, id: &OperationId) -> Cancellation {
         self.cancels.push(id.clone());
+        if self.unknown.is_some() {
+            return Cancellation::NothingToCancel;
+        }
         let ask = self.asks.pop_front().unwrap_or(Ask::Answered);
         if let Ask::Trouble(trouble) = ask {
             return Cancellation::Trouble(trouble);

@@ -62,7 +62,7 @@ fn nothing_is_submitted_while_the_listing_cannot_be_read_and_it_is_said_once() {
     world.service.asks.extend((0..50).map(|_| Ask::Trouble(unreachable())));
     world.run_for(secs(5));
     let writes = world.writes;
-    world.run_for(secs(600)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::Retrying);
     assert_eq!((world.service.submits, world.writes), (1, writes));
     world.service.asks.clear();
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);

@@ -13,7 +13,8 @@ use crate::api::{
     ModelSyncSpec, RESUBMIT, Reason, Run, RunState, Status,
 };
 use crate::engine::{
-    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, decide,
+    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, TurnUse, decide,
+    turn_use,
 };
 use crate::operation::{OperationKind, Resolution};
 
@@ -89,7 +90,7 @@ pub(super) fn settings() -> Settings {
 }
 
 fn is_call(effect: &Effect) -> bool {
-    matches!(effect, Effect::Resolve | Effect::Submit | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_))
+    matches!(effect, Effect::Resolve | Effect::FindModel | Effect::Submit | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_))
 }
 
 impl World {
@@ -361,6 +362,7 @@ impl World {
                 self.resolves += 1;
                 Seen::Resolved(self.resolution.clone())
             }
+            Effect::FindModel => Seen::Presence(self.service.find()),
             Effect::TakeTurn => Seen::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
             Effect::Submit => {
                 laws::submission(self, desired, step);
@@ -421,6 +423,11 @@ impl World {
 
     pub(super) fn holds(&self, kind: ConditionType) -> bool {
         self.condition(kind).is_some_and(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// What the record means to the queue of the model now.
+    pub(super) fn turn_use(&self) -> TurnUse {
+        turn_use(self.status(), self.now, &self.settings)
     }
 
     pub(super) fn told(&self, reason: Reason) -> usize {

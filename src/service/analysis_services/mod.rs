@@ -1,8 +1,10 @@
 //! Analysis Services: its names, what it is sent, and its synchronisations.
 
 mod names;
+mod presence;
 mod request;
 pub(super) mod sync;
 
 pub use names::{DatabaseName, ServerName};
+pub(super) use presence::find;
 pub(super) use request::body as refresh_body;

@@ -9,7 +9,7 @@ use unicase::UniCase;
 use url::Url;
 
 use super::names::{groups, guid};
-use crate::operation::{ModelIds, Resolution, Trouble, TroubleKind};
+use crate::operation::{ModelIds, Presence, Resolution, Trouble, TroubleKind};
 use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
@@ -52,6 +52,21 @@ async fn search(call: &Call, groups: &Url, workspace: &str, dataset: &str, deadl
     Ok(ModelIds { group_id, dataset_id })
 }
 
+/// `GET groups/<id>/datasets`: whether the semantic model is in its workspace. Of an identity that may not see the workspace Power BI says
+/// that the workspace is not there.
+pub(in crate::service) async fn find(call: &Call, host: &str, ids: &ModelIds) -> Presence {
+    let Some(mut datasets) = groups(host) else {
+        return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the cloud's host of Power BI gives no address".to_owned()));
+    };
+    datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
+    match rows_that(call, datasets, call.deadline(), |row| row.id == ids.dataset_id).await {
+        Ok(rows) if rows.is_empty() => Presence::Gone,
+        Ok(_) => Presence::There,
+        Err(Unfound::Trouble(trouble)) => Presence::Trouble(trouble),
+        Err(Unfound::Unclear(message)) => Presence::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)),
+    }
+}
+
 /// The list of workspaces with this name: in `OData` a quote within a text is doubled.
 fn filtered(groups: &Url, name: &str) -> Url {
     let quoted = format!("name eq '{}'", name.replace('\'', "''"));
@@ -64,13 +79,18 @@ fn filtered(groups: &Url, name: &str) -> Url {
 /// name a workspace with such blanks.
 async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
     let wanted = UniCase::unicode(name.trim());
+    rows_that(call, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
+}
+
+/// The rows of a list that fit, over all its pages.
+async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
         let incoming = call.get(call.route("GET names"), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
         let mut answer = incoming.read_whole().await;
         call.heed(&mut answer);
         let page = page_of(&answer).map_err(Unfound::Trouble)?;
-        found.extend(page.rows.into_iter().filter(|row| UniCase::unicode(row.name.trim()) == wanted));
+        found.extend(page.rows.into_iter().filter(|row| fits(row)));
         match page.next.as_deref().map(|next| location::target(next, &url)) {
             None => return Ok(found),
             Some(Target::Here(next)) => url = next,
@@ -131,7 +151,8 @@ pub(in crate::service) struct Page {
 }
 
 impl Page {
-    /// Reads `{"value": [{"id", "name"}], "@odata.nextLink"}`. A row without an id that is a GUID, or without a name, is none.
+    /// Reads `{"value": [{"id", "name"}], "@odata.nextLink"}`. A row without an id that is a GUID is none; one
+    /// without a name has none that anybody looks for.
     fn read(body: &[u8]) -> Option<Self> {
         let Object(fields) = serde_json::from_slice::<Object<PageFields>>(body).ok()?;
         Some(Self { rows: fields.rows?, next: fields.next.at_most(2048) })
@@ -167,7 +188,7 @@ struct RowFields {
 
 impl RowFields {
     fn row(self) -> Option<Row> {
-        Some(Row { id: guid(&self.id.0?)?, name: self.name.name(512)? })
+        Some(Row { id: guid(&self.id.0?)?, name: self.name.name(512).unwrap_or_default() })
     }
 }
 
@@ -238,7 +259,10 @@ mod tests {
         .unwrap();
         assert_eq!(
             page,
-            Page { rows: vec![Row { id: A.to_owned(), name: " Sales ".to_owned() }], next: Some("https://x/?$skip=1".to_owned()) }
+            Page {
+                rows: vec![Row { id: A.to_owned(), name: " Sales ".to_owned() }, Row { id: B.to_owned(), name: String::new() }],
+                next: Some("https://x/?$skip=1".to_owned()),
+            }
         );
         assert_eq!(Page::read(br#"{"VALUE":null}"#).unwrap(), Page::default());
         for body in ["", "[]", "{}", "null", "<html>", r#"{"error":{"code":"x"}}"#, r#"{"value":[{]}"#, r#"{"value":[1]}"#] {

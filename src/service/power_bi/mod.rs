@@ -7,7 +7,7 @@ mod request;
 pub(super) mod scale_out;
 
 pub(super) use doubt::{Refusal, settle};
-pub(super) use lookup::{page_of, resolve};
+pub(super) use lookup::{find, page_of, resolve};
 pub use names::ModelName;
 pub(super) use names::{Named, of_dataset};
 pub(super) use request::body as refresh_body;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::details::{self, TOP};
-use super::listing::{Extent, Row, Window};
+use super::listing::{Row, Window};
 use crate::operation::{
     Cancellation, Listing, Look, Operation, OperationId, OperationKind, RefreshRequest, Submission, Trouble, TroubleKind,
 };
@@ -109,8 +109,11 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
         selection.take(row);
         Ok(())
     };
-    let extent = each_row(call, incoming, take).await?;
-    selection.extends(extent);
+    match each_row(call, incoming, take).await? {
+        Extent::Whole => {}
+        Extent::GoesOn => selection.goes_on(),
+        Extent::CutShort => selection.cut_short(),
+    }
     let mut selected = selection.finish();
     let deadline = call.deadline();
     let seen = std::mem::take(&mut selected.rows).into_iter().enumerate().map(|(index, (id, row))| async move {
@@ -132,6 +135,17 @@ fn newest(service: Service, refreshes: &Url) -> Url {
         Service::PowerBi => url.set_query(Some(&format!("$top={TOP}"))),
     }
     url
+}
+
+/// How much of a list was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::service) enum Extent {
+    /// All of it.
+    Whole,
+    /// All that the response has; the service says that there is more elsewhere.
+    GoesOn,
+    /// Its beginning: it is longer than is read.
+    CutShort,
 }
 
 /// Gives each row of a list to `take` as it arrives; says how much was read. Where it is longer than is read, the rows so far count.

@@ -130,17 +130,6 @@ fn origin(refresh_type: Option<&str>) -> Origin {
     }
 }
 
-/// How much of a list was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::service) enum Extent {
-    /// All of it.
-    Whole,
-    /// All that the response has; the service says that there is more elsewhere.
-    GoesOn,
-    /// Its beginning: it is longer than is read.
-    CutShort,
-}
-
 /// The rows that matter, gathered one by one.
 #[derive(Debug)]
 pub(in crate::service) struct Selection {
@@ -150,7 +139,10 @@ pub(in crate::service) struct Selection {
     oldest_running: Timestamp,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
-    extent: Extent,
+    /// Whether the list went on where reading it ended.
+    cut_short: bool,
+    /// Whether the service says that it has more rows.
+    goes_on: bool,
     /// Whether a row runs that cannot be named, and may be ours.
     nameless_runs: bool,
     /// The newest row that runs, cannot be named, and is not ours.
@@ -207,7 +199,8 @@ impl Selection {
             oldest_running,
             rows: Vec::new(),
             truncated: false,
-            extent: Extent::Whole,
+            cut_short: false,
+            goes_on: false,
             nameless_runs: false,
             unnamed: None,
             top,
@@ -245,9 +238,14 @@ impl Selection {
         }
     }
 
-    /// Notes how much of the list was read, where that is not all of it.
-    pub(in crate::service) fn extends(&mut self, extent: Extent) {
-        self.extent = extent;
+    /// Notes that the service has more rows than it gave.
+    pub(in crate::service) fn goes_on(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// Notes that there was more than could be read.
+    pub(in crate::service) fn cut_short(&mut self) {
+        self.cut_short = true;
     }
 
     /// What was gathered, and what may be missing from it.
@@ -255,12 +253,11 @@ impl Selection {
         self.sort();
         // As many as were asked for, or a link to a next page: others may have been left out. None of the window was, if the last of them, being the
         // oldest, began before it.
-        let cut_short = self.extent == Extent::CutShort;
-        let full = self.extent == Extent::GoesOn || self.top.is_some_and(|top| self.count >= top);
+        let full = self.goes_on || self.top.is_some_and(|top| self.count >= top);
         let reaches_back = self.order.reaches_back(self.since);
         // A model runs one refresh at a time, so what is older than the newest has ended.
-        let may_hide_running = self.nameless_runs || ((full || cut_short) && !self.order.newest_first);
-        let truncated = self.truncated || cut_short || (full && !reaches_back);
+        let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
+        let truncated = self.truncated || self.cut_short || (full && !reaches_back);
         Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed }
     }
 

@@ -10,4 +10,4 @@ pub(super) use calls::{cancel, each_row, list, look, submit};
 pub(super) use detail::{operation, running};
 pub(super) use details::{are_requested, joined, selection};
 pub use listing::Window;
-pub(super) use listing::{Extent, Row, Selected, Selection};
+pub(super) use listing::{Row, Selected, Selection};

@@ -1,7 +1,7 @@
 //! From names to ids: with pages, and with answers of every sort.
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
-use crate::operation::{ModelIds, OperationKind, Request, Resolution, Submission, TroubleKind};
+use crate::operation::{ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};
 use crate::service::CallKind;
 use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
@@ -139,4 +139,68 @@ async fn ids_are_their_own_answer_and_names_have_no_address() {
     let identity = Identity::service_principal_secret(GROUP, GROUP, "x", Spelling::SECRET_KEYS).unwrap();
     let message = stage.azure(settings).power_bi(name, identity).unwrap_err();
     assert_eq!(message, "the operator's cloud (public) has no Power BI");
+}
+
+async fn find(
+    model: impl Fn(&Stage) -> crate::service::Model,
+    answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static,
+) -> (Presence, Stage) {
+    let stage = Stage::new(move |request| answer(request.line.strip_prefix("GET ")?)).await;
+    let call = model(&stage).prepare_for(CallKind::Resolve).await.unwrap();
+    (call.find_model().await, stage)
+}
+
+#[tokio::test]
+async fn workspace_tells_a_deleted_semantic_model_from_lost_access() {
+    let model = |stage: &Stage| power_bi_of(&stage.azure(stage.hasty()));
+    let datasets = format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets");
+    let page = |rows: &[(&str, &str)], next: Option<&str>| list(rows, next);
+    let (here, there) = (page(&[(OTHER, "Orders"), (&DATASET.to_uppercase(), "")], None), page(&[(OTHER, "Orders")], None));
+    let (empty, next) = (page(&[], None), page(&[(OTHER, "Orders")], Some(&format!("https://{datasets}?$skip=1"))));
+    for (first, second, expected) in [
+        (here.clone(), String::new(), Some(Presence::There)),
+        (there, String::new(), Some(Presence::Gone)),
+        (empty, String::new(), Some(Presence::Gone)),
+        (next.clone(), here, Some(Presence::There)),
+        // The second page is no list.
+        (next, String::new(), None),
+        ("{}".to_owned(), String::new(), None),
+    ] {
+        let of = datasets.clone();
+        let (seen, _stage) = find(model, move |rest| Some(reply(200, &[], if rest == of { &first } else { &second }))).await;
+        match expected {
+            Some(expected) => assert_eq!(seen, expected),
+            None => assert!(matches!(&seen, Presence::Trouble(trouble) if trouble.kind == TroubleKind::InvalidAnswer), "{seen:?}"),
+        }
+    }
+    for (status, kind) in
+        [(401, TroubleKind::AccessDenied), (403, TroubleKind::AccessDenied), (404, TroubleKind::NotFound), (503, TroubleKind::ServiceError)]
+    {
+        let (seen, _stage) = find(model, move |rest| rest.ends_with("/datasets").then(|| reply(status, &[], ""))).await;
+        assert!(matches!(&seen, Presence::Trouble(trouble) if trouble.kind == kind), "{status}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn database_is_gone_only_where_its_server_says_so() {
+    let model = |stage: &Stage| stage.model();
+    let code = |code: &str| format!(r#"{{"code":"{code}","message":"m"}}"#);
+    for (status, body, expected) in [
+        (200, "[]".to_owned(), Some(Presence::There)),
+        (404, code("DatabaseNotFound"), Some(Presence::Gone)),
+        (404, code("ModelNotFound"), Some(Presence::Gone)),
+        (404, code("ServerNotFound"), None),
+        (404, String::new(), None),
+        (400, code("Unauthorized"), None),
+        (403, code("Forbidden"), None),
+        (404, "<html>".to_owned(), None),
+        (500, code("InternalError"), None),
+    ] {
+        let shown = body.clone();
+        let (seen, _stage) = find(model, move |rest| rest.ends_with("/refreshes").then(|| reply(status, &[], &body))).await;
+        match expected {
+            Some(expected) => assert_eq!(seen, expected, "{status} {shown}"),
+            None => assert!(matches!(seen, Presence::Trouble(_)), "{status} {shown}: {seen:?}"),
+        }
+    }
 }

@@ -12,11 +12,14 @@ use tabular_operator::operation::Phase;
 
 use crate::laws;
 use crate::scenario::Left;
-use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Standing, Task, Uninstall, Wish, World};
+use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Second, Sight, Standing, Task, Uninstall, Wish, World};
 
 /// No quiet story is longer than so many steps for each resource: two hours of a Lease's renewals, after which a schedule that is
 /// looked at every hour has come round.
 const LONGEST: usize = 12_000;
+
+/// So many seconds may pass until whoever has a part in no fault has come to its end.
+const PATIENCE: Second = 900;
 
 /// So many steps after a restart are seen to be quiet.
 const SETTLED: usize = 200;
@@ -63,15 +66,21 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
     let mut prints = Vec::new();
     // The moments since a person last had a word, with the versions of the resources.
     let mut round: HashMap<u64, Vec<u32>> = HashMap::new();
-    let mut steps = 0;
+    let (mut steps, began) = (0, world.now);
     let longest = LONGEST * world.resources.len();
     loop {
         steps += 1;
         if steps > longest {
             return Err(Broken { law: laws::ENDS, found: format!("no end after {longest} quiet steps: {}", standing(&world)) });
         }
+        if let Some(action) = recovers(&world, began)? {
+            world.play(action)?;
+            tell(&action.to_string(), &world);
+        }
         let mut nothing_new = false;
-        if world.operators.iter().all(|operator| operator.minds.iter().all(|mind| matches!(mind.task, Task::Idle))) {
+        // What ails, or is looked for where it was deleted, is tried again and again.
+        let restless = world.ailing || world.service.sight != Sight::All;
+        if !restless && world.operators.iter().all(|operator| operator.minds.iter().all(|mind| matches!(mind.task, Task::Idle))) {
             let print = world.print(false);
             if known.has(print) {
                 break;
@@ -105,6 +114,36 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
     }
     known.add(prints);
     Ok(())
+}
+
+/// What is well again now: lost access at once, a model that was deleted when nothing on it is under way any more, and a resource that ails
+/// when all others have come to their ends.
+fn recovers(world: &World, began: Second) -> Result<Option<Action>, Broken> {
+    let late = world.now - began > PATIENCE;
+    let under_way = |resource: &Resource| {
+        let run = resource.now().status.run.as_ref().filter(|run| !run.state.ended() && run.state != RunState::Waiting);
+        !resource.gone && run.is_some() && !is_held(resource)
+    };
+    match world.service.sight {
+        Sight::Hidden => return Ok(Some(Action::See { sight: Sight::All })),
+        Sight::Deleted if !world.resources.iter().any(|resource| under_way(resource)) => {
+            return Ok(Some(Action::See { sight: Sight::All }));
+        }
+        Sight::Deleted if late => return Err(Broken { law: laws::MODEL_GONE, found: standing(world) }),
+        Sight::Deleted | Sight::All => {}
+    }
+    if !world.ailing {
+        return Ok(None);
+    }
+    let waits = |resource: &&std::sync::Arc<Resource>| {
+        let ended = resource.now().status.run.as_ref().is_some_and(|run| run.state.ended());
+        let mends = resource.suspended() || is_held(resource);
+        !resource.gone && !mends && (!ended || resource.deleted.is_some())
+    };
+    if world.resources.iter().skip(1).find(waits).is_none() {
+        return Ok(Some(Action::Ail { ailing: false }));
+    }
+    if late { Err(Broken { law: laws::FAIR, found: standing(world) }) } else { Ok(None) }
 }
 
 fn versions(world: &World) -> Vec<u32> {

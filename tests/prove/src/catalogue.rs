@@ -4,9 +4,9 @@ use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, M
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::laws;
-use crate::scenario::{Careless, Left, Scenario, by_names, of_one_table, spec, sync, times};
+use crate::scenario::{Ail, Careless, Left, Scenario, by_names, of_one_table, spec, sync, times};
 use crate::world::cluster::Spec;
-use crate::world::{Guise, How, Wish, Work};
+use crate::world::{Guise, How, Sight, Wish, Work};
 
 /// How much is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,16 @@ pub fn scenarios(size: Size) -> Vec<Scenario> {
     };
     let bounded = |scenario| Scenario { bound, ..scenario };
     in_which_every_law_holds(more).into_iter().map(bounded).collect()
+}
+
+/// Two resources on one model, of which the first ails; the second cancels what it takes for another client's.
+fn tenants(ail: Ail, more: u8, (name, about): (&'static str, &'static str)) -> Scenario {
+    Scenario {
+        specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(replacing())],
+        left: Left { posts: 1 + more, ails: 1, crashes: more, calls: more, ..Left::default() },
+        ail: Some(ail),
+        ..Scenario::calm(name, about)
+    }
 }
 
 fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
@@ -220,6 +230,21 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             },
             lag: 30,
             ..Scenario::calm("sync", "a synchronisation, which nobody can cancel, fails, is triggered again, and is deleted")
+        },
+        tenants(
+            Ail::Throttled,
+            more,
+            ("tenant-throttled", "the identity of one of two resources is throttled; the other one replaces others' work"),
+        ),
+        tenants(Ail::Refused, more, ("tenant-refused", "the identity of one of two resources is refused")),
+        tenants(Ail::SecretGone, more, ("tenant-secret", "the Secret of one of two resources is deleted")),
+        tenants(Ail::Writes, more, ("tenant-unwritten", "every write of one of two resources fails")),
+        Scenario {
+            left: Left { posts: 1, sights: 2, crashes: more, wishes: 1, ..Left::default() },
+            sights: vec![Sight::All, Sight::Deleted, Sight::Hidden],
+            wishes: vec![Wish::Token, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("models-go", "the model is deleted and published anew, or is hidden from the identity")
         },
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Sync(sync(0, Some("resource-0")))],

@@ -88,6 +88,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
             jumps: any(dice, 2),
             leaves: any(dice, 2),
             guises: any(dice, 6),
+            ..Left::default()
         },
         posts: vec![
             How::LostBefore,

@@ -40,6 +40,10 @@ pub const FINISHED: &str = "a finished run never changes";
 pub const ENDS: &str = "once faults stop, every run ends and every deletion completes";
 /// What waits for a person says so.
 pub const VISIBLE: &str = "what waits for a person is Stalled";
+/// What cannot proceed is waited for by nobody.
+pub const FAIR: &str = "nobody waits forever behind a resource that cannot proceed";
+/// A run does not outlive its model.
+pub const MODEL_GONE: &str = "a run ends when its model is deleted";
 /// And then nothing more is written.
 pub const QUIET: &str = "nothing is written after the end";
 

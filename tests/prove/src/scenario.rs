@@ -4,7 +4,7 @@ use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, Refre
 use tabular_operator::operation::Phase;
 
 use crate::world::cluster::Spec;
-use crate::world::{Guise, HOLD, Second, Standing, Wish, Work};
+use crate::world::{Guise, HOLD, Second, Sight, Standing, Wish, Work};
 
 /// How often what can go wrong may still go wrong, and how often people may still act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,6 +37,23 @@ pub struct Left {
     pub leaves: u8,
     /// Responses that show an operation of this operator otherwise than it is.
     pub guises: u8,
+    /// Times at which the first resource begins to ail.
+    pub ails: u8,
+    /// Times at which the models are deleted, are published anew, or are hidden.
+    pub sights: u8,
+}
+
+/// What may ail a resource for good: nothing of its own goes on, and no other resource has a part in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ail {
+    /// No call can be prepared: its identity is throttled, or does not answer.
+    Throttled,
+    /// No call can be prepared: its identity is refused.
+    Refused,
+    /// No call can be prepared: its Secret is gone.
+    SecretGone,
+    /// The API server fails each of its writes.
+    Writes,
 }
 
 /// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
@@ -91,6 +108,10 @@ pub struct Scenario {
     pub renames: bool,
     /// After how many states the exploration stops; `None` where there has to be an end to them.
     pub bound: Option<usize>,
+    /// What may ail the first resource.
+    pub ail: Option<Ail>,
+    /// What may become of the models.
+    pub sights: Vec<Sight>,
     /// Whether the service tells the time.
     pub tells_time: bool,
     /// The steps that a wall clock may take.
@@ -131,6 +152,8 @@ impl Scenario {
             rows: None,
             renames: false,
             bound: None,
+            ail: None,
+            sights: Vec::new(),
             tells_time: true,
             jumps: Vec::new(),
             sleeps: vec![10, 45],

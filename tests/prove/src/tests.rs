@@ -59,7 +59,7 @@ fn every_scenario_has_a_name_of_its_own() {
 
 #[test]
 fn each_row_of_the_table_of_adoption_names_its_test() {
-    let tests = ["adoption", "proof"].map(|file| read(&format!("src/engine/tests/{file}.rs"))).concat();
+    let tests = ["adoption", "proof", "rivals"].map(|file| read(&format!("src/engine/tests/{file}.rs"))).concat();
     let document = read("docs/exactly-once.md");
     let rows =
         document.lines().skip_while(|line| !line.contains("src/engine/tests/adoption.rs")).skip(2).take_while(|line| line.starts_with('|'));

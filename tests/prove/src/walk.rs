@@ -57,7 +57,7 @@ fn weight(action: &Action) -> u64 {
         Action::Go { .. } => 12,
         Action::End { .. } | Action::Show { .. } | Action::Arrive { .. } => 8,
         Action::Begin { .. } | Action::Renew { .. } | Action::Sleep { .. } | Action::Crash { .. } => 3,
-        Action::Wish { .. } | Action::Stranger { .. } | Action::Vanish { .. } => 1,
+        Action::Wish { .. } | Action::Stranger { .. } | Action::Vanish { .. } | Action::Ail { .. } | Action::See { .. } => 1,
         Action::Jump { .. } | Action::EndNamespace | Action::Rename | Action::Leave { .. } | Action::Stay => 1,
         Action::Heed { .. } | Action::Drained | Action::Strip { .. } | Action::Uninstall | Action::Install => 8,
     }

@@ -220,7 +220,7 @@ fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
                 selection.take(row.as_bytes());
             }
             if cut_short {
-                selection.extends(Extent::CutShort);
+                selection.cut_short();
             }
             let whole = top.is_none() && !cut_short;
             assert_eq!(selection.finish().may_hide_running, expected && !whole, "{starts:?} {top:?}");
@@ -241,7 +241,7 @@ fn a_list_with_a_next_page_is_whole_only_if_it_reaches_back_beyond_the_window() 
             let row = format!(r#"{{"requestId":"r{n}","startTime":"2026-01-01T{start}:00Z","status":"Completed"}}"#);
             selection.take(row.as_bytes());
         }
-        selection.extends(Extent::GoesOn);
+        selection.goes_on();
         assert_eq!(selection.finish().truncated, expected, "{start}");
     }
 }

@@ -24,6 +24,7 @@ pub fn resource(input: &[u8]) {
                 | Effect::AddFinalizer
                 | Effect::Submit
                 | Effect::Resolve
+                | Effect::FindModel
                 | Effect::Look(_)
                 | Effect::List(..)
                 | Effect::Cancel(_)

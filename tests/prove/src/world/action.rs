@@ -5,7 +5,7 @@ use std::fmt;
 use tabular_operator::engine::{Effect, Leaving};
 use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
-use super::{Guise, HOLD, LEASE, Second, Standing, Task, Uninstall, Wish, Work, World};
+use super::{Guise, HOLD, LEASE, Second, Sight, Standing, Task, Uninstall, Wish, Work, World};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +62,10 @@ pub enum Action {
     EndNamespace,
     /// The names of the model that is given by names come to stand for another one.
     Rename,
+    /// The first resource begins to ail, or is well again.
+    Ail { ailing: bool },
+    /// The models are deleted, are hidden, or are to be seen again.
+    See { sight: Sight },
     /// An uninstall begins: the word is said.
     Leave { leaving: Leaving },
     /// It is given up, and the word is taken back.
@@ -87,7 +91,7 @@ pub enum Action {
 /// Whether an effect is a call to the service, as `controller::effects` has it.
 pub(super) fn is_call(effect: &Effect) -> bool {
     match effect {
-        Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => true,
+        Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Cancel(_) => true,
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => false,
     }
 }
@@ -117,6 +121,13 @@ impl World {
                 actions.push(Action::Rename);
             }
         }
+        if self.left.ails > 0 && self.scenario.ail.is_some() && !self.ailing {
+            actions.push(Action::Ail { ailing: true });
+        }
+        if self.left.sights > 0 {
+            let others = self.scenario.sights.iter().filter(|sight| **sight != self.service.sight);
+            actions.extend(others.map(|sight| Action::See { sight: *sight }));
+        }
         self.of_uninstall(&mut actions);
         self.of_time(&mut actions);
         actions
@@ -134,6 +145,9 @@ impl World {
     fn ways(&self, operator: usize, resource: usize, actions: &mut Vec<Action>) {
         let mut way = |how| actions.push(Action::Go { operator, resource, how });
         let (calls, both) = (self.left.calls > 0, [How::LostBefore, How::LostAfter]);
+        if self.ail_of(resource).is_some() {
+            return way(How::Well);
+        }
         match &self.operators[operator].minds[resource].task {
             Task::Idle | Task::Learnt { .. } => {}
             Task::Decided { view, step, .. } => {
@@ -150,11 +164,11 @@ impl World {
                 way(How::Well);
                 match &step.effect {
                     Effect::Submit if self.left.posts > 0 => self.scenario.posts.iter().copied().for_each(way),
-                    Effect::Look(_) | Effect::List(..) | Effect::Resolve => {
+                    Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Resolve => {
                         if calls {
                             way(How::LostBefore);
                         }
-                        if self.left.guises > 0 && step.effect != Effect::Resolve {
+                        if self.left.guises > 0 && !matches!(step.effect, Effect::Resolve | Effect::FindModel) {
                             self.scenario.guises.iter().copied().map(How::Shown).for_each(way);
                         }
                     }
@@ -346,6 +360,11 @@ impl fmt::Display for Action {
             Self::Wish { resource, wish } => write!(f, "a person changes resource {resource}: {wish:?}"),
             Self::EndNamespace => write!(f, "the namespace is deleted"),
             Self::Rename => write!(f, "the model's names come to stand for another one"),
+            Self::Ail { ailing: true } => write!(f, "resource 0 begins to ail"),
+            Self::Ail { ailing: false } => write!(f, "resource 0 is well again"),
+            Self::See { sight: Sight::All } => write!(f, "the models are to be seen again"),
+            Self::See { sight: Sight::Deleted } => write!(f, "the models are deleted"),
+            Self::See { sight: Sight::Hidden } => write!(f, "the models are hidden from this identity"),
             Self::Leave { leaving } => write!(f, "an uninstall begins ({leaving:?})"),
             Self::Stay => write!(f, "the uninstall is given up"),
             Self::Heed { operator } => write!(f, "operator {} hears of it", name(operator)),

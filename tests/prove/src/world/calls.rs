@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tabular_operator::api::Time;
-use tabular_operator::engine::{Effect, Seen, Step, Taken};
-use tabular_operator::operation::{Cancellation, Look, ModelIds, OperationId, OperationKind, Resolution, Submission, Trouble, TroubleKind};
+use tabular_operator::engine::{Effect, Seen, Step, Taken, unresolved_since};
+use tabular_operator::operation::{
+    Cancellation, Look, ModelIds, OperationId, OperationKind, Presence, Resolution, Submission, Trouble, TroubleKind,
+};
 
 use super::cluster::Object;
 use super::play::{ids_of, index_of};
-use super::{Broken, Guise, How, MARGIN, Operator, Owner, Post, World};
+use super::{Broken, Guise, How, MARGIN, Operator, Owner, Post, Sight, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
@@ -28,6 +30,16 @@ impl World {
         let ours = if let How::Shown(guise) = how { guise } else { Guise::Plain };
         Ok(match &step.effect {
             Effect::Submit => self.submit(operator, resource, (view, model), how)?,
+            Effect::Look(_) if self.service.sight != Sight::All => Seen::Look(Look::Gone),
+            Effect::List(kind, _) if self.service.sight != Sight::All => {
+                Seen::Listing { kind: *kind, result: Err(trouble(TroubleKind::NotFound)), taken: Taken::default() }
+            }
+            Effect::FindModel if lost => Seen::Presence(Presence::Trouble(trouble(TROUBLE))),
+            Effect::FindModel => Seen::Presence(match self.service.sight {
+                Sight::All => Presence::There,
+                Sight::Deleted => Presence::Gone,
+                Sight::Hidden => Presence::Trouble(trouble(TroubleKind::NotFound)),
+            }),
             Effect::Look(_) if lost => Seen::Look(Look::Trouble(trouble(TROUBLE))),
             Effect::Look(handle) => Seen::Look(self.look(&handle.id, (model, kind_of(view)), ours)),
             Effect::List(kind, since) => {
@@ -65,6 +77,7 @@ impl World {
         Ok(match how {
             How::Well | How::Unprepared | How::Shown(_) => Seen::Submission(match self.service.take(model, owner, &request, self.now) {
                 Some(id) => Submission::Accepted { id, location: None, activity_id: None, retry_after: None },
+                None if self.service.sight != Sight::All => Submission::Refused(trouble(TroubleKind::NotFound)),
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             }),
             How::LostBefore => unanswered(),
@@ -91,7 +104,8 @@ impl World {
     fn cancel(&mut self, resource: usize, (view, model): (&Object, u8), id: &OperationId, how: How) -> Result<Seen, Broken> {
         laws::cancellation(self, resource, view, id)?;
         let lost = || Cancellation::Trouble(trouble(TROUBLE));
-        let op = self.service.shown(id, OperationKind::Refresh, model).filter(|op| self.service.ops[*op].live());
+        let shown = self.service.shown(id, OperationKind::Refresh, model).filter(|_| self.service.sight == Sight::All);
+        let op = shown.filter(|op| self.service.ops[*op].live());
         Ok(Seen::Cancellation(match (how, op) {
             (How::LostBefore, _) => lost(),
             (_, None) => Cancellation::NothingToCancel,
@@ -105,9 +119,12 @@ impl World {
     /// The operations that are other resources', as `controller::effects` gathers them.
     fn taken_by_others(&self, operator: usize, resource: usize, kind: OperationKind, model: u8) -> Taken {
         let others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
+        let unresolved = others.clone().map(|(_, other)| other.now()).filter(|other| kind_of(other) == kind);
+        let unresolved = unresolved.filter_map(|other| other.status.run.as_ref()).filter(|run| index_of(&run.model) == model);
+        let unresolved = unresolved.filter_map(unresolved_since).map(Time::timestamp).collect();
         let watched = others.flat_map(|(_, other)| named_by(other.now())).filter(|named| named.counts_for(kind, model));
         let watched = watched.map(|named| named.id).collect();
-        Taken { watched, let_go: self.operators[operator].let_go(kind, model).map(str::to_owned).collect() }
+        Taken { watched, let_go: self.operators[operator].let_go(kind, model).map(str::to_owned).collect(), unresolved }
     }
 }
 

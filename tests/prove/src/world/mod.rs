@@ -21,12 +21,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tabular_operator::engine::Settings;
 
-use crate::scenario::{Left, Scenario};
+use crate::scenario::{Ail, Left, Scenario};
 pub use action::{Action, How};
 pub use cluster::{Resource, Wish};
 pub use operator::{Mind, Operator, Standing, Task};
 pub use play::index_of;
-pub use service::{Guise, Op, Owner, Post, Service, Work};
+pub use service::{Guise, Op, Owner, Post, Service, Sight, Work};
 pub use uninstall::Uninstall;
 
 /// A moment of the true time, in seconds since the beginning.
@@ -97,6 +97,8 @@ pub struct World {
     pub lease: Lease,
     /// How far an uninstall has come.
     pub uninstall: Uninstall,
+    /// Whether the first resource ails ([`Scenario::ail`]).
+    pub ailing: bool,
     /// What may still go wrong.
     pub left: Left,
 }
@@ -112,6 +114,7 @@ impl World {
         Self {
             now: 0,
             service: Service {
+                sight: Sight::All,
                 ops: Vec::new(),
                 posts: Vec::new(),
                 ahead: scenario.service_ahead,
@@ -123,6 +126,7 @@ impl World {
             operators: (0..scenario.operators).map(operator).collect(),
             lease: Lease { holder: 0, renewed: 0 },
             uninstall: Uninstall::No,
+            ailing: false,
             left: scenario.left,
             resources,
             scenario: Arc::clone(scenario),
@@ -156,6 +160,12 @@ impl World {
     /// The submissions of a resource that are on their way.
     pub fn on_their_way(&self, resource: usize) -> impl Iterator<Item = &Post> {
         self.service.posts.iter().filter(move |post| matches!(post.owner, Owner::Run { resource: of, .. } if of == resource))
+    }
+
+    /// What ails a resource now.
+    #[must_use]
+    pub fn ail_of(&self, resource: usize) -> Option<Ail> {
+        self.scenario.ail.filter(|_| self.ailing && resource == 0)
     }
 
     /// Whether an operator may act: by its own monotonic clock it holds the Lease.

@@ -58,13 +58,26 @@ pub struct Mind {
     pub dirty: bool,
     /// The newest version that it has had in hand: what the watch shows, and what is remembered of its own writes, never goes back.
     pub known: u32,
+    /// What the service accepted, while its id cannot be written.
+    pub accepted: Option<Seen>,
+    /// How many passes in a row have failed, as far as that counts.
+    pub failures: u8,
     /// Its place in the queue, and of which model.
     pub turn: (u8, TurnUse),
 }
 
 impl Mind {
     fn new() -> Self {
-        Self { scratch: Scratch::default(), task: Task::Idle, due: None, dirty: true, known: 0, turn: (0, TurnUse::Free) }
+        Self {
+            scratch: Scratch::default(),
+            task: Task::Idle,
+            due: None,
+            dirty: true,
+            known: 0,
+            accepted: None,
+            failures: 0,
+            turn: (0, TurnUse::Free),
+        }
     }
 
     /// Whether a pass is due.

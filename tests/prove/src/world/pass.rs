@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tabular_operator::api::{self, Reason};
 use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, decide};
-use tabular_operator::operation::Submission;
+use tabular_operator::operation::{Submission, Trouble, TroubleKind};
 
 use super::action::is_call;
 use super::calls::named_by;
@@ -13,9 +13,13 @@ use super::cluster::Object;
 use super::play::index_of;
 use super::{Broken, How, Second, Task, World};
 use crate::laws;
+use crate::scenario::Ail;
 
 /// The most decisions that one pass makes.
 const DECISIONS: u8 = 12;
+
+/// How many passes fail before a resource counts as one that cannot proceed, as `controller::reconcile` has it.
+const STUCK: u8 = 3;
 
 /// How a pass came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,18 @@ impl World {
             self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
             return Ok(());
         }
+        let ail = self.ail_of(resource);
+        if let Some(seen) = ail.filter(|_| is_call(&step.effect)).and_then(hindrance) {
+            self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
+            return Ok(());
+        }
+        let writes = step.recorded != *view.status || matches!(step.effect, Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release);
+        if ail == Some(Ail::Writes) && writes && self.leads(operator) && self.is_current(resource, &view) {
+            let mind = &mut self.operators[operator].minds[resource];
+            mind.accepted = accepted.or_else(|| mind.accepted.take());
+            self.fails(operator, resource, &view, step.effect == Effect::Submit);
+            return Ok(());
+        }
         if step.recorded != *view.status {
             let refused = !self.leads(operator) || !self.is_current(resource, &view);
             let heard = how == How::Well;
@@ -105,6 +121,10 @@ impl World {
                     self.resource(resource).begun.push(run.trigger.clone());
                 }
                 self.resource(resource).write_status(step.recorded.clone());
+                if self.scenario.ail == Some(Ail::Writes) {
+                    let mind = &mut self.operators[operator].minds[resource];
+                    (mind.accepted, mind.failures) = (None, 0);
+                }
                 self.tell_followers(resource);
             }
             if refused || !heard {
@@ -139,6 +159,7 @@ impl World {
             | Effect::Resolve
             | Effect::Look(_)
             | Effect::List(..)
+            | Effect::FindModel
             | Effect::Cancel(_) => {
                 self.operators[operator].minds[resource].task = Task::Acting { view, step, rounds };
                 Ok(())
@@ -179,6 +200,9 @@ impl World {
             self.ends(operator, resource, &view, Ended::Failed);
             return Ok(());
         }
+        if self.scenario.ail == Some(Ail::Writes) {
+            self.operators[operator].minds[resource].failures = 0;
+        }
         let seen = match step.effect {
             Effect::Release => {
                 laws::release(self, operator, resource, (&view, &step))?;
@@ -211,6 +235,17 @@ impl World {
         Ok(())
     }
 
+    /// A pass is over whose write failed, like those before and after it. `intent` is whether it was that of an intent.
+    fn fails(&mut self, operator: usize, resource: usize, view: &Object, intent: bool) {
+        let now = self.now;
+        let mind = &mut self.operators[operator].minds[resource];
+        let stuck = mind.failures >= STUCK;
+        mind.task = Task::Idle;
+        mind.due = Some(now + [1, 2, 4, 30][usize::from(mind.failures.min(STUCK))]);
+        mind.failures = (mind.failures + 1).min(STUCK);
+        self.leave_turn(operator, resource, view, (stuck, intent));
+    }
+
     /// A pass is over.
     fn ends(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
         let now = self.now;
@@ -227,6 +262,20 @@ impl World {
         if self.resources.len() > 1 {
             self.update_turn(operator, resource, view, ended);
         }
+    }
+}
+
+/// What an ail brings in the place of a call.
+fn hindrance(ail: Ail) -> Option<Seen> {
+    let trouble = |kind| Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None };
+    match ail {
+        Ail::Throttled => Some(Seen::Trouble(trouble(TroubleKind::Throttled))),
+        Ail::Refused => Some(Seen::Trouble(trouble(TroubleKind::CredentialsRefused))),
+        Ail::SecretGone => {
+            let message = "Secret aas-sp is not in this namespace".to_owned();
+            Some(Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster }))
+        }
+        Ail::Writes => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tabular_operator::api::Model;
+use tabular_operator::api::{Model, RunState};
 use tabular_operator::engine::Seen;
 use tabular_operator::operation::{Phase, Request};
 
@@ -43,7 +43,9 @@ impl World {
                 let mind = &mut self.operators[operator].minds[resource];
                 // What is older than the newest is shown again by the watch as soon as it has caught up.
                 (mind.dirty, mind.due) = (age > 0, None);
-                self.decides(operator, resource, view, Seen::Nothing, 0)?;
+                let unwritten = view.status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
+                let seen = mind.accepted.clone().filter(|_| unwritten).unwrap_or(Seen::Nothing);
+                self.decides(operator, resource, view, seen, 0)?;
             }
             Action::Decide { operator, resource } => {
                 let task = std::mem::replace(&mut self.operators[operator].minds[resource].task, Task::Idle);
@@ -95,6 +97,14 @@ impl World {
             Action::Rename => {
                 self.left.wishes -= 1;
                 self.service.named = 1 - self.service.named;
+            }
+            Action::Ail { ailing } => {
+                self.left.ails -= u8::from(ailing);
+                self.ailing = ailing;
+            }
+            Action::See { sight } => {
+                self.left.sights = self.left.sights.saturating_sub(1);
+                self.service.show(sight);
             }
             Action::Leave { .. }
             | Action::Stay

@@ -91,6 +91,7 @@ impl<'a> Print<'a> {
             world.left.hash(&mut print.hasher);
         }
         print.put((world.service.named, world.uninstall));
+        print.put((world.ailing, world.service.sight));
         for resource in order {
             print.resource(*resource);
         }
@@ -236,6 +237,8 @@ impl<'a> Print<'a> {
             }
             if self.world.resources.len() > 1 {
                 let (model, turn) = mind.turn;
+                self.put(mind.failures);
+                mind.accepted.iter().for_each(|seen| self.seen(seen));
                 match turn {
                     TurnUse::Waits(since) => self.put((model, 0, self.since(since.timestamp()))),
                     TurnUse::Holds => self.put((model, 1, 0_i64)),
@@ -287,6 +290,7 @@ impl<'a> Print<'a> {
             location,
             resolved,
             look_first,
+            gone_since,
             // It counts while a submission is unresolved: with the times of its intent.
             own_intent: _,
         } = scratch;
@@ -294,6 +298,7 @@ impl<'a> Print<'a> {
         let paused = paused_at.map(|at| since(at).min(0));
         let cancelled = cancelled_at.map(|at| since(at).min(31));
         let listed = listed_at.map(since);
+        self.put(gone_since.map(since));
         self.put((unseen, location, look_first));
         if let Some(Resolved { names: _, ids, at }) = resolved {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
@@ -327,6 +332,7 @@ impl<'a> Print<'a> {
             Seen::Submission(other) => self.put((1, discriminant(other))),
             Seen::Nothing
             | Seen::Resolved(_)
+            | Seen::Presence(_)
             | Seen::Turn(_)
             | Seen::Cancellation(_)
             | Seen::Trouble(_)

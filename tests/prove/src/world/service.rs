@@ -238,9 +238,23 @@ pub struct Post {
     pub by: Second,
 }
 
+/// What the service lets the identities see of its models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sight {
+    /// All of them.
+    #[default]
+    All,
+    /// They were deleted, with all that ran on them, and the place where they were is still to be seen.
+    Deleted,
+    /// Access was lost: they are answered for as if they were deleted, and so is the place.
+    Hidden,
+}
+
 /// The service.
 #[derive(Clone, Debug)]
 pub struct Service {
+    /// What is to be seen of the models.
+    pub sight: Sight,
     /// All operations, in the order of their beginning.
     pub ops: Vec<Arc<Op>>,
     /// Submissions on their way.
@@ -272,7 +286,7 @@ impl Service {
 
     /// Takes an operation, unless one runs on the model: then it is busy.
     pub fn take(&mut self, model: u8, owner: Owner, request: &Arc<Request>, now: Second) -> Option<OperationId> {
-        if self.running(model, request.kind()).is_some() {
+        if self.sight != Sight::All || self.running(model, request.kind()).is_some() {
             return None;
         }
         let id = id(self.ops.len())?;
@@ -374,6 +388,16 @@ impl Service {
         }
         listing.operations.sort_by_key(|operation| std::cmp::Reverse(operation.start.unwrap_or(jiff::Timestamp::MAX)));
         listing
+    }
+
+    /// The models are deleted, their access is lost, or all is as it was.
+    pub fn show(&mut self, sight: Sight) {
+        self.sight = sight;
+        if sight == Sight::Deleted {
+            for op in &mut self.ops {
+                Arc::make_mut(op).vanished = true;
+            }
+        }
     }
 
     /// What happens by itself as time goes by: what was accepted is shown in time, and a submission that is too late never arrives.

@@ -3,7 +3,7 @@
 use tabular_operator::api::{Run, RunState, Time};
 use tabular_operator::controller::Name;
 use tabular_operator::controller::queue::Queue;
-use tabular_operator::engine::{Turn, TurnUse, turn_use};
+use tabular_operator::engine::{Turn, TurnUse, turn_use, turn_use_unrecorded};
 use tabular_operator::telemetry::labels::Kind;
 
 use super::World;
@@ -45,7 +45,8 @@ impl World {
     pub(super) fn remember_turns(&mut self, operator: usize) {
         for (index, resource) in self.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
             let object = resource.now();
-            self.operators[operator].minds[index].turn = (model_of(object), turn_use(&object.status));
+            self.operators[operator].minds[index].turn =
+                (model_of(object), turn_use(&object.status, self.wall(operator), &self.settings()));
         }
     }
 
@@ -73,9 +74,27 @@ impl World {
         turn
     }
 
+    /// A failed pass returns the turn that it has in memory alone, as `controller::reconcile` does; a `stuck` resource any. Of an `intent`
+    /// that was not heard of nothing was sent.
+    pub(super) fn leave_turn(&mut self, operator: usize, resource: usize, view: &Object, (stuck, intent): (bool, bool)) {
+        let (wall, settings) = (self.wall(operator), self.settings());
+        let turn = match (stuck, intent) {
+            (true, true) => TurnUse::Free,
+            (false, true) => TurnUse::Holds,
+            (true, false) => turn_use_unrecorded(&view.status, wall, &settings),
+            (false, false) => turn_use(&view.status, wall, &settings),
+        };
+        if turn == TurnUse::Holds {
+            return;
+        }
+        let next = self.queue(operator).forget(&format!("uid-{resource}"));
+        self.operators[operator].minds[resource].turn = (model_of(view), TurnUse::Free);
+        self.wake(operator, &next);
+    }
+
     /// Tells the queue what the record means now, and wakes whoever is next.
     pub(super) fn update_turn(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
-        let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status) };
+        let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status, self.wall(operator), &self.settings()) };
         let failed = matches!(ended, Ended::Stale | Ended::Failed);
         if failed && view.edition.desired.deletion.is_none() {
             return;

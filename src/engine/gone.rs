@@ -1,0 +1,58 @@
+//! A model that the service says not to know, while an operation on it may run.
+//!
+//! It was deleted, and then nothing of the run can be learnt any more: the run ends. Or the identity has lost its access, which the services
+//! answer in the same way: then the operation goes on, and so does the run. The list of models that the identity sees tells the two apart.
+
+use super::ending::{self, Lost};
+use super::pass::Pass;
+use super::troubles;
+use super::{Effect, Step, pace};
+use crate::api::Time;
+use crate::operation::{Presence, Trouble, TroubleKind};
+
+/// Whether to ask for the model, after a look or a list that brought nothing. Not while the service may be late to show the operation.
+pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
+    let submitted = pass.record.run.as_ref().map_or(pass.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp());
+    trouble.kind == TroubleKind::NotFound && pace::between(submitted, pass.now) >= pace::seen_after(pass.situation.settings)
+}
+
+/// Asks for the model.
+pub(super) fn ask(pass: Pass<'_>) -> Step {
+    pass.keep(Effect::FindModel, None)
+}
+
+/// What an answer other than [`Presence::Gone`] is to the run: a call that brought nothing. `None` where the model is gone.
+pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Trouble> {
+    let trouble = match presence {
+        Presence::Gone => return None,
+        Presence::Trouble(trouble) => trouble.clone(),
+        Presence::There => {
+            let message = "the service shows the model, and says that it does not know it".to_owned();
+            Trouble { kind: TroubleKind::InvalidAnswer, message, retry_after: None, activity_id: None }
+        }
+    };
+    pass.scratch.gone_since = None;
+    Some(trouble)
+}
+
+/// The model is gone. A list may be late, so the run ends only where it is gone for as long as that.
+pub(super) fn decide(mut pass: Pass<'_>) -> Step {
+    let settings = pass.situation.settings;
+    // Before a clock that was set back nothing was seen.
+    let since = pass.scratch.gone_since.filter(|since| *since <= pass.now).unwrap_or(pass.now);
+    pass.scratch.gone_since = Some(since);
+    let left = settings.listing_lag.saturating_sub(pace::between(since, pass.now));
+    if left.is_zero() {
+        return ending::lost(pass, Lost::WithItsModel);
+    }
+    let until = since.checked_add(settings.listing_lag).map(Time::from);
+    if let Some((run, until)) = pass.record.run.as_mut().zip(until.ok()) {
+        let what = run.operation_id.as_ref().map_or_else(|| "the operation".to_owned(), |id| format!("operation {id}"));
+        let message = format!(
+            "{what} cannot be looked at, since the model was deleted: the run ends at {until}, unless the model is there again by then"
+        );
+        run.tell(run.state, troubles::reason(TroubleKind::NotFound), message);
+    }
+    let pause = left.min(pace::SERVICE);
+    pass.stop_for(pause)
+}

@@ -1,0 +1,96 @@
+//! The service says not to know the model while an operation on it may run: it was deleted, or the identity has lost its access.
+
+use super::service::{Fate, trouble};
+use super::world::{World, secs};
+use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
+use crate::operation::{OperationKind, Presence, TroubleKind};
+
+/// What runs on a deleted model ends with it.
+fn delete_model(world: &mut World) {
+    world.service.unknown = Some(Presence::Gone);
+    for op in &mut world.service.ops {
+        op.vanished = true;
+    }
+}
+
+/// A run whose operation the service has shown for a while.
+fn running(kind: OperationKind) -> World {
+    let mut world = if kind == OperationKind::Sync { World::sync(|_| {}) } else { World::new(|_| {}) };
+    world.service.length = secs(100_000);
+    world.run_for(secs(300)).is(RunState::Running, Reason::Running);
+    world
+}
+
+#[test]
+fn deleted_model_ends_its_run_after_the_list_lag() {
+    for kind in [OperationKind::Refresh, OperationKind::Sync] {
+        let mut world = running(kind);
+        delete_model(&mut world);
+        world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
+        assert!(world.run().message.contains("the run ends at 2026-01-01T12:"), "{}", world.run().message);
+        world.run_for(secs(60)).is(RunState::Failed, Reason::OperationLost);
+        assert!(world.run().message.contains("the model was deleted"), "{}", world.run().message);
+        let asked = (world.service.looks, world.service.lists, world.service.finds);
+        assert!(world.service.finds <= 4, "{asked:?}");
+        world.run_for(secs(10_000));
+        assert_eq!((world.service.looks, world.service.lists, world.service.finds), asked, "it is over");
+    }
+}
+
+#[test]
+fn lost_access_ends_no_run_and_is_asked_about_once_a_minute() {
+    for presence in [Presence::Trouble(trouble(TroubleKind::NotFound)), Presence::Trouble(trouble(TroubleKind::AccessDenied))] {
+        let mut world = running(OperationKind::Refresh);
+        world.service.unknown = Some(presence);
+        world.run_for(secs(36_000));
+        assert_eq!(world.run().state, RunState::Running);
+        assert!((300..=800).contains(&world.service.finds), "{} in ten hours", world.service.finds);
+        world.service.unknown = None;
+        world.run_for(secs(300)).is(RunState::Running, Reason::Running);
+    }
+}
+
+#[test]
+fn model_that_is_there_again_keeps_its_run() {
+    let mut world = running(OperationKind::Refresh);
+    world.service.unknown = Some(Presence::Gone);
+    world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
+    world.service.unknown = None;
+    world.run_for(secs(100)).is(RunState::Running, Reason::Running);
+    // It counts anew.
+    delete_model(&mut world);
+    world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
+}
+
+#[test]
+fn contradiction_ends_no_run() {
+    let mut world = running(OperationKind::Refresh);
+    world.service.unknown = Some(Presence::There);
+    world.run_for(secs(3_600)).is(RunState::Running, Reason::Retrying);
+    assert!(world.run().message.contains("the service shows the model"), "{}", world.run().message);
+}
+
+#[test]
+fn deletion_is_released_where_the_model_is_gone_and_only_there() {
+    let mut world = running(OperationKind::Refresh);
+    world.service.unknown = Some(Presence::Trouble(trouble(TroubleKind::NotFound)));
+    world.delete().run_for(secs(3_600));
+    assert!(!world.gone, "the operation may still be running");
+    delete_model(&mut world);
+    world.run_for(secs(200));
+    assert!(world.gone);
+}
+
+#[test]
+fn unresolved_submission_ends_with_its_model() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.lag = secs(1_000);
+    world.run_for(secs(10));
+    delete_model(&mut world);
+    world.run_for(secs(400)).is(RunState::Failed, Reason::OperationLost);
+    assert_eq!((world.service.submits, world.due), (1, None));
+    // A new trigger names what is there now.
+    (world.service.unknown, world.service.lag) = (None, secs(0));
+    world.annotate(RUN_REQUESTED_AT, Some("again")).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+}

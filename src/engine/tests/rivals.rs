@@ -1,0 +1,116 @@
+//! Two resources of ours on one model, of which one has a submission that is unresolved because its identity's calls bring nothing.
+
+use super::service::{Ask, Fate, trouble};
+use super::world::{World, secs};
+use crate::api::{ConflictPolicy, Reason, RunState};
+use crate::engine::TurnUse;
+use crate::operation::TroubleKind;
+
+/// A run whose submission was lost, and whose list cannot be read for so many calls.
+fn unheard(fate: Fate, kind: TroubleKind, calls: usize) -> World {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(fate);
+    world.service.asks.extend((0..calls).map(|_| Ask::Trouble(trouble(kind))));
+    world
+}
+
+#[test]
+fn what_another_unresolved_submission_may_have_started_is_neither_cancelled_nor_a_conflict() {
+    for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait, ConflictPolicy::Fail] {
+        let mut world = World::new(|spec| spec.conflict_policy = policy);
+        // Another resource's submission started it, and no record names it.
+        world.service.stranger(100, "full");
+        world.service.taken.unresolved.insert(world.now);
+        // So the list is read before anything is submitted.
+        world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+        world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
+        assert!(world.run().message.contains("by this operator"), "{}", world.run().message);
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.cancels.len(), 0);
+    }
+}
+
+#[test]
+fn what_started_before_or_after_that_submission_is_another_clients() {
+    for seconds in [-60, 60] {
+        let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
+        world.service.stranger(100, "full");
+        world.service.taken.unresolved.insert(world.now + jiff::SignedDuration::from_secs(seconds));
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.service.cancels.len(), 1, "{seconds}");
+    }
+}
+
+#[test]
+fn lost_answer_is_resolved_beside_an_older_submission_that_is_unresolved() {
+    let mut world = World::new(|_| {});
+    world.service.taken.unresolved.insert(world.now - secs(60));
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
+fn what_either_of_two_unresolved_submissions_may_have_started_waits_for_the_other_and_then_for_a_user() {
+    let both = || {
+        let mut world = World::new(|_| {});
+        world.service.taken.unresolved.insert(world.now + secs(1));
+        world.service.posts.push_back(Fate::LostAfter);
+        world.run_for(secs(200)).is(RunState::Submitting, Reason::ResolvingSubmission);
+        world
+    };
+    let mut world = both();
+    world.run_for(secs(150)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+    // The other one is resolved: it was its own, or not.
+    let mut world = both();
+    world.service.taken.unresolved.clear();
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
+fn identity_that_recovers_finds_its_own_operation_beside_another_resources() {
+    let mut world = unheard(Fate::LostAfter, TroubleKind::CredentialsRefused, 400);
+    world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
+    assert_eq!(world.turn_use(), TurnUse::Free);
+    // Meanwhile another resource has refreshed the model, the same work.
+    world.service.stranger(30, "full");
+    world.service.taken.watched.insert("op-2".to_owned());
+    world.run_for(secs(600));
+    world.service.asks.clear();
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (1, Some("op-1")));
+}
+
+#[test]
+fn submission_that_began_nothing_asks_for_its_turn_again_where_it_was_free() {
+    let mut world = unheard(Fate::LostBefore, TroubleKind::CredentialsRefused, 40);
+    world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
+    world.service.asks.clear();
+    world.ahead = Some("other".to_owned());
+    world.run_for(secs(60)).is(RunState::Waiting, Reason::WaitingForTurn);
+    assert_eq!(world.service.submits, 1);
+    world.ahead = None;
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.submits, 2);
+}
+
+#[test]
+fn trouble_that_lasts_frees_the_turn_whatever_it_is() {
+    for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::AccessDenied, TroubleKind::CredentialsRefused] {
+        let mut world = unheard(Fate::LostAfter, kind, 1_000);
+        world.run_for(secs(30));
+        assert_eq!(world.turn_use(), TurnUse::Holds, "{kind:?}: the submission may still arrive");
+        world.run_for(secs(15));
+        assert_eq!(world.turn_use(), TurnUse::Free, "{kind:?}");
+        let mut world = World::new(|_| {});
+        world.service.length = secs(600);
+        world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+        world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(kind))));
+        world.run_for(secs(30));
+        assert_eq!(world.turn_use(), TurnUse::Free, "{kind:?}");
+        world.service.asks.clear();
+        world.run_until(RunState::Succeeded);
+    }
+}

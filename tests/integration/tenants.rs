@@ -1,0 +1,208 @@
+//! Tenants side by side on one model: what goes wrong with one's identity holds up no other, and each operation stays its resource's.
+
+use std::time::Duration;
+
+use harness::rbac::make;
+use harness::world::{SECRET, TENANT, merged, run};
+use harness::{Fault, Operator, Setting, World, eventually};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+use uuid::Uuid;
+
+/// What a resource whose calls bring nothing is held for at most: until its submission can no longer arrive, with time for a busy machine.
+const SOON: Duration = Duration::from_secs(90);
+
+/// After a minute it is noticed that a Secret is gone.
+const LONG: Duration = Duration::from_mins(2);
+
+/// A world in which a second tenant has an identity of its own.
+async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
+    let arguments = vec!["--call-timeout=2s".to_owned(), "--listing-lag=2s".to_owned()];
+    let setting = Setting { model: Some(model.clone()), arguments, ..Setting::default() };
+    let (world, operator) = World::running(name, setting).await;
+    let healthy = Uuid::new_v4().to_string();
+    world.azure.put_application(TENANT, &healthy, "right").await;
+    let keys = json!({"tenantId": TENANT, "clientId": healthy, "clientSecret": "right"});
+    make::<Secret>(&world.secrets(), json!({"metadata": {"name": "healthy"}, "stringData": keys})).await;
+    (world, operator, json!({"credentials": {"servicePrincipalRef": {"name": "healthy"}}}))
+}
+
+/// Whatever the first tenant's application asks for, the answer is this.
+async fn answers(world: &World, status: &Value) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for method in ["GET", "POST", "DELETE"] {
+        let order = json!({"match": {"method": method, "clientId": world.client_id}, "times": 0, "action": {"status": status}});
+        faults.push(world.azure.fault(order).await);
+    }
+    faults
+}
+
+/// The ways in which an identity fails, and what takes them back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    Throttled,
+    Refused,
+    Revoked,
+    Unreachable,
+    Deleted,
+}
+
+impl Failing {
+    async fn begin(self, world: &World) -> Vec<Fault> {
+        match self {
+            Self::Throttled => answers(world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await,
+            Self::Refused => answers(world, &json!({"code": 403, "body": {"error": {"code": "Forbidden", "message": "no"}}})).await,
+            Self::Unreachable => answers(world, &json!({"code": 503, "body": "<html>down</html>"})).await,
+            Self::Revoked => {
+                // Its tokens are no longer good either.
+                world.azure.put_application(TENANT, &world.client_id, "renewed").await;
+                let pattern = json!({"host": "*.asazure.windows.net", "clientId": world.client_id});
+                vec![world.azure.fault(json!({"match": pattern, "times": 0, "action": {"status": {"code": 401}}})).await]
+            }
+            Self::Deleted => {
+                world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
+                Vec::new()
+            }
+        }
+    }
+
+    async fn end(self, world: &World, faults: Vec<Fault>) {
+        for fault in faults {
+            fault.remove().await;
+        }
+        match self {
+            Self::Revoked => world.azure.put_application(TENANT, &world.client_id, "right").await,
+            Self::Deleted => world.put_secret("right").await,
+            Self::Throttled | Self::Refused | Self::Unreachable => {}
+        }
+    }
+}
+
+const EACH: [Failing; 5] = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable, Failing::Deleted];
+
+#[tokio::test]
+async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
+    let each = EACH.map(|failing| async move {
+        let name = format!("during-{failing:?}").to_lowercase();
+        let (world, _operator, healthy) = two_tenants(&name, &json!({"durationMillis": 600_000})).await;
+        world.apply("first", &json!({})).await;
+        let first = run(&world.until_state("first", RunState::Running).await).operation_id.clone().unwrap();
+        let faults = failing.begin(&world).await;
+        world.apply("second", &merged(&healthy, &json!({"conflictPolicy": "Replace"}))).await;
+        // It is waited for as long as it runs, and never cancelled.
+        world
+            .until_within(SOON, "second", "what it waits for", |object| {
+                object
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.run.as_ref()?.waiting_for.as_ref())
+                    .is_some_and(|what| what.contains(&first))
+            })
+            .await;
+        world.patch_model(&json!({"durationMillis": 200})).await;
+        world.azure.end(&first, "succeeded").await;
+        let second = world.until_state_within(SOON, "second", RunState::Succeeded).await;
+        assert_eq!(run(&world.until("first", "its run", |_| true).await).state, RunState::Running, "{failing:?}");
+        failing.end(&world, faults).await;
+        let done = world.until_state_within(SOON, "first", RunState::Succeeded).await;
+        let operations = world.operations().await;
+        assert_eq!(operations.len(), 2, "{failing:?}");
+        assert_eq!((run(&done).operation_id.as_ref(), operations[0].status.as_str()), (Some(&first), "succeeded"), "{failing:?}");
+        assert_eq!(run(&second).operation_id.as_ref(), Some(&operations[1].operation_id), "{failing:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_its_model() {
+    let each = EACH.map(|failing| async move {
+        let name = format!("unresolved-{failing:?}").to_lowercase();
+        let (world, _operator, healthy) = two_tenants(&name, &json!({"durationMillis": 600_000})).await;
+        // The answer is lost, and from then on the identity fails.
+        let down = json!({"match": {"method": "GET", "clientId": world.client_id}, "times": 0, "action": {"status": {"code": 503, "body": "down"}}});
+        let list = world.azure.fault(down).await;
+        let unanswered = world.fault("POST", "/refreshes", &json!({"action": {"dropAfter": {}}})).await;
+        world.apply("first", &json!({})).await;
+        unanswered.has_hit(1).await;
+        let faults = failing.begin(&world).await;
+        if failing == Failing::Deleted {
+            // What was read of a Secret serves for a minute.
+            world.until_within(LONG, "first", "the loss of its Secret", |object| {
+                object.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(|run| run.reason == "SecretNotFound")
+            })
+            .await;
+        }
+        list.remove().await;
+        world.apply("second", &merged(&healthy, &json!({"conflictPolicy": "Replace"}))).await;
+        let first = world.operations().await[0].operation_id.clone();
+        world
+            .until_within(SOON, "second", "what it waits for", |object| {
+                object
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.run.as_ref()?.waiting_for.as_ref())
+                    .is_some_and(|what| what.contains(&first))
+            })
+            .await;
+        world.patch_model(&json!({"durationMillis": 200})).await;
+        world.azure.end(&first, "succeeded").await;
+        let second = world.until_state_within(SOON, "second", RunState::Succeeded).await;
+        assert_eq!(run(&world.until("first", "its run", |_| true).await).state, RunState::Submitting, "{failing:?}");
+        failing.end(&world, faults).await;
+        let done = world.until_state_within(SOON, "first", RunState::Succeeded).await;
+        let operations = world.operations().await;
+        assert_eq!(operations.len(), 2, "{failing:?}");
+        assert_eq!((run(&done).operation_id.as_ref(), operations[0].status.as_str()), (Some(&first), "succeeded"), "{failing:?}");
+        assert_eq!(run(&second).operation_id.as_ref(), Some(&operations[1].operation_id), "{failing:?}");
+    });
+    futures::future::join_all(each).await;
+}
+
+#[tokio::test]
+async fn throttled_identity_that_waits_holds_up_no_other_on_its_model() {
+    let (world, _operator, healthy) = two_tenants("waiting-throttled", &json!({"durationMillis": 300})).await;
+    let faults = answers(&world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await;
+    world.apply("first", &json!({})).await;
+    world.until_reason("first", "Reconciling", "Retrying").await;
+    world.apply("second", &healthy).await;
+    world.until_state("second", RunState::Succeeded).await;
+    Failing::Throttled.end(&world, faults).await;
+    world.until_state_within(SOON, "first", RunState::Succeeded).await;
+    assert_eq!(world.operations().await.len(), 2);
+}
+
+#[tokio::test]
+async fn namespace_that_is_deleted_is_released_within_two_minutes_whatever_the_error() {
+    // They are awaited side by side: each takes two minutes.
+    let ways = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable].map(|failing| async move {
+        let setting = Setting { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..Setting::default() };
+        let (world, _operator) = World::running(&format!("ending-{failing:?}").to_lowercase(), setting).await;
+        world.apply("orders", &json!({})).await;
+        world.until_state("orders", RunState::Running).await;
+        let faults = failing.begin(&world).await;
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let gone = world.recorder.wait("orders", |version| version.deleted.then_some(()));
+        tokio::time::timeout(Duration::from_secs(135), gone).await.unwrap_or_else(|_| panic!("{failing:?}: it is held"));
+        assert!(began.elapsed() > Duration::from_secs(100), "{failing:?}: the error may pass");
+        assert!(!world.operations().await[0].ended(), "{failing:?}");
+        // The namespace takes no more events, so it is told as an event about the namespace.
+        let events: Api<Event> = Api::namespaced(world.client.clone(), "default");
+        eventually("the event", async || {
+            let all = events.list(&ListParams::default()).await.unwrap();
+            let told =
+                all.items.iter().find(|event| event.regarding.as_ref().is_some_and(|about| about.name.as_ref() == Some(&world.namespace)));
+            told.is_some_and(|event| event.note.as_deref().is_some_and(|note| note.contains("may still be running"))).then_some(())
+        })
+        .await;
+        for fault in faults {
+            fault.remove().await;
+        }
+    });
+    futures::future::join_all(ways).await;
+}
