@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::newer::{self, NewerValue};
 
 /// The types of condition that a resource of this group has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +20,10 @@ pub enum ConditionType {
     Succeeded,
     /// True at any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns.
     Finished,
+    /// What only a newer version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Newer(NewerValue),
 }
 
 /// `True`, `False` or `Unknown`.
@@ -30,6 +35,10 @@ pub enum ConditionStatus {
     False,
     /// It cannot be told yet.
     Unknown,
+    /// What only a newer version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Newer(NewerValue),
 }
 
 /// One condition of a resource.
@@ -37,8 +46,10 @@ pub enum ConditionStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// Which condition: Ready, Reconciling, Stalled, Succeeded or Finished.
+    #[schemars(schema_with = "newer::schema")]
     pub r#type: ConditionType,
     /// True, False or Unknown.
+    #[schemars(schema_with = "newer::schema")]
     pub status: ConditionStatus,
     /// The `metadata.generation` that this condition speaks of.
     pub observed_generation: i64,

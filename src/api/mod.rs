@@ -7,6 +7,7 @@ mod defaults;
 mod model;
 mod model_refresh;
 mod model_sync;
+mod newer;
 mod reason;
 mod refresh;
 mod run;
@@ -20,6 +21,7 @@ pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, Workloa
 pub use model::{AnalysisServicesModel, Model, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
+pub use newer::NewerValue;
 pub use reason::{Reason, Telling};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
 pub use run::{

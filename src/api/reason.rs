@@ -220,7 +220,7 @@ reasons! {
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,
     /// The object cannot be decoded: it was written by another version of the resource definition. Install the definitions of the operator's
-    /// version, and apply the manifest again.
+    /// version, and apply the manifest again; or delete it with the annotation `release`, and the operation at the service is no longer followed.
     Undecodable: NoticeWarning,
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::newer::{self, NewerValue};
 use super::{Model, Time};
 
 /// What started a run.
@@ -20,11 +21,16 @@ pub enum TriggerType {
     Schedule,
     /// The refresh that it follows succeeded.
     AfterRefresh,
+    /// What only a newer version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Newer(NewerValue),
 }
 
 impl fmt::Display for TriggerType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Newer(value) => value.as_str(),
             Self::Creation => "Creation",
             Self::Change => "Change",
             Self::Request => "Request",
@@ -39,6 +45,7 @@ impl fmt::Display for TriggerType {
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
     /// Creation, Change, Request, Schedule or `AfterRefresh`.
+    #[schemars(schema_with = "newer::schema")]
     pub r#type: TriggerType,
     /// The token, the annotation's value, the scheduled time, or the run that it follows, such as `adventureworks run 4`.
     #[serde(default)]
@@ -65,6 +72,10 @@ pub enum RunState {
     TimedOut,
     /// Ended because somebody cancelled it.
     Cancelled,
+    /// Ended in a way that only a newer version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Newer(NewerValue),
 }
 
 impl RunState {
@@ -73,7 +84,7 @@ impl RunState {
     pub fn ended(self) -> bool {
         match self {
             Self::Waiting | Self::Submitting | Self::Running | Self::Cancelling => false,
-            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled => true,
+            Self::Succeeded | Self::Failed | Self::TimedOut | Self::Cancelled | Self::Newer(_) => true,
         }
     }
 }
@@ -91,6 +102,10 @@ pub enum CancelCause {
     Uninstall,
     /// The annotation `cancel-requested-at` asks for it.
     Request,
+    /// What only a newer version knows.
+    #[serde(untagged)]
+    #[schemars(skip)]
+    Newer(NewerValue),
 }
 
 /// One run of a resource.
@@ -104,6 +119,7 @@ pub struct Run {
     /// Counts the operations that this run submitted, from 1.
     pub attempt: i32,
     /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
+    #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
     /// The model that the operation is on; the run keeps to it when the spec changes meanwhile. Where the spec gives it by
     /// names, the ids that they stood for.
@@ -153,8 +169,9 @@ pub struct Run {
     /// How long the operation took, such as `1m32s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// Why the operator cancels it; while it is submitted, why it will.
+    /// Why the operator cancels it, or will cancel it once the submission is known: Deletion, Replacement, Deadline, Uninstall or Request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "newer::schema")]
     pub cancel_cause: Option<CancelCause>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -189,8 +206,32 @@ impl Run {
         match self.state {
             RunState::Waiting | RunState::Submitting => self.attempt > 1,
             RunState::Running | RunState::Cancelling => true,
-            RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => self.operation_id.is_some(),
+            RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
+                self.operation_id.is_some()
+            }
         }
+    }
+
+    /// As this version follows it: where a newer one has recorded a state, and no end, the rest of the record shows what to do.
+    #[must_use]
+    fn followed(mut self) -> Self {
+        if let RunState::Newer(_) = self.state
+            && self.ended_time.is_none()
+            && self.recorded_time.is_none()
+        {
+            self.state = match (&self.operation_id, self.cancel_cause, self.submitted_time) {
+                (Some(_), None, _) => RunState::Running,
+                (Some(_), Some(_), _) => RunState::Cancelling,
+                (None, _, Some(_)) => RunState::Submitting,
+                (None, _, None) => RunState::Waiting,
+            };
+        }
+        self
+    }
+
+    /// Reads the run of a status.
+    pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        Ok(Option::<Self>::deserialize(deserializer)?.map(Self::followed))
     }
 
     /// The time that its schedule was due, where that started it.
@@ -290,6 +331,7 @@ pub struct HistoryEntry {
     /// How many operations it submitted.
     pub attempts: i32,
     /// Succeeded, Failed, `TimedOut` or Cancelled.
+    #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
     /// The service's id for the last operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,7 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The latest run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Run::read")]
     pub run: Option<Run>,
     /// The trigger that was accepted and starts the next run: when the present one has ended, the resource is no longer suspended, or what
     /// blocks it is fixed. It runs even if its source is withdrawn, such as an annotation that was removed; a change that is taken back is

@@ -127,7 +127,7 @@ fn standing(status: &Status) -> Standing {
         ConditionStatus::True => Standing::Ready,
         _ if of(ConditionType::Stalled).is_some() => Standing::Stalled,
         ConditionStatus::False if ready.reason == Reason::Suspended.as_str() => Standing::Suspended,
-        ConditionStatus::False | ConditionStatus::Unknown => Standing::Reconciling,
+        ConditionStatus::False | ConditionStatus::Unknown | ConditionStatus::Newer(_) => Standing::Reconciling,
     }
 }
 
@@ -137,7 +137,7 @@ fn active(status: &Status) -> Option<ActiveState> {
         RunState::Submitting => Some(ActiveState::Submitting),
         RunState::Running => Some(ActiveState::Running),
         RunState::Cancelling => Some(ActiveState::Cancelling),
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => None,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => None,
     }
 }
 

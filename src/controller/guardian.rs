@@ -37,7 +37,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Go
         tokio::select! {
             Some(Gone { kind, watched, accepted }) = coming.recv() => followed.push(async move {
                 match watched.object(kind) {
-                    Ok(object) => see_to(ctx, &object, accepted).await,
+                    Ok(object) => Box::pin(see_to(ctx, &object, accepted)).await,
                     // A pass has read it, so this is never said.
                     Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a resource that is gone"),
                 }

@@ -37,6 +37,7 @@ mod supervise;
 mod surroundings;
 mod tally;
 mod target;
+mod undecodable;
 mod watch;
 mod watched;
 mod wiring;

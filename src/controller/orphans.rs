@@ -87,6 +87,9 @@ impl Orphans {
 fn may_run(object: &Resource) -> bool {
     match object.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
         Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => true,
-        Some(RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) | None => false,
+        Some(
+            RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_),
+        )
+        | None => false,
     }
 }

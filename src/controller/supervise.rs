@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use kube::{Resource as _, ResourceExt};
+use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::agenda::Action;
 use super::context::Context;
 use super::reconcile::{self, PassError};
+use super::undecodable;
 use super::watched::Watched;
-use crate::api::Reason;
-use crate::engine::Notice;
 use crate::telemetry::labels::{Kind, ReconcileResult};
 
 /// How long one pass may take; every call in it has a deadline of its own, so this is a last resort.
@@ -30,12 +29,7 @@ pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context
     let uid = cached.uid().unwrap_or_default();
     let object = match cached.object(kind) {
         Ok(object) => object,
-        Err(error) => {
-            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
-            let message = format!("the resource cannot be decoded, so it is left alone until it is mended: {error}");
-            ctx.events.publish(kind, cached.meta(), &Notice { reason: Reason::Undecodable, message });
-            return Action::await_change();
-        }
+        Err(error) => return undecodable::handle(&ctx, kind, &cached, &error).await,
     };
     let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
     let outcome = tokio::time::timeout(PASS, AssertUnwindSafe(reconcile::pass(&ctx, &cached, object)).catch_unwind()).await;

@@ -49,6 +49,12 @@ impl Watched {
         DECODED.with(|count| count.set(count.get() + 1));
         Resource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
     }
+
+    /// The operation that its status names, though the rest of it may not be decoded.
+    pub(super) fn operation(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.pointer("/status/run/operationId")?.as_str()?.chars().filter(char::is_ascii_graphic).take(64).collect())
+    }
 }
 
 /// What is read of an object's metadata, up to half of which nobody here reads. The rest is skipped where it stands, and never takes up

@@ -49,7 +49,9 @@ pub(super) fn heed(mut pass: Pass<'_>) -> Step {
         }
         // It is being cancelled already, whatever for.
         (RunState::Cancelling, _) => pass.stop(Effect::Nothing, Some(Duration::ZERO)),
-        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled, _) => pass.keep(Effect::Nothing, None),
+        (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
+            pass.keep(Effect::Nothing, None)
+        }
     }
 }
 

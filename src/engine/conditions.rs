@@ -137,6 +137,9 @@ pub(super) fn derive(
     stalls_in
 }
 
+/// How many conditions that this version does not know are kept.
+const OTHERS: usize = 8;
+
 /// Spreads what a user is told over conditions; `before` are those on record.
 fn spread(summary: &Summary<'_>, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
@@ -167,7 +170,9 @@ fn spread(summary: &Summary<'_>, before: &[Condition], generation: i64, now: Tim
         reason: summary.reason.to_owned(),
         message: message.clone(),
     };
-    wanted.into_iter().map(condition).collect()
+    // Those of a newer version stay, within a bound.
+    let others = before.iter().filter(|before| matches!(before.r#type, ConditionType::Newer(_)) && before.message.len() <= text::SENTENCE);
+    wanted.into_iter().map(condition).chain(others.take(OTHERS).cloned()).collect()
 }
 
 /// What will start the first run.
@@ -249,7 +254,9 @@ fn of_run(run: &Run) -> Summary<'_> {
             (false, ConditionStatus::Unknown, (ConditionStatus::Unknown, false))
         }
         RunState::Succeeded => (false, ConditionStatus::True, (ConditionStatus::True, true)),
-        RunState::Failed | RunState::TimedOut | RunState::Cancelled => (true, ConditionStatus::False, (ConditionStatus::False, true)),
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
+            (true, ConditionStatus::False, (ConditionStatus::False, true))
+        }
     };
     Summary {
         reconciling: ready == ConditionStatus::Unknown,

@@ -43,12 +43,14 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     }
     let step = match situation.recorded.run.as_ref().map(|run| run.state) {
         // Whoever comes next begins it.
-        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled)
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_))
             if situation.desired.leaving.is_some() =>
         {
             return pass.leave();
         }
-        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled) => idle(pass, reported),
+        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_)) => {
+            idle(pass, reported)
+        }
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
         Some(RunState::Running) => following::running(pass),

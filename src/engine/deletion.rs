@@ -79,7 +79,9 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
             | Seen::Fault(_)
             | Seen::ResubmitTaken => submission::decide(pass),
         },
-        (RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled, _) => release(pass, None),
+        (RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
+            release(pass, None)
+        }
     }
 }
 

@@ -94,6 +94,9 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
             (RunState::Cancelled, Reason::CancelledOnRequest, message)
         }
         Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is deleted")),
+        Some(CancelCause::Newer(cause)) => {
+            (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled by a newer version of this operator ({cause})"))
+        }
         None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),
     }
 }

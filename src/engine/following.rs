@@ -232,6 +232,7 @@ pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) ->
         CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),
         CancelCause::Request => "the annotation cancel-requested-at asks for it".to_owned(),
         CancelCause::Replacement => "a new trigger replaces it (concurrencyPolicy: Replace)".to_owned(),
+        CancelCause::Newer(cause) => format!("a newer version of this operator has decided so ({cause})"),
         CancelCause::Deadline => format!("it has run for {} s (activeDeadlineSeconds)", pass.desired.policy.active_deadline.as_secs()),
     };
     if let Some(run) = pass.record.run.as_mut() {

@@ -54,7 +54,7 @@ fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
         TriggerType::Schedule => 1,
-        TriggerType::Creation | TriggerType::Change => JOINS,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => JOINS,
         TriggerType::Request => 3,
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
         TriggerType::Request if desired.requests.run.as_ref() != Some(&trigger.value) => {
             record.last_handled_request = Some(trigger.value.clone());
         }
-        TriggerType::Request | TriggerType::Creation | TriggerType::Change => {}
+        TriggerType::Request | TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
     }
     record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }
@@ -125,7 +125,7 @@ pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger)
         TriggerType::Schedule => scheduled::advance(desired, record, occurrence),
         TriggerType::Request => record.last_handled_request = Some(occurrence.value.clone()),
         // What is declared is never dropped.
-        TriggerType::Creation | TriggerType::Change => {}
+        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
     }
 }
 

@@ -46,7 +46,7 @@ fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) ->
         // The operation may have ended long ago, and nobody can tell until the calls bring something again.
         RunState::Running | RunState::Cancelling if stuck => TurnUse::Free,
         RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled => TurnUse::Free,
+        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => TurnUse::Free,
     }
 }
 

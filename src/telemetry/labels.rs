@@ -93,7 +93,7 @@ impl EndState {
     #[must_use]
     pub fn of(state: RunState) -> Option<Self> {
         match state {
-            RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => None,
+            RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling | RunState::Newer(_) => None,
             RunState::Succeeded => Some(Self::Succeeded),
             RunState::Failed => Some(Self::Failed),
             RunState::TimedOut => Some(Self::TimedOut),
@@ -159,6 +159,8 @@ label! {
         Schedule = "Schedule",
         /// The refresh that it follows succeeded.
         AfterRefresh = "AfterRefresh",
+        /// What only a newer version of the operator knows, which has recorded it.
+        Newer = "Newer",
     }
 }
 
@@ -170,6 +172,7 @@ impl From<TriggerType> for Trigger {
             TriggerType::Request => Self::Request,
             TriggerType::Schedule => Self::Schedule,
             TriggerType::AfterRefresh => Self::AfterRefresh,
+            TriggerType::Newer(_) => Self::Newer,
         }
     }
 }

@@ -11,8 +11,9 @@ use crate::{cell, page, settle};
 /// The words of an enum and what is written of them.
 fn words<T: JsonSchema>() -> Vec<(String, String)> {
     let schema = serde_json::to_value(schema_for!(T)).unwrap();
-    let words: Vec<_> = schema["oneOf"]
-        .as_array()
+    let described = schema.get("oneOf").or(schema.get("anyOf"));
+    let words: Vec<_> = described
+        .and_then(serde_json::Value::as_array)
         .expect("each word is described")
         .iter()
         .map(|word| (word["const"].as_str().unwrap().to_owned(), word["description"].as_str().unwrap_or_default().to_owned()))

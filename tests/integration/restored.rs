@@ -4,7 +4,7 @@ use harness::world::{run, status};
 use harness::{AnyObject, Kind, Operator, Setting, World};
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tabular_operator::api::{RUN_REQUESTED_AT, RunState, TriggerType};
+use tabular_operator::api::{RELEASE, RUN_REQUESTED_AT, RunState, TriggerType};
 
 /// A world whose one operation lasts until the test ends it, and its resource in mid-run.
 async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
@@ -94,4 +94,50 @@ async fn where_nothing_is_to_run_on_creation_only_an_old_request_runs() {
     let ended = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((run(&ended).number, run(&ended).trigger.r#type), (1, TriggerType::Request));
     assert_eq!(world.posts().await, 2);
+}
+
+/// A newer version of the operator writes the status in mid-run; then this one is installed again.
+async fn downgrade(world: &World, operator: &mut Operator) {
+    let running = world.until_state("orders", RunState::Running).await;
+    assert_eq!(operator.terminate().await.code(), Some(0));
+    let mut recorded = json!({"status": status(&running)});
+    let condition = json!({
+        "type": "Degraded", "status": "Partly", "reason": "Hibernating", "message": "m", "observedGeneration": 1,
+        "lastTransitionTime": "2026-11-21T05:00:00Z",
+    });
+    let conditions = recorded["status"]["conditions"].as_array_mut().unwrap();
+    conditions.retain(|known| known["type"] != condition["type"]);
+    conditions.push(condition);
+    for (place, value) in [("/state", "Hibernated"), ("/reason", "Hibernating"), ("/trigger/type", "Webhook")] {
+        *recorded["status"]["run"].pointer_mut(place).unwrap() = json!(value);
+    }
+    world.api(Kind::Refresh).patch_status("orders", &PatchParams::default(), &Patch::Merge(recorded)).await.unwrap();
+    operator.restart();
+    operator.ready().await;
+}
+
+#[tokio::test]
+async fn status_of_a_newer_version_is_followed_after_a_downgrade() {
+    let (world, mut operator, _) = in_mid_run("newer").await;
+    downgrade(&world, &mut operator).await;
+    world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
+    let ended = world.until_state("orders", RunState::Succeeded).await;
+    assert_eq!(run(&ended).trigger.r#type, TriggerType::Newer("Webhook".into()));
+    assert_eq!(world.posts().await, 1);
+
+    world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
+    downgrade(&world, &mut operator).await;
+    world.annotate("orders", RELEASE, Some("true")).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    let operations = world.operations().await;
+    assert!(operations.len() == 2 && !operations[1].ended(), "{operations:#?}");
+    world.azure.end(&operations[1].operation_id, "succeeded").await;
+
+    world.apply("orders", &json!({})).await;
+    downgrade(&world, &mut operator).await;
+    world.delete("orders").await;
+    world.until_gone("orders").await;
+    let operations = world.operations().await;
+    assert_eq!((operations.len(), operations[2].status.as_str(), world.posts().await), (3, "cancelled", 3));
 }

@@ -20,6 +20,7 @@ mod gone;
 mod lasting;
 mod leaving;
 mod names;
+mod newer;
 mod operations;
 mod proof;
 mod queue;

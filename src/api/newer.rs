@@ -1,0 +1,175 @@
+//! Values of the status that a newer version of the operator has written. They are kept as they are: a status that cannot be read
+//! would leave an operation unwatched.
+
+use std::fmt;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest value, in bytes; the definition admits no longer one.
+const LENGTH: usize = 63;
+
+/// A value that this version does not know. A longer one is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NewerValue {
+    bytes: [u8; LENGTH],
+    length: u8,
+}
+
+impl NewerValue {
+    /// The value.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.bytes.get(..usize::from(self.length)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl From<&str> for NewerValue {
+    fn from(text: &str) -> Self {
+        let mut bytes = [0; LENGTH];
+        let (mut length, end) = (0, text.floor_char_boundary(LENGTH));
+        for (to, from) in bytes.iter_mut().zip(&text.as_bytes()[..end]) {
+            *to = *from;
+            length += 1;
+        }
+        Self { bytes, length }
+    }
+}
+
+impl fmt::Display for NewerValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for NewerValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl Serialize for NewerValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for NewerValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(std::borrow::Cow::<'de, str>::deserialize(deserializer)?.as_ref().into())
+    }
+}
+
+/// The schema of a field with such values: the values that this version knows are documented, and not enforced.
+pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": LENGTH})
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{Run, RunState, Status};
+
+    fn run() -> Value {
+        json!({
+            "number": 2, "trigger": {"type": "Creation", "value": ""}, "attempt": 1, "state": "Running", "work": "w", "reason": "Running",
+            "model": {"powerBI": {"workspace": "w", "dataset": "d"}}, "requestedTime": "2026-01-01T00:00:00Z", "message": "m",
+        })
+    }
+
+    /// A status with a known value at each place of an enum.
+    fn full() -> Value {
+        let trigger = json!({"type": "Request", "value": "v"});
+        let mut run = run();
+        run["cancelCause"] = json!("Deadline");
+        run["recordedTime"] = json!("2026-01-01T01:00:00Z");
+        json!({
+            "observedGeneration": 1,
+            "conditions": [{
+                "type": "Ready", "status": "True", "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z", "reason": "Succeeded",
+                "message": "m",
+            }],
+            "run": run,
+            "queued": trigger,
+            "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "message": "m"}],
+        })
+    }
+
+    /// The schemas of the status in both definitions.
+    fn schemas() -> Vec<Value> {
+        let crds = serde_json::to_value(crate::api::crds().unwrap()).unwrap();
+        let of_status = |crd: &Value| crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"].clone();
+        crds.as_array().unwrap().iter().map(of_status).collect()
+    }
+
+    /// The places at which a schema admits a value of a newer version; the first item stands for a whole list.
+    fn places(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+        if schema["type"] == "string" && schema["maxLength"] == LENGTH {
+            found.insert(at.to_owned());
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            places(field, &format!("{at}/{name}"), found);
+        }
+        if let Some(item) = schema.get("items") {
+            places(item, &format!("{at}/0"), found);
+        }
+    }
+
+    #[test]
+    fn status_with_any_unknown_value_is_read_and_written_as_it_was() {
+        let status = full();
+        let read = |status: &Value| serde_json::from_value::<Status>(status.clone()).map(|status| serde_json::to_value(status).unwrap());
+        assert_eq!(read(&status).unwrap(), status);
+        // The reasons are text already.
+        let mut found = BTreeSet::from(["/conditions/0/reason".to_owned(), "/run/reason".to_owned()]);
+        for schema in schemas() {
+            places(&schema, "", &mut found);
+        }
+        assert!(found.len() >= 10, "{found:?}");
+        for place in found {
+            for value in ["Hibernated", "unknown", "", "Größer-2", &"x".repeat(LENGTH)] {
+                let mut newer = status.clone();
+                let there = newer.pointer_mut(&place).unwrap_or_else(|| panic!("the status above has no {place}"));
+                *there = json!(value);
+                assert_eq!(read(&newer).map_err(|error| format!("{place}: {error}")), Ok(newer), "{place}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn definition_of_the_status_enforces_no_value() {
+        for schema in schemas() {
+            let text = schema.to_string();
+            for keyword in ["enum", "oneOf", "anyOf", "const", "pattern"] {
+                assert!(!text.contains(&format!("\"{keyword}\":")), "{keyword} in {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn longer_value_is_cut_between_letters() {
+        assert_eq!(NewerValue::from("ä".repeat(40).as_str()).as_str(), "ä".repeat(31));
+    }
+
+    #[test]
+    fn unknown_state_of_a_run_that_has_not_ended_is_what_the_record_shows() {
+        let state = |record: Value| {
+            let mut value = run();
+            value["state"] = json!("Hibernated");
+            value.as_object_mut().unwrap().extend(record.as_object().unwrap().clone());
+            let status: Status = serde_json::from_value(json!({"run": value})).unwrap();
+            let Run { state, .. } = status.run.unwrap();
+            state
+        };
+        assert_eq!(state(json!({"operationId": "op-1"})), RunState::Running);
+        assert_eq!(state(json!({"operationId": "op-1", "cancelCause": "Eviction"})), RunState::Cancelling);
+        assert_eq!(state(json!({"submittedTime": "2026-01-01T00:00:00Z"})), RunState::Submitting);
+        assert_eq!(state(json!({})), RunState::Waiting);
+        assert!(state(json!({"operationId": "op-1", "endedTime": "2026-01-01T00:00:00Z"})).ended());
+        assert!(state(json!({"recordedTime": "2026-01-01T00:00:00Z"})).ended());
+    }
+}

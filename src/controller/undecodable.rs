@@ -1,0 +1,129 @@
+//! A resource that cannot be decoded, since another version has written it. It is left alone, but a user can release it.
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource as _, ResourceExt as _};
+use serde_json::json;
+
+use super::agenda::Action;
+use super::call::{CallError, bounded};
+use super::context::Context;
+use super::records::CALL;
+use super::watched::Watched;
+use crate::api::{self, Reason};
+use crate::engine::Notice;
+use crate::telemetry::labels::Kind;
+
+/// Reports why the resource cannot be decoded, or removes its finalizer where it is being deleted and a user says so.
+pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
+    let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
+    let uid = cached.uid().unwrap_or_default();
+    let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
+    if !is_to_be_released(cached) {
+        tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
+        let message = format!(
+            "the resource cannot be decoded, so it is left alone ({error}): correct it, or delete it with the annotation {}: \"true\"",
+            api::RELEASE
+        );
+        publish(Reason::Undecodable, message);
+        return Action::await_change();
+    }
+    match release(ctx, kind, cached).await {
+        Ok(()) => {
+            let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
+            let message =
+                format!("{what} may still be running: released by the annotation {}, and the status cannot be decoded", api::RELEASE);
+            publish(Reason::Released, message);
+            Action::await_change()
+        }
+        Err(error) => {
+            let pause = ctx.memory.failed(&uid);
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in = ?pause, "failed to release a resource");
+            Action::requeue(pause)
+        }
+    }
+}
+
+fn is_to_be_released(cached: &Watched) -> bool {
+    cached.meta().deletion_timestamp.is_some()
+        && cached.finalizers().iter().any(|name| name == api::FINALIZER)
+        && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true")
+}
+
+async fn release(ctx: &Context, kind: Kind, cached: &Watched) -> Result<(), CallError> {
+    let namespace = cached.namespace().unwrap_or_default();
+    let resources: Api<Watched> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
+    let finalizers: Vec<&String> = cached.finalizers().iter().filter(|name| *name != api::FINALIZER).collect();
+    let meta = cached.meta();
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version, "uid": meta.uid}}));
+    let _place = ctx.places.take(&namespace).await;
+    match bounded(CALL, resources.patch(&cached.name_any(), &PatchParams::default(), &patch)).await {
+        Err(error) if !error.is_not_found() => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt as _;
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::controller::fixture::context;
+    use crate::controller::supervise::reconcile;
+
+    /// What is sent to the API server in a pass over a resource that a newer version has written.
+    async fn sent(change: impl FnOnce(&mut Value)) -> Vec<(String, Value)> {
+        let mut object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {
+                "name": "sales", "namespace": "bi", "uid": "u-1", "resourceVersion": "41", "finalizers": ["other/one", api::FINALIZER],
+                "deletionTimestamp": "2026-01-01T00:00:00Z", "annotations": {(api::RELEASE): "true"},
+            },
+            "spec": {"model": {"fabric": "sales"}, "conflictPolicy": "Preempt"},
+            "status": {"run": {"operationId": "op-1", "state": 7}},
+        });
+        change(&mut object);
+        let kept: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let (shown, keep) = (serde_json::to_vec(&object).unwrap(), Arc::clone(&kept));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (keep, shown) = (Arc::clone(&keep), shown.clone());
+            async move {
+                let line = format!("{} {}", request.method(), request.uri().path());
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                keep.lock().push((line, serde_json::from_slice(&body).unwrap()));
+                Ok::<_, Infallible>(Response::new(Body::from(shown)))
+            }
+        });
+        let mut ctx = context(0);
+        ctx.client = Client::new(service, "ops");
+        let cached: Watched = serde_json::from_value(object).unwrap();
+        assert!(cached.object(Kind::ModelRefresh).is_err());
+        assert_eq!(cached.operation().as_deref(), Some("op-1"));
+        reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;
+        let kept = kept.lock();
+        kept.clone()
+    }
+
+    #[tokio::test]
+    async fn resource_that_cannot_be_decoded_can_be_released() {
+        let sent = sent(|_| {}).await;
+        assert_eq!(sent.len(), 1);
+        let (line, body) = &sent[0];
+        assert_eq!(line, "PATCH /apis/tabular-operator.dev/v1alpha1/namespaces/bi/modelrefreshes/sales");
+        assert_eq!(*body, json!({"metadata": {"finalizers": ["other/one"], "resourceVersion": "41", "uid": "u-1"}}));
+    }
+
+    #[tokio::test]
+    async fn it_is_left_alone_otherwise() {
+        assert!(sent(|object| object["metadata"]["deletionTimestamp"] = Value::Null).await.is_empty());
+        assert!(sent(|object| object["metadata"]["annotations"] = json!({(api::RELEASE): "yes"})).await.is_empty());
+        assert!(sent(|object| object["metadata"]["finalizers"] = json!(["other/one"])).await.is_empty());
+    }
+}
