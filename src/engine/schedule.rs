@@ -8,11 +8,15 @@
 use cronexpr::{Crontab, MakeTimestamp};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
 
 /// The year after which no schedule is due. The library that reads cron looks some decades ahead, and panics where the
 /// calendar ends, in the year 9999; a status that somebody wrote into may name a time there.
 const LAST_YEAR: i16 = 9000;
+
+/// How many times the four years that the library searches are searched: 44 years. Between two 29 February on one day of the week lie up to 40,
+/// where a year such as 2100 between them is no leap year.
+const SEARCHES: usize = 11;
 
 /// The time zone of a schedule that names none.
 pub(super) const DEFAULT_ZONE: &str = "Etc/UTC";
@@ -61,18 +65,31 @@ impl Schedule {
             return None;
         }
         if !self.fixed_hours {
-            return self.crontab.find_next(MakeTimestamp(after)).ok().map(|time| time.timestamp());
+            return self.find(after).map(|time| time.timestamp());
         }
         let mut shown = self.zone.to_datetime(after);
         loop {
             // What the clock is to show, as if it were UTC's.
             let from = TimeZone::UTC.to_timestamp(shown).ok()?;
-            shown = self.crontab.find_next(MakeTimestamp(from)).ok()?.datetime();
+            shown = self.find(from)?.datetime();
             // In an hour that comes twice, the first one may be over.
             if let Some(time) = self.when(shown).filter(|time| *time > after) {
                 return Some(time);
             }
         }
+    }
+
+    /// The first match after a moment, within [`SEARCHES`] times four years.
+    fn find(&self, after: Timestamp) -> Option<Zoned> {
+        let mut from = after;
+        for _ in 0..SEARCHES {
+            if let Ok(found) = self.crontab.find_next(MakeTimestamp(from)) {
+                return Some(found);
+            }
+            // A day less than the library has searched, whichever zone it counts the years in.
+            from = from.to_zoned(TimeZone::UTC).checked_add(4.years()).ok()?.checked_sub(1.day()).ok()?.timestamp();
+        }
+        None
     }
 
     /// The last time after a moment and not after `now`.
@@ -174,6 +191,29 @@ mod tests {
         assert_eq!(found("0 5 * * *", "2026-11-21T04:00:00Z", "2026-11-22T04:00:00Z").as_deref(), Some("2026-11-22T04:00:00Z"));
         assert_eq!(found("* * * * *", "2020-01-01T00:00:00Z", "2026-11-22T12:00:30Z").as_deref(), Some("2026-11-22T12:00:00Z"));
         assert_eq!(found("* * 1-16 * *", "2020-01-01T00:00:00Z", "2026-10-31T12:00:30Z").as_deref(), Some("2026-10-16T21:59:00Z"));
+    }
+
+    #[test]
+    fn next_29_february_is_found_however_far_it_is() {
+        let dates = |expression: &str, from: &str, count: usize| {
+            let schedule = Schedule::parse(expression, None).unwrap();
+            let mut now = at(from);
+            let next = |_| {
+                now = schedule.next(now)?;
+                Some(now.strftime("%F").to_string())
+            };
+            (0..count).map_while(next).collect::<Vec<_>>()
+        };
+        // Both a day of the month and one of the week: either of them, as cron has it.
+        assert_eq!(dates("0 0 29 2 1", "2026-11-29T00:00:00Z", 1), ["2027-02-01"]);
+        // 2100 is no leap year.
+        assert_eq!(dates("0 0 29 2 *", "2096-02-29T00:00:00Z", 2), ["2104-02-29", "2108-02-29"]);
+        // Where one of them begins with an asterisk, both: a 29 February on a Sunday.
+        assert_eq!(dates("0 0 29 2 */7", "2026-11-29T00:00:00Z", 4), ["2032-02-29", "2060-02-29", "2088-02-29", "2128-02-29"]);
+        assert_eq!(dates("*/30 * 29 2 */7", "2032-02-29T23:30:00Z", 1), ["2060-02-29"]);
+        let schedule = Schedule::parse("0 0 29 2 */7", Some("Asia/Tokyo")).unwrap();
+        assert_eq!(schedule.latest(at("2026-01-01T00:00:00Z"), at("2070-01-01T00:00:00Z")), Some(at("2060-02-28T15:00:00Z")));
+        assert!(Schedule::parse("0 0 30 2 */7", None).unwrap_err().contains("never comes"));
     }
 
     #[test]
