@@ -28,7 +28,7 @@ const FRESH: Duration = Duration::from_mins(1);
 const JUST_READ: Duration = Duration::from_secs(1);
 /// How long after it was read an identity counts as in use: a resource may run once a day.
 const IN_USE: Duration = Duration::from_hours(36);
-/// How many identities are remembered.
+/// How many identities are remembered. Beyond it the namespace with the most forgets its oldest, so no namespace makes another forget.
 const REMEMBERED: usize = 20_000;
 
 /// Why there is no identity.
@@ -159,8 +159,15 @@ impl Identities {
 
     fn remember(&self, key: Key, identity: &Identity) {
         let mut lately = self.lately.lock();
-        if lately.len() >= REMEMBERED {
-            lately.clear();
+        if lately.len() >= REMEMBERED && !lately.contains_key(&key) {
+            let mut counts: HashMap<&str, usize> = HashMap::new();
+            for (namespace, _) in lately.keys() {
+                *counts.entry(namespace).or_default() += 1;
+            }
+            let largest = counts.into_iter().max_by_key(|(_, count)| *count).map(|(namespace, _)| namespace);
+            let of_it = lately.iter().filter(|((namespace, _), _)| Some(namespace.as_str()) == largest);
+            let oldest = of_it.min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone());
+            oldest.map(|key| lately.remove(&key));
         }
         lately.insert(key, (identity.clone(), Instant::now()));
     }

@@ -43,6 +43,8 @@ impl Refusals {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED {
             lately.retain(|_, refusal| refusal.at.elapsed() < REFUSED);
+            let oldest = lately.iter().min_by_key(|(_, refusal)| refusal.at).map(|(key, _)| key.clone());
+            oldest.filter(|_| lately.len() >= REMEMBERED).map(|key| lately.remove(&key));
         }
         let key = (identity, model.to_owned());
         // The next try comes soon after the time that it was put off for.

@@ -274,3 +274,29 @@ async fn those_who_read_the_same_at_once_take_no_more_connections_than_a_namespa
     assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
     assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS * 3 / 4);
 }
+
+#[tokio::test]
+async fn one_namespace_does_not_make_another_forget() {
+    let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
+    let client = Client::new(tower::service_fn(nothing), "ops");
+    let own = OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() };
+    let identities = Identities::new(client, places(), own);
+    let key = |namespace: &str, n: usize| {
+        let reference = ServicePrincipalRef { name: format!("s-{n}") };
+        (
+            namespace.to_owned(),
+            Some(Credentials { service_principal_ref: Some(reference), workload_identity: None, managed_identity: None }),
+        )
+    };
+    let identity = read("clientSecret", b"planted~secret").unwrap();
+    for n in 0..100 {
+        identities.remember(key("quiet", n), &identity);
+    }
+    for n in 0..REMEMBERED + 50 {
+        identities.remember(key("noisy", n), &identity);
+    }
+    let lately = identities.lately.lock();
+    assert_eq!(lately.len(), REMEMBERED);
+    assert!((0..100).all(|n| lately.contains_key(&key("quiet", n))));
+    assert!(lately.contains_key(&key("noisy", REMEMBERED + 49)));
+}

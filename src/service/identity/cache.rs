@@ -14,7 +14,8 @@ use super::Fingerprint;
 use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 
-/// How many tokens are kept; the least recently used one makes room.
+/// How many tokens are kept, and how many keys without one; of each, the least recently used makes room. They are counted apart, so that
+/// credentials which are refused, however many a tenant makes, never evict another tenant's token.
 const CAPACITY: usize = 1024;
 
 /// How long refused credentials are not tried again. A changed secret is another identity, and tried at once.
@@ -89,8 +90,11 @@ impl Cache {
         if let Known::Answer(answer) = entry.known() {
             return answer;
         }
-        let fetched = fetch().await;
-        entry.learn(fetched)
+        let learned = entry.learn(fetch().await);
+        if learned.is_ok() {
+            trim(&mut self.entries.lock(), true, CAPACITY);
+        }
+        learned
     }
 
     /// Forgets a token that a service refused, unless it has been replaced or that was done a moment ago. Whether the next call
@@ -112,15 +116,25 @@ impl Cache {
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
         let mut entries = self.entries.lock();
-        if entries.len() >= CAPACITY && !entries.contains_key(key) {
-            let now = Instant::now();
-            entries.retain(|_, entry| Arc::strong_count(entry) > 1 || entry.worth_keeping(now));
-            if entries.len() >= CAPACITY {
-                let oldest = entries.iter().min_by_key(|(_, entry)| entry.state.lock().used).map(|(key, _)| key.clone());
-                oldest.map(|key| entries.remove(&key));
-            }
+        if !entries.contains_key(key) {
+            trim(&mut entries, false, CAPACITY - 1);
         }
         Arc::clone(entries.entry(key.clone()).or_insert_with(|| Arc::new(Entry::new())))
+    }
+}
+
+/// Makes sure that at most `most` entries with a valid token, or without one, are kept. Those in use stay.
+fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, most: usize) {
+    if entries.len() <= most {
+        return;
+    }
+    let (now, in_use) = (Instant::now(), |entry: &Arc<Entry>| Arc::strong_count(entry) > 1);
+    entries.retain(|_, entry| in_use(entry) || entry.worth_keeping(now));
+    let counted = || entries.iter().filter(|(_, entry)| entry.has_token(now) == with_token);
+    if counted().count() > most {
+        let oldest =
+            counted().filter(|(_, entry)| !in_use(entry)).min_by_key(|(_, entry)| entry.state.lock().used).map(|(key, _)| key.clone());
+        oldest.map(|key| entries.remove(&key));
     }
 }
 
@@ -128,6 +142,10 @@ impl Entry {
     fn new() -> Self {
         let state = State { token: None, failure: None, forgotten: None, used: Instant::now() };
         Self { state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
+    }
+
+    fn has_token(&self, now: Instant) -> bool {
+        self.state.lock().token.as_ref().is_some_and(|token| now < token.expires)
     }
 
     fn worth_keeping(&self, now: Instant) -> bool {

@@ -160,6 +160,27 @@ async fn the_cache_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn refused_credentials_do_not_evict_tokens_of_others() {
+    let (cache, good) = (Cache::default(), Source::new(Ok(("a", 3600))));
+    let tokens = u32::try_from(CAPACITY).unwrap();
+    for n in 0..tokens {
+        cache.get(&key(n), || good.ask()).await.unwrap();
+    }
+    for kind in [TroubleKind::CredentialsRefused, TroubleKind::AssertionRefused, TroubleKind::Unreachable] {
+        let bad = Source::new(Err(kind));
+        for n in tokens..4 * tokens {
+            cache.get(&key(n), || bad.ask()).await.unwrap_err();
+        }
+        assert!(cache.entries.lock().len() <= 2 * CAPACITY);
+    }
+    let asked = good.count();
+    for n in 0..tokens {
+        cache.get(&key(n), || good.ask()).await.unwrap();
+    }
+    assert_eq!(good.count(), asked);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_of_a_few_seconds_is_used_for_most_of_them() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 10))));
     let key = key(1);
