@@ -6,6 +6,9 @@
 //!   stops at four fifths of the lease's duration. Nobody else can have begun to count earlier.
 //! - A candidate takes over only when it has itself seen the Lease unchanged for the whole duration. The times written
 //!   in the Lease are for people; no clock is ever compared with another machine's.
+//! - A deleted Lease counts as one that is unchanged: its holder creates it again, and a candidate waits for the whole duration, even one that
+//!   starts and has not seen it, if a resource shows that an operator has worked here. A candidate that has created it waits once more before
+//!   it acts: the holder may have created it in between, and somebody deleted it again.
 //! - A lease that was lost stays lost. The process ends, and comes back as a candidate of a new name.
 //!
 //! An API server that is away costs the holder its lease, though nobody can take it meanwhile: the holder cannot tell
@@ -15,6 +18,7 @@ mod candidate;
 mod handle;
 pub(crate) mod installation;
 pub(crate) mod leaving;
+mod precedent;
 mod record;
 
 #[cfg(test)]
@@ -54,6 +58,8 @@ pub struct LeaseSettings {
     pub identity: String,
     /// Which installation it is of, where that is known: see [`installation`].
     pub installation: Option<String>,
+    /// The namespaces that the operator serves; none for all.
+    pub watched: Vec<String>,
 }
 
 impl LeaseSettings {

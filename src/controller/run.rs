@@ -115,7 +115,8 @@ where
         () = stop.cancelled() => return Ok(()),
         () = first_answer(&client) => health.api_answered(),
     }
-    let lease = seek(config, installation, settings.leader_election.as_ref(), &metrics, &health).map_err(RunError::Thread)?;
+    let election = (settings.leader_election.as_ref(), settings.watch_namespaces.as_slice());
+    let lease = seek(config, installation, election, &metrics, &health).map_err(RunError::Thread)?;
     let reports = tokio::spawn(report(lease.clone(), Arc::clone(&metrics), health.clone()));
     let running =
         Running { settings: Arc::new(settings), client, lease: lease.clone(), metrics, traces, health: health.clone(), stop: stop.clone() };
@@ -177,7 +178,7 @@ async fn first_answer(client: &Client) {
 fn seek(
     config: Config,
     installation: Option<String>,
-    election: Option<&LeaderElection>,
+    (election, watched): (Option<&LeaderElection>, &[String]),
     metrics: &Arc<Metrics>,
     health: &Health,
 ) -> io::Result<LeaseHandle> {
@@ -191,6 +192,7 @@ fn seek(
         duration: *duration,
         identity: lease::identity(),
         installation,
+        watched: watched.to_vec(),
     };
     let reports = LeaseReports { heartbeat: Some(health.heartbeat("lease", STUCK.max(*duration * 2))), metrics: Some(Arc::clone(metrics)) };
     Lease::start(move || Client::try_from(config), settings, reports)

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::handle::{LeaseHandle, Standing};
 use super::leaving::Heard;
 use super::record::{self, Sighting, Verdict};
-use super::{LeaseReports, LeaseSettings};
+use super::{LeaseReports, LeaseSettings, precedent};
 use crate::controller::call::{CallError, bounded};
 use crate::telemetry::labels::WriteResult;
 
@@ -26,6 +26,19 @@ pub(super) struct Candidate {
     /// Whether the last call failed: only the first failure in a row is a warning.
     failing: bool,
     heard: Heard,
+    /// What this candidate, which has not seen the Lease, has found out about its absence.
+    absence: Absence,
+    /// When this candidate may begin to act: not before an earlier holder of a Lease that was deleted has stopped.
+    acts_from: Instant,
+}
+
+/// Why there is no Lease.
+enum Absence {
+    Unknown,
+    /// No operator has worked here yet.
+    Unused,
+    /// Somebody has deleted it, since then at the latest.
+    Deleted(Instant),
 }
 
 /// The Lease as the API server last confirmed it to us.
@@ -46,10 +59,18 @@ enum Sought {
     },
 }
 
+/// What a read after a refused renewal shows.
+enum Sight {
+    Ours(Box<Lease>),
+    Deleted,
+    /// It could not be read.
+    Unknown,
+}
+
 /// How keeping ended.
 enum Kept {
-    /// Told to stop.
-    Told(Box<Lease>),
+    /// Told to stop. Without the Lease where this candidate has not begun to act: an earlier holder may still, so the next one has to wait.
+    Told(Option<Box<Lease>>),
     /// Why it is held no more.
     Lost(String),
 }
@@ -57,7 +78,16 @@ enum Kept {
 impl Candidate {
     pub(super) fn new(client: Client, settings: LeaseSettings, reports: LeaseReports, handle: LeaseHandle) -> Self {
         let leases = Api::namespaced(client, &settings.namespace);
-        Self { leases, settings, reports, handle, failing: false, heard: Heard::default() }
+        Self {
+            leases,
+            settings,
+            reports,
+            handle,
+            failing: false,
+            heard: Heard::default(),
+            absence: Absence::Unknown,
+            acts_from: Instant::now(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -73,7 +103,9 @@ impl Candidate {
                 Kept::Told(lease) => {
                     // First nobody acts any more, then another may.
                     self.handle.set(Standing::GivenBack);
-                    self.give_back(Some(*lease)).await;
+                    if let Some(lease) = lease {
+                        self.give_back(Some(*lease)).await;
+                    }
                 }
                 Kept::Lost(why) => {
                     self.handle.set(Standing::Lost);
@@ -90,7 +122,7 @@ impl Candidate {
     /// Looks at the Lease until it can be taken, and takes it.
     async fn seek(&mut self) -> Sought {
         let stop = self.handle.stop().clone();
-        let mut sighting = None;
+        let mut seen = None;
         let mut open = false;
         loop {
             self.beat();
@@ -102,18 +134,29 @@ impl Candidate {
             let mut pause = self.settings.pace();
             match self.answered("read", read) {
                 None => {}
-                Some(found) => match self.claim(found, &mut sighting) {
-                    Ok(claim) => {
-                        self.heed(&claim);
-                        // Not cut short by a stop: what is sent may be done.
-                        let sent = self.write(&claim).await;
-                        open = matches!(&sent, Err(error) if !error.is_conflict());
-                        if let Some(holding) = self.answered("take", sent) {
-                            return Sought::Found(Box::new(holding));
+                Some(None) if seen.is_none() && self.may_be_held().await => {}
+                Some(found) => {
+                    let was_deleted = found.is_none() && (seen.is_some() || !matches!(self.absence, Absence::Unused));
+                    match self.claim(found, &mut seen) {
+                        Ok(claim) => {
+                            self.heed(&claim);
+                            // Not cut short by a stop: what is sent may be done.
+                            let sent = self.write(&claim).await;
+                            open = matches!(&sent, Err(error) if !error.is_conflict());
+                            if matches!(&sent, Err(error) if error.is_conflict()) {
+                                // Another has it, even if it is deleted before it is seen.
+                                self.absence = Absence::Deleted(Instant::now());
+                            }
+                            if let Some(holding) = self.answered("take", sent) {
+                                if was_deleted {
+                                    self.wait_for_an_earlier_holder();
+                                }
+                                return Sought::Found(Box::new(holding));
+                            }
                         }
+                        Err(wait) => pause = pause.min(wait),
                     }
-                    Err(wait) => pause = pause.min(wait),
-                },
+                }
             }
             tokio::select! {
                 biased;
@@ -123,16 +166,17 @@ impl Candidate {
         }
     }
 
-    /// The Lease as it is to be written, or how long it is sure to be another's.
-    fn claim(&self, found: Option<Lease>, sighting: &mut Option<Sighting>) -> Result<Lease, Duration> {
+    /// The Lease to write, or how long it is certain to be held by another. One that was deleted counts as unchanged since then: its
+    /// holder creates it again.
+    fn claim(&self, found: Option<Lease>, seen: &mut Option<(Lease, Sighting)>) -> Result<Lease, Duration> {
         let now = Instant::now();
-        let Some(lease) = found else {
-            *sighting = None;
+        let (earlier, sighting) = seen.take().unzip();
+        let Some(lease) = found.or_else(|| earlier.map(record::deleted)) else {
             return Ok(record::taken(None, &self.settings, Timestamp::now()));
         };
-        let seen = Sighting::of(&lease, sighting.take(), now);
-        let verdict = record::judge(&lease, &seen, &self.settings, now);
-        *sighting = Some(seen);
+        let sighting = Sighting::of(&lease, sighting, now);
+        let verdict = record::judge(&lease, &sighting, &self.settings, now);
+        *seen = Some((lease.clone(), sighting));
         match verdict {
             Verdict::Free => Ok(record::taken(Some(lease), &self.settings, Timestamp::now())),
             Verdict::Ours => Ok(record::renewed(lease, &self.settings, Timestamp::now())),
@@ -140,6 +184,19 @@ impl Candidate {
                 self.stand_by(&by);
                 Err(until.saturating_duration_since(now))
             }
+        }
+    }
+
+    /// Whether a holder may still act though there is no Lease, and this candidate has seen none.
+    async fn may_be_held(&mut self) -> bool {
+        if let Absence::Unknown = self.absence {
+            let worked = precedent::has_worked(&self.leases.clone().into_client(), &self.settings.watched).await;
+            // Where the API server does not tell, it has.
+            self.absence = if worked.unwrap_or(true) { Absence::Deleted(Instant::now()) } else { Absence::Unused };
+        }
+        match self.absence {
+            Absence::Deleted(since) => since.elapsed() < self.settings.duration,
+            Absence::Unknown | Absence::Unused => false,
         }
     }
 
@@ -154,15 +211,23 @@ impl Candidate {
     async fn keep(&mut self, mut holding: Holding) -> Kept {
         let stop = self.handle.stop().clone();
         let term = record::transitions(&holding.lease);
-        self.hold(&holding, term);
-        tracing::info!(lease = %self.settings.name, identity = %self.settings.identity, term, "holding the lease");
+        let mut acts = false;
         loop {
             self.beat();
+            if !acts && Instant::now() >= self.acts_from {
+                acts = true;
+                self.hold(&holding, term);
+                tracing::info!(lease = %self.settings.name, identity = %self.settings.identity, term, "holding the lease");
+            }
+            let next = if acts { holding.renew } else { holding.renew.min(self.acts_from) };
             tokio::select! {
                 biased;
                 () = sleep_until(holding.until) => return self.run_out(),
-                () = stop.cancelled() => return Kept::Told(Box::new(holding.lease)),
-                () = sleep_until(holding.renew) => {}
+                () = stop.cancelled() => return Kept::Told(acts.then(|| Box::new(holding.lease))),
+                () = sleep_until(next) => {}
+            }
+            if next < holding.renew {
+                continue;
             }
             let renewal = record::renewed(holding.lease.clone(), &self.settings, Timestamp::now());
             let sent = Instant::now();
@@ -178,24 +243,27 @@ impl Candidate {
             // After a failure: at once where the attempt itself took long, or else after a pause.
             holding.renew = sent + self.settings.pace();
             match renewed {
-                Err(error) if error.is_not_found() => {
-                    return Kept::Lost("the Lease was deleted".to_owned());
-                }
+                Err(error) if error.is_not_found() && renewal.metadata.resource_version.is_some() => self.recreate(&mut holding),
                 Err(error) if error.is_conflict() => match self.look_again(holding.until).await {
-                    Ok(Some(lease)) => {
+                    Ok(Sight::Deleted) => self.recreate(&mut holding),
+                    Ok(Sight::Ours(lease)) => {
                         // Before the renewal, which says that it is heeded.
                         self.heed(&lease);
-                        holding.lease = lease;
+                        holding.lease = *lease;
                         holding.renew = Instant::now();
                     }
-                    Ok(None) => {}
+                    Ok(Sight::Unknown) => {}
                     Err(why) => return Kept::Lost(why),
                 },
                 other => {
                     if let Some(next) = self.answered("renew", other) {
                         holding = next;
                         self.heed(&holding.lease);
-                        self.hold(&holding, term);
+                        if acts {
+                            self.hold(&holding, term);
+                        } else if renewal.metadata.resource_version.is_none() {
+                            self.wait_for_an_earlier_holder();
+                        }
                     }
                 }
             }
@@ -203,22 +271,37 @@ impl Candidate {
     }
 
     /// After a renewal was refused: the answer to an earlier one was lost, or somebody edited the Lease, or another has it.
-    /// It is lost unless it is seen to be still ours; `None` where it could not be seen.
-    async fn look_again(&mut self, until: Instant) -> Result<Option<Lease>, String> {
+    /// It is lost where another has it.
+    async fn look_again(&mut self, until: Instant) -> Result<Sight, String> {
         let read = tokio::select! {
             biased;
-            () = sleep_until(until) => return Ok(None),
+            () = sleep_until(until) => return Ok(Sight::Unknown),
             read = bounded(self.settings.attempt(), self.leases.get_opt(&self.settings.name)) => read,
         };
         match self.answered("read", read) {
-            None => Ok(None),
-            Some(None) => Err("the Lease was deleted".to_owned()),
+            None => Ok(Sight::Unknown),
+            Some(None) => Ok(Sight::Deleted),
             Some(Some(lease)) => match record::holder(&lease) {
-                Some(holder) if holder == self.settings.identity => Ok(Some(lease)),
+                Some(holder) if holder == self.settings.identity => Ok(Sight::Ours(Box::new(lease))),
                 Some(holder) => Err(format!("{holder} has taken it")),
                 None => Err("somebody has emptied it".to_owned()),
             },
         }
+    }
+
+    /// This candidate has created a Lease that was deleted. Its earlier holder may have renewed it until just before, so it is given the time
+    /// to stop.
+    fn wait_for_an_earlier_holder(&mut self) {
+        self.acts_from = Instant::now() + self.settings.duration;
+        self.handle.set(Standing::Seeking { holder: Some(self.settings.identity.clone()) });
+        tracing::warn!(lease = %self.settings.name, wait = ?self.settings.duration, "created the deleted lease; an earlier holder may still act");
+    }
+
+    /// The Lease was deleted. It is still held: nobody else can have taken it, unless the create request fails because it exists.
+    fn recreate(&self, holding: &mut Holding) {
+        tracing::warn!(lease = %self.settings.name, "the lease was deleted; creating it again");
+        holding.lease = record::deleted(holding.lease.clone());
+        holding.renew = Instant::now();
     }
 
     /// Writes the Lease, and counts from before that.

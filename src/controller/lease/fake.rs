@@ -11,6 +11,7 @@ use kube::client::Body;
 use kube::core::Status;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// What goes wrong with the requests that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,13 @@ struct State {
     /// Holders, in the order in which writes were accepted.
     writes: Vec<String>,
     reads: usize,
+    /// What shows in a resource's metadata that an operator has worked.
+    work: Value,
 }
 
 impl FakeApi {
     pub(super) fn new() -> Self {
-        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0 };
+        let state = State { lease: None, version: 0, fault: Fault::None, writes: Vec::new(), reads: 0, work: json!({}) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -71,6 +74,16 @@ impl FakeApi {
         self.state.lock().writes.clone()
     }
 
+    /// From now on a resource has this in its metadata.
+    pub(super) fn work(&self, metadata: Value) {
+        self.state.lock().work = metadata;
+    }
+
+    /// From now on a resource has the finalizer.
+    pub(super) fn work_with_finalizer(&self) {
+        self.work(json!({"finalizers": ["another.example/one", crate::api::FINALIZER]}));
+    }
+
     pub(super) fn reads(&self) -> usize {
         self.state.lock().reads
     }
@@ -84,6 +97,7 @@ impl FakeApi {
 
     async fn answer(&self, request: Request<Body>, cut: &Mutex<Fault>) -> Response<Body> {
         let method = request.method().clone();
+        let lists = !request.uri().path().contains("/leases");
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let fault = {
             let here = *cut.lock();
@@ -92,12 +106,20 @@ impl FakeApi {
         match fault {
             Fault::Away => std::future::pending().await,
             Fault::Forbidden => refuse(StatusCode::FORBIDDEN, "Forbidden"),
+            Fault::None | Fault::AnswersLost if lists => say(StatusCode::OK, &self.resources()),
             Fault::None => self.done(&method, &body),
             Fault::AnswersLost => {
                 let answer = self.done(&method, &body);
                 if method == Method::GET { answer } else { std::future::pending().await }
             }
         }
+    }
+
+    fn resources(&self) -> Value {
+        let mut metadata = self.state.lock().work.clone();
+        metadata["name"] = json!("sales");
+        let items = [json!({"metadata": metadata})];
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": items})
     }
 
     fn done(&self, method: &Method, body: &[u8]) -> Response<Body> {

@@ -89,6 +89,12 @@ pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timest
     lease
 }
 
+/// The Lease after somebody deleted it, ready to be created again.
+pub(super) fn deleted(lease: Lease) -> Lease {
+    let ObjectMeta { name, namespace, labels, annotations, .. } = lease.metadata;
+    Lease { metadata: ObjectMeta { name, namespace, labels, annotations, ..ObjectMeta::default() }, spec: lease.spec }
+}
+
 /// The Lease, renewed by its holder.
 pub(super) fn renewed(mut lease: Lease, settings: &LeaseSettings, time: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
@@ -122,6 +128,7 @@ mod tests {
             duration: Duration::from_secs(15),
             identity: identity.to_owned(),
             installation: None,
+            watched: Vec::new(),
         }
     }
 

@@ -1,0 +1,53 @@
+//! Whether an operator has worked here before. Where it has, and the Lease is absent, somebody has deleted the Lease, and its holder may still act.
+
+use kube::api::ListParams;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, ResourceExt as _};
+
+use crate::api::FINALIZER;
+use crate::controller::call::{CallError, bounded};
+use crate::controller::records::CALL;
+use crate::controller::resource::Resource;
+use crate::telemetry::labels::Kind;
+
+/// How many resources one list request returns.
+const PAGE: u32 = 500;
+
+/// Whether a resource of these namespaces (none: of all) has the finalizer, or a status that was written.
+///
+/// # Errors
+/// Where the API server does not tell.
+pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result<bool, CallError> {
+    for kind in Kind::ALL {
+        let of_all = namespaces.is_empty().then(|| Api::all_with(client.clone(), kind));
+        let of_each = namespaces.iter().map(|namespace| Api::namespaced_with(client.clone(), namespace, kind));
+        for resources in of_all.into_iter().chain(of_each) {
+            if shows_work(&resources).await? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+async fn shows_work(resources: &Api<Resource>) -> Result<bool, CallError> {
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = match bounded(CALL, resources.list_metadata(&page)).await {
+            // The definitions are not installed.
+            Err(error) if error.is_not_found() => return Ok(false),
+            list => list?,
+        };
+        let ours = |object: &PartialObjectMeta<Resource>| {
+            let has_status = object.managed_fields().iter().any(|entry| entry.subresource.as_deref() == Some("status"));
+            has_status || object.finalizers().iter().any(|name| name == FINALIZER)
+        };
+        if list.items.iter().any(ours) {
+            return Ok(true);
+        }
+        match list.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(false),
+        }
+    }
+}
