@@ -1,6 +1,6 @@
 //! The tabular-operator: refreshes and synchronises tabular models, exactly once.
 //!
-//! `docs/architecture.md` has the map. Dependencies point one way: [`api`] and [`operation`] are leaves, [`engine`]
+//! `docs/architecture.md` has the map. Dependencies point one way: [`api`], [`operation`] and [`text`] are leaves, [`engine`]
 //! decides from them, [`service`] speaks to Azure, and [`controller`] is the only place where all of them meet.
 //! Around them stand [`cli`] and [`telemetry`].
 
@@ -13,3 +13,4 @@ pub mod engine;
 pub mod operation;
 pub mod service;
 pub mod telemetry;
+pub mod text;

@@ -13,6 +13,7 @@ use tabular_operator::controller::work;
 use tabular_operator::telemetry::logs;
 use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
+use tabular_operator::text::visible;
 
 /// How long what is still running in the background may hold up the end of the process.
 const LINGER: Duration = Duration::from_millis(500);
@@ -80,6 +81,6 @@ fn end(error: &RunError) -> ExitCode {
 
 /// Before logs are set up, and for bad settings: a sentence for the person who typed the command.
 fn fail(code: u8, sentence: &str) -> ExitCode {
-    eprintln!("error: {sentence}");
+    eprintln!("error: {}", visible(sentence));
     ExitCode::from(code)
 }

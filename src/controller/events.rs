@@ -19,6 +19,7 @@ use super::resource::Resource;
 use crate::engine::Notice;
 use crate::telemetry::labels::{Kind, Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
+use crate::text::plain;
 
 /// How many events may wait to be written; beyond it they are dropped, and that is logged.
 const BACKLOG: usize = 4096;
@@ -145,7 +146,7 @@ impl Waiting {
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
             },
-            note: Some(cut(&notice.message, NOTE).to_owned()),
+            note: Some(cut(&plain(&notice.message), NOTE).to_owned()),
             reason: Some(notice.reason.as_str().to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(api_version),
@@ -176,7 +177,7 @@ mod tests {
     use crate::api::Reason;
 
     fn event(name: &str, time: Timestamp, instance: &str) -> Event {
-        let notice = Notice { reason: Reason::Running, message: "m".repeat(2000) };
+        let notice = Notice { reason: Reason::Running, message: "m\u{202e}".repeat(2000) };
         let waiting = Waiting {
             about: About::Resource(Kind::ModelRefresh),
             namespace: "bi".to_owned(),
@@ -207,7 +208,7 @@ mod tests {
             let called = event.metadata.name.unwrap();
             prop_assert!(is_valid_name(&called) || !is_valid_name(&name), "{called}");
             prop_assert!(event.reporting_instance.unwrap().len() <= 128);
-            prop_assert!(event.note.unwrap().len() <= NOTE);
+            prop_assert_eq!(event.note.unwrap(), "m".repeat(NOTE));
         }
     }
 

@@ -8,6 +8,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use unicase::UniCase;
 
 use crate::operation::{ObjectName, REDACTED};
+use crate::text::is_invisible;
 
 /// How a name that is shown relates to one that was asked for, from the closest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,13 +50,6 @@ fn visible(name: &str) -> String {
     // Folding may take a letter apart again; what is left alone then is the dot of a Turkish i.
     let letters = composed.normalize(&folded).into_owned().replace('\u{131}', "i").replace('\u{307}', "");
     letters.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
-}
-
-/// What Unicode has that fonts show nothing of (its property `Default_Ignorable_Code_Point`).
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

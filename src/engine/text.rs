@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::text::plain;
+
 /// The longest sentence in a condition or a message, in bytes.
 pub(super) const SENTENCE: usize = 1024;
 /// The longest name of a table or a partition, in bytes.
@@ -24,20 +26,16 @@ fn json_len(c: char) -> usize {
     }
 }
 
-/// A character as it may be shown: none that moves a terminal's cursor, or turns the direction of what stands around it.
-fn shown(c: char) -> char {
-    if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') { ' ' } else { c }
-}
-
-/// `text` in one line without control characters, cut at a character so that it takes at most `limit` bytes in JSON.
+/// `text` in one [plain] line, cut at a character so that it takes at most `limit` bytes in JSON.
 #[must_use]
 pub(super) fn bounded(text: &str, limit: usize) -> String {
     let (mut out, mut size, mut cut) = (String::with_capacity(text.len().min(limit)), 0, 0);
-    for c in text.trim().chars() {
-        let c = shown(c);
+    for c in plain(text).trim().chars() {
         size += json_len(c);
         if size > limit {
             out.truncate(cut);
+            // A joiner that joins nothing is not plain.
+            out.truncate(out.trim_end_matches(['\u{200c}', '\u{200d}']).len());
             out.push('…');
             break;
         }
@@ -77,9 +75,8 @@ mod tests {
     fn what_a_service_says_is_one_plain_line() {
         let rows = [
             ("line one\r\nline two", "line one  line two"),
-            ("\u{1b}[31mred\u{202e} evil\u{2066}", " [31mred  evil "),
-            // Joiners belong to letters of many languages.
-            ("می\u{200c}شود", "می\u{200c}شود"),
+            ("\u{1b}[31mred\u{202e} evil\u{2066}", "[31mred evil"),
+            ("\u{feff} all\u{200b}ow\u{2060}ed \u{200f}", "allowed"),
         ];
         for (text, expected) in rows {
             assert_eq!(bounded(text, 100), expected);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::operation::REDACTED;
+use crate::text::plain as plain_line;
 
 /// At most `limit` characters of a text, with an ellipsis where it was cut.
 pub(super) fn cut(text: &str, limit: usize) -> String {
@@ -14,11 +15,11 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
     short
 }
 
-/// A text as one line of at most `limit` characters, without control characters and tokens.
+/// A text as one plain line of at most `limit` characters, without tokens.
 pub(super) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut left = limit.saturating_add(1);
-    for word in text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty()) {
+    for word in plain_line(text).split_whitespace() {
         let word = if token_like(word) { "[redacted]" } else { word };
         let blank = if line.is_empty() { "" } else { " " };
         for c in blank.chars().chain(word.chars()).take(left) {
@@ -36,10 +37,11 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
 const TRAILERS: [&str; 7] =
     ["technical details", "trace id", "correlation id", "rootactivityid", "activity id", "timestamp:", "date (utc)"];
 
-/// A message from outside as one line of at most `limit` characters: control characters become spaces, what looks
-/// like a token is taken out, and so is the tail that names this one call.
+/// A message from outside as one plain line of at most `limit` characters: what looks like a token is taken out, and so is the tail
+/// that names this one call.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
-    let plain: String = cut(text, 4 * limit).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let short = cut(text, 4 * limit);
+    let plain = plain_line(&short);
     let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { REDACTED } else { word }).collect();
     let line = words.join(" ");
     // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
@@ -149,6 +151,7 @@ mod tests {
             ("It failed.\r\n\r\nTechnical Details:\r\nRootActivityId: 5", "It failed."),
             ("Bearer eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y refused", "Bearer [redacted] refused"),
             ("  a\tb\nc ", "a b c"),
+            ("Bearer e\u{200b}yJ0eXAiOiJKV1QiLCJhbGciOi.x.y\u{202e} refused", "Bearer [redacted] refused"),
         ];
         for (text, expected) in rows {
             assert_eq!(tidy(text, 100), expected);

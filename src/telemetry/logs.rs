@@ -1,6 +1,7 @@
 //! Logs: one line per event to the standard error, as JSON or as text.
 
 mod filter;
+mod visible;
 
 use std::io::IsTerminal;
 
@@ -13,6 +14,8 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
 pub use filter::filter;
+
+use visible::Visible;
 
 /// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
 /// secrets, so no filter opens them further.
@@ -54,10 +57,10 @@ pub enum LogError {
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(keeps_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(|| Visible(std::io::stderr())).boxed(),
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            fmt::layer().with_ansi(colours).with_writer(std::io::stderr).boxed()
+            fmt::layer().with_ansi(colours).with_writer(|| Visible(std::io::stderr())).boxed()
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init()?;

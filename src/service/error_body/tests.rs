@@ -74,7 +74,7 @@ fn shapes() -> Vec<(String, &'static str, &'static str)> {
     let mut rows: Vec<_> = rows.map(|(body, code, text)| (body.to_string(), code, text)).into();
     rows.extend([
         ("boom".to_owned(), "", "boom"),
-        (" The\tmodel \u{feff} is gone.\r\n".to_owned(), "", "The model \u{feff} is gone."),
+        (" The\tmodel \u{feff} is gone.\r\n".to_owned(), "", "The model is gone."),
         (
             "ModelRefreshFailed_CredentialsNotSpecified".to_owned(),
             "ModelRefreshFailed_CredentialsNotSpecified",

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::der::Content;
 use super::pem;
+use crate::text::is_invisible;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -136,13 +137,7 @@ fn unseen(c: char) -> Option<&'static str> {
         '\u{fffd}' => "a replacement character, which a wrong conversion leaves behind",
         c if c.is_control() => "a control character",
         c if c.is_whitespace() && c != ' ' => "a space that is not an ordinary one",
-        c if has_no_shape(c) => "an invisible character",
+        c if is_invisible(c) => "an invisible character",
         _ => return None,
     })
-}
-
-/// What else Unicode has that fonts show nothing of (its property `Default_Ignorable_Code_Point`).
-fn has_no_shape(c: char) -> bool {
-    matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2061}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tabular_operator::api::Status;
 use tabular_operator::operation::{Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
 use tabular_operator::service::outside;
+use tabular_operator::text::is_invisible;
 use url::Url;
 
 /// A client secret that was sent to Entra ID alone, which may say it back.
@@ -42,7 +43,13 @@ pub fn bounded(text: &str, limit: usize) {
 pub fn sentence(text: &str) {
     bounded(text, 1024);
     assert!(!text.trim().is_empty(), "nothing is said");
-    assert!(!text.chars().any(char::is_control), "a control character: {text:?}");
+    assert!(!text.chars().any(hidden), "a control or invisible character: {text:?}");
+}
+
+/// Whether people do not see a character. A joiner may stand between two letters.
+#[must_use]
+pub fn hidden(c: char) -> bool {
+    c.is_control() || is_invisible(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// An id that can stand in a path as it is.
