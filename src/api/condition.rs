@@ -16,9 +16,9 @@ pub enum ConditionType {
     Stalled,
     /// The summary: True after a success, False after an end that needs a human and while a reference is missing, Unknown while it runs.
     Ready,
-    /// How the latest run ended: Unknown while it runs.
+    /// How the latest run ended: Unknown while it runs. The message is a short fact, such as `run 3 failed`; that of Ready has the cause.
     Succeeded,
-    /// True at any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns.
+    /// True at any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns. The message is that of Succeeded.
     Finished,
     /// What only a newer version knows.
     #[serde(untagged)]

@@ -91,15 +91,52 @@ fn may_arrive(reason: &str) -> bool {
     Reason::parse(reason).is_some_and(|reason| reason.telling() == Telling::Awaited)
 }
 
-/// The four things that a user is told, before they are spread over conditions.
+/// What a user is shown, before it is spread over conditions.
 struct Summary<'a> {
     reconciling: bool,
     stalled: bool,
     ready: ConditionStatus,
     /// `None` where no run has begun.
-    outcome: Option<(ConditionStatus, bool)>,
+    outcome: Option<Outcome<'a>>,
     reason: &'a str,
     message: &'a str,
+}
+
+/// What `Succeeded` and `Finished` show of a run: a short fact. The message of `Ready` has what to do.
+struct Outcome<'a> {
+    succeeded: ConditionStatus,
+    finished: bool,
+    /// The run's own, also where something else than the run keeps the resource from being ready.
+    reason: &'a str,
+    fact: String,
+}
+
+impl<'a> Outcome<'a> {
+    fn of(run: &'a Run) -> Self {
+        let number = run.number;
+        let (succeeded, finished, fact) = match run.state {
+            RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
+                (ConditionStatus::Unknown, false, format!("run {number} has not ended"))
+            }
+            RunState::Succeeded => (ConditionStatus::True, true, format!("run {number} succeeded")),
+            RunState::Failed => (ConditionStatus::False, true, format!("run {number} failed")),
+            RunState::TimedOut => (ConditionStatus::False, true, format!("run {number} timed out")),
+            RunState::Cancelled => (ConditionStatus::False, true, format!("run {number} was cancelled")),
+            RunState::Newer(state) => (ConditionStatus::False, true, format!("run {number} has ended ({state})")),
+        };
+        Self { succeeded, finished, reason: &run.reason, fact }
+    }
+
+    /// Of the run that comes after this one.
+    fn pending(run: Option<&Run>, reason: &'a str) -> Self {
+        let number = run.map_or(0, |run| run.number).saturating_add(1);
+        Self { succeeded: ConditionStatus::Unknown, finished: false, reason, fact: format!("run {number} has not started") }
+    }
+
+    /// Where no run can start until the spec is another.
+    fn impossible(reason: &'a str) -> Self {
+        Self { succeeded: ConditionStatus::False, finished: true, reason, fact: "no run can start with this spec".to_owned() }
+    }
 }
 
 /// Derives the conditions of `record`, keeping the time of those whose status did not change.
@@ -145,29 +182,29 @@ fn spread(summary: &Summary<'_>, before: &[Condition], generation: i64, now: Tim
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
+    let message = text::bounded(summary.message, text::SENTENCE);
     let mut wanted = Vec::with_capacity(4);
     if summary.reconciling {
-        wanted.push((ConditionType::Reconciling, ConditionStatus::True));
+        wanted.push((ConditionType::Reconciling, ConditionStatus::True, summary.reason, &message));
     }
     if summary.stalled {
-        wanted.push((ConditionType::Stalled, ConditionStatus::True));
+        wanted.push((ConditionType::Stalled, ConditionStatus::True, summary.reason, &message));
     }
-    wanted.push((ConditionType::Ready, summary.ready));
-    if let Some((succeeded, finished)) = summary.outcome {
-        wanted.push((ConditionType::Succeeded, succeeded));
-        wanted.push((ConditionType::Finished, truth(finished)));
+    wanted.push((ConditionType::Ready, summary.ready, summary.reason, &message));
+    if let Some(Outcome { succeeded, finished, reason, fact }) = &summary.outcome {
+        wanted.push((ConditionType::Succeeded, *succeeded, reason, fact));
+        wanted.push((ConditionType::Finished, truth(*finished), reason, fact));
     }
     let since = |kind, status| {
         let before = before.iter().find(|condition| condition.r#type == kind && condition.status == status);
         before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
     };
-    let message = text::bounded(summary.message, text::SENTENCE);
-    let condition = |(kind, status)| Condition {
+    let condition = |(kind, status, reason, message): (ConditionType, ConditionStatus, &str, &String)| Condition {
         r#type: kind,
         status,
         observed_generation: generation,
         last_transition_time: since(kind, status),
-        reason: summary.reason.to_owned(),
+        reason: reason.to_owned(),
         message: message.clone(),
     };
     // Those of a newer version stay, within a bound.
@@ -185,7 +222,6 @@ fn awaited(record: &Status) -> String {
 }
 
 fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> {
-    let pending = Some((ConditionStatus::Unknown, false));
     match standing {
         Standing::Idle(message) => Summary {
             reconciling: false,
@@ -199,7 +235,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reconciling: false,
             stalled: false,
             ready: ConditionStatus::False,
-            outcome: run.and(pending),
+            outcome: run.map(|run| Outcome::pending(Some(run), Reason::Suspended.as_str())),
             reason: Reason::Suspended.as_str(),
             message,
         },
@@ -207,7 +243,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::Unknown,
-            outcome: pending,
+            outcome: Some(Outcome::pending(run, Reason::Submitting.as_str())),
             reason: Reason::Submitting.as_str(),
             message,
         },
@@ -215,7 +251,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reconciling: true,
             stalled: false,
             ready: ConditionStatus::False,
-            outcome: pending,
+            outcome: Some(Outcome::pending(run, Reason::ChangeNotRun.as_str())),
             reason: Reason::ChangeNotRun.as_str(),
             message,
         },
@@ -223,7 +259,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
-            outcome: run.and_then(|run| of_run(run).outcome),
+            outcome: run.map(Outcome::of),
             reason: reason.as_str(),
             message,
         },
@@ -231,12 +267,12 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             reconciling: false,
             stalled: true,
             ready: ConditionStatus::False,
-            outcome: match run {
-                _ if *for_good => Some((ConditionStatus::False, true)),
-                // With nothing to come, the latest run's outcome stays told.
-                Some(run) if !due => of_run(run).outcome,
-                Some(_) | None => pending,
-            },
+            outcome: Some(match run {
+                _ if *for_good => Outcome::impossible(reason.as_str()),
+                // With nothing to come, the latest run's outcome stays.
+                Some(run) if !due => Outcome::of(run),
+                Some(_) | None => Outcome::pending(run, reason.as_str()),
+            }),
             reason: reason.as_str(),
             message,
         },
@@ -245,24 +281,18 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
 
 fn of_run(run: &Run) -> Summary<'_> {
     let stalled = Reason::parse(&run.reason).is_some_and(stalls);
-    let (stalled, ready, outcome) = match run.state {
-        RunState::Waiting if run.reason == Reason::Suspended.as_str() => (false, ConditionStatus::False, (ConditionStatus::Unknown, false)),
-        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => {
-            (true, ConditionStatus::False, (ConditionStatus::Unknown, false))
-        }
-        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
-            (false, ConditionStatus::Unknown, (ConditionStatus::Unknown, false))
-        }
-        RunState::Succeeded => (false, ConditionStatus::True, (ConditionStatus::True, true)),
-        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
-            (true, ConditionStatus::False, (ConditionStatus::False, true))
-        }
+    let (stalled, ready) = match run.state {
+        RunState::Waiting if run.reason == Reason::Suspended.as_str() => (false, ConditionStatus::False),
+        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling if stalled => (true, ConditionStatus::False),
+        RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => (false, ConditionStatus::Unknown),
+        RunState::Succeeded => (false, ConditionStatus::True),
+        RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => (true, ConditionStatus::False),
     };
     Summary {
         reconciling: ready == ConditionStatus::Unknown,
         stalled,
         ready,
-        outcome: Some(outcome),
+        outcome: Some(Outcome::of(run)),
         reason: &run.reason,
         message: &run.message,
     }

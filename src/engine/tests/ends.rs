@@ -2,7 +2,8 @@
 
 use super::service::{Fate, trouble};
 use super::world::{World, model, secs};
-use crate::api::{Model, Reason, RunState};
+use crate::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Fault};
 use crate::operation::{Failure, Phase, TroubleKind};
 
 #[test]
@@ -108,4 +109,35 @@ fn the_services_own_word_is_kept_beside_ours() {
     assert_eq!(world.run().service_state.as_deref(), Some("InProgress"));
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.run().service_state.as_deref(), Some("Succeeded"));
+}
+
+#[test]
+fn outcome_is_a_short_fact_and_the_full_message_is_in_ready() {
+    let facts = |world: &World| {
+        let message = |kind| world.condition(kind).map(|condition| condition.message.clone());
+        let full = message(ConditionType::Ready).unwrap();
+        for same in [ConditionType::Reconciling, ConditionType::Stalled] {
+            assert!(message(same).is_none_or(|message| message == full), "{:?}", world.status().conditions);
+        }
+        let (succeeded, finished) = (message(ConditionType::Succeeded), message(ConditionType::Finished));
+        assert_eq!(succeeded, finished);
+        succeeded.unwrap_or_default()
+    };
+    let mut world = World::new(|_| {});
+    world.service.length = secs(20);
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    assert_eq!(facts(&world), "run 1 has not ended");
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(facts(&world), "run 1 succeeded");
+    world.edit(|spec| spec.suspend = true).annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
+    assert_eq!(facts(&world), "run 2 has not started");
+    world.service.outcomes.push_back(Phase::Failed);
+    world.edit(|spec| spec.suspend = false).run_for(secs(60)).is(RunState::Failed, Reason::RefreshFailed);
+    assert_eq!(facts(&world), "run 2 failed");
+    world.annotate(RUN_REQUESTED_AT, Some("b")).run_for(secs(5)).is(RunState::Running, Reason::Running);
+    world.annotate(CANCEL_REQUESTED_AT, Some("c")).run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
+    assert_eq!(facts(&world), "run 3 was cancelled");
+    world.spec_fault = Some(Fault { reason: Reason::InvalidSpec, message: "the long message".to_owned(), cure: Cure::Spec });
+    world.edit(|spec| spec.history_limit += 1).run_for(secs(5));
+    assert_eq!(facts(&world), "no run can start with this spec");
 }

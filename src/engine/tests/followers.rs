@@ -275,6 +275,9 @@ fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_follow
         world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
         assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
         assert!(world.holds(ConditionType::Stalled) && world.holds(ConditionType::Finished), "and its outcome is told beside the fault");
+        let (ready, finished) = (world.condition(ConditionType::Ready).unwrap(), world.condition(ConditionType::Finished).unwrap());
+        assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("FollowedNotFound", "Succeeded"), "each has its own reason");
+        assert_eq!(finished.message, "run 1 succeeded");
         // It comes, and has run before the next look.
         (world.leader, world.spec_fault) = (Some(leader("staging", "led-1")), None);
         world.leader_succeeds().run_for(secs(300));

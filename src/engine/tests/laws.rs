@@ -138,6 +138,15 @@ pub(super) fn conditions(status: &Status, generation: i64) {
     let ready = find(ConditionType::Ready).expect("Ready is always there");
     assert!(ready.status != ConditionStatus::True || reconciling.is_none() && stalled.is_none(), "Ready while Reconciling or Stalled");
     assert!(ready.status != ConditionStatus::Unknown || reconciling.is_some(), "Ready Unknown without Reconciling");
+    // A fact of the run beside what Ready says, and never another resource's problem.
+    for fact in [find(ConditionType::Succeeded), find(ConditionType::Finished)].into_iter().flatten() {
+        assert!(fact.message.len() < 64 && fact.message != ready.message, "{fact:?} repeats {ready:?}");
+        let awaited = |reason: Reason| reason.telling() == Telling::Awaited;
+        assert!(fact.status != ConditionStatus::True || !Reason::parse(&fact.reason).is_some_and(awaited), "{fact:?}");
+    }
+    if find(ConditionType::Succeeded).is_some_and(|succeeded| succeeded.status == ConditionStatus::True) {
+        assert_eq!(find(ConditionType::Succeeded).unwrap().reason, Reason::Succeeded.as_str());
+    }
     if let Some(run) = &status.run {
         let (succeeded, finished) = (find(ConditionType::Succeeded).unwrap(), find(ConditionType::Finished).unwrap());
         assert_eq!(finished.status == ConditionStatus::True, succeeded.status != ConditionStatus::Unknown);

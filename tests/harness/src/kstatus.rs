@@ -76,6 +76,13 @@ pub fn faults(object: &AnyObject) -> Vec<String> {
         Some(ConditionStatus::Unknown) => check(reconciling, "Ready is Unknown without Reconciling"),
         Some(ConditionStatus::False | ConditionStatus::Newer(_)) => {}
     }
+    for short in [ConditionType::Succeeded, ConditionType::Finished] {
+        let message = |wanted| find(wanted).map(|condition| condition.message.as_str());
+        check(
+            message(short).is_none_or(|fact| Some(fact) != message(ConditionType::Ready)),
+            "a sentence is in more conditions than Ready's",
+        );
+    }
     check_run(status, &find, reconciling, &mut check);
     faults
 }
