@@ -26,7 +26,7 @@ pub fn read(file: &str) -> Outcome<Vec<Value>> {
     let path = root().join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
     // An empty document is left out.
-    Ok(serde_saphyr::from_multiple(&text).map_err(|error| format!("failed to read {}: {error}", path.display()))?)
+    serde_saphyr::from_multiple(&text).map_err(|error| format!("failed to read {}: {error}", path.display()))
 }
 
 /// Reads a sample that is one document.
