@@ -81,6 +81,11 @@ impl Context {
         if let (Sight::First, Some(object)) = (sight, object) {
             self.meet_first(name, &object);
         }
+        // Not as our own write left it, so a user may have edited the status: that is a reason for a pass, also where none is due. A write of
+        // ours that the watch shows before its response costs a pass that finds nothing to do.
+        if sight == Sight::Changed {
+            self.wake(vec![name.clone()]);
+        }
     }
 
     /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
@@ -268,5 +273,25 @@ mod tests {
         // A write of a pass that was in progress does not bring it back.
         ctx.keep_latest(&Arc::new(ours.clone()));
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn only_a_write_of_another_client_wakes_a_resource() {
+        let (mut ctx, of, ours) = (fixture::context(0), fixture::all_refreshes(), fixture::running(7));
+        let (waker, mut woken) = mpsc::unbounded_channel();
+        ctx.waker = waker;
+        let at = |version: &str| {
+            let mut object = ours.clone();
+            object.meta_mut().resource_version = Some(version.to_owned());
+            object
+        };
+        let mut wakes = |version: &str| {
+            ctx.shown(&of, &ours.name(), &Watched::of(&at(version)).unwrap());
+            std::iter::from_fn(|| woken.try_recv().ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(wakes("1"), [], "the watch asks for the first pass itself");
+        ctx.keep_latest(&Arc::new(at("3")));
+        assert_eq!((wakes("2"), wakes("3"), wakes("3")), (vec![], vec![], vec![]), "our own write");
+        assert_eq!(wakes("4"), [ours.name()], "a status that a user has edited");
     }
 }

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod denied;
+mod edited;
 mod storms;
 
 use harness::{AnyObject, Operator, Setting, World, eventually};

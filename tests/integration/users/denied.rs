@@ -74,7 +74,7 @@ async fn until_denied(world: &World) {
     .await;
 }
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn resource_whose_status_may_not_be_written_starts_nothing_until_it_may() {
