@@ -228,7 +228,8 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
     run.attempt = next;
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
-    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows in {} s: {failure}", pause.as_secs()));
+    let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
+    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows {when}: {failure}"));
     pass.scratch = super::Scratch::default();
     // Where something else holds it up, the next look says so at once.
     let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();

@@ -141,3 +141,14 @@ fn outcome_is_a_short_fact_and_the_full_message_is_in_ready() {
     world.edit(|spec| spec.history_limit += 1).run_for(secs(5));
     assert_eq!(facts(&world), "no run can start with this spec");
 }
+
+#[test]
+fn wait_for_the_next_attempt_has_a_time() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.service.failures.push_back(Failure::NodeMoved);
+    world.run_until(RunState::Waiting);
+    let time = world.run().next_attempt_time.unwrap().to_string();
+    let message = world.run().message.clone();
+    assert!(time.ends_with('Z') && message.starts_with(&format!("attempt 2 of 2 follows at {time}: ")), "{message}");
+}
