@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Cure, Desired, Fault, Following, pace, text};
 use crate::api::{
-    ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
+    self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
 };
 
 /// What the conditions say where they say something else than the run does.
@@ -169,20 +169,38 @@ pub(super) fn derive(
     if stalls_in.is_some() {
         (summary.reconciling, summary.stalled) = (true, false);
     }
-    record.conditions = spread(&summary, &record.conditions, desired.generation, now);
+    let blocked = record.run.as_ref().filter(|run| desired.deletion.is_some() && !run.state.ended());
+    let message = blocked.map_or_else(|| text::bounded(summary.message, text::SENTENCE), |run| blocked_deletion(desired, run));
+    record.conditions = spread(&summary, message, &record.conditions, desired.generation, now);
     record.missing_since_time = missing.then_some(since);
     stalls_in
 }
+
+/// What a deletion waits for, and how a user ends the wait.
+fn blocked_deletion(desired: &Desired, run: &Run) -> String {
+    let what = match (&run.operation_id, run.state) {
+        (_, RunState::Submitting) | (None, _) => "it is known whether the submission started an operation".to_owned(),
+        (Some(id), _) => format!("operation {id} has ended"),
+    };
+    let command = format!("kubectl annotate {} {}=true", desired.target, api::RELEASE);
+    let why = text::bounded(&run.message, BLOCKED_BY);
+    text::bounded(
+        &format!("the deletion waits until {what} ({why}): to release it now, and leave the operation running: {command}"),
+        text::SENTENCE,
+    )
+}
+
+/// The longest cause in the message of a blocked deletion, in bytes, so that the command after it stays whole.
+const BLOCKED_BY: usize = 360;
 
 /// How many conditions that this version does not know are kept.
 const OTHERS: usize = 8;
 
 /// Spreads what a user is told over conditions; `before` are those on record.
-fn spread(summary: &Summary<'_>, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
+fn spread(summary: &Summary<'_>, message: String, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
-    let message = text::bounded(summary.message, text::SENTENCE);
     let mut wanted = Vec::with_capacity(4);
     if summary.reconciling {
         wanted.push((ConditionType::Reconciling, ConditionStatus::True, summary.reason, &message));

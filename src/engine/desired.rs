@@ -12,13 +12,15 @@ use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, RefreshTrigger,
 };
-use crate::operation::{ObjectName, RefreshRequest, Request};
+use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The resource's uid: another uid is another resource, whatever its name.
     pub uid: String,
+    /// How `kubectl` names it, such as `mref sales --namespace bi`.
+    pub target: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// When it was created, in whole seconds.
@@ -214,6 +216,7 @@ impl Desired {
         let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
+            target: target(work.request.kind(), metadata),
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
@@ -253,6 +256,15 @@ fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: 
         }
         (fault, None) => (fault, Following::Astray(name.to_owned(), None)),
     }
+}
+
+fn target(kind: OperationKind, metadata: &ObjectMeta) -> String {
+    let short = match kind {
+        OperationKind::Refresh => "mref",
+        OperationKind::Sync => "msync",
+    };
+    let [name, namespace] = [&metadata.name, &metadata.namespace].map(|part| part.as_deref().unwrap_or_default());
+    format!("{short} {name} --namespace {namespace}")
 }
 
 fn seconds(count: i32) -> Duration {

@@ -56,6 +56,10 @@ impl<'a> Pass<'a> {
             for condition in &mut recorded.conditions {
                 condition.observed_generation = self.desired.generation;
             }
+            if self.deleting() {
+                // The messages name the deletion.
+                conditions::derive(&mut recorded, None, self.desired, self.situation.settings.reference_grace, self.now);
+            }
         }
         let model = self.model();
         // Nothing is reported of what does not go on record: the next pass reports it.

@@ -2,7 +2,7 @@
 
 use super::service::{Ask, Fate, trouble};
 use super::world::{World, secs};
-use crate::api::{ADOPT, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
+use crate::api::{ADOPT, ConditionType, DeletionPolicy, RELEASE, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Surroundings, decide};
 use crate::operation::{Cancellation, Submission, TroubleKind};
 
@@ -260,4 +260,46 @@ fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
     assert!(world.service.cancels.len() > cancels, "asked for again");
     world.run_for(secs(120));
     assert!(world.gone);
+}
+
+/// The messages of the conditions that users read first.
+fn shown(world: &World) -> String {
+    let ready = world.condition(ConditionType::Ready).unwrap().message.clone();
+    let others = [ConditionType::Reconciling, ConditionType::Stalled];
+    assert!(others.iter().filter_map(|kind| world.condition(*kind)).all(|condition| condition.message == ready));
+    ready
+}
+
+#[test]
+fn blocked_deletion_names_what_it_waits_for_and_the_command() {
+    let command = "kubectl annotate mref sales --namespace bi tabular-operator.dev/release=true";
+    let mut world = running();
+    world.object.metadata.namespace = Some("bi".to_owned());
+    world.service.cancels_after = Some(secs(1_000));
+    world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
+    assert!(shown(&world).starts_with("the deletion waits until operation op-1 has ended ("), "{}", shown(&world));
+    assert!(shown(&world).ends_with(command), "{}", shown(&world));
+
+    // What keeps it from ending is named, however long it is, and the command stays whole.
+    let mut world = running();
+    world.object.metadata.namespace = Some("b".repeat(63));
+    world.object.metadata.name = Some("s".repeat(253));
+    let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is gone ".repeat(60), cure: Cure::Cluster };
+    world.hindrance = Some(Seen::Fault(fault));
+    world.delete().run_for(secs(60));
+    assert!(shown(&world).contains("Secret aas-sp is gone"), "{}", shown(&world));
+    let command = format!("kubectl annotate mref {} --namespace {} tabular-operator.dev/release=true", "s".repeat(253), "b".repeat(63));
+    assert!(shown(&world).ends_with(&command), "{}", shown(&world));
+
+    // A submission that a user has to decide is one that the deletion waits for.
+    let mut world = World::new(|_| {});
+    world.object.metadata.namespace = Some("bi".to_owned());
+    (world.service.length, world.service.lag) = (secs(1_000), secs(60));
+    world.service.posts.push_back(Fate::LostAfter);
+    world.run_for(secs(2)).delete().run_for(secs(10));
+    assert!(
+        shown(&world).starts_with("the deletion waits until it is known whether the submission started an operation ("),
+        "{}",
+        shown(&world)
+    );
 }
