@@ -28,11 +28,15 @@ pub struct RefreshParameters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub retry_count: Option<i32>,
-    /// The tables and partitions to refresh, at most 1000, each once. Default: the whole model.
+    /// The tables and partitions to refresh, at most 1000, each once. Their names together have at most 64 KiB (65536 bytes in UTF-8). Default: the
+    /// whole model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000), extend("x-kubernetes-list-type" = "atomic"))]
     // Comparing all with all is beyond what the API server lets a rule cost when there are more; the operator looks then.
     #[x_kube(validation = Rule::new("self.size() > 200 || self.all(x, self.exists_one(y, y == x))").message("name each table, or partition of it, once"))]
+    // In bytes: a character may be four of them.
+    #[x_kube(validation = Rule::new("self.map(x, (has(x.table) ? size(bytes(x.table)) : 0) + (has(x.partition) ? size(bytes(x.partition)) : 0)).sum() <= 65536")
+        .message("the names of all tables and partitions are together at most 64 KiB: refresh whole tables, or split the list into several ModelRefreshes"))]
     pub objects: Vec<RefreshObject>,
     /// Power BI alone: whether an incremental refresh policy is applied. Default at the service: true.
     /// `commitMode: partialBatch` needs false.

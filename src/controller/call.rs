@@ -40,6 +40,24 @@ impl CallError {
         self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
     }
 
+    /// What the API server said, where it refuses the write for what it is, so that only somebody's action helps: an admission policy or
+    /// webhook, a missing permission, or a definition that does not fit. Not a conflict, a throttle or an expired token.
+    #[must_use]
+    pub fn denial(&self) -> Option<&str> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 405 | 406 | 413 | 415 | 422) => Some(&status.message),
+            Self::Kube(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// Whether the namespace is being deleted, and takes nothing new.
+    #[must_use]
+    pub fn is_namespace_terminating(&self) -> bool {
+        let Self::Kube(kube::Error::Api(status)) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// Whether the object is not there.
     #[must_use]
     pub fn is_not_found(&self) -> bool {

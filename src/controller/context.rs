@@ -10,6 +10,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Name;
 use super::events::Events;
@@ -39,6 +40,13 @@ pub(super) struct Watching {
     pub(super) namespace: Option<String>,
 }
 
+/// What one watch shows.
+pub(super) struct View {
+    pub(super) store: Store<Watched>,
+    /// Cancelled when the store has held all that there is.
+    pub(super) synced: CancellationToken,
+}
+
 /// What every pass has at hand.
 pub(super) struct Context {
     pub(super) client: Client,
@@ -59,7 +67,7 @@ pub(super) struct Context {
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<Name, String>>,
-    pub(super) views: HashMap<Watching, Store<Watched>>,
+    pub(super) views: HashMap<Watching, View>,
     /// For passes, over all watches.
     pub(super) passes: Shares,
     /// Where a pass over a resource is asked for.
@@ -100,8 +108,8 @@ impl Context {
 
     /// A watch has shown all that there is: what it showed before and shows no longer was deleted meanwhile.
     pub(super) fn shown_all(&self, of: &Watching) {
-        let Some(store) = self.views.get(of) else { return };
-        let all = store.state();
+        let Some(view) = self.views.get(of) else { return };
+        let all = view.store.state();
         let shown = all.iter().filter_map(|watched| watched.meta().uid.as_deref()).collect();
         for uid in self.index.missing(of, &shown) {
             self.forget_uid(&uid);
@@ -127,7 +135,7 @@ impl Context {
 
     /// Asks for a pass over every resource.
     pub(super) fn wake_all(&self) {
-        for (of, store) in &self.views {
+        for (of, View { store, .. }) in &self.views {
             let name =
                 |watched: &Watched| Name { kind: of.kind, namespace: watched.namespace().unwrap_or_default(), name: watched.name_any() };
             self.wake(store.state().iter().map(|watched| name(watched)).collect());
@@ -136,9 +144,26 @@ impl Context {
 
     /// A resource as the watch showed it last.
     pub(super) fn cached(&self, name: &Name) -> Option<Arc<Watched>> {
+        let (_, view) = self.view_of(name)?;
+        view.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
+    }
+
+    fn view_of(&self, name: &Name) -> Option<(&Watching, &View)> {
         let watching = |namespace| Watching { kind: name.kind, namespace };
-        let store = self.views.get(&watching(None)).or_else(|| self.views.get(&watching(Some(name.namespace.clone()))))?;
-        store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
+        self.views.get_key_value(&watching(None)).or_else(|| self.views.get_key_value(&watching(Some(name.namespace.clone()))))
+    }
+
+    /// The watch that would show a resource, where it has never shown all that there is.
+    pub(super) fn unseen_of(&self, name: &Name) -> Option<&Watching> {
+        self.view_of(name).filter(|(_, view)| !view.synced.is_cancelled()).map(|(of, _)| of)
+    }
+
+    /// The watches over a kind that have never shown all that there is: resources of this operator whose claims are unknown.
+    pub(super) fn unseen(&self, kind: Kind) -> Option<String> {
+        let unseen = self.views.iter().filter(|(of, view)| of.kind == kind && !view.synced.is_cancelled());
+        let mut unseen: Vec<String> = unseen.map(|(of, _)| of.to_string()).collect();
+        unseen.sort_unstable();
+        (!unseen.is_empty()).then(|| unseen.join(", "))
     }
 
     /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.

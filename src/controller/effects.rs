@@ -10,12 +10,13 @@ use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
 use super::target::Target;
+use super::unclaimed;
 use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
-use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::Fingerprint;
 use crate::service::{Call, CallKind, Window};
-use crate::telemetry::labels::Service;
+use crate::telemetry::labels::{Kind, Service};
 
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {
@@ -34,6 +35,14 @@ fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
         Effect::List(kind, _) => Some(CallKind::Read(*kind)),
         Effect::Cancel(_) => Some(CallKind::Cancel),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => None,
+    }
+}
+
+/// The kind whose resources submit operations of this kind.
+fn of_kind(kind: OperationKind) -> Kind {
+    match kind {
+        OperationKind::Refresh => Kind::ModelRefresh,
+        OperationKind::Sync => Kind::ModelSync,
     }
 }
 
@@ -103,8 +112,12 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
         Effect::List(kind, intent) => {
             let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
-            let taken = ctx.claimed_by_others(object, (*kind, &model), listed);
-            Seen::Listing { kind: *kind, result, taken }
+            let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
+            let unseen = ctx.unseen(of_kind(*kind));
+            match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| unclaimed::spare(object, listing, &mut taken, &unseen)) {
+                Some(fault) => Seen::Fault(fault),
+                None => Seen::Listing { kind: *kind, result, taken },
+            }
         }
         Effect::FindModel => Seen::Presence(call.find_model().await),
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),

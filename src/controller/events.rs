@@ -76,12 +76,23 @@ impl Events {
         let writer = tokio::spawn(waiting.for_each_concurrent(WRITERS, move |next| {
             let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
             async move {
-                let events: Api<Event> = Api::namespaced(client, &next.namespace);
+                let (namespace, name, event) = (next.namespace.clone(), next.name.clone(), next.notice.reason.as_str());
+                let events: Api<Event> = Api::namespaced(client, &namespace);
                 let written = bounded(CALL, events.create(&PostParams::default(), &next.event(&instance))).await;
-                metrics.wrote(Write::Event, if written.is_ok() { WriteResult::Success } else { WriteResult::Error });
-                if let Err(error) = written {
-                    // An ending namespace takes no more events, and that is in order.
-                    tracing::debug!(%error, "failed to write an event");
+                let result = match &written {
+                    Ok(_) => WriteResult::Success,
+                    // It takes no more events, and that is in order.
+                    Err(error) if error.is_namespace_terminating() => WriteResult::Conflict,
+                    Err(error) if error.denial().is_some() => WriteResult::Refused,
+                    Err(_) => WriteResult::Error,
+                };
+                metrics.wrote(Write::Event, result);
+                match written {
+                    Err(error) if result == WriteResult::Refused => {
+                        tracing::warn!(namespace, name, event, %error, "the Kubernetes API refuses an event");
+                    }
+                    Err(error) => tracing::debug!(namespace, name, event, %error, "failed to write an event"),
+                    Ok(_) => {}
                 }
             }
         }));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource as _, ResourceExt};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::resource::Resource;
 use crate::api::{RunState, Status};
@@ -27,6 +28,8 @@ pub struct Remembered {
     pub scratch: Scratch,
     /// The object as our own last write left it, until the watch shows it: the cache lags behind our writes.
     latest: Option<Arc<Resource>>,
+    /// What was told of a refused write, and when.
+    denial: Option<(String, Instant)>,
     /// Passes in a row that failed.
     failures: u32,
     /// What the service accepted, while its id is not on record.
@@ -44,6 +47,9 @@ struct Accepted {
     of: (i32, i32),
     submission: Submission,
 }
+
+/// When the same refusal of a write is told again: the API server forgets an event after an hour.
+const TOLD: Duration = Duration::from_mins(45);
 
 /// The longest pause after a pass that could not record the id of an accepted operation.
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
@@ -172,10 +178,22 @@ impl Memory {
         self.of.lock().get(uid).map_or(0, |remembered| remembered.failures)
     }
 
+    /// Whether a refusal of a write is to be told: it is another one than before, or was told long ago.
+    #[must_use]
+    pub fn is_news(&self, uid: &str, denial: &str) -> bool {
+        let mut of = self.of.lock();
+        let remembered = of.entry(uid.to_owned()).or_default();
+        if remembered.denial.as_ref().is_some_and(|(told, at)| told == denial && at.elapsed() < TOLD) {
+            return false;
+        }
+        remembered.denial = Some((denial.to_owned(), Instant::now()));
+        true
+    }
+
     /// A pass went well.
     pub fn succeeded(&self, uid: &str) {
         if let Some(remembered) = self.of.lock().get_mut(uid) {
-            remembered.failures = 0;
+            (remembered.failures, remembered.denial) = (0, None);
         }
     }
 
@@ -193,4 +211,28 @@ fn version(object: &Resource) -> u64 {
 
 pub(super) fn version_of(version: Option<&str>) -> u64 {
     version.and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_of_a_write_is_told_again_when_it_changes_or_after_a_while_or_after_a_success() {
+        let memory = Memory::default();
+        let told = |denial| memory.is_news("u", denial);
+        assert_eq!([told("a"), told("a"), told("b"), told("b")], [true, false, true, false]);
+        tokio::time::advance(TOLD).await;
+        assert!(memory.is_news("u", "b") && !memory.is_news("u", "b"));
+        memory.succeeded("u");
+        assert!(memory.is_news("u", "b"));
+    }
+
+    #[test]
+    fn pause_after_failures_grows_to_a_minute() {
+        let memory = Memory::default();
+        let pauses: Vec<Duration> = (0..10).map(|_| memory.failed("u")).collect();
+        assert!(pauses.is_sorted() && pauses[0] < Duration::from_secs(1));
+        assert_eq!(pauses.last(), Some(&Duration::from_mins(1)));
+    }
 }

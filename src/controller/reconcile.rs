@@ -14,6 +14,7 @@ use super::Name;
 use super::agenda::Action;
 use super::call::CallError;
 use super::context::Context;
+use super::denials;
 use super::effects;
 use super::records::Records;
 use super::resource::Resource;
@@ -252,6 +253,7 @@ impl Story<'_> {
         let result = match &outcome {
             Ok(_) => WriteResult::Success,
             Err(error) if error.is_conflict() || error.is_not_found() => WriteResult::Conflict,
+            Err(error) if error.denial().is_some() => WriteResult::Refused,
             Err(_) => WriteResult::Error,
         };
         self.ctx.metrics.wrote(what, result);
@@ -262,7 +264,12 @@ impl Story<'_> {
             }
             Err(error) if error.is_conflict() || error.is_not_found() => Err(PassError::Stale),
             // A write without an answer may have been done: only a fresh look tells.
-            Err(error) => Err(PassError::Call(error)),
+            Err(error) => {
+                if let Some(said) = error.denial() {
+                    denials::report(self.ctx, &self.object, what, said);
+                }
+                Err(PassError::Call(error))
+            }
         }
     }
 

@@ -53,6 +53,10 @@ fn look_up(ctx: &Context, name: &Name) -> Result<Arc<Resource>, Fault> {
             "the ModelRefresh {}, which spec.trigger.afterRefresh names, cannot be decoded until it is mended: {error}",
             name.name
         ))),
+        None if let Some(of) = ctx.unseen_of(name) => Err(fault(format!(
+            "the ModelRefresh {}, which spec.trigger.afterRefresh names, cannot be read: the operator cannot watch {of}, and its /readyz says why",
+            name.name
+        ))),
         None => Err(fault(format!(
             "the ModelRefresh {}, which spec.trigger.afterRefresh names, is not in namespace {}: create it, or mend the name",
             name.name, name.namespace

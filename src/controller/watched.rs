@@ -11,10 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::resource::Resource;
+use crate::engine::annotation_value;
 use crate::telemetry::labels::Kind;
 
-/// What `kubectl apply` leaves on an object: the whole manifest once more.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What the annotations begin with that speak to the operator.
+const OURS: &str = "tabular-operator.dev/";
 
 /// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
 /// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
@@ -40,6 +41,13 @@ impl Watched {
         Ok(Self { metadata: object.meta().clone(), body: object.body()?.into() })
     }
 
+    /// Takes the content of an equal one, so that it lies in memory once.
+    pub(super) fn reuse(&mut self, cached: &Self) {
+        if cached.metadata.uid == self.metadata.uid && cached.metadata.resource_version == self.metadata.resource_version {
+            self.body = Arc::clone(&cached.body);
+        }
+    }
+
     /// The resource, of the kind that is watched.
     ///
     /// # Errors
@@ -57,7 +65,8 @@ impl Watched {
     }
 }
 
-/// What is read of an object's metadata, up to half of which nobody here reads. The rest is skipped where it stands, and never takes up
+/// What is read of an object's metadata, up to half of which nobody here reads. Of the annotations only those that speak to the operator are
+/// kept: all of them together may have 256 KiB, such as the whole manifest once more, which `kubectl apply` leaves there. The rest is skipped where it stands, and never takes up
 /// memory; a write of the status leaves all of it as it is.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,10 +84,8 @@ pub(super) struct Metadata {
 
 impl From<Metadata> for ObjectMeta {
     fn from(read: Metadata) -> Self {
-        let mut annotations = read.annotations;
-        if let Some(annotations) = &mut annotations {
-            annotations.remove(LAST_APPLIED);
-        }
+        let ours = |(key, value): (String, String)| key.starts_with(OURS).then(|| (key, annotation_value(value)));
+        let annotations = read.annotations.map(|all| all.into_iter().filter_map(ours).collect());
         Self {
             name: read.name,
             namespace: read.namespace,
@@ -150,7 +157,10 @@ mod tests {
             "kind": "ModelRefresh",
             "metadata": {
                 "name": "a", "namespace": "bi", "managedFields": [{"manager": "kubectl"}],
-                "annotations": {LAST_APPLIED: "{}", "team": "bi"},
+                "annotations": {
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "bi", "tabular-operator.dev/adopt": "op-1",
+                    "tabular-operator.dev/run-requested-at": "x".repeat(200_000),
+                },
             },
             "spec": spec,
         })
@@ -162,7 +172,10 @@ mod tests {
         let watched: Watched = serde_json::from_value(object(&spec)).unwrap();
         let metadata = watched.meta();
         assert_eq!(metadata.managed_fields, None);
-        assert_eq!(metadata.annotations.clone().unwrap().into_keys().collect::<Vec<_>>(), ["team"]);
+        let annotations = metadata.annotations.clone().unwrap();
+        assert_eq!(annotations["tabular-operator.dev/adopt"], "op-1");
+        assert!(annotations["tabular-operator.dev/run-requested-at"].starts_with("sha256:"));
+        assert_eq!(annotations.len(), 2);
         let object = watched.object(Kind::ModelRefresh).unwrap();
         assert_eq!(object.model().unwrap().display(), "s/d");
         assert_eq!(object.meta(), metadata);

@@ -42,7 +42,7 @@ const STUCK: Duration = Duration::from_mins(2);
 pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, traces, health, stop } = running;
     let azure = wiring::azure(&settings, &metrics, &traces)?;
-    let (watches, views) = watch::watches(&client, &settings.watch_namespaces);
+    let (watches, views) = watch::watches(&settings.watch_namespaces);
     let (orphans, coming) = Orphans::new();
     let (events, events_writer) = Events::start(client.clone(), Arc::clone(&metrics));
     let own = OwnIdentity { environment: Environment::of_process(), namespaces: settings.operator_identity_namespaces.clone() };
@@ -75,10 +75,10 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     }
     let heartbeat = health.heartbeat("controller", STUCK);
     let dispatch = Dispatch { ready: CancellationToken::new(), stop: &stop, passes: &ctx.passes, heartbeat };
-    let filled = watches.iter().map(|watch| watch.filled.clone()).collect();
-    let ready = ready(health, filled, dispatch.ready.clone());
+    let (changes, settled) = watch::changes(watches, &ctx, &health);
+    let ready = ready(&ctx, health, settled, dispatch.ready.clone());
     let woken = stream::poll_fn(move |cx| woken.poll_recv(cx));
-    let due = stream::select(watch::changes(watches, &ctx), woken);
+    let due = stream::select(changes, woken);
     let waits = async {
         tokio::join!(ready, publish(&ctx), wake_on_leaving(&ctx), guardian::attend(&ctx, coming));
     };
@@ -102,11 +102,14 @@ async fn pass(ctx: Arc<Context>, name: Arc<Name>) -> Action {
     Action::await_change()
 }
 
-/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass.
-async fn ready(health: Health, filled: Vec<CancellationToken>, ready: CancellationToken) {
-    for filled in filled {
-        filled.cancelled().await;
+/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass. A watch that fails is
+/// not waited for, as long as another one works.
+async fn ready(ctx: &Context, health: Health, settled: Vec<CancellationToken>, ready: CancellationToken) {
+    for settled in settled {
+        settled.cancelled().await;
     }
+    let synced = ctx.views.values().map(|view| Box::pin(view.synced.cancelled()));
+    futures::future::select_all(synced).await;
     health.caches_synced();
     ready.cancel();
 }

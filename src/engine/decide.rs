@@ -77,7 +77,7 @@ fn idle(mut pass: Pass<'_>, reported: bool) -> Step {
         if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
             triggers::accept(desired, &mut pass.record, pass.now);
         }
-        let again = standing.passes_by_itself().then_some(pace::CLUSTER);
+        let again = standing.passes_by_itself().then(|| pace::cluster(pass.hindered_for()));
         pass.stand(standing);
         return pass.stop(Effect::Nothing, again);
     }

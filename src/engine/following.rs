@@ -151,7 +151,8 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             if let Some(run) = pass.record.run.as_mut() {
                 run.tell(run.state, fault.reason, format!("operation {id} goes on, but cannot be looked at: {}", fault.message));
             }
-            pass.stop_for(pace::CLUSTER)
+            let pause = pace::cluster(pass.hindered_for());
+            pass.stop_for(pause)
         }
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
             pass.stop(Effect::Nothing, Some(pace::CLUSTER))

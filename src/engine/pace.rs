@@ -49,6 +49,13 @@ pub(super) fn refused(first: Duration, count: u32, seed: (&str, Timestamp)) -> D
     pause.mul_f64(1.0 - 0.15 * spread(seed))
 }
 
+/// The pause before a resource is looked at again that goes on only when somebody acts in the cluster, `waited` for so long: a part of
+/// that, from a few seconds to a minute. Each look costs a read of a Secret, say, and many resources may wait.
+#[must_use]
+pub(super) fn cluster(waited: Duration) -> Duration {
+    (waited / 4).clamp(CLUSTER, LONGEST)
+}
+
 /// The pause between two looks at an operation that is being cancelled: somebody is waiting for it.
 #[must_use]
 pub(super) fn brief(settings: &Settings) -> Duration {

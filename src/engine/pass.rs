@@ -98,6 +98,14 @@ impl<'a> Pass<'a> {
         Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
     }
 
+    /// For how long the record has said that somebody has to act. What may still arrive does not count yet.
+    pub(super) fn hindered_for(&self) -> Duration {
+        let recorded = self.situation.recorded;
+        let waits = |reason: &str| Reason::parse(reason).is_some_and(conditions::stalls);
+        let stalled = recorded.conditions.iter().find(|condition| condition.r#type == ConditionType::Stalled && waits(&condition.reason));
+        stalled.map_or(Duration::ZERO, |condition| pace::between(condition.last_transition_time.timestamp(), self.now))
+    }
+
     /// Ends the pass where the next look comes after `pause`, and not before.
     pub(super) fn stop_for(mut self, pause: Duration) -> Step {
         self.pause(pause);

@@ -118,7 +118,7 @@ pub enum Turn {
 pub enum Cure {
     /// In the spec: only a change of it helps.
     Spec,
-    /// In the cluster: a Secret, a `ServiceAccount`, a permission. Looked at every few seconds.
+    /// In the cluster: a Secret, a `ServiceAccount`, a permission. Looked at after a few seconds, and ever more seldom, up to a minute.
     Cluster,
 }
 

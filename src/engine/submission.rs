@@ -69,9 +69,10 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             unheard(pass, trouble, Duration::ZERO)
         }
         Seen::Fault(fault) => {
-            let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", fault.message);
+            let message = format!("the answer to the submission was lost, and what became of it cannot be told: {}", fault.message);
             unheard_of(&mut pass, fault.reason, &message, &fault.message);
-            pass.stop_for(pace::CLUSTER)
+            let pause = pace::cluster(pace::between(intent(&pass), pass.now));
+            pass.stop_for(pause)
         }
         Seen::Resolved(_)
         | Seen::Listing { .. }

@@ -47,6 +47,18 @@ pub(super) fn bounded(text: &str, limit: usize) -> String {
     out
 }
 
+/// `text` as one sentence of a condition or an event: in one line, readable, and at most 1024 bytes in JSON.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    bounded(text, SENTENCE)
+}
+
+/// The value of an annotation as the decision takes it: as it is, or a digest of it where it is long. The digest of that is itself.
+#[must_use]
+pub fn annotation_value(value: String) -> String {
+    if value.len() <= TOKEN { value } else { token(&value) }
+}
+
 /// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts.
 #[must_use]
 pub(super) fn token(value: &str) -> String {

@@ -228,7 +228,10 @@ fn hindered(mut pass: Pass<'_>, fault: &Fault) -> Step {
     }
     match fault.cure {
         Cure::Spec => pass.stop(Effect::Nothing, None),
-        Cure::Cluster => pass.stop_for(pace::CLUSTER),
+        Cure::Cluster => {
+            let pause = pace::cluster(pass.hindered_for());
+            pass.stop_for(pause)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whether the operator is alive and ready: its loops beat here, and its start-up reports here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,12 @@ struct Inner {
     caches_synced: AtomicBool,
     standby: AtomicBool,
     stopping: AtomicBool,
+    /// What each watch fails with; `None` for one that works.
+    watches: Mutex<BTreeMap<String, Option<String>>>,
 }
+
+/// How many watches that fail `/readyz` names.
+const NAMED: usize = 10;
 
 struct Watched {
     name: &'static str,
@@ -62,6 +68,11 @@ impl Health {
         self.inner.standby.store(standby, Ordering::Release);
     }
 
+    /// How a watch stands: what it fails with, or `None` where it works.
+    pub fn watch(&self, watch: &str, failure: Option<&str>) {
+        self.inner.watches.lock().insert(watch.to_owned(), failure.map(ToOwned::to_owned));
+    }
+
     /// The process is on its way out.
     pub fn stopping(&self) {
         self.inner.stopping.store(true, Ordering::Release);
@@ -87,25 +98,42 @@ impl Health {
         Ok(())
     }
 
-    /// `/readyz`: whether it can do its work, or stands by to.
+    /// `/readyz`: whether it can do its work, or stands by to. It can as long as one watch works, and then says which do not.
     ///
     /// # Errors
     /// A sentence that says what is missing.
-    pub fn ready(&self) -> Result<&'static str, &'static str> {
+    pub fn ready(&self) -> Result<String, String> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        let Inner { loops: _, api_answered, caches_synced, standby, stopping } = &*self.inner;
+        let Inner { loops: _, api_answered, caches_synced, standby, stopping, watches } = &*self.inner;
         if is(stopping) {
-            Err("stopping")
-        } else if !is(api_answered) {
-            Err("waiting for the first answer of the Kubernetes API")
-        } else if is(caches_synced) {
-            Ok("ok")
-        } else if is(standby) {
-            Ok("ok: standing by for the leader")
-        } else {
-            Err("reading the resources for the first time")
+            return Err("stopping".to_owned());
+        }
+        if !is(api_answered) {
+            return Err("waiting for the first answer of the Kubernetes API".to_owned());
+        }
+        if is(standby) {
+            return Ok("ok: standing by for the leader".to_owned());
+        }
+        let watches = watches.lock();
+        let failing = failing(&watches);
+        match failing {
+            Some(failing) if watches.values().all(Option::is_some) => Err(format!("no watch works: {failing}")),
+            _ if !is(caches_synced) => Err("reading the resources for the first time".to_owned()),
+            Some(failing) => Ok(format!("ok, but not all is watched: {failing}")),
+            None => Ok("ok".to_owned()),
         }
     }
+}
+
+/// Each watch that fails, with what.
+fn failing(watches: &BTreeMap<String, Option<String>>) -> Option<String> {
+    let failing = watches.iter().filter_map(|(watch, failure)| Some(format!("{watch} ({})", failure.as_ref()?)));
+    let mut named: Vec<String> = failing.clone().take(NAMED).collect();
+    let more = failing.count().saturating_sub(NAMED);
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 impl fmt::Debug for Health {
@@ -147,9 +175,28 @@ mod tests {
         health.api_answered();
         assert!(health.ready().unwrap_err().contains("resources"));
         health.caches_synced();
-        assert_eq!(health.ready(), Ok("ok"));
+        assert_eq!(health.ready().as_deref(), Ok("ok"));
         health.stopping();
-        assert_eq!(health.ready(), Err("stopping"));
+        assert_eq!(health.ready().unwrap_err(), "stopping");
+    }
+
+    #[test]
+    fn readiness_needs_one_watch_and_names_those_that_fail() {
+        let health = Health::new();
+        health.api_answered();
+        health.watch("a", None);
+        health.watch("b", Some("403"));
+        assert!(health.ready().unwrap_err().contains("for the first time"));
+        health.caches_synced();
+        assert_eq!(health.ready().unwrap(), "ok, but not all is watched: b (403)");
+        health.watch("a", Some("404"));
+        assert_eq!(health.ready().unwrap_err(), "no watch works: a (404), b (403)");
+        for n in 0..20 {
+            health.watch(&format!("c-{n}"), Some("403"));
+        }
+        assert!(health.ready().unwrap_err().ends_with(", and 12 more"));
+        health.standby(true);
+        assert!(health.ready().unwrap().contains("standing by"));
     }
 
     #[test]

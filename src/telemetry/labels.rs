@@ -296,6 +296,8 @@ label! {
         Success = "success",
         /// Refused, since the object has changed.
         Conflict = "conflict",
+        /// Refused for what it is: by an admission policy, a permission, or the resource definition.
+        Refused = "refused",
         /// Failed, or nobody knows.
         Error = "error",
     }

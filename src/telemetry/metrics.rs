@@ -26,6 +26,7 @@
 //! | `token_requests_total` | counter | `identity`, `result` | tokens asked for, those from the cache not among them |
 //! | `token_request_duration_seconds` | histogram | `identity` | how long a request for a token took |
 //! | `certificate_expiry_timestamp_seconds` | gauge | | when the first of the client certificates in use expires, in Unix time; absent where none is in use |
+//! | `watch_healthy` | gauge | `kind`, `watched_namespace` | 1 while the Kubernetes API shows the resources of a kind in a namespace, or in all (`*`); absent on a standby |
 //! | `kubernetes_writes_total` | counter | `write`, `result` | writes to the Kubernetes API |
 //! | `is_leader` | gauge | | 1 while this process may act |
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
@@ -49,12 +50,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission};
+use super::labels::{
+    ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission, Write, WriteResult,
+};
 use super::trace_id::TraceId;
 pub use counting::{Ended, InFlight, Submitted};
 use series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
-    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WriteLabels,
+    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
 
 /// What all metrics are called first.
@@ -100,6 +103,7 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     token_duration: Histograms<IdentityLabel>,
     certificate_expiry: Family<NoLabel, Gauge>,
+    watch_healthy: Family<WatchLabels, Gauge>,
     writes: Family<WriteLabels, Counter>,
     is_leader: Gauge,
     renewals: Family<RenewalLabel, Counter>,
@@ -136,6 +140,7 @@ impl Metrics {
             tokens: Family::default(),
             token_duration: Family::new_with_constructor(|| Histogram::new(CALL_BUCKETS)),
             certificate_expiry: Family::default(),
+            watch_healthy: Family::default(),
             writes: Family::default(),
             is_leader: Gauge::default(),
             renewals: Family::default(),
@@ -178,6 +183,11 @@ impl Metrics {
         }
         for &identity in Identity::ALL {
             drop(self.token_duration.get_or_create(&IdentityLabel { identity }));
+        }
+        for &write in Write::ALL {
+            for result in [WriteResult::Error, WriteResult::Refused] {
+                drop(self.writes.get_or_create(&WriteLabels { write, result }));
+            }
         }
         for &result in ExportResult::ALL {
             drop(self.spans.get_or_create(&SpanLabel { result }));
@@ -222,6 +232,7 @@ impl Metrics {
         );
         let expiry = "When the first of the client certificates in use expires";
         registry.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, self.certificate_expiry.clone());
+        registry.register("watch_healthy", "1 while the Kubernetes API shows the resources", self.watch_healthy.clone());
         registry.register("kubernetes_writes", "Writes to the Kubernetes API", self.writes.clone());
         registry.register("is_leader", "1 while this process may act", self.is_leader.clone());
         registry.register("lease_renewals", "Renewals of the lease", self.renewals.clone());

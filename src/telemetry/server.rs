@@ -151,8 +151,8 @@ fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Healt
             Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence),
         },
         "/readyz" => match health.ready() {
-            Ok(sentence) => text(StatusCode::OK, sentence.to_owned()),
-            Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence.to_owned()),
+            Ok(sentence) => text(StatusCode::OK, sentence),
+            Err(sentence) => text(StatusCode::INTERNAL_SERVER_ERROR, sentence),
         },
         _ => text(
             StatusCode::NOT_FOUND,

@@ -47,6 +47,7 @@ pages! {
     install: "docs/operations/install.md",
     upgrade: "docs/operations/upgrade.md",
     tenancy: "docs/operations/tenancy.md",
+    quotas: "docs/operations/quotas.md",
     network: "docs/operations/network.md",
     availability: "docs/operations/availability.md",
     backup: "docs/operations/backup.md",

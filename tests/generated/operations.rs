@@ -52,7 +52,8 @@ fn sort(reason: Reason) -> Sort {
         | Reason::FollowCycle
         | Reason::ServerNotInCloud
         | Reason::RequestRejected
-        | Reason::Undecodable => Sort::Spec,
+        | Reason::Undecodable
+        | Reason::WriteRefused => Sort::Spec,
         Reason::SecretNotFound
         | Reason::SecretInvalid
         | Reason::SecretForbidden
@@ -93,7 +94,7 @@ const SORTS: &[(Sort, &str, &str, &str)] = &[
     (
         Sort::Credentials,
         "The identity is missing or refused",
-        "The message names what is missing and has the commands that grant it. It is looked at again within seconds.",
+        "The message names what is missing and has the commands that grant it. It is looked at again within seconds at first, and every minute once it has waited for some minutes.",
         "kubectl get mref adventureworks --output jsonpath='{.status.run.message}{\"\\n\"}'\n\
          kubectl describe secret aas-sp                    # its keys, not their values\n\
          kubectl auth can-i get secret/aas-sp --as system:serviceaccount:tabular-system:tabular-operator\n",

@@ -338,8 +338,8 @@ async fn objects_of_the_api_server_without_measure_harm_nobody() {
         world.annotate("annotated", RUN_REQUESTED_AT, Some(&"x".repeat(200_000))).await;
         let again = world.until_run("annotated", 2, RunState::Succeeded).await;
         assert!(serde_json::to_string(status(&again)).unwrap().len() < 16 * 1024);
-        // Half a megabyte of objects to refresh is asked for as it is.
-        let objects: Vec<Value> = (0..1_000).map(|number| json!({"table": format!("{}{number}", "t".repeat(240))})).collect();
+        // As many objects, with as long names, as admission accepts are asked for as they are.
+        let objects: Vec<Value> = (0..1_000).map(|number| json!({"table": format!("{}{number:03}", "t".repeat(62))})).collect();
         let tables: Vec<Value> = objects.iter().map(|object| json!({"name": object["table"]})).collect();
         let spec = world.put_database("wide", &json!({"durationMillis": 500, "tables": tables})).await;
         world.apply("wide", &merged(&spec, &json!({"refresh": {"objects": objects}}))).await;

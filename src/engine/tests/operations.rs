@@ -166,7 +166,7 @@ fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
     assert!(world.holds(ConditionType::Stalled));
     assert_eq!(world.turn_use(), crate::engine::TurnUse::Free);
     world.hindrance = None;
-    world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
+    world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! References from the same commit may arrive a little later: what is missing is Reconciling at first, and Stalled where it does not come.
 
+use std::time::Duration;
+
 use super::service::trouble;
 use super::world::{World, secs};
 use crate::api::{ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status};
@@ -59,8 +61,31 @@ fn what_is_missing_is_awaited_for_a_minute_and_then_stalls_with_one_write_and_on
         world.run_for(secs(3_600)).stalls(reason);
         assert_eq!((world.writes, world.told(reason)), (writes + 1, 1), "{reason}");
         world.hindrance = None;
-        world.run_for(secs(6)).is(RunState::Running, Reason::Running);
-        assert_eq!((world.status().missing_since_time, world.service.submits), (None, 1), "it is looked at every few seconds");
+        let mended = world.now;
+        world.run_until(RunState::Running);
+        assert!(world.now.duration_since(mended).as_secs() <= 61, "{reason}: it is looked at every minute");
+        assert_eq!((world.status().missing_since_time, world.service.submits), (None, 1));
+    }
+}
+
+#[test]
+fn what_does_not_come_is_looked_at_ever_more_seldom_up_to_a_minute() {
+    for reason in [Reason::SecretNotFound, Reason::SecretInvalid] {
+        let mut world = World::new(|_| {}).hindered(reason);
+        world.run_for(secs(1));
+        let mut pauses = Vec::new();
+        for _ in 0..60 {
+            let pause = Duration::try_from(world.due.unwrap().duration_since(world.now)).unwrap();
+            world.run_for(pause);
+            pauses.push(pause);
+        }
+        assert!(pauses[0] <= secs(5) && pauses[59] == secs(60), "{reason}: {pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= secs(60)), "{reason}: {pauses:?}");
+        // Another run that cannot begin is looked at within seconds again.
+        world.hindrance = None;
+        world.run_until(RunState::Succeeded).hindrance = Some(Seen::Fault(fault(reason)));
+        world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(7)).shows(reason, reason == Reason::SecretNotFound);
+        assert!(world.due.is_some_and(|due| due.duration_since(world.now).as_secs() <= 5), "{reason}");
     }
 }
 

@@ -76,8 +76,7 @@ fn a_call_that_cannot_be_prepared_records_no_intent() {
     world.run_for(secs(600)).is(RunState::Waiting, Reason::SecretNotFound);
     assert_eq!((world.writes, world.run().submitted_time), (3, None), "the finalizer, why it waits, and that it stalls");
     world.hindrance = None;
-    world.run_for(secs(5));
-    world.is(RunState::Running, Reason::Running).run_recovers();
+    world.run_until(RunState::Running).is(RunState::Running, Reason::Running).run_recovers();
 }
 
 impl World {

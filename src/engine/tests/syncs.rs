@@ -212,7 +212,7 @@ fn a_missing_secret_in_mid_run_forgets_nothing() {
     world.hindrance = Some(Seen::Fault(fault));
     world.run_for(secs(300)).is(RunState::Running, Reason::SecretNotFound);
     world.hindrance = None;
-    world.run_for(secs(10)).is(RunState::Succeeded, Reason::Succeeded);
+    world.run_for(secs(70)).is(RunState::Succeeded, Reason::Succeeded);
 }
 
 #[test]

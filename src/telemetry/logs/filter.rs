@@ -29,8 +29,8 @@ const LIBRARIES: &[&str] = &[
 
 /// Reads `--log-level`.
 ///
-/// A level alone is the level of the operator: the libraries then log from `warn`, except for one that repeats as an error every
-/// response that the operator judges itself. Beside directives for libraries alone, the operator logs from `info`.
+/// A level alone is the level of the operator: the libraries then log from `warn`, except for those that repeat what the operator judges
+/// and says itself: every response that is an error, and every watch that is refused. Beside directives for libraries alone, the operator logs from `info`.
 ///
 /// # Errors
 /// A sentence with the allowed values, where a level is unknown or a directive can match nothing.
@@ -43,6 +43,7 @@ pub fn filter(text: &str) -> Result<Targets, String> {
         [("", level)] => Ok(Targets::new()
             .with_default(LevelFilter::WARN)
             .with_target("kube_client::client::builder", LevelFilter::OFF)
+            .with_target("kube_runtime::watcher", LevelFilter::OFF)
             .with_target(OWN, level)),
         _ => {
             let own = directives.iter().any(|(target, _)| OWN.starts_with(target));
@@ -99,6 +100,7 @@ mod tests {
             assert!(lowest == Level::TRACE || !logs(text, "tabular_operator::controller", Level::TRACE), "{text}");
             assert!(logs(text, "kube_runtime", Level::WARN) && !logs(text, "kube_runtime", Level::INFO), "{text}");
             assert!(!logs(text, "kube_client::client::builder", Level::ERROR), "{text}");
+            assert!(!logs(text, "kube_runtime::watcher", Level::ERROR), "{text}");
         }
         assert!(!logs("off", "tabular_operator", Level::ERROR) && !logs("off", "kube_runtime", Level::ERROR));
     }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Metrics;
 use super::series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
-    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WriteLabels,
+    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
 use crate::api::Reason;
 use crate::telemetry::labels::{
@@ -156,6 +156,12 @@ impl Metrics {
     /// Something was written to the Kubernetes API, or should have been.
     pub fn wrote(&self, write: Write, result: WriteResult) {
         self.writes.get_or_create(&WriteLabels { write, result }).inc();
+    }
+
+    /// Whether a watch over a kind works, in one namespace or in all.
+    pub fn set_watch_healthy(&self, kind: Kind, namespace: Option<&str>, healthy: bool) {
+        let labels = WatchLabels { kind, watched_namespace: namespace.unwrap_or("*").to_owned() };
+        self.watch_healthy.get_or_create(&labels).set(i64::from(healthy));
     }
 
     /// Whether this process may act.

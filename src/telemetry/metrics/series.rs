@@ -31,6 +31,7 @@ labels! {
     ServiceLabel { service: Service }
     TokenLabels { identity: Identity, result: TokenResult }
     IdentityLabel { identity: Identity }
+    WatchLabels { kind: Kind, watched_namespace: String }
     WriteLabels { write: Write, result: WriteResult }
     RenewalLabel { result: WriteResult }
     SpanLabel { result: ExportResult }

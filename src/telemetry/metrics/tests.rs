@@ -26,6 +26,8 @@ fn full() -> Metrics {
     metrics.token_requested(Identity::ServicePrincipal, TokenResult::Refused, second);
     metrics.set_certificate_expiry("2026-11-22T00:00:00Z".parse().ok());
     metrics.unknown_submission(UnknownSubmission::Adopted);
+    metrics.set_watch_healthy(Kind::ModelSync, None, false);
+    metrics.set_watch_healthy(Kind::ModelSync, Some("bi"), true);
     metrics.wrote(Write::Status, WriteResult::Conflict);
     metrics.set_leader(true);
     metrics.lease_renewed(WriteResult::Success);
@@ -55,7 +57,10 @@ fn what_is_counted_is_shown_by_its_documented_name() {
         r#"token_requests_total{identity="service-principal",result="refused"} 1"#,
         "certificate_expiry_timestamp_seconds{} 1795305600",
         r#"unknown_submissions_total{outcome="adopted"} 1"#,
+        r#"watch_healthy{kind="ModelSync",watched_namespace="*"} 0"#,
+        r#"watch_healthy{kind="ModelSync",watched_namespace="bi"} 1"#,
         r#"kubernetes_writes_total{write="status",result="conflict"} 1"#,
+        r#"kubernetes_writes_total{write="event",result="refused"} 0"#,
         "is_leader 1",
         r#"lease_renewals_total{result="success"} 1"#,
         r#"trace_spans_total{result="error"} 7"#,

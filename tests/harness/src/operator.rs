@@ -81,6 +81,14 @@ impl Operator {
         self.child.id()
     }
 
+    /// The most memory that it has had resident at once so far, in KiB.
+    #[must_use]
+    pub fn peak_memory_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("failed to read /proc: it is Linux's");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.expect("the kernel tells the peak")
+    }
+
     /// What this process has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -130,6 +138,13 @@ impl Operator {
     pub async fn metrics(&mut self) -> String {
         let url = format!("http://{}/metrics", self.metrics_address().await);
         plain_http().get(url).send().await.expect("failed to read the metrics").text().await.expect("metrics are text")
+    }
+
+    /// What it answers to a path, such as `/readyz`: the status and the body.
+    pub async fn get(&mut self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.metrics_address().await);
+        let answer = plain_http().get(url).send().await.expect("failed to ask the operator");
+        (answer.status().as_u16(), answer.text().await.expect("the answer is text"))
     }
 
     /// The same, in another format.

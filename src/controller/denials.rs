@@ -1,0 +1,46 @@
+//! Writes that the API server refuses for what they are: told as an event, since the status cannot say it.
+
+use kube::Resource as _;
+
+use super::context::Context;
+use super::resource::Resource;
+use crate::api::Reason;
+use crate::engine::{Notice, sentence};
+use crate::telemetry::labels::Write;
+
+/// Tells of a refused write, unless the same was told lately: the write is tried again and again.
+pub(super) fn report(ctx: &Context, object: &Resource, write: Write, said: &str) {
+    let message = message(write, said);
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    if ctx.memory.is_news(uid, &message) {
+        ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::WriteRefused, message });
+    }
+}
+
+fn message(write: Write, said: &str) -> String {
+    let what = match write {
+        Write::Status | Write::Progress => "the status",
+        Write::Finalizer => "the finalizer or an annotation",
+        Write::Event => "an event",
+    };
+    let cure = "change the admission policy, webhook or permission that refuses it; the operator tries again, at least once a minute";
+    // The cure stays readable whatever is said.
+    let said: String = sentence(said).chars().take(400).collect();
+    format!("the Kubernetes API refuses the operator's write of {what}: {said}: {cure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_names_the_refusal_in_plain_text_and_what_to_do() {
+        let said = message(Write::Status, "policy 'no-status' denied request:\u{202e}\n\u{1b}[31mread only");
+        assert!(
+            said.starts_with("the Kubernetes API refuses the operator's write of the status: policy 'no-status' denied request:"),
+            "{said}"
+        );
+        assert!(!said.contains(['\u{202e}', '\n', '\u{1b}']) && said.ends_with("at least once a minute"), "{said}");
+        assert!(message(Write::Finalizer, &"ü".repeat(5_000)).len() <= 1_024);
+    }
+}

@@ -1,0 +1,128 @@
+//! Operations that another resource may have, while the records of some resources cannot be read.
+//!
+//! A watch that the API server has refused since the operator began to lead shows nothing of its resources. Their operations are at the
+//! service all the same, and nothing there tells them from other clients' or from this resource's own. So none of them is adopted, and
+//! none is cancelled. What has been read once stays known, for only this operator adds to it.
+
+use std::time::Duration;
+
+use super::resource::Resource;
+use crate::api::{Reason, Run, RunState};
+use crate::engine::{Cure, Fault, Taken};
+use crate::operation::{Listing, Operation};
+
+/// How much earlier than its intent an operation may seem to have begun that is decided on as if it were later: as much as the clocks of
+/// two machines are believed to differ.
+const CLOCKS: Duration = Duration::from_mins(5);
+
+/// What a list may be believed to say while the claims of `unseen` are unknown.
+///
+/// Returns why nothing can be told. Whether nothing has begun still can, so a run goes on where the list shows no operation that may be its own. Where it shows
+/// one, a run whose submission was lost waits. To a run that is yet to begin, each operation is another resource's: it is waited for,
+/// whatever `conflictPolicy` says.
+pub(super) fn spare(object: &Resource, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
+    let run = object.status().and_then(|status| status.run.as_ref());
+    let unclaimed = |operation: &&Operation| {
+        let id = operation.id.as_str().to_lowercase();
+        !taken.watched.contains(&id) && !taken.let_go.contains(&id) && !run.is_some_and(|run| knows(run, operation))
+    };
+    let unclaimed: Vec<&Operation> = listing.operations.iter().filter(unclaimed).collect();
+    match run {
+        Some(run) if run.state == RunState::Submitting => {
+            if let Some(operation) = unclaimed.iter().find(|operation| may_be_of(run, operation)) {
+                let id = &operation.id;
+                let message = format!(
+                    "operation {id} may be this run's or another resource's, for the operator cannot watch {unseen}: grant it what its \
+                    /readyz names, or name the operation by the annotation adopt"
+                );
+                return Some(Fault { reason: Reason::ResolvingSubmission, message, cure: Cure::Cluster });
+            }
+        }
+        Some(_) | None => {
+            let spared: Vec<String> = unclaimed.iter().map(|operation| operation.id.as_str().to_lowercase()).collect();
+            taken.watched.extend(spared);
+        }
+    }
+    None
+}
+
+/// Whether an operation is on record as the run's.
+fn knows(run: &Run, operation: &Operation) -> bool {
+    run.operation_id.iter().chain(&run.earlier_operation_ids).any(|id| operation.id.same(id))
+}
+
+/// Whether an operation may have begun with the run's intent.
+fn may_be_of(run: &Run, operation: &Operation) -> bool {
+    let Some((start, intent)) = operation.start.zip(run.submitted_time) else { return true };
+    start.checked_add(CLOCKS).map_or(true, |latest| latest >= intent.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::operation::{OperationId, Origin, Phase};
+
+    fn operation(id: &str, start: &str) -> Operation {
+        Operation {
+            id: OperationId::parse(id).unwrap(),
+            phase: Phase::InProgress,
+            reported: "inProgress".to_owned(),
+            start: start.parse::<Timestamp>().ok(),
+            end: None,
+            refresh_type: None,
+            objects: Vec::new(),
+            messages: Vec::new(),
+            activity_id: None,
+            failure: None,
+            origin: Origin::Client,
+            unread: false,
+        }
+    }
+
+    fn resource(state: &str) -> Resource {
+        let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
+        serde_json::from_value(json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {"name": "a", "namespace": "bi", "uid": "u"}, "spec": {"model": model},
+            "status": {"run": {
+                "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 2, "state": state, "requestedTime": "2026-01-01T00:00:00Z",
+                "submittedTime": "2026-01-01T12:00:00Z", "model": model, "work": "w", "earlierOperationIds": ["op-1"],
+            }},
+        }))
+        .unwrap()
+    }
+
+    /// What cannot be told, and what is another's.
+    fn spared(state: &str, operations: Vec<Operation>) -> (Option<String>, Vec<String>) {
+        let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, ahead: None };
+        let mut taken = Taken::default();
+        taken.watched.insert("op-2".to_owned());
+        let fault = spare(&resource(state), &listing, &mut taken, "ModelRefresh in namespace b");
+        (fault.map(|fault| fault.message), taken.watched.into_iter().collect())
+    }
+
+    #[test]
+    fn operation_that_may_be_anothers_is_neither_adopted_nor_ruled_out() {
+        for start in ["2026-01-01T11:56:00Z", "2026-01-01T12:00:01Z", "unknown"] {
+            let (fault, _) = spared("Submitting", vec![operation("op-3", start)]);
+            assert!(fault.unwrap().contains("operation op-3 may be this run's or another resource's"), "{start}");
+        }
+    }
+
+    #[test]
+    fn list_without_such_an_operation_is_believed() {
+        let known = || vec![operation("OP-1", "2026-01-01T12:00:01Z"), operation("op-2", "2026-01-01T12:00:01Z")];
+        for operations in [Vec::new(), known(), vec![operation("op-3", "2026-01-01T11:00:00Z")]] {
+            assert_eq!(spared("Submitting", operations), (None, vec!["op-2".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn run_that_is_yet_to_begin_waits_for_each_as_for_another_resources() {
+        let (fault, watched) = spared("Waiting", vec![operation("op-3", "2026-01-01T11:00:00Z"), operation("op-1", "unknown")]);
+        assert_eq!((fault, watched), (None, vec!["op-2".to_owned(), "op-3".to_owned()]));
+    }
+}

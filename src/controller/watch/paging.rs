@@ -1,0 +1,102 @@
+//! The requests of one watch. Its lists come in pages that are bounded in bytes, however large the resources are: the library asks for
+//! a fixed number of them, and a page lies in memory as it came and taken apart.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
+use http_body_util::BodyExt as _;
+use hyper::http::request::Parts;
+use hyper::{Request, Response, Uri};
+use kube::Client;
+use kube::client::Body;
+
+/// The largest page that is read to its end, in bytes, unless it is one resource.
+const LARGEST: usize = 2 * 1024 * 1024;
+/// How large a page should be, so that the next one is rarely too large.
+const AIM: usize = LARGEST / 4 * 3;
+/// How many resources the first page has, and any page at most.
+const FIRST: usize = 16;
+const MOST: usize = 500;
+
+/// A client for one watch, by way of `client`. `on_watch` is called when the API server begins to send changes.
+pub(super) fn client(client: Client, on_watch: impl Fn() + Send + Sync + 'static) -> Client {
+    let pages = Arc::new(Pages { limit: AtomicUsize::new(FIRST), on_watch });
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request| {
+        let (client, pages) = (client.clone(), Arc::clone(&pages));
+        async move { pages.send(&client, request).await }.boxed()
+    });
+    Client::new(service, namespace)
+}
+
+struct Pages<F> {
+    /// How many resources the next page has.
+    limit: AtomicUsize,
+    on_watch: F,
+}
+
+impl<F: Fn()> Pages<F> {
+    async fn send(&self, client: &Client, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        if parameters(request.uri()).any(|(key, _)| key == "limit") {
+            return self.page(client, request.into_parts().0).await;
+        }
+        let response = client.send(request).await?;
+        if response.status().is_success() {
+            (self.on_watch)();
+        }
+        Ok(response)
+    }
+
+    /// Reads one page, with as many resources as fit.
+    async fn page(&self, client: &Client, request: Parts) -> Result<Response<Body>, kube::Error> {
+        loop {
+            let limit = self.limit.load(Ordering::Relaxed);
+            let mut asked = Request::new(Body::empty());
+            *asked.uri_mut() = with_limit(&request.uri, limit)?;
+            asked.headers_mut().clone_from(&request.headers);
+            let (head, body) = client.send(asked).await?.into_parts();
+            if !head.status.is_success() {
+                return Ok(Response::from_parts(head, body));
+            }
+            if let Some(page) = read(body, if limit > 1 { LARGEST } else { usize::MAX }).await? {
+                let next = limit.saturating_mul(AIM) / page.len().max(1);
+                self.limit.store(next.clamp(1, MOST.min(limit.saturating_mul(4))), Ordering::Relaxed);
+                return Ok(Response::from_parts(head, Body::from(page)));
+            }
+            self.limit.store((limit / 4).max(1), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The bytes of a body; `None` where there are more than `most`, which are left unread.
+async fn read(mut body: Body, most: usize) -> Result<Option<Bytes>, kube::Error> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes.freeze()))
+}
+
+fn parameters(uri: &Uri) -> impl Iterator<Item = (&str, &str)> {
+    uri.query().unwrap_or_default().split('&').filter_map(|parameter| parameter.split_once('='))
+}
+
+fn with_limit(uri: &Uri, limit: usize) -> Result<Uri, kube::Error> {
+    let mut asked = format!("{}?limit={limit}", uri.path());
+    for (key, value) in parameters(uri).filter(|(key, _)| *key != "limit") {
+        asked.extend(["&", key, "=", value]);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(asked.parse().map_err(invalid)?);
+    Uri::from_parts(parts).map_err(invalid)
+}
+
+fn invalid(error: impl Into<hyper::http::Error>) -> kube::Error {
+    kube::Error::HttpError(error.into())
+}

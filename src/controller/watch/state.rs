@@ -1,0 +1,194 @@
+//! How one watch stands: whether the API server answers it, since when it does not, and what is told of that.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::runtime::watcher;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::controller::call;
+use crate::controller::context::Watching;
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// The pause after the first failure in a row; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A watch fails with its first refusal. Whatever else went wrong may pass at once: only as many failures in a row count.
+const FAILURES: u32 = 3;
+
+/// The state of one watch.
+pub(super) struct WatchState {
+    of: Watching,
+    metrics: Arc<Metrics>,
+    health: Health,
+    /// Cancelled when the cache has held all that there is.
+    pub(super) synced: CancellationToken,
+    /// Cancelled when it is synced or known to fail: from then on no pass waits for it.
+    pub(super) settled: CancellationToken,
+    failures: Mutex<Failures>,
+}
+
+#[derive(Default)]
+struct Failures {
+    /// In a row.
+    count: u32,
+    /// What was said of the last one.
+    told: Option<String>,
+}
+
+impl WatchState {
+    pub(super) fn new(of: Watching, synced: CancellationToken, metrics: Arc<Metrics>, health: Health) -> Self {
+        Self { of, metrics, health, synced, settled: CancellationToken::new(), failures: Mutex::default() }
+    }
+
+    /// The cache holds all that there is.
+    pub(super) fn synced(&self) {
+        self.synced.cancel();
+        self.settled.cancel();
+    }
+
+    /// The API server has begun to send changes.
+    pub(super) fn works(&self) {
+        let Failures { told, .. } = std::mem::take(&mut *self.failures.lock());
+        if told.is_some() {
+            tracing::info!(watch = %self.of, "watching the resources again");
+        }
+        self.show(None);
+    }
+
+    /// The list or the watch failed. Returns the pause before it is tried again.
+    pub(super) fn failed(&self, error: &watcher::Error) -> Duration {
+        let mut failures = self.failures.lock();
+        let pause = FIRST_PAUSE.saturating_mul(1 << failures.count.min(6)).min(LONGEST_PAUSE);
+        failures.count = failures.count.saturating_add(1);
+        // The version to watch from is too old: the list is read anew.
+        if code(error) == Some(410) && failures.count == 1 {
+            return pause;
+        }
+        let message = in_short(error);
+        // What was said once is said again only where it is something else.
+        if failures.told.as_ref() == Some(&message) {
+            tracing::debug!(watch = %self.of, error = message, retry_in = ?pause, "failed again to watch the resources");
+        } else {
+            tracing::warn!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources; trying again");
+        }
+        if is_refusal(error) || failures.count >= FAILURES {
+            self.settled.cancel();
+            self.show(Some(&message));
+        }
+        failures.told = Some(message);
+        pause
+    }
+
+    fn show(&self, failure: Option<&str>) {
+        self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), failure.is_none());
+        self.health.watch(&self.of.to_string(), failure);
+    }
+
+    /// Shows that it does not work yet: a watch that has never been answered is as good as none.
+    pub(super) fn begins(&self) {
+        self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), false);
+        self.health.watch(&self.of.to_string(), Some("not answered yet"));
+    }
+}
+
+impl fmt::Display for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} in namespace {namespace}", self.kind.as_str()),
+            None => write!(f, "{} in all namespaces", self.kind.as_str()),
+        }
+    }
+}
+
+/// The HTTP status that the API server answered with.
+pub(super) fn code(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status.code),
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+/// Whether only somebody's action helps: a permission, or a resource definition.
+fn is_refusal(error: &watcher::Error) -> bool {
+    code(error).is_some_and(|code| matches!(code, 401 | 403 | 404))
+}
+
+/// A watch's error in one sentence: the library writes the API server's whole answer twice.
+fn in_short(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            call::describe(error)
+        }
+        watcher::Error::WatchError(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::labels::Kind;
+
+    fn state() -> (WatchState, Health, Arc<Metrics>) {
+        let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
+        let of = Watching { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
+        let state = WatchState::new(of, CancellationToken::new(), Arc::clone(&metrics), health.clone());
+        health.api_answered();
+        health.caches_synced();
+        state.begins();
+        (state, health, metrics)
+    }
+
+    fn refused(code: u16) -> watcher::Error {
+        watcher::Error::InitialListFailed(kube::Error::Api(kube::core::Status::failure("no", "No").with_code(code).boxed()))
+    }
+
+    fn shown(metrics: &Metrics) -> String {
+        let text = metrics.encode().unwrap();
+        let line = text.lines().find(|line| line.starts_with("tabular_operator_watch_healthy{")).unwrap();
+        line.to_owned()
+    }
+
+    #[test]
+    fn refusal_is_shown_at_once_and_its_pause_grows_until_the_watch_works() {
+        for code in [401, 403, 404] {
+            let (state, health, metrics) = state();
+            let pauses: Vec<u128> = (0..8).map(|_| state.failed(&refused(code)).as_millis()).collect();
+            assert_eq!(pauses, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+            assert_eq!((state.settled.is_cancelled(), state.synced.is_cancelled()), (true, false));
+            let said = health.ready().unwrap_err();
+            assert!(said.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API said {code}: no)")), "{said}");
+            assert_eq!(shown(&metrics), r#"tabular_operator_watch_healthy{kind="ModelRefresh",watched_namespace="bi"} 0"#);
+            state.synced();
+            state.works();
+            assert_eq!(health.ready().as_deref(), Ok("ok"));
+            assert!(shown(&metrics).ends_with(" 1"));
+            assert_eq!(state.failed(&refused(code)), FIRST_PAUSE);
+        }
+    }
+
+    #[test]
+    fn what_may_pass_at_once_is_shown_when_it_does_not() {
+        for error in [refused(500), refused(429), watcher::Error::NoResourceVersion] {
+            let (state, health, metrics) = state();
+            state.works();
+            for _ in 1..FAILURES {
+                state.failed(&error);
+                assert_eq!((health.ready().as_deref(), state.settled.is_cancelled()), (Ok("ok"), false));
+            }
+            state.failed(&error);
+            assert!(health.ready().is_err() && state.settled.is_cancelled());
+            assert!(shown(&metrics).ends_with(" 0"));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Tenants that share an operator: what one of them piles up neither fills the memory nor delays another's run.
+
+use std::time::Duration;
+
+use harness::rbac::{self, make};
+use harness::{Operator, Setting, World, within};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Api;
+use kube::api::{DynamicObject, PostParams};
+use serde_json::{Value, json};
+use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How many of the largest resources there are.
+const COUNT: usize = 100;
+/// How much memory the operator may take, in KiB.
+const MEMORY: u64 = 64 * 1024;
+/// How long the operator may read them at its start: 40 MiB of JSON, which the API server of a busy machine has to write first.
+const READS: Duration = Duration::from_secs(10);
+/// The API server takes its time for so much.
+const SLOWLY: Duration = Duration::from_mins(3);
+
+/// As large as admission lets a resource be: 1,000 objects whose names have 64 KiB, and 256 KiB of annotations.
+fn largest(world: &World, namespace: &str, number: usize) -> Value {
+    let name = |object: usize, length: usize| format!("{object:04}{}", "ü".repeat((length - 4) / 2));
+    let objects: Vec<Value> = (0..1_000).map(|object| json!({"table": name(object, 32), "partition": name(object, 32)})).collect();
+    let mut manifest = world.manifest(&format!("heap-{number}"), &json!({"suspend": true, "refresh": {"objects": objects}}));
+    manifest["metadata"]["namespace"] = namespace.into();
+    manifest["metadata"]["annotations"] = json!({"heap": "x".repeat(250 * 1024)});
+    manifest
+}
+
+/// Waits until the operator has seen each of them and recorded so.
+async fn all_seen(operator: &mut Operator) {
+    within(SLOWLY, "all of them to be seen", async || {
+        let metrics = operator.metrics().await;
+        metrics.contains(&format!("tabular_operator_resources{{kind=\"ModelRefresh\",standing=\"suspended\"}} {COUNT}\n")).then_some(())
+    })
+    .await;
+}
+
+/// How long the other tenant's run took from its request to its end.
+async fn run_took(world: &World, number: i32) -> Duration {
+    let began = Instant::now();
+    world.annotate("orders", RUN_REQUESTED_AT, Some(&number.to_string())).await;
+    world.until_run("orders", number, RunState::Succeeded).await;
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
+    let greedy = format!("greedy-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    let setting = Setting {
+        model: Some(json!({"durationMillis": 300})),
+        // The API server of a busy machine takes long for what the test gives it, and may lose the lease.
+        arguments: vec![format!("--watch-namespace={greedy}"), "--lease-duration=15s".to_owned()],
+        ..Setting::default()
+    };
+    let world = World::with("tenants", setting).await;
+    make::<Namespace>(&Api::all(world.client.clone()), json!({"metadata": {"name": greedy}})).await;
+    let binding = json!({
+        "metadata": {"name": world.namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": rbac::ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": world.namespace, "namespace": rbac::OPERATORS}],
+    });
+    make::<RoleBinding>(&Api::namespaced(world.client.clone(), &greedy), binding).await;
+    let mut operator = world.start_operator();
+    operator.ready().await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let alone = run_took(&world, 2).await;
+    operator.terminate().await;
+    operator.restart();
+    let takes_over = run_took(&world, 3).await.saturating_sub(alone);
+
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(world.client.clone(), &greedy, &kube::api::ApiResource::erase::<tabular_operator::api::ModelRefresh>(&()));
+    let heaps: Vec<Value> = (0..COUNT).map(|number| largest(&world, &greedy, number)).collect();
+    let mut tasks = JoinSet::new();
+    for part in heaps.chunks(COUNT / 4) {
+        let (api, part) = (api.clone(), part.to_vec());
+        tasks.spawn(async move {
+            for manifest in part {
+                let object = serde_json::from_value(manifest).unwrap();
+                api.create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("admission refuses it: {error}"));
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    all_seen(&mut operator).await;
+    let memory = operator.peak_memory_kib();
+    assert!(memory < MEMORY, "{memory} KiB");
+
+    // While the next operator takes all of them up, the other tenant has its runs.
+    operator.terminate().await;
+    operator.restart();
+    let mut took = Vec::new();
+    for number in 4..9 {
+        took.push(run_took(&world, number).await);
+    }
+    all_seen(&mut operator).await;
+    // The first one waits until all resources are read.
+    let first = took.remove(0).saturating_sub(takes_over + alone);
+    let slowest = took.iter().max().copied().unwrap_or_default();
+    let said = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");
+    assert!(first <= READS && slowest <= alone + Duration::from_secs(1), "{said}");
+    let memory = operator.peak_memory_kib();
+    assert!(memory < MEMORY, "{memory} KiB after a restart");
+}

@@ -1,0 +1,120 @@
+//! An API server that refuses the operator's writes for what they are: an event, a metric and the log say so, and nothing else is held up.
+
+use std::time::Duration;
+
+use harness::rbac::make;
+use harness::{Operator, Setting, World, eventually, within};
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::json;
+use tabular_operator::api::RunState;
+use tokio::time::Instant;
+
+/// What the policies say.
+const SAID: &str = "this namespace is read-only on Fridays";
+/// The longest pause of a resource whose writes are refused, and its pass.
+const TRIED_AGAIN: Duration = Duration::from_secs(90);
+
+/// Has the API server refuse requests of the world's operator for `resource`, where the CEL expression `only` holds; in its namespace alone.
+async fn refuse(world: &World, group: &str, resource: &str, only: &str) {
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
+    let rule = json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [resource]});
+    let spec = json!({
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "matchConditions": [{"name": "ours", "expression": format!("request.userInfo.username == '{}' && ({only})", world.user())}],
+        "validations": [{"expression": "false", "message": SAID}],
+    });
+    make(&policies, json!({"metadata": {"name": world.namespace}, "spec": spec})).await;
+    let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}});
+    let spec = json!({"policyName": world.namespace, "validationActions": ["Deny"], "matchResources": here});
+    make(&bindings, json!({"metadata": {"name": world.namespace}, "spec": spec})).await;
+}
+
+async fn allow(world: &World) {
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
+    bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+}
+
+async fn counted(operator: &mut Operator, write: &str) -> u64 {
+    let start = format!("tabular_operator_kubernetes_writes_total{{write=\"{write}\",result=\"refused\"}} ");
+    let metrics = operator.metrics().await;
+    metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap_or_else(|| panic!("no {start} in\n{metrics}"))
+}
+
+/// The events of a resource that tell of refused writes.
+async fn told(world: &World, name: &str) -> Vec<String> {
+    world.events(name).await.into_iter().filter(|event| event.starts_with("WriteRefused: ")).collect()
+}
+
+/// A policy is in force some seconds after it is made: until then each attempt has a resource of its own, which is not looked at.
+async fn until_refused(world: &World, operator: &mut Operator, write: &str) -> String {
+    let mut number = 0;
+    eventually("the policy to be in force", async || {
+        number += 1;
+        let name = format!("orders-{number}");
+        world.apply(&name, &json!({})).await;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(3) {
+            if counted(operator, write).await > 0 {
+                return Some(name);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        None
+    })
+    .await
+}
+
+#[tokio::test]
+async fn refused_status_is_told_by_an_event_and_holds_up_no_other_namespace() {
+    let (world, mut operator) = World::running("no-status", Setting::default()).await;
+    refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
+    let name = until_refused(&world, &mut operator, "status").await;
+    let events = eventually("the event", async || {
+        let told = told(&world, &name).await;
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    assert!(events[0].contains("write of the status") && events[0].contains(SAID), "{events:?}");
+    // It is tried again, ever more seldom, and told once.
+    let began = Instant::now();
+    eventually("it to be tried again", async || (counted(&mut operator, "status").await >= 4).then_some(())).await;
+    let (tries, spent) = (counted(&mut operator, "status").await, began.elapsed().as_secs());
+    assert!(tries <= 12, "{tries} tries, the last of them within {spent} s");
+    assert_eq!(told(&world, &name).await.len(), 1);
+    allow(&world).await;
+    world.until_state_within(TRIED_AGAIN, &name, RunState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn refused_finalizer_is_told_by_an_event() {
+    let (world, mut operator) = World::running("no-finalizer", Setting::default()).await;
+    refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
+    let name = until_refused(&world, &mut operator, "finalizer").await;
+    let events = eventually("the event", async || {
+        let told = told(&world, &name).await;
+        (!told.is_empty()).then_some(told)
+    })
+    .await;
+    assert!(events[0].contains("write of the finalizer") && events[0].contains(SAID), "{events:?}");
+    assert_eq!(world.operations_on("AdventureWorks").await.len(), world.posts().await);
+    allow(&world).await;
+    world.until_state_within(TRIED_AGAIN, &name, RunState::Succeeded).await;
+}
+
+#[tokio::test]
+async fn refused_events_are_logged_and_counted() {
+    let (world, mut operator) = World::running("no-events", Setting::default()).await;
+    refuse(&world, "events.k8s.io", "events", "true").await;
+    let name = until_refused(&world, &mut operator, "event").await;
+    // Events hinder nothing.
+    world.until_state(&name, RunState::Succeeded).await;
+    within(TRIED_AGAIN, "the log to say so", async || {
+        let log = operator.log();
+        log.lines().any(|line| line.contains("the Kubernetes API refuses an event") && line.contains(SAID)).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,156 @@
+//! Watches that the API server refuses: the operator serves the rest, says what is missing, and joins it when that becomes possible.
+
+use std::time::Duration;
+
+use harness::rbac::{self, make};
+use harness::{Setting, World, eventually};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::DeleteParams;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tabular_operator::api::RunState;
+
+/// A watch that was refused is tried again every half a minute at the latest.
+const JOINS: Duration = Duration::from_mins(1);
+/// An open watch ends after a minute, and only the next one is refused.
+const NOTICED: Duration = Duration::from_mins(2);
+
+async fn namespace(client: &Client, name: &str) {
+    make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": name}})).await;
+}
+
+/// Lets the operator of a world do in this namespace what it may do in its own.
+async fn grant(world: &World, namespace: &str) {
+    let binding = json!({
+        "metadata": {"name": world.namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": rbac::ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": world.namespace, "namespace": rbac::OPERATORS}],
+    });
+    make::<RoleBinding>(&Api::namespaced(world.client.clone(), namespace), binding).await;
+}
+
+fn times(log: &str, text: &str) -> usize {
+    log.lines().filter(|line| line.contains(text)).count()
+}
+
+/// A world whose operator serves a second namespace too, which it may not read.
+async fn two_namespaces(name: &str) -> (World, String) {
+    let other = format!("{name}-b-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
+    let setting = Setting {
+        model: Some(json!({"durationMillis": 300})),
+        arguments: vec![format!("--watch-namespace={other}")],
+        ..Setting::default()
+    };
+    let world = World::with(name, setting).await;
+    namespace(&world.client, &other).await;
+    (world, other)
+}
+
+/// A manifest of the world's usual kind in another namespace, on a model of its own.
+async fn apply_in(world: &World, namespace: &str, name: &str, spec: &Value) {
+    let mut manifest = world.manifest(name, spec);
+    manifest["metadata"]["namespace"] = namespace.into();
+    let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &manifest.to_string()).await;
+    assert!(applied.status.success(), "{applied:?}");
+}
+
+/// The reason that the condition `Ready` of a resource in another namespace has.
+async fn reason(world: &World, namespace: &str, name: &str) -> String {
+    let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}";
+    world.site.control_plane.kubectl(&["get", "mref", name, "--namespace", namespace, "--output", path]).await
+}
+
+#[tokio::test]
+async fn namespace_that_cannot_be_read_stops_no_other_and_joins_when_it_can() {
+    let (world, other) = two_namespaces("unread").await;
+    apply_in(&world, &other, "beyond", &json!({})).await;
+    let mut operator = world.start_operator();
+    operator.ready().await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+
+    let (status, said) = operator.get("/readyz").await;
+    assert_eq!(status, 200, "{said}");
+    for kind in ["ModelRefresh", "ModelSync"] {
+        assert!(said.contains(&format!("{kind} in namespace {other} (the Kubernetes API said 403")), "{said}");
+    }
+    let metrics = operator.metrics().await;
+    for (namespace, value) in [(&other, 0), (&world.namespace, 1)] {
+        let line = format!("tabular_operator_watch_healthy{{kind=\"ModelRefresh\",watched_namespace=\"{namespace}\"}} {value}");
+        assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
+    }
+    // Each says it once, in a sentence, however often it has tried.
+    let log = operator.log();
+    assert_eq!(times(&log, "failed to watch the resources"), 2, "{log}");
+    assert!(!log.contains("ErrorResponse") && !log.contains("Status {"), "{log}");
+
+    grant(&world, &other).await;
+    let joined = async || {
+        let (_, said) = operator.get("/readyz").await;
+        (said.trim() == "ok").then_some(())
+    };
+    harness::within(JOINS, "the namespace to be watched", joined).await;
+    // Its Secret is not there.
+    harness::within(JOINS, "its resource to be seen", async || (reason(&world, &other, "beyond").await == "SecretNotFound").then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
+    let (world, other) = two_namespaces("unclaimed").await;
+    let mut operator = world.start_operator();
+    operator.ready().await;
+    // What runs may be of a resource in the namespace that cannot be read.
+    let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
+    world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
+    world.until_reason("orders", "Reconciling", "ModelBusy").await;
+    eventually("it to look at the list", async || {
+        let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
+        (lists >= 2).then_some(())
+    })
+    .await;
+    assert!(world.ledger().await.iter().all(|row| row.method != "DELETE"));
+    world.azure.end(&foreign, "succeeded").await;
+    world.until_state("orders", RunState::Succeeded).await;
+
+    // An answer is lost: the operation that the list shows is ours, or one of there.
+    world.patch_model(&json!({"durationMillis": 3_600_000})).await;
+    world.fault("POST", "refreshes", &json!({"times": 1, "action": {"dropAfter": {}}})).await;
+    world.annotate("orders", tabular_operator::api::RUN_REQUESTED_AT, Some("1")).await;
+    let held = |object: &harness::AnyObject| {
+        let run = object.status.as_ref().and_then(|status| status.run.as_ref());
+        run.is_some_and(|run| {
+            run.number == 2 && run.state == RunState::Submitting && run.message.contains("may be this run's or another resource's")
+        })
+    };
+    world.until("orders", "to wait for the other namespace", held).await;
+    let operations = world.operations().await;
+    assert_eq!(operations.len(), 3, "{operations:#?}");
+    grant(&world, &other).await;
+    let running = |object: &harness::AnyObject| harness::world::run_state(object) == Some(RunState::Running);
+    let adopted = world.until_within(NOTICED, "orders", "to follow its operation", running).await;
+    assert_eq!(harness::world::run(&adopted).operation_id.as_ref(), Some(&operations[2].operation_id));
+    assert_eq!(world.operations().await.len(), 3);
+    drop(operator);
+}
+
+#[tokio::test]
+async fn permissions_that_are_taken_away_are_noticed() {
+    let setting = Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() };
+    let (world, mut operator) = World::running("revoked", setting).await;
+    world.apply("orders", &json!({})).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);
+    bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    let unready = async || {
+        let (status, said) = operator.get("/readyz").await;
+        (status == 500 && said.contains("no watch works") && said.contains("403")).then_some(())
+    };
+    harness::within(NOTICED, "the operator to say so", unready).await;
+    assert!(operator.metrics().await.contains(&format!("watched_namespace=\"{}\"}} 0", world.namespace)));
+    grant(&world, &world.namespace).await;
+    harness::within(JOINS, "the operator to be ready again", async || (operator.get("/readyz").await.0 == 200).then_some(())).await;
+    world.annotate("orders", tabular_operator::api::RUN_REQUESTED_AT, Some("1")).await;
+    world.until_run("orders", 2, RunState::Succeeded).await;
+}
