@@ -10,10 +10,13 @@ pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 /// handled and cancels nothing, a later run neither. Removing it, or writing the value again that was handled last, does nothing.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
-/// The id of the operation that an unknown submission started: the run follows it.
+/// The id of the operation that an unknown submission started: the run follows it, unless another resource has it or it began before
+/// the submission. The operator removes the annotation: silently when the run follows the operation, else with the event `DecisionIgnored`.
 pub const ADOPT: &str = "tabular-operator.dev/adopt";
 
-/// `"true"` says that an unknown submission started nothing: the run submits once more, and the annotation is removed.
+/// States that an unknown submission started nothing: the run submits once more. The value names the submission, such as
+/// `run-4-attempt-1`, and the message of the resource has the complete command. The operator removes the annotation, and with the event
+/// `DecisionIgnored` where the value names nothing that is asked, such as `"true"`.
 pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 
 /// `"true"` on a resource that is being deleted lets go of it at once; whatever runs at the service goes on.

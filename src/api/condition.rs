@@ -52,11 +52,14 @@ pub struct Condition {
     #[schemars(schema_with = "newer::schema")]
     pub status: ConditionStatus,
     /// The `metadata.generation` that this condition speaks of.
+    #[schemars(range(min = 0))]
     pub observed_generation: i64,
     /// When the condition's status last changed.
     pub last_transition_time: Time,
     /// One documented word for why; see the reference of reasons.
+    #[schemars(length(max = 128))]
     pub reason: String,
     /// One sentence for a person.
+    #[schemars(length(max = 1024))]
     pub message: String,
 }

@@ -149,8 +149,8 @@ reasons! {
     RequestRejected: Warning,
     /// The service says that the operation succeeded and that some of its objects failed. Look at the model.
     ContradictoryAnswer: Warning,
-    /// The answer to a submission was lost, and several operations may be the one it began. Say which by the annotation
-    /// `tabular-operator.dev/adopt`, or that it was none by `tabular-operator.dev/resubmit`.
+    /// The answer to a submission was lost, and several operations may be the one it began. State which by the annotation
+    /// `tabular-operator.dev/adopt`, or that it was none by `tabular-operator.dev/resubmit`: the message has both commands.
     SubmissionUnknown: Stalled,
     /// The spec cannot work as it is written. The message says where; mend it.
     InvalidSpec: Stalled,
@@ -209,6 +209,9 @@ reasons! {
     Resubmitted: Notice,
     /// The operation was found in the service's listing and is followed.
     Adopted: Notice,
+    /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` answers nothing that is asked, so the operator removed
+    /// it: it is left over from an earlier question, or names an operation that cannot be the one. The message states what is asked now.
+    DecisionIgnored: NoticeWarning,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
     MissedSchedule: NoticeWarning,
     /// Nothing runs for a trigger. An occurrence (a scheduled time, a request, a run of the followed refresh) came during a run under
@@ -217,6 +220,9 @@ reasons! {
     /// Runs of the followed refresh were not followed. Either they are no longer in its history: raise its `historyLimit`. Or the refresh was
     /// deleted or is no longer followed while they waited: request a run.
     RunsMissed: NoticeWarning,
+    /// Somebody edited the status so that it contradicted the operator's records, for example an end of a run that has not ended. The run's
+    /// state is restored from the history, or else from the service.
+    StatusRestored: NoticeWarning,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,
     /// The Kubernetes API refuses a write of the operator's to the resource: its status, its finalizer or an annotation. The message has what the

@@ -49,6 +49,7 @@ pub struct Trigger {
     pub r#type: TriggerType,
     /// The token, the annotation's value, the scheduled time, or the run that it follows, such as `adventureworks run 4`.
     #[serde(default)]
+    #[schemars(length(max = 512))]
     pub value: String,
 }
 
@@ -113,11 +114,17 @@ pub enum CancelCause {
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// Counts this resource's runs, from 1.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
     /// What started it.
     pub trigger: Trigger,
     /// Counts the operations that this run submitted, from 1.
+    #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
+    /// How many times the annotation `resubmit` had this attempt submitted again. Absent where it never did.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
+    pub resubmissions: i32,
     /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
     #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
@@ -128,23 +135,29 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_up: Option<ModelNames>,
     /// A digest of the model and the refresh parameters that this run asks for.
+    #[schemars(length(max = 64))]
     pub work: String,
     /// The service's id for the operation. For a synchronisation on Power BI, which has none, the operator makes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub operation_id: Option<String>,
     /// Where the service said to ask about the operation, at most 2048 bytes, where it is followed by that: each answer about a
     /// synchronisation may name another place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub location: Option<String>,
     /// The service's own word for where the operation stands, as it was last recorded; `state` is the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub service_state: Option<String>,
     /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12), inner(length(max = 128)))]
     pub earlier_operation_ids: Vec<String>,
     /// The latest that a person said, by the annotation `resubmit`, are none of this resource's, at most 12: none of them is taken
     /// for the present operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12), inner(length(max = 128)))]
     pub ruled_out_operation_ids: Vec<String>,
     /// When the run was asked for.
     pub requested_time: Time,
@@ -168,6 +181,7 @@ pub struct Run {
     pub recorded_time: Option<Time>,
     /// How long the operation took, such as `1m32s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
     pub duration: Option<String>,
     /// Why the operator cancels it, or will cancel it once the submission is known: Deletion, Replacement, Deadline, Uninstall or Request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,28 +189,40 @@ pub struct Run {
     pub cancel_cause: Option<CancelCause>,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub waiting_for: Option<String>,
     /// How far the operation has come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// Objects that failed, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
     pub failed_objects: Vec<FailedObject>,
     /// What the service reported, at most 10: causes before their consequences, identical messages once with their count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
     pub messages: Vec<Message>,
     /// Operations that may be the one that an unanswered submission began, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
     pub candidates: Vec<Candidate>,
     /// The service's activity id, for a support case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub activity_id: Option<String>,
     /// One documented word for why it stands as it does, the same as in the conditions.
     #[serde(default)]
+    #[schemars(length(max = 128))]
     pub reason: String,
     /// One sentence, the same as in the conditions.
     #[serde(default)]
+    #[schemars(length(max = 1024))]
     pub message: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(count: &i32) -> bool {
+    *count == 0
 }
 
 impl Run {
@@ -207,7 +233,7 @@ impl Run {
             RunState::Waiting | RunState::Submitting => self.attempt > 1,
             RunState::Running | RunState::Cancelling => true,
             RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => {
-                self.operation_id.is_some()
+                self.operation_id.is_some() || self.attempt > 1
             }
         }
     }
@@ -247,8 +273,10 @@ impl Run {
 #[serde(rename_all = "camelCase")]
 pub struct ModelNames {
     /// The workspace's.
+    #[schemars(length(max = 256))]
     pub workspace: String,
     /// The semantic model's.
+    #[schemars(length(max = 256))]
     pub dataset: String,
 }
 
@@ -257,15 +285,20 @@ pub struct ModelNames {
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
     /// Completed, of all: `3/24`.
+    #[schemars(length(max = 32))]
     pub summary: String,
     /// All objects of the operation.
+    #[schemars(range(min = 0))]
     pub total: i32,
     /// Those that are done.
+    #[schemars(range(min = 0))]
     pub completed: i32,
     /// Those that failed.
+    #[schemars(range(min = 0))]
     pub failed: i32,
     /// The same by table, where there are at most 20 tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
     pub tables: Vec<TableProgress>,
 }
 
@@ -274,10 +307,13 @@ pub struct Progress {
 #[serde(rename_all = "camelCase")]
 pub struct TableProgress {
     /// The table.
+    #[schemars(length(max = 256))]
     pub name: String,
     /// Its objects.
+    #[schemars(range(min = 0))]
     pub total: i32,
     /// Those that are done.
+    #[schemars(range(min = 0))]
     pub completed: i32,
 }
 
@@ -286,11 +322,14 @@ pub struct TableProgress {
 #[serde(rename_all = "camelCase")]
 pub struct FailedObject {
     /// The table.
+    #[schemars(length(max = 256))]
     pub table: String,
     /// The partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub partition: Option<String>,
     /// The service's word for it.
+    #[schemars(length(max = 128))]
     pub status: String,
 }
 
@@ -299,11 +338,14 @@ pub struct FailedObject {
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// Error or Warning.
+    #[schemars(length(max = 128))]
     pub r#type: String,
     /// The service's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub code: Option<String>,
     /// The text, at most 1024 bytes. Several identical messages are one that ends with, for example, "(11 times)".
+    #[schemars(length(max = 1024))]
     pub message: String,
 }
 
@@ -312,11 +354,13 @@ pub struct Message {
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
     /// The service's id for it.
+    #[schemars(length(max = 128))]
     pub operation_id: String,
     /// When it began, by the service's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
     /// The service's word for where it stands.
+    #[schemars(length(max = 128))]
     pub status: String,
 }
 
@@ -325,16 +369,19 @@ pub struct Candidate {
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// The run's number.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
     /// What started it.
     pub trigger: Trigger,
     /// How many operations it submitted.
+    #[schemars(range(min = 1, max = 1000))]
     pub attempts: i32,
     /// Succeeded, Failed, `TimedOut` or Cancelled.
     #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
     /// The service's id for the last operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
     pub operation_id: Option<String>,
     /// When the service began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -347,8 +394,10 @@ pub struct HistoryEntry {
     pub recorded_time: Option<Time>,
     /// How long the operation took, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub duration_seconds: Option<i64>,
     /// The sentence that it ended with.
     #[serde(default)]
+    #[schemars(length(max = 256))]
     pub message: String,
 }

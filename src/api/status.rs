@@ -13,6 +13,7 @@ use super::{Condition, HistoryEntry, Run, Time, Trigger};
 pub struct Status {
     /// The `metadata.generation` that the operator has looked at; -1 before the first look.
     #[serde(default = "never")]
+    #[schemars(range(min = -1))]
     pub observed_generation: i64,
     /// Ready, Reconciling, Stalled, Succeeded and Finished, by the rules of kstatus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -20,6 +21,7 @@ pub struct Status {
     pub conditions: Vec<Condition>,
     /// The model, in short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub model: Option<String>,
     /// The latest run.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Run::read")]
@@ -32,21 +34,27 @@ pub struct Status {
     /// The runs that have ended, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(max = 20))]
     pub history: Vec<HistoryEntry>,
     /// The value of the annotation `run-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub last_handled_request: Option<String>,
     /// The value of the annotation `cancel-requested-at` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub last_handled_cancel_request: Option<String>,
     /// The value of `trigger.token` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub last_handled_token: Option<String>,
     /// A digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub last_handled_work: Option<String>,
     /// The `trigger.schedule` that `nextScheduleTime` is of, with its time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub last_handled_schedule: Option<String>,
     /// The scheduled time that the latest run by `trigger.schedule` was for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +74,7 @@ pub struct Status {
     pub last_successful_time: Option<Time>,
     /// How many runs have succeeded, also those that are no longer in `history`.
     #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0))]
     pub successful_runs: i64,
 }
 
@@ -98,12 +107,16 @@ impl Default for Status {
 #[serde(rename_all = "camelCase")]
 pub struct FollowedRun {
     /// The name of the `ModelRefresh`.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its uid: another one of the same name has runs of its own.
+    #[schemars(length(max = 64))]
     pub uid: String,
     /// The latest of its runs that was followed; 0 before the first.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub number: i32,
     /// How many successful runs it had, up to that one.
+    #[schemars(range(min = 0))]
     pub successful_runs: i64,
     /// Its later successful runs, which wait for a run of this resource each. Absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,8 +128,10 @@ pub struct FollowedRun {
 #[serde(rename_all = "camelCase")]
 pub struct QueuedRuns {
     /// The latest of them.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
     /// How many there are.
+    #[schemars(range(min = 1))]
     pub count: i64,
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Claims {
     /// The deleted ones, the latest last.
     departed: BTreeMap<u64, Arc<str>>,
     departures: u64,
+    /// The operation that a resource, by its uid, is about to adopt because a user says so.
+    reserved: HashMap<Arc<str>, (OperationKind, String, Id)>,
 }
 
 #[derive(Debug)]
@@ -77,8 +79,37 @@ impl Claims {
         }
     }
 
+    /// Whether another resource than the one with this uid has the operation that a user names for it: follows it, has followed it, or is
+    /// about to adopt it. First come, first served: until it is called again for the resource, the operation is reserved for it. Candidates
+    /// do not count: which resource has started them is what the user says.
+    pub(super) fn reserve(
+        &mut self,
+        own: &str,
+        named: Option<(OperationKind, &str, &OperationId)>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> bool {
+        self.reserved.remove(own);
+        let Some((kind, model, operation)) = named else { return false };
+        let id = id_of(operation.as_str());
+        let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
+        let owns = |uid: &Arc<str>| {
+            let claimant = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model));
+            claimant.is_some_and(|claimant| !claimant.named.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
+        };
+        // A refresh's id is unique.
+        let same = |(of_kind, of_model, reserved): &(OperationKind, String, Id)| {
+            *of_kind == kind && *reserved == id && (kind == OperationKind::Refresh || of_model == model)
+        };
+        if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(same) {
+            return true;
+        }
+        self.reserved.insert(own.into(), (kind, model.to_owned(), id));
+        false
+    }
+
     /// The resource no longer exists.
     pub(super) fn gone(&mut self, uid: &Arc<str>) {
+        self.reserved.remove(uid);
         if let Some(claimant) = self.claimants.get_mut(uid) {
             claimant.present = false;
         }
@@ -165,6 +196,8 @@ struct Named {
     models: Vec<String>,
     /// Sorted.
     ids: Box<[Id]>,
+    /// Those that the resource may have started, and does not follow.
+    candidates: Box<[Id]>,
 }
 
 impl Named {
@@ -172,17 +205,17 @@ impl Named {
     fn by(object: &Resource) -> Option<Self> {
         let status = object.status()?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
-        let of_run = status.run.iter().flat_map(|run| {
-            let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
-            run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
-        });
-        let ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
+        let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
+        let mut ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
+        let candidates = status.run.iter().flat_map(|run| &run.candidates).map(|candidate| id_of(&candidate.operation_id));
+        let candidates: Box<[Id]> = candidates.filter(|candidate| !ids.contains(candidate)).collect();
+        ids.extend(&candidates);
         let kind = object.operation();
         let models = match kind {
             OperationKind::Refresh => Vec::new(),
             OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(object.model()).map(Model::key).collect(),
         };
-        (!ids.is_empty() || Unresolved::of(object).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect() })
+        (!ids.is_empty() || Unresolved::of(object).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
     }
 
     /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronizations apart.
@@ -320,6 +353,24 @@ mod tests {
         assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "before", true), 1);
         depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &serde_json::json!({})));
         assert!(claims.unresolved.is_empty() && claims.by_id.is_empty());
+    }
+
+    #[test]
+    fn operation_is_adopted_by_the_first_resource_that_a_user_names_it_for() {
+        let mut claims = Claims::default();
+        let other = resource(Kind::ModelRefresh, "u-1", &with_run());
+        claims.show(&uid(&other), &other);
+        let mut taken = |own: &str, operation: Option<&str>| {
+            let operation = operation.and_then(OperationId::parse);
+            claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+        };
+        assert_eq!(["op-1", "op-3", "OP-4"].map(|id| taken("u-2", Some(id))), [true; 3], "it follows it, or has followed it");
+        assert!(!taken("u-1", Some("op-4")), "its own");
+        assert!(!taken("u-2", Some("op-5")) && !taken("u-2", Some("op-5")), "a candidate");
+        assert!(taken("u-3", Some("OP-5")), "which the first has");
+        assert!(!taken("u-2", None) && !taken("u-3", Some("op-5")), "until it has it no more");
+        claims.gone(&"u-3".into());
+        assert!(!claims.reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
     }
 
     #[test]

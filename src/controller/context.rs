@@ -25,6 +25,7 @@ use super::refusals::Refusals;
 use super::resource::Resource;
 use super::shares::Shares;
 use super::watched::Watched;
+use crate::api::{ADOPT, RunState};
 use crate::engine::{Settings, Taken, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
@@ -131,6 +132,17 @@ impl Context {
         operations: impl IntoIterator<Item = &'a OperationId>,
     ) -> Taken {
         self.index.claimed_by_others(object.uid().as_deref(), (kind, model), operations, |uid| self.orphans.follows(uid))
+    }
+
+    /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
+    /// until the next call, so that two passes at the same time do not both adopt it.
+    pub(super) fn adopt_taken(&self, object: &Resource) -> bool {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
+        let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
+        let model = run.map(|run| run.model.key());
+        let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.operation(), model, id));
+        self.index.reserve(uid, named, |uid| self.orphans.follows(uid))
     }
 
     /// Asks for a pass over every resource.

@@ -34,7 +34,7 @@ fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
         Effect::Look(_) => Some(CallKind::Read(object.operation())),
         Effect::List(kind, _) => Some(CallKind::Read(*kind)),
         Effect::Cancel(_) => Some(CallKind::Cancel),
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => None,
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => None,
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
         }
         Effect::FindModel => Seen::Presence(call.find_model().await),
         Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => Seen::Nothing,
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
@@ -165,8 +165,7 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
         | Seen::Presence(_)
         | Seen::Turn(_)
         | Seen::Trouble(_)
-        | Seen::Fault(_)
-        | Seen::ResubmitTaken => return None,
+        | Seen::Fault(_) => return None,
     };
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
 }

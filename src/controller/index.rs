@@ -118,6 +118,11 @@ impl Index {
         self.known.lock().claims.by_others(own, operations_of, operations, is_tracked)
     }
 
+    /// See [`Claims::reserve`].
+    pub(super) fn reserve(&self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
+        self.known.lock().claims.reserve(own, named, is_tracked)
+    }
+
     /// Publishes what changes with the time alone.
     pub(super) fn publish(&self, now: Timestamp) {
         self.known.lock().census.publish(now, &self.metrics);

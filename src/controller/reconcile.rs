@@ -21,7 +21,7 @@ use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
-use crate::api::{self, Reason, Run, RunState, Status};
+use crate::api::{Reason, Run, RunState, Status, Time};
 use crate::engine::{
     Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, patience, turn_use, turn_use_unrecorded,
 };
@@ -136,7 +136,8 @@ impl Story<'_> {
             }
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let leaving = self.ctx.lease.leaving();
-            let desired = self.object.desired(Surroundings { fault, namespace_ending: self.namespace_ending, followed, leaving });
+            let (namespace_ending, adopt_taken) = (self.namespace_ending, self.ctx.adopt_taken(&self.object));
+            let desired = self.object.desired(Surroundings { fault, namespace_ending, followed, leaving, adopt_taken });
             let step = self.decide(&desired, seen);
             let prepare = effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect);
             let prepared = patiently(&desired, self.within(&step, Box::pin(prepare))).await;
@@ -175,11 +176,11 @@ impl Story<'_> {
                     let since = self.object.status().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
                     Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
                 }
-                (Effect::TakeResubmit, _) => {
+                (Effect::RemoveAnnotation(annotation), _) => {
                     self.must_lead()?;
-                    let write = self.records.drop_annotation(&self.object, api::RESUBMIT).await;
+                    let write = self.records.drop_annotation(&self.object, annotation).await;
                     self.object = self.written(Write::Finalizer, write)?;
-                    Seen::ResubmitTaken
+                    Seen::Nothing
                 }
                 (Effect::Release, _) => {
                     self.must_lead()?;
@@ -470,7 +471,7 @@ fn out_of_patience() -> Seen {
 }
 
 /// Since when a recorded run waits for its turn.
-fn waiting_since(status: &Status) -> Option<api::Time> {
+fn waiting_since(status: &Status) -> Option<Time> {
     status.run.as_ref().filter(|run| run.state == RunState::Waiting).map(|run| run.requested_time)
 }
 

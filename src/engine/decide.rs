@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::pass::Pass;
-use super::{Effect, Seen, Situation, Step, cancellation, deletion, followed, following, pace, scheduled, submission, triggers, waiting};
+use super::{
+    Effect, Seen, Situation, Step, cancellation, decisions, deletion, followed, following, pace, restoration, scheduled, submission,
+    triggers, waiting,
+};
 use crate::api::{DeletionPolicy, RunState};
-use crate::operation::OperationKind;
+use crate::operation::{OperationKind, Submission};
 
 /// Decides what to record and what to do next.
 ///
@@ -19,12 +22,27 @@ use crate::operation::OperationKind;
 /// 3. Only where no run is under way is a trigger looked at, and not by an operator that is about to be uninstalled.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
+    decisions::wake(situation, choose(situation))
+}
+
+fn choose(situation: &Situation<'_>) -> Step {
     let mut pass = Pass::new(situation);
+    let is_ours = !pass.deleting() || situation.desired.finalizer;
+    if matches!(situation.seen, Seen::Submission(Submission::Accepted { .. })) {
+        restoration::heed_acceptance(&mut pass);
+    } else if is_ours && restoration::restore(&mut pass) {
+        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
+    }
     if pass.deleting() {
         return deletion::decide(pass);
     }
+    if situation.seen == Seen::Nothing
+        && let Some(annotation) = decisions::leftover(&mut pass)
+    {
+        return pass.keep(Effect::RemoveAnnotation(annotation), None);
+    }
     scheduled::look(situation.desired, &mut pass.record, situation.now);
-    let under_way = situation.recorded.run.as_ref().is_some_and(|run| !run.state.ended());
+    let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
     let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan
         || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
@@ -41,7 +59,7 @@ pub fn decide(situation: &Situation<'_>) -> Step {
     if under_way && cancellation::is_asked(&pass) {
         return scheduled::wake(situation.desired, situation.now, cancellation::heed(pass));
     }
-    let step = match situation.recorded.run.as_ref().map(|run| run.state) {
+    let step = match pass.record.run.as_ref().map(|run| run.state) {
         // Whoever comes next begins it.
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_))
             if situation.desired.leaving.is_some() =>
@@ -94,7 +112,7 @@ fn idle(mut pass: Pass<'_>, reported: bool) -> Step {
         // What this run asked before anything of it was recorded.
         Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
         // The answer to a question of a run that is over: it says nothing about the next.
-        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) | Seen::ResubmitTaken => {
+        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) => {
             return pass.keep(Effect::Nothing, Some(Duration::ZERO));
         }
     }

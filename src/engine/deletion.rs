@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pass::Pass;
-use super::{Desired, Effect, Seen, Step, conditions, following, pace, submission};
+use super::{Desired, Effect, Seen, Step, conditions, decisions, following, pace, submission};
 use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
 use crate::operation::{Look, OperationId, Submission};
 
@@ -17,6 +17,11 @@ const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     if !pass.desired.finalizer {
         return pass.leave();
+    }
+    if pass.situation.seen == Seen::Nothing
+        && let Some(annotation) = decisions::leftover(&mut pass)
+    {
+        return pass.keep(Effect::RemoveAnnotation(annotation), None);
     }
     let Some(run) = pass.record.run.as_ref() else {
         return release(pass, None);
@@ -76,8 +81,7 @@ fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
             | Seen::Cancellation(_)
             | Seen::Presence(_)
             | Seen::Trouble(_)
-            | Seen::Fault(_)
-            | Seen::ResubmitTaken => submission::decide(pass),
+            | Seen::Fault(_) => submission::decide(pass),
         },
         (RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
             release(pass, None)
@@ -98,8 +102,7 @@ fn is_time_up(pass: &Pass<'_>) -> bool {
         | Seen::Cancellation(_)
         | Seen::Presence(_)
         | Seen::Trouble(_)
-        | Seen::Fault(_)
-        | Seen::ResubmitTaken => false,
+        | Seen::Fault(_) => false,
     };
     !learnt && held_until(pass).is_some_and(|pause| pause.is_zero())
 }

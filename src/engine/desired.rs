@@ -1,5 +1,6 @@
 //! What is asked for: a resource's spec, metadata and annotations, with every default filled in.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::service_defaults::ways_to_write;
 use super::{Cure, Fault, Followed, Scheduled, text};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
@@ -17,6 +19,8 @@ use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Desired {
+    /// The namespace and the name.
+    pub address: (String, String),
     /// The resource's uid: another uid is another resource, whatever its name.
     pub uid: String,
     /// How `kubectl` names it, such as `mref sales --namespace bi`.
@@ -47,6 +51,8 @@ pub struct Desired {
     pub fault: Option<Fault>,
     /// Whether the operator is about to be uninstalled.
     pub leaving: Option<Leaving>,
+    /// Whether another resource has the operation that the annotation `adopt` names.
+    pub adopt_taken: bool,
 }
 
 /// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
@@ -77,8 +83,8 @@ pub struct Requests {
     pub cancel: Option<String>,
     /// `adopt`.
     pub adopt: Option<String>,
-    /// `resubmit: "true"`.
-    pub resubmit: bool,
+    /// `resubmit`.
+    pub resubmit: Option<String>,
     /// `release: "true"`.
     pub release: bool,
 }
@@ -95,6 +101,8 @@ pub struct Surroundings {
     pub followed: Option<Followed>,
     /// Whether the operator is about to be uninstalled.
     pub leaving: Option<Leaving>,
+    /// Whether another resource follows, or has followed, the operation that the annotation `adopt` names.
+    pub adopt_taken: bool,
 }
 
 /// The refresh whose successful runs start runs.
@@ -116,8 +124,12 @@ pub struct Work {
     pub model: Model,
     /// What.
     pub request: Request,
-    /// Tells this work from other work: changes when, and only when, what is to be done changes.
+    /// Tells this work from other work, as it was written; [`Work::is`] compares it.
     pub digest: String,
+    /// What `request` was written as.
+    parameters: Option<RefreshParameters>,
+    /// The digests of all ways to write the same work, once they are needed.
+    ways_to_write: OnceLock<Vec<String>>,
 }
 
 /// How runs are to be handled.
@@ -204,7 +216,7 @@ impl Desired {
     }
 
     fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
-        let Surroundings { fault, namespace_ending, followed, leaving } = surroundings;
+        let Surroundings { fault, namespace_ending, followed, leaving, adopt_taken } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);
         let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
@@ -215,6 +227,7 @@ impl Desired {
         let annotations = metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
+            address: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
             uid: metadata.uid.clone().unwrap_or_default(),
             target: target(work.request.kind(), metadata),
             generation: metadata.generation.unwrap_or_default(),
@@ -225,7 +238,7 @@ impl Desired {
                 run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
                 cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
                 adopt: annotation(api::ADOPT).cloned(),
-                resubmit: annotation(api::RESUBMIT).is_some_and(|value| value == "true"),
+                resubmit: annotation(api::RESUBMIT).cloned(),
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
             },
             work,
@@ -236,7 +249,20 @@ impl Desired {
             policy,
             fault,
             leaving,
+            adopt_taken,
         }
+    }
+}
+
+impl Desired {
+    /// The command that sets an annotation of the resource.
+    pub(super) fn annotate(&self, annotation: &str, value: &str) -> String {
+        let kind = match self.work.request.kind() {
+            OperationKind::Refresh => "mref",
+            OperationKind::Sync => "msync",
+        };
+        let (namespace, name) = &self.address;
+        format!("kubectl annotate --overwrite {kind} {name} -n {namespace} {annotation}={value}")
     }
 }
 
@@ -275,7 +301,19 @@ impl Work {
     /// A synchronisation of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
-        Self { model: model.clone(), request: Request::Sync, digest: digest(model, None) }
+        let digest = digest(model, None);
+        Self { model: model.clone(), request: Request::Sync, digest, parameters: None, ways_to_write: OnceLock::new() }
+    }
+
+    /// Whether a digest on record is of this work. A digest is of what was written, so that it is the same in every version of the operator;
+    /// but a default of the service that is written out asks for the same as one that is left out.
+    #[must_use]
+    pub(super) fn is(&self, recorded: &str) -> bool {
+        let ways = || {
+            let ways = self.parameters.iter().flat_map(|written| ways_to_write(&self.model, written));
+            ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()
+        };
+        self.digest == recorded || self.ways_to_write.get_or_init(ways).iter().any(|way| way == recorded)
     }
 
     /// The work that a model and its refresh parameters ask for.
@@ -283,6 +321,7 @@ impl Work {
     pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
         let digest = digest(model, Some(&parameters));
+        let written = Some(parameters.clone());
         let RefreshParameters {
             r#type,
             commit_mode,
@@ -304,7 +343,7 @@ impl Work {
             effective_date,
             attempt_timeout: attempt_timeout_seconds.map(seconds),
         });
-        Self { model: model.clone(), request, digest }
+        Self { model: model.clone(), request, digest, parameters: written, ways_to_write: OnceLock::new() }
     }
 }
 

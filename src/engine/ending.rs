@@ -181,7 +181,8 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
         trigger: run.trigger.clone(),
         attempts: run.attempt,
         state,
-        operation_id: run.operation_id.clone(),
+        // Where the last attempt was not submitted, the one before has the last operation.
+        operation_id: run.operation_id.clone().or_else(|| run.earlier_operation_ids.last().filter(|_| run.attempt > 1).cloned()),
         started_time: run.started_time,
         ended_time: run.ended_time,
         recorded_time: run.recorded_time,
@@ -226,7 +227,10 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     let next = run.attempt.saturating_add(1);
     let pause = pace::attempt(next);
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
-    run.attempt = next;
+    (run.attempt, run.resubmissions) = (next, 0);
+    // The next attempt has no operation yet: the one that failed is an earlier one.
+    waiting::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+    (run.location, run.service_state) = (None, None);
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
     run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows {when}: {failure}"));

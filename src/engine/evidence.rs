@@ -31,7 +31,8 @@ const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly"
 /// Whether an operation certainly started before an intent, whatever the service's clock shows.
 #[must_use]
 pub(super) fn began_before(operation: &Operation, intent: Timestamp) -> bool {
-    operation.start.is_some_and(|start| is_before(start, earlier(intent, CLOCK_SKEW + RESOLUTION)))
+    let over = operation.end.filter(|_| operation.phase.ended());
+    operation.start.or(over).is_some_and(|moment| is_before(moment, earlier(intent, CLOCK_SKEW + RESOLUTION)))
 }
 
 fn earlier(moment: Timestamp, by: Duration) -> Timestamp {

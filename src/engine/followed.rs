@@ -5,7 +5,7 @@
 //! deleted or followed no more, the one in `.status.queued` still runs, and the others are reported.
 //!
 //! Where there is no cursor yet, these successes count:
-//! - on a resource that is new, those that the operator recorded in the second of its creation or later. That is by the operator's
+//! - on a resource that is new, those that the operator recorded after the second of its creation. That is by the operator's
 //!   clock, not by the service's, which may be minutes off;
 //! - where the refresh was not there, or was deleted and made anew under the same name, all of the new one's;
 //! - where the spec names another refresh than before, or one for the first time, those from now on.
@@ -56,8 +56,9 @@ impl Followed {
         };
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
         let mut successes: Vec<Success> = succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
-        // Where no history is kept, the latest run is all there is.
-        if let Some(run) = status.run.as_ref().filter(|run| run.state == RunState::Succeeded)
+        // Where no history is kept, the latest run is all there is. A success without a time was not recorded by the operator.
+        let recorded = |run: &&api::Run| run.state == RunState::Succeeded && run.recorded_time.or(run.ended_time).is_some();
+        if let Some(run) = status.run.as_ref().filter(recorded)
             && successes.iter().all(|success| success.number != run.number)
         {
             successes.push(success(run.number, run.recorded_time, run.ended_time));
@@ -99,7 +100,9 @@ impl Followed {
         if !(is_new || same_name) {
             return self.at(latest, self.total);
         }
-        let earlier = self.successes.iter().filter(|success| success.recorded < created);
+        // By whole seconds nobody can tell which came first; one that was recreated is followed from its first run on.
+        let is_earlier = |success: &&Success| if same_name { success.recorded < created } else { success.recorded <= created };
+        let earlier = self.successes.iter().filter(is_earlier);
         let number = earlier.map(|success| success.number).max().unwrap_or(0);
         // One that was made anew has had no runs before it was followed; those that are no longer known were missed.
         let followed = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };

@@ -29,9 +29,7 @@ pub(super) fn running(mut pass: Pass<'_>) -> Step {
             }
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
-            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
-        }
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -69,7 +67,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             pass.scratch.look_first = false;
             observed(pass, &id)
         }
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::ResubmitTaken => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -154,7 +152,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             let pause = pace::cluster(pass.hindered_for());
             pass.stop_for(pause)
         }
-        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) | Seen::ResubmitTaken => {
+        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
             pass.stop(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
@@ -165,8 +163,8 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     if cancellation::is_pending(pass) && pass.kind().offers().cancel {
         return Some(CancelCause::Request);
     }
-    let submitted = pass.record.run.as_ref()?.submitted_time?.timestamp();
-    if submitted.checked_add(pass.desired.policy.active_deadline).is_ok_and(|deadline| pass.now >= deadline) {
+    let submitted = pass.record.run.as_ref()?.submitted_time?;
+    if pace::after(submitted, pass.desired.policy.active_deadline).is_some_and(|deadline| pass.now >= deadline) {
         return Some(CancelCause::Deadline);
     }
     if pass.desired.leaving == Some(Leaving::Cancel)

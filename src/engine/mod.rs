@@ -6,6 +6,7 @@
 mod cancellation;
 mod conditions;
 mod decide;
+mod decisions;
 mod deletion;
 mod desired;
 mod ending;
@@ -20,8 +21,10 @@ mod pace;
 mod pass;
 mod progress;
 mod refusals;
+mod restoration;
 mod schedule;
 mod scheduled;
+mod service_defaults;
 mod situation;
 mod submission;
 mod text;
@@ -31,6 +34,7 @@ mod turn_use;
 mod waiting;
 
 pub use decide::decide;
+pub use decisions::question;
 pub use deletion::patience;
 pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
 pub use followed::{Followed, Success};

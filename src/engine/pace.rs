@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Settings;
+use crate::api::Time;
 
 /// What a cure in the cluster is looked for at, such as a Secret that is missing.
 pub(super) const CLUSTER: Duration = Duration::from_secs(5);
@@ -123,6 +124,13 @@ pub(super) fn until(moment: Timestamp, now: Timestamp) -> Option<Duration> {
 #[must_use]
 pub(super) fn passed(at: Timestamp, pause: Duration, now: Timestamp) -> bool {
     now < at || between(at, now) >= pause
+}
+
+/// When a time on record is so long ago, by the clock that set it: a time on record has whole seconds, and may be almost a second later
+/// than it shows. `None` where that is beyond the calendar.
+#[must_use]
+pub(super) fn after(recorded: Time, pause: Duration) -> Option<Timestamp> {
+    recorded.timestamp().checked_add(pause + Duration::from_secs(1)).ok()
 }
 
 /// The next look, which comes after `pause` at the latest.

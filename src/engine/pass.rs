@@ -62,8 +62,8 @@ impl<'a> Pass<'a> {
             }
         }
         let model = self.model();
-        // Nothing is reported of what does not go on record: the next pass reports it.
-        let notices = if effect == Effect::Release { self.notices } else { Vec::new() };
+        // Nothing is reported of what is neither recorded nor done: the next pass reports it.
+        let notices = if matches!(effect, Effect::Release | Effect::RemoveAnnotation(_)) { self.notices } else { Vec::new() };
         Step { recorded, scratch: self.scratch, effect, model, notices, look_again }
     }
 

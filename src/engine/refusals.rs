@@ -50,8 +50,8 @@ pub(super) fn refused(mut pass: Pass<'_>, trouble: &Trouble, asked: Asked) -> St
             // Somebody has to act: the wait for a turn begins anew when they have.
             (run.waiting_since_time, run.waiting_for) = (None, None);
         }
-        let waited = run.waiting_since_time.map(|since| pace::between(since.timestamp(), pass.now));
-        until_deadline = waited.map(|waited| pass.desired.policy.wait_deadline.saturating_sub(waited));
+        let deadline = run.waiting_since_time.and_then(|since| pace::after(since, pass.desired.policy.wait_deadline));
+        until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
     }
     let mut step = pass.stop_for(pause);
     // The wait ends in time, however long the pause is.

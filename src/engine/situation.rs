@@ -75,8 +75,6 @@ pub enum Seen {
     Trouble(Trouble),
     /// Something outside the service is wrong: a Secret, a reference, a permission.
     Fault(Fault),
-    /// The annotation `resubmit` has been taken off, so it counts this once.
-    ResubmitTaken,
 }
 
 /// Operations that are certainly another resource's than the one that asks, by their ids in lower case: it adopts none of them.
@@ -136,7 +134,7 @@ pub struct Fault {
 /// What the operator may do next. At most one for each decision.
 ///
 /// A turn or a call is for [`Step::model`], whatever is recorded by then: a question may come before the first record of a
-/// run. It has its ids wherever the service is to be asked about it, but for `Resolve`. Each write (`AddFinalizer`, `TakeResubmit`, `Release`) carries
+/// run. It has its ids wherever the service is to be asked about it, but for `Resolve`. Each write (`AddFinalizer`, `RemoveAnnotation`, `Release`) carries
 /// the resource version of the view: on a stale view it must be refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
@@ -160,8 +158,8 @@ pub enum Effect {
     FindModel,
     /// Cancel one operation.
     Cancel(OperationId),
-    /// Take off the annotation `resubmit`.
-    TakeResubmit,
+    /// Remove this annotation.
+    RemoveAnnotation(&'static str),
     /// Drop the finalizer.
     Release,
 }

@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use super::evidence::{self, Ambiguity, Clocks, Evidence};
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Step, Taken, TurnUse, cancellation, deletion, ending, following, gone, pace, text, turn_use, waiting};
-use crate::api::{Candidate, Reason, Run, RunState, Time};
+use super::{
+    Effect, Seen, Step, Taken, TurnUse, cancellation, decisions, deletion, ending, following, gone, pace, text, turn_use, waiting,
+};
+use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
 /// The most candidates that the status shows.
@@ -46,20 +48,15 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 pass.keep(Effect::List(kind, since), None)
             }
         }
-        Seen::ResubmitTaken if held(&pass) && !pass.deleting() => resubmit(pass),
         Seen::Listing { kind, result: Ok(listing), taken } if *kind == pass.kind() => resolve(pass, listing, taken),
-        Seen::Look(Look::Found { operation, .. }) if named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
+        Seen::Look(Look::Found { operation, .. }) if decisions::named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
             if evidence::began_before(operation, intent(&pass)) {
-                let why = format!("operation {}, which the annotation adopt names, began before it was submitted", operation.id);
-                return hold_on(pass, &why);
+                return refuse(pass, "the operation began before the submission");
             }
             let operation = operation.clone();
             adopt(pass, &operation)
         }
-        Seen::Look(Look::Gone) => {
-            let id = named(&pass).map(|id| id.to_string()).unwrap_or_default();
-            hold_on(pass, &format!("the service does not know operation {id}, which the annotation adopt names"))
-        }
+        Seen::Look(Look::Gone) if decisions::named(&pass).is_some() => refuse(pass, "the service does not know the operation"),
         Seen::Listing { result: Err(trouble), .. } if !held(&pass) && gone::is_in_question(&pass, trouble) => gone::ask(pass),
         Seen::Presence(presence) => match gone::trouble_of(&mut pass, presence) {
             Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
@@ -74,12 +71,9 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pace::cluster(pace::between(intent(&pass), pass.now));
             pass.stop_for(pause)
         }
-        Seen::Resolved(_)
-        | Seen::Listing { .. }
-        | Seen::Turn(_)
-        | Seen::Look(Look::Found { .. })
-        | Seen::Cancellation(_)
-        | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Listing { .. } | Seen::Turn(_) | Seen::Look(Look::Found { .. } | Look::Gone) | Seen::Cancellation(_) => {
+            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+        }
     }
 }
 
@@ -149,22 +143,25 @@ pub(super) fn held(pass: &Pass<'_>) -> bool {
     pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
 }
 
-/// The operation that the annotation `adopt` names. What was left over from an earlier run names an operation of that run.
-fn named(pass: &Pass<'_>) -> Option<OperationId> {
-    let run = pass.record.run.as_ref()?;
-    OperationId::parse(pass.desired.requests.adopt.as_deref()?).filter(|id| !run.knows(id))
-}
-
-/// Only a person can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
+/// Only a user can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
 fn wait_for_a_word(pass: Pass<'_>) -> Step {
-    if let Some(id) = named(&pass) {
+    if let Some(id) = decisions::named(&pass) {
         return match pass.not_before() {
             Some(pause) => pass.keep(Effect::Nothing, Some(pause)),
             None => pass.keep(Effect::Look(Handle::by_id(id)), None),
         };
     }
-    let resubmit = pass.desired.requests.resubmit && !pass.deleting();
-    pass.keep(if resubmit { Effect::TakeResubmit } else { Effect::Nothing }, None)
+    if decisions::resubmits(&pass) {
+        return resubmit(pass);
+    }
+    pass.keep(Effect::Nothing, None)
+}
+
+/// The operation that the annotation `adopt` names is not the one: the annotation is removed, and an event states what is asked.
+fn refuse(mut pass: Pass<'_>, why: &str) -> Step {
+    let value = pass.desired.requests.adopt.as_deref().unwrap_or_default();
+    decisions::ignore(&mut pass, api::ADOPT, value, why);
+    pass.keep(Effect::RemoveAnnotation(api::ADOPT), None)
 }
 
 /// When the intent was recorded.
@@ -180,7 +177,7 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
         return pass.keep(Effect::Nothing, None);
     };
     // The spec may have changed since; then only what is on record can be compared.
-    let request = (run.work == pass.desired.work.digest).then_some(&pass.desired.work.request);
+    let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
     let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
     let evidence = Evidence::new(run, request, taken, (intent(&pass), clocks), settings);
     let certain_after = pace::seen_after(settings);
@@ -284,6 +281,10 @@ fn never_started(mut pass: Pass<'_>) -> Step {
 
 /// A person says that the submission started nothing: the run waits for its turn again.
 fn resubmit(mut pass: Pass<'_>) -> Step {
+    if let Some(run) = pass.record.run.as_mut() {
+        // The decision counts with this record; the next question has another name.
+        run.resubmissions = run.resubmissions.saturating_add(1);
+    }
     if cancellation::is_pending(&pass) {
         return cancellation::nothing_began(pass);
     }
@@ -300,19 +301,12 @@ fn resubmit(mut pass: Pass<'_>) -> Step {
     pass.stop(Effect::Nothing, Some(Duration::ZERO))
 }
 
-/// Only a person can say which operation it was.
+/// Only a user can say which operation it was.
 fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
     let ids: Vec<&str> = candidates.iter().take(3).map(|operation| operation.id.as_str()).collect();
     let which =
         if ids.is_empty() { String::new() } else { format!(" ({}{})", ids.join(", "), if candidates.len() > 3 { ", …" } else { "" }) };
-    let message = format!(
-        "the answer to the submission was lost, and {why}{which}: annotate with tabular-operator.dev/adopt=<operation id> to follow one, \
-         or with tabular-operator.dev/{}=true {}",
-        if pass.deleting() { "release" } else { "resubmit" },
-        if pass.deleting() { "to let go of it" } else { "if none is it" },
-    );
     if let Some(run) = pass.record.run.as_mut() {
-        run.tell(RunState::Submitting, Reason::SubmissionUnknown, message);
         run.candidates = candidates
             .iter()
             .take(SHOWN_CANDIDATES)
@@ -323,23 +317,17 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             })
             .collect();
     }
-    pass.scratch.next_look = None;
-    // A person may have said it before we asked, and saying it again would change nothing.
-    let said = named(&pass).is_some() || pass.desired.requests.resubmit;
-    pass.stop(Effect::Nothing, said.then_some(Duration::ZERO))
-}
-
-/// What a person said does not resolve it. It is tried again by and by, as long as it is said.
-fn hold_on(pass: Pass<'_>, why: &str) -> Step {
-    let (now, pause) = (pass.now, pass.situation.settings.poll_max);
-    let candidates = pass.record.run.as_ref().map(|run| run.candidates.clone()).unwrap_or_default();
-    let mut step = hold(pass, why, &[]);
-    if let Some(run) = step.recorded.run.as_mut() {
-        run.candidates = candidates;
+    let remedy = decisions::remedy(&pass).unwrap_or_default();
+    let fact = format!("the response to the submission was lost, and {why}{which}");
+    // Whatever the service says, the commands are complete.
+    let fact = text::bounded(&fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
     }
-    (step.scratch.paused_at, step.scratch.next_look) = (Some(now), now.checked_add(pause).ok());
-    step.look_again = Some(pause);
-    step
+    pass.scratch.next_look = None;
+    // A user may have decided before the question, and would not do so again.
+    let decided = decisions::named(&pass).is_some() || decisions::resubmits(&pass);
+    pass.stop(Effect::Nothing, decided.then_some(Duration::ZERO))
 }
 
 /// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.

@@ -40,7 +40,8 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
     }
-    let changed = recorded.last_handled_work.as_ref() != Some(&desired.work.digest) && !desired.work.model.is_empty();
+    let unchanged = recorded.last_handled_work.as_ref().is_some_and(|handled| desired.work.is(handled));
+    let changed = !unchanged && !desired.work.model.is_empty();
     (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
 }
 

@@ -7,17 +7,22 @@ use jiff::Timestamp;
 use super::pass::Pass;
 use super::refusals::Asked;
 use super::troubles::{self, Grade};
-use super::{Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, evidence, names, pace, refusals, text, triggers};
+use super::{
+    Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, evidence, names, pace, refusals, restoration, text, triggers,
+};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
 /// The latest operations that are remembered, so that none of them is taken for a new one.
 const REMEMBERED_OPERATIONS: usize = 12;
 
+/// The message of a run whose submission is in progress.
+pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
+
 /// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
 pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     let before = pass.record.run.take();
-    let number = before.as_ref().map_or(1, |run| run.number.saturating_add(1));
+    let number = before.as_ref().map_or(0, |run| run.number).max(restoration::newest(&pass.record)).saturating_add(1);
     let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
     let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
     triggers::take(pass.desired, &mut pass.record, &trigger);
@@ -25,6 +30,7 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
         number,
         trigger,
         attempt: 1,
+        resubmissions: 0,
         state: RunState::Waiting,
         model: pass.desired.work.model.clone(),
         looked_up: None,
@@ -99,7 +105,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     if run.why() == Some(Reason::Suspended) {
         run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     }
-    let deadline = run.waiting_since_time.and_then(|since| since.timestamp().checked_add(desired.policy.wait_deadline).ok());
+    let deadline = run.waiting_since_time.and_then(|since| pace::after(since, desired.policy.wait_deadline));
     if deadline.is_some_and(|deadline| pass.now >= deadline) {
         let waited_for = run.waiting_for.clone().unwrap_or_else(|| "its turn".to_owned());
         let seconds = desired.policy.wait_deadline.as_secs();
@@ -180,7 +186,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) | Seen::ResubmitTaken => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
@@ -268,7 +274,7 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     run.candidates.clear();
     run.failed_objects.clear();
     run.messages.clear();
-    run.tell(RunState::Submitting, Reason::Submitting, "being submitted to the service");
+    run.tell(RunState::Submitting, Reason::Submitting, BEING_SUBMITTED);
     triggers::submit(pass.desired, &mut pass.record);
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
     let super::Scratch { troubles, refusals, told, .. } = pass.scratch;

@@ -35,7 +35,8 @@ fn sort(reason: Reason) -> Sort {
         | Reason::Replaced
         | Reason::CancelledOnRequest
         | Reason::NotCancelled
-        | Reason::ConflictReplaced => Sort::Well,
+        | Reason::ConflictReplaced
+        | Reason::StatusRestored => Sort::Well,
         Reason::WaitingForTurn
         | Reason::ChangeNotRun
         | Reason::ModelBusy
@@ -84,7 +85,7 @@ fn sort(reason: Reason) -> Sort {
         | Reason::Cancelled
         | Reason::ContradictoryAnswer
         | Reason::OperationLost => Sort::Ended,
-        Reason::ResolvingSubmission | Reason::SubmissionUnknown | Reason::Resubmitted => Sort::Unknown,
+        Reason::ResolvingSubmission | Reason::SubmissionUnknown | Reason::Resubmitted | Reason::DecisionIgnored => Sort::Unknown,
         Reason::Uninstalled | Reason::Released => Sort::Uninstalled,
     }
 }

@@ -73,7 +73,7 @@ async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, fo
     if asks(&seen) {
         assert!(matches!(found, Found::OrAsked), "{name}: {}", run(&seen).message);
         let ours = world.azure.refreshes(model).await;
-        let (annotation, value) = ours.first().map_or((RESUBMIT, "true"), |ours| (ADOPT, ours.operation_id.as_str()));
+        let (annotation, value) = ours.first().map_or((RESUBMIT, "run-1-attempt-1"), |ours| (ADOPT, ours.operation_id.as_str()));
         world.annotate(name, annotation, Some(value)).await;
     }
     let done = world.until(name, "an end", ended).await;

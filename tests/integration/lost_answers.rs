@@ -1,7 +1,8 @@
 //! The answer to the POST is lost: what began is adopted, what never began is submitted again, and a doubt is shown.
 
 use harness::world::run;
-use harness::{Setting, World, eventually};
+use harness::{AnyObject, Setting, World, eventually};
+use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
 
@@ -58,20 +59,34 @@ async fn a_list_that_lags_is_given_its_time() {
 async fn in_doubt(name: &str) -> (World, harness::Operator, [String; 2]) {
     let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
+    let both = hold(&world, "orders").await;
+    (world, operator, both)
+}
+
+/// Loses the response to the submission of a resource, and has another client start the same in the same seconds.
+async fn hold(world: &World, name: &str) -> [String; 2] {
+    let before = world.operations().await.len();
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
-    world.apply("orders", &json!({})).await;
+    world.apply(name, &json!({})).await;
     lost.has_hit(1).await;
     let ours = eventually("the end of the first", async || {
-        world.operations().await.first().filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
+        world.operations().await.get(before).filter(|operation| operation.ended()).map(|operation| operation.operation_id.clone())
     })
     .await;
     let alike = world.start_foreign(&json!({"type": "full"})).await;
-    let held = world.until_reason("orders", "Stalled", "SubmissionUnknown").await;
+    let held = world.until_reason(name, "Stalled", "SubmissionUnknown").await;
     let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
     assert!(candidates.contains(&ours.as_str()) && candidates.contains(&alike.as_str()), "{candidates:?}");
-    let message = &run(&held).message;
-    assert!(message.contains(ADOPT) && message.contains(RESUBMIT), "{message}");
-    (world, operator, [ours, alike])
+    let (message, user) = (&run(&held).message, format!("mref {name} -n {}", held.metadata.namespace.as_deref().unwrap()));
+    for answer in [format!("{ADOPT}=OPERATION_ID"), format!("{RESUBMIT}=run-1-attempt-1")] {
+        assert!(message.contains(&format!("`kubectl annotate --overwrite {user} {answer}`")), "{message}");
+    }
+    [ours, alike]
+}
+
+/// The event that reports an ignored decision, once it is there.
+async fn ignored(world: &World, name: &str) -> String {
+    eventually("the event", async || world.events(name).await.into_iter().find(|event| event.starts_with("DecisionIgnored: "))).await
 }
 
 #[tokio::test]
@@ -87,10 +102,43 @@ async fn a_doubt_is_resolved_by_adopting() {
 #[tokio::test]
 async fn a_doubt_is_resolved_by_submitting_again() {
     let (world, _operator, [ours, alike]) = in_doubt("resubmit").await;
-    world.annotate("orders", RESUBMIT, Some("true")).await;
+    world.annotate("orders", RESUBMIT, Some("run-1-attempt-1")).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     let id = run(&done).operation_id.clone().unwrap();
     assert!(id != ours && id != alike);
     assert_eq!((world.operations().await.len(), world.posts().await), (3, 2));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn stale_decisions_answer_nothing() {
+    let (world, _operator, [ours, _]) = in_doubt("stale-decision").await;
+    for (annotation, value) in [(RESUBMIT, "true"), (RESUBMIT, "run-1-attempt-2"), (ADOPT, "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac")] {
+        world.annotate("orders", annotation, Some(value)).await;
+        let removed = |object: &AnyObject| !object.annotations().contains_key(annotation);
+        let object = world.until("orders", "the annotation removed", removed).await;
+        assert_eq!((run(&object).reason.as_str(), world.posts().await), ("SubmissionUnknown", 1), "{annotation}={value}");
+    }
+    assert!(ignored(&world, "orders").await.contains(&format!("{RESUBMIT}=run-1-attempt-1`")));
+    world.annotate("orders", ADOPT, Some(&ours)).await;
+    world.until_state("orders", RunState::Succeeded).await;
+    let followed = |object: &AnyObject| !object.annotations().contains_key(ADOPT);
+    world.until("orders", "the annotation removed", followed).await;
+    assert_eq!((world.operations().await.len(), world.posts().await), (2, 1));
+    world.assert_kstatus();
+}
+
+#[tokio::test]
+async fn one_operation_is_adopted_by_one_resource() {
+    let (world, _operator, [ours, _]) = in_doubt("same-operation").await;
+    hold(&world, "customers").await;
+    tokio::join!(world.annotate("orders", ADOPT, Some(&ours)), world.annotate("customers", ADOPT, Some(&ours)));
+    let decided = |object: &AnyObject| !object.annotations().contains_key(ADOPT);
+    let mut followed = Vec::new();
+    for name in ["orders", "customers"] {
+        followed.push(run(&world.until(name, "the annotation removed", decided).await).operation_id.clone());
+    }
+    followed.sort();
+    assert_eq!(followed, [None, Some(ours)]);
     world.assert_kstatus();
 }

@@ -141,3 +141,30 @@ async fn status_of_a_newer_version_is_followed_after_a_downgrade() {
     let operations = world.operations().await;
     assert_eq!((operations.len(), operations[2].status.as_str(), world.posts().await), (3, "cancelled", 3));
 }
+
+#[tokio::test]
+async fn status_that_contradicts_the_service_is_restored() {
+    let (world, _operator, _) = in_mid_run("edited").await;
+    let api = world.api(Kind::Refresh);
+    let edit = async |run: serde_json::Value| {
+        api.patch_status("orders", &PatchParams::default(), &Patch::Merge(json!({"status": {"run": run}}))).await
+    };
+    for out_of_bounds in [json!({"number": -5}), json!({"attempt": 0}), json!({"operationId": "o".repeat(200)})] {
+        let error = edit(out_of_bounds.clone()).await.unwrap_err();
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 422), "{out_of_bounds}: {error}");
+    }
+    for (restored, state) in ["Succeeded", "Failed", "Waiting", "Submitting"].into_iter().enumerate() {
+        edit(json!({"state": state})).await.unwrap();
+        world.until_state("orders", RunState::Running).await;
+        let reported = async || {
+            let events = world.events("orders").await;
+            events.iter().any(|event| event.starts_with("StatusRestored: ") && event.contains(state)).then_some(())
+        };
+        harness::eventually("the event", reported).await;
+        assert_eq!(world.posts().await, 1, "after {} edits", restored + 1);
+    }
+    world.azure.end(&world.operations().await[0].operation_id, "failed").await;
+    let ended = world.until_state("orders", RunState::Failed).await;
+    assert_eq!((status(&ended).successful_runs, world.posts().await), (0, 1));
+    world.assert_kstatus();
+}

@@ -159,7 +159,7 @@ fn the_annotation_adopt_follows_the_one_that_it_names() {
 
 #[test]
 fn what_a_person_said_before_being_asked_counts() {
-    for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "true", 2)] {
+    for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "run-1-attempt-1", 2)] {
         let mut world = doubtful();
         world.person_answers = true;
         world.annotate(key, Some(value)).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -200,20 +200,9 @@ fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
 }
 
 #[test]
-fn the_annotation_adopt_is_not_believed_where_it_cannot_be() {
-    let mut world = held();
-    world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    assert!(world.run().message.contains("op-9") && world.run().candidates.len() == 2, "{}", world.run().message);
-    world.service.ops[0].start -= secs(3_600);
-    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    assert!(world.run().message.contains("began before"), "{}", world.run().message);
-    world.annotate(ADOPT, Some("op-2")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
-}
-
-#[test]
 fn the_annotation_resubmit_counts_once() {
     let mut world = held();
-    world.annotate(RESUBMIT, Some("true")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    world.resubmit().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (2, 1, 1));
     assert!(!world.object.metadata.annotations.as_ref().unwrap().contains_key(RESUBMIT));
 }
@@ -223,7 +212,7 @@ fn what_a_person_has_ruled_out_is_not_ours_later() {
     let mut world = held();
     world.service.posts.push_back(Fate::LostBefore);
     let shown: Vec<String> = world.run().candidates.iter().map(|candidate| candidate.operation_id.clone()).collect();
-    world.annotate(RESUBMIT, Some("true")).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.resubmit().run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!(world.run().ruled_out_operation_ids, shown);
     // By what they show now, either could be the one.
     for index in 0..2 {
@@ -238,17 +227,10 @@ fn what_a_person_has_ruled_out_is_not_ours_later() {
 fn the_annotation_resubmit_survives_a_call_that_cannot_be_prepared() {
     let mut world = held();
     world.hindrance = Some(crate::engine::Seen::Trouble(super::service::unreachable()));
-    world.annotate(RESUBMIT, Some("true")).run_for(secs(60));
+    world.resubmit().run_for(secs(60));
     world.hindrance = None;
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 2);
-}
-
-#[test]
-fn resubmit_means_nothing_while_nothing_is_unknown() {
-    let mut world = World::new(|_| {});
-    world.annotate(RESUBMIT, Some("true")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
-    assert_eq!(world.service.submits, 1);
 }
 
 #[test]

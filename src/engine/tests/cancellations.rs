@@ -203,9 +203,11 @@ fn an_unknown_submission_is_resolved_first() {
 #[test]
 fn a_submission_that_is_held_ends_by_the_persons_word() {
     // What a person says is believed, also where it is wrong.
-    for (fate, key, value, cancels) in
-        [(Fate::LostAfter, ADOPT, "op-1", 1), (Fate::LostBefore, RESUBMIT, "true", 0), (Fate::LostAfter, RESUBMIT, "true", 0)]
-    {
+    for (fate, key, value, cancels) in [
+        (Fate::LostAfter, ADOPT, "op-1", 1),
+        (Fate::LostBefore, RESUBMIT, "run-1-attempt-1", 0),
+        (Fate::LostAfter, RESUBMIT, "run-1-attempt-1", 0),
+    ] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(10_000), secs(60));
         world.service.posts.push_back(fate);

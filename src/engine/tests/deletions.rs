@@ -215,7 +215,8 @@ fn a_submission_without_an_answer_is_not_over() {
     let unanswered = Seen::Submission(Submission::Unanswered { message: "no answer".to_owned() });
     let desired = Desired::of_refresh(&world.object, Surroundings::default());
     let mut recorded = world.status().clone();
-    recorded.run.as_mut().unwrap().state = RunState::Submitting;
+    let run = recorded.run.as_mut().unwrap();
+    (run.state, run.operation_id) = (RunState::Submitting, None);
     let (now, settings, scratch) = (world.now, &world.settings, &world.scratch);
     let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch, seen: unanswered, now, settings });
     assert_eq!((step.effect, step.recorded.run.unwrap().state), (Effect::Nothing, RunState::Submitting));

@@ -3,7 +3,7 @@
 use super::service::Owner;
 use super::world::World;
 use crate::api::{
-    Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, RunState, Status, Telling, Time, TriggerType,
+    Condition, ConditionStatus, ConditionType, ConflictPolicy, DeletionPolicy, Reason, Run, RunState, Status, Telling, Time, TriggerType,
 };
 use crate::engine::{Desired, Effect, Step};
 use crate::operation::{OperationId, OperationKind, Phase, Presence};
@@ -22,11 +22,13 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
         let back: Status = serde_json::from_slice(&serde_json::to_vec(after).unwrap()).unwrap();
         assert_eq!(&back, after, "what is written is not what is read back");
     }
-    if let Some(old) = before.run.as_ref().filter(|run| run.state.ended()) {
+    // A user may have edited the status.
+    let ours = |run: &Run| world.statuses.iter().any(|status| status.run.as_ref() == Some(run));
+    if let Some(old) = before.run.as_ref().filter(|run| run.state.ended() && ours(run)) {
         let new = after.run.as_ref().expect("a run that ended is not forgotten");
         assert!(new.number > old.number || new == old, "a run that had ended changed: {old:?} to {new:?}");
     }
-    if let (Some(old), Some(new)) = (&before.run, &after.run) {
+    if let (Some(old), Some(new)) = (before.run.as_ref().filter(|run| ours(run)), &after.run) {
         assert!(new.number >= old.number && (new.number > old.number || new.attempt >= old.attempt), "a run went back");
     }
     if before.run.as_ref().is_some_and(|run| !run.state.ended()) && step.effect == Effect::Nothing && desired.finalizer {
@@ -36,7 +38,7 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
         Effect::Submit | Effect::TakeTurn | Effect::FindModel | Effect::Look(_) | Effect::List(..) | Effect::Cancel(_) => {
             assert!(step.model.names().is_none() && !step.model.is_empty(), "{:?} without the ids of the model", step.effect);
         }
-        Effect::Nothing | Effect::Resolve | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => {}
+        Effect::Nothing | Effect::Resolve | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release => {}
     }
     if step.effect == Effect::Submit {
         let run = after.run.as_ref().expect("an intent");

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::service::Fate;
 use super::world::{World, secs};
-use crate::api::{RESUBMIT, Reason, RefreshObject, RunState};
+use crate::api::{Reason, RefreshObject, RunState};
 use crate::operation::{ObjectName, Origin};
 
 fn object(table: &str) -> RefreshObject {
@@ -31,7 +31,7 @@ fn unknown_origin_is_never_adopted() {
         world.service.ops[0].origin = Origin::Unknown;
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
-        world.annotate(RESUBMIT, Some("true")).run_for(secs(5_000)).is(RunState::Succeeded, Reason::Succeeded);
+        world.resubmit().run_for(secs(5_000)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.service.submits > 1, world.run().operation_id.as_deref()), (true, Some("op-2")));
     }
 }

@@ -14,7 +14,7 @@ use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason,
     RefreshType, RunState,
 };
-use crate::engine::{Cure, Fault, Followed, Seen};
+use crate::engine::{Cure, Fault, Followed, Seen, question};
 use crate::operation::{Failure, ModelIds, OperationKind, Phase, Resolution, TroubleKind};
 
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ enum Act {
     Request(u8),
     Cancel(u8),
     Adopt(Option<u8>),
-    Resubmit,
+    Resubmit(Option<&'static str>),
     Hinder(Option<Seen>),
     SpecFault(bool),
     Ahead(bool),
@@ -105,7 +105,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..3_u8).prop_map(Act::Request),
         3 => (0..3_u8).prop_map(Act::Cancel),
         1 => proptest::option::of(0..6_u8).prop_map(Act::Adopt),
-        1 => Just(Act::Resubmit),
+        1 => prop_oneof![Just(None), Just(Some("true")), Just(Some("run-1-attempt-1"))].prop_map(Act::Resubmit),
         2 => hindrance.prop_map(Act::Hinder),
         1 => any::<bool>().prop_map(Act::SpecFault),
         2 => any::<bool>().prop_map(Act::Ahead),
@@ -162,7 +162,10 @@ fn play(world: &mut World, act: Act) {
             world.annotate(ADOPT, Some(&format!("op-{op}")));
         }
         Act::Adopt(None) => drop(world.annotate(ADOPT, None)),
-        Act::Resubmit => drop(world.annotate(RESUBMIT, Some("true"))),
+        Act::Resubmit(value) => {
+            let asked = world.status().run.as_ref().map_or_else(|| "run-1-attempt-1".to_owned(), question);
+            world.annotate(RESUBMIT, Some(value.unwrap_or(&asked)));
+        }
         Act::Hinder(hindrance) => {
             world.hindrance = hindrance;
             world.dirty = true;
@@ -178,6 +181,10 @@ fn play(world: &mut World, act: Act) {
         }
         Act::Delete => drop(world.delete()),
         Act::LeaderEnds(well) if world.spec_fault.is_none() => {
+            // Not in the second in which the follower was created: that would be before it.
+            if world.statuses.is_empty() {
+                world.advance(secs(1));
+            }
             world.leader_ends(if well { RunState::Succeeded } else { RunState::Failed }, 60);
         }
         Act::LeaderGone(gone) if world.leader.is_some() => {
@@ -216,7 +223,12 @@ fn calm(world: &mut World) {
         let held = !world.gone && world.status().run.as_ref().is_some_and(|run| run.reason == Reason::SubmissionUnknown.as_str());
         if held {
             let deleting = world.object.metadata.deletion_timestamp.is_some();
-            world.annotate(ADOPT, None).annotate(if deleting { RELEASE } else { RESUBMIT }, Some("true"));
+            world.annotate(ADOPT, None);
+            if deleting {
+                world.annotate(RELEASE, Some("true"))
+            } else {
+                world.resubmit()
+            };
         }
     }
 }

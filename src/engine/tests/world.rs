@@ -14,7 +14,7 @@ use crate::api::{
 };
 use crate::engine::{
     Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, TurnUse, decide,
-    turn_use,
+    question, turn_use,
 };
 use crate::operation::{OperationKind, Resolution};
 
@@ -55,6 +55,9 @@ pub(super) struct World {
     pub(super) hinders: fn(&Effect) -> bool,
     pub(super) namespace_ending: bool,
     pub(super) leaving: Option<Leaving>,
+    pub(super) adopt_taken: bool,
+    /// What somebody edits the state of the run to while a submission is in progress.
+    pub(super) edit_during_submission: Option<RunState>,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
@@ -102,6 +105,7 @@ impl World {
         edit(&mut spec);
         let mut object = ModelRefresh::new("sales", spec);
         object.metadata.uid = Some("u-1".to_owned());
+        object.metadata.namespace = Some("bi".to_owned());
         object.metadata.generation = Some(1);
         object.metadata.creation_timestamp = Some(ClusterTime(now));
         object.metadata.resource_version = Some("1".to_owned());
@@ -126,6 +130,8 @@ impl World {
             hinders: is_call,
             namespace_ending: false,
             leaving: None,
+            adopt_taken: false,
+            edit_during_submission: None,
             crash_in: None,
             writes: 0,
             statuses: Vec::new(),
@@ -143,8 +149,13 @@ impl World {
     /// What is asked for, as the controller gathers it.
     pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
         let followed = self.leader.as_ref().map(Followed::of);
-        let surroundings =
-            Surroundings { fault: self.spec_fault.clone(), namespace_ending: self.namespace_ending, followed, leaving: self.leaving };
+        let surroundings = Surroundings {
+            fault: self.spec_fault.clone(),
+            namespace_ending: self.namespace_ending,
+            followed,
+            leaving: self.leaving,
+            adopt_taken: self.adopt_taken,
+        };
         match self.kind {
             OperationKind::Refresh => Desired::of_refresh(view, surroundings),
             OperationKind::Sync => {
@@ -185,6 +196,19 @@ impl World {
         };
         self.changed();
         self
+    }
+
+    /// `kubectl edit --subresource=status`.
+    pub(super) fn edit_status(&mut self, edit: impl FnOnce(&mut Status)) -> &mut Self {
+        edit(self.object.status.as_mut().unwrap());
+        self.changed();
+        self
+    }
+
+    /// Answers what is asked about the submission: it started nothing.
+    pub(super) fn resubmit(&mut self) -> &mut Self {
+        let value = question(self.run());
+        self.annotate(RESUBMIT, Some(&value))
     }
 
     pub(super) fn delete(&mut self) -> &mut Self {
@@ -286,6 +310,8 @@ impl World {
                 if view.metadata.resource_version != self.object.metadata.resource_version {
                     return Ended::Stale;
                 }
+                let resubmissions = |status: &Status| status.run.as_ref().map_or(0, |run| run.resubmissions);
+                self.person_answers |= resubmissions(&step.recorded) > resubmissions(&recorded);
                 laws::written(self, &recorded, &step.recorded);
                 self.object.status = Some(step.recorded.clone());
                 self.write(view);
@@ -344,11 +370,11 @@ impl World {
                 self.write(view);
                 Seen::Nothing
             }
-            Effect::TakeResubmit if fresh => {
-                self.object.metadata.annotations.get_or_insert_default().remove(RESUBMIT);
+            Effect::RemoveAnnotation(annotation) if fresh => {
+                let removed = self.object.metadata.annotations.get_or_insert_default().remove(*annotation);
+                assert!(removed.is_some(), "{annotation} is not there");
                 self.write(view);
-                self.person_answers = true;
-                Seen::ResubmitTaken
+                Seen::Nothing
             }
             Effect::Release if fresh => {
                 laws::release(self, desired, step);
@@ -357,7 +383,7 @@ impl World {
                 self.gone = true;
                 Seen::Nothing
             }
-            Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => return None,
+            Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release => return None,
             Effect::Resolve => {
                 self.resolves += 1;
                 Seen::Resolved(self.resolution.clone())
@@ -367,7 +393,13 @@ impl World {
             Effect::Submit => {
                 laws::submission(self, desired, step);
                 let run = step.recorded.run.as_ref().unwrap();
-                Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request))
+                let seen = Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request));
+                if let Some(state) = self.edit_during_submission.take() {
+                    self.edit_status(|status| status.run.as_mut().unwrap().state = state);
+                    // What the service accepted is recorded on what the cluster has by then.
+                    *view = self.object.clone();
+                }
+                seen
             }
             Effect::Look(handle) => Seen::Look(self.service.look(self.kind, handle)),
             Effect::List(kind, since) => {
@@ -384,7 +416,8 @@ impl World {
 
     /// What has just been decided is not decided again: nothing new is nothing to write.
     fn stays_silent(&self, view: &ModelRefresh) {
-        if self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200)) || self.gone {
+        let decides_soon = self.dirty || self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200));
+        if decides_soon || self.gone {
             return;
         }
         let desired = self.desired(view);

@@ -1,6 +1,6 @@
 //! The scenarios by name: what the promise is proven for, and what it is shown not to cover.
 
-use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec};
+use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec, RunState};
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::laws;
@@ -164,6 +164,29 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ..Scenario::calm("replacement", "a new trigger replaces the run, or is dropped")
         },
         Scenario {
+            specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace),
+            left: Left { wishes: 2 + more, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Work, Wish::Request, Wish::Manifest],
+            ..Scenario::calm("taken-back", "people patch back and forth, and replace the manifest, under Replace")
+        },
+        Scenario {
+            left: Left { wishes: 2 + more, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Work, Wish::Request, Wish::Manifest, Wish::Suspend],
+            ..Scenario::calm("queued", "people patch back and forth, replace the manifest and suspend, while a run is queued")
+        },
+        Scenario {
+            specs: with(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid),
+            left: Left { wishes: 2 + more, failures: 1, crashes: more, calls: more, ..Left::default() },
+            wishes: vec![Wish::Token, Wish::Work, Wish::Request],
+            ..Scenario::calm("forbidden", "people change the spec and ask for runs under Forbid")
+        },
+        Scenario {
+            left: Left { posts: 1, wishes: 2, failures: more, crashes: more, ..Left::default() },
+            posts: vec![How::LostAfter],
+            wishes: vec![Wish::State(RunState::Succeeded), Wish::State(RunState::Waiting), Wish::Delete],
+            ..Scenario::calm("edited", "somebody edits the state of the run in the status")
+        },
+        Scenario {
             specs: with(|spec| spec.backoff_limit = 1),
             left: Left { posts: 1, failures: 1, crashes: more, wishes: 2, calls: more, stale: more, vanishes: more, ..Left::default() },
             wishes: vec![Wish::Cancel, Wish::Token],
@@ -195,6 +218,22 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             wishes: vec![Wish::Adopt(0), Wish::Adopt(1), Wish::Resubmit, Wish::Work, Wish::Delete],
             lag: 30,
             ..Scenario::calm("words", "a person says what became of a submission, rightly or wrongly, early or late")
+        },
+        Scenario {
+            left: Left { posts: 2 + more, wishes: 2, crashes: more, calls: more, ..Left::default() },
+            posts: vec![How::LostBefore, How::LostAfter],
+            wishes: vec![Wish::Resubmit, Wish::Leftover, Wish::Token],
+            rows: Some(0),
+            ..Scenario::calm("decisions", "no list shows anything, so a person decides each time; some decisions are left over")
+        },
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+            symmetric: true,
+            left: Left { posts: 1, wishes: 2, ..Left::default() },
+            posts: vec![How::LostAfter],
+            wishes: vec![Wish::Adopt(0)],
+            rows: Some(0),
+            ..Scenario::calm("same-decision", "people name the same operation for two resources")
         },
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],

@@ -62,6 +62,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
         Wish::Adopt(0),
         Wish::Adopt(2),
         Wish::Resubmit,
+        Wish::Leftover,
         Wish::Release,
         Wish::Delete,
     ];

@@ -6,17 +6,18 @@ use jiff::Timestamp;
 use tabular_operator::api::{
     CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
 };
-use tabular_operator::engine::{Effect, Seen, Step};
+use tabular_operator::engine::{Effect, Seen, Step, question};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Origin, Phase, Submission};
 
+use crate::accepted;
 use crate::world::cluster::Object;
 use crate::world::{Broken, Guise, Op, Owner, Second, World, index_of, moment};
 
-fn broken(law: &'static str, found: impl Into<String>) -> Broken {
+pub(crate) fn broken(law: &'static str, found: impl Into<String>) -> Broken {
     Broken { law, found: found.into() }
 }
 
-fn holds(condition: bool, law: &'static str, found: impl FnOnce() -> String) -> Result<(), Broken> {
+pub(crate) fn holds(condition: bool, law: &'static str, found: impl FnOnce() -> String) -> Result<(), Broken> {
     if condition { Ok(()) } else { Err(broken(law, found())) }
 }
 
@@ -24,6 +25,8 @@ fn holds(condition: bool, law: &'static str, found: impl FnOnce() -> String) -> 
 pub const ONE_ALIVE: &str = "at most one live operation per run";
 /// No second submission, unless the first is known not to have started or something allows it.
 pub const ONCE: &str = "no second submission";
+/// A decision of a user answers one question.
+pub const DECIDED: &str = "no user decision counts twice";
 /// The intent is on record before the submission.
 pub const INTENT: &str = "no submission without its intent";
 /// Another client's operation is cancelled only by `conflictPolicy: Replace`, and our own never as another's.
@@ -91,8 +94,10 @@ fn answerable(world: &World, resource: usize) -> impl Iterator<Item = &Op> {
 }
 
 /// What holds for each decision, whether it is written or not.
-pub fn decision(_world: &World, _operator: usize, resource: usize, view: &Object, step: &Step) -> Result<(), Broken> {
-    finished(resource, &view.status, &step.recorded)?;
+pub fn decision(world: &World, _operator: usize, resource: usize, view: &Object, step: &Step) -> Result<(), Broken> {
+    if !world.resources[resource].is_edited(&view.status) {
+        finished(resource, &view.status, &step.recorded)?;
+    }
     if step.effect == Effect::Submit {
         let run = step.recorded.run.as_ref();
         let intended = run.is_some_and(|run| run.state == RunState::Submitting) && step.recorded != *view.status;
@@ -131,7 +136,21 @@ fn finished(resource: usize, before: &Status, after: &Status) -> Result<(), Brok
 /// What holds for each status that is written.
 pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accepted: Option<&Seen>) -> Result<(), Broken> {
     let (before, after) = (&world.resources[resource].now().status, &step.recorded);
-    finished(resource, before, after)?;
+    if !world.resources[resource].is_edited(before) {
+        finished(resource, before, after)?;
+    }
+    accepted::write(world, resource, step)?;
+    if let Some(question) = decided(world, resource, step) {
+        let it = &world.resources[resource];
+        let said = it.now().edition.desired.requests.resubmit.as_deref() == Some(&*question);
+        holds(said && !it.decided.contains(&question), DECIDED, || {
+            format!(
+                "resource {resource}: {question} is answered by {:?} after {:?}",
+                it.now().edition.desired.requests.resubmit,
+                it.decided
+            )
+        })?;
+    }
     let Some(run) = &after.run else { return Ok(()) };
     let old = before.run.as_ref().filter(|old| old.number == run.number);
     let known = old.and_then(|old| old.operation_id.as_ref());
@@ -146,6 +165,16 @@ pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accep
         late_answers(world, operator, resource, step)?;
     }
     Ok(())
+}
+
+/// The question that a step takes for answered: the submission is made again, because a person says so.
+#[must_use]
+pub fn decided(world: &World, resource: usize, step: &Step) -> Option<String> {
+    let before = world.resources[resource].now().status.run.as_ref()?;
+    let after = step.recorded.run.as_ref().filter(|after| after.number == before.number && after.attempt == before.attempt)?;
+    let held = before.state == RunState::Submitting && before.reason == Reason::SubmissionUnknown.as_str();
+    let again = matches!(after.state, RunState::Waiting | RunState::Cancelled);
+    (held && again).then(|| question(before))
 }
 
 /// What holds for a run at its first record: nothing that began an earlier one begins it.
@@ -210,10 +239,15 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     };
     let ours = op.owner == Owner::Run { resource, number: run.number, attempt: run.attempt };
     let named = world.resources[resource].now().edition.desired.requests.adopt.as_deref() == Some(id);
-    if ours || named {
-        return Ok(());
-    }
+    let mut others = world.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
     let mut against = Vec::new();
+    if others.any(|(_, other)| has(&other.now().status, id)) {
+        against.push("another resource follows it".to_owned());
+    }
+    // A person is believed, but not that one operation is of two resources.
+    if ours || named {
+        return holds(against.is_empty(), EVIDENCE, || format!("resource {resource} takes {id}, as a person says: {}", against.join(", ")));
+    }
     if accepted {
         against.push("the service gave it to somebody else".to_owned());
     }
@@ -230,14 +264,6 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     if op.shown_as(Guise::Plain).origin() != Origin::Client {
         against.push("the service does not show that a client submitted it".to_owned());
     }
-    // A resource that is gone has taken its record with it.
-    let followed = |other: &Status| {
-        let of_run = other.run.as_ref().is_some_and(|run| run.operation_id.as_deref() == Some(id));
-        of_run || other.history.iter().any(|entry| entry.operation_id.as_deref() == Some(id))
-    };
-    if world.resources.iter().enumerate().any(|(index, other)| index != resource && !other.gone && followed(&other.now().status)) {
-        against.push("another resource follows it".to_owned());
-    }
     // Of a resource that is gone this operator may still know it.
     if world.operators[operator].let_go(op.request.kind(), op.model).any(|let_go| let_go == id) {
         against.push("it was let go".to_owned());
@@ -252,7 +278,15 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     })
 }
 
+/// Whether a resource follows an operation, or has followed it.
+#[must_use]
+pub fn has(status: &Status, id: &str) -> bool {
+    let of_run = |run: &Run| run.operation_id.as_deref() == Some(id) || run.earlier_operation_ids.iter().any(|earlier| earlier == id);
+    status.run.as_ref().is_some_and(of_run) || status.history.iter().any(|entry| entry.operation_id.as_deref() == Some(id))
+}
+
 /// The runs, each by its resource and number, whose operations the decision answers for no more once a step is written:
+/// - a person has said that its submission started nothing, and a person is believed;
 /// - a person has named another's operation for it, and a person is believed;
 /// - it takes one that a resource began which is gone, with its record, and which cannot be told from its own: a known gap;
 /// - it is a synchronisation, which nobody can cancel, that was followed to its deadline, and this is said.
@@ -260,6 +294,9 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
 pub fn answered(world: &World, resource: usize, step: &Step) -> Vec<(usize, i32)> {
     let Some(run) = step.recorded.run.as_ref() else { return Vec::new() };
     let ours = (resource, run.number);
+    if decided(world, resource, step).is_some() {
+        return vec![ours];
+    }
     if run.state.ended() && given_up(world, resource, run) {
         return vec![ours];
     }

@@ -13,6 +13,7 @@
     reason = "a catalogue of cases reads better one by one"
 )]
 
+pub mod accepted;
 pub mod calm;
 pub mod catalogue;
 pub mod explore;

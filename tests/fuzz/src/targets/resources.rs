@@ -19,9 +19,9 @@ pub fn resource(input: &[u8]) {
             laws::readable(&step.recorded);
             seen = match step.effect {
                 Effect::TakeTurn => Seen::Turn(Turn::Granted),
-                Effect::TakeResubmit => Seen::ResubmitTaken,
                 Effect::Nothing
                 | Effect::AddFinalizer
+                | Effect::RemoveAnnotation(_)
                 | Effect::Submit
                 | Effect::Resolve
                 | Effect::FindModel

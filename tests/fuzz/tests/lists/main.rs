@@ -305,7 +305,12 @@ fn play(case: &Case) -> End {
                 now += i64::try_from(step.look_again.expect("a wait without an end").as_millis()).unwrap().max(1);
                 Seen::Nothing
             }
-            Effect::AddFinalizer | Effect::Resolve | Effect::FindModel | Effect::Look(_) | Effect::TakeResubmit | Effect::Release => {
+            Effect::AddFinalizer
+            | Effect::Resolve
+            | Effect::FindModel
+            | Effect::Look(_)
+            | Effect::RemoveAnnotation(_)
+            | Effect::Release => {
                 panic!("{:?}", step.effect)
             }
         };

@@ -92,7 +92,7 @@ pub enum Action {
 pub(super) fn is_call(effect: &Effect) -> bool {
     match effect {
         Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Cancel(_) => true,
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::TakeResubmit | Effect::Release => false,
+        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => false,
     }
 }
 
@@ -172,7 +172,7 @@ impl World {
                             self.scenario.guises.iter().copied().map(How::Shown).for_each(way);
                         }
                     }
-                    Effect::Cancel(_) | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release if calls => {
+                    Effect::Cancel(_) | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release if calls => {
                         both.into_iter().for_each(way);
                     }
                     Effect::Nothing
@@ -180,7 +180,7 @@ impl World {
                     | Effect::Submit
                     | Effect::Cancel(_)
                     | Effect::AddFinalizer
-                    | Effect::TakeResubmit
+                    | Effect::RemoveAnnotation(_)
                     | Effect::Release => {}
                 }
             }

@@ -53,7 +53,7 @@ impl World {
                 let (group_id, dataset_id) = ids_of(self.service.named);
                 Seen::Resolved(Resolution::Found(ModelIds { group_id, dataset_id }))
             }
-            Effect::Nothing | Effect::TakeTurn | Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release => Seen::Nothing,
+            Effect::Nothing | Effect::TakeTurn | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release => Seen::Nothing,
         })
     }
 

@@ -10,12 +10,16 @@ use tabular_operator::api::{
     ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
 use tabular_operator::controller::Resource as Manifest;
-use tabular_operator::engine::{Desired, Followed, Leaving, Surroundings};
+use tabular_operator::engine::{Desired, Followed, Surroundings, question};
 
 use super::{Second, moment};
+use crate::accepted::Asked;
 
 /// How many versions of a resource a stale view can show.
 pub const VERSIONS: usize = 4;
+
+/// The first question about a submission that a resource may ask.
+const FIRST: &str = "run-1-attempt-1";
 
 /// What a resource asks for.
 #[derive(Clone, Debug)]
@@ -110,10 +114,16 @@ pub enum Wish {
     Follow(usize),
     /// The annotation `adopt`, naming the operation with this index.
     Adopt(usize),
-    /// The annotation `resubmit`.
+    /// The annotation `resubmit`, as it answers what is asked about the latest run.
     Resubmit,
+    /// The annotation `resubmit`, left over: as it answered the first question of all.
+    Leftover,
     /// The annotation `release`.
     Release,
+    /// `kubectl replace` of the manifest: it takes off the finalizer and every annotation.
+    Manifest,
+    /// The status shows another state of the run.
+    State(RunState),
     /// The finalizer taken off by force.
     Unfinalize,
     /// Its deletion.
@@ -130,6 +140,12 @@ pub struct Resource {
     /// Up to the run of this number, what its operations do is not the decision's to answer for any more: a person has said what
     /// became of a submission, nobody could tell, or it was given up and said so ([`crate::laws::answered`]).
     pub answered: i32,
+    /// The questions that a decision to submit again has answered.
+    pub decided: Vec<String>,
+    /// What was submitted last.
+    pub asked: Option<Asked>,
+    /// What edits of the status have left.
+    pub edited: Vec<Arc<Status>>,
     /// What began each of its runs.
     pub begun: Vec<Trigger>,
     /// It was let go of, and an event said what may still run.
@@ -170,6 +186,9 @@ impl Resource {
             versions: vec![object],
             gone: false,
             answered: 0,
+            decided: Vec::new(),
+            asked: None,
+            edited: Vec::new(),
             begun: Vec::new(),
             said: false,
             listed: None,
@@ -270,6 +289,17 @@ impl Resource {
         metadata(&self.now().edition.manifest).annotations.as_ref()?.get(key)
     }
 
+    /// What is asked, or would be, about the submission of the latest run.
+    fn question(&self) -> String {
+        self.now().status.run.as_ref().map_or_else(|| FIRST.to_owned(), question)
+    }
+
+    /// Whether a status of it is as somebody has edited it.
+    #[must_use]
+    pub fn is_edited(&self, status: &Arc<Status>) -> bool {
+        self.edited.iter().any(|edited| Arc::ptr_eq(edited, status))
+    }
+
     /// Whether it is suspended.
     #[must_use]
     pub fn suspended(&self) -> bool {
@@ -293,7 +323,13 @@ impl Resource {
                     run.is_some_and(|run| run.state == RunState::Submitting) && self.annotation(api::ADOPT) != Some(&format!("op-{op}"))
                 }
                 Wish::Resubmit => self.annotation(api::RESUBMIT).is_none(),
+                Wish::Leftover => self.annotation(api::RESUBMIT).is_none() && self.question() != FIRST,
                 Wish::Release => self.annotation(api::RELEASE).is_none(),
+                Wish::Manifest => {
+                    let annotations = metadata(&self.now().edition.manifest).annotations.as_ref();
+                    self.deleted.is_none() && annotations.is_some_and(|annotations| !annotations.is_empty())
+                }
+                Wish::State(state) => run.is_some_and(|run| run.state != state),
                 Wish::Unfinalize => self.now().edition.desired.finalizer,
                 Wish::Delete => self.deleted.is_none(),
             }
@@ -329,8 +365,18 @@ impl Resource {
             Wish::Deletion(policy) => self.edit(|spec| spec.deletion_policy = policy),
             Wish::Model => self.edit(|spec| spec.model = if spec.model == model(0) { model(1) } else { model(0) }),
             Wish::Adopt(op) => self.annotate(api::ADOPT, &format!("op-{op}")),
-            Wish::Resubmit => self.annotate(api::RESUBMIT, "true"),
+            Wish::Resubmit => self.annotate(api::RESUBMIT, &self.question()),
+            Wish::Leftover => self.annotate(api::RESUBMIT, FIRST),
             Wish::Release => self.annotate(api::RELEASE, "true"),
+            Wish::Manifest => self.label(|metadata| (metadata.annotations, metadata.finalizers) = (None, None)),
+            Wish::State(state) => {
+                let mut status = (*self.now().status).clone();
+                if let Some(run) = status.run.as_mut() {
+                    run.state = state;
+                }
+                self.write_status(status);
+                self.edited.push(Arc::clone(&self.now().status));
+            }
             Wish::Unfinalize => self.finalize(false),
             Wish::Delete => {
                 self.deleted = Some(now);
@@ -348,11 +394,10 @@ impl Resource {
         }
     }
 
-    /// What a version of it asks for, beside the refresh that it follows, of an operator that has heard so much of an uninstall.
+    /// What a version of it asks for, with what is around it.
     #[must_use]
-    pub fn desired(&self, view: &Object, followed: Option<Followed>, leaving: Option<Leaving>) -> Desired {
-        let namespace_ending = self.namespace_ending;
-        view.edition.manifest.desired(Surroundings { namespace_ending, followed, leaving, ..Surroundings::default() })
+    pub fn desired(&self, view: &Object, surroundings: Surroundings) -> Desired {
+        view.edition.manifest.desired(Surroundings { namespace_ending: self.namespace_ending, ..surroundings })
     }
 
     /// Its whole namespace is going.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tabular_operator::api::{self, Reason};
-use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, decide};
+use tabular_operator::api::{Reason, RunState};
+use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, Surroundings, decide};
 use tabular_operator::operation::{Submission, Trouble, TroubleKind};
 
 use super::action::is_call;
@@ -52,8 +52,11 @@ impl World {
     pub(crate) fn decide(&self, operator: usize, resource: usize, view: &Object, seen: Seen) -> Step {
         let followed = view.edition.manifest.follows().map(|name| self.followed(name));
         let leaving = self.operators[operator].heard;
-        let surrounded =
-            (followed.is_some() || leaving.is_some()).then(|| self.resources[resource].desired(view, followed.flatten(), leaving));
+        let adopt_taken = self.adopt_taken(operator, resource, view);
+        let surrounded = (followed.is_some() || leaving.is_some() || adopt_taken).then(|| {
+            let around = Surroundings { followed: followed.flatten(), leaving, adopt_taken, ..Surroundings::default() };
+            self.resources[resource].desired(view, around)
+        });
         decide(&Situation {
             desired: surrounded.as_ref().unwrap_or(&view.edition.desired),
             recorded: &view.status,
@@ -61,6 +64,20 @@ impl World {
             seen,
             now: self.wall(operator),
             settings: &self.settings(),
+        })
+    }
+
+    /// Whether another resource has the operation that a person names for this one, or is about to adopt it, as `controller::claims` has it.
+    fn adopt_taken(&self, operator: usize, resource: usize, view: &Object) -> bool {
+        let Some(named) = named_for(view) else { return false };
+        let others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
+        let minds = &self.operators[operator].minds;
+        others.into_iter().any(|(index, other)| {
+            let about_to = match &minds[index].task {
+                Task::Idle => None,
+                Task::Learnt { view, .. } | Task::Decided { view, .. } | Task::Acting { view, .. } => named_for(view),
+            };
+            about_to == Some(named) || laws::has(&other.now().status, named)
         })
     }
 
@@ -99,7 +116,8 @@ impl World {
             self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
             return Ok(());
         }
-        let writes = step.recorded != *view.status || matches!(step.effect, Effect::AddFinalizer | Effect::TakeResubmit | Effect::Release);
+        let writes =
+            step.recorded != *view.status || matches!(step.effect, Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release);
         if ail == Some(Ail::Writes) && writes && self.leads(operator) && self.is_current(resource, &view) {
             let mind = &mut self.operators[operator].minds[resource];
             mind.accepted = accepted.or_else(|| mind.accepted.take());
@@ -116,9 +134,17 @@ impl World {
                     let answered = &mut self.resource(of).answered;
                     *answered = number.max(*answered);
                 }
+                if let Some(question) = laws::decided(self, resource, &step) {
+                    self.resource(resource).decided.push(question);
+                }
                 let before = self.resources[resource].now().status.run.as_ref().map_or(0, |run| run.number);
                 if let Some(run) = step.recorded.run.as_ref().filter(|run| run.number > before) {
                     self.resource(resource).begun.push(run.trigger.clone());
+                }
+                if step.effect == Effect::Submit {
+                    let desired = &self.resources[resource].now().edition.desired;
+                    let asked = (desired.work.digest.clone(), desired.token.clone());
+                    self.resource(resource).asked = Some(asked);
                 }
                 self.resource(resource).write_status(step.recorded.clone());
                 if self.scenario.ail == Some(Ail::Writes) {
@@ -153,7 +179,7 @@ impl World {
                 self.decides(operator, resource, view, Seen::Turn(turn), rounds)
             }
             Effect::AddFinalizer
-            | Effect::TakeResubmit
+            | Effect::RemoveAnnotation(_)
             | Effect::Release
             | Effect::Submit
             | Effect::Resolve
@@ -214,12 +240,9 @@ impl World {
                 self.ends(operator, resource, &view, ended);
                 return Ok(());
             }
-            Effect::TakeResubmit => {
-                let number = view.status.run.as_ref().map_or(0, |run| run.number);
-                let resource = self.resource(resource);
-                resource.bare(api::RESUBMIT);
-                resource.answered = number.max(resource.answered);
-                Seen::ResubmitTaken
+            Effect::RemoveAnnotation(annotation) => {
+                self.resource(resource).bare(annotation);
+                Seen::Nothing
             }
             _ => {
                 self.resource(resource).finalize(true);
@@ -277,6 +300,12 @@ fn hindrance(ail: Ail) -> Option<Seen> {
         }
         Ail::Writes => None,
     }
+}
+
+/// The operation that a person names for a resource whose submission is unresolved.
+fn named_for(view: &Object) -> Option<&str> {
+    let run = view.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
+    run.and(view.edition.desired.requests.adopt.as_deref())
 }
 
 /// Whole seconds, rounded up.

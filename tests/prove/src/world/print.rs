@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
 use jiff::Timestamp;
-use tabular_operator::api::{Run, RunState, Status, Time};
+use tabular_operator::api::{Reason, Run, RunState, Status, Time};
 use tabular_operator::engine::{Effect, Resolved, Scratch, Seen, Step, TurnUse};
 use tabular_operator::operation::{Look, Operation, Submission};
 
@@ -145,6 +145,7 @@ impl<'a> Print<'a> {
         let deleted = resource.deleted.map(|at| self.age(at).min(121));
         self.put((resource.gone, resource.answered, resource.said, deleted));
         self.put((resource.goes_on, resource.listed.map(|version| resource.now().version - version)));
+        self.put((&resource.decided, &resource.asked, resource.is_edited(&resource.now().status)));
         for trigger in &resource.begun {
             self.put((trigger.r#type, &trigger.value));
         }
@@ -166,7 +167,11 @@ impl<'a> Print<'a> {
     fn status(&mut self, status: &Status) {
         self.put((&status.last_handled_request, &status.last_handled_token, &status.last_handled_work, &status.last_followed));
         self.put(&status.last_handled_cancel_request);
-        self.put((status.queued.as_ref().map(|trigger| trigger.r#type), status.observed_generation < 0));
+        if let Some(queued) = &status.queued {
+            let time = queued.value.parse().ok().map(|time| self.since(time));
+            self.put((queued.r#type, time, Some(&queued.value).filter(|_| time.is_none())));
+        }
+        self.put(status.observed_generation < 0);
         if let Some(written) = &status.last_handled_schedule {
             self.put((written, self.until(status.next_schedule_time), self.time(status.last_schedule_time)));
         }
@@ -184,10 +189,13 @@ impl<'a> Print<'a> {
     }
 
     fn run(&mut self, run: &Run) {
-        self.put((run.number, run.attempt, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
+        self.put((run.number, run.attempt, run.resubmissions, run.state, &run.reason, &run.operation_id, &run.earlier_operation_ids));
         self.put(&run.ruled_out_operation_ids);
         self.put((run.cancel_cause, run.waiting_for.is_some(), &run.work, index_of(&run.model), run.looked_up.is_some()));
         let waiting = run.state == RunState::Waiting;
+        // There the decision looks at the message, too.
+        self.put(Some(&run.message).filter(|_| waiting && run.reason == Reason::Submitting.as_str()));
+        self.put(run.recorded_time.is_some());
         let submitted = self.time(run.submitted_time).filter(|_| !run.state.ended());
         let (since, next) = (self.time(run.waiting_since_time), self.time(run.next_attempt_time));
         let asked = Some(self.since(run.requested_time.timestamp())).filter(|_| waiting && self.world.resources.len() > 1);
@@ -336,8 +344,7 @@ impl<'a> Print<'a> {
             | Seen::Turn(_)
             | Seen::Cancellation(_)
             | Seen::Trouble(_)
-            | Seen::Fault(_)
-            | Seen::ResubmitTaken => self.put(seen),
+            | Seen::Fault(_) => self.put(seen),
         }
     }
 

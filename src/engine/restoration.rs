@@ -1,0 +1,139 @@
+//! A status that somebody has edited so that it contradicts what the operator recorded: the record of an end decides, or else the service.
+//!
+//! An end that the operator records has its time (`recordedTime`) and its entry in the history. A run that shows an end without them has none,
+//! so what it may have started is found out again. A run that shows no end and has an entry in the history has ended.
+
+use super::pass::Pass;
+use crate::api::{HistoryEntry, Reason, Run, RunState, Status};
+use crate::operation::OperationKind;
+
+/// Restores what contradicts itself, and reports it. Whether there was anything: then it goes on record before anything else.
+pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
+    let (kind, keeps_history) = (pass.kind(), pass.desired.policy.history_limit > 0);
+    let newest = newest(&pass.record);
+    let entry = pass.record.run.as_ref().and_then(|run| entry(&pass.record, run)).cloned();
+    let Some(run) = pass.record.run.as_mut() else { return false };
+    drop_operation_of_earlier_attempt(run);
+    let shown = format!("run {} was shown as {:?}", run.number, run.state);
+    let report = if !run.state.ended() && entry.is_none() && run.number <= newest {
+        run.number = newest.saturating_add(1);
+        format!("{shown}, and runs up to {newest} have ended: it is run {} now", run.number)
+    } else if let Some(entry) = entry.filter(|entry| entry.state != run.state) {
+        end_again(run, &entry, kind);
+        format!("{shown}, and it had ended as {:?}: its end is restored from the history", entry.state)
+    } else if !run.state.ended() && run.recorded_time.is_some() {
+        run.state = end_of(run.why());
+        format!("{shown}, and it had ended: it is shown as {:?} again", run.state)
+    } else if run.state.ended() && !has_recorded_end(run, &pass.record.history, keeps_history) {
+        reopen(run);
+        format!("{shown}, and the operator has recorded no such end: {}", run.message)
+    } else if matches!(run.state, RunState::Waiting | RunState::Submitting) && run.operation().is_some() {
+        reopen(run);
+        format!("{shown}, and it has an operation: {}", run.message)
+    } else if run.state == RunState::Waiting && is_unresolved(run) {
+        reopen(run);
+        format!("{shown}, and its submission is unresolved: {}", run.message)
+    } else if matches!(run.state, RunState::Running | RunState::Cancelling) && run.operation().is_some() && run.submitted_time.is_none() {
+        run.submitted_time = run.started_time.or(Some(run.requested_time));
+        format!("{shown} without the time of its submission: deadlines count from {}", run.requested_time)
+    } else {
+        return false;
+    };
+    pass.scratch = super::Scratch::default();
+    pass.notice(Reason::StatusRestored, format!("the status was edited: {report}"));
+    true
+}
+
+/// The service has accepted the submission whose intent was recorded, and the status shows something else by now: it is recorded all the same.
+pub(super) fn heed_acceptance(pass: &mut Pass<'_>) {
+    let keeps_history = pass.desired.policy.history_limit > 0;
+    let Some(run) = pass.record.run.as_mut() else { return };
+    let unrecorded = run.state.ended() && !has_recorded_end(run, &pass.record.history, keeps_history);
+    if run.state == RunState::Waiting || unrecorded {
+        run.tell(RunState::Submitting, Reason::Submitting, super::waiting::BEING_SUBMITTED);
+    }
+}
+
+/// Whether a run that is shown as waiting was being submitted.
+fn is_unresolved(run: &Run) -> bool {
+    match run.why() {
+        Some(Reason::SubmissionUnknown | Reason::ResolvingSubmission) => true,
+        _ => run.message == super::waiting::BEING_SUBMITTED,
+    }
+}
+
+/// The highest number of a run that has ended.
+pub(super) fn newest(record: &Status) -> i32 {
+    record.history.iter().map(|entry| entry.number).max().unwrap_or(0)
+}
+
+/// The end of a run as it was recorded. A run with another operation is another one, whatever its number.
+fn entry<'a>(record: &'a Status, run: &Run) -> Option<&'a HistoryEntry> {
+    let same = |entry: &&HistoryEntry| entry.number == run.number && (run.operation_id.is_none() || entry.operation_id == run.operation_id);
+    record.history.iter().find(same)
+}
+
+/// Whether the operator recorded the end that a run shows. Earlier versions recorded the time of the end alone.
+fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) -> bool {
+    let in_history = history.iter().any(|entry| entry.number == run.number);
+    in_history || run.recorded_time.is_some() || run.ended_time.is_some() && !keeps_history
+}
+
+/// Earlier versions left the operation of a failed attempt on record while the next attempt waited.
+fn drop_operation_of_earlier_attempt(run: &mut Run) {
+    if run.state == RunState::Waiting && run.attempt > 1 && run.next_attempt_time.is_some() {
+        super::waiting::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+    }
+}
+
+/// The run has ended, as the history states.
+fn end_again(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
+    let reason = match entry.state {
+        RunState::Succeeded => Reason::Succeeded,
+        RunState::TimedOut => Reason::TimedOut,
+        RunState::Cancelled => Reason::Cancelled,
+        RunState::Failed | RunState::Newer(_) | RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling => {
+            match kind {
+                OperationKind::Refresh => Reason::RefreshFailed,
+                OperationKind::Sync => Reason::SyncFailed,
+            }
+        }
+    };
+    // The reason of that end, where it is still there.
+    let reason = run.why().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);
+    run.tell(entry.state, reason, &entry.message);
+    (run.operation_id, run.started_time, run.ended_time) = (entry.operation_id.clone(), entry.started_time, entry.ended_time);
+    (run.recorded_time, run.waiting_for, run.waiting_since_time, run.next_attempt_time) = (entry.recorded_time, None, None, None);
+}
+
+/// The state that a run has ended in for a reason.
+fn end_of(reason: Option<Reason>) -> RunState {
+    match reason {
+        Some(Reason::Succeeded) => RunState::Succeeded,
+        Some(Reason::Cancelled | Reason::Replaced | Reason::CancelledOnRequest | Reason::Uninstalled) => RunState::Cancelled,
+        Some(
+            Reason::TimedOut | Reason::DeadlineExceeded | Reason::WaitDeadlineExceeded | Reason::AttemptTimeLimit | Reason::TotalTimeLimit,
+        ) => RunState::TimedOut,
+        _ => RunState::Failed,
+    }
+}
+
+/// The run has not ended, as far as the operator knows: the service states how its operation stands.
+fn reopen(run: &mut Run) {
+    (run.ended_time, run.duration) = (None, None);
+    let Some(id) = run.operation() else {
+        if run.submitted_time.is_some() {
+            run.tell(
+                RunState::Submitting,
+                Reason::ResolvingSubmission,
+                "the operator reads the service's list to find what it has started",
+            );
+        } else {
+            run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+        }
+        return;
+    };
+    let (state, reason) =
+        if run.cancel_cause.is_some() { (RunState::Cancelling, Reason::Cancelling) } else { (RunState::Running, Reason::Running) };
+    run.tell(state, reason, format!("the operator polls operation {id}"));
+}

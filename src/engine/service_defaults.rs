@@ -1,0 +1,34 @@
+//! The defaults of the services: a refresh that writes one out asks for the same as one that leaves it out.
+
+use crate::api::{CommitMode, Model, RefreshParameters};
+
+/// Each way to write the same refresh parameters: at most 32, with and without each default. The sources are in the descriptions of the
+/// fields. `effectiveDate` has no fixed default, and that of `type` is written out by the API server.
+pub(super) fn ways_to_write(model: &Model, written: &RefreshParameters) -> Vec<RefreshParameters> {
+    let ways = vec![written.clone()];
+    let ways = either(ways, |way| &mut way.commit_mode, CommitMode::Transactional);
+    let ways = either(ways, |way| &mut way.max_parallelism, 10);
+    let ways = either(ways, |way| &mut way.retry_count, 0);
+    if model.power_bi.is_none() {
+        return ways;
+    }
+    let ways = either(ways, |way| &mut way.apply_refresh_policy, true);
+    either(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
+}
+
+/// Adds to each way one that differs in a field alone, where that is left out or has its default.
+fn either<T: Copy + PartialEq>(
+    ways: Vec<RefreshParameters>,
+    field: fn(&mut RefreshParameters) -> &mut Option<T>,
+    default: T,
+) -> Vec<RefreshParameters> {
+    let both = |mut way: RefreshParameters| {
+        if field(&mut way).is_some_and(|value| value != default) {
+            return vec![way];
+        }
+        let mut other = way.clone();
+        (*field(&mut way), *field(&mut other)) = (None, Some(default));
+        vec![way, other]
+    };
+    ways.into_iter().flat_map(both).collect()
+}

@@ -1,0 +1,195 @@
+//! A user decision applies to one submission: what is left over, or names something else, answers nothing.
+
+use super::service::{Ask, Fate, unreachable};
+use super::world::{World, secs};
+use crate::api::{ADOPT, RESUBMIT, Reason, RunState};
+use crate::engine::question;
+
+/// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
+fn held() -> [World; 2] {
+    [World::new(|spec| spec.backoff_limit = 1), World::sync(|spec| spec.backoff_limit = 1)].map(|mut world| {
+        world.service.posts.push_back(Fate::LostAfter);
+        (world.service.truncated, world.service.length) = (true, secs(20));
+        world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        world
+    })
+}
+
+fn annotation<'a>(world: &'a World, key: &str) -> Option<&'a String> {
+    world.object.metadata.annotations.as_ref()?.get(key)
+}
+
+/// The events that report an ignored decision.
+fn ignored(world: &World) -> Vec<&str> {
+    let notices = world.notices.iter().filter(|notice| notice.reason == Reason::DecisionIgnored);
+    notices.map(|notice| notice.message.as_str()).collect()
+}
+
+#[test]
+fn question_is_asked_with_complete_commands() {
+    for (world, kind) in held().iter().zip(["mref", "msync"]) {
+        let message = &world.run().message;
+        for wanted in [
+            format!("run `kubectl annotate --overwrite {kind} sales -n bi {ADOPT}=op-1`"),
+            format!("run `kubectl annotate --overwrite {kind} sales -n bi {RESUBMIT}=run-1-attempt-1`"),
+        ] {
+            assert!(message.contains(&wanted), "{message}");
+        }
+    }
+}
+
+#[test]
+fn long_cause_leaves_the_commands_complete() {
+    let mut world = World::new(|_| {});
+    world.object.metadata.name = Some("n".repeat(253));
+    world.service.posts.push_back(Fate::LostAfter);
+    let mut trouble = super::service::trouble(crate::operation::TroubleKind::Rejected);
+    trouble.message = "x".repeat(900);
+    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble.clone())));
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    let message = &world.run().message;
+    assert!(message.ends_with(&format!("{RESUBMIT}=run-1-attempt-1`")) && message.contains(ADOPT), "{message}");
+}
+
+#[test]
+fn resubmit_counts_for_the_question_that_it_names() {
+    for mut world in held() {
+        for stale in ["true", "run-1-attempt-2", "run-2-attempt-1", "run-1-attempt-1-2", "RUN-1-ATTEMPT-1", "false"] {
+            let before = ignored(&world).len();
+            world.annotate(RESUBMIT, Some(stale)).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
+            assert_eq!((annotation(&world, RESUBMIT), world.service.submits), (None, 1), "{stale}");
+            let ignored = ignored(&world);
+            assert_eq!(ignored.len(), before + 1, "{stale}");
+            let asked = format!("{RESUBMIT}=run-1-attempt-1`");
+            assert!(ignored[before].contains(stale) && ignored[before].contains(&asked), "{}", ignored[before]);
+        }
+        world.resubmit().run_for(secs(1_000));
+        assert_eq!((world.service.submits, annotation(&world, RESUBMIT), ignored(&world).len()), (2, None, 6));
+    }
+}
+
+#[test]
+fn resubmit_never_counts_twice() {
+    for mut world in held() {
+        world.service.posts.push_back(Fate::LostAfter);
+        let first = question(world.run());
+        world.resubmit().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((question(world.run()).as_str(), world.service.submits), ("run-1-attempt-1-2", 2));
+        // A tool sets the value again that was followed. It is removed, and nothing is submitted.
+        world.annotate(RESUBMIT, Some(&first)).restart().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((world.service.submits, annotation(&world, RESUBMIT)), (2, None));
+        world.resubmit().run_for(secs(1_000));
+        assert_eq!(world.service.submits, 3);
+    }
+}
+
+#[test]
+fn resubmit_counts_once_whenever_the_operator_is_killed() {
+    for step in 0..8 {
+        for mut world in held() {
+            world.service.posts.push_back(Fate::LostBefore);
+            world.crash_in = Some(step);
+            world.resubmit().run_for(secs(300));
+            world.crash_in = None;
+            world.restart().run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+            assert_eq!((world.run().resubmissions, annotation(&world, RESUBMIT), ignored(&world).len()), (1, None, 0), "step {step}");
+        }
+    }
+}
+
+#[test]
+fn decisions_are_removed_when_nothing_is_asked() {
+    for mut world in [World::new(|_| {}), World::sync(|_| {})] {
+        world.annotate(RESUBMIT, Some("true"));
+        world.annotate(ADOPT, Some("op-1")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((annotation(&world, RESUBMIT), annotation(&world, ADOPT), world.service.submits), (None, None, 1));
+        assert_eq!(ignored(&world).len(), 2);
+        assert!(ignored(&world).iter().all(|message| message.contains("no decision is needed now")), "{:?}", ignored(&world));
+        // What was meant for a run that is over answers nothing later.
+        world.annotate(RESUBMIT, Some("run-2-attempt-1")).run_for(secs(5));
+        assert_eq!((annotation(&world, RESUBMIT), ignored(&world).len()), (None, 3));
+    }
+}
+
+#[test]
+fn decision_before_the_question_counts_for_that_question_alone() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.truncated = true;
+    world.run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.annotate(RESUBMIT, Some("true")).run_for(secs(5));
+    assert_eq!((annotation(&world, RESUBMIT), ignored(&world).len()), (None, 1));
+    assert!(ignored(&world)[0].contains("no decision is needed yet"), "{:?}", ignored(&world));
+    world.annotate(RESUBMIT, Some("run-1-attempt-1")).run_for(secs(20)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, ignored(&world).len()), (2, 1));
+}
+
+#[test]
+fn adopt_is_removed_when_it_was_followed_without_an_event() {
+    for mut world in held() {
+        world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((annotation(&world, ADOPT), ignored(&world).len(), world.service.submits), (None, 0, 1));
+    }
+}
+
+#[test]
+fn adopt_is_refused_for_what_cannot_be_the_operation() {
+    for mut world in held() {
+        let refused = |world: &mut World, value: &str, why: &str| {
+            let before = ignored(world).len();
+            world.annotate(ADOPT, Some(value)).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
+            let ignored = ignored(world);
+            assert_eq!((annotation(world, ADOPT), ignored.len()), (None, before + 1), "{value}: {why}");
+            assert!(ignored[before].contains(value) && ignored[before].contains(why), "{}", ignored[before]);
+            assert!(ignored[before].contains(&format!("{RESUBMIT}=run-1-attempt-1`")), "{}", ignored[before]);
+        };
+        refused(&mut world, "op-9", "does not know the operation");
+        refused(&mut world, "../op-1", "is not the id of an operation");
+        world.adopt_taken = true;
+        refused(&mut world, "op-1", "another resource's");
+        world.adopt_taken = false;
+        let start = world.service.ops[0].start;
+        world.service.ops[0].start -= secs(3_600);
+        refused(&mut world, "op-1", "began before the submission");
+        world.service.ops[0].start = start;
+        assert_eq!(world.run().candidates.len(), 1, "the candidates stay");
+        world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    }
+}
+
+#[test]
+fn adopt_stays_while_the_service_does_not_respond() {
+    for mut world in held() {
+        world.service.asks.extend((0..3).map(|_| Ask::Trouble(unreachable())));
+        world.annotate(ADOPT, Some("op-1")).run_for(secs(2)).is(RunState::Submitting, Reason::SubmissionUnknown);
+        assert_eq!((annotation(&world, ADOPT).is_some(), ignored(&world).len()), (true, 0));
+        world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    }
+}
+
+#[test]
+fn adopt_of_an_earlier_attempt_is_refused() {
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.outcomes.push_back(crate::operation::Phase::Failed);
+    world.service.posts.extend([Fate::Answered, Fate::LostAfter]);
+    world.service.length = secs(20);
+    world.run_for(secs(22));
+    world.service.truncated = true;
+    world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(5)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(ignored(&world)[0].contains("earlier run or attempt"), "{:?}", ignored(&world));
+    assert_eq!(question(world.run()), "run-1-attempt-2");
+}
+
+#[test]
+fn resubmit_of_a_deleted_resource_is_reported() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.truncated = true;
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world.delete().run_for(secs(5));
+    world.resubmit().run_for(secs(5));
+    assert_eq!((annotation(&world, RESUBMIT), world.service.submits), (None, 1));
+    assert!(ignored(&world)[0].contains("tabular-operator.dev/release=true`"), "{:?}", ignored(&world));
+}

@@ -1,0 +1,199 @@
+//! The status is checked, not trusted: what somebody edits into it is resolved from the history, or else from the service.
+
+use super::service::Fate;
+use super::world::{World, secs};
+use crate::api::{ConditionStatus, ConditionType, Reason, RunState, Status, Time};
+use crate::engine::Followed;
+use crate::operation::Phase;
+
+const ENDED: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
+const OPEN: [RunState; 4] = [RunState::Waiting, RunState::Submitting, RunState::Running, RunState::Cancelling];
+
+fn both() -> [World; 2] {
+    [World::new(|_| {}), World::sync(|_| {})]
+}
+
+fn set_state(world: &mut World, state: RunState) -> &mut World {
+    world.edit_status(|status| status.run.as_mut().unwrap().state = state)
+}
+
+#[test]
+fn operation_is_polled_when_the_status_shows_an_end_that_it_has_not_had() {
+    for state in ENDED {
+        for (limit, ended) in [(10, false), (10, true), (0, false)] {
+            for mut world in both() {
+                world.service.length = secs(600);
+                world.edit(|spec| spec.history_limit = limit).run_for(secs(10)).is(RunState::Running, Reason::Running);
+                set_state(&mut world, state);
+                if ended {
+                    let now = world.now;
+                    world.edit_status(|status| status.run.as_mut().unwrap().ended_time = Some(Time::from(now)));
+                }
+                world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+                assert_eq!(world.told(Reason::StatusRestored), 1, "{state:?}");
+                assert!(!world.holds(ConditionType::Ready) && !world.holds(ConditionType::Finished));
+                world.restart().run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+                assert_eq!((world.service.submits, world.status().successful_runs, world.told(Reason::StatusRestored)), (1, 1, 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn failed_operation_is_no_success_because_the_status_says_so() {
+    for mut world in both() {
+        world.service.length = secs(60);
+        world.service.outcomes.push_back(Phase::Failed);
+        world.run_for(secs(10));
+        set_state(&mut world, RunState::Succeeded);
+        world.advance(secs(100)).run_for(secs(100));
+        assert_eq!((world.run().state, world.ready(), world.status().successful_runs), (RunState::Failed, ConditionStatus::False, 0));
+    }
+}
+
+#[test]
+fn operation_is_polled_when_the_status_shows_that_it_was_not_submitted() {
+    for state in [RunState::Waiting, RunState::Submitting] {
+        for mut world in both() {
+            world.service.length = secs(600);
+            world.run_for(secs(10));
+            set_state(&mut world, state).run_for(secs(5)).is(RunState::Running, Reason::Running);
+            world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1), "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn unanswered_submission_is_resolved_when_the_status_shows_an_end() {
+    for mut world in both() {
+        world.service.posts.push_back(Fate::LostAfter);
+        (world.service.length, world.service.lag) = (secs(20), secs(60));
+        world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
+        set_state(&mut world, RunState::Succeeded).run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+        world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.service.submits, world.status().history.len()), (1, 1));
+    }
+}
+
+#[test]
+fn held_submission_stays_held_whatever_the_status_shows() {
+    for state in ENDED.into_iter().chain(OPEN) {
+        for mut world in both() {
+            world.service.posts.push_back(Fate::LostAfter);
+            (world.service.truncated, world.service.length) = (true, secs(20));
+            world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+            set_state(&mut world, state).run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+            assert_eq!(world.service.submits, 1, "{state:?}");
+        }
+    }
+}
+
+#[test]
+fn submission_in_progress_is_followed_whatever_the_status_shows_when_it_is_accepted() {
+    for state in ENDED.into_iter().chain([RunState::Waiting]) {
+        for kill in [false, true] {
+            for mut world in both() {
+                world.service.posts.push_back(if kill { Fate::LostAfter } else { Fate::Answered });
+                world.service.length = secs(100);
+                world.edit_during_submission = Some(state);
+                world.run_for(secs(5));
+                world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+                assert_eq!((world.service.submits, world.run().number), (1, 1), "{state:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn run_that_has_ended_does_not_begin_again_because_the_status_says_so() {
+    for (limit, states) in [(10, &[&OPEN[..], &ENDED[..]].concat()), (0, &OPEN.to_vec())] {
+        for state in states {
+            for mut world in both() {
+                world.edit(|spec| spec.history_limit = limit);
+                world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+                let before = world.status().clone();
+                set_state(&mut world, *state).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+                let restored = usize::from(*state != RunState::Succeeded);
+                assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, restored), "{state:?}");
+                let kept = |status: &Status| (status.history.clone(), status.successful_runs, status.last_handled_work.clone());
+                assert_eq!(kept(world.status()), kept(&before));
+                assert_eq!(world.ready(), ConditionStatus::True);
+            }
+        }
+    }
+}
+
+#[test]
+fn end_of_a_deleted_resource_is_the_services_whatever_the_status_shows() {
+    let mut world = World::new(|_| {});
+    (world.service.length, world.service.cancels_after) = (secs(600), Some(secs(20)));
+    world.run_for(secs(10));
+    set_state(&mut world, RunState::Succeeded).delete().run_for(secs(5));
+    assert_eq!((world.gone, world.service.cancels.len()), (false, 1), "what runs is cancelled first");
+    world.run_for(secs(200));
+    assert!(world.gone);
+}
+
+#[test]
+fn numbers_go_on_from_the_history_whatever_the_status_shows() {
+    for mut world in both() {
+        for value in ["a", "b"] {
+            world.annotate(crate::api::RUN_REQUESTED_AT, Some(value)).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        }
+        world.edit_status(|status| status.run = None);
+        world.annotate(crate::api::RUN_REQUESTED_AT, Some("c")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!(world.run().number, 3);
+        world.service.length = secs(600);
+        world.annotate(crate::api::RUN_REQUESTED_AT, Some("d")).run_for(secs(10)).is(RunState::Running, Reason::Running);
+        world.edit_status(|status| status.run.as_mut().unwrap().number = 1).run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.run().number, world.service.submits), (4, 4));
+    }
+}
+
+#[test]
+fn deadline_counts_though_the_time_of_the_submission_is_removed() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
+    world.service.length = secs(10_000);
+    world.run_for(secs(10));
+    world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = None);
+    world.run_for(secs(300)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+}
+
+#[test]
+fn success_that_was_edited_into_a_status_is_not_followed() {
+    let mut leader = World::new(|spec| spec.history_limit = 0);
+    leader.service.length = secs(600);
+    leader.run_for(secs(10));
+    set_state(&mut leader, RunState::Succeeded);
+    assert!(Followed::of(&leader.object).successes.is_empty());
+    leader.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(Followed::of(&leader.object).successes.len(), 1);
+}
+
+#[test]
+fn status_of_an_earlier_version_is_read_as_it_was_meant() {
+    // The operation of the failed attempt is still on record while the next attempt waits.
+    let mut world = World::new(|spec| spec.backoff_limit = 1);
+    world.service.length = secs(20);
+    world.service.outcomes.push_back(Phase::Failed);
+    world.run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
+    world.edit_status(|status| {
+        let run = status.run.as_mut().unwrap();
+        run.operation_id = run.earlier_operation_ids.pop();
+    });
+    world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.run().attempt, world.service.submits, world.told(Reason::StatusRestored)), (2, 2, 0));
+    // Ends without the time at which they were recorded.
+    for limit in [10, 0] {
+        let mut world = World::new(|spec| spec.history_limit = limit);
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        let lists = world.service.lists;
+        world.edit_status(|status| {
+            status.run.as_mut().unwrap().recorded_time = None;
+            status.history.iter_mut().for_each(|entry| entry.recorded_time = None);
+        });
+        world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        assert_eq!((world.told(Reason::StatusRestored), world.service.lists), (0, lists), "{limit}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The laws on what users ask for: what was accepted runs or is reported, and no success is reported for what did not run.
+
+use tabular_operator::api::{CancelCause, ConditionStatus, ConditionType, Reason, RunState, Status, Trigger, TriggerType};
+use tabular_operator::engine::Step;
+
+use crate::laws::{broken, holds};
+use crate::world::{Broken, World};
+
+/// What the status has shown as accepted runs, or an event reports why it does not.
+pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped";
+/// A success is one of what the spec asks for.
+pub const SUCCESS: &str = "no success is reported for a change that did not run";
+
+/// What a submission was for: the digest of its work, and the token.
+pub type Asked = (String, Option<String>);
+
+/// What holds for each status that is written.
+pub fn write(world: &World, resource: usize, step: &Step) -> Result<(), Broken> {
+    let (before, after) = (&world.resources[resource].now().status, &step.recorded);
+    accepted(resource, before, step)?;
+    followed(resource, before, after)?;
+    success(world, resource, after)
+}
+
+/// Whether a step begins a run, or submits one.
+fn begins(before: &Status, after: &Status) -> bool {
+    let Some(run) = &after.run else { return false };
+    let submits = run.state == RunState::Submitting && before.run.as_ref().is_none_or(|old| old.submitted_time != run.submitted_time);
+    submits || before.run.as_ref().is_none_or(|old| old.number < run.number)
+}
+
+/// A trigger leaves the queue when a run begins, when one that is at least as deliberate takes its place, or with an event.
+fn accepted(resource: usize, before: &Status, step: &Step) -> Result<(), Broken> {
+    let Some(queued) = &before.queued else { return Ok(()) };
+    let after = &step.recorded;
+    let joined = |later: &Trigger| rank(queued) <= rank(later);
+    let kept = after.queued.as_ref().is_some_and(joined);
+    let reported = [Reason::TriggerDropped, Reason::MissedSchedule, Reason::RunsMissed];
+    let said = step.notices.iter().any(|notice| reported.contains(&notice.reason));
+    // Of a refresh that is still followed, the cursor has the run.
+    let has_cursor = queued.r#type == TriggerType::AfterRefresh && after.last_followed == before.last_followed;
+    holds(kept || said || has_cursor || begins(before, after), ACCEPTED, || {
+        format!("resource {resource}: {queued:?} was accepted, and nothing becomes of it: {:?}", after.queued)
+    })
+}
+
+fn rank(trigger: &Trigger) -> u8 {
+    match trigger.r#type {
+        TriggerType::AfterRefresh => 0,
+        TriggerType::Schedule => 1,
+        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => 2,
+        TriggerType::Request => 3,
+    }
+}
+
+/// What was cancelled as a replacement is followed by a run.
+fn followed(resource: usize, before: &Status, after: &Status) -> Result<(), Broken> {
+    let replaced = |status: &Status| {
+        let run = status.run.as_ref()?;
+        (run.cancel_cause == Some(CancelCause::Replacement) && run.state.ended()).then_some(run.number)
+    };
+    let Some(number) = replaced(after).filter(|_| replaced(before).is_none()) else { return Ok(()) };
+    if after.queued.is_some() {
+        return Ok(());
+    }
+    Err(broken(ACCEPTED, format!("resource {resource}: run {number} was cancelled as replaced, and nothing follows it")))
+}
+
+/// Where the latest version of the spec is shown as done, it is what was submitted last.
+fn success(world: &World, resource: usize, after: &Status) -> Result<(), Broken> {
+    let it = &world.resources[resource];
+    let desired = &it.now().edition.desired;
+    let shown = |condition: &&tabular_operator::api::Condition| {
+        matches!(condition.r#type, ConditionType::Ready | ConditionType::Succeeded) && condition.status == ConditionStatus::True
+    };
+    if after.observed_generation != desired.generation || !after.conditions.iter().any(|condition| shown(&condition)) {
+        return Ok(());
+    }
+    // A token that is removed asks for nothing.
+    let ran = it.asked.as_ref().is_some_and(|(work, token)| {
+        (*work == desired.work.digest || !desired.runs_on_change) && (desired.token.is_none() || *token == desired.token)
+    });
+    holds(ran, SUCCESS, || {
+        format!(
+            "resource {resource}: success is shown of {:?}, and what was submitted is {:?}",
+            (&desired.work.digest, &desired.token),
+            it.asked
+        )
+    })
+}
