@@ -89,6 +89,7 @@ fn tenants(ail: Ail, more: u8, (name, about): (&'static str, &'static str)) -> S
     Scenario {
         specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(replacing())],
         left: Left { posts: 1 + more, ails: 1, crashes: more, calls: more, ..Left::default() },
+        posts: if more > 0 { vec![How::LostBefore, How::LostAfter, How::Late] } else { vec![How::LostBefore, How::LostAfter] },
         ail: Some(ail),
         ..Scenario::calm(name, about)
     }
@@ -280,9 +281,9 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         tenants(Ail::Writes, more, ("tenant-unwritten", "every write of one of two resources fails")),
         Scenario {
             left: Left { posts: 1, sights: 2, crashes: more, wishes: 1, ..Left::default() },
+            posts: vec![How::LostBefore, How::LostAfter],
             sights: vec![Sight::All, Sight::Deleted, Sight::Hidden],
-            wishes: vec![Wish::Token, Wish::Delete],
-            lag: 30,
+            wishes: if more > 0 { vec![Wish::Token, Wish::Delete] } else { vec![Wish::Delete] },
             ..Scenario::calm("models-go", "the model is deleted and published anew, or is hidden from the identity")
         },
         Scenario {
