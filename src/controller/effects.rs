@@ -14,7 +14,7 @@ use super::unclaimed;
 use crate::api::{Credentials, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
-use crate::service::identity::Fingerprint;
+use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, CallKind, Window};
 use crate::telemetry::labels::{Kind, Service};
 
@@ -46,6 +46,30 @@ fn of_kind(kind: OperationKind) -> Kind {
     }
 }
 
+/// The identity for a call, and the credentials that it is of. Where the credentials were removed from the spec since the operation began,
+/// those that served last still serve to look at it and to cancel it, as those of a deleted Secret do.
+async fn identity(
+    ctx: &Context,
+    object: &Resource,
+    credentials: Option<Credentials>,
+    freshness: Freshness,
+) -> Result<(Identity, Option<Credentials>), NoIdentity> {
+    let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid().unwrap_or_default());
+    let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
+    match (&found, &credentials) {
+        (Ok(_), Some(credentials)) => ctx.memory.used(&uid, credentials),
+        (Err(NoIdentity::Fault(_)), None) if freshness != Freshness::Now => {
+            if let Some(last) = ctx.memory.last_used(&uid)
+                && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::Last).await
+            {
+                return Ok((identity, Some(last)));
+            }
+        }
+        (Ok(_) | Err(_), _) => {}
+    }
+    Ok((found?, credentials))
+}
+
 /// Prepares the call on `model` that an effect is, before anything is recorded about it: without credentials there is no intent. `None` where it
 /// is no call; an error is what the decision has to know of what hinders it.
 pub(super) async fn prepare(
@@ -67,8 +91,8 @@ pub(super) async fn prepare(
     };
     let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
     let namespace = object.namespace().unwrap_or_default();
-    let identity = match ctx.identities.of(&namespace, credentials.as_ref(), freshness).await {
-        Ok(identity) => identity,
+    let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
+        Ok(found) => found,
         Err(NoIdentity::Fault(fault)) => return Err(Box::new(Seen::Fault(fault))),
         Err(NoIdentity::Unread(trouble)) => return Err(Box::new(Seen::Trouble(trouble))),
     };
@@ -168,4 +192,63 @@ fn refusal_in(seen: &Seen) -> Option<&Trouble> {
         | Seen::Fault(_) => return None,
     };
     (trouble.kind == TroubleKind::AccessDenied).then_some(trouble)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use hyper::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::fixture::context;
+    use crate::controller::records::places;
+    use crate::controller::references::{Identities, OwnIdentity};
+    use crate::service::identity::Environment;
+
+    const GUID: &str = "11111111-1111-1111-1111-111111111111";
+
+    fn encoded(value: &str) -> serde_json::Value {
+        json!(k8s_openapi::ByteString(value.into()))
+    }
+
+    /// A context whose API server has one Secret, and a resource in it.
+    fn world() -> (Context, Resource) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aas-sp"},
+            "data": {"tenantId": encoded(GUID), "clientId": encoded(GUID), "clientSecret": encoded("planted~secret")},
+        });
+        let shown = serde_json::to_vec(&secret).unwrap();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let shown = shown.clone();
+            async move { Ok::<_, Infallible>(Response::new(Body::from(shown))) }
+        });
+        let mut ctx = context(0);
+        let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
+        ctx.identities = Identities::new(Client::new(service, "ops"), places(), own);
+        let object = json!({
+            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+            "metadata": {"name": "sales", "namespace": "bi", "uid": "u-1"},
+            "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}},
+        });
+        (ctx, serde_json::from_value(object).unwrap())
+    }
+
+    #[tokio::test]
+    async fn credentials_that_were_removed_still_serve_to_look_and_to_cancel() {
+        let (ctx, object) = world();
+        let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
+        // Nothing is known yet.
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Lately).await, Err(NoIdentity::Fault(_))));
+        assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Now).await.is_ok());
+        for freshness in [Freshness::Lately, Freshness::Last] {
+            let found = identity(&ctx, &object, None, freshness).await;
+            assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
+        }
+        // A new operation needs what the spec has.
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Now).await, Err(NoIdentity::Fault(_))));
+    }
 }

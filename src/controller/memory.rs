@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::resource::Resource;
-use crate::api::{RunState, Status};
+use crate::api::{Credentials, RunState, Status};
 use crate::engine::Scratch;
 use crate::operation::Submission;
 
@@ -34,6 +34,8 @@ pub struct Remembered {
     failures: u32,
     /// What the service accepted, while its id is not on record.
     accepted: Option<Accepted>,
+    /// What the spec had for credentials when an identity was last found for it.
+    credentials: Option<Box<Credentials>>,
     /// Whether its namespace is being deleted.
     namespace_ending: bool,
     /// Whether the API server has to be asked what an intent without an answer became of.
@@ -65,6 +67,20 @@ impl Memory {
     #[must_use]
     pub fn scratch(&self, uid: &str) -> Scratch {
         self.of.lock().get(uid).map(|remembered| remembered.scratch.clone()).unwrap_or_default()
+    }
+
+    /// Remembers the credentials that an identity was found for.
+    pub(super) fn used(&self, uid: &str, credentials: &Credentials) {
+        let mut of = self.of.lock();
+        let remembered = of.entry(uid.to_owned()).or_default();
+        if remembered.credentials.as_deref() != Some(credentials) {
+            remembered.credentials = Some(Box::new(credentials.clone()));
+        }
+    }
+
+    /// The credentials that an identity was last found for.
+    pub(super) fn last_used(&self, uid: &str) -> Option<Credentials> {
+        self.of.lock().get(uid)?.credentials.as_deref().cloned()
     }
 
     /// Remembers for the next pass.
