@@ -71,7 +71,7 @@ async fn see_to(ctx: &Context, object: &Resource, accepted: Option<Submission>) 
         operation,
         "a resource is gone while its operation may be running: its finalizer was removed; the operation is seen to all the same"
     );
-    let given_up = match tokio::time::timeout(LONGEST, follow(ctx, deleted(object), accepted)).await {
+    let given_up = match tokio::time::timeout(LONGEST, Box::pin(follow(ctx, deleted(object), accepted))).await {
         Ok(Followed::ToTheEnd) => return,
         Ok(Followed::InDoubt) => "nobody can say any more which operation it was",
         Err(_) => "its end could not be seen",

@@ -171,7 +171,7 @@ pub(super) fn derive(
     }
     let blocked = record.run.as_ref().filter(|run| desired.deletion.is_some() && !run.state.ended());
     let message = blocked.map_or_else(|| text::bounded(summary.message, text::SENTENCE), |run| blocked_deletion(desired, run));
-    record.conditions = spread(&summary, message, &record.conditions, desired.generation, now);
+    record.conditions = spread(&summary, &message, &record.conditions, desired.generation, now);
     record.missing_since_time = missing.then_some(since);
     stalls_in
 }
@@ -197,33 +197,33 @@ const BLOCKED_BY: usize = 360;
 const OTHERS: usize = 8;
 
 /// Spreads what a user is told over conditions; `before` are those on record.
-fn spread(summary: &Summary<'_>, message: String, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
+fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
     };
     let mut wanted = Vec::with_capacity(4);
     if summary.reconciling {
-        wanted.push((ConditionType::Reconciling, ConditionStatus::True, summary.reason, &message));
+        wanted.push((ConditionType::Reconciling, ConditionStatus::True, summary.reason, message));
     }
     if summary.stalled {
-        wanted.push((ConditionType::Stalled, ConditionStatus::True, summary.reason, &message));
+        wanted.push((ConditionType::Stalled, ConditionStatus::True, summary.reason, message));
     }
-    wanted.push((ConditionType::Ready, summary.ready, summary.reason, &message));
+    wanted.push((ConditionType::Ready, summary.ready, summary.reason, message));
     if let Some(Outcome { succeeded, finished, reason, fact }) = &summary.outcome {
-        wanted.push((ConditionType::Succeeded, *succeeded, reason, fact));
-        wanted.push((ConditionType::Finished, truth(*finished), reason, fact));
+        wanted.push((ConditionType::Succeeded, *succeeded, reason, fact.as_str()));
+        wanted.push((ConditionType::Finished, truth(*finished), reason, fact.as_str()));
     }
     let since = |kind, status| {
         let before = before.iter().find(|condition| condition.r#type == kind && condition.status == status);
         before.map_or_else(|| Time::from(now), |condition| condition.last_transition_time)
     };
-    let condition = |(kind, status, reason, message): (ConditionType, ConditionStatus, &str, &String)| Condition {
+    let condition = |(kind, status, reason, message): (ConditionType, ConditionStatus, &str, &str)| Condition {
         r#type: kind,
         status,
         observed_generation: generation,
         last_transition_time: since(kind, status),
         reason: reason.to_owned(),
-        message: message.clone(),
+        message: message.to_owned(),
     };
     // Those of a newer version stay, within a bound.
     let others = before.iter().filter(|before| matches!(before.r#type, ConditionType::Newer(_)) && before.message.len() <= text::SENTENCE);
