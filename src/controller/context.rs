@@ -322,13 +322,13 @@ mod tests {
             object.meta_mut().resource_version = Some(version.to_owned());
             object
         };
-        let mut wakes = |version: &str| {
+        let mut shows = |version: &str| {
             ctx.shown(&of, &ours.name(), &Watched::of(&at(version)).unwrap());
             std::iter::from_fn(|| woken.try_recv().ok()).collect::<Vec<_>>()
         };
-        assert_eq!(wakes("1"), [], "the watch asks for the first pass itself");
+        assert_eq!(shows("1"), [], "the watch asks for the first pass itself");
         ctx.keep_latest(&Arc::new(at("3")));
-        assert_eq!((wakes("2"), wakes("3"), wakes("3")), (vec![], vec![], vec![]), "our own write");
-        assert_eq!(wakes("4"), [ours.name()], "a status that a user has edited");
+        assert_eq!((shows("2"), shows("3"), shows("3")), (vec![], vec![], vec![]), "our own write");
+        assert_eq!(shows("4"), [ours.name()], "a status that a user has edited");
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_link_to_a_next_page_is_noticed() {
         let rows = [
-            (r#"[{}]"#, false),
+            ("[{}]", false),
             (r#"{"value":[{}]}"#, false),
             (r#"{"value":[{}],"@odata.nextLink":"https://x/?$skip=1"}"#, true),
             (r#"{"@odata.NextLink" : "x","value":[{}]}"#, true),

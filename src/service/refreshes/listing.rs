@@ -132,6 +132,7 @@ fn origin(refresh_type: Option<&str>) -> Origin {
 
 /// The rows that matter, gathered one by one.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "what each row and the end of the list show is independent")]
 pub(in crate::service) struct Selection {
     service: Service,
     since: Timestamp,

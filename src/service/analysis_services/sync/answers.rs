@@ -51,13 +51,11 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
 
 /// Whether the body of a success says that it is none: an error, or a synchronisation that has not come to its end.
 fn says_otherwise(answer: &Answer) -> bool {
-    match Status::read(answer.text()).filter(|_| answer.is_object()) {
-        Some(status) => status.phase != Phase::Succeeded,
-        None => {
-            let complaint = answer.complaint();
-            answer.is_object() && !(complaint.code.is_empty() && complaint.message.is_empty())
-        }
+    if let Some(status) = Status::read(answer.text()).filter(|_| answer.is_object()) {
+        return status.phase != Phase::Succeeded;
     }
+    let complaint = answer.complaint();
+    answer.is_object() && !(complaint.code.is_empty() && complaint.message.is_empty())
 }
 
 /// Where an answer says to look next, if that is on the host that was called.
