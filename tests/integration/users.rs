@@ -1,6 +1,8 @@
 //! What people and their tools do with `kubectl`, to resources and to the cluster around them, and what an experienced user expects of it.
 
 mod accepted;
+mod decisions;
+mod deletions;
 mod denied;
 mod edited;
 mod storms;

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
-use super::{end_first, in_mid_run, orders, outcomes, settled};
+use super::{end_first, event, in_mid_run, orders, outcomes, settled};
 
 /// A policy of the administrator that denies something in the world's namespace, until it is lifted.
 struct Denial {
@@ -85,6 +85,8 @@ async fn resource_whose_status_may_not_be_written_starts_nothing_until_it_may() 
     // Its finalizer can be written: the operator has it before it would record the intent.
     world.until("orders", "the finalizer", |object| object.metadata.finalizers.is_some()).await;
     assert_eq!((world.posts().await, run_state(&orders(&world).await)), (0, None), "nothing is submitted without a record");
+    let said = event(&world, "orders", "WriteRefused", &["status", "frozen by the platform team"]).await;
+    assert!(said.contains("policy"), "what to change: {said}");
     denial.lift().await;
     world.until_state_within(LONG, "orders", RunState::Succeeded).await;
     assert_eq!((world.posts().await, outcomes(&world).await), (1, vec!["succeeded".to_owned()]));

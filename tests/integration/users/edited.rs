@@ -1,11 +1,31 @@
 //! Somebody edits the status by hand, or puts an old one in its place.
 
 use harness::world::run;
-use harness::{Setting, eventually};
-use serde_json::json;
+use harness::{Setting, World, eventually};
+use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-use super::{end_first, in_mid_run, kubectl, orders, outcomes, settled};
+use super::{end_first, event, in_mid_run, kubectl, orders, outcomes, settled};
+
+/// Edits the status as an administrator does.
+async fn edit(world: &World, run: Value) {
+    let patch = json!({"status": {"run": run}}).to_string();
+    kubectl(world, &["patch", "mref/orders", "--subresource=status", "--type=merge", "--patch", &patch], &Value::Null).await;
+}
+
+#[tokio::test]
+async fn operation_of_an_edited_end_is_cancelled_with_its_resource() {
+    for state in ["Succeeded", "Failed", "Cancelled"] {
+        let (world, mut operator) = in_mid_run("edited-delete", &json!({}), Setting::default()).await;
+        // While no operator sees it: the deletion is all that the next one has to go by.
+        operator.kill();
+        edit(&world, json!({"state": state})).await;
+        world.delete("orders").await;
+        operator.restart();
+        world.until_gone("orders").await;
+        assert_eq!((world.posts().await, outcomes(&world).await), (1, vec!["cancelled".to_owned()]), "{state}");
+    }
+}
 
 #[tokio::test]
 async fn status_of_an_earlier_moment_runs_nothing_again() {
@@ -26,4 +46,23 @@ async fn status_of_an_earlier_moment_runs_nothing_again() {
     let done = settled(&world).await;
     assert_eq!((run(&done).operation_id.clone(), run(&done).number), (id, 1));
     assert_eq!((world.posts().await, outcomes(&world).await), (1, vec!["succeeded".to_owned()]));
+}
+
+#[tokio::test]
+async fn edited_number_and_attempt_start_nothing() {
+    let (world, _operator) = in_mid_run("edited-number", &json!({}), Setting::default()).await;
+    for wrong in [json!({"number": -5}), json!({"attempt": 0})] {
+        let patch = json!({"status": {"run": wrong}}).to_string();
+        let words = ["patch", "mref/orders", "--subresource=status", "--type=merge", "--patch", &patch, "-n", &world.namespace];
+        let refused = world.site.control_plane.kubectl_with(&words, "").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains("status.run."), "{wrong}: {said}");
+    }
+    edit(&world, json!({"state": "Succeeded", "endedTime": "2026-01-01T00:00:00Z"})).await;
+    event(&world, "orders", "StatusRestored", &["Succeeded"]).await;
+    world.until_state("orders", RunState::Running).await;
+    end_first(&world).await;
+    let done = settled(&world).await;
+    assert_eq!((run(&done).number, world.posts().await), (1, 1));
+    world.assert_kstatus();
 }
