@@ -47,6 +47,7 @@ const IN_A_SENTENCE: &[(&str, &str)] = &[
     ("kubectl apply --server-side -k deploy/base", "deploy/README.md"),
     ("kubectl explain mref.spec --recursive", "README.md"),
     ("kubectl get tabular -A", "docs/runbooks.md"),
+    ("kubectl replace --force", "tests/integration/users/storms.rs"),
     ("kubectl wait --for=condition=Finished", "docs/reference/states.md"),
 ];
 

@@ -1,6 +1,7 @@
 //! What people and their tools do with `kubectl`, to resources and to the cluster around them, and what an experienced user expects of it.
 
 mod accepted;
+mod credentials;
 mod decisions;
 mod deletions;
 mod denied;
