@@ -3,11 +3,13 @@
 /// Held by a resource from before its first operation until nothing of it can be left running.
 pub const FINALIZER: &str = "tabular-operator.dev/operation";
 
-/// A new value asks for one more run. Removing it, or writing the value again that was handled last, starts nothing.
+/// A new value asks for one more run. Removing it, or writing the value again that was handled last, starts nothing. An empty value asks
+/// for nothing: the operator removes it, with the event `DecisionIgnored`.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 
 /// A new value cancels the run that is under way or waits when the operator sees it. Where none is, also on a new resource, it is
 /// handled and cancels nothing, a later run neither. Removing it, or writing the value again that was handled last, does nothing.
+/// The operator removes an empty value, with the event `DecisionIgnored`.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
 /// The id of the operation that an unknown submission started: the run follows it, unless another resource has it or it began before
@@ -19,5 +21,6 @@ pub const ADOPT: &str = "tabular-operator.dev/adopt";
 /// `DecisionIgnored` where the value names nothing that is asked, such as `"true"`.
 pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 
-/// `"true"` on a resource that is being deleted lets go of it at once; whatever runs at the service goes on.
+/// `"true"` on a resource that is being deleted lets go of it at once; whatever runs at the service goes on. The operator removes
+/// another value than `"true"` and `"false"`, with the event `DecisionIgnored`.
 pub const RELEASE: &str = "tabular-operator.dev/release";

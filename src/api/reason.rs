@@ -210,7 +210,8 @@ reasons! {
     /// The operation was found in the service's listing and is followed.
     Adopted: Notice,
     /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` answers nothing that is asked, so the operator removed
-    /// it: it is left over from an earlier question, or names an operation that cannot be the one. The message states what is asked now.
+    /// it: it is left over from an earlier question, or names an operation that cannot be the one. Or an annotation of the operator's has a
+    /// value that asks for nothing, such as an empty one. The message states what is asked now, or which value has an effect.
     DecisionIgnored: NoticeWarning,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
     MissedSchedule: NoticeWarning,

@@ -55,7 +55,16 @@ pub(super) fn resubmits(pass: &Pass<'_>) -> bool {
 pub(super) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
     let held = super::submission::held(pass);
     // Where the resource goes, its annotations go with it.
-    if pass.desired.leaving.is_some() || pass.deleting() && !held {
+    if pass.desired.leaving.is_some() {
+        return None;
+    }
+    if let Some((annotation, value)) = pass.desired.requests.idle.as_ref()
+        && (!pass.deleting() || *annotation == api::RELEASE)
+    {
+        ignore_idle(pass, annotation, value);
+        return Some(annotation);
+    }
+    if pass.deleting() && !held {
         return None;
     }
     let run = pass.record.run.as_ref();
@@ -83,6 +92,27 @@ pub(super) fn wake(situation: &Situation<'_>, step: Step) -> Step {
     let decided = adopt.is_some() || resubmit.is_some();
     let changes = step.effect == Effect::Nothing && step.recorded != *situation.recorded;
     if decided && changes { Step { look_again: Some(Duration::ZERO), ..step } } else { step }
+}
+
+/// Reports that an annotation asks for nothing, and which value would.
+fn ignore_idle(pass: &mut Pass<'_>, annotation: &'static str, value: &str) {
+    let purpose = match annotation {
+        api::RUN_REQUESTED_AT => "to request a run",
+        api::CANCEL_REQUESTED_AT => "to cancel the run",
+        api::RELEASE => {
+            let command = pass.desired.annotate(api::RELEASE, "true");
+            let value = text::bounded(value, SHOWN);
+            let message = format!(
+                "removed {annotation}={value}, which has no effect because only \"true\" releases: to release the resource while it is being deleted, run `{command}`"
+            );
+            return pass.notice(Reason::DecisionIgnored, message);
+        }
+        _ => return ignore(pass, annotation, value, "the value is empty"),
+    };
+    let message = format!(
+        "removed {annotation}, which has no effect because the value is empty: {purpose}, set a value that it did not have before, such as the time"
+    );
+    pass.notice(Reason::DecisionIgnored, message);
 }
 
 /// Reports that a decision has no effect, and what is asked now.

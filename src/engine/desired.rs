@@ -1,5 +1,6 @@
 //! What is asked for: a resource's spec, metadata and annotations, with every default filled in.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub struct Requests {
     pub resubmit: Option<String>,
     /// `release: "true"`.
     pub release: bool,
+    /// An annotation whose value asks for nothing, with the value.
+    pub idle: Option<(&'static str, String)>,
 }
 
 /// What stands around a resource, which its own spec does not say.
@@ -240,6 +243,7 @@ impl Desired {
                 adopt: annotation(api::ADOPT).cloned(),
                 resubmit: annotation(api::RESUBMIT).cloned(),
                 release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
+                idle: metadata.annotations.as_ref().and_then(idle),
             },
             work,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
@@ -264,6 +268,18 @@ impl Desired {
         let (namespace, name) = &self.address;
         format!("kubectl annotate --overwrite {kind} {name} -n {namespace} {annotation}={value}")
     }
+}
+
+/// The first annotation whose value asks for nothing. `release: "false"` says what it means.
+fn idle(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
+    let asks = |key, value: &str| match key {
+        api::RELEASE => ["true", "false"].contains(&value),
+        _ => !value.is_empty(),
+    };
+    [api::RUN_REQUESTED_AT, api::CANCEL_REQUESTED_AT, api::ADOPT, api::RESUBMIT, api::RELEASE].into_iter().find_map(|key| {
+        let value = annotations.get(key).filter(|value| !asks(key, value))?;
+        Some((key, value.clone()))
+    })
 }
 
 /// What hinders all runs of a resource, and whom it follows.

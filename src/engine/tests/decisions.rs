@@ -2,7 +2,7 @@
 
 use super::service::{Ask, Fate, unreachable};
 use super::world::{World, secs};
-use crate::api::{ADOPT, RESUBMIT, Reason, RunState};
+use crate::api::{ADOPT, CANCEL_REQUESTED_AT, RELEASE, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::question;
 
 /// A submission that a user has to decide about, of both kinds: it is in a list that is cut short.
@@ -192,4 +192,37 @@ fn resubmit_of_a_deleted_resource_is_reported() {
     world.resubmit().run_for(secs(5));
     assert_eq!((annotation(&world, RESUBMIT), world.service.submits), (None, 1));
     assert!(ignored(&world)[0].contains("tabular-operator.dev/release=true`"), "{:?}", ignored(&world));
+}
+
+#[test]
+fn annotation_that_asks_for_nothing_is_removed_and_reported() {
+    for (key, value, wanted) in [
+        (RUN_REQUESTED_AT, "", "to request a run, set a value"),
+        (CANCEL_REQUESTED_AT, "", "to cancel the run, set a value"),
+        (ADOPT, "", "the value is empty"),
+        (RESUBMIT, "", "the value is empty"),
+        (RELEASE, "yes", "only \"true\" releases"),
+        (RELEASE, "", "only \"true\" releases"),
+    ] {
+        for mut world in [World::new(|_| {}), World::sync(|_| {})] {
+            world.run_for(secs(60));
+            let (runs, submits) = (world.run().number, world.service.submits);
+            world.annotate(key, Some(value)).run_for(secs(60));
+            assert_eq!((annotation(&world, key), world.run().number, world.service.submits), (None, runs, submits), "{key}={value}");
+            let events = ignored(&world);
+            assert!(events.len() == 1 && events[0].contains(key) && events[0].contains(wanted), "{key}={value}: {events:?}");
+        }
+    }
+}
+
+#[test]
+fn release_of_a_deletion_needs_the_value_true() {
+    let mut world = World::new(|_| {});
+    (world.service.cancels_after, world.service.length) = (Some(secs(36_000)), secs(36_000));
+    world.run_for(secs(60)).is(RunState::Running, Reason::Running);
+    world.annotate(RELEASE, Some("True")).delete().run_for(secs(60)).is(RunState::Cancelling, Reason::Cancelling);
+    assert_eq!(annotation(&world, RELEASE), None);
+    assert!(ignored(&world).iter().any(|event| event.contains(&format!("{RELEASE}=true"))), "{:?}", ignored(&world));
+    world.annotate(RELEASE, Some("false")).run_for(secs(5));
+    assert_eq!((annotation(&world, RELEASE).map(String::as_str), ignored(&world).len()), (Some("false"), 1));
 }
