@@ -70,10 +70,12 @@ fn followed(resource: usize, before: &Status, after: &Status) -> Result<(), Brok
 fn success(world: &World, resource: usize, after: &Status) -> Result<(), Broken> {
     let it = &world.resources[resource];
     let desired = &it.now().edition.desired;
-    let shown = |condition: &&tabular_operator::api::Condition| {
-        matches!(condition.r#type, ConditionType::Ready | ConditionType::Succeeded) && condition.status == ConditionStatus::True
-    };
-    if after.observed_generation != desired.generation || !after.conditions.iter().any(|condition| shown(&condition)) {
+    // What only follows another resource, or a schedule, is ready before its first run: the token that it was created with asks for
+    // nothing. It has not succeeded.
+    let is_idle = it.asked.is_none() && !desired.runs_on_change && desired.token == after.last_handled_token;
+    let claims = |shown: ConditionType| shown == ConditionType::Succeeded || shown == ConditionType::Ready && !is_idle;
+    let mut shown = after.conditions.iter().filter(|condition| condition.status == ConditionStatus::True);
+    if after.observed_generation != desired.generation || !shown.any(|condition| claims(condition.r#type)) {
         return Ok(());
     }
     // A token that is removed asks for nothing.
