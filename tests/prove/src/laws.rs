@@ -189,7 +189,9 @@ fn begins(world: &World, operator: usize, resource: usize, run: &Run) -> Result<
     let time = trigger.value.parse().unwrap_or(Timestamp::MAX);
     let times = it.begun.iter().filter(|earlier| earlier.r#type == TriggerType::Schedule);
     let in_order = times.filter_map(|earlier| earlier.value.parse::<Timestamp>().ok()).all(|earlier| earlier < time);
-    holds(in_order && time <= world.wall(operator), ONE_RUN, || format!("resource {resource}: {trigger:?} is not due, or was left behind"))
+    // What was accepted was due then, and runs though the clock was set back since.
+    let is_due = time <= world.wall(operator) || it.now().status.queued.as_ref() == Some(trigger);
+    holds(in_order && is_due, ONE_RUN, || format!("resource {resource}: {trigger:?} is not due, or was left behind"))
 }
 
 /// What holds of schedules once everything is calm.
