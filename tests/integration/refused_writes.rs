@@ -68,16 +68,21 @@ async fn until_refused(world: &World, operator: &mut Operator, write: &str) -> S
     .await
 }
 
+/// Waits for the events about the refusal.
+async fn until_told(world: &World, name: &str) -> Vec<String> {
+    eventually("the event", async || {
+        let told = told(world, name).await;
+        (!told.is_empty()).then_some(told)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn refused_status_is_told_by_an_event_and_holds_up_no_other_namespace() {
     let (world, mut operator) = World::running("no-status", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
     let name = until_refused(&world, &mut operator, "status").await;
-    let events = eventually("the event", async || {
-        let told = told(&world, &name).await;
-        (!told.is_empty()).then_some(told)
-    })
-    .await;
+    let events = until_told(&world, &name).await;
     assert!(events[0].contains("write of the status") && events[0].contains(SAID), "{events:?}");
     // It is tried again, ever more seldom, and told once.
     let began = Instant::now();
@@ -94,11 +99,7 @@ async fn refused_finalizer_is_told_by_an_event() {
     let (world, mut operator) = World::running("no-finalizer", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
     let name = until_refused(&world, &mut operator, "finalizer").await;
-    let events = eventually("the event", async || {
-        let told = told(&world, &name).await;
-        (!told.is_empty()).then_some(told)
-    })
-    .await;
+    let events = until_told(&world, &name).await;
     assert!(events[0].contains("write of the finalizer") && events[0].contains(SAID), "{events:?}");
     assert_eq!(world.operations_on("AdventureWorks").await.len(), world.posts().await);
     allow(&world).await;

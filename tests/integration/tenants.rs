@@ -84,6 +84,26 @@ impl Failing {
 
 const EACH: [Failing; 5] = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable, Failing::Deleted];
 
+/// The second resource waits for the operation of the first, and runs when that has ended, while the first stays in `meanwhile`. When its
+/// identity works again, the first finds its own operation.
+async fn second_runs_after(world: &World, first: &str, failing: Failing, faults: Vec<Fault>, meanwhile: RunState) {
+    world
+        .until_within(SOON, "second", "what it waits for", |object| {
+            object.status.as_ref().and_then(|status| status.run.as_ref()?.waiting_for.as_ref()).is_some_and(|what| what.contains(first))
+        })
+        .await;
+    world.patch_model(&json!({"durationMillis": 200})).await;
+    world.azure.end(first, "succeeded").await;
+    let second = world.until_state_within(SOON, "second", RunState::Succeeded).await;
+    assert_eq!(run(&world.until("first", "its run", |_| true).await).state, meanwhile, "{failing:?}");
+    failing.end(world, faults).await;
+    let done = world.until_state_within(SOON, "first", RunState::Succeeded).await;
+    let operations = world.operations().await;
+    assert_eq!(operations.len(), 2, "{failing:?}");
+    assert_eq!((run(&done).operation_id.as_deref(), operations[0].status.as_str()), (Some(first), "succeeded"), "{failing:?}");
+    assert_eq!(run(&second).operation_id.as_ref(), Some(&operations[1].operation_id), "{failing:?}");
+}
+
 #[tokio::test]
 async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
     let each = EACH.map(|failing| async move {
@@ -94,25 +114,7 @@ async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
         let faults = failing.begin(&world).await;
         world.apply("second", &merged(&healthy, &json!({"conflictPolicy": "Replace"}))).await;
         // It is waited for as long as it runs, and never cancelled.
-        world
-            .until_within(SOON, "second", "what it waits for", |object| {
-                object
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.run.as_ref()?.waiting_for.as_ref())
-                    .is_some_and(|what| what.contains(&first))
-            })
-            .await;
-        world.patch_model(&json!({"durationMillis": 200})).await;
-        world.azure.end(&first, "succeeded").await;
-        let second = world.until_state_within(SOON, "second", RunState::Succeeded).await;
-        assert_eq!(run(&world.until("first", "its run", |_| true).await).state, RunState::Running, "{failing:?}");
-        failing.end(&world, faults).await;
-        let done = world.until_state_within(SOON, "first", RunState::Succeeded).await;
-        let operations = world.operations().await;
-        assert_eq!(operations.len(), 2, "{failing:?}");
-        assert_eq!((run(&done).operation_id.as_ref(), operations[0].status.as_str()), (Some(&first), "succeeded"), "{failing:?}");
-        assert_eq!(run(&second).operation_id.as_ref(), Some(&operations[1].operation_id), "{failing:?}");
+        second_runs_after(&world, &first, failing, faults, RunState::Running).await;
     });
     futures::future::join_all(each).await;
 }
@@ -139,25 +141,7 @@ async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_
         list.remove().await;
         world.apply("second", &merged(&healthy, &json!({"conflictPolicy": "Replace"}))).await;
         let first = world.operations().await[0].operation_id.clone();
-        world
-            .until_within(SOON, "second", "what it waits for", |object| {
-                object
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.run.as_ref()?.waiting_for.as_ref())
-                    .is_some_and(|what| what.contains(&first))
-            })
-            .await;
-        world.patch_model(&json!({"durationMillis": 200})).await;
-        world.azure.end(&first, "succeeded").await;
-        let second = world.until_state_within(SOON, "second", RunState::Succeeded).await;
-        assert_eq!(run(&world.until("first", "its run", |_| true).await).state, RunState::Submitting, "{failing:?}");
-        failing.end(&world, faults).await;
-        let done = world.until_state_within(SOON, "first", RunState::Succeeded).await;
-        let operations = world.operations().await;
-        assert_eq!(operations.len(), 2, "{failing:?}");
-        assert_eq!((run(&done).operation_id.as_ref(), operations[0].status.as_str()), (Some(&first), "succeeded"), "{failing:?}");
-        assert_eq!(run(&second).operation_id.as_ref(), Some(&operations[1].operation_id), "{failing:?}");
+        second_runs_after(&world, &first, failing, faults, RunState::Submitting).await;
     });
     futures::future::join_all(each).await;
 }
