@@ -30,8 +30,15 @@ pub(super) struct Claims {
     /// The deleted ones, the latest last.
     departed: BTreeMap<u64, Arc<str>>,
     departures: u64,
-    /// The operation that a resource, by its uid, is about to adopt because a user says so.
-    reserved: HashMap<Arc<str>, (OperationKind, String, Id)>,
+    /// The operation that a resource, by its uid, is about to adopt.
+    reserved: HashMap<Arc<str>, Reserved>,
+}
+
+#[derive(Debug)]
+struct Reserved {
+    kind: OperationKind,
+    model: String,
+    id: Id,
 }
 
 #[derive(Debug)]
@@ -79,9 +86,9 @@ impl Claims {
         }
     }
 
-    /// Whether another resource than the one with this uid has the operation that a user names for it: follows it, has followed it, or is
-    /// about to adopt it. First come, first served: until it is called again for the resource, the operation is reserved for it. Candidates
-    /// do not count: which resource has started them is what the user says.
+    /// Whether another resource than the one with this uid has the operation that is to be adopted for it: follows it, has followed it, or
+    /// is about to adopt it. First come, first served: until it is called again for the resource, the operation is reserved for it.
+    /// Candidates do not count: which resource has started them is what the user says.
     pub(super) fn reserve(
         &mut self,
         own: &str,
@@ -96,14 +103,10 @@ impl Claims {
             let claimant = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model));
             claimant.is_some_and(|claimant| !claimant.named.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
         };
-        // A refresh's id is unique.
-        let same = |(of_kind, of_model, reserved): &(OperationKind, String, Id)| {
-            *of_kind == kind && *reserved == id && (kind == OperationKind::Refresh || of_model == model)
-        };
-        if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(same) {
+        if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(|reserved| reserved.is(kind, model, &id)) {
             return true;
         }
-        self.reserved.insert(own.into(), (kind, model.to_owned(), id));
+        self.reserved.insert(own.into(), Reserved { kind, model: model.to_owned(), id });
         false
     }
 
@@ -116,9 +119,9 @@ impl Claims {
         self.drop_unless_needed(uid);
     }
 
-    /// Which of these operations of a kind on a model other resources than the one with this uid claim: follow, have followed, or may have
-    /// started by a submission that is unknown. None of them is adopted. Those of a deleted resource are still watched while the operator
-    /// tracks its operation to the end.
+    /// Which of these operations of a kind on a model other resources than the one with this uid follow or have followed, and which they
+    /// may have started by a submission that is unknown. Those of a deleted resource are still watched while the operator tracks its
+    /// operation to the end.
     pub(super) fn by_others<'a>(
         &self,
         own: Option<&str>,
@@ -132,9 +135,17 @@ impl Claims {
             let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
             for uid in claimants.filter(|uid| Some(&***uid) != own) {
                 let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model)) else { continue };
-                let watched = claimant.present || is_tracked(uid);
-                let of_it = if watched { &mut taken.watched } else { &mut taken.let_go };
+                let of_it = match claimant.present || is_tracked(uid) {
+                    _ if claimant.named.candidates.contains(&id) => &mut taken.candidates,
+                    true => &mut taken.watched,
+                    false => &mut taken.let_go,
+                };
                 of_it.insert(operation.as_str().to_lowercase());
+            }
+            // A user may be wrong, so what they name for another resource is a doubt until that one's record has it.
+            let mut others = self.reserved.iter().filter(|(uid, _)| Some(&***uid) != own);
+            if others.any(|(_, reserved)| reserved.is(kind, model, &id)) {
+                taken.candidates.insert(operation.as_str().to_lowercase());
             }
         }
         let on_model = self.unresolved.range((model.to_owned(), Arc::from(""))..).take_while(|(of, _)| of == model).map(|(_, uid)| uid);
@@ -184,6 +195,13 @@ impl Claims {
         if let Some(Unresolved { model, .. }) = claimant.unresolved {
             self.unresolved.remove(&(model, Arc::clone(uid)));
         }
+    }
+}
+
+impl Reserved {
+    fn is(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
+        // A refresh's id is unique.
+        self.kind == kind && self.id == *id && (kind == OperationKind::Refresh || self.model == model)
     }
 }
 
@@ -292,19 +310,24 @@ mod tests {
         ["op-1", "op-2", "OP-3", "op-4", "op-5", "op-6"].iter().filter_map(|id| OperationId::parse(id)).collect()
     }
 
-    fn all() -> BTreeSet<String> {
-        ["op-1", "op-3", "op-4", "op-5", "op-6"].map(str::to_owned).into()
+    fn followed() -> BTreeSet<String> {
+        ["op-1", "op-3", "op-4"].map(str::to_owned).into()
+    }
+
+    fn candidates() -> BTreeSet<String> {
+        ["op-5", "op-6"].map(str::to_owned).into()
     }
 
     #[test]
-    fn orphaned_operations_and_candidates_stay_claimed() {
+    fn orphaned_operations_stay_claimed_and_candidates_stay_in_doubt() {
         let mut claims = Claims::default();
         depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &with_run()));
         depart(&mut claims, &resource(Kind::ModelRefresh, "u-4", &serde_json::json!({})));
-        let of_others = |own, kind| claims.by_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false).let_go;
-        assert_eq!(of_others("u-2", OperationKind::Refresh), all());
-        assert!(of_others("u-1", OperationKind::Refresh).is_empty());
-        assert!(of_others("u-2", OperationKind::Sync).is_empty());
+        let of_others = |own, kind| claims.by_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false);
+        let of_another = of_others("u-2", OperationKind::Refresh);
+        assert_eq!(of_another, Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
+        assert_eq!(of_others("u-1", OperationKind::Refresh), Taken::default());
+        assert_eq!(of_others("u-2", OperationKind::Sync), Taken::default());
         assert_eq!((claims.departed.len(), claims.claimants.len()), (1, 1));
     }
 
@@ -314,7 +337,7 @@ mod tests {
         depart(&mut claims, &resource(Kind::ModelSync, "u-1", &with_run()));
         let of_others = |kind, database| claims.by_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).let_go;
         for database in ["d", "before"] {
-            assert_eq!(of_others(OperationKind::Sync, database), all());
+            assert_eq!(of_others(OperationKind::Sync, database), followed());
             assert!(of_others(OperationKind::Refresh, database).is_empty());
         }
         assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
@@ -325,16 +348,20 @@ mod tests {
         let mut claims = Claims::default();
         depart(&mut claims, &resource(Kind::ModelRefresh, "u-1", &with_run()));
         let of_others = |tracked: &str| claims.by_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
-        assert_eq!(of_others("u-1"), Taken { watched: all(), ..Taken::default() });
-        assert_eq!(of_others("u-2"), Taken { let_go: all(), ..Taken::default() });
+        let taken = |watched, let_go| Taken { watched, let_go, candidates: candidates(), ..Taken::default() };
+        // Not on the model on which its submission may have started something.
+        assert_eq!(of_others("u-1"), taken(followed(), BTreeSet::new()));
+        assert_eq!(of_others("u-2"), taken(BTreeSet::new(), followed()));
     }
 
     #[test]
     fn unresolved_submission_counts_on_its_model_until_it_is_resolved_or_let_go() {
         let mut status = with_run();
-        status["run"]["reason"] = "CredentialsRefused".into();
         status["run"]["submittedTime"] = "2026-01-01T00:01:00Z".into();
-        let (unresolved, resolved) = (resource(Kind::ModelRefresh, "u-1", &status), resource(Kind::ModelRefresh, "u-1", &with_run()));
+        // One that a user is asked about is as unresolved as any: the candidates may lack the one that it started.
+        let unresolved = resource(Kind::ModelRefresh, "u-1", &status);
+        status["run"]["state"] = "Running".into();
+        let resolved = resource(Kind::ModelRefresh, "u-1", &status);
         let mut claims = Claims::default();
         let of_others = |claims: &Claims, own, kind, database, tracked: bool| {
             claims.by_others(Some(own), (kind, &key(database)), &[], |_| tracked).unresolved.len()
@@ -368,6 +395,12 @@ mod tests {
         assert!(!taken("u-1", Some("op-4")), "its own");
         assert!(!taken("u-2", Some("op-5")) && !taken("u-2", Some("op-5")), "a candidate");
         assert!(taken("u-3", Some("OP-5")), "which the first has");
+        let of_others = |own| claims.by_others(Some(own), (OperationKind::Refresh, "m"), &operations(), |_| false);
+        assert_eq!(of_others("u-1").candidates, BTreeSet::from(["op-5".to_owned()]));
+        let mut taken = |own: &str, operation: Option<&str>| {
+            let operation = operation.and_then(OperationId::parse);
+            claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+        };
         assert!(!taken("u-2", None) && !taken("u-3", Some("op-5")), "until it has it no more");
         claims.gone(&"u-3".into());
         assert!(!claims.reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
@@ -385,7 +418,7 @@ mod tests {
         claims.show(&uid(&kept), &kept);
         claims.gone(&uid(&kept));
         assert!(!claims.claimants.contains_key("kept"));
-        assert_eq!(claims.by_id.len(), all().len() * REMEMBERED);
+        assert_eq!(claims.by_id.len(), (followed().len() + candidates().len()) * REMEMBERED);
     }
 
     #[test]
@@ -397,11 +430,11 @@ mod tests {
         claims.show(&uid(&before), &before);
         assert_eq!(of_others(&claims), Taken::default());
         claims.show(&uid(&after), &after);
-        assert_eq!(of_others(&claims).watched, all());
+        assert_eq!(of_others(&claims).watched, followed());
         depart(&mut claims, &after);
-        assert_eq!(of_others(&claims).watched, all());
+        assert_eq!(of_others(&claims).watched, followed());
         claims.gone(&uid(&after));
-        assert_eq!(of_others(&claims), Taken { let_go: all(), ..Taken::default() });
+        assert_eq!(of_others(&claims), Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
         depart(&mut claims, &before);
         assert_eq!((of_others(&claims), claims.departed.len(), claims.by_id.len()), (Taken::default(), 0, 0));
     }

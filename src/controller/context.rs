@@ -25,7 +25,7 @@ use super::refusals::Refusals;
 use super::resource::Resource;
 use super::shares::Shares;
 use super::watched::Watched;
-use crate::api::{ADOPT, RunState};
+use crate::api::{ADOPT, Run, RunState};
 use crate::engine::{Settings, Taken, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
@@ -143,6 +143,15 @@ impl Context {
         let model = run.map(|run| run.model.key());
         let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.operation(), model, id));
         self.index.reserve(uid, named, |uid| self.orphans.follows(uid))
+    }
+
+    /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
+    /// decision.
+    pub(super) fn is_taken(&self, object: &Resource, run: &Run, id: &str) -> bool {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        let (id, model) = (OperationId::parse(id), run.model.key());
+        let adopted = id.as_ref().map(|id| (object.operation(), &*model, id));
+        self.index.reserve(uid, adopted, |uid| self.orphans.follows(uid))
     }
 
     /// Asks for a pass over every resource.

@@ -149,6 +149,10 @@ impl Story<'_> {
                     continue;
                 }
             };
+            // Since the list was read, the operation may have become another resource's.
+            if accepted.is_none() && self.adopted(&step).is_some_and(|(run, id)| self.ctx.is_taken(&self.object, run, id)) {
+                return Err(PassError::Stale);
+            }
             if let Err(error) = self.record(&step).await {
                 let Some(accepted) = accepted else { return Err(error) };
                 // The service has the operation, so its id is written until it is written. After a few tries the next pass goes on.
@@ -222,6 +226,13 @@ impl Story<'_> {
             now: Timestamp::now(),
             settings: &self.ctx.settings,
         })
+    }
+
+    /// The operation that a step begins to follow, with its run.
+    fn adopted<'a>(&self, step: &'a Step) -> Option<(&'a Run, &'a str)> {
+        let of = |status: &'a Status| status.run.as_ref().and_then(|run| Some((run, run.operation_id.as_deref()?)));
+        let before = self.object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.operation_id.as_deref());
+        of(&step.recorded).filter(|(_, id)| before != Some(*id))
     }
 
     /// Writes the record where it says something new, under the resource version that it was decided on.

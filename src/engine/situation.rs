@@ -77,14 +77,17 @@ pub enum Seen {
     Fault(Fault),
 }
 
-/// Operations that are certainly another resource's than the one that asks, by their ids in lower case: it adopts none of them.
+/// Operations of other resources than the one that asks, by their ids in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Taken {
-    /// Those that others follow, have followed, or may have begun.
+    /// Those that others follow or have followed: it adopts none of them.
     pub watched: BTreeSet<String>,
     /// Those that were let go, as far as they are remembered. Nobody of ours watches them any more, so to `conflictPolicy` they are
     /// another client's, as they are once they are forgotten.
     pub let_go: BTreeSet<String>,
+    /// Those that others may have started, as they show their users. That proves nothing: each of them may as well be the one that the
+    /// resource itself has started.
+    pub candidates: BTreeSet<String>,
     /// When other resources recorded the intents of submissions on this model that are unresolved: each of them may have started an
     /// operation of this kind that no record names.
     pub unresolved: BTreeSet<Timestamp>,
@@ -94,6 +97,11 @@ impl Taken {
     /// Whether another resource has an operation, or had it when it was let go.
     pub(super) fn has(&self, id: &OperationId) -> bool {
         self.is_watched(id) || self.let_go.contains(&id.as_str().to_lowercase())
+    }
+
+    /// Whether another resource asks its user about an operation.
+    pub(super) fn is_candidate(&self, id: &OperationId) -> bool {
+        self.candidates.contains(&id.as_str().to_lowercase())
     }
 
     /// Whether another resource has an operation.

@@ -191,9 +191,11 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     let unread = likely.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
     // Of those that another resource's unresolved submission may have started as well, that resource may soon know.
     let rival = likely.iter().filter_map(|operation| evidence::rival(operation, taken, listing.ahead, settings)).max();
+    let disputed = rival.is_some() || likely.iter().any(|operation| taken.is_candidate(&operation.id));
     let verdict = match likely.as_slice() {
-        _ if rival.is_some_and(|intent| !certain || pace::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
-        _ if rival.is_some() => Verdict::Unclear(
+        _ if disputed && !certain => Verdict::TooEarly(None),
+        _ if rival.is_some_and(|intent| pace::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
+        _ if disputed => Verdict::Unclear(
             "the submission of another resource, which is unresolved too, may have started an operation that may be it".to_owned(),
         ),
         [one] => match evidence.ambiguity(one, certain) {

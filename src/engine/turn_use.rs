@@ -50,12 +50,11 @@ fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) ->
     }
 }
 
-/// When the intent of a run was recorded, where its submission is unresolved: it may have started an operation that no record names. `None`
-/// where a user has to act, since then the record names the candidates.
+/// When the intent of a run was recorded, where its submission is unresolved: it may have started an operation that no record names. Also
+/// where a user has to say which: the record may name no candidates, or not all of them.
 #[must_use]
 pub fn unresolved_since(run: &Run) -> Option<Time> {
-    let unresolved = run.state == RunState::Submitting && run.reason != Reason::SubmissionUnknown.as_str();
-    unresolved.then(|| run.submitted_time.unwrap_or(run.requested_time))
+    (run.state == RunState::Submitting).then(|| run.submitted_time.unwrap_or(run.requested_time))
 }
 
 /// Whether the calls for a run bring nothing, or somebody has to act before it goes on.

@@ -173,7 +173,8 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
                 None => submit(pass),
                 Some(operation) => {
                     let rival = evidence::rival(operation, taken, listing.ahead, pass.situation.settings);
-                    blocked_by(pass, operation, rival.is_some() || taken.is_watched(&operation.id))
+                    let ours = rival.is_some() || taken.is_watched(&operation.id) || taken.is_candidate(&operation.id);
+                    blocked_by(pass, operation, ours)
                 }
             }
         }

@@ -70,6 +70,27 @@ fn what_either_of_two_unresolved_submissions_may_have_started_waits_for_the_othe
 }
 
 #[test]
+fn what_another_resource_asks_its_user_about_is_a_question_to_this_one_too() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    world.service.taken.candidates.insert("op-1".to_owned());
+    world.run_for(secs(40)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1));
+}
+
+#[test]
+fn what_another_resource_asks_its_user_about_is_never_cancelled() {
+    let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
+    world.service.stranger(100, "full");
+    world.service.taken.candidates.insert("op-1".to_owned());
+    world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
+    world.run_for(secs(50)).is(RunState::Waiting, Reason::ModelBusy);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.service.cancels.len(), 0);
+}
+
+#[test]
 fn identity_that_recovers_finds_its_own_operation_beside_another_resources() {
     let mut world = unheard(Fate::LostAfter, TroubleKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);

@@ -277,6 +277,18 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
             ("tenant-throttled", "the identity of one of two resources is throttled; the other one replaces others' work"),
         ),
         tenants(Ail::Refused, more, ("tenant-refused", "the identity of one of two resources is refused")),
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+            left: Left { posts: 2, ails: 1, crashes: more, ..Left::default() },
+            posts: vec![How::LostAfter],
+            poll: 30,
+            tells_time: false,
+            ..tenants(
+                Ail::Refused,
+                more,
+                ("tenant-in-doubt", "the submissions of two resources are lost, and an operation may be of either by its times"),
+            )
+        },
         tenants(Ail::SecretGone, more, ("tenant-secret", "the Secret of one of two resources is deleted")),
         tenants(Ail::Writes, more, ("tenant-unwritten", "every write of one of two resources fails")),
         Scenario {

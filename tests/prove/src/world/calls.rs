@@ -122,9 +122,15 @@ impl World {
         let unresolved = others.clone().map(|(_, other)| other.now()).filter(|other| kind_of(other) == kind);
         let unresolved = unresolved.filter_map(|other| other.status.run.as_ref()).filter(|run| index_of(&run.model) == model);
         let unresolved = unresolved.filter_map(unresolved_since).map(Time::timestamp).collect();
-        let watched = others.flat_map(|(_, other)| named_by(other.now())).filter(|named| named.counts_for(kind, model));
-        let watched = watched.map(|named| named.id).collect();
-        Taken { watched, let_go: self.operators[operator].let_go(kind, model).map(str::to_owned).collect(), unresolved }
+        let present: BTreeSet<Named> = others.flat_map(|(_, other)| named_by(other.now())).collect();
+        let departed = &self.operators[operator].departed;
+        let of = |named: &BTreeSet<Named>, candidates: bool| -> BTreeSet<String> {
+            let of = named.iter().filter(|named| named.is_candidate == candidates && named.counts_for(kind, model));
+            of.map(|named| named.id.clone()).collect()
+        };
+        let mut candidates = &of(&present, true) | &of(departed, true);
+        candidates.extend(self.named_for_others(operator, resource).map(str::to_owned));
+        Taken { watched: of(&present, false), let_go: of(departed, false), candidates, unresolved }
     }
 }
 
@@ -134,6 +140,8 @@ pub struct Named {
     id: String,
     /// The model on which it counts, where it is a synchronisation's; a refresh's counts on any.
     synchronises: Option<u8>,
+    /// Whether the resource does not follow it, but may have started it.
+    is_candidate: bool,
 }
 
 impl Operator {
@@ -156,10 +164,10 @@ impl Named {
 /// begun.
 pub(super) fn named_by(object: &Object) -> BTreeSet<Named> {
     let of_history = object.status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
-    let of_run = object.status.run.iter().flat_map(|run| {
-        let candidates = run.candidates.iter().map(|candidate| &candidate.operation_id);
-        run.operation_id.iter().chain(&run.earlier_operation_ids).chain(candidates)
-    });
+    let of_run = object.status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
+    let followed: BTreeSet<&String> = of_history.chain(of_run).collect();
+    let candidates = object.status.run.iter().flat_map(|run| &run.candidates).map(|candidate| &candidate.operation_id);
+    let candidates = candidates.filter(|id| !followed.contains(id)).map(|id| (id, true));
     let models: Vec<Option<u8>> = match kind_of(object) {
         OperationKind::Refresh => vec![None],
         OperationKind::Sync => {
@@ -167,8 +175,10 @@ pub(super) fn named_by(object: &Object) -> BTreeSet<Named> {
             of_run.into_iter().chain(object.edition.manifest.model()).map(|model| Some(index_of(model))).collect()
         }
     };
-    let named = |id: &String| models.iter().map(|model| Named { id: id.clone(), synchronises: *model }).collect::<Vec<_>>();
-    of_history.chain(of_run).flat_map(named).collect()
+    let named = |(id, is_candidate): (&String, bool)| {
+        models.iter().map(|model| Named { id: id.clone(), synchronises: *model, is_candidate }).collect::<Vec<_>>()
+    };
+    candidates.chain(followed.iter().map(|id| (*id, false))).flat_map(named).collect()
 }
 
 fn kind_of(object: &Object) -> OperationKind {

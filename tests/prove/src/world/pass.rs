@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tabular_operator::api::{Reason, RunState};
+use tabular_operator::api::{Reason, RunState, Status};
 use tabular_operator::engine::{Cure, Effect, Fault, Followed, Scratch, Seen, Situation, Step, Surroundings, decide};
 use tabular_operator::operation::{Submission, Trouble, TroubleKind};
 
@@ -69,15 +69,23 @@ impl World {
 
     /// Whether another resource has the operation that a person names for this one, or is about to adopt it, as `controller::claims` has it.
     fn adopt_taken(&self, operator: usize, resource: usize, view: &Object) -> bool {
-        let Some(named) = named_for(view) else { return false };
-        let others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
+        named_for(view).is_some_and(|named| self.has_other(operator, resource, named))
+    }
+
+    /// Whether another resource has this operation, or is about to adopt it because a person names it.
+    fn has_other(&self, operator: usize, resource: usize, id: &str) -> bool {
+        let mut others = self.resources.iter().enumerate().filter(|(index, other)| *index != resource && !other.gone);
+        let named = self.named_for_others(operator, resource).any(|named| named == id);
+        named || others.any(|(_, other)| laws::has(&other.now().status, id))
+    }
+
+    /// The operations that other resources are about to adopt because a person names them.
+    pub(super) fn named_for_others(&self, operator: usize, resource: usize) -> impl Iterator<Item = &str> {
+        let others = self.resources.iter().enumerate().filter(move |(index, other)| *index != resource && !other.gone);
         let minds = &self.operators[operator].minds;
-        others.into_iter().any(|(index, other)| {
-            let about_to = match &minds[index].task {
-                Task::Idle => None,
-                Task::Learnt { view, .. } | Task::Decided { view, .. } | Task::Acting { view, .. } => named_for(view),
-            };
-            about_to == Some(named) || laws::has(&other.now().status, named)
+        others.filter_map(|(index, _)| match &minds[index].task {
+            Task::Idle => None,
+            Task::Learnt { view, .. } | Task::Decided { view, .. } | Task::Acting { view, .. } => named_for(view),
         })
     }
 
@@ -109,6 +117,11 @@ impl World {
             let message = "Secret aas-sp is not in this namespace".to_owned();
             let seen = Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster });
             self.operators[operator].minds[resource].task = Task::Learnt { view, seen, rounds };
+            return Ok(());
+        }
+        // Since the list was read, the operation may have become another resource's.
+        if accepted.is_none() && adopted(&view, &step).is_some_and(|id| self.has_other(operator, resource, id)) {
+            self.ends(operator, resource, &view, Ended::Stale);
             return Ok(());
         }
         let ail = self.ail_of(resource);
@@ -286,6 +299,13 @@ impl World {
             self.update_turn(operator, resource, view, ended);
         }
     }
+}
+
+/// The operation that a step begins to follow.
+fn adopted<'a>(view: &Object, step: &'a Step) -> Option<&'a str> {
+    let of = |status: &'a Status| status.run.as_ref().and_then(|run| run.operation_id.as_deref());
+    let before = view.status.run.as_ref().and_then(|run| run.operation_id.as_deref());
+    of(&step.recorded).filter(|id| before != Some(*id))
 }
 
 /// What an ail brings in the place of a call.
