@@ -1,5 +1,6 @@
 //! The laws on what users ask for: what was accepted runs or is reported, and no success is reported for what did not run.
 
+use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConditionStatus, ConditionType, Reason, RunState, Status, Trigger, TriggerType};
 use tabular_operator::engine::Step;
 
@@ -8,6 +9,8 @@ use crate::world::{Broken, World};
 
 /// What the status has shown as accepted runs, or an event reports why it does not.
 pub const ACCEPTED: &str = "an accepted trigger runs, or is reported as dropped";
+/// A time of a schedule starts nothing early.
+pub const DUE: &str = "a time of a schedule is accepted when it has come";
 /// A success is one of what the spec asks for.
 pub const SUCCESS: &str = "no success is reported for a change that did not run";
 
@@ -15,11 +18,20 @@ pub const SUCCESS: &str = "no success is reported for a change that did not run"
 pub type Asked = (String, Option<String>);
 
 /// What holds for each status that is written.
-pub fn write(world: &World, resource: usize, step: &Step) -> Result<(), Broken> {
+pub fn write(world: &World, operator: usize, resource: usize, step: &Step) -> Result<(), Broken> {
     let (before, after) = (&world.resources[resource].now().status, &step.recorded);
+    due(world.wall(operator), resource, before, after)?;
     accepted(resource, before, step)?;
     followed(resource, before, after)?;
     success(world, resource, after)
+}
+
+/// A time of a schedule is accepted when it has come, and not before.
+fn due(wall: Timestamp, resource: usize, before: &Status, after: &Status) -> Result<(), Broken> {
+    let queued = after.queued.as_ref().filter(|queued| before.queued.as_ref() != Some(*queued));
+    let Some(queued) = queued.filter(|queued| queued.r#type == TriggerType::Schedule) else { return Ok(()) };
+    let is_due = queued.value.parse::<Timestamp>().is_ok_and(|time| time <= wall);
+    holds(is_due, DUE, || format!("resource {resource}: {queued:?} is accepted at {wall}"))
 }
 
 /// Whether a step begins a run, or submits one.

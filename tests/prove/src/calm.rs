@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use tabular_operator::api::{self, ConditionStatus, ConditionType, Reason, RunState};
 use tabular_operator::operation::Phase;
 
+use crate::accepted;
 use crate::laws;
 use crate::scenario::Left;
 use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Second, Sight, Standing, Task, Uninstall, Wish, World};
@@ -241,6 +242,9 @@ fn has_ended(world: &World) -> Result<(), Broken> {
         let run = resource.now().status.run.as_ref();
         if resource.deleted.is_some() || run.is_some_and(|run| !run.state.ended()) {
             return Err(Broken { law: laws::ENDS, found: format!("resource {index} stands still: {}", standing(world)) });
+        }
+        if let Some(queued) = &resource.now().status.queued {
+            return Err(Broken { law: accepted::ACCEPTED, found: format!("resource {index}: {queued:?} was accepted, and never runs") });
         }
     }
     Ok(())

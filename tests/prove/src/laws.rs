@@ -139,7 +139,7 @@ pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accep
     if !world.resources[resource].is_edited(before) {
         finished(resource, before, after)?;
     }
-    accepted::write(world, resource, step)?;
+    accepted::write(world, operator, resource, step)?;
     if let Some(question) = decided(world, resource, step) {
         let it = &world.resources[resource];
         let said = it.now().edition.desired.requests.resubmit.as_deref() == Some(&*question);
