@@ -6,9 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::resource::Resource;
-use crate::api::{ConditionStatus, ConditionType, Reason, RunState, Status, Time};
+use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RunState, Status, Time, TriggerType};
+use crate::engine::was_replaced;
 use crate::telemetry::labels::{ActiveState, Kind, Standing};
 use crate::telemetry::metrics::Metrics;
+
+/// Of so many runs in a row a schedule has replaced each before it counts as starved.
+const STARVED_RUNS: i32 = 3;
+/// So many are enough where `historyLimit` keeps no more. A single one may be chance.
+const FEWEST_STARVED_RUNS: i32 = 2;
 
 /// What the metrics need to know of one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +22,7 @@ pub(super) struct Facts {
     kind: Kind,
     standing: Standing,
     active: Option<ActiveState>,
+    starved: bool,
     unresolved: bool,
     unsuccessful_since: Option<Time>,
     due: Option<Time>,
@@ -32,6 +39,7 @@ pub(super) struct Census {
 struct Counts {
     standings: HashMap<Standing, usize>,
     active: HashMap<ActiveState, usize>,
+    starved: usize,
     unresolved: usize,
     /// Since when each resource that needs a person has needed one, with its uid.
     unsuccessful: BTreeSet<(Time, Arc<str>)>,
@@ -43,14 +51,23 @@ impl Facts {
     /// The facts of a resource; `None` is one that cannot be decoded.
     pub(super) fn of(kind: Kind, resource: Option<&Resource>) -> Self {
         let Some(resource) = resource else {
-            return Self { kind, standing: Standing::Undecodable, active: None, unresolved: false, unsuccessful_since: None, due: None };
+            return Self {
+                kind,
+                standing: Standing::Undecodable,
+                active: None,
+                starved: false,
+                unresolved: false,
+                unsuccessful_since: None,
+                due: None,
+            };
         };
         let blank = Status::default();
         let status = resource.status().unwrap_or(&blank);
         let (standing, active) = (standing(status), active(status));
         // While a run is in progress, and while the resource is suspended, the next run is not due.
         let due = status.next_schedule_time.filter(|_| active.is_none() && standing != Standing::Suspended);
-        Self { kind, standing, active, unresolved: is_unresolved(status), unsuccessful_since: unsuccessful_since(status), due }
+        let (starved, unresolved) = (is_starved(resource, status), is_unresolved(status));
+        Self { kind, standing, active, starved, unresolved, unsuccessful_since: unsuccessful_since(status), due }
     }
 }
 
@@ -73,6 +90,7 @@ impl Census {
             if let Some(state) = facts.active {
                 metrics.set_active_runs(facts.kind, state, counts.active.get(&state).copied().unwrap_or_default());
             }
+            metrics.set_starved_schedules(facts.kind, counts.starved);
             metrics.set_unresolved(facts.kind, counts.unresolved);
         }
     }
@@ -93,6 +111,7 @@ impl Counts {
         if let Some(state) = facts.active {
             *self.active.entry(state).or_default() += 1;
         }
+        self.starved += usize::from(facts.starved);
         self.unresolved += usize::from(facts.unresolved);
         self.unsuccessful.extend(facts.unsuccessful_since.map(|since| (since, Arc::clone(uid))));
         self.due.extend(facts.due.map(|due| (due, Arc::clone(uid))));
@@ -106,6 +125,7 @@ impl Counts {
         };
         fewer(self.standings.get_mut(&facts.standing));
         fewer(facts.active.and_then(|state| self.active.get_mut(&state)));
+        self.starved = self.starved.saturating_sub(usize::from(facts.starved));
         self.unresolved = self.unresolved.saturating_sub(usize::from(facts.unresolved));
         facts.unsuccessful_since.map(|since| self.unsuccessful.remove(&(since, Arc::clone(uid))));
         facts.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
@@ -139,6 +159,22 @@ fn active(status: &Status) -> Option<ActiveState> {
         RunState::Cancelling => Some(ActiveState::Cancelling),
         RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => None,
     }
+}
+
+/// Whether a schedule that is shorter than its runs replaces each of them, so that none succeeds. A run is in the history as soon as it
+/// has ended, and a run of any other kind or end there ends the row. What asks for no such run now is not starved.
+fn is_starved(resource: &Resource, status: &Status) -> bool {
+    // A synchronisation cannot be cancelled, so nothing replaces it.
+    let Resource::ModelRefresh(refresh) = resource else { return false };
+    let spec = &refresh.spec;
+    let scheduled = spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());
+    if !scheduled || spec.suspend || spec.concurrency_policy != ConcurrencyPolicy::Replace || refresh.metadata.deletion_timestamp.is_some()
+    {
+        return false;
+    }
+    let enough = usize::try_from(spec.history_limit.clamp(FEWEST_STARVED_RUNS, STARVED_RUNS)).unwrap_or_default();
+    let newest = status.history.iter().take_while(|entry| entry.trigger.r#type == TriggerType::Schedule && was_replaced(entry));
+    newest.take(enough).count() == enough
 }
 
 /// Whether nobody knows what became of a submission: its answer was lost, and neither the listing nor a person has said yet.
@@ -221,6 +257,74 @@ mod tests {
         assert_eq!(counts(&[waits, future]).standings, HashMap::from([(Standing::Suspended, 1), (Standing::Reconciling, 1)]));
     }
 
+    fn replaced(number: i32) -> Value {
+        let mut entry = entry(number, "Cancelled", "2026-11-22T11:00:00Z");
+        entry["message"] = json!("operation o was cancelled: a new trigger replaced it");
+        entry
+    }
+
+    /// A resource that is due each minute, with a spec and a history.
+    fn by_the_minute(spec: &Value, history: &[Value]) -> Resource {
+        let mut object = serde_json::to_value(resource(&json!({"history": history}))).unwrap();
+        let defaults = json!({"trigger": {"schedule": "* * * * *"}, "concurrencyPolicy": "Replace"});
+        for (field, value) in defaults.as_object().unwrap().iter().chain(spec.as_object().unwrap()) {
+            object["spec"][field] = value.clone();
+        }
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn starves(spec: &Value, history: &[Value]) -> bool {
+        Facts::of(Kind::ModelRefresh, Some(&by_the_minute(spec, history))).starved
+    }
+
+    #[test]
+    fn schedule_that_replaces_each_run_is_starved() {
+        let all = [8, 7, 6, 5, 4, 3, 2, 1].map(replaced);
+        assert!(starves(&json!({}), &all) && starves(&json!({}), &all[..3]));
+        assert!(!starves(&json!({}), &all[..2]), "two may be chance");
+        // A shorter history has to do, but a single run tells nothing.
+        assert!(starves(&json!({"historyLimit": 2}), &all[..2]));
+        assert!(!starves(&json!({"historyLimit": 1}), &all[..1]) && !starves(&json!({"historyLimit": 0}), &[]));
+        // The run in progress, and those that ended before, do not matter.
+        let succeeded = entry(4, "Succeeded", "2026-11-22T10:00:00Z");
+        assert!(starves(&json!({}), &[&all[..3], std::slice::from_ref(&succeeded)].concat()));
+        assert!(!starves(&json!({}), &[&[succeeded], &all[4..]].concat()));
+    }
+
+    #[test]
+    fn runs_that_ended_for_anything_else_starve_nothing() {
+        let with = |field: &str, value: Value| {
+            let mut odd = replaced(2);
+            odd[field] = value;
+            starves(&json!({}), &[replaced(3), odd, replaced(1)])
+        };
+        assert!(with("attempts", json!(2)));
+        assert!(!with("message", json!("operation o was cancelled, as the annotation cancel-requested-at asks")));
+        assert!(!with("message", json!("operation o was cancelled at the service, not by this operator")));
+        assert!(!with("state", json!("Failed")));
+        assert!(!with("trigger", json!({"type": "Request", "value": "now"})));
+    }
+
+    #[test]
+    fn resource_that_no_longer_replaces_by_schedule_is_not_starved() {
+        let all = [3, 2, 1].map(replaced);
+        assert!(starves(&json!({}), &all));
+        for spec in [
+            json!({"trigger": {"token": "a"}}),
+            json!({"trigger": null}),
+            json!({"suspend": true}),
+            json!({"concurrencyPolicy": "Queue"}),
+            json!({"concurrencyPolicy": "Forbid"}),
+        ] {
+            assert!(!starves(&spec, &all), "{spec}");
+        }
+        let mut resource = by_the_minute(&json!({}), &all);
+        if let Resource::ModelRefresh(refresh) = &mut resource {
+            refresh.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T11:30:00Z")).unwrap();
+        }
+        assert!(!Facts::of(Kind::ModelRefresh, Some(&resource)).starved, "one that is being deleted");
+    }
+
     /// Any sequence of changes leaves the counts of what there is in the end.
     #[test]
     fn counts_follow_each_change() {
@@ -231,6 +335,7 @@ mod tests {
         }});
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "history": [entry(1, "Failed", "2026-11-22T07:00:00Z")]});
         let [running, late] = [running, late].map(|status| Facts::of(Kind::ModelRefresh, Some(&resource(&status))));
+        let starved = Facts::of(Kind::ModelRefresh, Some(&by_the_minute(&json!({}), &[3, 2, 1].map(replaced))));
         let unreadable = Facts::of(Kind::ModelRefresh, None);
         let mut census = Census::default();
         let mut before = None;
@@ -240,9 +345,13 @@ mod tests {
         };
         let shows =
             |text: &str, name: &str, value: i64| assert!(text.contains(&format!("tabular_operator_{name} {value}\n")), "{name}: {text}");
-        for (after, counts) in
-            [(Some(running), [1, 1, 0, 0, 0]), (Some(late), [0, 0, 18_000, 600, 0]), (Some(unreadable), [0, 0, 0, 0, 1]), (None, [0; 5])]
-        {
+        for (after, counts) in [
+            (Some(running), [1, 1, 0, 0, 0, 0]),
+            (Some(late), [0, 0, 18_000, 600, 0, 0]),
+            (Some(starved), [0, 0, 0, 0, 0, 1]),
+            (Some(unreadable), [0, 0, 0, 0, 1, 0]),
+            (None, [0; 6]),
+        ] {
             census.replace(&uid, before.as_ref(), after.as_ref(), &metrics);
             before = after;
             let text = text(&census);
@@ -251,6 +360,7 @@ mod tests {
             shows(&text, r#"oldest_unsuccessful_seconds{kind="ModelRefresh"}"#, counts[2]);
             shows(&text, r#"schedule_overdue_seconds{kind="ModelRefresh"}"#, counts[3]);
             shows(&text, r#"resources{kind="ModelRefresh",standing="undecodable"}"#, counts[4]);
+            shows(&text, r#"starved_schedules{kind="ModelRefresh"}"#, counts[5]);
         }
     }
 }

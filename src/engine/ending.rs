@@ -13,6 +13,8 @@ use crate::operation::{Operation, OperationId, Phase};
 const CONTRADICTIONS_TAKEN: u32 = 3;
 /// The longest message of a run that has ended, in its history, in bytes.
 const HISTORY_SENTENCE: usize = 256;
+/// How the sentence of a run ends that a new trigger replaced.
+const REPLACED: &str = "was cancelled: a new trigger replaced it";
 
 /// The service says that the operation has ended.
 pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
@@ -76,6 +78,12 @@ fn success(operation: &Operation) -> String {
     format!("operation {id} succeeded")
 }
 
+/// Whether a new trigger replaced this run (`concurrencyPolicy: Replace`). The history has no reasons, but the sentence tells.
+#[must_use]
+pub fn was_replaced(entry: &HistoryEntry) -> bool {
+    entry.state == RunState::Cancelled && entry.message.ends_with(REPLACED)
+}
+
 /// A cancelled operation ends a run by why it was cancelled.
 fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunState, Reason, String) {
     match cause {
@@ -83,9 +91,7 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
             let seconds = pass.desired.policy.active_deadline.as_secs();
             (RunState::TimedOut, Reason::DeadlineExceeded, format!("{what} was cancelled after {seconds} s (activeDeadlineSeconds)"))
         }
-        Some(CancelCause::Replacement) => {
-            (RunState::Cancelled, Reason::Replaced, format!("{what} was cancelled: a new trigger replaced it"))
-        }
+        Some(CancelCause::Replacement) => (RunState::Cancelled, Reason::Replaced, format!("{what} {REPLACED}")),
         Some(CancelCause::Uninstall) => {
             (RunState::Cancelled, Reason::Uninstalled, format!("{what} was cancelled: the operator was about to be uninstalled"))
         }

@@ -37,6 +37,7 @@ pub use decide::decide;
 pub use decisions::question;
 pub use deletion::patience;
 pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
+pub use ending::was_replaced;
 pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;

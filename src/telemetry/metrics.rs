@@ -17,6 +17,7 @@
 //! | `run_end_lag_seconds` | histogram | `kind` | from the end of an operation, by the service's clock, to its record in the status |
 //! | `oldest_unsuccessful_seconds` | gauge | `kind` | for how long the resource that needs a person for longest has done so; 0 where none does |
 //! | `schedule_overdue_seconds` | gauge | `kind` | by how much the most overdue schedule is; 0 where none is |
+//! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and each was cancelled for its next trigger; with a smaller `historyLimit` none is counted |
 //! | `unresolved_submissions` | gauge | `kind` | runs whose submission lost its answer, and of which nobody knows yet whether they began |
 //! | `unknown_submissions_total` | counter | `outcome` | submissions whose answer was lost, and what became of them |
 //! | `service_calls_total` | counter | `service`, `route`, `answer` | calls to Azure |
@@ -94,6 +95,7 @@ pub struct Metrics {
     end_lag: TracedHistograms<KindLabel>,
     oldest_unsuccessful: Family<KindLabel, Gauge>,
     schedule_overdue: Family<KindLabel, Gauge>,
+    starved_schedules: Family<KindLabel, Gauge>,
     unresolved: Family<KindLabel, Gauge>,
     unknown: Family<UnknownLabel, Counter>,
     calls: Family<CallLabels, Counter>,
@@ -131,6 +133,7 @@ impl Metrics {
             end_lag: Family::new_with_constructor(|| Traced::new(LAG_BUCKETS.into_iter())),
             oldest_unsuccessful: Family::default(),
             schedule_overdue: Family::default(),
+            starved_schedules: Family::default(),
             unresolved: Family::default(),
             unknown: Family::default(),
             calls: Family::default(),
@@ -173,6 +176,7 @@ impl Metrics {
             }
             self.set_oldest_unsuccessful(kind, 0);
             self.set_schedule_overdue(kind, 0);
+            self.set_starved_schedules(kind, 0);
             self.set_unresolved(kind, 0);
         }
         for &outcome in UnknownSubmission::ALL {
@@ -217,6 +221,7 @@ impl Metrics {
         registry.register_with_unit("oldest_unsuccessful", oldest, Unit::Seconds, self.oldest_unsuccessful.clone());
         let overdue = "By how much the most overdue schedule is";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
+        registry.register("starved_schedules", "Resources whose schedule replaces each run before it ends", self.starved_schedules.clone());
         registry.register("unresolved_submissions", "Runs whose submission lost its answer", self.unresolved.clone());
         registry.register("unknown_submissions", "Submissions whose answer was lost, and what became of them", self.unknown.clone());
         registry.register("service_calls", "Calls to Azure", self.calls.clone());

@@ -1,7 +1,10 @@
 //! Runs by the clock: each time once, whatever happens in between. The worlds begin at noon, UTC.
 
 use super::world::{World, at, secs};
-use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RefreshTrigger, RunState, Time, TriggerType};
+use crate::api::{
+    CANCEL_REQUESTED_AT, ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RefreshTrigger, RunState, Time, TriggerType,
+};
+use crate::engine::was_replaced;
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
@@ -127,6 +130,26 @@ fn a_time_that_comes_during_a_run_is_queued_dropped_or_replaces_it() {
     assert_eq!(world.service.submits, 1);
     assert_eq!(world.notices.iter().filter(|notice| notice.reason == Reason::TriggerDropped).count(), 1);
     assert_eq!(next(&world), Some(Time::from(at("2026-01-01T15:00:00Z"))));
+}
+
+/// The alert for a schedule that is shorter than its runs reads this of the history.
+#[test]
+fn each_run_that_its_schedule_replaces_is_known_as_replaced() {
+    let mut world = scheduled("*/10 * * * *", |_| {});
+    world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace);
+    world.service.length = secs(HOUR);
+    world.run_for(secs(2 * HOUR + 300));
+    let history = &world.status().history;
+    assert_eq!(history.len(), 10);
+    assert!(history.iter().all(|entry| entry.trigger.r#type == TriggerType::Schedule && was_replaced(entry)), "{history:?}");
+    // A run that a person cancels is another matter, and so is one that succeeds.
+    world.annotate(CANCEL_REQUESTED_AT, Some("now")).run_for(secs(60));
+    assert_eq!(world.status().history[0].state, RunState::Cancelled);
+    assert!(!was_replaced(&world.status().history[0]));
+    world.service.length = secs(60);
+    world.run_for(secs(HOUR));
+    assert_eq!(world.status().history[0].state, RunState::Succeeded);
+    assert!(!was_replaced(&world.status().history[0]));
 }
 
 #[test]

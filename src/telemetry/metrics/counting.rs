@@ -87,6 +87,11 @@ impl Metrics {
         self.schedule_overdue.get_or_create(&KindLabel { kind }).set(seconds);
     }
 
+    /// So many schedules replace each run before it ends.
+    pub fn set_starved_schedules(&self, kind: Kind, count: usize) {
+        self.starved_schedules.get_or_create(&KindLabel { kind }).set(gauge(count));
+    }
+
     /// Of so many submissions nobody knows what became of them.
     pub fn set_unresolved(&self, kind: Kind, count: usize) {
         self.unresolved.get_or_create(&KindLabel { kind }).set(gauge(count));
