@@ -125,9 +125,12 @@ fn recovers(world: &World, began: Second) -> Result<Option<Action>, Broken> {
         let run = resource.now().status.run.as_ref().filter(|run| !run.state.ended() && run.state != RunState::Waiting);
         !resource.gone && run.is_some() && !is_held(resource)
     };
+    // What ails cannot learn that its model is gone.
+    let mut learns =
+        world.resources.iter().enumerate().filter(|(index, _)| world.ail_of(*index).is_none()).map(|(_, resource)| &**resource);
     match world.service.sight {
         Sight::Hidden => return Ok(Some(Action::See { sight: Sight::All })),
-        Sight::Deleted if !world.resources.iter().any(|resource| under_way(resource)) => {
+        Sight::Deleted if !learns.any(under_way) => {
             return Ok(Some(Action::See { sight: Sight::All }));
         }
         Sight::Deleted if late => return Err(Broken { law: laws::MODEL_GONE, found: standing(world) }),
@@ -139,9 +142,12 @@ fn recovers(world: &World, began: Second) -> Result<Option<Action>, Broken> {
     let waits = |resource: &&std::sync::Arc<Resource>| {
         let ended = resource.now().status.run.as_ref().is_some_and(|run| run.state.ended());
         let mends = resource.suspended() || is_held(resource);
-        !resource.gone && !mends && (!ended || resource.deleted.is_some())
+        // What follows the resource that ails has nothing to do before that one is well.
+        let follows = resource.now().status.run.is_none() && resource.now().edition.manifest.follows() == Some("resource-0");
+        !resource.gone && !mends && !follows && (!ended || resource.deleted.is_some())
     };
-    if world.resources.iter().skip(1).find(waits).is_none() {
+    // An uninstall waits for what ails too.
+    if world.uninstall != Uninstall::No || world.resources.iter().skip(1).find(waits).is_none() {
         return Ok(Some(Action::Ail { ailing: false }));
     }
     if late { Err(Broken { law: laws::FAIR, found: standing(world) }) } else { Ok(None) }

@@ -279,8 +279,9 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         tenants(Ail::Refused, more, ("tenant-refused", "the identity of one of two resources is refused")),
         Scenario {
             specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
-            left: Left { posts: 2, ails: 1, crashes: more, ..Left::default() },
+            left: Left { posts: 2, ails: 1, wishes: more, ..Left::default() },
             posts: vec![How::LostAfter],
+            wishes: vec![Wish::Adopt(0), Wish::Adopt(1)],
             poll: 30,
             tells_time: false,
             ..tenants(

@@ -4,10 +4,10 @@ use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy};
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::catalogue::{OTHERS, OURS};
-use crate::scenario::{Left, Scenario, by_names, of_one_table, spec, sync, times};
+use crate::scenario::{Ail, Left, Scenario, by_names, of_one_table, spec, sync, times};
 use crate::walk::Dice;
 use crate::world::cluster::Spec;
-use crate::world::{How, Wish};
+use crate::world::{How, Sight, Wish};
 
 /// A large world: several resources on several models, every policy, every fault.
 #[must_use]
@@ -71,6 +71,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
     // A list that is short for good, and out of order for good, never tells whether a refresh runs: a synchronisation would wait for its
     // deadline, which is not met in these worlds.
     let short = dice.below(5) == 0;
+    let ails = [Ail::Throttled, Ail::Refused, Ail::SecretGone, Ail::Writes];
     Scenario {
         specs,
         operators,
@@ -89,6 +90,8 @@ pub fn large(dice: &mut Dice) -> Scenario {
             jumps: any(dice, 2),
             leaves: any(dice, 2),
             guises: any(dice, 6),
+            ails: any(dice, 2),
+            sights: any(dice, 3),
             ..Left::default()
         },
         posts: vec![
@@ -103,6 +106,8 @@ pub fn large(dice: &mut Dice) -> Scenario {
         ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
         others: OTHERS.into_iter().filter(|(_, guise)| !short || guise.keeps_order()).collect(),
         guises: OURS.to_vec(),
+        ail: Some(ails[dice.below(4) as usize]),
+        sights: vec![Sight::All, Sight::Deleted, Sight::Hidden],
         namespace_ends: dice.below(8) == 0,
         orphans: true,
         lag,

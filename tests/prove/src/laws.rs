@@ -161,7 +161,7 @@ pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accep
         begins(world, operator, resource, run)?;
     }
     if run.state.ended() && old.is_none_or(|old| !old.state.ended()) {
-        ended(world, operator, resource, run)?;
+        ended(world, operator, resource, (run, decided(world, resource, step).is_some()))?;
         late_answers(world, operator, resource, step)?;
     }
     Ok(())
@@ -257,7 +257,9 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     // By the operator's clock, where the service tells its own. Otherwise what it shows is all that anybody has to go by.
     let ahead = if world.service.tells_time { world.operators[operator].clock } else { world.service.ahead };
     let earlier = intent.duration_since(moment(op.began + ahead)).as_secs();
-    if earlier > 0 {
+    // Of a resource that is gone, what the service shows is all that is known, wrong as it may be: a known gap.
+    let of_gone = matches!(op.owner, Owner::Run { resource, .. } if world.scenario.orphans && world.resources[resource].gone);
+    if earlier > 0 && !of_gone {
         against.push(format!("it began {earlier} s before the intent"));
     }
     if world.resources[resource].now().edition.desired.work.request != *op.request {
@@ -322,7 +324,7 @@ fn given_up(world: &World, resource: usize, run: &Run) -> bool {
 }
 
 /// What is written of an end is the end at the service.
-fn ended(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(), Broken> {
+fn ended(world: &World, operator: usize, resource: usize, (run, is_decided): (&Run, bool)) -> Result<(), Broken> {
     let op = run.operation_id.as_deref().and_then(|id| world.service.ops.iter().find(|op| op.id.as_str() == id));
     let phase = op.and_then(|op| op.ended).map(|(_, phase)| phase);
     let vanished = op.is_none_or(|op| op.vanished);
@@ -351,7 +353,8 @@ fn ended(world: &World, operator: usize, resource: usize, run: &Run) -> Result<(
     holds(true_end, TRUTH, || {
         format!("resource {resource}: run {} ends {:?} ({}), and at the service {phase:?}", run.number, run.state, run.reason)
     })?;
-    if given_up(world, resource, run) {
+    // A person who says that nothing was started is believed.
+    if is_decided || given_up(world, resource, run) {
         return Ok(());
     }
     let live = live_or_coming(world, resource);
