@@ -92,7 +92,6 @@ pub fn large(dice: &mut Dice) -> Scenario {
             guises: any(dice, 6),
             ails: any(dice, 2),
             sights: any(dice, 3),
-            ..Left::default()
         },
         posts: vec![
             How::LostBefore,
