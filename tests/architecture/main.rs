@@ -1,0 +1,94 @@
+//! The architecture, read from the sources: no import cycles, one-way dependencies between folders, small files, short names.
+//!
+//! What does not hold yet is listed in `allowed/`. Those lists only shrink: a new violation fails, and so does an entry that is no
+//! longer one. `GENERATE=1` removes such entries and adds none.
+
+mod graph;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use source::Crate;
+
+/// No file has more lines.
+const MOST_LINES: usize = 400;
+/// No function has a longer name.
+const LONGEST_NAME: usize = 60;
+
+/// Each folder of `src`, with those that it may depend on. A file directly in `src`, such as `operation.rs`, counts as a folder.
+const DEPENDENCIES: [(&str, &[&str]); 8] = [
+    ("api", &[]),
+    ("operation", &[]),
+    ("text", &[]),
+    ("engine", &["api", "operation", "text"]),
+    ("service", &["operation", "text"]),
+    ("telemetry", &["api", "operation", "text"]),
+    ("cli", &["telemetry"]),
+    ("controller", &["api", "operation", "text", "engine", "service", "telemetry", "cli"]),
+];
+
+static CRATE: LazyLock<Crate> = LazyLock::new(Crate::read);
+
+/// Compares what was found with the list of what is still allowed. `GENERATE=1` removes what is no longer found.
+fn only_shrinks(list: &str, found: &BTreeSet<String>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/architecture/allowed").join(list).with_extension("txt");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let allowed: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    if std::env::var_os("GENERATE").is_some() {
+        let left: Vec<&str> = allowed.intersection(found).map(String::as_str).collect();
+        let text = if left.is_empty() { String::new() } else { left.join("\n") + "\n" };
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let new: Vec<_> = found.difference(&allowed).collect();
+    assert!(new.is_empty(), "{list}: new violations: {new:#?}");
+    let stale: Vec<_> = allowed.difference(found).collect();
+    assert!(stale.is_empty(), "{list}: no longer violations, remove them from {}: {stale:#?}", path.display());
+}
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    only_shrinks("cycles", &graph::in_cycles(&graph::imports(&CRATE)));
+}
+
+#[test]
+fn folders_depend_in_one_direction() {
+    let mut found = BTreeSet::new();
+    for (file, imported) in graph::imports(&CRATE) {
+        let Some((_, allowed)) = DEPENDENCIES.iter().find(|(folder, _)| *folder == source::folder_of(&file)) else { continue };
+        for folder in imported.iter().map(|imported| source::folder_of(imported)) {
+            if folder != source::folder_of(&file) && !allowed.contains(&folder) {
+                found.insert(format!("{file} -> {folder}"));
+            }
+        }
+    }
+    only_shrinks("dependencies", &found);
+}
+
+#[test]
+fn every_folder_has_its_dependencies_stated() {
+    let known: BTreeSet<&str> = DEPENDENCIES.iter().map(|(folder, _)| *folder).chain(["lib", "main"]).collect();
+    let unknown: BTreeSet<&str> = CRATE.files().map(source::folder_of).filter(|folder| !known.contains(folder)).collect();
+    assert!(unknown.is_empty(), "state what they may depend on: {unknown:?}");
+}
+
+#[test]
+fn mod_files_only_declare_and_export() {
+    let with_items = CRATE.modules.values().filter(|module| module.file.ends_with("/mod.rs") && !module.items.is_empty());
+    only_shrinks("mod_files", &with_items.map(|module| module.file.clone()).collect());
+}
+
+#[test]
+fn files_are_short() {
+    let long = source::rust_files(&["src", "tests"]).into_iter().filter(|(_, text)| text.lines().count() > MOST_LINES);
+    only_shrinks("long_files", &long.map(|(file, _)| file).collect());
+}
+
+#[test]
+fn function_names_are_short() {
+    let files = source::rust_files(&["src", "tests"]);
+    let named = files.iter().flat_map(|(file, text)| source::functions(text).into_iter().map(move |name| (file, name)));
+    only_shrinks("long_names", &named.filter(|(_, name)| name.len() > LONGEST_NAME).map(|(file, name)| format!("{file} {name}")).collect());
+}
