@@ -3,6 +3,8 @@
 //! What does not hold yet is listed in `allowed/`. Those lists only shrink: a new violation fails, and so does an entry that is no
 //! longer one. `GENERATE=1` removes such entries and adds none.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod graph;
 mod source;
 
@@ -17,7 +19,7 @@ const MOST_LINES: usize = 400;
 /// No function has a longer name.
 const LONGEST_NAME: usize = 60;
 
-/// Each folder of `src`, with those that it may depend on. A file directly in `src`, such as `operation.rs`, counts as a folder.
+/// Each folder of `src`, with those that it may depend on. A file directly in `src`, such as `text.rs`, counts as a folder.
 const DEPENDENCIES: [(&str, &[&str]); 8] = [
     ("api", &[]),
     ("operation", &[]),

@@ -62,7 +62,7 @@ impl Crate {
             match item {
                 Item::Mod(child) => {
                     let name = child.ident.to_string();
-                    let (path, below) = ([&*path, &[name.clone()]].concat(), folder.join(&name));
+                    let (path, below) = ([&*path, std::slice::from_ref(&name)].concat(), folder.join(&name));
                     match &child.content {
                         Some((_, items)) => self.add_items(path, file, &below, items),
                         None if below.join("mod.rs").exists() => self.add_file(path, &below.join("mod.rs"), &below),
@@ -102,7 +102,9 @@ impl Visit<'_> for Paths<'_> {
     }
 
     fn visit_item_use(&mut self, import: &syn::ItemUse) {
-        flatten(&import.tree, &mut Vec::new(), &mut |path, _| drop(self.found.insert(path)));
+        flatten(&import.tree, &mut Vec::new(), &mut |path, _| {
+            self.found.insert(path);
+        });
     }
 
     // `pub(in path)` imports nothing.
@@ -195,7 +197,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is)
 }
 
-/// The folder of `src` that a file is in: `engine` of `src/engine/decide.rs`, and `operation` of `src/operation.rs`.
+/// The folder of `src` that a file is in: `engine` of `src/engine/decide.rs`, and `text` of `src/text.rs`.
 pub fn folder_of(file: &str) -> &str {
     let below = file.strip_prefix("src/").unwrap_or(file);
     below.split_once('/').map_or(below.trim_end_matches(".rs"), |(folder, _)| folder)
