@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Name;
+use crate::api::ResourceKey;
 
 /// When the next pass over a resource is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Action {
 /// The schedule of all passes.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    due: BTreeSet<(Instant, Arc<Name>)>,
-    entries: HashMap<Arc<Name>, Entry>,
+    due: BTreeSet<(Instant, Arc<ResourceKey>)>,
+    entries: HashMap<Arc<ResourceKey>, Entry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ enum Entry {
 
 impl Agenda {
     /// Schedules a pass then, or keeps the one that is due sooner.
-    pub(super) fn schedule(&mut self, name: Name, at: Instant) {
+    pub(super) fn schedule(&mut self, name: ResourceKey, at: Instant) {
         match self.entries.get_key_value(&name).map(|(name, entry)| (Arc::clone(name), *entry)) {
             Some((name, Entry::Waits(due))) if at < due => {
                 self.due.remove(&(due, Arc::clone(&name)));
@@ -65,7 +65,7 @@ impl Agenda {
     }
 
     /// Begins the first pass that is due.
-    pub(super) fn begin(&mut self, now: Instant) -> Option<Arc<Name>> {
+    pub(super) fn begin(&mut self, now: Instant) -> Option<Arc<ResourceKey>> {
         let (_, name) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
         self.due.pop_first();
         self.entries.insert(Arc::clone(&name), Entry::Runs(None));
@@ -73,7 +73,7 @@ impl Agenda {
     }
 
     /// A pass has ended.
-    pub(super) fn end(&mut self, name: Arc<Name>, action: Action, now: Instant) {
+    pub(super) fn end(&mut self, name: Arc<ResourceKey>, action: Action, now: Instant) {
         let asked = match self.entries.remove(&name) {
             Some(Entry::Runs(again)) => again,
             Some(Entry::Waits(_)) | None => None,
@@ -83,7 +83,7 @@ impl Agenda {
         }
     }
 
-    fn wait(&mut self, name: Arc<Name>, at: Instant) {
+    fn wait(&mut self, name: Arc<ResourceKey>, at: Instant) {
         self.due.insert((at, Arc::clone(&name)));
         self.entries.insert(name, Entry::Waits(at));
     }
@@ -92,10 +92,10 @@ impl Agenda {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::labels::Kind;
+    use crate::api::Kind;
 
-    fn name(name: &str) -> Name {
-        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    fn name(name: &str) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
     }
 
     fn begun(agenda: &mut Agenda, now: Instant) -> Option<String> {

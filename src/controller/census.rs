@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::resource::Resource;
-use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Reason, RunState, Status, Time, TriggerType};
+use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Kind, Reason, RunState, Status, Time, TriggerType};
 use crate::engine::was_replaced;
-use crate::telemetry::labels::{ActiveState, Kind, Standing};
+use crate::telemetry::labels::{ActiveState, Standing};
 use crate::telemetry::metrics::Metrics;
 
 /// Of so many runs in a row a schedule has replaced each before it counts as starved.

@@ -264,7 +264,7 @@ mod tests {
     use kube::ResourceExt as _;
 
     use super::*;
-    use crate::telemetry::labels::Kind;
+    use crate::api::Kind;
 
     fn model(database: &str) -> serde_json::Value {
         serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": database}})

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Name;
 use super::events::Events;
 use super::followers::{self, Followers};
 use super::index::{Index, Sight};
@@ -25,11 +24,10 @@ use super::refusals::Refusals;
 use super::resource::Resource;
 use super::shares::Shares;
 use super::watched::Watched;
-use crate::api::{ADOPT, Run, RunState};
+use crate::api::{ADOPT, Kind, ResourceKey, Run, RunState};
 use crate::engine::{Settings, Taken, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
-use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -67,17 +65,17 @@ pub(super) struct Context {
     pub(super) orphans: Orphans,
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
-    pub(super) uids: Mutex<HashMap<Name, String>>,
+    pub(super) uids: Mutex<HashMap<ResourceKey, String>>,
     pub(super) views: HashMap<Watching, View>,
     /// For passes, over all watches.
     pub(super) passes: Shares,
     /// Where a pass over a resource is asked for.
-    pub(super) waker: mpsc::UnboundedSender<Name>,
+    pub(super) waker: mpsc::UnboundedSender<ResourceKey>,
 }
 
 impl Context {
     /// Takes over what the watch shows of a resource.
-    pub(super) fn shown(&self, of: &Arc<Watching>, name: &Name, watched: &Watched) {
+    pub(super) fn shown(&self, of: &Arc<Watching>, name: &ResourceKey, watched: &Watched) {
         let metadata = watched.meta();
         self.memory.shown(metadata);
         let sight = self.index.sight(metadata);
@@ -98,7 +96,7 @@ impl Context {
     }
 
     /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
-    fn meet_first(&self, name: &Name, object: &Resource) {
+    fn meet_first(&self, name: &ResourceKey, object: &Resource) {
         self.follow(name, object.follows());
         let Some(status) = object.status() else { return };
         let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
@@ -157,25 +155,28 @@ impl Context {
     /// Asks for a pass over every resource.
     pub(super) fn wake_all(&self) {
         for (of, View { store, .. }) in &self.views {
-            let name =
-                |watched: &Watched| Name { kind: of.kind, namespace: watched.namespace().unwrap_or_default(), name: watched.name_any() };
+            let name = |watched: &Watched| ResourceKey {
+                kind: of.kind,
+                namespace: watched.namespace().unwrap_or_default(),
+                name: watched.name_any(),
+            };
             self.wake(store.state().iter().map(|watched| name(watched)).collect());
         }
     }
 
     /// A resource as the watch showed it last.
-    pub(super) fn cached(&self, name: &Name) -> Option<Arc<Watched>> {
+    pub(super) fn cached(&self, name: &ResourceKey) -> Option<Arc<Watched>> {
         let (_, view) = self.view_of(name)?;
         view.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
     }
 
-    fn view_of(&self, name: &Name) -> Option<(&Watching, &View)> {
+    fn view_of(&self, name: &ResourceKey) -> Option<(&Watching, &View)> {
         let watching = |namespace| Watching { kind: name.kind, namespace };
         self.views.get_key_value(&watching(None)).or_else(|| self.views.get_key_value(&watching(Some(name.namespace.clone()))))
     }
 
     /// The watch that would show a resource, where it has never shown all that there is.
-    pub(super) fn unseen_of(&self, name: &Name) -> Option<&Watching> {
+    pub(super) fn unseen_of(&self, name: &ResourceKey) -> Option<&Watching> {
         self.view_of(name).filter(|(_, view)| !view.synced.is_cancelled()).map(|(of, _)| of)
     }
 
@@ -188,13 +189,13 @@ impl Context {
     }
 
     /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
-    pub(super) fn find(&self, name: &Name) -> Option<Result<Arc<Resource>, String>> {
+    pub(super) fn find(&self, name: &ResourceKey) -> Option<Result<Arc<Resource>, String>> {
         let watched = self.cached(name)?;
         Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
     }
 
     /// Notes which resource has this name now, and forgets the one that had it before.
-    pub(super) fn meet(&self, name: &Name, uid: &str) {
+    pub(super) fn meet(&self, name: &ResourceKey, uid: &str) {
         let before = self.uids.lock().insert(name.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
             self.forget_uid(&before);
@@ -202,7 +203,7 @@ impl Context {
     }
 
     /// Forgets a resource that is gone.
-    pub(super) fn forget(&self, name: &Name) {
+    pub(super) fn forget(&self, name: &ResourceKey) {
         self.follow(name, None);
         let uid = self.uids.lock().remove(name);
         if let Some(uid) = uid {
@@ -211,7 +212,7 @@ impl Context {
     }
 
     /// Forgets a resource that the watch saw go. Its name stays on record, for a pass that is still under way to be forgotten by.
-    pub(super) fn gone(&self, name: &Name, metadata: &ObjectMeta) {
+    pub(super) fn gone(&self, name: &ResourceKey, metadata: &ObjectMeta) {
         if let Some(uid) = &metadata.uid {
             self.forget_uid(uid);
         }
@@ -219,17 +220,17 @@ impl Context {
     }
 
     /// Takes note of whom a resource follows.
-    pub(super) fn follow(&self, name: &Name, follows: Option<&str>) {
+    pub(super) fn follow(&self, name: &ResourceKey, follows: Option<&str>) {
         self.wake(self.followers.note(name, follows));
     }
 
     /// Wakes the followers of a refresh, where the cache shows something that matters to them.
-    pub(super) fn tell_followers(&self, name: &Name) {
+    pub(super) fn tell_followers(&self, name: &ResourceKey) {
         self.wake(self.followers.tell(name, || self.sight(name)));
     }
 
     /// All of a refresh that matters to its followers.
-    fn sight(&self, name: &Name) -> followers::Sight {
+    fn sight(&self, name: &ResourceKey) -> followers::Sight {
         let mut hasher = DefaultHasher::new();
         match self.find(name)? {
             Ok(resource) => (resource.as_followed(), resource.credentials()).hash(&mut hasher),
@@ -256,7 +257,7 @@ impl Context {
     }
 
     /// Asks for a pass over each of these resources.
-    pub(super) fn wake(&self, names: Vec<Name>) {
+    pub(super) fn wake(&self, names: Vec<ResourceKey>) {
         for name in names {
             // Fails only where the process is about to end.
             let _ = self.waker.send(name);

@@ -8,9 +8,9 @@ use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::Name;
 use super::agenda::{Action, Agenda};
 use super::shares::Shares;
+use crate::api::ResourceKey;
 use crate::telemetry::health::Heartbeat;
 
 /// What the passes depend on.
@@ -27,7 +27,7 @@ pub(super) struct Dispatch<'a> {
 
 impl Dispatch<'_> {
     /// Runs `pass` over each resource that `due` names, and when the pass before it asked for the next, until told to stop.
-    pub(super) async fn run<F>(self, mut due: impl Stream<Item = Name> + Unpin, pass: impl Fn(Arc<Name>) -> F)
+    pub(super) async fn run<F>(self, mut due: impl Stream<Item = ResourceKey> + Unpin, pass: impl Fn(Arc<ResourceKey>) -> F)
     where
         F: Future<Output = Action>,
     {
@@ -35,7 +35,7 @@ impl Dispatch<'_> {
         let mut agenda = Agenda::default();
         let mut running = FuturesUnordered::new();
         let mut beat = tokio::time::interval(Duration::from_secs(1));
-        let begin = |name: Arc<Name>| {
+        let begin = |name: Arc<ResourceKey>| {
             let pass = &pass;
             // Thousands may wait for their permit: what a pass needs beyond that is made when it has one.
             async move {
@@ -80,19 +80,19 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::api::Kind;
     use crate::telemetry::health::Health;
-    use crate::telemetry::labels::Kind;
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    fn name(namespace: &str, name: usize) -> Name {
-        Name { kind: Kind::ModelRefresh, namespace: namespace.to_owned(), name: name.to_string() }
+    fn name(namespace: &str, name: usize) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: namespace.to_owned(), name: name.to_string() }
     }
 
     /// What a test sees of the passes: when each began, and how many are in progress at once at most.
     #[derive(Default)]
     struct Seen {
-        begun: Vec<(Name, Instant)>,
+        begun: Vec<(ResourceKey, Instant)>,
         now: usize,
         most: usize,
     }
@@ -100,7 +100,7 @@ mod tests {
     /// Passes of which each takes this long, and is due again after an hour.
     async fn run(
         took: Duration,
-        names: mpsc::UnboundedReceiver<Name>,
+        names: mpsc::UnboundedReceiver<ResourceKey>,
         ready: CancellationToken,
         stop: CancellationToken,
         seen: Arc<Mutex<Seen>>,
@@ -108,12 +108,12 @@ mod tests {
         let heartbeat = Health::new().heartbeat("controller", HOUR);
         let due = futures::stream::unfold(names, |mut names| async move { names.recv().await.map(|name| (name, names)) });
         let dispatch = Dispatch { ready, stop: &stop, passes: &Shares::new(64), heartbeat };
-        let pass = |name: Arc<Name>| {
+        let pass = |name: Arc<ResourceKey>| {
             let seen = Arc::clone(&seen);
             async move {
                 {
                     let mut seen = seen.lock();
-                    seen.begun.push((Name::clone(&name), Instant::now()));
+                    seen.begun.push((ResourceKey::clone(&name), Instant::now()));
                     seen.now += 1;
                     seen.most = seen.most.max(seen.now);
                 }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     struct Running {
-        due: mpsc::UnboundedSender<Name>,
+        due: mpsc::UnboundedSender<ResourceKey>,
         ready: CancellationToken,
         stop: CancellationToken,
         seen: Arc<Mutex<Seen>>,
@@ -141,13 +141,13 @@ mod tests {
     }
 
     impl Running {
-        fn ask(&self, names: impl IntoIterator<Item = Name>) {
+        fn ask(&self, names: impl IntoIterator<Item = ResourceKey>) {
             for name in names {
                 self.due.send(name).unwrap();
             }
         }
 
-        fn begun(&self, wanted: &Name) -> Option<Instant> {
+        fn begun(&self, wanted: &ResourceKey) -> Option<Instant> {
             self.seen.lock().begun.iter().find(|(name, _)| name == wanted).map(|(_, at)| *at)
         }
     }

@@ -24,9 +24,8 @@ use super::lease::installation;
 use super::lease::leaving::{ANNOTATION, HOLDS, word};
 use super::resource::Resource;
 use super::shutdown;
-use crate::api::FINALIZER;
+use crate::api::{FINALIZER, Kind};
 use crate::cli::DrainSettings;
-use crate::telemetry::labels::Kind;
 
 /// How long a call to the Kubernetes API may take.
 const CALL: Duration = Duration::from_secs(10);

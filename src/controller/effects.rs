@@ -11,12 +11,12 @@ use super::references::{Freshness, NoIdentity};
 use super::resource::Resource;
 use super::target::Target;
 use super::unclaimed;
-use crate::api::{Credentials, Model, Reason};
+use crate::api::{Credentials, Kind, Model, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{Call, CallKind, Window};
-use crate::telemetry::labels::{Kind, Service};
+use crate::telemetry::labels::Service;
 
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {

@@ -12,12 +12,12 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::mpsc;
 
-use super::Name;
 use super::call::bounded;
 use super::records::CALL;
 use super::resource::Resource;
+use crate::api::{Kind, ResourceKey};
 use crate::engine::Notice;
-use crate::telemetry::labels::{Kind, Write, WriteResult};
+use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
 use crate::text::plain;
 
@@ -113,8 +113,8 @@ impl Events {
     }
 
     /// Hands in one event about the namespace of a resource, which is being deleted.
-    pub(super) fn publish_of_namespace(&self, resource: &Name, notice: &Notice) {
-        let Name { kind, namespace, name } = resource;
+    pub(super) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &Notice) {
+        let ResourceKey { kind, namespace, name } = resource;
         self.hand_in(Waiting {
             about: About::Namespace,
             namespace: OF_CLUSTER.to_owned(),

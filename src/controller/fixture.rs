@@ -20,9 +20,9 @@ use super::references::{Identities, OwnIdentity};
 use super::shares::Shares;
 use super::watched::Watched;
 use super::{Resource, wiring};
+use crate::api::Kind;
 use crate::cli::{Cli, Command, Settings};
 use crate::service::identity::Environment;
-use crate::telemetry::labels::Kind;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 

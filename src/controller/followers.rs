@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 
-use super::Name;
-use crate::telemetry::labels::Kind;
+use crate::api::{Kind, ResourceKey};
 
 /// The most names of a circle that are said.
 const SAID: usize = 8;
@@ -26,14 +25,14 @@ pub(super) struct Followers {
 #[derive(Debug, Default)]
 struct Known {
     /// The refresh that each follower follows.
-    follows: HashMap<Name, Name>,
+    follows: HashMap<ResourceKey, ResourceKey>,
     /// Each followed refresh, whether it is there or not.
-    followed: HashMap<Name, Followed>,
+    followed: HashMap<ResourceKey, Followed>,
 }
 
 #[derive(Debug, Default)]
 struct Followed {
-    by: BTreeSet<Name>,
+    by: BTreeSet<ResourceKey>,
     /// As its followers were last told of it; `None` where they never were.
     told: Option<Sight>,
 }
@@ -41,7 +40,7 @@ struct Followed {
 impl Followers {
     /// Takes note of whom a resource follows. Where that is news, gives everybody who follows it, however indirectly: they may be
     /// in a circle now, or in none any more.
-    pub(super) fn note(&self, name: &Name, follows: Option<&str>) -> Vec<Name> {
+    pub(super) fn note(&self, name: &ResourceKey, follows: Option<&str>) -> Vec<ResourceKey> {
         let followed = follows.map(|follows| refresh(name, follows));
         let mut known = self.known.lock();
         if known.follows.get(name) == followed.as_ref() {
@@ -56,7 +55,7 @@ impl Followers {
     }
 
     /// Takes note of how a refresh looks now, and gives its followers where that is news to them.
-    pub(super) fn tell(&self, name: &Name, sight: impl FnOnce() -> Sight) -> Vec<Name> {
+    pub(super) fn tell(&self, name: &ResourceKey, sight: impl FnOnce() -> Sight) -> Vec<ResourceKey> {
         if !self.known.lock().followed.contains_key(name) {
             return Vec::new();
         }
@@ -72,13 +71,13 @@ impl Followers {
     }
 
     /// The refreshes that are followed, in one namespace or in all.
-    pub(super) fn followed_in(&self, namespace: Option<&str>) -> Vec<Name> {
+    pub(super) fn followed_in(&self, namespace: Option<&str>) -> Vec<ResourceKey> {
         let known = self.known.lock();
         known.followed.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
     }
 
     /// The circle that a resource is part of, by the names in it: `a → b → a`.
-    pub(super) fn circle(&self, name: &Name) -> Option<String> {
+    pub(super) fn circle(&self, name: &ResourceKey) -> Option<String> {
         let known = self.known.lock();
         let mut path = vec![name];
         let mut passed = BTreeSet::new();
@@ -103,7 +102,7 @@ impl Followers {
 }
 
 impl Known {
-    fn drop_edge(&mut self, name: &Name) {
+    fn drop_edge(&mut self, name: &ResourceKey) {
         let Some(before) = self.follows.remove(name) else { return };
         if let Some(followed) = self.followed.get_mut(&before) {
             followed.by.remove(name);
@@ -114,7 +113,7 @@ impl Known {
     }
 
     /// Who follows a resource, or follows one that does, and so on.
-    fn all_behind(&self, name: &Name) -> Vec<Name> {
+    fn all_behind(&self, name: &ResourceKey) -> Vec<ResourceKey> {
         let mut behind = Vec::new();
         let mut met = BTreeSet::from([name]);
         let mut next = vec![name];
@@ -131,20 +130,20 @@ impl Known {
 }
 
 /// The refresh of this name in a follower's namespace.
-pub(super) fn refresh(follower: &Name, name: &str) -> Name {
-    Name { kind: Kind::ModelRefresh, namespace: follower.namespace.clone(), name: name.to_owned() }
+pub(super) fn refresh(follower: &ResourceKey, name: &str) -> ResourceKey {
+    ResourceKey { kind: Kind::ModelRefresh, namespace: follower.namespace.clone(), name: name.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn name(name: &str) -> Name {
-        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    fn name(name: &str) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
     }
 
-    fn sync(name: &str) -> Name {
-        Name { kind: Kind::ModelSync, ..self::name(name) }
+    fn sync(name: &str) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelSync, ..self::name(name) }
     }
 
     #[test]
@@ -161,7 +160,7 @@ mod tests {
         assert_eq!(followers.tell(&name("a"), || Some(1)), []);
         assert_eq!(followers.tell(&name("a"), || Some(2)), both);
         // Of the same name, but another namespace or kind.
-        assert_eq!(followers.tell(&Name { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
+        assert_eq!(followers.tell(&ResourceKey { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
         assert_eq!(followers.tell(&sync("a"), || Some(3)), []);
         followers.note(&name("b"), None);
         assert_eq!(followers.tell(&name("a"), || Some(3)), [sync("a")]);

@@ -47,17 +47,3 @@ mod work;
 
 pub use resource::Resource;
 pub use work::work;
-
-use crate::telemetry::labels::Kind;
-
-/// What a resource is called: the kinds may have the same names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(clippy::struct_field_names, reason = "the fields are called as they are in Kubernetes")]
-pub struct Name {
-    /// Which of the two it is.
-    pub kind: Kind,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}

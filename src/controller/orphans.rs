@@ -10,9 +10,8 @@ use tokio::sync::mpsc;
 
 use super::resource::Resource;
 use super::watched::Watched;
-use crate::api::RunState;
+use crate::api::{Kind, RunState};
 use crate::operation::Submission;
-use crate::telemetry::labels::Kind;
 
 /// A resource as the cache keeps it.
 type Kept = (Kind, Arc<Watched>);

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::Secret;
 
 use super::Resource;
 use super::watched::Watched;
+use crate::api::Kind;
 use crate::service::identity::Identity;
-use crate::telemetry::labels::Kind;
 
 /// The service principal that a Secret holds.
 ///

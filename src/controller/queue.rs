@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 
-use super::Name;
-use crate::api::Time;
+use crate::api::{ResourceKey, Time};
 use crate::engine::{Turn, TurnUse};
 
 /// The queues of all models.
@@ -29,15 +28,15 @@ struct Lanes {
 #[derive(Debug, Default)]
 struct Lane {
     /// Those with an operation under way, or about to submit one. More than one only where a record says so.
-    holders: Vec<(String, Name)>,
+    holders: Vec<(String, ResourceKey)>,
     /// Those that wait, by the time since when, and then by uid.
-    waiting: BTreeMap<(Time, String), Name>,
+    waiting: BTreeMap<(Time, String), ResourceKey>,
 }
 
 impl Queue {
     /// Asks for a turn on a model: granted where nobody holds it and nobody came before.
     #[must_use]
-    pub fn take(&self, model: &str, uid: &str, name: &Name, since: Time) -> Turn {
+    pub fn take(&self, model: &str, uid: &str, name: &ResourceKey, since: Time) -> Turn {
         let mut lanes = self.lanes.lock();
         // Whoever holds it and asks again does so on an old view. Its write will be refused, and until a fresh look says what its record
         // means nobody else may have the turn; where another holds it too, neither may this one.
@@ -60,7 +59,7 @@ impl Queue {
     }
 
     /// Takes over what a resource's record means, and gives the names of those whose turn it may be now.
-    pub fn update(&self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) -> Vec<Name> {
+    pub fn update(&self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) -> Vec<ResourceKey> {
         let mut lanes = self.lanes.lock();
         // The model that it was on and the one that it is on now: who waits on either may be next.
         let models: BTreeSet<String> =
@@ -72,7 +71,7 @@ impl Queue {
     }
 
     /// Forgets a resource, and gives the names of those whose turn it may be now.
-    pub fn forget(&self, uid: &str) -> Vec<Name> {
+    pub fn forget(&self, uid: &str) -> Vec<ResourceKey> {
         let mut lanes = self.lanes.lock();
         let Some((model, _)) = lanes.model_of.get(uid).cloned() else { return Vec::new() };
         lanes.remove(uid);
@@ -87,7 +86,7 @@ impl Queue {
 }
 
 impl Lanes {
-    fn place(&mut self, model: &str, uid: &str, name: &Name, turn_use: TurnUse) {
+    fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) {
         self.remove(uid);
         let since = match turn_use {
             TurnUse::Free => return,
@@ -124,20 +123,20 @@ impl Lanes {
     }
 
     /// Whose turn it may be on these models.
-    fn next(&self, models: &BTreeSet<String>) -> BTreeSet<Name> {
+    fn next(&self, models: &BTreeSet<String>) -> BTreeSet<ResourceKey> {
         models.iter().filter_map(|model| self.by_model.get(model).and_then(Lane::next)).cloned().collect()
     }
 }
 
 impl Lane {
     /// The first that waits, where nobody holds.
-    fn next(&self) -> Option<&Name> {
+    fn next(&self) -> Option<&ResourceKey> {
         self.holders.is_empty().then(|| self.waiting.values().next()).flatten()
     }
 }
 
 /// How one resource is told of another that is ahead. The names of another namespace are not everybody's to read.
-fn seen_from(name: &Name, ahead: &Name) -> String {
+fn seen_from(name: &ResourceKey, ahead: &ResourceKey) -> String {
     match name.namespace == ahead.namespace {
         true if name.kind == ahead.kind => ahead.name.clone(),
         true => format!("the {} {}", ahead.kind.as_str(), ahead.name),
@@ -148,10 +147,10 @@ fn seen_from(name: &Name, ahead: &Name) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::labels::Kind;
+    use crate::api::Kind;
 
-    fn name(name: &str) -> Name {
-        Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    fn name(name: &str) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
     }
 
     fn at(second: i64) -> Time {
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn both_kinds_stand_in_one_queue() {
         let queue = Queue::default();
-        let sync = Name { kind: Kind::ModelSync, ..name("a") };
+        let sync = ResourceKey { kind: Kind::ModelSync, ..name("a") };
         assert_eq!(queue.take("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.take("m", "s", &sync, at(2)), Turn::Behind("the ModelRefresh a".to_owned()));
         assert_eq!(queue.take("m", "b", &name("b"), at(3)), Turn::Behind("a".to_owned()));
@@ -251,7 +250,7 @@ mod tests {
     #[test]
     fn another_namespace_is_not_named() {
         let queue = Queue::default();
-        let other = Name { namespace: "secret-project".to_owned(), ..name("x") };
+        let other = ResourceKey { namespace: "secret-project".to_owned(), ..name("x") };
         assert_eq!(queue.take("m", "x", &other, at(1)), Turn::Granted);
         assert_eq!(queue.take("m", "a", &name("a"), at(2)), Turn::Behind("a resource of another namespace".to_owned()));
     }

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Resource as _, ResourceExt};
 
-use super::Name;
 use super::agenda::Action;
 use super::call::CallError;
 use super::context::Context;
@@ -21,7 +20,7 @@ use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
-use crate::api::{Reason, Run, RunState, Status, Time};
+use crate::api::{Reason, ResourceKey, Run, RunState, Status, Time};
 use crate::engine::{
     Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, patience, turn_use, turn_use_unrecorded,
 };
@@ -104,7 +103,7 @@ struct Story<'a> {
     records: Records,
     object: Arc<Resource>,
     uid: String,
-    name: Name,
+    name: ResourceKey,
     namespace_ending: bool,
     /// Nothing of it is to be seen to any more, should it be gone: its finalizer goes, or has gone without an answer.
     let_go: bool,
@@ -400,7 +399,7 @@ impl Story<'_> {
     }
 
     fn nothing_yet(&self) -> Subject {
-        let Name { kind, namespace, name } = self.name.clone();
+        let ResourceKey { kind, namespace, name } = self.name.clone();
         Subject { kind, namespace, name, uid: self.uid.clone(), run: 0, operation: None, activity: None }
     }
 

@@ -10,8 +10,7 @@ use serde_json::json;
 use super::call::{CallError, bounded};
 use super::resource::Resource;
 use super::shares::Shares;
-use crate::api::{self, Status};
-use crate::telemetry::labels::Kind;
+use crate::api::{self, Kind, Status};
 
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);

@@ -9,12 +9,10 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::Name;
 use super::watched::Metadata;
-use crate::api::{Credentials, Model, ModelRefresh, ModelSync, RefreshTrigger, Status};
+use crate::api::{Credentials, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status};
 use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
-use crate::telemetry::labels::Kind;
 
 /// A resource of either kind, as the Kubernetes API gives and takes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +61,8 @@ impl Resource {
 
     /// What it is called.
     #[must_use]
-    pub(super) fn name(&self) -> Name {
-        Name { kind: self.kind(), namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
+    pub(super) fn name(&self) -> ResourceKey {
+        ResourceKey { kind: self.kind(), namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
     }
 
     /// What sort of operation its runs are.

@@ -13,7 +13,8 @@ use super::context::Context;
 use super::reconcile::{self, PassError};
 use super::undecodable;
 use super::watched::Watched;
-use crate::telemetry::labels::{Kind, ReconcileResult};
+use crate::api::Kind;
+use crate::telemetry::labels::ReconcileResult;
 
 /// How long one pass may take; every call in it has a deadline of its own, so this is a last resort.
 const PASS: Duration = Duration::from_mins(5);

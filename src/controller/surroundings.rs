@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use super::Name;
 use super::context::Context;
 use super::faults;
 use super::followers;
 use super::resource::Resource;
-use crate::api::{Credentials, Reason};
+use crate::api::{Credentials, Reason, ResourceKey};
 use crate::engine::{Cure, Fault, Followed};
 
 /// What stands around a resource.
@@ -22,7 +21,7 @@ pub(super) struct Around {
 }
 
 /// Looks around a resource, by the newest that is known.
-pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around {
+pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &Resource) -> Around {
     let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
@@ -45,7 +44,7 @@ pub(super) fn around(ctx: &Context, name: &Name, resource: &Resource) -> Around 
 }
 
 /// The refresh of this name, or why there is none.
-fn look_up(ctx: &Context, name: &Name) -> Result<Arc<Resource>, Fault> {
+fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<Resource>, Fault> {
     let fault = |message| Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
     match ctx.find(name) {
         Some(Ok(resource)) => Ok(resource),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Reason, Run, Time};
+use crate::api::{Kind, Reason, Run, Time};
 use crate::engine::Notice;
-use crate::telemetry::labels::{ENDS, EndState, Kind, UnknownSubmission};
+use crate::telemetry::labels::{ENDS, EndState, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
 

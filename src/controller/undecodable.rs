@@ -9,9 +9,8 @@ use super::call::{CallError, bounded};
 use super::context::Context;
 use super::records::CALL;
 use super::watched::Watched;
-use crate::api::{self, Reason};
+use crate::api::{self, Kind, Reason};
 use crate::engine::Notice;
-use crate::telemetry::labels::Kind;
 
 /// Reports why the resource cannot be decoded, or removes its finalizer where it is being deleted and a user says so.
 pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {

@@ -19,11 +19,10 @@ use kube::{Api, Client, Resource as _, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use self::state::{WatchState, code};
-use super::Name;
 use super::context::{Context, View, Watching};
 use super::watched::Watched;
+use crate::api::{Kind, ResourceKey};
 use crate::telemetry::health::Health;
-use crate::telemetry::labels::Kind;
 
 /// How long a watch is left open. Whatever is silent for longer is taken for dead, so that a list that hangs at the start holds nobody
 /// up for minutes; and Azure's load balancer drops a connection that was idle for 240 s.
@@ -58,7 +57,7 @@ pub(super) fn changes(
     watches: Vec<Watch>,
     ctx: &Arc<Context>,
     health: &Health,
-) -> (SelectAll<BoxStream<'static, Name>>, Vec<CancellationToken>) {
+) -> (SelectAll<BoxStream<'static, ResourceKey>>, Vec<CancellationToken>) {
     watches
         .into_iter()
         .map(|Watch { of, writer, synced }| {
@@ -118,9 +117,9 @@ fn names(
     of: Watching,
     ctx: Arc<Context>,
     state: Arc<WatchState>,
-) -> BoxStream<'static, Name> {
+) -> BoxStream<'static, ResourceKey> {
     let (kind, of) = (of.kind, Arc::new(of));
-    let named = move |object: &Watched| Name { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+    let named = move |object: &Watched| ResourceKey { kind, namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let mut changes = Changes::default();
     let due = move |event: watcher::Result<Event<Watched>>| match event {
         Ok(Event::Apply(object)) => {
@@ -156,25 +155,25 @@ fn names(
 #[derive(Default)]
 struct Changes {
     /// What was seen last of what others change, as a hash.
-    seen: HashMap<Name, Option<u64>>,
+    seen: HashMap<ResourceKey, Option<u64>>,
     /// The changes that a list shows: they are due when it is complete, for the cache does not have them before.
-    listed: Vec<Name>,
+    listed: Vec<ResourceKey>,
 }
 
 impl Changes {
-    fn by_others(&mut self, name: &Name, object: &Watched) -> bool {
+    fn by_others(&mut self, name: &ResourceKey, object: &Watched) -> bool {
         let by_others = predicates::generation.combine(predicates::finalizers).combine(predicates::annotations);
         let hash = by_others.hash_property(object);
         self.seen.insert(name.clone(), hash) != Some(hash)
     }
 
-    fn listed(&mut self, name: Name, object: &Watched) {
+    fn listed(&mut self, name: ResourceKey, object: &Watched) {
         if self.by_others(&name, object) {
             self.listed.push(name);
         }
     }
 
-    fn all_listed(&mut self, is_there: impl Fn(&Name) -> bool) -> Vec<Name> {
+    fn all_listed(&mut self, is_there: impl Fn(&ResourceKey) -> bool) -> Vec<ResourceKey> {
         self.seen.retain(|name, _| is_there(name));
         mem::take(&mut self.listed)
     }

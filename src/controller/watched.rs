@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::resource::Resource;
+use crate::api::Kind;
 use crate::engine::annotation_value;
-use crate::telemetry::labels::Kind;
 
 /// What the annotations begin with that speak to the operator.
 const OURS: &str = "tabular-operator.dev/";

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Name;
 use super::agenda::Action;
 use super::context::Context;
 use super::dispatch::Dispatch;
@@ -27,6 +26,7 @@ use super::shares::Shares;
 use super::supervise::reconcile;
 use super::watch;
 use super::wiring;
+use crate::api::ResourceKey;
 use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 
@@ -93,7 +93,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
 }
 
 /// One pass over the resource of this name, if there is one.
-async fn pass(ctx: Arc<Context>, name: Arc<Name>) -> Action {
+async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
     if let Some(cached) = ctx.cached(&name) {
         return reconcile(name.kind, cached, ctx).await;
     }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-use crate::api::{Reason, RunState, TriggerType};
+use crate::api::{Kind, Reason, RunState, TriggerType};
 
 /// A set of label values and how each is written.
 macro_rules! label {
@@ -34,13 +34,9 @@ macro_rules! label {
     };
 }
 
-label! {
-    /// The resource's kind.
-    Kind {
-        /// `ModelRefresh`.
-        ModelRefresh = "ModelRefresh",
-        /// `ModelSync`.
-        ModelSync = "ModelSync",
+impl EncodeLabelValue for Kind {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.as_str())
     }
 }
 

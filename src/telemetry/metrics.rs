@@ -52,9 +52,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::labels::{
-    ActiveState, ENDS, ExportResult, Identity, Kind, ReconcileResult, Service, Standing, Trigger, UnknownSubmission, Write, WriteResult,
+    ActiveState, ENDS, ExportResult, Identity, ReconcileResult, Service, Standing, Trigger, UnknownSubmission, Write, WriteResult,
 };
 use super::trace_id::TraceId;
+use crate::api::Kind;
 pub use counting::{Ended, InFlight, Submitted};
 use series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,

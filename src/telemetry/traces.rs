@@ -21,10 +21,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use sha2::{Digest, Sha256};
 
-use super::labels::Kind;
 use super::metrics::Metrics;
 use super::trace_id::TraceId;
-use crate::api::{Run, RunState, Time};
+use crate::api::{Kind, Run, RunState, Time};
 use crate::service::CallRecord;
 use export::Exporting;
 pub use export::TraceError;

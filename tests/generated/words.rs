@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use schemars::{JsonSchema, schema_for};
-use tabular_operator::api::{ConditionType, Reason, RunState, Telling, TriggerType};
+use tabular_operator::api::{ConditionType, Kind, Reason, RunState, Telling, TriggerType};
 use tabular_operator::telemetry::labels;
 
 use crate::{cell, page, settle};
@@ -142,7 +142,7 @@ fn metrics() {
             list(&labels::$name::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>())
         };
     }
-    label("`kind`", values!(Kind));
+    label("`kind`", list(&Kind::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>()));
     label("`state` of `active_runs`", values!(ActiveState));
     label("`standing`", values!(Standing));
     label("`trigger`", values!(Trigger));

@@ -4,11 +4,10 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::api::FINALIZER;
+use crate::api::{FINALIZER, Kind};
 use crate::controller::call::{CallError, bounded};
 use crate::controller::records::CALL;
 use crate::controller::resource::Resource;
-use crate::telemetry::labels::Kind;
 
 /// How many resources one list request returns.
 const PAGE: u32 = 500;

@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 
 use super::super::resource::Resource;
 use super::{CALL, CONNECTIONS, Records, places};
-use crate::api::{FINALIZER, RESUBMIT, Status};
-use crate::telemetry::labels::Kind;
+use crate::api::{FINALIZER, Kind, RESUBMIT, Status};
 
 /// An API server that takes every write as it is, and keeps it.
 fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {

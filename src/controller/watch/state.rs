@@ -137,7 +137,7 @@ fn in_short(error: &watcher::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::labels::Kind;
+    use crate::api::Kind;
 
     fn state() -> (WatchState, Health, Arc<Metrics>) {
         let (metrics, health) = (Arc::new(Metrics::new()), Health::new());

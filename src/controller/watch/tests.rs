@@ -63,7 +63,7 @@ fn refresh(name: &str, text: &str) -> Value {
 }
 
 /// A context that watches the refreshes of all namespaces by this client; and what the watch says.
-fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, Name>>, CancellationToken, Health) {
+fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, ResourceKey>>, CancellationToken, Health) {
     let (mut watches, views) = watches(&[]);
     watches.retain(|watch| watch.of.kind == Kind::ModelRefresh);
     let (mut ctx, health) = (fixture::context(0), Health::new());

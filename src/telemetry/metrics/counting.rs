@@ -9,9 +9,9 @@ use super::series::{
     ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
     ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
-use crate::api::Reason;
+use crate::api::{Kind, Reason};
 use crate::telemetry::labels::{
-    ActiveState, Answer, EndState, ExportResult, Identity, Kind, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
+    ActiveState, Answer, EndState, ExportResult, Identity, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
     UnknownSubmission, Write, WriteResult,
 };
 use crate::telemetry::trace_id::TraceId;

@@ -2,9 +2,10 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
+use crate::api::Kind;
 use crate::telemetry::labels::{
-    ActiveState, Answer, EndReason, EndState, ExportResult, Identity, Kind, ReconcileResult, Route, Service, Standing, TokenResult,
-    Trigger, UnknownSubmission, Write, WriteResult,
+    ActiveState, Answer, EndReason, EndState, ExportResult, Identity, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
+    UnknownSubmission, Write, WriteResult,
 };
 
 /// A set of labels, in the order in which they are written.

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tabular_operator::api::Kind;
 use tabular_operator::controller::{Resource, outside};
 use tabular_operator::engine::{Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
 use tabular_operator::operation::{OperationId, OperationKind};
-use tabular_operator::telemetry::labels::Kind;
 
 use crate::laws;
 

@@ -1,8 +1,8 @@
 //! A resource as the API server gives it, with whatever anybody has written into it: spec, annotations and status.
 
+use tabular_operator::api::Kind;
 use tabular_operator::controller::outside;
 use tabular_operator::engine::{Effect, Seen, Turn};
-use tabular_operator::telemetry::labels::Kind;
 
 use crate::{laws, record};
 

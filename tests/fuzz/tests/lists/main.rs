@@ -21,13 +21,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tabular_operator::api::{Reason, RunState, Status, Time};
+use tabular_operator::api::{Kind, Reason, RunState, Status, Time};
 use tabular_operator::controller::{Resource, outside as resources};
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId};
 use tabular_operator::service::Window;
 use tabular_operator::service::outside::{self, Heard, Service};
-use tabular_operator::telemetry::labels::Kind;
 use world::{Op, Part, Shown, intent};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.

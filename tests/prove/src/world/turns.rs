@@ -1,10 +1,8 @@
 //! The queue of each model: the real one, made anew whenever it is asked from the places that an operator has in mind.
 
-use tabular_operator::api::{Run, RunState, Time};
-use tabular_operator::controller::Name;
+use tabular_operator::api::{Kind, ResourceKey, Run, RunState, Time};
 use tabular_operator::controller::queue::Queue;
 use tabular_operator::engine::{Turn, TurnUse, turn_use, turn_use_unrecorded};
-use tabular_operator::telemetry::labels::Kind;
 
 use super::World;
 use super::cluster::Object;
@@ -29,7 +27,7 @@ impl World {
     }
 
     /// The turn of these may have come.
-    fn wake(&mut self, operator: usize, next: &[Name]) {
+    fn wake(&mut self, operator: usize, next: &[ResourceKey]) {
         for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
             self.operators[operator].minds[index].dirty = true;
         }
@@ -113,6 +111,6 @@ fn model_of(object: &Object) -> u8 {
     index_of(object.status.run.as_ref().filter(under_way).map_or(&object.edition.desired.work.model, |run| &run.model))
 }
 
-fn name(resource: usize) -> Name {
-    Name { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: format!("resource-{resource}") }
+fn name(resource: usize) -> ResourceKey {
+    ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: format!("resource-{resource}") }
 }
