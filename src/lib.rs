@@ -1,6 +1,6 @@
 //! The tabular-operator: refreshes and synchronises tabular models, exactly once.
 //!
-//! `docs/architecture.md` has the map. Dependencies point one way: [`api`], [`operation`] and [`text`] are leaves, [`engine`]
+//! `docs/architecture.md` has the map. Dependencies point one way: [`api`], [`operation`], [`text`] and `tls` are leaves, [`engine`]
 //! decides from them, [`service`] speaks to Azure, and [`controller`] is the only place where all of them meet.
 //! Around them stand [`cli`] and [`telemetry`].
 
@@ -14,3 +14,4 @@ pub mod operation;
 pub mod service;
 pub mod telemetry;
 pub mod text;
+mod tls;

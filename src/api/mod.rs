@@ -2,6 +2,7 @@
 
 mod annotations;
 mod condition;
+mod crds;
 mod credentials;
 mod defaults;
 mod key;
@@ -19,55 +20,17 @@ mod trigger;
 
 pub use annotations::{ADOPT, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
 pub use condition::{Condition, ConditionStatus, ConditionType};
+pub use crds::crds;
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};
 pub use key::ResourceKey;
 pub use kind::Kind;
-pub use model::{AnalysisServicesModel, Model, PowerBiModel};
+pub use model::{AnalysisServicesModel, Model, ModelNames, PowerBiModel};
 pub use model_refresh::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefresh, ModelRefreshSpec};
 pub use model_sync::{ModelSync, ModelSyncSpec};
 pub use newer::NewerValue;
 pub use reason::{Reason, Telling};
 pub use refresh::{CommitMode, RefreshObject, RefreshParameters, RefreshType};
-pub use run::{
-    CancelCause, Candidate, FailedObject, HistoryEntry, Message, ModelNames, Progress, Run, RunState, TableProgress, Trigger, TriggerType,
-};
+pub use run::{CancelCause, Candidate, FailedObject, HistoryEntry, Message, Progress, Run, RunState, TableProgress, Trigger, TriggerType};
 pub use status::{FollowedRun, QueuedRuns, Status};
 pub use time::Time;
 pub use trigger::{AfterRefresh, RefreshTrigger};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
-
-/// The custom resource definitions, as `tabular-operator crds` prints them and `crds/` holds them.
-///
-/// # Errors
-/// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
-pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
-    [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(tidied).collect()
-}
-
-/// Takes `nullable` off every field, and joins the lines of each paragraph of its description.
-///
-/// An optional field is left out rather than null, and the rules' `has()` would take a null for something that is set. Where a line
-/// ends in the source means nothing to a reader of `kubectl explain`, which wraps by itself.
-fn tidied(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
-    fn tidy(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(fields) => {
-                if fields.get("nullable").is_some_and(serde_json::Value::is_boolean) {
-                    fields.remove("nullable");
-                }
-                if let Some(serde_json::Value::String(description)) = fields.get_mut("description") {
-                    let paragraphs = description.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
-                    *description = paragraphs.collect::<Vec<_>>().join("\n\n");
-                }
-                fields.values_mut().for_each(tidy);
-            }
-            serde_json::Value::Array(items) => items.iter_mut().for_each(tidy),
-            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => {}
-        }
-    }
-    let mut value = serde_json::to_value(definition)?;
-    tidy(&mut value);
-    serde_json::from_value(value)
-}

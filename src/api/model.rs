@@ -1,9 +1,8 @@
 //! Which model is meant: an Analysis Services database or a Power BI semantic model.
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use super::ModelNames;
 
 /// The tabular model. Set exactly one of `analysisServices` and `powerBI`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
@@ -120,4 +119,16 @@ impl Model {
             (None, None) => String::new(),
         }
     }
+}
+
+/// The names of a Power BI semantic model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelNames {
+    /// The workspace's.
+    #[schemars(length(max = 256))]
+    pub workspace: String,
+    /// The semantic model's.
+    #[schemars(length(max = 256))]
+    pub dataset: String,
 }

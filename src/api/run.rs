@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::newer::{self, NewerValue};
-use super::{Model, Time};
+use super::{Model, ModelNames, Time};
 
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -266,18 +266,6 @@ impl Run {
         let Trigger { r#type, value } = &self.trigger;
         (*r#type == TriggerType::Schedule).then(|| value.parse::<jiff::Timestamp>().ok()).flatten().map(Time::from)
     }
-}
-
-/// The names of a Power BI semantic model.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ModelNames {
-    /// The workspace's.
-    #[schemars(length(max = 256))]
-    pub workspace: String,
-    /// The semantic model's.
-    #[schemars(length(max = 256))]
-    pub dataset: String,
 }
 
 /// How far an operation has come, in objects (partitions).

@@ -13,7 +13,8 @@ use url::Url;
 
 use super::answer::{Answer, BodyFault};
 use super::settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
-use super::{roots, text};
+use super::text;
+use crate::tls;
 
 /// The largest answer that is read.
 pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -82,7 +83,7 @@ impl Client {
         if settings.call_timeout.is_zero() || settings.max_calls_per_server == 0 {
             return Err(SettingsError("the call timeout and the number of calls per server must be more than zero".to_owned()));
         }
-        let roots = roots::to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
+        let roots = tls::roots_to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
         let builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
             .tls_certs_merge(roots)

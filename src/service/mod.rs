@@ -23,7 +23,6 @@ mod page;
 pub mod power_bi;
 mod refreshes;
 mod request;
-pub(crate) mod roots;
 mod rows;
 mod settings;
 #[cfg(test)]

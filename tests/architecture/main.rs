@@ -20,13 +20,14 @@ const MOST_LINES: usize = 400;
 const LONGEST_NAME: usize = 60;
 
 /// Each folder of `src`, with those that it may depend on. A file directly in `src`, such as `text.rs`, counts as a folder.
-const DEPENDENCIES: [(&str, &[&str]); 8] = [
+const DEPENDENCIES: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("operation", &[]),
     ("text", &[]),
+    ("tls", &[]),
     ("engine", &["api", "operation", "text"]),
-    ("service", &["operation", "text"]),
-    ("telemetry", &["api", "operation", "text"]),
+    ("service", &["operation", "text", "tls"]),
+    ("telemetry", &["api", "operation", "text", "tls"]),
     ("cli", &["telemetry"]),
     ("controller", &["api", "operation", "text", "engine", "service", "telemetry", "cli"]),
 ];

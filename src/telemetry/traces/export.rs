@@ -12,9 +12,9 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _};
 use thiserror::Error;
 
-use crate::service::roots;
 use crate::telemetry::labels::ExportResult;
 use crate::telemetry::metrics::Metrics;
+use crate::tls;
 
 /// How long the collector may take for one batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ impl Exporting {
                 Some(std::fs::read(&path).map_err(unread)?)
             }
         };
-        let roots = roots::to_add(pem.as_deref()).map_err(TraceError)?;
+        let roots = tls::roots_to_add(pem.as_deref()).map_err(TraceError)?;
         let client = reqwest::blocking::Client::builder()
             .user_agent(concat!("tabular-operator/", env!("CARGO_PKG_VERSION")))
             .tls_certs_merge(roots)

@@ -17,7 +17,7 @@ static MACHINE_HAS_NONE: LazyLock<bool> = LazyLock::new(|| {
 ///
 /// Those of `extra_pem` are always added, never put in place of the others. Where the machine has no store at all (an
 /// image made `FROM scratch`), Mozilla's are added too, as the client would believe nobody otherwise.
-pub(crate) fn to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
+pub(crate) fn roots_to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
     let mut roots = Vec::new();
     if let Some(pem) = extra_pem {
         let extra = Certificate::from_pem_bundle(pem)
@@ -65,7 +65,7 @@ mod tests {
             (b"hello", "holds no certificate"),
             (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "cannot be read"),
         ] {
-            let message = to_add(Some(pem)).unwrap_err();
+            let message = roots_to_add(Some(pem)).unwrap_err();
             assert!(message.contains(expected), "{message}");
         }
     }

@@ -1,0 +1,40 @@
+//! The custom resource definitions.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+use super::{ModelRefresh, ModelSync};
+
+/// The custom resource definitions, as `tabular-operator crds` prints them and `crds/` holds them.
+///
+/// # Errors
+/// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
+pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
+    [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(tidied).collect()
+}
+
+/// Takes `nullable` off every field, and joins the lines of each paragraph of its description.
+///
+/// An optional field is left out rather than null, and the rules' `has()` would take a null for something that is set. Where a line
+/// ends in the source means nothing to a reader of `kubectl explain`, which wraps by itself.
+fn tidied(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
+    fn tidy(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                if fields.get("nullable").is_some_and(serde_json::Value::is_boolean) {
+                    fields.remove("nullable");
+                }
+                if let Some(serde_json::Value::String(description)) = fields.get_mut("description") {
+                    let paragraphs = description.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+                    *description = paragraphs.collect::<Vec<_>>().join("\n\n");
+                }
+                fields.values_mut().for_each(tidy);
+            }
+            serde_json::Value::Array(items) => items.iter_mut().for_each(tidy),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => {}
+        }
+    }
+    let mut value = serde_json::to_value(definition)?;
+    tidy(&mut value);
+    serde_json::from_value(value)
+}
