@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
 use crate::engine;
+use crate::operation::{CallFault, CallRecord};
 use crate::service::cloud::Cloud;
-use crate::service::{self, Azure, CallFault, CallRecord};
+use crate::service::{self, Azure};
 use crate::telemetry::labels::{Answer, Identity, Route, Service, TokenResult};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;

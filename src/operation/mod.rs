@@ -3,6 +3,7 @@
 //! Both services' clients speak in these words and the decision understands nothing else, so no HTTP
 //! status, header or body travels further in than [`crate::service`]. No I/O and no Kubernetes here.
 
+mod call;
 mod description;
 mod error;
 mod id;
@@ -10,6 +11,7 @@ mod listing;
 mod request;
 mod result;
 
+pub use call::{CallFault, CallRecord};
 pub use description::{Failure, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use error::{Trouble, TroubleKind};
 pub use id::{Handle, OperationId};

@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Answer, BodyFault};
-use super::settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
+use super::settings::{Observer, Settings, SettingsError};
 use super::text;
+use crate::operation::{CallFault, CallRecord};
 use crate::tls;
 
 /// The largest answer that is read.

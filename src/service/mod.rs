@@ -38,7 +38,7 @@ use std::time::Duration;
 
 pub use model::{Call, Model};
 pub use refreshes::Window;
-pub use settings::{CallFault, CallRecord, Observer, Settings, SettingsError};
+pub use settings::{Observer, Settings, SettingsError};
 pub use traffic::CallKind;
 
 use analysis_services::{DatabaseName, ServerName};

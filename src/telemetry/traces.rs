@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::metrics::Metrics;
 use super::trace_id::TraceId;
 use crate::api::{Kind, Run, RunState, Time};
-use crate::service::CallRecord;
+use crate::operation::CallRecord;
 use export::Exporting;
 pub use export::TraceError;
 
