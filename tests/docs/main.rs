@@ -42,6 +42,7 @@ pages! {
     gitops: "docs/gitops.md",
     identities: "docs/identities.md",
     runbooks: "docs/runbooks.md",
+    runs: "docs/runs.md",
     annotations: "docs/reference/annotations.md",
     states: "docs/reference/states.md",
     install: "docs/operations/install.md",

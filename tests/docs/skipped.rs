@@ -44,7 +44,6 @@ const IN_A_SENTENCE: &[(&str, &str)] = &[
     ("helm install --take-ownership", "tests/chart/lifecycle.rs"),
     ("kubectl apply --namespace bi -f FILE", "docs/operations/backup.md and others"),
     ("kubectl apply --server-side -k crds", "docs/operations/upgrade.md"),
-    ("kubectl apply --server-side -k deploy/base", "deploy/README.md"),
     ("kubectl explain mref.spec --recursive", "README.md"),
     ("kubectl get tabular -A", "docs/runbooks.md"),
     ("kubectl replace --force", "tests/integration/users/storms.rs"),
