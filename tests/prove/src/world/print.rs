@@ -302,9 +302,9 @@ impl<'a> Print<'a> {
             // It counts while a submission is unresolved: with the times of its intent.
             own_intent: _,
         } = scratch;
-        let next = next_look.map(|next| (second(next) - wall).max(0));
-        // A pause is over when all of it has passed: one of a part of a second is not over at its beginning.
-        let paused = paused_at.map(|at| (since(at) - Second::from(at.subsec_nanosecond() > 0)).min(0));
+        // A pause of a part of a second is not over at its beginning.
+        let next = next_look.map(|next| (second(next) + Second::from(next.subsec_nanosecond() > 0) - wall).max(0));
+        let paused = paused_at.map(|at| since(at).min(0));
         let cancelled = cancelled_at.map(|at| since(at).min(31));
         let listed = listed_at.map(since);
         self.put(gone_since.map(since));
