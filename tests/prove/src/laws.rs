@@ -257,9 +257,7 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
     // By the operator's clock, where the service tells its own. Otherwise what it shows is all that anybody has to go by.
     let ahead = if world.service.tells_time { world.operators[operator].clock } else { world.service.ahead };
     let earlier = intent.duration_since(moment(op.began + ahead)).as_secs();
-    // Of a resource that is gone, what the service shows is all that is known, wrong as it may be: a known gap.
-    let of_gone = matches!(op.owner, Owner::Run { resource, .. } if world.scenario.orphans && world.resources[resource].gone);
-    if earlier > 0 && !of_gone {
+    if earlier > 0 {
         against.push(format!("it began {earlier} s before the intent"));
     }
     if world.resources[resource].now().edition.desired.work.request != *op.request {

@@ -11,7 +11,7 @@ use tabular_operator::operation::{
 
 use super::cluster::Object;
 use super::play::{ids_of, index_of};
-use super::{Broken, Guise, How, MARGIN, Operator, Owner, Post, Sight, World};
+use super::{Broken, Guise, How, MARGIN, Op, Operator, Owner, Post, Sight, World};
 use crate::laws;
 
 /// What a call that brought nothing is told as.
@@ -27,7 +27,15 @@ impl World {
     pub(super) fn call(&mut self, operator: usize, resource: usize, (view, step): (&Object, &Step), how: How) -> Result<Seen, Broken> {
         let model = index_of(&step.model);
         let lost = how == How::LostBefore;
-        let ours = if let How::Shown(guise) = how { guise } else { Guise::Plain };
+        // Of a resource that is gone, what the service shows is all that is known: none of it is shown otherwise than it is.
+        let of_gone = |op: &Arc<Op>| matches!(op.owner, Owner::Run { resource: of, .. } if self.resources[of].gone);
+        let ours = if let How::Shown(guise) = how
+            && !self.service.ops.iter().any(of_gone)
+        {
+            guise
+        } else {
+            Guise::Plain
+        };
         Ok(match &step.effect {
             Effect::Submit => self.submit(operator, resource, (view, model), how)?,
             Effect::Look(_) if self.service.sight != Sight::All => Seen::Look(Look::Gone),
