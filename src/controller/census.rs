@@ -63,7 +63,10 @@ impl Facts {
         };
         let blank = Status::default();
         let status = resource.status().unwrap_or(&blank);
-        let (standing, active) = (standing(status), active(status));
+        let standing = standing(status);
+        // What a released resource has on record is no longer the operator's.
+        let status = if resource.is_released() { &blank } else { status };
+        let active = active(status);
         // While a run is in progress, and while the resource is suspended, the next run is not due.
         let due = status.next_schedule_time.filter(|_| active.is_none() && standing != Standing::Suspended);
         let (starved, unresolved) = (is_starved(resource, status), is_unresolved(status));

@@ -60,9 +60,9 @@ struct Unresolved {
 }
 
 impl Claims {
-    /// Replaces the claims of a resource that exists.
+    /// Replaces the claims of a resource that exists. A released one counts as deleted.
     pub(super) fn show(&mut self, uid: &Arc<str>, object: &Resource) {
-        self.replace(uid, object, true);
+        self.replace(uid, object, !object.is_released());
     }
 
     /// Keeps the claims of a resource that is being deleted, or was.

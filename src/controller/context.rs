@@ -98,7 +98,7 @@ impl Context {
     /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
     fn meet_first(&self, name: &ResourceKey, object: &Resource) {
         self.follow(name, object.follows());
-        let Some(status) = object.status() else { return };
+        let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
         let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
         if turn != TurnUse::Free {
             self.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);

@@ -42,7 +42,8 @@ impl Orphans {
 
     /// Takes note of a resource as a pass has left it, where `cached` is what the pass began with.
     pub(super) fn note(&self, object: &Resource, cached: &Arc<Watched>) {
-        let Some(uid) = object.uid() else { return };
+        // A released one was let go. One whose finalizer somebody removed stays as it was noted before.
+        let Some(uid) = object.uid().filter(|_| !object.is_released()) else { return };
         if may_run(object) {
             let is_cached = object.meta().resource_version == cached.meta().resource_version;
             let newer = (!is_cached).then(|| Watched::of(object).ok()).flatten();

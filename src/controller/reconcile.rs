@@ -353,7 +353,7 @@ impl Story<'_> {
         }
         let status = self.object.status();
         let turn = match status {
-            Some(status) if stuck => turn_use_unrecorded(status, Timestamp::now(), &self.ctx.settings),
+            Some(status) if stuck && !self.object.is_released() => turn_use_unrecorded(status, Timestamp::now(), &self.ctx.settings),
             Some(_) | None => self.turn_on_record(),
         };
         if self.end == End::Abandoned && turn != TurnUse::Holds {
@@ -368,7 +368,8 @@ impl Story<'_> {
 
     /// What the record means to the queue of its model now.
     fn turn_on_record(&self) -> TurnUse {
-        self.object.status().map_or(TurnUse::Free, |status| turn_use(status, Timestamp::now(), &self.ctx.settings))
+        let status = self.object.status().filter(|_| !self.object.is_released());
+        status.map_or(TurnUse::Free, |status| turn_use(status, Timestamp::now(), &self.ctx.settings))
     }
 
     fn publish(&self, notices: &[Notice]) {
@@ -445,7 +446,7 @@ impl Story<'_> {
     /// Whether the namespace is going; asked only of a resource that is, while it still has a run under way.
     async fn is_namespace_ending(&self) -> bool {
         let running = self.object.status().and_then(|status| status.run.as_ref()).is_some_and(|run| !run.state.ended());
-        if self.object.meta().deletion_timestamp.is_none() || !running {
+        if self.object.meta().deletion_timestamp.is_none() || self.object.is_released() || !running {
             return false;
         }
         // It never comes back.
@@ -484,6 +485,9 @@ fn out_of_patience() -> Seen {
 fn waiting_since(status: &Status) -> Option<Time> {
     status.run.as_ref().filter(|run| run.state == RunState::Waiting).map(|run| run.requested_time)
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What a write leaves to be remembered.
 trait Kept {

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use kube::core::DynamicResourceScope;
+use kube::{Resource as _, ResourceExt};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::watched::Metadata;
-use crate::api::{Credentials, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status};
+use crate::api::{Credentials, FINALIZER, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status};
 use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
 
@@ -105,6 +105,12 @@ impl Resource {
     #[must_use]
     pub fn follows(&self) -> Option<&str> {
         self.trigger()?.after_refresh.as_ref().map(|followed| followed.name.as_str())
+    }
+
+    /// Whether it is being deleted without the operator's finalizer. Only the finalizer of another controller keeps it.
+    #[must_use]
+    pub(super) fn is_released(&self) -> bool {
+        self.meta().deletion_timestamp.is_some() && !self.finalizers().iter().any(|name| name == FINALIZER)
     }
 
     /// What is on record.
@@ -242,7 +248,6 @@ impl kube::Resource for Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::Resource as _;
 
     #[test]
     fn each_kind_is_written_as_it_was_read() {

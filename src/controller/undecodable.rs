@@ -16,6 +16,8 @@ use crate::engine::Notice;
 pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
+    // What the record said of the queue cannot be read any more.
+    ctx.wake(ctx.queue.forget(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
     if !is_to_be_released(cached) {
         tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
