@@ -65,12 +65,12 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
         407 => Word::Foreign,
         _ if page => Word::Foreign,
         _ if paused(&code) => Word::Paused,
-        ..500 if says_paused(&said) => Word::Paused,
+        ..500 if says_paused(&said) || codes_in(&said).any(paused) => Word::Paused,
         _ if no_model(&code) => Word::NoModel,
         ..500 if blocked => Word::Throttled,
         ..500 if over_capacity => Word::OverCapacity,
         503 if over_capacity && (answer.is_object() || names_capacity(&code) || names_capacity(&header)) => Word::OverCapacity,
-        ..500 if code.contains("usernotfoundinadgraph") => Word::NoOwner,
+        ..500 if [&code, &said].iter().any(|text| text.contains("usernotfoundinadgraph")) => Word::NoOwner,
         _ if said.contains("client with ip address") => Word::Firewall,
         _ if code == "xmlaendpointdisabled" => Word::Denied,
         ..500 if scale_out(&code, &said) => Word::ScaleOutOff,
@@ -141,8 +141,14 @@ fn over_capacity(code: &str, header: &str, said: &str) -> bool {
         "node level limit exceeded",
         "capacity has exceeded its limit",
     ];
+    let inside = || texts.iter().any(|text| said.contains(text)) || codes_in(said).any(names_capacity);
     // A code that says quota counts before a text.
-    names_capacity(code) || names_capacity(header) || (!code.contains("quota") && texts.iter().any(|text| said.contains(text)))
+    names_capacity(code) || names_capacity(header) || (!code.contains("quota") && inside())
+}
+
+/// The words of a text that may be codes: an error inside a general one has its code there.
+fn codes_in(said: &str) -> impl Iterator<Item = &str> {
+    said.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
 
 fn names_capacity(code: &str) -> bool {

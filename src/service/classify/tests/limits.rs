@@ -67,6 +67,36 @@ fn capacity_limit_is_certain_only_in_the_services_own_words() {
     assert_eq!(submitted(&answer(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
 }
 
+/// A code may stand inside an error whose own code says less, with a sentence in any language or with none.
+#[test]
+fn code_inside_a_general_error_is_recognized() {
+    let german = "Die Aktion kann nicht abgeschlossen werden.";
+    let named = [
+        ("TooManyRequests", "CapacityLimitExceeded", 429, "CapacityExceeded"),
+        ("BadRequest", "CapacityThrottled", 400, "CapacityExceeded"),
+        ("ServiceUnavailable", "RejectedDueToResourceConstraints", 503, "CapacityExceeded"),
+        ("NotFound", "DMTS_UserNotFoundInADGraphError", 404, "OwnerNotFound"),
+        ("Forbidden", "DMTS_UserNotFoundInADGraphError", 403, "OwnerNotFound"),
+        ("BadRequest", "CapacityNotActive", 400, "Paused"),
+        ("RequestBlocked", "CapacityLimitExceeded", 429, "Throttled"),
+        ("DailyRefreshQuotaReached", "CapacityLimitExceeded", 400, "QuotaExceeded"),
+        ("BadRequest", "ModelExceedsCapacitySizeLimit", 400, "Rejected"),
+    ];
+    for (outer, inner, status, expected) in named {
+        let bodies = [
+            format!(r#"{{"error":{{"code":"{outer}","details":[{{"code":"{inner}","message":"{german}"}}]}}}}"#),
+            format!(r#"{{"error":{{"code":"{outer}","pbi.error":{{"code":"{inner}"}}}}}}"#),
+            complain(outer, &format!("{german} ({inner})")),
+        ];
+        for body in bodies {
+            assert_eq!(submitted(&answer(status, &[], &body)), format!("refused {expected}"), "{status} {body}");
+        }
+    }
+    for body in [r#"{"error":"DMTS_UserNotFoundInADGraphError"}"#, r#"{"message":"DMTS_UserNotFoundInADGraphError"}"#] {
+        assert_eq!(submitted(&answer(404, &[], body)), "refused OwnerNotFound", "{body}");
+    }
+}
+
 #[test]
 fn throttle_quota_pause_and_capacity_are_four_things() {
     let rows = [
