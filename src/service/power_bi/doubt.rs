@@ -13,7 +13,8 @@ use crate::operation::{Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::REDIRECTS;
 use crate::service::refreshes::{self, Row, Window};
-use crate::service::{Call, text};
+use crate::service::rows::RowFault;
+use crate::service::{Call, classify, text};
 
 /// What the list showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +25,24 @@ struct Evidence {
     oldest_running: Timestamp,
     /// Whether a refresh was under way when the submission came.
     busy: bool,
+    /// Whether a row was read.
+    known: bool,
+    /// Whether a row that may be of a running refresh was not read.
+    unread: bool,
 }
 
 impl Evidence {
     fn new(submitted: Timestamp, oldest_running: Timestamp) -> Self {
-        Self { submitted, oldest_running, busy: false }
+        Self { submitted, oldest_running, busy: false, known: false, unread: false }
     }
 
-    fn take(&mut self, row: &Row) {
+    fn take(&mut self, row: Result<Row, RowFault>) {
+        let Ok(row) = row else {
+            // A model runs one refresh at a time, and the newest comes first: what comes after another has ended.
+            self.unread |= !self.known;
+            return;
+        };
+        self.known = true;
         // It may have ended between the submission and the list.
         let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
         let ran = runs || row.end.is_some_and(|end| end >= self.submitted);
@@ -87,22 +98,26 @@ async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Ins
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, call.longest_refresh()));
     refreshes::each_row(call, incoming, |row| {
-        evidence.take(&Row::read(call.service(), row)?);
+        evidence.take(Row::read(call.service(), row));
         Ok(())
     })
     .await?;
+    if evidence.unread && !evidence.busy {
+        let message = "the newest row of the service's list cannot be read".to_owned();
+        return Err(classify::trouble(TroubleKind::InvalidAnswer, message));
+    }
     Ok(evidence)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{Service, classify};
+    use crate::service::Service;
 
     fn verdict(said: &str, rows: &[String]) -> Submission {
         let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
-            evidence.take(&Row::read(Service::PowerBi, row.as_bytes()).unwrap());
+            evidence.take(Row::read(Service::PowerBi, row.as_bytes()));
         }
         evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
     }

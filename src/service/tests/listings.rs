@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::stage::{Reply, SERVER, Stage, reply};
-use crate::operation::OperationKind;
-use crate::operation::{Listing, Phase, Trouble, TroubleKind};
+use super::stage::{Reply, SERVER, Stage, power_bi_of, reply};
+use crate::operation::{Listing, OperationKind, Phase, RefreshRequest, Request, Submission, Trouble, TroubleKind};
 use crate::service::Window;
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
@@ -15,13 +14,17 @@ fn window() -> Window {
 }
 
 async fn list(answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
+    list_in(window(), answer).await
+}
+
+async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> (Result<Listing, Trouble>, Stage) {
     let stage = Stage::new(move |request| {
         let path = request.line.strip_prefix(&format!("GET {SERVER}{PATH}"))?;
         answer(path)
     })
     .await;
     let call = stage.model().prepare().await.unwrap();
-    (call.list(OperationKind::Refresh, window()).await, stage)
+    (call.list(OperationKind::Refresh, window).await, stage)
 }
 
 const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");
@@ -143,5 +146,42 @@ async fn the_later_start_of_row_and_details_counts() {
         })
         .await;
         assert_eq!(listing.unwrap().operations[0].start, "2026-01-01T12:00:03Z".parse().ok());
+    }
+}
+
+#[tokio::test]
+async fn unreadable_row_is_a_doubt_only_if_it_may_run() {
+    let row = |end: &str, status: &str| {
+        format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())
+    };
+    let (ended, runs) = (row(r#","endTime":"2026-01-01T00:00:00Z""#, "Completed"), row("", "Unknown"));
+    let long = format!(r#"{{"requestId":"{}"}}"#, "x".repeat(300 * 1024));
+    for unread in ["null", "7", long.as_str()] {
+        for (rows, expected) in [
+            (format!("{ended},{unread},{ended}"), "Rejected"),
+            (format!("{unread},{ended}"), "ServiceError"),
+            (unread.to_owned(), "ServiceError"),
+            (format!("{unread},{runs}"), "busy"),
+            (format!("{ended},{unread},{runs}"), "busy"),
+        ] {
+            let stage = Stage::new(move |request| match request.line.split_once(' ')? {
+                ("POST", path) if path.ends_with("/refreshes") => {
+                    Some(reply(400, &[], r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig."}}"#))
+                }
+                ("GET", _) => Some(reply(200, &[], &format!(r#"{{"value":[{rows}]}}"#))),
+                _ => None,
+            })
+            .await;
+            let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+            let seen = match call.submit(&Request::Refresh(RefreshRequest::default())).await {
+                Submission::Refused(trouble) => {
+                    assert!(trouble.message.contains("Ungültig."), "{}", trouble.message);
+                    format!("{:?}", trouble.kind)
+                }
+                Submission::Busy { .. } => "busy".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(seen, expected, "{}", unread.get(..9).unwrap_or(unread));
+        }
     }
 }
