@@ -105,7 +105,7 @@ pub fn listing<'a>(
     if rows.go_on() {
         selection.goes_on();
     }
-    let Selected { rows: selected, truncated, may_hide_running, unnamed } = selection.finish();
+    let Selected { rows: selected, truncated, may_hide_running, unnamed, .. } = selection.finish();
     let operations = selected.into_iter().map(|(id, row): (OperationId, Row)| row.bare(id)).collect();
     let listing = Listing { operations, truncated: truncated || !complete, may_hide_running, unnamed, ahead: None };
     Some(Listed { listing, rows: count, complete })
@@ -179,11 +179,11 @@ pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> Look {
     scale_out::seen(&heard.0, asked)
 }
 
-/// The last synchronisation by query scale-out, if it matters.
+/// The last synchronisation by query scale-out, if it matters, and whether there may be one that is not shown.
 ///
 /// # Errors
 /// What is in the way.
-pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<Vec<Operation>, Trouble> {
+pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     scale_out::listed(&heard.0, since)
 }
 

@@ -54,12 +54,16 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     call.heed(&mut answer);
-    Ok(Listing { operations: listed(&answer, window.since(ahead))?, ahead, ..Listing::default() })
+    let (operations, truncated) = listed(&answer, window.since(ahead))?;
+    Ok(Listing { operations, truncated, ahead, ..Listing::default() })
 }
 
-/// The last synchronisation, if it began since a moment or is under way.
-pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<Vec<Operation>, Trouble> {
-    Ok(described(answer)?.listed(since, answer).into_iter().collect())
+/// The last synchronisation, if it began since a moment or is under way, and whether there may be one that is not shown.
+pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
+    let status = described(answer)?;
+    // Without a start, it may have begun at any time, unless the replicas are where the last one was to bring them.
+    let doubt = status.start.is_none() && status.replicas < status.target;
+    Ok((status.listed(since, answer).into_iter().collect(), doubt))
 }
 
 /// What became of a submission that was answered with 2xx. `asked` is when it was sent, by the service's clock.

@@ -149,6 +149,24 @@ fn after_a_lost_answer_the_status_shows_what_began_since() {
     }
 }
 
+#[test]
+fn status_behind_its_target_without_a_start_is_a_doubt() {
+    for start in ["", "0001-01-01T00:00:00"] {
+        for (body, doubt) in [
+            (body("57", "57", "56", start, ""), true),
+            (body("57", "57", "null", start, ""), true),
+            (body("57", "57", "57", start, ""), false),
+            (body("57", "null", "56", start, ""), false),
+        ] {
+            for body in [body.clone(), body.replace(&format!(r#""syncStartTime":"{start}","#), "")] {
+                assert_eq!(listed(&answer(200, &body), at(ASKED)), Ok((vec![], doubt)), "{body}");
+            }
+        }
+    }
+    assert!(!listed(&answer(200, &body("57", "57", "56", SOON, "")), at(ASKED)).unwrap().1);
+    assert_eq!(listed(&answer(200, ""), at(ASKED)), Ok((vec![], false)));
+}
+
 proptest::proptest! {
     #[test]
     fn no_answer_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {

@@ -93,7 +93,7 @@ pub fn scale_out(input: &[u8]) {
         }
     }
     match outside::scale_out_listing(&answer.heard, since()) {
-        Ok(operations) => operations.iter().for_each(laws::operation),
+        Ok((operations, _)) => operations.iter().for_each(laws::operation),
         Err(met) => laws::trouble(&met),
     }
 }
