@@ -4,8 +4,8 @@
 /// no JSON, so its reader sees that it cannot read it.
 const LONGEST_ROW: usize = 256 * 1024;
 
-/// The names of a link to the rows that are not in this response: `OData` version 4 has the first.
-const NEXT_PAGE: [&[u8]; 3] = [b"@odata.nextLink", b"odata.nextLink", b"nextLink"];
+/// The names of a link to the rows that are not in this response, in lower case: `OData` version 4 has the first.
+pub(super) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
 
 /// Why a list cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ impl Rows {
         match byte {
             b'"' => {
                 self.in_text = true;
-                envelope.in_link = self.depth == 1 && NEXT_PAGE.iter().any(|name| envelope.name.eq_ignore_ascii_case(name));
+                envelope.in_link = self.depth == 1 && NEXT_PAGE.iter().any(|name| envelope.name.eq_ignore_ascii_case(name.as_bytes()));
                 if self.depth == 1 {
                     envelope.name.clear();
                 }

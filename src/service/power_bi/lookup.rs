@@ -14,6 +14,7 @@ use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
+use crate::service::rows::NEXT_PAGE;
 use crate::service::{Call, Service};
 
 /// How many pages of one list are read. Power BI does not document pages for these lists, but may link to a next one.
@@ -171,7 +172,7 @@ impl Fields for PageFields {
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
             "value" => self.rows = Some(value.next_value_seed(List { limit: MOST_ROWS, keep: RowFields::row, of: PhantomData })?),
-            "@odata.nextlink" | "odata.nextlink" => self.next = value.next_value()?,
+            name if NEXT_PAGE.contains(&name) => self.next = value.next_value()?,
             _ => {
                 value.next_value::<IgnoredAny>()?;
             }
@@ -267,6 +268,14 @@ mod tests {
         assert_eq!(Page::read(br#"{"VALUE":null}"#).unwrap(), Page::default());
         for body in ["", "[]", "{}", "null", "<html>", r#"{"error":{"code":"x"}}"#, r#"{"value":[{]}"#, r#"{"value":[1]}"#] {
             assert_eq!(Page::read(body.as_bytes()), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn next_page_is_found_by_each_of_its_names() {
+        for name in ["@odata.nextLink", "odata.nextLink", "nextLink", "NextLink"] {
+            let page = Page::read(format!(r#"{{"value":[],"{name}":"https://x/?$skip=1"}}"#).as_bytes()).unwrap();
+            assert_eq!(page.next.as_deref(), Some("https://x/?$skip=1"), "{name}");
         }
     }
 
