@@ -13,7 +13,7 @@ use url::Url;
 
 use super::IdentityKind;
 use super::entra::route;
-use super::refusal::{Grant, codes, common_advice, failed, grant, own_words, passing, refused, trouble};
+use super::refusal::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
 use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::answer::Answer;
@@ -109,7 +109,10 @@ fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> Trouble {
             with_wait(trouble(TroubleKind::Throttled, "the metadata service asks for fewer requests; they resume by themselves".to_owned()))
         }
         (404 | 408 | 410 | 500.., _) => with_wait(failed("the metadata service", answer.status, &[])),
-        (400..500, Some(_)) if passing(&codes) => with_wait(failed("Entra ID, which the metadata service asked,", answer.status, &codes)),
+        (400..500, Some(error)) if codes.is_empty() && is_passing(error) => with_wait(failed("the metadata service", answer.status, &[])),
+        (400..500, Some(error)) if passing(&codes) || is_passing(error) => {
+            with_wait(failed("Entra ID, which the metadata service asked,", answer.status, &codes))
+        }
         (400..500, Some(error)) => {
             let known = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", common_advice(*code)?)));
             refused(known.unwrap_or_else(|| sentence(error, description, &codes, client_id)))
@@ -118,9 +121,10 @@ fn refusal(answer: &Answer, body: &Value, client_id: Option<&str>) -> Trouble {
     }
 }
 
-/// What to do about an error that is not Entra ID's. The documentation has the errors; the descriptions are reported by users.
+/// What to do about an error that is not Entra ID's. The documentation has the errors; the descriptions are reported by users. Some
+/// versions have the description in the place of the error.
 fn sentence(error: &str, description: &str, codes: &[u64], client_id: Option<&str>) -> String {
-    let lower = description.to_ascii_lowercase();
+    let lower = format!("{error} {description}").to_ascii_lowercase();
     let machine = "the machine that the operator runs on";
     let advice = if lower.contains("metadata header") || error == "bad_request_102" {
         "the request reached the metadata service without its Metadata header, so a proxy removes it: put 169.254.169.254 into NO_PROXY"

@@ -95,7 +95,7 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let description = shown.text.scrub(body["error_description"].as_str().unwrap_or_default());
     let codes = codes(body, &description);
     let advice = codes.iter().find_map(|code| Some(format!("{} (AADSTS{code})", advice(*code, shown)?)));
-    let passing = (advice.is_none() && passing(&codes)) || matches!(error.as_str(), "temporarily_unavailable" | "server_error");
+    let passing = (advice.is_none() && passing(&codes)) || is_passing(&error);
     if answer.status >= 500 || answer.status == 408 || passing {
         return with_wait(failed("the identity provider", answer.status, &codes));
     }
@@ -107,6 +107,11 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
         return trouble(TroubleKind::InvalidAnswer, what);
     }
     refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
+}
+
+/// Whether an error says that the service itself failed for a moment, whatever the status (RFC 6749, section 4.1.2.1).
+pub(super) fn is_passing(error: &str) -> bool {
+    matches!(error, "temporarily_unavailable" | "server_error")
 }
 
 /// The codes that say no more than that the credentials are not accepted: another code beside them says why.

@@ -187,6 +187,7 @@ async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
     let old_resource =
         r#"{"error":"invalid_resource","error_description":"AADSTS50001: The application named https://x was not found in the tenant y."}"#;
     let header = r#"{"error":"invalid_request","error_description":"Required metadata header not specified"}"#;
+    let bare_header = r#"{"error":"Bad request. Required metadata header not specified"}"#;
     let coded_header = r#"{"error":"bad_request_102","error_description":"Required metadata header not specified"}"#;
     let forwarded = r#"{"error":"invalid_request","error_description":"Requests with the X-Forwarded-For header are not allowed."}"#;
     let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
@@ -216,6 +217,10 @@ async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
         (None, 401, source, refused, "refuses the request (unknown_source): Unknown Source".to_owned()),
         (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another (AADSTS7000112)".to_owned()),
         (None, 400, busy, TroubleKind::ServiceError, "AADSTS90033".to_owned()),
+        (None, 400, r#"{"error":"server_error"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),
+        (None, 400, r#"{"error":"temporarily_unavailable"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),
+        (None, 400, bare_header, refused, "without its Metadata header".to_owned()),
+        (None, 400, r#"{"error":"Identity not found"}"#, refused, "has no managed identity: assign one to it".to_owned()),
         (None, 404, unknown, TroubleKind::ServiceError, "HTTP 404".to_owned()),
         (None, 410, "", TroubleKind::ServiceError, "HTTP 410".to_owned()),
         (None, 500, odd, TroubleKind::ServiceError, "HTTP 500".to_owned()),
