@@ -11,7 +11,7 @@ use url::Url;
 use super::details::{self, TOP};
 use super::listing::{Row, Window};
 use crate::operation::{
-    Cancellation, Listing, Look, Operation, OperationId, OperationKind, RefreshRequest, Submission, Trouble, TroubleKind,
+    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, RefreshRequest, Submission, Trouble, TroubleKind,
 };
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
@@ -51,10 +51,24 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
 }
 
 /// `GET refreshes/<id>`. Where the service refuses the details of a refresh, or gives none that can be read, the list may still show
-/// how it stands: without that, nobody would learn of its end.
+/// how it stands: without that, nobody would learn of its end. A row of Power BI may also have the error of a failure that its details
+/// do not explain.
 pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &OperationId) -> Look {
-    match described(call, refreshes, id, call.deadline()).await {
-        (trouble @ Look::Trouble(_), true) => as_listed(call, refreshes, id).await.unwrap_or(trouble),
+    let (seen, of_details) = described(call, refreshes, id, call.deadline()).await;
+    let asks = match &seen {
+        Look::Trouble(_) => of_details,
+        Look::Found { operation, .. } => {
+            let failed = operation.phase.ended() && operation.phase != Phase::Succeeded;
+            call.service() == Service::PowerBi && failed && operation.messages.is_empty()
+        }
+        Look::Gone => false,
+    };
+    let row = if asks { as_listed(call, refreshes, id).await } else { None };
+    match (seen, row) {
+        (Look::Trouble(_), Some(row)) => Look::Found { operation: Box::new(row), retry_after: None, location: None },
+        (Look::Found { operation, retry_after, location }, Some(row)) => {
+            Look::Found { operation: Box::new(details::explained(*operation, row)), retry_after, location }
+        }
         (seen, _) => seen,
     }
 }
@@ -75,7 +89,7 @@ async fn described(call: &Call, refreshes: &Url, id: &OperationId, deadline: Ins
 }
 
 /// The operation as its row of the list shows it.
-async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Look> {
+async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Operation> {
     let service = call.service();
     let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await.ok()?;
     let mut found = None;
@@ -85,7 +99,7 @@ async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Loo
         Ok(())
     };
     each_row(call, incoming, take).await.ok()?;
-    found.map(|row| Look::Found { operation: Box::new(row.bare(id.clone())), retry_after: None, location: None })
+    found.map(|row| row.bare(id.clone()))
 }
 
 /// `DELETE refreshes/<id>`.

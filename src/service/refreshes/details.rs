@@ -43,11 +43,7 @@ pub(in crate::service) fn joined(id: OperationId, row: Row, look: Look) -> Resul
             let bare = row.bare(id);
             // Where the two disagree, the later start: the earlier one may hide an operation that is searched for.
             let (start, end) = (operation.start.max(bare.start), operation.end.or(bare.end));
-            // The row may have the error where the description has none.
-            let silent = operation.messages.is_empty() && operation.phase == bare.phase;
-            let messages = if silent { bare.messages } else { operation.messages };
-            let failure = operation.failure.or(bare.failure.filter(|_| silent));
-            Ok(Operation { start, end, messages, failure, origin: bare.origin, ..*operation })
+            Ok(Operation { start, end, origin: bare.origin, ..explained(*operation, bare) })
         }
         // The list shows it, so it exists.
         Look::Gone => Ok(row.bare(id)),
@@ -56,11 +52,21 @@ pub(in crate::service) fn joined(id: OperationId, row: Row, look: Look) -> Resul
     }
 }
 
+/// An operation as its description has it, with the errors of its row where the description has none.
+pub(super) fn explained(described: Operation, row: Operation) -> Operation {
+    if !described.messages.is_empty() || described.phase != row.phase {
+        return described;
+    }
+    Operation { messages: row.messages, failure: described.failure.or(row.failure), ..described }
+}
+
 impl Selected {
     /// The list, once each row has become an operation.
     pub(in crate::service) fn listing(self, mut operations: Vec<Operation>, ahead: Option<Ahead>) -> Listing {
         operations.sort_by_key(|operation| Reverse(operation.start.unwrap_or(Timestamp::MAX)));
         let truncated = self.truncated || operations.len() > MOST_DETAILS;
+        // A row may show no start, and its details one that is too long ago.
+        operations.retain(|operation| operation.phase.ended() || operation.start.is_none_or(|start| start >= self.oldest));
         Listing { operations, truncated, may_hide_running: self.may_hide_running, unnamed: self.unnamed, ahead }
     }
 }

@@ -189,6 +189,8 @@ pub(in crate::service) struct Selected {
     pub(in crate::service) may_hide_running: bool,
     /// As [`crate::operation::Listing`] has it.
     pub(in crate::service) unnamed: Option<UnnamedOperation>,
+    /// What started before neither runs any more nor began in the window.
+    pub(in crate::service) oldest: Timestamp,
 }
 
 impl Selection {
@@ -259,7 +261,8 @@ impl Selection {
         // A model runs one refresh at a time, so what is older than the newest has ended.
         let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
         let truncated = self.truncated || self.cut_short || (full && !reaches_back);
-        Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed }
+        let oldest = self.since.min(self.oldest_running);
+        Selected { rows: self.rows, truncated, may_hide_running, unnamed: self.unnamed, oldest }
     }
 
     fn sort(&mut self) {

@@ -150,6 +150,26 @@ async fn the_later_start_of_row_and_details_counts() {
 }
 
 #[tokio::test]
+async fn start_in_the_details_tells_what_no_longer_runs() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let early = Window { intent: at("2025-12-20T00:00:00Z"), ..window() };
+    for (window, start, phase, expected) in [
+        (window(), "2025-12-28T00:00:00Z", "inProgress", 0),
+        (window(), "2026-01-01T11:00:00Z", "inProgress", 1),
+        (window(), "", "inProgress", 1),
+        (window(), "2025-12-28T00:00:00Z", "succeeded", 1),
+        (early, "2025-12-28T00:00:00Z", "inProgress", 1),
+    ] {
+        let (listing, _stage) = list_in(window, move |path| match path {
+            "" => Some(reply(200, &[CLOCK], r#"[{"refreshId":"a","status":"inProgress"}]"#)),
+            _ => Some(reply(200, &[], &format!(r#"{{"type":"full","status":"{phase}","startTime":"{start}"}}"#))),
+        })
+        .await;
+        assert_eq!(listing.unwrap().operations.len(), expected, "{window:?} {start} {phase}");
+    }
+}
+
+#[tokio::test]
 async fn unreadable_row_is_a_doubt_only_if_it_may_run() {
     let row = |end: &str, status: &str| {
         format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())

@@ -1,7 +1,7 @@
 //! What a GET and a DELETE of one operation bring, with answers of every sort.
 
-use super::stage::{EVIL, Reply, SERVER, Stage, model_of, reply};
-use crate::operation::{Cancellation, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
+use super::stage::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
+use crate::operation::{Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
 use crate::service::Settings;
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes/1a";
@@ -113,6 +113,40 @@ async fn refused_details_leave_the_operation_as_listed() {
         .await;
         assert_eq!((trouble(seen).0, stage.count("GET")), (kind, calls), "{status}");
     }
+}
+
+#[tokio::test]
+async fn failure_without_text_is_explained_by_its_row() {
+    let row = |status: &str, code: &str| {
+        format!(r#"[{{"requestId":"1A","status":"{status}","serviceExceptionJson":"{{\"errorCode\":\"{code}\"}}"}}]"#)
+    };
+    let (paused, evicted) = (row("Failed", "CapacityNotActive"), row("Failed", "0xC11C0020"));
+    let said = r#"{"status":"Failed","serviceExceptionJson":"{\"errorCode\":\"X_1\"}"}"#;
+    for (details, list, messages, failure, calls) in [
+        (r#"{"status":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
+        (r#"{"status":"Failed"}"#, evicted.as_str(), 1, Some(Failure::Evicted), 2),
+        (r#"{"status":"Unknown","extendedStatus":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
+        // Of another end, no row, or no list.
+        (r#"{"status":"Cancelled"}"#, paused.as_str(), 0, None, 2),
+        (r#"{"status":"Failed"}"#, "[]", 0, None, 2),
+        (r#"{"status":"Failed"}"#, "<html>", 0, None, 2),
+        // Nothing is missing.
+        (said, paused.as_str(), 1, None, 1),
+        (r#"{"status":"Completed"}"#, paused.as_str(), 0, None, 1),
+        (r#"{"status":"Unknown"}"#, paused.as_str(), 0, None, 1),
+    ] {
+        let list = list.to_owned();
+        let stage = Stage::new(move |request| {
+            Some(reply(200, &[], if request.line.ends_with("/1a") { details } else { &list })).filter(|_| request.line.starts_with("GET"))
+        })
+        .await;
+        let call = power_bi_of(&stage.azure(stage.settings())).prepare().await.unwrap();
+        let Look::Found { operation, .. } = call.look(OperationKind::Refresh, &Handle::by_id(id())).await else { panic!("{details}") };
+        assert_eq!((operation.messages.len(), operation.failure, stage.count("GET")), (messages, failure, calls), "{details}");
+    }
+    // The rows of Analysis Services have no errors.
+    let (_, stage) = look(|_| Some(reply(200, &[], r#"{"status":"failed"}"#))).await;
+    assert_eq!(stage.count("GET"), 1);
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ fn a_row_that_cannot_be_read_leaves_a_doubt_and_the_rest_of_the_list_counts() {
         for row in [row, ours] {
             selection.take(row.as_bytes());
         }
-        let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
+        let Selected { rows, truncated, may_hide_running, unnamed, .. } = selection.finish();
         let kept: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!((kept, truncated, may_hide_running, unnamed), (vec!["ours"], true, true, None), "{row}");
     }
@@ -156,7 +156,7 @@ fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
     for (row, expected) in rows {
         let mut selection = selection(None);
         selection.take(row.as_bytes());
-        let Selected { rows, truncated, may_hide_running, unnamed } = selection.finish();
+        let Selected { rows, truncated, may_hide_running, unnamed, .. } = selection.finish();
         assert_eq!((truncated, may_hide_running, unnamed.is_some()), expected, "{row}");
         assert!(rows.is_empty());
     }
