@@ -32,8 +32,9 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
 /// `/Date(1512787466180)/`, as older .NET services write a moment in JSON; an offset in it changes nothing.
 fn milliseconds(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once("/Date(")?;
-    let number = rest.split_once([')', '+'])?.0;
-    Timestamp::from_millisecond(number.parse().ok()?).ok()
+    // The first character may be the sign of the number.
+    let (end, _) = rest.char_indices().skip(1).find(|(_, c)| matches!(c, ')' | '+' | '-'))?;
+    Timestamp::from_millisecond(rest.get(..end)?.parse().ok()?).ok()
 }
 
 /// At most nine fractional digits: more say nothing that a [`Timestamp`] can hold.
@@ -120,11 +121,20 @@ mod tests {
             ("Sat, 09 Dec 2017 02:44:26 GMT", "2017-12-09T02:44:26Z"),
             ("/Date(1512787466180)/", "2017-12-09T02:44:26.18Z"),
             ("\\/Date(1512787466180+0100)\\/", "2017-12-09T02:44:26.18Z"),
+            ("/Date(1512787466180-0700)/", "2017-12-09T02:44:26.18Z"),
         ];
         for (text, expected) in rows {
             assert_eq!(moment(text), Some(at(expected)), "{text}");
         }
-        for text in ["/Date()/", "/Date(x)/", "/Date(-62135596800000)/", "12/09/2017 2:44:26 AM", "1512787466"] {
+        for text in [
+            "/Date()/",
+            "/Date(x)/",
+            "/Date(-62135596800000)/",
+            "/Date(-62135596800000-0700)/",
+            "/Date(1512787466180",
+            "12/09/2017 2:44:26 AM",
+            "1512787466",
+        ] {
             assert_eq!(moment(text), None, "{text}");
         }
         for text in ["", "yesterday", "0001-01-01T00:00:00", "2017-13-09T02:44:26Z", "2017-12-09T02:44:26.Z"] {
