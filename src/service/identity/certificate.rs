@@ -149,8 +149,8 @@ impl Contents {
                 Some(Content::OpenSshKey) => {
                     return Err(format!("contains {}: {}", Content::OpenSshKey.name(), Content::OpenSshKey.conversion()));
                 }
-                // `openssl` writes parameters and the like beside them.
-                None if label.ends_with("PARAMETERS") || label.ends_with("CRL") => {}
+                // `openssl` writes parameters and the like beside them. Two numbers may be a public key, too.
+                None | Some(Content::PublicKey) if label.ends_with("PARAMETERS") || label.ends_with("CRL") => {}
                 None => return Err(pem::damaged(label)),
                 Some(_) if !der::is_whole(der) => return Err(pem::damaged(label)),
                 Some(Content::Certificate) => {

@@ -48,14 +48,18 @@ impl Content {
         let number = values.first().map(|first| first.content);
         Some(match tags.as_slice() {
             [INTEGER, SEQUENCE, OCTET_STRING, ..] if is(1, RSA) => Self::RsaPkcs8,
-            // Of another algorithm, or of DSA: a version, and the five numbers of the key.
-            [INTEGER, SEQUENCE, OCTET_STRING, ..] | [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] => Self::OtherKey,
+            // Of another algorithm.
+            [INTEGER, SEQUENCE, OCTET_STRING, ..] => Self::OtherKey,
+            // Of DSA: a version, and the five numbers of the key. An RSA key that has lost its end may look like it.
+            [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] if is_whole(bytes) => Self::OtherKey,
             [INTEGER, SEQUENCE, ..] if number == Some(&[3]) => Self::Pfx,
             // A version, and the eight numbers of the key.
             [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, ..] => Self::RsaPkcs1,
             [INTEGER, OCTET_STRING, ..] if number == Some(&[1]) => Self::OtherKey,
             [SEQUENCE, OCTET_STRING] if within(0).is_some_and(|first| first.tag == OID) => Self::EncryptedKey,
             [SEQUENCE, BIT_STRING] => Self::PublicKey,
+            // Of RSA, as PKCS#1 has it.
+            [INTEGER, INTEGER] if is_whole(bytes) => Self::PublicKey,
             [OID, ..] if values.first().is_some_and(|first| first.content == SIGNED_DATA) => Self::Bundle,
             [SEQUENCE, SEQUENCE, BIT_STRING] if X509Certificate::from_der(bytes).is_ok() => Self::Certificate,
             [SEQUENCE, SEQUENCE, BIT_STRING] if X509CertificationRequest::from_der(bytes).is_ok() => Self::Request,

@@ -94,7 +94,7 @@ const ONCE_LESS: &str = "encode it once less; a Secret takes base64 under data, 
 
 /// What a text is that has no block of PEM.
 pub(super) fn no_pem(text: &str) -> String {
-    let packed: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
+    let packed: Zeroizing<String> = Zeroizing::new(unmarked(text).split_ascii_whitespace().collect());
     let decoded = Zeroizing::new(pem::BASE64.decode(packed.as_bytes()).unwrap_or_default());
     let decoded_text = std::str::from_utf8(&decoded).map(unmarked).unwrap_or_default();
     if decoded_text.contains("-----BEGIN ") {

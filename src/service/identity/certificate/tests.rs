@@ -196,6 +196,7 @@ fn each_mistake_is_one_sentence() {
     let Others { encrypted, elliptic: pkcs8, sec1, request, public, bundle, pfx } = others(&key);
     let legacy =
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let pkcs1 = &key.serialize_der()[26..];
     let lines: Vec<&str> = certificate.lines().collect();
     let without = |line: usize| [&lines[..line], &lines[line + 1..]].concat().join("\n") + "\n" + &pem;
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
@@ -208,6 +209,13 @@ fn each_mistake_is_one_sentence() {
         (certificate.clone() + &block("RSA PRIVATE KEY", &request), "contains no private key: the block contains a certificate request"),
         (certificate.clone() + &block("PRIVATE KEY", &public), "contains no private key: the block contains a public key"),
         (certificate.clone() + &block("PUBLIC KEY", &public), "contains no private key: the block contains a public key"),
+        // What a public key of this size has after its header is the key as PKCS#1 has it.
+        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..]), "contains no private key: the block contains a public key"),
+        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..100]), "contains a damaged block (BEGIN RSA PUBLIC KEY)"),
+        (certificate.clone() + &block("DH PARAMETERS", b"\x30\x06\x02\x01\x05\x02\x01\x02"), "holds no private key"),
+        // Two of its numbers are left, and six.
+        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..100]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
+        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..715]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
         (block("CERTIFICATE", &key.serialize_der()), "contains no certificate: the block contains a private key"),
         (block("CERTIFICATE", &request) + &pem, "contains no certificate: the block contains a certificate request"),
         (block("CERTIFICATE REQUEST", &request) + &pem, "contains no certificate: the block contains a certificate request"),
@@ -268,6 +276,8 @@ fn each_mistake_is_one_sentence() {
         (pem.replace("-----", "----"), "five hyphens"),
         ("MIIKQAIBAzCCCfwGCSqGSIb3".to_owned(), "is base64 of a PFX file: decode it and convert it with 'openssl pkcs12 -in FILE -nodes'"),
         (base64(&pfx), "is base64 of a PFX file"),
+        (format!("\u{feff}{}", base64(&pfx)), "is base64 of a PFX file"),
+        (format!("\u{feff}{}", base64((certificate.clone() + &pem).as_bytes())), "is base64 of a PEM text"),
         (base64(b"\x30\x80\x02\x01\x03\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"), "is base64 of a PFX file"),
         (base64(&der), "is base64 of a certificate: write it as PEM"),
         (base64(&key.serialize_der()), "is base64 of a private key: write it as PEM"),
