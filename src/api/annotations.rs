@@ -1,5 +1,8 @@
 //! The finalizer and the annotations by which a person or a tool speaks to one resource.
 
+/// The annotations of a resource that the operator reads.
+pub const ANNOTATIONS: [&str; 5] = [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, ADOPT, RESUBMIT, RELEASE];
+
 /// Held by a resource from before its first operation until nothing of it can be left running.
 pub const FINALIZER: &str = "tabular-operator.dev/operation";
 

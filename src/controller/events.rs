@@ -1,5 +1,6 @@
-//! Events: one for each transition, written in the background. A lost event never hinders a run.
+//! Events: one for each transition, written in the background. A lost event never delays a run, and namespaces share the writers fairly.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource as _};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::call::bounded;
 use super::records::CALL;
 use super::resource::Resource;
+use super::shares::Shares;
 use crate::api::{Kind, ResourceKey};
 use crate::engine::Notice;
 use crate::telemetry::labels::{Write, WriteResult};
@@ -23,6 +26,8 @@ use crate::text::plain;
 
 /// How many events may wait to be written; beyond it they are dropped, and that is logged.
 const BACKLOG: usize = 4096;
+/// How many of them may be of one namespace.
+const BACKLOG_OF_NAMESPACE: usize = 1024;
 /// The longest note that the Kubernetes API takes, in bytes.
 const NOTE: usize = 1024;
 /// The longest `reportingInstance` that the Kubernetes API takes, in bytes.
@@ -35,8 +40,8 @@ const OF_CLUSTER: &str = "default";
 /// Who reports.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
-/// How many events are written at the same time.
-const WRITERS: usize = 4;
+/// How many events are written at the same time, of one namespace at most six.
+const WRITERS: usize = 8;
 
 /// What an event is about.
 #[derive(Clone, Copy)]
@@ -62,20 +67,26 @@ struct Waiting {
 /// Where events are handed in.
 #[derive(Clone)]
 pub(super) struct Events {
-    backlog: mpsc::Sender<Waiting>,
+    backlog: mpsc::UnboundedSender<Waiting>,
+    /// How many events of each namespace wait to be written or are being written.
+    waiting: Arc<Mutex<HashMap<String, usize>>>,
     metrics: Arc<Metrics>,
 }
 
 impl Events {
     /// Starts the writer. It ends when every handle is dropped and the backlog is written.
     pub(super) fn start(client: Client, metrics: Arc<Metrics>) -> (Self, tokio::task::JoinHandle<()>) {
-        let (backlog, waiting) = mpsc::channel::<Waiting>(BACKLOG);
+        // Bounded by the counts.
+        let (backlog, waiting) = mpsc::unbounded_channel::<Waiting>();
+        let (counts, shares) = (Arc::<Mutex<HashMap<String, usize>>>::default(), Shares::new(WRITERS));
+        let handle = Self { backlog, waiting: Arc::clone(&counts), metrics: Arc::clone(&metrics) };
         let instance = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "tabular-operator".to_owned());
         let waiting = futures::stream::unfold(waiting, |mut waiting| async move { waiting.recv().await.map(|next| (next, waiting)) });
-        let counted = Arc::clone(&metrics);
-        let writer = tokio::spawn(waiting.for_each_concurrent(WRITERS, move |next| {
+        let writer = tokio::spawn(waiting.for_each_concurrent(None, move |next| {
             let (client, metrics, instance) = (client.clone(), Arc::clone(&metrics), instance.clone());
+            let (counts, shares) = (Arc::clone(&counts), shares.clone());
             async move {
+                let _share = shares.take(&next.namespace).await;
                 let (namespace, name, event) = (next.namespace.clone(), next.name.clone(), next.notice.reason.as_str());
                 let events: Api<Event> = Api::namespaced(client, &namespace);
                 let written = bounded(CALL, events.create(&PostParams::default(), &next.event(&instance))).await;
@@ -87,6 +98,7 @@ impl Events {
                     Err(_) => WriteResult::Error,
                 };
                 metrics.wrote(Write::Event, result);
+                written_of(&mut counts.lock(), &namespace);
                 match written {
                     Err(error) if result == WriteResult::Refused => {
                         tracing::warn!(namespace, name, event, %error, "the Kubernetes API refuses an event");
@@ -96,7 +108,7 @@ impl Events {
                 }
             }
         }));
-        (Self { backlog, metrics: counted }, writer)
+        (handle, writer)
     }
 
     /// Hands in one event about the resource of this kind with this metadata.
@@ -127,10 +139,10 @@ impl Events {
     }
 
     fn hand_in(&self, waiting: Waiting) {
-        let reason = waiting.notice.reason;
-        if self.backlog.try_send(waiting).is_err() {
+        let (reason, namespace) = (waiting.notice.reason, waiting.namespace.clone());
+        if !admits(&mut self.waiting.lock(), &namespace) || self.backlog.send(waiting).is_err() {
             self.metrics.wrote(Write::Event, WriteResult::Error);
-            tracing::warn!(reason = reason.as_str(), "an event was dropped: too many wait to be written");
+            tracing::warn!(namespace, reason = reason.as_str(), "an event was dropped: too many wait to be written");
         }
     }
 
@@ -173,6 +185,25 @@ impl Waiting {
             type_: Some(if notice.reason.warns() == Some(true) { "Warning" } else { "Normal" }.to_owned()),
             ..Event::default()
         }
+    }
+}
+
+/// Counts one more event of a namespace, if it may wait to be written.
+fn admits(counts: &mut HashMap<String, usize>, namespace: &str) -> bool {
+    let of_namespace = counts.get(namespace).copied().unwrap_or_default();
+    let admitted = of_namespace < BACKLOG_OF_NAMESPACE && counts.values().sum::<usize>() < BACKLOG;
+    if admitted {
+        counts.insert(namespace.to_owned(), of_namespace + 1);
+    }
+    admitted
+}
+
+/// Counts one event of a namespace less.
+fn written_of(counts: &mut HashMap<String, usize>, namespace: &str) {
+    match counts.get_mut(namespace) {
+        Some(count) if *count > 1 => *count -= 1,
+        Some(_) => drop(counts.remove(namespace)),
+        None => {}
     }
 }
 
@@ -221,6 +252,18 @@ mod tests {
             prop_assert!(event.reporting_instance.unwrap().len() <= 128);
             prop_assert_eq!(event.note.unwrap(), "m".repeat(NOTE));
         }
+    }
+
+    #[test]
+    fn namespace_with_many_events_leaves_room_for_others() {
+        let mut counts = HashMap::new();
+        let admitted = (0..2 * BACKLOG).filter(|_| admits(&mut counts, "loud")).count();
+        assert_eq!(admitted, BACKLOG_OF_NAMESPACE);
+        assert!(admits(&mut counts, "quiet"));
+        written_of(&mut counts, "loud");
+        assert!(admits(&mut counts, "loud") && !admits(&mut counts, "loud"));
+        written_of(&mut counts, "quiet");
+        assert_eq!(counts.len(), 1);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! Writes to a resource: its status, its finalizer, its annotation. Each carries the resource version that it was decided on.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource as _, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::call::{CallError, bounded};
 use super::resource::Resource;
 use super::shares::Shares;
+use super::watched::MORE_FINALIZERS;
 use crate::api::{self, Kind, Status};
 
 /// How long a call to the Kubernetes API may take.
@@ -58,14 +61,18 @@ impl Records {
 
     /// Adds the finalizer.
     pub(super) async fn add_finalizer(&self, object: &Resource) -> Result<Arc<Resource>, CallError> {
-        let mut finalizers = object.finalizers().to_vec();
+        let mut finalizers = self.call(finalizers_of(&self.api, object.meta())).await?;
         finalizers.push(api::FINALIZER.to_owned());
         self.patch_metadata(object, json!({"finalizers": finalizers})).await
     }
 
     /// Drops the finalizer; the resource may be gone with that.
     pub(super) async fn drop_finalizer(&self, object: &Resource) -> Result<(), CallError> {
-        let finalizers: Vec<&String> = object.finalizers().iter().filter(|name| *name != api::FINALIZER).collect();
+        let finalizers = match self.call(finalizers_of(&self.api, object.meta())).await {
+            Err(error) if error.is_not_found() => return Ok(()),
+            finalizers => finalizers?,
+        };
+        let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
@@ -89,6 +96,20 @@ impl Records {
         let name = object.name_any();
         Ok(Arc::new(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
     }
+}
+
+/// All finalizers of a resource. Those that are too long for the cache are read.
+pub(super) async fn finalizers_of<K: Clone + Debug + DeserializeOwned>(
+    api: &Api<K>,
+    meta: &ObjectMeta,
+) -> Result<Vec<String>, kube::Error> {
+    let cached = meta.finalizers.clone().unwrap_or_default();
+    if !cached.iter().any(|name| name == MORE_FINALIZERS) {
+        return Ok(cached);
+    }
+    // A write under the version that was decided on is refused where they have changed since.
+    let read = api.get_metadata(meta.name.as_deref().unwrap_or_default()).await?;
+    Ok(read.metadata.finalizers.unwrap_or_default())
 }
 
 /// Whether what was found is the same resource, with the finalizer.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::agenda::Action;
 use super::call::{CallError, bounded};
 use super::context::Context;
-use super::records::CALL;
+use super::records::{CALL, finalizers_of};
 use super::watched::Watched;
 use crate::api::{self, Kind, Reason};
 use crate::engine::Notice;
@@ -53,8 +53,9 @@ fn is_to_be_released(cached: &Watched) -> bool {
 async fn release(ctx: &Context, kind: Kind, cached: &Watched) -> Result<(), CallError> {
     let namespace = cached.namespace().unwrap_or_default();
     let resources: Api<Watched> = Api::namespaced_with(ctx.client.clone(), &namespace, &kind);
-    let finalizers: Vec<&String> = cached.finalizers().iter().filter(|name| *name != api::FINALIZER).collect();
     let meta = cached.meta();
+    let finalizers = bounded(CALL, finalizers_of(&resources, meta)).await?;
+    let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
     let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers, "resourceVersion": meta.resource_version, "uid": meta.uid}}));
     let _place = ctx.places.take(&namespace).await;
     match bounded(CALL, resources.patch(&cached.name_any(), &PatchParams::default(), &patch)).await {

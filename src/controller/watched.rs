@@ -11,11 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::resource::Resource;
+use crate::api;
 use crate::api::Kind;
 use crate::engine::annotation_value;
 
-/// What the annotations begin with that speak to the operator.
-const OURS: &str = "tabular-operator.dev/";
+/// How many bytes of finalizers are kept. Kubernetes bounds them only by the size of the whole object, and the operator needs its own alone.
+const FINALIZERS: usize = 4 * 1024;
+/// Stands in the cache for the finalizers of others, where they are too long to be kept. No finalizer has this name.
+pub(super) const MORE_FINALIZERS: &str = "…";
 
 /// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
 /// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
@@ -84,7 +87,7 @@ pub(super) struct Metadata {
 
 impl From<Metadata> for ObjectMeta {
     fn from(read: Metadata) -> Self {
-        let ours = |(key, value): (String, String)| key.starts_with(OURS).then(|| (key, annotation_value(value)));
+        let ours = |(key, value): (String, String)| api::ANNOTATIONS.contains(&&*key).then(|| (key, annotation_value(value)));
         let annotations = read.annotations.map(|all| all.into_iter().filter_map(ours).collect());
         Self {
             name: read.name,
@@ -94,11 +97,20 @@ impl From<Metadata> for ObjectMeta {
             generation: read.generation,
             creation_timestamp: read.creation_timestamp,
             deletion_timestamp: read.deletion_timestamp,
-            finalizers: read.finalizers,
+            finalizers: read.finalizers.map(kept),
             annotations,
             ..Self::default()
         }
     }
+}
+
+/// The finalizers as the cache has them.
+fn kept(finalizers: Vec<String>) -> Vec<String> {
+    if finalizers.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>() <= FINALIZERS {
+        return finalizers;
+    }
+    let own = finalizers.into_iter().find(|name| name == api::FINALIZER);
+    own.into_iter().chain([MORE_FINALIZERS.to_owned()]).collect()
 }
 
 impl<'de> Deserialize<'de> for Watched {
@@ -159,7 +171,7 @@ mod tests {
                 "name": "a", "namespace": "bi", "managedFields": [{"manager": "kubectl"}],
                 "annotations": {
                     "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "bi", "tabular-operator.dev/adopt": "op-1",
-                    "tabular-operator.dev/run-requested-at": "x".repeat(200_000),
+                    "tabular-operator.dev/run-requested-at": "x".repeat(200_000), "tabular-operator.dev/x0001": "x",
                 },
             },
             "spec": spec,
@@ -179,6 +191,21 @@ mod tests {
         let object = watched.object(Kind::ModelRefresh).unwrap();
         assert_eq!(object.model().unwrap().display(), "s/d");
         assert_eq!(object.meta(), metadata);
+    }
+
+    #[test]
+    fn long_finalizers_of_others_are_not_kept() {
+        let spec = serde_json::json!({"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}});
+        let kept = |finalizers: Vec<String>| {
+            let mut object = object(&spec);
+            object["metadata"]["finalizers"] = finalizers.into();
+            serde_json::from_value::<Watched>(object).unwrap().metadata.finalizers.unwrap()
+        };
+        let others: Vec<String> = (0..4_000).map(|n| format!("other.example/{n:0200}")).collect();
+        assert_eq!(kept(others.clone()), [MORE_FINALIZERS]);
+        assert_eq!(kept([&*others, &[api::FINALIZER.to_owned()]].concat()), [api::FINALIZER, MORE_FINALIZERS]);
+        let few = vec!["foregroundDeletion".to_owned(), api::FINALIZER.to_owned()];
+        assert_eq!(kept(few.clone()), few);
     }
 
     #[test]

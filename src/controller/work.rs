@@ -30,6 +30,8 @@ use crate::api::ResourceKey;
 use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 
+/// How long a watch without any response is waited for, once another one works.
+const UNANSWERED: Duration = Duration::from_secs(30);
 /// How often the metrics that change with the time are published.
 const SHOW: Duration = Duration::from_secs(15);
 /// A dispatcher that has not moved for this long is stuck.
@@ -102,16 +104,27 @@ async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
     Action::await_change()
 }
 
-/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass. A watch that fails is
-/// not waited for, as long as another one works.
+/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass.
 async fn ready(ctx: &Context, health: Health, settled: Vec<CancellationToken>, ready: CancellationToken) {
-    for settled in settled {
-        settled.cancelled().await;
-    }
-    let synced = ctx.views.values().map(|view| Box::pin(view.synced.cancelled()));
-    futures::future::select_all(synced).await;
+    let synced: Vec<CancellationToken> = ctx.views.values().map(|view| view.synced.clone()).collect();
+    until_settled(&synced, &settled).await;
     health.caches_synced();
     ready.cancel();
+}
+
+/// Waits until a watch works. Another one that fails is not waited for, and one that gets no response is waited for a limited time.
+async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToken]) {
+    let one_works = || futures::future::select_all(synced.iter().map(|synced| Box::pin(synced.cancelled())));
+    let all_settle = futures::future::join_all(settled.iter().map(CancellationToken::cancelled));
+    let patience = async {
+        one_works().await;
+        tokio::time::sleep(UNANSWERED).await;
+    };
+    tokio::select! {
+        _ = all_settle => {}
+        () = patience => {}
+    }
+    one_works().await;
 }
 
 /// Publishes the metrics that change without a resource.
@@ -131,5 +144,29 @@ async fn wake_on_leaving(ctx: &Context) {
     let mut changes = ctx.lease.leaving_changes();
     while changes.changed().await.is_ok() {
         ctx.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn watch_without_a_response_is_waited_for_a_limited_time() {
+        let tokens = || [CancellationToken::new(), CancellationToken::new()];
+        let ([works, silent], [settled, unsettled]) = (tokens(), tokens());
+        let synced = [works.clone(), silent];
+        let watches = [settled.clone(), unsettled.clone()];
+        let mut waits = Box::pin(until_settled(&synced, &watches));
+        tokio::time::sleep(UNANSWERED * 2).await;
+        assert!((&mut waits).now_or_never().is_none(), "no watch works");
+        works.cancel();
+        settled.cancel();
+        assert!((&mut waits).now_or_never().is_none(), "the other watch may respond");
+        tokio::time::timeout(UNANSWERED + Duration::from_secs(1), waits).await.unwrap();
+        unsettled.cancel();
+        assert!(until_settled(&synced, &watches).now_or_never().is_some());
     }
 }

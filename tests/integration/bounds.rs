@@ -327,7 +327,7 @@ async fn objects_of_the_api_server_without_measure_harm_nobody() {
         make(&world.secrets(), json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "heap"}, "stringData": keys})).await;
         let heap = json!({"credentials": {"servicePrincipalRef": {"name": "heap"}}});
         world.apply("heap", &merged(&world.put_database("heap", &json!({})).await, &heap)).await;
-        for (name, reason) in [("large-secret", "CredentialsRefused"), ("heap", "SecretInvalid")] {
+        for (name, reason) in [("large-secret", "SecretInvalid"), ("heap", "SecretInvalid")] {
             let stalled = world.until_reason(name, "Stalled", reason).await;
             let said = serde_json::to_string(status(&stalled)).unwrap();
             assert!(!said.contains("s3cr3t") && said.len() < 8 * 1024, "{said}");

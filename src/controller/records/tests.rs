@@ -136,3 +136,30 @@ async fn a_finalizer_that_went_without_an_answer_has_gone() {
         assert_eq!(records.drop_finalizer(&resource()).await.is_ok(), gone, "{found:?}");
     }
 }
+
+#[tokio::test]
+async fn finalizers_that_are_not_cached_are_read_before_a_write() {
+    let many: Vec<String> = (0..100).map(|n| format!("other.example/{n:0100}")).collect();
+    let patched = Arc::<Mutex<Vec<Value>>>::default();
+    let (all, kept) = ([&*many, &[FINALIZER.to_owned()]].concat(), Arc::clone(&patched));
+    let whole = move |finalizers: &Vec<String>| {
+        let mut whole = serde_json::to_value(resource()).unwrap();
+        whole["metadata"]["finalizers"] = json!(finalizers);
+        whole
+    };
+    let object: Resource = serde_json::from_value(whole(&all)).unwrap();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (kept, shown) = (Arc::clone(&kept), whole(&all));
+        async move {
+            let is_read = request.method() == Method::GET;
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            if !is_read {
+                kept.lock().push(serde_json::from_slice(&body).unwrap());
+            }
+            Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&shown).unwrap())))
+        }
+    });
+    let records = Records::new(&Client::new(service, "bi"), &places(), Kind::ModelRefresh, "bi");
+    records.drop_finalizer(&object).await.unwrap();
+    assert_eq!(patched.lock()[0]["metadata"]["finalizers"], json!(many));
+}

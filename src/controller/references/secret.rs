@@ -15,6 +15,11 @@ use crate::service::identity::{Identity, Spelling, value};
 
 const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
 
+/// The longest id or client secret, in bytes. What is remembered of the Secrets of one tenant stays small beside the memory limit.
+const LONGEST_VALUE: usize = 4 * 1024;
+/// The longest PEM text, in bytes: a certificate with its chain and its key has up to 12 KiB.
+const LONGEST_CERTIFICATE: usize = 32 * 1024;
+
 pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = match bounded(CALL, secrets.get(name)).await {
@@ -44,6 +49,10 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
 pub(in crate::controller) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
     let text = |key: &str| -> Result<Option<&str>, String> {
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
+        let most = if key == "clientCertificate" { LONGEST_CERTIFICATE } else { LONGEST_VALUE };
+        if bytes.0.len() > most {
+            return Err(format!("the Secret {name} cannot be used: {key} is longer than {most} bytes: it holds something else"));
+        }
         let text = value::text(&bytes.0).map_err(|what| format!("the Secret {name} cannot be used: {key} {what}"))?;
         Ok((!value::is_empty(text)).then_some(text))
     };

@@ -35,6 +35,17 @@ fn what_is_wrong_with_a_secret_is_one_sentence() {
     assert!(!with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("planted"));
 }
 
+#[test]
+fn value_that_is_too_long_is_refused() {
+    let long = vec![b'x'; 1_000_000];
+    for key in ["tenantId", "clientId", "clientSecret", "clientCertificate"] {
+        let message = read(key, &long).map(drop).unwrap_err();
+        assert!(message.starts_with(&format!("the Secret aas-sp cannot be used: {key} is longer than ")), "{message}");
+        assert!(message.len() < 200);
+    }
+    assert!(read("clientSecret", &long[..4_096]).is_ok());
+}
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// A Secret with a client secret, one key of which holds something else.
