@@ -16,6 +16,9 @@ pub enum CallError {
     /// Nothing came back in time. A write may have been done all the same.
     #[error("the Kubernetes API has not answered within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
+    /// The API server accepted a write, and its response does not have what was written: a mutating webhook changes it back.
+    #[error("the write was accepted but had no effect")]
+    NoEffect,
 }
 
 impl CallError {
@@ -24,7 +27,7 @@ impl CallError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(status.code),
-            Self::Kube(_) | Self::Timeout(_) => None,
+            Self::Kube(_) | Self::Timeout(_) | Self::NoEffect => None,
         }
     }
 
@@ -41,11 +44,28 @@ impl CallError {
     }
 
     /// What the API server said, where it refuses the write for what it is, so that only somebody's action helps: an admission policy or
-    /// webhook, a missing permission, or a definition that does not fit. Not a conflict, a throttle or an expired token.
+    /// webhook, also one that cannot be called, a missing permission, or a definition that does not fit. Not a conflict, a throttle or an
+    /// expired token.
     #[must_use]
     pub fn denial(&self) -> Option<&str> {
+        let said = self.said();
         match self {
-            Self::Kube(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 405 | 406 | 413 | 415 | 422) => Some(&status.message),
+            Self::Kube(kube::Error::Api(status)) => match status.code {
+                400 | 403 | 405 | 406 | 413 | 415 | 422 => said,
+                500 => said.filter(|said| said.contains("failed calling webhook")),
+                _ => None,
+            },
+            Self::NoEffect => said,
+            Self::Kube(_) | Self::Timeout(_) => None,
+        }
+    }
+
+    /// What the API server said, or what its response shows.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(&status.message),
+            Self::NoEffect => Some("the write was accepted but had no effect"),
             Self::Kube(_) | Self::Timeout(_) => None,
         }
     }

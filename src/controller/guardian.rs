@@ -106,7 +106,14 @@ async fn follow(ctx: &Context, mut object: Resource, accepted: Option<Submission
     let (mut scratch, mut seen) = (Scratch::default(), accepted.map_or(Seen::Nothing, Seen::Submission));
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings { fault, namespace_ending: false, followed, leaving: None, adopt_taken: false });
+        let desired = object.desired(Surroundings {
+            fault,
+            namespace_ending: false,
+            followed,
+            leaving: None,
+            adopt_taken: false,
+            metadata_refused: false,
+        });
         let blank = Status::default();
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);

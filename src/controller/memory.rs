@@ -32,6 +32,10 @@ pub struct Remembered {
     denial: Option<(String, Instant)>,
     /// Passes in a row that failed.
     failures: u32,
+    /// Passes in a row whose view was stale.
+    stale: u32,
+    /// How often in a row a write of the metadata was refused, and until when it is not tried again where something else can be done.
+    metadata_refused: Option<(u32, Instant)>,
     /// What the service accepted, while its id is not on record.
     accepted: Option<Accepted>,
     /// What the spec had for credentials when an identity was last found for it.
@@ -55,6 +59,15 @@ const TOLD: Duration = Duration::from_mins(45);
 
 /// The longest pause after a pass that could not record the id of an accepted operation.
 const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
+
+/// The pause after a pass whose view was stale; each one in a row doubles it, up to the longest.
+const STALE: Duration = Duration::from_millis(20);
+const LONGEST_STALE: Duration = Duration::from_secs(2);
+
+/// The pause after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    Duration::from_millis(250).saturating_mul(1 << failures.min(8)).min(Duration::from_mins(1))
+}
 
 /// The run and the attempt of an intent on record.
 fn intent(status: Option<&Status>) -> Option<(i32, i32)> {
@@ -173,8 +186,39 @@ impl Memory {
         let mut of = self.of.lock();
         let remembered = of.entry(uid.to_owned()).or_default();
         remembered.failures = remembered.failures.saturating_add(1);
-        let longest = if remembered.accepted.is_some() { LONGEST_UNRECORDED } else { Duration::from_mins(1) };
-        Duration::from_millis(250).saturating_mul(1 << remembered.failures.min(8)).min(longest)
+        let longest = if remembered.accepted.is_some() { LONGEST_UNRECORDED } else { Duration::MAX };
+        pause(remembered.failures).min(longest)
+    }
+
+    /// How long to wait after a pass whose view was stale, longer each time.
+    #[must_use]
+    pub fn stale(&self, uid: &str) -> Duration {
+        let mut of = self.of.lock();
+        let remembered = of.entry(uid.to_owned()).or_default();
+        remembered.stale = remembered.stale.saturating_add(1);
+        STALE.saturating_mul(1 << (remembered.stale - 1).min(16)).min(LONGEST_STALE)
+    }
+
+    /// A write of the metadata was refused.
+    pub fn metadata_refused(&self, uid: &str) {
+        let mut of = self.of.lock();
+        let remembered = of.entry(uid.to_owned()).or_default();
+        let times = remembered.metadata_refused.map_or(0, |(times, _)| times).saturating_add(1);
+        remembered.metadata_refused = Some((times, Instant::now() + pause(times)));
+    }
+
+    /// For how long a write of the metadata that was refused is not tried again; `None` where it may be tried.
+    #[must_use]
+    pub fn metadata_waits(&self, uid: &str) -> Option<Duration> {
+        let (_, until) = self.of.lock().get(uid)?.metadata_refused?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    /// A write of the metadata was done.
+    pub fn metadata_written(&self, uid: &str) {
+        if let Some(remembered) = self.of.lock().get_mut(uid) {
+            remembered.metadata_refused = None;
+        }
     }
 
     /// Whether the namespace of a resource is known to be going.
@@ -209,7 +253,11 @@ impl Memory {
     /// A pass went well.
     pub fn succeeded(&self, uid: &str) {
         if let Some(remembered) = self.of.lock().get_mut(uid) {
-            (remembered.failures, remembered.denial) = (0, None);
+            (remembered.failures, remembered.stale) = (0, 0);
+            // What goes on without a refused write is no end of the refusal.
+            if remembered.metadata_refused.is_none() {
+                remembered.denial = None;
+            }
         }
     }
 

@@ -47,6 +47,9 @@ pub(super) enum PassError {
     /// The view was stale, or somebody else wrote meanwhile. Ordinary: the next pass looks afresh.
     #[error("the resource has changed since it was read")]
     Stale,
+    /// A write was refused as if the view were stale. Only a fresh look tells whether it is.
+    #[error("{1}")]
+    Conflict(Write, #[source] CallError),
     /// The Kubernetes API gave no answer.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -75,10 +78,8 @@ pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resou
     if !story.let_go {
         ctx.orphans.note(&story.object, cached);
     }
-    if let Err(PassError::Stale) = &outcome
-        && let Err(error) = story.look_afresh().await
-    {
-        outcome = Err(error);
+    if let Err(stale @ (PassError::Stale | PassError::Conflict(..))) = outcome {
+        outcome = story.look_afresh(stale).await;
     }
     if story.end != End::Left && !matches!(outcome, Err(PassError::Call(_))) {
         story.end = End::OnRecord;
@@ -136,7 +137,8 @@ impl Story<'_> {
             let Around { fault, followed, credentials } = surroundings::around(self.ctx, &self.name, &self.object);
             let leaving = self.ctx.lease.leaving();
             let (namespace_ending, adopt_taken) = (self.namespace_ending, self.ctx.adopt_taken(&self.object));
-            let desired = self.object.desired(Surroundings { fault, namespace_ending, followed, leaving, adopt_taken });
+            let metadata_refused = self.ctx.memory.metadata_waits(&self.uid).is_some();
+            let desired = self.object.desired(Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused });
             let step = self.decide(&desired, seen);
             let prepare = effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect);
             let prepared = patiently(&desired, self.within(&step, Box::pin(prepare))).await;
@@ -167,12 +169,17 @@ impl Story<'_> {
                 self.ctx.memory.recorded(&self.uid);
             }
             self.ctx.memory.keep_scratch(&self.uid, step.scratch.clone());
-            self.publish(&step.notices);
+            if !matches!(step.effect, Effect::RemoveAnnotation(_)) {
+                self.publish(&step.notices);
+            }
             seen = match (&step.effect, prepared) {
-                (Effect::Nothing, _) => return Ok(step.look_again.map_or_else(Action::await_change, Action::requeue)),
+                (Effect::Nothing, _) => {
+                    let next = step.look_again.into_iter().chain(self.ctx.memory.metadata_waits(&self.uid)).min();
+                    return Ok(next.map_or_else(Action::await_change, Action::requeue));
+                }
                 (Effect::AddFinalizer, _) => {
                     self.must_lead()?;
-                    self.object = self.written(Write::Finalizer, self.records.add_finalizer(&self.object).await)?;
+                    self.metadata_written(self.records.add_finalizer(&self.object).await, desired.metadata_refused)?;
                     Seen::Nothing
                 }
                 (Effect::TakeTurn, _) => {
@@ -181,8 +188,9 @@ impl Story<'_> {
                 }
                 (Effect::RemoveAnnotation(annotation), _) => {
                     self.must_lead()?;
-                    let write = self.records.drop_annotation(&self.object, annotation).await;
-                    self.object = self.written(Write::Finalizer, write)?;
+                    if self.metadata_written(self.records.drop_annotation(&self.object, annotation).await, desired.metadata_refused)? {
+                        self.publish(&step.notices);
+                    }
                     Seen::Nothing
                 }
                 (Effect::Release, _) => {
@@ -261,9 +269,12 @@ impl Story<'_> {
 
     /// Takes over what a write left, or ends the pass where the write was refused.
     fn written<T: Kept>(&self, what: Write, outcome: Result<T, CallError>) -> Result<T, PassError> {
+        let outcome = match outcome {
+            Err(error) if error.is_conflict() || error.is_not_found() => return Err(PassError::Conflict(what, error)),
+            other => other,
+        };
         let result = match &outcome {
             Ok(_) => WriteResult::Success,
-            Err(error) if error.is_conflict() || error.is_not_found() => WriteResult::Conflict,
             Err(error) if error.denial().is_some() => WriteResult::Refused,
             Err(_) => WriteResult::Error,
         };
@@ -273,37 +284,68 @@ impl Story<'_> {
                 written.keep(self.ctx);
                 Ok(written)
             }
-            Err(error) if error.is_conflict() || error.is_not_found() => Err(PassError::Stale),
+            Err(error) if error.denial().is_some() => Err(self.denied(what, error)),
             // A write without an answer may have been done: only a fresh look tells.
-            Err(error) => {
-                if let Some(said) = error.denial() {
-                    denials::report(self.ctx, &self.object, what, said);
-                }
-                Err(PassError::Call(error))
+            Err(error) => Err(PassError::Call(error)),
+        }
+    }
+
+    /// Takes over what a write of the metadata left, and says whether it was done. Where the API server refuses it, the next decision is made
+    /// without it, unless this one was.
+    fn metadata_written(&mut self, outcome: Result<Arc<Resource>, CallError>, again: bool) -> Result<bool, PassError> {
+        match self.written(Write::Finalizer, outcome) {
+            Ok(object) => {
+                self.object = object;
+                self.ctx.memory.metadata_written(&self.uid);
+                Ok(true)
             }
+            Err(PassError::Call(error)) if error.denial().is_some() && !again => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     /// Takes what the cluster says now for the next pass: a stale view is never a place to stop.
-    async fn look_afresh(&mut self) -> Result<(), PassError> {
-        match self.records.read(&self.name.name).await? {
-            Some(object) if object.uid().as_deref() == Some(&self.uid) => {
-                self.ctx.keep_latest(&object);
-                self.object = object;
-                self.intent_unanswered = false;
-            }
+    async fn look_afresh(&mut self, stale: PassError) -> Result<Action, PassError> {
+        let found = self.records.read(&self.name.name).await?.filter(|object| object.uid().as_deref() == Some(&self.uid));
+        let Some(object) = found else {
             // Gone, or another of the same name, which has a pass of its own.
-            Some(_) | None => {
-                self.ctx.forget(&self.name);
-                self.end = End::Left;
+            self.ctx.forget(&self.name);
+            self.end = End::Left;
+            return Ok(Action::await_change());
+        };
+        let is_newer = object.meta().resource_version != self.object.meta().resource_version;
+        self.ctx.keep_latest(&object);
+        self.object = object;
+        self.intent_unanswered = false;
+        match stale {
+            // A webhook may deny a write with the status of a conflict, and a definition without the status subresource answers 404.
+            PassError::Conflict(what, error) if !is_newer => {
+                self.ctx.metrics.wrote(what, WriteResult::Refused);
+                Err(self.denied(what, error))
             }
+            PassError::Conflict(what, _) => {
+                self.ctx.metrics.wrote(what, WriteResult::Conflict);
+                Err(PassError::Stale)
+            }
+            PassError::Stale | PassError::Call(_) => Err(stale),
         }
-        Ok(())
+    }
+
+    /// Reports a write that the API server refuses for what it is.
+    fn denied(&self, what: Write, error: CallError) -> PassError {
+        denials::report(self.ctx, &self.object, what, error.said().unwrap_or_default());
+        if what == Write::Finalizer {
+            self.ctx.memory.metadata_refused(&self.uid);
+        }
+        PassError::Call(error)
     }
 
     /// After a failed write of an operation's id: a pause, and what the cluster says now.
     async fn read_after(&mut self, refused_writes: u32, error: &PassError) -> Result<(), PassError> {
         tracing::warn!(kind = self.name.kind.as_str(), namespace = self.name.namespace, name = self.name.name, uid = self.uid, %error, "failed to record the id of an operation; retrying");
+        if let PassError::Conflict(what, _) = error {
+            self.ctx.metrics.wrote(*what, WriteResult::Conflict);
+        }
         tokio::time::sleep(FIRST_RECORD_PAUSE * 2_u32.pow(refused_writes - 1)).await;
         match self.records.read(&self.name.name).await? {
             Some(object) if object.uid().as_deref() == Some(&self.uid) => {

@@ -56,14 +56,19 @@ impl Records {
     pub(super) async fn write_status(&self, object: &Resource, status: &Status) -> Result<Arc<Resource>, CallError> {
         let changed = object.with_status(status);
         let name = object.name_any();
-        Ok(Arc::new(self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?))
+        let written = self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?;
+        let run = |object: &Resource| {
+            let run = object.status().and_then(|status| status.run.as_ref())?;
+            Some((run.number, run.attempt, run.state, run.operation_id.clone()))
+        };
+        took_effect(written, |written| run(written) == run(&changed))
     }
 
     /// Adds the finalizer.
     pub(super) async fn add_finalizer(&self, object: &Resource) -> Result<Arc<Resource>, CallError> {
         let mut finalizers = self.call(finalizers_of(&self.api, object.meta())).await?;
         finalizers.push(api::FINALIZER.to_owned());
-        self.patch_metadata(object, json!({"finalizers": finalizers})).await
+        took_effect(self.patch_metadata(object, json!({"finalizers": finalizers})).await?, |written| holds(written, object))
     }
 
     /// Drops the finalizer; the resource may be gone with that.
@@ -74,7 +79,7 @@ impl Records {
         };
         let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
         match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
-            Ok(_) => Ok(()),
+            Ok(written) => took_effect(written, |written| !holds(written, object)).map(|_| ()),
             Err(error) if error.is_not_found() => Ok(()),
             // A write without an answer may have been done.
             Err(error) => match self.read(&object.name_any()).await {
@@ -86,15 +91,16 @@ impl Records {
 
     /// Takes off an annotation.
     pub(super) async fn drop_annotation(&self, object: &Resource, key: &str) -> Result<Arc<Resource>, CallError> {
-        self.patch_metadata(object, json!({"annotations": {key: null}})).await
+        let written = self.patch_metadata(object, json!({"annotations": {key: null}})).await?;
+        took_effect(written, |written| !written.annotations().contains_key(key))
     }
 
-    async fn patch_metadata(&self, object: &Resource, mut metadata: serde_json::Value) -> Result<Arc<Resource>, CallError> {
+    async fn patch_metadata(&self, object: &Resource, mut metadata: serde_json::Value) -> Result<Resource, CallError> {
         metadata["resourceVersion"] = json!(object.meta().resource_version);
         metadata["uid"] = json!(object.meta().uid);
         let patch = Patch::Merge(json!({"metadata": metadata}));
         let name = object.name_any();
-        Ok(Arc::new(self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await?))
+        self.call(self.api.patch(&name, &PatchParams::default(), &patch)).await
     }
 }
 
@@ -110,6 +116,11 @@ pub(super) async fn finalizers_of<K: Clone + Debug + DeserializeOwned>(
     // A write under the version that was decided on is refused where they have changed since.
     let read = api.get_metadata(meta.name.as_deref().unwrap_or_default()).await?;
     Ok(read.metadata.finalizers.unwrap_or_default())
+}
+
+/// What a write left, where it has what was written. A mutating webhook may change it back.
+fn took_effect(written: Resource, has: impl FnOnce(&Resource) -> bool) -> Result<Arc<Resource>, CallError> {
+    if has(&written) { Ok(Arc::new(written)) } else { Err(CallError::NoEffect) }
 }
 
 /// Whether what was found is the same resource, with the finalizer.

@@ -18,8 +18,6 @@ use crate::telemetry::labels::ReconcileResult;
 
 /// How long one pass may take; every call in it has a deadline of its own, so this is a last resort.
 const PASS: Duration = Duration::from_mins(5);
-/// How long after a pass whose view was stale the next one begins.
-const STALE: Duration = Duration::from_millis(20);
 
 /// One pass, whatever happens in it: a panic or an error of one resource is no other resource's business.
 pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
@@ -39,8 +37,8 @@ pub(super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context
             ctx.memory.succeeded(&uid);
             (ReconcileResult::Success, action)
         }
-        Ok(Ok(Err(PassError::Stale))) => (ReconcileResult::Conflict, Action::requeue(STALE)),
-        Ok(Ok(Err(PassError::Call(error)))) => {
+        Ok(Ok(Err(PassError::Stale))) => (ReconcileResult::Conflict, Action::requeue(ctx.memory.stale(&uid))),
+        Ok(Ok(Err(PassError::Conflict(_, error) | PassError::Call(error)))) => {
             let pause = ctx.memory.failed(&uid);
             tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in = ?pause, "failed to go on with a resource");
             (ReconcileResult::Error, Action::requeue(pause))

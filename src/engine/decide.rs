@@ -37,6 +37,7 @@ fn choose(situation: &Situation<'_>) -> Step {
         return deletion::decide(pass);
     }
     if situation.seen == Seen::Nothing
+        && !pass.leaves_metadata()
         && let Some(annotation) = decisions::leftover(&mut pass)
     {
         return pass.keep(Effect::RemoveAnnotation(annotation), None);
@@ -47,7 +48,7 @@ fn choose(situation: &Situation<'_>) -> Step {
     let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan
         || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
     let needless = situation.desired.leaving.is_some() && may_go;
-    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless {
+    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless && !pass.leaves_metadata() {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }

@@ -19,6 +19,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         return pass.leave();
     }
     if pass.situation.seen == Seen::Nothing
+        && !pass.leaves_metadata()
         && let Some(annotation) = decisions::leftover(&mut pass)
     {
         return pass.keep(Effect::RemoveAnnotation(annotation), None);

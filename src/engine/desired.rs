@@ -54,6 +54,8 @@ pub struct Desired {
     pub leaving: Option<Leaving>,
     /// Whether another resource has the operation that the annotation `adopt` names.
     pub adopt_taken: bool,
+    /// Whether the API server has just refused to change the finalizers or the annotations.
+    pub metadata_refused: bool,
 }
 
 /// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
@@ -106,6 +108,8 @@ pub struct Surroundings {
     pub leaving: Option<Leaving>,
     /// Whether another resource follows, or has followed, the operation that the annotation `adopt` names.
     pub adopt_taken: bool,
+    /// Whether the API server has just refused to change the finalizers or the annotations.
+    pub metadata_refused: bool,
 }
 
 /// The refresh whose successful runs start runs.
@@ -219,7 +223,7 @@ impl Desired {
     }
 
     fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
-        let Surroundings { fault, namespace_ending, followed, leaving, adopt_taken } = surroundings;
+        let Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);
         let (fault, scheduled) = match trigger.and_then(Scheduled::of) {
@@ -254,6 +258,7 @@ impl Desired {
             fault,
             leaving,
             adopt_taken,
+            metadata_refused,
         }
     }
 }

@@ -152,6 +152,12 @@ impl<'a> Pass<'a> {
         Handle { id, location: self.scratch.location.clone().or_else(on_record) }
     }
 
+    /// Whether a run is followed although the API server refuses to change the metadata. A submission needs the finalizer all the same.
+    pub(super) fn leaves_metadata(&self) -> bool {
+        let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
+        self.desired.metadata_refused && self.record.run.as_ref().is_some_and(may_run)
+    }
+
     /// Whether the resource is being deleted.
     pub(super) fn deleting(&self) -> bool {
         self.desired.deletion.is_some()

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::{Request, Response};
@@ -11,13 +12,14 @@ use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::super::agenda::Action;
 use super::super::context::Context;
 use super::super::events::Events;
 use super::super::fixture;
 use super::super::resource::Resource;
 use super::super::supervise::reconcile;
 use super::super::watched::Watched;
-use crate::api::{FINALIZER, Kind};
+use crate::api::{FINALIZER, Kind, RUN_REQUESTED_AT, Status};
 use crate::engine::Turn;
 
 /// What the API server was asked: `PATCH sales`, with the body.
@@ -51,6 +53,7 @@ fn running(metadata: &Value) -> Resource {
     for (field, value) in metadata.as_object().unwrap() {
         object["metadata"][field] = value.clone();
     }
+    object["status"]["run"]["submittedTime"] = json!("2026-01-01T00:00:00Z");
     serde_json::from_value(object).unwrap()
 }
 
@@ -89,4 +92,89 @@ async fn undecodable_resource_holds_no_turn() {
     let cached: Watched = serde_json::from_value(object).unwrap();
     reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::clone(&ctx)).await;
     assert!(is_free(&ctx));
+}
+
+/// A resource without a run, whose first write removes an annotation.
+fn new() -> Resource {
+    running(&json!({"annotations": {(RUN_REQUESTED_AT): ""}})).with_status(&Status::default())
+}
+
+/// How the API server refuses a request.
+fn refusal(code: u16, message: &str) -> (u16, Value) {
+    let reason = if code == 404 { "NotFound" } else { "" };
+    (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code}))
+}
+
+/// Some passes over a resource: the pauses after them, and the events that were written.
+async fn passes(ctx: Context, asked: &Asked, resource: &Resource) -> (Vec<Action>, Vec<String>) {
+    let (ctx, cached) = (Arc::new(ctx), Arc::new(Watched::of(resource).unwrap()));
+    let mut pauses = Vec::new();
+    for _ in 0..3 {
+        pauses.push(reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let asked = asked.lock();
+    let notes =
+        asked.iter().filter(|(line, _)| line.starts_with("POST events")).map(|(_, body)| format!("{}: {}", body["reason"], body["note"]));
+    (pauses, notes.collect())
+}
+
+fn millis(pauses: [u64; 3]) -> Vec<Action> {
+    pauses.map(|pause| Action::requeue(Duration::from_millis(pause))).to_vec()
+}
+
+#[tokio::test]
+async fn write_that_stays_refused_is_reported_ever_more_seldom() {
+    let whole = |resource: &Resource| (200, serde_json::to_value(resource).unwrap());
+    for (name, answer) in [
+        ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
+        ("could not find the requested resource", refusal(404, "the server could not find the requested resource")),
+        ("failed calling webhook", refusal(500, "Internal error occurred: failed calling webhook \"a.b\": no endpoints")),
+        ("accepted but had no effect", whole(&new())),
+    ] {
+        let (ctx, asked) = context(move |line, _| if line.starts_with("PATCH") { answer.clone() } else { whole(&new()) });
+        let (pauses, events) = passes(ctx, &asked, &new()).await;
+        assert_eq!(pauses, millis([500, 1_000, 2_000]), "{name}");
+        assert!(events.len() == 1 && events[0].contains("WriteRefused") && events[0].contains(name), "{name}: {events:?}");
+    }
+}
+
+#[tokio::test]
+async fn resource_that_changes_at_each_write_is_read_ever_more_seldom() {
+    let version = std::sync::atomic::AtomicU64::new(100);
+    let (ctx, asked) = context(move |line, _| {
+        let version = version.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
+        let mut newer = new();
+        newer.meta_mut().resource_version = Some(version);
+        if line.starts_with("PATCH") { refusal(409, "changed") } else { (200, serde_json::to_value(newer).unwrap()) }
+    });
+    let (pauses, events) = passes(ctx, &asked, &new()).await;
+    assert_eq!((pauses, events), (millis([20, 40, 80]), vec![]));
+}
+
+#[tokio::test]
+async fn resource_that_is_gone_waits_for_the_watch() {
+    let (ctx, asked) = context(|_, _| refusal(404, "not found"));
+    assert_eq!(passes(ctx, &asked, &new()).await, (vec![Action::await_change(); 3], vec![]));
+}
+
+#[tokio::test]
+async fn refused_change_of_metadata_stops_no_run() {
+    let annotated = json!({"finalizers": [FINALIZER], "annotations": {(RUN_REQUESTED_AT): ""}});
+    for metadata in [annotated, json!({"finalizers": []})] {
+        let (ctx, asked) = context(|line, body| match line.split(' ').next() {
+            Some("PATCH") => refusal(403, "no patch"),
+            Some("PUT") => {
+                let mut written = body.clone();
+                written["metadata"]["resourceVersion"] = json!("2");
+                (200, written)
+            }
+            _ => refusal(404, ""),
+        });
+        let (_, events) = passes(ctx, &asked, &running(&metadata)).await;
+        assert_eq!(events.iter().filter(|event| event.contains("WriteRefused")).count(), 1, "{events:?}");
+        assert!(!events.iter().any(|event| event.contains("DecisionIgnored")), "{events:?}");
+        let writes: Vec<String> = asked.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
+        assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the record goes on");
+    }
 }

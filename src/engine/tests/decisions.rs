@@ -226,3 +226,19 @@ fn release_of_a_deletion_needs_the_value_true() {
     world.annotate(RELEASE, Some("false")).run_for(secs(5));
     assert_eq!((annotation(&world, RELEASE).map(String::as_str), ignored(&world).len()), (Some("false"), 1));
 }
+
+#[test]
+fn refused_change_of_metadata_stops_no_run() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(60);
+    world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.metadata_refused = true;
+    world.object.metadata.finalizers = None;
+    world.annotate(RESUBMIT, Some("run-9")).run_for(secs(40)).is(RunState::Running, Reason::Running);
+    assert!(world.object.metadata.annotations.as_ref().unwrap().contains_key(RESUBMIT));
+    world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
+    // Nothing begins without a finalizer.
+    world.object.metadata.finalizers = None;
+    world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(10));
+    assert!(world.object.metadata.finalizers.is_some());
+}

@@ -56,6 +56,7 @@ pub(super) struct World {
     pub(super) namespace_ending: bool,
     pub(super) leaving: Option<Leaving>,
     pub(super) adopt_taken: bool,
+    pub(super) metadata_refused: bool,
     /// What somebody edits the state of the run to while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
     /// After how many further steps of the loop the operator is killed.
@@ -131,6 +132,7 @@ impl World {
             namespace_ending: false,
             leaving: None,
             adopt_taken: false,
+            metadata_refused: false,
             edit_during_submission: None,
             crash_in: None,
             writes: 0,
@@ -155,6 +157,7 @@ impl World {
             followed,
             leaving: self.leaving,
             adopt_taken: self.adopt_taken,
+            metadata_refused: self.metadata_refused,
         };
         match self.kind {
             OperationKind::Refresh => Desired::of_refresh(view, surroundings),
