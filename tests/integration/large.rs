@@ -22,13 +22,16 @@ const READS: Duration = Duration::from_secs(10);
 /// The API server takes its time for so much.
 const SLOWLY: Duration = Duration::from_mins(3);
 
-/// As large as admission lets a resource be: 1,000 objects whose names have 64 KiB, and 256 KiB of annotations.
+/// As large as admission lets a resource be: 1,000 objects whose names have 64 KiB, and 256 KiB of annotations, also some with the prefix
+/// of the operator.
 fn largest(world: &World, namespace: &str, number: usize) -> Value {
     let name = |object: usize, length: usize| format!("{object:04}{}", "ü".repeat((length - 4) / 2));
     let objects: Vec<Value> = (0..1_000).map(|object| json!({"table": name(object, 32), "partition": name(object, 32)})).collect();
     let mut manifest = world.manifest(&format!("heap-{number}"), &json!({"suspend": true, "refresh": {"objects": objects}}));
     manifest["metadata"]["namespace"] = namespace.into();
-    manifest["metadata"]["annotations"] = json!({"heap": "x".repeat(250 * 1024)});
+    let ours = (0..500).map(|n| (format!("tabular-operator.dev/x{n:04}"), Value::from("x".repeat(200))));
+    let annotations = ours.chain([("heap".to_owned(), Value::from("x".repeat(120 * 1024)))]);
+    manifest["metadata"]["annotations"] = Value::Object(annotations.collect());
     manifest
 }
 
