@@ -110,11 +110,9 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
         TriggerType::AfterRefresh => followed::advance(desired, record, trigger),
         TriggerType::Schedule => scheduled::advance(desired, record, trigger),
-        // The annotation was changed since, so it does not show later which value was handled.
-        TriggerType::Request if desired.requests.run.as_ref() != Some(&trigger.value) => {
-            record.last_handled_request = Some(trigger.value.clone());
-        }
-        TriggerType::Request | TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
+        // The annotation may change before the submission, and then does not show which value was handled.
+        TriggerType::Request => record.last_handled_request = Some(trigger.value.clone()),
+        TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
     }
     record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }

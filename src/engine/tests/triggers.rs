@@ -155,3 +155,16 @@ fn the_finalizer_is_there_before_the_first_submission() {
     world.edit(|spec| spec.history_limit = 5).run_for(secs(5));
     assert!(world.object.metadata.finalizers.is_some_and(|all| all.len() == 1));
 }
+
+#[test]
+fn request_runs_once_though_it_is_removed_while_it_waits() {
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    world.ahead = Some("bi/other".to_owned());
+    world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(60)).is(RunState::Waiting, Reason::WaitingForTurn);
+    world.annotate(RUN_REQUESTED_AT, None).run_for(secs(60));
+    world.ahead = None;
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(300));
+    assert_eq!((runs(&world), world.service.submits), (2, 2));
+}
