@@ -75,6 +75,7 @@ fn choose(situation: &Situation<'_>) -> Step {
         Some(RunState::Running) => following::running(pass),
         Some(RunState::Cancelling) => following::cancelling(pass),
     };
+    let step = following::wake(situation.desired, situation.now, step);
     scheduled::wake(situation.desired, situation.now, step)
 }
 

@@ -121,6 +121,8 @@ pub(super) fn let_go(pass: Pass<'_>, id: &OperationId) -> Step {
 pub(super) enum Lost {
     /// The operation, neither by its id nor in its listing.
     Alone,
+    /// The operation by its id. The list may leave it out, or show it under another id.
+    Unproved,
     /// The model, and with it whatever the run has started.
     WithItsModel,
 }
@@ -141,7 +143,7 @@ pub(super) fn lost(pass: Pass<'_>, what: Lost) -> Step {
              place, if that has another id, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
-    } else if pass.scratch.unseen && run.model.power_bi.is_some() {
+    } else if what == Lost::Alone && pass.scratch.unseen && run.model.power_bi.is_some() {
         // Power BI's documentation says that it drops requests. Of Analysis Services nobody says so: there it may have run.
         let message = format!(
             "the service accepted operation {id} and never knew it again, by its id or in its list: it never ran; Power BI drops requests where \

@@ -1,10 +1,13 @@
 //! A run whose operation the service has: looked at until the service says that it has ended.
 
+use jiff::Timestamp;
+
 use super::conditions::Standing;
 use super::ending::Lost;
+use super::evidence::Evidence;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, text, triggers, waiting};
+use super::{Desired, Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, submission, text, triggers, waiting};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, Run, RunState, Time, TriggerType};
 use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble, TroubleKind};
 
@@ -115,20 +118,27 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             found(pass, &operation, *retry_after)
         }
         Seen::Look(Look::Gone) => gone(pass),
-        Seen::Listing { result: Ok(listing), .. } => match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
-            Some(operation) => {
-                let operation = operation.clone();
-                found(pass, &operation, None)
+        Seen::Listing { result: Ok(listing), taken, .. } => {
+            match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
+                Some(operation) => {
+                    let operation = operation.clone();
+                    found(pass, &operation, None)
+                }
+                // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
+                None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
+                    let mut pass = pass;
+                    pass.scratch.contradictions += 1;
+                    let pause = pace::retry(pass.scratch.contradictions, pass.seed());
+                    pass.stop_for(pause)
+                }
+                None => {
+                    let evidence = submission::evidence(&pass, listing, taken);
+                    let may_show_it = |evidence: Evidence<'_>| listing.operations.iter().any(|operation| evidence.may_match(operation));
+                    let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
+                    ending::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
+                }
             }
-            // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
-            None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
-                let mut pass = pass;
-                pass.scratch.contradictions += 1;
-                let pause = pace::retry(pass.scratch.contradictions, pass.seed());
-                pass.stop_for(pause)
-            }
-            None => ending::lost(pass, Lost::Alone),
-        },
+        }
         Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(&pass, trouble) => {
             gone::ask(pass)
         }
@@ -176,6 +186,16 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend && pass.desired.leaving.is_none();
     let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace && pass.kind().offers().cancel;
     (replaces && can_begin).then_some(CancelCause::Replacement)
+}
+
+/// Has the resource looked at when the deadline of its operation comes, however long the service asks to wait.
+pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
+    let running = step.recorded.run.as_ref().filter(|run| run.state == RunState::Running && step.effect == Effect::Nothing);
+    let deadline = running.and_then(|run| pace::after(run.submitted_time?, desired.policy.active_deadline));
+    let Some(deadline) = deadline else { return step };
+    // Where it has come already, the cancellation may be hindered, and is not tried again at once.
+    let pause = Some(pace::between(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(pace::SERVICE);
+    Step { look_again: Some(pace::at_latest(step.look_again, pause)), ..step }
 }
 
 /// Records what a trigger that came during the run means; whether a run is to follow this one.
@@ -254,9 +274,9 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
     let now = pass.now;
     let written = pass.scratch.progress_written;
     let mut pause = settings.poll_min;
+    let cancelling = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
     if let Some(run) = pass.record.run.as_mut() {
         let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| pace::between(submitted.timestamp(), now));
-        let cancelling = run.state == RunState::Cancelling;
         pause = if cancelling { pace::brief(settings) } else { pace::poll(settings, elapsed, (&pass.desired.uid, now)) };
         // It can be seen again.
         let (calm, message) = if cancelling {
@@ -281,7 +301,9 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
             }
         }
     }
-    pass.stop_for(pause.max(pace::asked(retry_after)))
+    // Somebody waits for the end of one that is being cancelled, and the cancellation may have to be repeated.
+    let longest = if cancelling { pace::SERVICE } else { pace::LONGEST_ABSENCE };
+    pass.stop_for(pause.max(pace::asked(retry_after).min(longest)))
 }
 
 /// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
@@ -320,11 +342,8 @@ fn troubled_briefly(mut pass: Pass<'_>) -> Step {
 /// A call brought nothing. The operation goes on, and its id stays on record.
 fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed());
-    if trouble.kind == TroubleKind::Throttled {
-        // `service::traffic` holds back the calls that are throttled, each kind by itself. Another kind, and the run's deadline, need not wait.
-        pause = pause.min(pace::SERVICE);
-    }
+    // `service::traffic` holds back the calls that are throttled, each kind by itself. Calls of another kind need not wait.
+    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the model is asked for.
         let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);

@@ -169,17 +169,22 @@ fn intent(pass: &Pass<'_>) -> Timestamp {
     pass.record.run.as_ref().map_or(pass.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
 }
 
+/// What is held against each operation of a list; `None` where there is no run.
+pub(super) fn evidence<'a>(pass: &'a Pass<'_>, listing: &Listing, taken: &'a Taken) -> Option<Evidence<'a>> {
+    let run = pass.record.run.as_ref()?;
+    // The spec may have changed since; then only what is on record can be compared.
+    let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
+    let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
+    Some(Evidence::new(run, request, taken, (intent(pass), clocks), pass.situation.settings))
+}
+
 /// The listing was read: is the operation in it?
 fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     (pass.scratch.troubles, pass.scratch.gone_since) = (0, None);
     let settings = pass.situation.settings;
-    let Some(run) = pass.record.run.as_ref() else {
+    let Some(evidence) = evidence(&pass, listing, taken) else {
         return pass.keep(Effect::Nothing, None);
     };
-    // The spec may have changed since; then only what is on record can be compared.
-    let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
-    let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
-    let evidence = Evidence::new(run, request, taken, (intent(&pass), clocks), settings);
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(intent(&pass), pass.now);
     let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);

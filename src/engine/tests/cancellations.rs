@@ -6,7 +6,7 @@ use crate::api::{
     ADOPT, CANCEL_REQUESTED_AT, CancelCause, ConcurrencyPolicy, ConditionStatus, RESUBMIT, RUN_REQUESTED_AT, Reason, RunState, TriggerType,
 };
 use crate::engine::{Cure, Fault, Seen};
-use crate::operation::{Cancellation, Phase, TroubleKind};
+use crate::operation::{Cancellation, Phase, Trouble, TroubleKind};
 
 fn cancel(world: &mut World, value: &str) {
     world.annotate(CANCEL_REQUESTED_AT, Some(value));
@@ -276,5 +276,32 @@ fn a_synchronisation_is_cancelled_as_long_as_nothing_has_begun() {
         world.run_for(secs(600));
         assert_eq!((world.run().state, world.service.submits), (state, 1));
         assert_eq!(world.told(Reason::NotCancelled), usize::from(state == RunState::Succeeded));
+    }
+}
+
+#[test]
+fn deadline_ends_a_run_whatever_the_service_asks_to_wait() {
+    let hour = Some(secs(3_600));
+    for mut world in [World::new(|_| {}), World::sync(|_| {})] {
+        world.edit(|spec| spec.active_deadline_seconds = 60);
+        (world.service.length, world.service.retry_after) = (secs(86_400), hour);
+        world.run_for(secs(61));
+        assert!(world.service.looks <= 1, "Retry-After holds for polls");
+        world.run_for(secs(140)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+    }
+}
+
+#[test]
+fn long_retry_after_of_a_failed_call_delays_no_run_for_long() {
+    for kind in [TroubleKind::ServiceError, TroubleKind::CapacityExceeded, TroubleKind::Throttled, TroubleKind::Paused] {
+        let away = Ask::Trouble(Trouble { retry_after: Some(secs(3_600)), ..trouble(kind) });
+        let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
+        world.service.length = secs(86_400);
+        world.service.asks.push_back(away.clone());
+        world.run_until(RunState::Cancelling);
+        // Neither the next poll nor the next DELETE waits for as long as the DELETE is asked to.
+        world.service.asks.push_back(away);
+        world.run_for(secs(240)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+        assert_eq!(world.service.submits, 1, "{kind:?}");
     }
 }

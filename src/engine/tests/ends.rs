@@ -1,10 +1,10 @@
 //! The ends that the services document: each with its reason, its sentence, and its rule for `backoffLimit`.
 
-use super::service::{Fate, trouble};
+use super::service::{Fate, Op, Owner, trouble};
 use super::world::{World, model, secs};
 use crate::api::{CANCEL_REQUESTED_AT, ConditionType, Model, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Fault};
-use crate::operation::{Failure, Phase, TroubleKind};
+use crate::operation::{Failure, OperationId, Origin, Phase, TroubleKind};
 
 #[test]
 fn each_failure_has_its_reason_its_cure_and_its_rule() {
@@ -66,6 +66,36 @@ fn an_accepted_request_that_never_became_known_was_dropped_and_is_tried_again() 
     world.service.lag = secs(0);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().attempt, world.service.submits), (2, 2));
+}
+
+#[test]
+fn request_is_dropped_only_where_the_list_proves_it() {
+    let dropped = |edit: fn(&mut World), reason: Reason| {
+        let mut world = World::new(|spec| {
+            spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned());
+            spec.backoff_limit = 1;
+        });
+        world.service.lag = secs(1_000);
+        never_known(&mut world);
+        world.service.lag = secs(0);
+        let (id, visible) = (OperationId::parse("op-other").unwrap(), world.now);
+        world.service.ops.push(Op { id, visible, owner: Owner::Stranger, vanished: false, ..world.service.ops[0].clone() });
+        edit(&mut world);
+        let submits = if reason == Reason::OperationLost { 1 } else { 2 };
+        world.run_for(secs(3_600));
+        let end = (world.run().reason.as_str(), world.service.submits);
+        assert_eq!(end, (reason.as_str(), submits), "{}", world.run().message);
+    };
+    let hide = |world: &mut World| world.service.ops[1].vanished = true;
+    // The list may leave it out, or show it under another id.
+    dropped(|world| (world.service.truncated, world.service.ops[1].vanished) = (true, true), Reason::OperationLost);
+    dropped(|_| {}, Reason::OperationLost);
+    dropped(|world| world.service.ops[1].origin = Origin::Unknown, Reason::OperationLost);
+    // None of these can be it.
+    dropped(hide, Reason::Succeeded);
+    dropped(|world| world.service.ops[1].origin = Origin::External, Reason::Succeeded);
+    dropped(|world| world.service.ops[1].refresh_type = Some("calculate".to_owned()), Reason::Succeeded);
+    dropped(|world| world.service.taken.watched = ["op-other".to_owned()].into(), Reason::Succeeded);
 }
 
 #[test]

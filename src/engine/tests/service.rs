@@ -119,6 +119,8 @@ pub(super) struct Service {
     /// Whether each answer about a synchronisation names another place to ask at, and where it was asked.
     pub(super) moves: bool,
     pub(super) asked_at: Vec<Option<String>>,
+    /// How long it asks to stay away where it accepts an operation or shows one that runs.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Service {
@@ -153,6 +155,7 @@ impl Service {
             replicas: true,
             moves: false,
             asked_at: Vec::new(),
+            retry_after: None,
         }
     }
 
@@ -201,7 +204,7 @@ impl Service {
         let lost = || Submission::Unanswered { message: "no answer".to_owned() };
         match self.posts.pop_front().unwrap_or(Fate::Answered) {
             Fate::Answered => match self.accept(owner, request) {
-                Some(id) => Submission::Accepted { location: self.place(), id, activity_id: None, retry_after: None },
+                Some(id) => Submission::Accepted { location: self.place(), id, activity_id: None, retry_after: self.retry_after },
                 None => Submission::Busy { message: "another refresh is running".to_owned() },
             },
             Fate::LostBefore => lost(),
@@ -276,7 +279,8 @@ impl Service {
             return Look::Trouble(trouble);
         }
         let found = self.visible().find(|op| op.kind == kind && op.id.same(handle.id.as_str()));
-        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after: None, location: self.place() })
+        let (location, retry_after) = (self.place(), self.retry_after);
+        found.map_or(Look::Gone, |op| Look::Found { operation: Box::new(self.view(op)), retry_after, location })
     }
 
     pub(super) fn list(&mut self, kind: OperationKind, since: Timestamp) -> Result<Listing, Trouble> {
