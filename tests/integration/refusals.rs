@@ -19,7 +19,10 @@ async fn overloaded_capacity_delays_no_other_model() {
     let text = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
     let limit = json!({"code": 429, "body": {"error": {"code": "CapacityLimitExceeded", "message": text}}});
     let unavailable = json!({"code": 503, "headers": {"x-ms-error-code": "RejectedDueToResourceConstraints"}});
-    for (name, response) in [("limit", limit), ("unavailable", unavailable)] {
+    let details = json!([{"code": "CapacityLimitExceeded", "message": "Die Aktion kann nicht abgeschlossen werden."}]);
+    let error = json!({"code": "TooManyRequests", "details": details});
+    let inside = json!({"code": 429, "headers": {"retry-after": "3392"}, "body": {"error": error}});
+    for (name, response) in [("limit", limit), ("unavailable", unavailable), ("inside", inside)] {
         let (model, spec, _) = semantic_model(&world, &json!({})).await;
         refuse(&world, &spec, 0, response).await;
         world.apply(name, &merged(&spec, &json!({"waitDeadlineSeconds": 6}))).await;
