@@ -322,3 +322,18 @@ async fn refresh_that_began_before_the_intent_is_not_adopted() {
     assert_one_of_ours(&world, &world.model(), "orders", (2, Found::Alone)).await;
     world.assert_kstatus();
 }
+
+#[tokio::test]
+async fn scale_out_status_without_a_start_repeats_no_sync() {
+    let (world, _operator) = quick("scale-out-start").await;
+    let (model, spec, _) = semantic_model(&world, &json!({})).await;
+    let versions = json!({"commitVersion": 9, "targetSyncVersion": 9, "minActiveReadVersion": 8});
+    let body = merged(&versions, &json!({"scaleOutStatus": "Enabled", "syncStartTime": "0001-01-01T00:00:00"}));
+    let behind = json!({"times": 0, "action": {"status": {"code": 200, "body": body}}});
+    world.azure.fault_at(&model, "GET", "queryScaleOut/syncStatus", behind).await;
+    world.azure.respond(&model, "POST", "queryScaleOut/sync", lost(true)).await;
+    world.apply("modelsync/orders", &spec).await;
+    world.until_reason("modelsync/orders", "Stalled", "SubmissionUnknown").await;
+    assert_eq!(world.azure.syncs(&model).await.len(), 1);
+    world.assert_kstatus();
+}
