@@ -259,7 +259,7 @@ enum Verdict {
 
 /// The list does not show everything that matters.
 fn truncated() -> Verdict {
-    Verdict::Unclear("the service's list is too long to be read whole, or has rows without an id".to_owned())
+    Verdict::Unclear("the service's list is too long to be read whole, or has rows without an id or a start".to_owned())
 }
 
 /// It is certain that nothing began: the service would show it by now.

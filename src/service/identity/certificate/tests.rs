@@ -196,7 +196,6 @@ fn each_mistake_is_one_sentence() {
     let Others { encrypted, elliptic: pkcs8, sec1, request, public, bundle, pfx } = others(&key);
     let legacy =
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
-    let pkcs1 = &key.serialize_der()[26..];
     let lines: Vec<&str> = certificate.lines().collect();
     let without = |line: usize| [&lines[..line], &lines[line + 1..]].concat().join("\n") + "\n" + &pem;
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
@@ -209,13 +208,6 @@ fn each_mistake_is_one_sentence() {
         (certificate.clone() + &block("RSA PRIVATE KEY", &request), "contains no private key: the block contains a certificate request"),
         (certificate.clone() + &block("PRIVATE KEY", &public), "contains no private key: the block contains a public key"),
         (certificate.clone() + &block("PUBLIC KEY", &public), "contains no private key: the block contains a public key"),
-        // What a public key of this size has after its header is the key as PKCS#1 has it.
-        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..]), "contains no private key: the block contains a public key"),
-        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..100]), "contains a damaged block (BEGIN RSA PUBLIC KEY)"),
-        (certificate.clone() + &block("DH PARAMETERS", b"\x30\x06\x02\x01\x05\x02\x01\x02"), "holds no private key"),
-        // Two of its numbers are left, and six.
-        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..100]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
-        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..715]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
         (block("CERTIFICATE", &key.serialize_der()), "contains no certificate: the block contains a private key"),
         (block("CERTIFICATE", &request) + &pem, "contains no certificate: the block contains a certificate request"),
         (block("CERTIFICATE REQUEST", &request) + &pem, "contains no certificate: the block contains a certificate request"),
@@ -292,6 +284,26 @@ fn each_mistake_is_one_sentence() {
         assert!(!message.chars().any(char::is_control) && !message.contains("AAAA") && !message.contains("planted"), "{message}");
         let shown = |line: &str| line.len() > 20 && !line.starts_with("-----") && message.contains(line);
         assert!(!pem.lines().any(shown), "{message}");
+    }
+}
+
+#[test]
+fn key_in_pkcs1_is_named_for_what_it_is() {
+    let key = rsa();
+    let (certificate, pkcs8, public) = (own(&key), key.serialize_der(), others(&key).public);
+    let pkcs1 = &pkcs8[26..];
+    let rows = [
+        // What a public key of this size has after its header is the key as PKCS#1 has it.
+        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..]), "contains no private key: the block contains a public key"),
+        (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..100]), "contains a damaged block (BEGIN RSA PUBLIC KEY)"),
+        (certificate.clone() + &block("DH PARAMETERS", b"\x30\x06\x02\x01\x05\x02\x01\x02"), "holds no private key"),
+        // Two of its numbers are left, and six.
+        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..100]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
+        (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..715]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
+    ];
+    for (pem, expected) in rows {
+        let message = parse(&pem).map(drop).expect_err(expected);
+        assert!(message.contains(expected), "{expected}: {message}");
     }
 }
 
