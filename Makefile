@@ -37,7 +37,7 @@ check: need-cargo ## Check format, lints and generated files
 
 .PHONY: deny
 deny: need-cargo ## Check the libraries against deny.toml by cargo-deny: bans, licenses, sources; needs no network, but crates.io once for cargo-deny
-	$(call timed,libraries,tests/tools/cargo-deny.sh)
+	$(call timed,libraries,tests/tools/deny.sh)
 
 .PHONY: generate
 generate: need-cargo ## Write anew what is generated: crds/, docs/reference/ and parts of the chart

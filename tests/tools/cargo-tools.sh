@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Builds a tool of crates.io once, into the user's cache, and prints the path of its program: `cargo-tools.sh cargo-deny`.
+set -euo pipefail
+
+fail() { echo "tests/tools/cargo-tools.sh: $*" >&2; exit 1; }
+
+case ${1:-} in
+  cargo-deny) version=0.20.2 program=cargo-deny ;;
+  typos-cli) version=1.52.0 program=typos ;;
+  *) fail "usage: cargo-tools.sh cargo-deny | typos-cli" ;;
+esac
+directory=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}/$1-$version
+if [ ! -x "$directory/bin/$program" ]; then
+  echo "building $1 $version (about 5 minutes on two cores, once)…" >&2
+  # In a directory of its own, so that no other build is waited for; unoptimized, as it runs for seconds.
+  building=$(mktemp -d)
+  trap 'rm -rf "$building"' EXIT
+  CARGO_TARGET_DIR=$building cargo install --quiet --debug --locked --version "$version" --root "$directory" "$1" >&2 ||
+    fail "failed to build $1: see cargo's message above"
+fi
+echo "$directory/bin/$program"
