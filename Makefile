@@ -30,14 +30,16 @@ test: build $(if $(LINUX),image) ## Run every test: unit, property and integrati
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
-check: need-cargo ## Check format, lints and generated files
-	$(call timed,format,cargo fmt --all --check)
-	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
-	$(call timed,generated files,cargo test --locked --test generated)
+check: need-cargo format workflows deny lints rustdoc generated chart-lint ## Check format, workflows, libraries, lints, API documentation, generated files and the chart
 
 .PHONY: deny
 deny: need-cargo ## Check the libraries against deny.toml by cargo-deny: bans, licenses, sources; needs no network, but crates.io once for cargo-deny
 	$(call timed,libraries,tests/tools/deny.sh)
+
+# Without the linters of scripts, which it would run only on machines that have them.
+.PHONY: workflows
+workflows: ## Check .github/workflows by actionlint
+	$(call timed,workflows,"$$(tests/actionlint/build.sh)" -shellcheck= -pyflakes=)
 
 .PHONY: generate
 generate: need-cargo ## Write anew what is generated: crds/, docs/reference/ and parts of the chart
@@ -104,6 +106,27 @@ clean: need-cargo ## Remove what was built here (the control plane and the tools
 	@cargo clean
 
 # Not listed: parts of the above.
+
+.PHONY: format
+format: need-cargo
+	$(call timed,format,cargo fmt --all --check)
+
+.PHONY: lints
+lints: need-cargo
+	$(call timed,lints,cargo clippy --workspace --all-targets --locked -- -D warnings)
+
+.PHONY: rustdoc
+rustdoc: need-cargo
+	$(call timed,API documentation,RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked)
+
+.PHONY: generated
+generated: need-cargo
+	$(call timed,generated files,cargo test --locked --test generated)
+
+.PHONY: chart-lint
+chart-lint:
+	$(call timed,chart,for values in charts/tabular-operator/ci/*.yaml; do \
+	  "$$(tests/tools/build.sh)/helm" lint --strict --quiet charts/tabular-operator --values "$$values" || exit 1; done)
 
 .PHONY: programs
 programs: need-cargo
