@@ -1,4 +1,6 @@
-//! Hand-written pages agree with the code: the hosts of each cloud, and where to report a vulnerability.
+//! Hand-written pages agree with the code: the hosts of each cloud, where to report a vulnerability, and the paths that contributors are sent to.
+
+use std::path::Path;
 
 use tabular_operator::service::cloud::Cloud;
 
@@ -43,4 +45,21 @@ fn security_policy_says_where_to_report_and_what_follows() {
     // An address that nobody reads is worse than none.
     assert!(!policy.contains('@') && !policy.contains("mailto:"), "SECURITY.md names a mail address");
     assert!(read("docs/operations/security.md").contains("(../../SECURITY.md)"), "the page on security does not link the policy");
+}
+
+#[test]
+fn pages_for_contributors_name_paths_that_exist() {
+    let tops = ["src/", "tests/", "docs/", "deploy/", "charts/", "crds/"];
+    for (page, least) in [("AGENTS.md", 40), ("CONTRIBUTING.md", 20)] {
+        let text = read(page);
+        let (spans, links) =
+            (text.split('`').skip(1).step_by(2), text.split("](").skip(1).filter_map(|rest| rest.split(&[')', '#']).next()));
+        let paths = spans.chain(links).filter(|span| tops.iter().any(|top| span.starts_with(top)));
+        // Not those with a placeholder, such as `tests/fuzz/corpus/<target>`, and not those of the fuzzer's findings.
+        let paths: Vec<&str> = paths.filter(|path| !path.contains(['<', '…', ' ']) && !path.starts_with("tests/fuzz/crashes")).collect();
+        assert!(paths.len() >= least, "only {} paths were found in {page}", paths.len());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let missing: Vec<&&str> = paths.iter().filter(|path| !root.join(path).exists()).collect();
+        assert!(missing.is_empty(), "{page} names what is not there: {missing:?}");
+    }
 }

@@ -1,6 +1,9 @@
-//! Where libraries and images come from: one YAML library, no crate that `deny.toml` bans, one registry, and images by their digests.
+//! Where libraries and images come from: one YAML library, no crate that `deny.toml` bans, one registry, images by their digests, and
+//! actions by their commits.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use crate::chart::read;
 
@@ -76,4 +79,32 @@ fn builder_image_is_pinned_by_digest() {
         pinned += 1;
     }
     assert_eq!(pinned, 1);
+}
+
+/// What is below a directory of the repository, as paths from its root.
+fn below(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap();
+    let entries = entries.flat_map(|entry| {
+        let entry = entry.unwrap();
+        let path = format!("{directory}/{}", entry.file_name().into_string().unwrap());
+        if entry.file_type().unwrap().is_dir() { below(&path) } else { vec![path] }
+    });
+    entries.collect()
+}
+
+#[test]
+fn actions_of_workflows_are_pinned_by_commit() {
+    let mut pinned = 0;
+    for file in below(".github").iter().filter(|file| file.ends_with(".yml")) {
+        let text = read(file);
+        let used = text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "));
+        for action in used.filter(|action| !action.starts_with("./")) {
+            // As in `actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5`.
+            let (commit, version) = action.split_once('@').and_then(|(_, rest)| rest.split_once(" # v")).unwrap_or_default();
+            let is_commit = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
+            assert!(is_commit && !version.is_empty(), "{file}: pin {action} by its commit, and name the version after it");
+            pinned += 1;
+        }
+    }
+    assert!(pinned > 10, "only {pinned} actions were found");
 }
