@@ -30,11 +30,15 @@ test: build $(if $(LINUX),image) ## Run every test: unit, property and integrati
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
-check: need-cargo format workflows deny lints rustdoc generated chart-lint ## Check format, workflows, libraries, lints, API documentation, generated files and the chart
+check: need-cargo format spelling workflows deny lints rustdoc generated chart-lint ## Check format, spelling, workflows, libraries, lints, API documentation, generated files and the chart
 
 .PHONY: deny
 deny: need-cargo ## Check the libraries against deny.toml by cargo-deny: bans, licenses, sources; needs no network, but crates.io once for cargo-deny
 	$(call timed,libraries,tests/tools/deny.sh)
+
+.PHONY: spelling
+spelling: need-cargo ## Check the spelling by typos (_typos.toml); needs crates.io once
+	$(call timed,spelling,"$$(tests/tools/cargo-tools.sh typos-cli)")
 
 # Without the linters of scripts, which it would run only on machines that have them.
 .PHONY: workflows
