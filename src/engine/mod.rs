@@ -1,6 +1,6 @@
 //! The decision: what is asked for, what is recorded, what was just learnt and the time, to a new record and one effect.
 //!
-//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide`] from top to bottom, and then the file of
+//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide()`] from top to bottom, and then the file of
 //! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
 
 mod cancellation;

@@ -20,7 +20,7 @@ pub struct Listing {
     pub ahead: Option<Ahead>,
 }
 
-/// A running operation of origin [`Origin::External`] that its list shows without an id: Power BI shows some that a person
+/// A running operation of origin [`Origin::External`](super::Origin::External) that its list shows without an id: Power BI shows some that a person
 /// started in its portal so (seen in public reports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnnamedOperation {

@@ -13,7 +13,7 @@ pub enum Submission {
     Accepted {
         /// The service's id for the operation.
         id: OperationId,
-        /// Where the service said to look, where the operation is followed by it ([`Handle::location`]).
+        /// Where the service said to look, where the operation is followed by it ([`Handle::location`](super::Handle::location)).
         location: Option<String>,
         /// The service's activity id, for a support case.
         activity_id: Option<String>,
@@ -53,7 +53,7 @@ pub enum Look {
         operation: Box<Operation>,
         /// How long the service asked us to wait before the next look.
         retry_after: Option<Duration>,
-        /// Where to look the next time, where the service said so ([`Handle::location`]).
+        /// Where to look the next time, where the service said so ([`Handle::location`](super::Handle::location)).
         location: Option<String>,
     },
     /// The service does not know it (404).

@@ -95,7 +95,7 @@ fn below(directory: &str) -> Vec<String> {
 #[test]
 fn actions_of_workflows_are_pinned_by_commit() {
     let mut pinned = 0;
-    for file in below(".github").iter().filter(|file| file.ends_with(".yml")) {
+    for file in below(".github").iter().filter(|file| Path::new(file).extension().is_some_and(|extension| extension == "yml")) {
         let text = read(file);
         let used = text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "));
         for action in used.filter(|action| !action.starts_with("./")) {

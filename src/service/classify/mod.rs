@@ -1,6 +1,6 @@
 //! What an answer means: status, headers and body in, one word of [`crate::operation`] out. Nothing else decides it.
 //!
-//! [`word`] says what the service said, whatever it was asked; each verb then says what that means for it. The body
+//! [`word()`] says what the service said, whatever it was asked; each verb then says what that means for it. The body
 //! counts before the status: Analysis Services answers 400 where others answer 401, 404 or 409, and Power BI 400 where
 //! others answer 409 or 429.
 
