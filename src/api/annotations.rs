@@ -1,8 +1,5 @@
 //! The finalizer and the annotations by which a person or a tool speaks to one resource.
 
-/// The annotations of a resource that the operator reads.
-pub const ANNOTATIONS: [&str; 5] = [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, ADOPT, RESUBMIT, RELEASE];
-
 /// Held by a resource from before its first operation until nothing of it can be left running.
 pub const FINALIZER: &str = "tabular-operator.dev/operation";
 
@@ -27,3 +24,6 @@ pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 /// `"true"` on a resource that is being deleted lets go of it at once; whatever runs at the service goes on. The operator removes
 /// another value than `"true"` and `"false"`, with the event `DecisionIgnored`.
 pub const RELEASE: &str = "tabular-operator.dev/release";
+
+/// The annotations of a resource that the operator reads.
+pub const ANNOTATIONS: [&str; 5] = [RUN_REQUESTED_AT, CANCEL_REQUESTED_AT, ADOPT, RESUBMIT, RELEASE];
