@@ -114,9 +114,11 @@ impl Followed {
 /// queued runs that will not be followed: then this goes on record before anything else.
 pub(super) fn look(pass: &mut Pass<'_>) -> bool {
     let before = pass.record.last_followed.take();
-    let queued = before.as_ref().and_then(|cursor| cursor.queued);
     let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
-    let (Some(why), Some(cursor), Some(queued)) = (lost, &before, queued) else {
+    let accepted = pass.record.queued.as_ref().and_then(number);
+    // What was accepted runs, whether the history still has it or not.
+    let waits = |cursor: &&FollowedRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
+    let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
         pass.record.last_followed = after;
         return false;
     };
@@ -130,7 +132,7 @@ pub(super) fn look(pass: &mut Pass<'_>) -> bool {
         trigger.value.push_str(WITHDRAWN);
         1
     });
-    let missed = queued.count.saturating_sub(runs);
+    let missed = cursor.queued.map_or(0, |queued| queued.count).saturating_sub(runs);
     if missed > 0 {
         let (were, them) = if missed == 1 { ("run", "it") } else { ("runs", "them") };
         let message = format!(

@@ -336,3 +336,29 @@ fn a_resource_without_a_creation_time_counts_every_success() {
     world.annotate("a", Some("b")).run_for(secs(100));
     assert_eq!(world.followings(), ["staging run 1"]);
 }
+
+#[test]
+fn accepted_run_is_kept_when_another_refresh_is_followed() {
+    for recreated in [false, true] {
+        for mut world in both() {
+            world.run_for(secs(10));
+            world.leader_succeeds().run_for(secs(2));
+            world.leader_succeeds().run_for(secs(2));
+            assert_eq!(world.status().queued.as_ref().unwrap().value, "staging run 2");
+            // The failure takes the successes out of the history.
+            world.leader_ends(RunState::Failed, 1);
+            world.run_for(secs(2));
+            assert_eq!(world.status().last_followed.as_ref().unwrap().queued, None);
+            world.leader = Some(leader(if recreated { "staging" } else { "gold" }, "led-2"));
+            (0..3).for_each(|_| world.leader_ends(RunState::Succeeded, 20));
+            if !recreated {
+                world.edit(|spec| spec.trigger.as_mut().unwrap().after_refresh = Some(AfterRefresh { name: "gold".to_owned() }));
+            }
+            world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!(world.followings()[..2], ["staging run 1", "staging run 2 (no longer followed)"]);
+            let runs = if recreated { 5 } else { 2 };
+            assert_eq!((world.service.submits, world.followings().len(), world.told(Reason::RunsMissed)), (runs, runs, 0));
+            assert_eq!(world.status().queued, None);
+        }
+    }
+}
