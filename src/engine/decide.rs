@@ -42,7 +42,7 @@ fn choose(situation: &Situation<'_>) -> Step {
     {
         return pass.keep(Effect::RemoveAnnotation(annotation), None);
     }
-    scheduled::look(situation.desired, &mut pass.record, situation.now);
+    scheduled::look(&mut pass);
     let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
     let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan

@@ -22,6 +22,8 @@ pub(super) const PROGRESS: Duration = Duration::from_secs(10);
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// The longest that a service may send us away for at once.
 pub(super) const LONGEST_ABSENCE: Duration = Duration::from_hours(1);
+/// A time on record that lies ahead by more than this is no clock that was set back.
+pub(super) const CLOCK_STEP: Duration = Duration::from_hours(1);
 /// The longest pause between two submissions that the service refuses.
 pub(super) const LONGEST_REFUSED: Duration = Duration::from_mins(15);
 /// The longest pause between two attempts, or between two tries of a call.

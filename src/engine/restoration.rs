@@ -4,7 +4,8 @@
 //! so what it may have started is found out again. A run that shows no end and has an entry in the history has ended.
 
 use super::pass::Pass;
-use crate::api::{HistoryEntry, Reason, Run, RunState, Status};
+use super::{pace, submission};
+use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time};
 use crate::operation::OperationKind;
 
 /// Restores what contradicts itself, and reports it. Whether there was anything: then it goes on record before anything else.
@@ -12,6 +13,8 @@ pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
     let (kind, keeps_history) = (pass.kind(), pass.desired.policy.history_limit > 0);
     let newest = newest(&pass.record);
     let entry = pass.record.run.as_ref().and_then(|run| entry(&pass.record, run)).cloned();
+    let (now, created) = (pass.now, pass.desired.created.min(pass.now));
+    let is_ahead = |time: &Time| pace::between(now, time.timestamp()) > pace::CLOCK_STEP;
     let Some(run) = pass.record.run.as_mut() else { return false };
     drop_operation_of_earlier_attempt(run);
     let shown = format!("run {} was shown as {:?}", run.number, run.state);
@@ -33,9 +36,24 @@ pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
     } else if run.state == RunState::Waiting && is_unresolved(run) {
         reopen(run);
         format!("{shown}, and its submission is unresolved: {}", run.message)
-    } else if matches!(run.state, RunState::Running | RunState::Cancelling) && run.operation().is_some() && run.submitted_time.is_none() {
-        run.submitted_time = run.started_time.or(Some(run.requested_time));
-        format!("{shown} without the time of its submission: deadlines count from {}", run.requested_time)
+    } else if matches!(run.state, RunState::Running | RunState::Cancelling)
+        && run.operation().is_some()
+        && run.submitted_time.as_ref().is_none_or(is_ahead)
+    {
+        let since = run.started_time.into_iter().chain([run.requested_time]).find(|time| !is_ahead(time)).unwrap_or(Time::from(now));
+        run.submitted_time = Some(since);
+        format!("{shown} without the time of its submission, or with one in the future: deadlines count from {since}")
+    } else if run.state == RunState::Submitting && run.submitted_time.as_ref().is_some_and(is_ahead) {
+        run.submitted_time = None;
+        if is_ahead(&run.requested_time) {
+            run.requested_time = Time::from(created);
+        }
+        // A list that is read now may be too early for a submission of a moment ago.
+        submission::ask(pass, "the status was edited, so when the run was submitted cannot be told");
+        format!("{shown}, submitted in the future: a user decides what it started")
+    } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
+        run.waiting_since_time = Some(Time::from(now));
+        format!("{shown} waiting since a time in the future: the wait counts from now")
     } else {
         return false;
     };
@@ -63,8 +81,19 @@ fn is_unresolved(run: &Run) -> bool {
 }
 
 /// The highest number of a run that has ended.
-pub(super) fn newest(record: &Status) -> i32 {
-    record.history.iter().map(|entry| entry.number).max().unwrap_or(0)
+fn newest(record: &Status) -> i32 {
+    record.history.iter().map(|entry| entry.number).filter(|number| is_counted(*number)).max().unwrap_or(0)
+}
+
+/// The highest number that a run has had.
+pub(super) fn latest(record: &Status) -> i32 {
+    record.run.as_ref().map(|run| run.number).filter(|number| is_counted(*number)).unwrap_or(0).max(newest(record))
+}
+
+/// Whether runs are counted on from a number. Nobody has run so often as half of what the schema admits: it was edited, and the next number
+/// has to be within the schema.
+fn is_counted(number: i32) -> bool {
+    number < 500_000_000
 }
 
 /// The end of a run as it was recorded. A run with another operation is another one, whatever its number.

@@ -52,13 +52,20 @@ impl Scheduled {
         record.next_schedule_time = record.next_schedule_time.max(self.schedule.next(time).map(Time::from));
     }
 
+    /// Whether the cursor is where no run has moved it, also by a clock that was set back: then times would be left out.
+    fn is_beyond(&self, cursor: Time, now: Timestamp) -> bool {
+        let latest = now.checked_add(pace::CLOCK_STEP).ok().and_then(|latest| self.schedule.next(latest));
+        latest.is_some_and(|latest| cursor.timestamp() > latest)
+    }
+
     fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
         self.starting_deadline.is_some_and(|deadline| pace::between(time, now) > deadline)
     }
 }
 
 /// Sets the cursor where the schedule is another one than before: on a new resource from its creation, else from now on.
-pub(super) fn look(desired: &Desired, record: &mut Status, now: Timestamp) {
+pub(super) fn look(pass: &mut Pass<'_>) {
+    let (desired, record, now) = (pass.desired, &mut pass.record, pass.now);
     let Some(scheduled) = &desired.scheduled else {
         (record.last_handled_schedule, record.next_schedule_time) = (None, None);
         return;
@@ -68,6 +75,12 @@ pub(super) fn look(desired: &Desired, record: &mut Status, now: Timestamp) {
         let since = if is_new { desired.created.min(now) } else { now };
         record.last_handled_schedule = Some(scheduled.written.clone());
         record.next_schedule_time = scheduled.schedule.next(since).map(Time::from);
+    } else if let Some(ahead) = record.next_schedule_time.filter(|cursor| scheduled.is_beyond(*cursor, now)) {
+        record.next_schedule_time = scheduled.schedule.next(now).map(Time::from);
+        pass.notice(
+            Reason::StatusRestored,
+            format!("nextScheduleTime was {ahead}, and the schedule has times before that: they run again"),
+        );
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         // Found after a restart, or after an answer that was lost.
         Seen::Nothing => {
             if let Some(pause) = pass.not_before() {
-                pass.keep(Effect::Nothing, Some(pause))
+                pass.stop(Effect::Nothing, Some(pause))
             } else {
                 let (kind, since) = (pass.kind(), intent(&pass));
                 pass.scratch.listed_at = Some(pass.now);
@@ -147,14 +147,14 @@ pub(super) fn held(pass: &Pass<'_>) -> bool {
 fn wait_for_a_word(pass: Pass<'_>) -> Step {
     if let Some(id) = decisions::named(&pass) {
         return match pass.not_before() {
-            Some(pause) => pass.keep(Effect::Nothing, Some(pause)),
+            Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
             None => pass.keep(Effect::Look(Handle::by_id(id)), None),
         };
     }
     if decisions::resubmits(&pass) {
         return resubmit(pass);
     }
-    pass.keep(Effect::Nothing, None)
+    pass.stop(Effect::Nothing, None)
 }
 
 /// The operation that the annotation `adopt` names is not the one: the annotation is removed, and an event states what is asked.
@@ -324,17 +324,20 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             })
             .collect();
     }
-    let remedy = decisions::remedy(&pass).unwrap_or_default();
-    let fact = format!("the response to the submission was lost, and {why}{which}");
-    // Whatever the service says, the commands are complete.
-    let fact = text::bounded(&fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
-    if let Some(run) = pass.record.run.as_mut() {
-        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
-    }
+    ask(&mut pass, &format!("the response to the submission was lost, and {why}{which}"));
     pass.scratch.next_look = None;
     // A user may have decided before the question, and would not do so again.
     let decided = decisions::named(&pass).is_some() || decisions::resubmits(&pass);
     pass.stop(Effect::Nothing, decided.then_some(Duration::ZERO))
+}
+
+/// Says what a user has to decide, and the commands for it, which are complete however long the fact is.
+pub(super) fn ask(pass: &mut Pass<'_>, fact: &str) {
+    let remedy = decisions::remedy(pass).unwrap_or_default();
+    let fact = text::bounded(fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
+    }
 }
 
 /// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
@@ -377,12 +380,9 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
 
 /// Says why nothing is learnt. A submission that is held for a person's word stays held.
 fn unheard_of(pass: &mut Pass<'_>, reason: Reason, message: &str, cause: &str) {
-    let held = held(pass);
-    let Some(run) = pass.record.run.as_mut() else { return };
-    if held {
-        let message = format!("the operation that the annotation adopt names cannot be looked at: {cause}");
-        run.tell(RunState::Submitting, Reason::SubmissionUnknown, message);
-    } else {
+    if held(pass) {
+        ask(pass, &format!("the operation that the annotation adopt names cannot be looked at: {cause}"));
+    } else if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Submitting, reason, message);
     }
 }

@@ -21,8 +21,8 @@ pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
 
 /// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
 pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
+    let number = restoration::latest(&pass.record).saturating_add(1);
     let before = pass.record.run.take();
-    let number = before.as_ref().map_or(0, |run| run.number).max(restoration::newest(&pass.record)).saturating_add(1);
     let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
     let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
     triggers::take(pass.desired, &mut pass.record, &trigger);

@@ -1,10 +1,10 @@
 //! The status is checked, not trusted: what somebody edits into it is resolved from the history, or else from the service.
 
-use super::service::Fate;
-use super::world::{World, secs};
-use crate::api::{ConditionStatus, ConditionType, Reason, RunState, Status, Time};
+use super::service::{Ask, Fate, trouble};
+use super::world::{World, at, secs};
+use crate::api::{ADOPT, ConditionStatus, ConditionType, RUN_REQUESTED_AT, Reason, RunState, Status, Time};
 use crate::engine::Followed;
-use crate::operation::Phase;
+use crate::operation::{Phase, TroubleKind};
 
 const ENDED: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
 const OPEN: [RunState; 4] = [RunState::Waiting, RunState::Submitting, RunState::Running, RunState::Cancelling];
@@ -139,13 +139,13 @@ fn end_of_a_deleted_resource_is_the_services_whatever_the_status_shows() {
 fn numbers_go_on_from_the_history_whatever_the_status_shows() {
     for mut world in both() {
         for value in ["a", "b"] {
-            world.annotate(crate::api::RUN_REQUESTED_AT, Some(value)).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+            world.annotate(RUN_REQUESTED_AT, Some(value)).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         }
         world.edit_status(|status| status.run = None);
-        world.annotate(crate::api::RUN_REQUESTED_AT, Some("c")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
+        world.annotate(RUN_REQUESTED_AT, Some("c")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!(world.run().number, 3);
         world.service.length = secs(600);
-        world.annotate(crate::api::RUN_REQUESTED_AT, Some("d")).run_for(secs(10)).is(RunState::Running, Reason::Running);
+        world.annotate(RUN_REQUESTED_AT, Some("d")).run_for(secs(10)).is(RunState::Running, Reason::Running);
         world.edit_status(|status| status.run.as_mut().unwrap().number = 1).run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.run().number, world.service.submits), (4, 4));
     }
@@ -196,4 +196,95 @@ fn status_of_an_earlier_version_is_read_as_it_was_meant() {
         world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
         assert_eq!((world.told(Reason::StatusRestored), world.service.lists), (0, lists), "{limit}");
     }
+}
+
+/// A submission that waits for the decision of a user.
+fn held() -> World {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.truncated, world.service.length) = (true, secs(20));
+    world.run_for(secs(300)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    world
+}
+
+#[test]
+fn conditions_of_a_held_submission_are_restored() {
+    let mut world = held();
+    let before = world.status().conditions.clone();
+    world.edit_status(|status| status.conditions.clear()).run_for(secs(60));
+    let kinds = |conditions: &[crate::api::Condition]| conditions.iter().map(|held| (held.r#type, held.status)).collect::<Vec<_>>();
+    assert_eq!(kinds(&world.status().conditions), kinds(&before));
+    let ready = |status: &mut Status| status.conditions.iter_mut().for_each(|held| held.status = ConditionStatus::True);
+    world.edit_status(ready).run_for(secs(60));
+    assert_eq!(kinds(&world.status().conditions), kinds(&before));
+}
+
+#[test]
+fn held_submission_shows_its_commands_whatever_failed() {
+    let mut world = held();
+    world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::AccessDenied))));
+    world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("cannot be looked at: AccessDenied"), "{}", world.run().message);
+    world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
+}
+
+#[test]
+fn numbers_stay_within_the_schema_whatever_the_status_shows() {
+    for number in [1_000_000_000, 999_999_999] {
+        for of_run in [false, true] {
+            let mut world = World::new(|_| {});
+            world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+            world.edit_status(|status| {
+                let run = status.run.as_mut().unwrap();
+                if of_run { run.number = number } else { status.history[0].number = number }
+            });
+            for value in ["a", "b", "c"] {
+                world.annotate(RUN_REQUESTED_AT, Some(value)).run_for(secs(10)).is(RunState::Running, Reason::Running);
+                world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+                assert!((2..=4).contains(&world.run().number), "{}", world.run().number);
+            }
+            assert_eq!(world.service.submits, 4);
+        }
+    }
+    let mut world = World::new(|_| {});
+    world.run_for(secs(300)).annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10)).is(RunState::Running, Reason::Running);
+    world.edit_status(|status| status.history[0].number = 1_000_000_000).run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!(world.run().number, 2);
+}
+
+#[test]
+fn deadline_counts_though_the_submission_is_shown_in_the_future() {
+    let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
+    world.service.length = secs(10_000);
+    world.run_for(secs(10));
+    let minutes = Time::from(world.now + secs(300));
+    world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(minutes)).run_for(secs(10));
+    assert_eq!(world.run().submitted_time, Some(minutes), "clocks are set by minutes");
+    for also in [false, true] {
+        let future = Time::from(at("2099-01-01T00:00:00Z"));
+        world.edit_status(|status| {
+            let run = status.run.as_mut().unwrap();
+            (run.submitted_time, run.requested_time) = (Some(future), if also { future } else { run.requested_time });
+            run.started_time = run.started_time.filter(|_| !also);
+        });
+        world.run_for(secs(10)).is(RunState::Running, Reason::Running);
+        assert!(world.run().submitted_time.unwrap().timestamp() <= world.now);
+    }
+    assert_eq!(world.told(Reason::StatusRestored), 2);
+    world.run_for(secs(700)).is(RunState::TimedOut, Reason::DeadlineExceeded);
+}
+
+#[test]
+fn submission_shown_in_the_future_is_not_submitted_again() {
+    let mut world = World::new(|_| {});
+    world.service.posts.push_back(Fate::LostAfter);
+    (world.service.length, world.service.lag) = (secs(20), secs(60));
+    world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
+    let future = Time::from(at("2099-01-01T00:00:00Z"));
+    world.edit_status(|status| status.run.as_mut().unwrap().submitted_time = Some(future));
+    world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
+    assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
+    assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1));
+    world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }

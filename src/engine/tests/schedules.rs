@@ -182,3 +182,20 @@ fn a_schedule_that_cannot_be_read_stalls_and_says_why() {
     assert_eq!(stalled.reason, Reason::InvalidSpec.as_str());
     assert!(stalled.message.contains("never comes"), "{}", stalled.message);
 }
+
+#[test]
+fn schedule_goes_on_though_its_cursor_is_in_the_future() {
+    let mut world = scheduled("0 5 * * *", |_| {});
+    world.run_for(secs(60));
+    world.edit_status(|status| status.next_schedule_time = Some(Time::from(at("2099-01-01T05:00:00Z"))));
+    world.run_for(secs(60));
+    assert_eq!((next(&world), world.told(Reason::StatusRestored)), (Some(Time::from(at("2026-01-02T05:00:00Z"))), 1));
+    world.run_for(secs(2 * DAY));
+    assert_eq!(times(&world), ["2026-01-02T05:00:00Z", "2026-01-03T05:00:00Z"]);
+    // A clock is set by minutes: no time comes twice.
+    world.advance(secs(DAY)).run_for(secs(17 * HOUR));
+    let runs = times(&world).len();
+    world.now = at("2026-01-05T04:50:00Z");
+    world.restart().run_for(secs(HOUR));
+    assert_eq!((times(&world).len(), world.told(Reason::StatusRestored)), (runs, 1));
+}
