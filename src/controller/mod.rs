@@ -22,6 +22,7 @@ mod guardian;
 mod index;
 pub mod lease;
 mod memory;
+mod namespaces;
 mod orphans;
 #[doc(hidden)]
 pub mod outside;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::{Api, Resource as _, ResourceExt};
+use kube::{Resource as _, ResourceExt};
 
 use super::agenda::Action;
 use super::call::CallError;
 use super::context::Context;
 use super::denials;
 use super::effects;
+use super::namespaces;
 use super::records::Records;
 use super::resource::Resource;
 use super::surroundings::{self, Around};
@@ -491,22 +491,7 @@ impl Story<'_> {
         if self.object.meta().deletion_timestamp.is_none() || self.object.is_released() || !running {
             return false;
         }
-        // It never comes back.
-        if self.ctx.memory.namespace_ends(&self.uid) {
-            return true;
-        }
-        let namespaces: Api<Namespace> = Api::all(self.ctx.client.clone());
-        match self.records.call(namespaces.get(&self.name.namespace)).await {
-            Ok(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
-                self.ctx.memory.namespace_is_ending(&self.uid);
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                tracing::debug!(%error, namespace = self.name.namespace, "failed to ask whether the namespace is being deleted");
-                false
-            }
-        }
+        namespaces::is_ending(self.ctx, &self.name.namespace, &self.uid).await
     }
 }
 

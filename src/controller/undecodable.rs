@@ -1,5 +1,8 @@
 //! A resource that cannot be decoded, since another version has written it. It is left alone, but a user can release it.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
@@ -7,32 +10,53 @@ use serde_json::json;
 use super::agenda::Action;
 use super::call::{CallError, bounded};
 use super::context::Context;
+use super::namespaces;
 use super::records::{CALL, finalizers_of};
 use super::watched::Watched;
-use crate::api::{self, Kind, Reason};
-use crate::engine::Notice;
+use crate::api::{self, Kind, Reason, ResourceKey};
+use crate::engine::{Notice, namespace_patience};
 
-/// Reports why the resource cannot be decoded, or removes its finalizer where it is being deleted and a user says so.
+/// How often the namespace of a resource that is being deleted is looked at: its own deletion changes nothing of the resource.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// Reports why the resource cannot be decoded, or removes its finalizer where it is being deleted and a user says so, or where its namespace
+/// is being deleted and has waited for as long as it may.
 pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     // What the record said of the queue cannot be read any more.
     ctx.wake(ctx.queue.forget(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
-    if !is_to_be_released(cached) {
-        tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
+    let held = cached.meta().deletion_timestamp.as_ref().filter(|_| cached.finalizers().iter().any(|name| name == api::FINALIZER));
+    let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
+    let patience = match held {
+        Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_patience(since.0, Timestamp::now())),
+        _ => None,
+    };
+    if !asked && patience.is_none_or(|left| !left.is_zero()) {
         let message = format!(
             "the resource cannot be decoded, so it is left alone ({error}): correct it, or delete it with the annotation {}: \"true\"",
             api::RELEASE
         );
-        publish(Reason::Undecodable, message);
-        return Action::await_change();
+        if ctx.memory.is_news(&uid, &message) {
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
+            publish(Reason::Undecodable, message);
+        }
+        return held.map_or_else(Action::await_change, |_| Action::requeue(patience.unwrap_or(LOOK)));
     }
     match release(ctx, kind, cached).await {
         Ok(()) => {
             let what = cached.operation().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
-            let message =
-                format!("{what} may still be running: released by the annotation {}, and the status cannot be decoded", api::RELEASE);
+            let why = if asked {
+                format!("released by the annotation {}", api::RELEASE)
+            } else {
+                "the namespace is being deleted, and waits for two minutes at most".to_owned()
+            };
+            let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
+            if patience.is_some() {
+                let notice = Notice { reason: Reason::Released, message: message.clone() };
+                ctx.events.publish_of_namespace(&ResourceKey { kind, namespace, name }, &notice);
+            }
             publish(Reason::Released, message);
             Action::await_change()
         }
@@ -42,12 +66,6 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             Action::requeue(pause)
         }
     }
-}
-
-fn is_to_be_released(cached: &Watched) -> bool {
-    cached.meta().deletion_timestamp.is_some()
-        && cached.finalizers().iter().any(|name| name == api::FINALIZER)
-        && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true")
 }
 
 async fn release(ctx: &Context, kind: Kind, cached: &Watched) -> Result<(), CallError> {
@@ -99,7 +117,9 @@ mod tests {
             async move {
                 let line = format!("{} {}", request.method(), request.uri().path());
                 let body = request.into_body().collect().await.unwrap().to_bytes();
-                keep.lock().push((line, serde_json::from_slice(&body).unwrap()));
+                if line.starts_with("PATCH") {
+                    keep.lock().push((line, serde_json::from_slice(&body).unwrap()));
+                }
                 Ok::<_, Infallible>(Response::new(Body::from(shown)))
             }
         });

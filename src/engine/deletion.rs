@@ -118,7 +118,13 @@ fn hindrance(pass: &Pass<'_>) -> Option<String> {
 #[must_use]
 pub fn patience(desired: &Desired, now: Timestamp) -> Option<Duration> {
     let deletion = desired.deletion.as_ref().filter(|deletion| deletion.namespace_ending)?;
-    Some(NAMESPACE_HELD.saturating_sub(pace::between(deletion.requested, now)))
+    Some(namespace_patience(deletion.requested, now))
+}
+
+/// How long an ending namespace still waits for a resource whose deletion was requested then.
+#[must_use]
+pub fn namespace_patience(requested: Timestamp, now: Timestamp) -> Duration {
+    NAMESPACE_HELD.saturating_sub(pace::between(requested, now))
 }
 
 /// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.

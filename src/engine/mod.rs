@@ -35,7 +35,7 @@ mod waiting;
 
 pub use decide::decide;
 pub use decisions::question;
-pub use deletion::patience;
+pub use deletion::{namespace_patience, patience};
 pub use desired::{Deletion, Desired, Following, Leaving, Policy, Requests, Surroundings, Work};
 pub use ending::was_replaced;
 pub use followed::{Followed, Success};

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
-use tabular_operator::api::{RELEASE, RunState};
+use tabular_operator::api::{FINALIZER, RELEASE, RunState};
 
 /// A world with one operation that would run for long.
 async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
@@ -107,4 +107,23 @@ async fn a_deletion_while_no_operator_runs_is_caught_up_with() {
     assert_eq!(world.operations().await[0].status, "cancelled");
     let last = world.recorder.latest("orders").unwrap().decode().unwrap();
     assert_eq!(run(&last).operation_id.as_ref(), Some(&world.operations().await[0].operation_id));
+}
+
+#[tokio::test]
+async fn finalizer_of_another_controller_holds_no_turn() {
+    let (world, mut operator) = in_mid_run("held", json!({"deletionPolicy": "Orphan"})).await;
+    world.edit("orders", &json!({"metadata": {"finalizers": [FINALIZER, "acme.io/hold"]}})).await;
+    world.delete("orders").await;
+    world.until("orders", "released", |object| object.metadata.finalizers == Some(vec!["acme.io/hold".to_owned()])).await;
+    world.apply("second", &json!({})).await;
+    // The service says so, and no queue.
+    world.until_reason("second", "Reconciling", "ModelBusy").await;
+    operator.kill();
+    operator.restart();
+    let orphan = world.operations().await[0].operation_id.clone();
+    world.azure.end(&orphan, "succeeded").await;
+    world.until_state("second", RunState::Running).await;
+    world.edit("orders", &json!({"metadata": {"finalizers": null}})).await;
+    world.until_gone("orders").await;
+    assert_eq!(world.ledger().await.iter().filter(|row| row.method == "DELETE").count(), 0);
 }

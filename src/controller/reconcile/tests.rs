@@ -178,3 +178,45 @@ async fn refused_change_of_metadata_stops_no_run() {
         assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the record goes on");
     }
 }
+
+/// The answer about the namespace, where it is being deleted.
+fn ending() -> (u16, Value) {
+    (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bi", "deletionTimestamp": "2026-01-01T00:00:00Z"}}))
+}
+
+#[tokio::test]
+async fn namespace_that_ends_releases_what_cannot_be_decoded() {
+    let now = Timestamp::now().to_string();
+    let held = |deleted: &str| running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": deleted}));
+    let there = (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bi"}}));
+    for (name, namespace, deleted, released) in [
+        ("ending", ending(), "2026-01-01T00:00:00Z", true),
+        ("ending since now", ending(), &*now, false),
+        ("gone", refusal(404, "not found"), "2026-01-01T00:00:00Z", true),
+        ("not ending", there, "2026-01-01T00:00:00Z", false),
+    ] {
+        let (ctx, asked) = context(move |line, _| if line.starts_with("GET") { namespace.clone() } else { (200, json!({"metadata": {}})) });
+        let mut object = serde_json::to_value(held(deleted)).unwrap();
+        object["status"]["run"]["state"] = json!(7);
+        let cached: Watched = serde_json::from_value(object).unwrap();
+        let action = reconcile(Kind::ModelRefresh, Arc::new(cached), Arc::new(ctx)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let asked = asked.lock();
+        assert_eq!(asked.iter().any(|(line, _)| line.starts_with("PATCH")), released, "{name}");
+        assert_eq!(action == Action::await_change(), released, "{name}");
+        let told = asked.iter().any(|(line, body)| line.contains("/default/") && body["reason"] == "Released");
+        assert_eq!(told, released, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn resource_in_a_namespace_that_is_gone_is_released() {
+    let resource = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+    let (ctx, asked) = context(move |line, _| match line.split(' ').next() {
+        Some("GET") => refusal(404, "not found"),
+        _ => (200, serde_json::to_value(running(&json!({"finalizers": []}))).unwrap()),
+    });
+    let cached = Arc::new(Watched::of(&resource).unwrap());
+    reconcile(Kind::ModelRefresh, cached, Arc::new(ctx)).await;
+    assert!(asked.lock().iter().any(|(line, body)| line.starts_with("PATCH") && body["metadata"]["finalizers"] == json!([])));
+}

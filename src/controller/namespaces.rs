@@ -1,0 +1,43 @@
+//! Whether a namespace is being deleted, and takes its resources with it.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+
+use super::call::bounded;
+use super::context::Context;
+use super::records::CALL;
+
+/// Whether the namespace of the resource with this uid is being deleted, or is gone.
+pub(super) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool {
+    // It never comes back.
+    if ctx.memory.namespace_ends(uid) {
+        return true;
+    }
+    let namespaces: Api<Namespace> = Api::all(ctx.client.clone());
+    let answer = {
+        let _place = ctx.places.take(namespace).await;
+        bounded(CALL, namespaces.get(namespace)).await
+    };
+    let ending = match answer {
+        Ok(found) => found.metadata.deletion_timestamp.is_some(),
+        Err(error) if error.is_not_found() => true,
+        Err(error) if error.denial().is_some() => {
+            // One permission is missing, for all resources.
+            if ctx.memory.is_news("", &format!("namespace {namespace}")) {
+                tracing::warn!(
+                    %error, namespace,
+                    "the operator may not ask whether the namespace is being deleted, so nothing limits how long the deletion waits for an operation: allow it to get namespaces"
+                );
+            }
+            false
+        }
+        Err(error) => {
+            tracing::debug!(%error, namespace, "failed to ask whether the namespace is being deleted");
+            false
+        }
+    };
+    if ending {
+        ctx.memory.namespace_is_ending(uid);
+    }
+    ending
+}
