@@ -30,7 +30,7 @@ test: build $(if $(LINUX),image) ## Run every test: unit, property and integrati
 	$(call timed,demo,$(RELEASE)/demo --control-plane "$$(tests/control-plane/build.sh)")
 
 .PHONY: check
-check: need-cargo format spelling workflows deny lints rustdoc generated chart-lint ## Check format, spelling, workflows, libraries, lints, API documentation, generated files and the chart
+check: need-cargo format spelling workflows deny lints rustdoc generated architecture chart-lint ## Check format, spelling, workflows, libraries, lints, API documentation, generated files, the architecture and the chart
 
 .PHONY: deny
 deny: need-cargo ## Check the libraries against deny.toml by cargo-deny: bans, licenses, sources; needs no network, but crates.io once for cargo-deny
@@ -126,6 +126,10 @@ rustdoc: need-cargo
 .PHONY: generated
 generated: need-cargo
 	$(call timed,generated files,cargo test --locked --test generated)
+
+.PHONY: architecture
+architecture: need-cargo
+	$(call timed,architecture,cargo test --locked --quiet --test architecture)
 
 .PHONY: chart-lint
 chart-lint:

@@ -233,7 +233,8 @@ pub fn functions(text: &str) -> Vec<String> {
     names.0
 }
 
-fn root() -> &'static Path {
+/// The root of the repository.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -1,0 +1,50 @@
+//! The documents that a repository has for those who take it over.
+
+use std::path::Path;
+
+use crate::source::root;
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+#[test]
+fn repository_has_its_documents() {
+    let documents = [
+        "CHANGELOG.md",
+        "CODE_OF_CONDUCT.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "SECURITY.md",
+        ".github/CODEOWNERS",
+        ".github/ISSUE_TEMPLATE/bug.yml",
+        ".github/ISSUE_TEMPLATE/config.yml",
+        ".github/ISSUE_TEMPLATE/feature.yml",
+        ".github/PULL_REQUEST_TEMPLATE.md",
+        ".github/dependabot.yml",
+        ".github/workflows/ci.yml",
+        ".github/workflows/nightly.yml",
+        ".github/workflows/release.yml",
+    ];
+    let missing: Vec<_> = documents.iter().filter(|file| read(file).trim().is_empty()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn changelog_has_this_version() {
+    let changelog = read("CHANGELOG.md");
+    assert!(changelog.contains("\n## [Unreleased]\n"));
+    assert!(changelog.contains(env!("CARGO_PKG_VERSION")), "CHANGELOG.md does not name {}", env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn paths_in_the_guide_for_agents_exist() {
+    let guide = read("AGENTS.md");
+    let spans = guide.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2));
+    let folders = ["src", "tests", "docs", "deploy", "charts", "crds"];
+    let is_path = |span: &&str| !span.contains(' ') && folders.iter().any(|folder| Path::new(span).starts_with(folder));
+    let paths: Vec<&str> = spans.filter(is_path).collect();
+    assert!(paths.len() > 30, "{paths:?}");
+    let missing: Vec<_> = paths.into_iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "AGENTS.md names what does not exist: {missing:?}");
+}
