@@ -19,6 +19,7 @@ use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Desired {
     /// The namespace and the name.
     pub address: (String, String),
