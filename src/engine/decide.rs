@@ -22,14 +22,20 @@ use crate::operation::{OperationKind, Submission};
 /// 3. Only where no run is under way is a trigger looked at, and not by an operator that is about to be uninstalled.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
-    decisions::wake(situation, choose(situation))
+    let mut step = decisions::wake(situation, choose(situation));
+    let under_way = step.recorded.run.as_ref().filter(|run| restoration::may_run(run));
+    step.scratch.under_way = under_way.cloned().map(Box::new);
+    step
 }
 
 fn choose(situation: &Situation<'_>) -> Step {
     let mut pass = Pass::new(situation);
     let is_ours = !pass.deleting() || situation.desired.finalizer;
+    let put_back = is_ours && restoration::put_back(&mut pass);
     if matches!(situation.seen, Seen::Submission(Submission::Accepted { .. })) {
         restoration::heed_acceptance(&mut pass);
+    } else if put_back {
+        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
     } else if is_ours && restoration::restore(&mut pass) {
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));
     }

@@ -4,9 +4,45 @@
 //! so what it may have started is found out again. A run that shows no end and has an entry in the history has ended.
 
 use super::pass::Pass;
-use super::{pace, submission};
-use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time};
+use super::{pace, submission, triggers};
+use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
 use crate::operation::OperationKind;
+
+/// Whether an operation of a run may be under way.
+pub(super) fn may_run(run: &Run) -> bool {
+    matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
+}
+
+/// Puts the run back that this process has recorded as under way, where the status shows nothing of it. Whether it did.
+pub(super) fn put_back(pass: &mut Pass<'_>) -> bool {
+    let Some(run) = pass.scratch.under_way.take().filter(|run| !shows(&pass.record, run)) else { return false };
+    let record = &mut pass.record;
+    // An older status shows as due what this run was for.
+    if record.run.is_some() || record.last_handled_work.is_none() {
+        let queued = record.queued.take();
+        triggers::take(pass.desired, record, &run.trigger);
+        record.queued = queued.filter(|queued| *queued != run.trigger);
+        record.last_handled_work = Some(run.work.clone());
+        if matches!(run.trigger.r#type, TriggerType::Creation | TriggerType::Change) && !run.trigger.value.is_empty() {
+            record.last_handled_token = Some(run.trigger.value.clone());
+        }
+    }
+    pass.scratch = super::Scratch::default();
+    pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was under way, and was not shown", run.number));
+    pass.record.run = Some(*run);
+    true
+}
+
+/// Whether a status shows a run that was under way, or its end.
+fn shows(record: &Status, seen: &Run) -> bool {
+    let ended =
+        |entry: &HistoryEntry| entry.number == seen.number || seen.operation_id.is_some() && entry.operation_id == seen.operation_id;
+    let is_it = |run: &Run| {
+        let same = seen.operation().is_some_and(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
+        same || run.number == seen.number && may_run(run)
+    };
+    record.run.as_ref().is_some_and(is_it) || record.history.iter().any(ended)
+}
 
 /// Restores what contradicts itself, and reports it. Whether there was anything: then it goes on record before anything else.
 pub(super) fn restore(pass: &mut Pass<'_>) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Desired;
-use crate::api::{Model, ModelNames, Reason, Status, Time};
+use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{
     Cancellation, Handle, Listing, Look, ModelIds, OperationId, OperationKind, Presence, Resolution, Submission, Trouble,
 };
@@ -216,6 +216,8 @@ pub struct Scratch {
     pub gone_since: Option<Timestamp>,
     /// What the names of the model were found to stand for.
     pub resolved: Option<Resolved>,
+    /// The run under way as it was last recorded: a status that shows nothing of it was edited.
+    pub under_way: Option<Box<Run>>,
 }
 
 /// What the names of a model stood for.

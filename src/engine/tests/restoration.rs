@@ -288,3 +288,41 @@ fn submission_shown_in_the_future_is_not_submitted_again() {
     assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1));
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
 }
+
+#[test]
+fn run_under_way_is_put_back_when_the_status_loses_it() {
+    for lost in [false, true] {
+        for mut world in both() {
+            world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+            let older = world.status().clone();
+            world.service.posts.extend(lost.then_some(Fate::LostAfter));
+            (world.service.length, world.service.lag) = (secs(600), secs(if lost { 60 } else { 0 }));
+            world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(10));
+            let state = if lost { RunState::Submitting } else { RunState::Running };
+            assert_eq!((world.run().number, world.run().state), (2, state));
+            world.edit_status(|status| status.run = None).run_for(secs(5));
+            assert_eq!((world.run().number, world.run().state, world.told(Reason::StatusRestored)), (2, state, 1));
+            assert!(!world.holds(ConditionType::Ready));
+            world.edit_status(|status| *status = older).run_for(secs(5));
+            assert_eq!((world.run().number, world.run().state, world.told(Reason::StatusRestored)), (2, state, 2));
+            world.run_for(secs(1_800)).is(RunState::Succeeded, Reason::Succeeded);
+            assert_eq!((world.service.submits, world.run().number, world.status().history.len()), (2, 2, 2));
+        }
+    }
+    // A deletion cancels it.
+    let mut world = World::new(|_| {});
+    world.service.length = secs(600);
+    world.run_for(secs(10));
+    world.edit_status(|status| status.run = None).delete().run_for(secs(60));
+    assert_eq!((world.gone, world.service.cancels.len()), (true, 1));
+}
+
+#[test]
+fn accepted_submission_is_recorded_though_its_run_is_removed() {
+    let mut world = World::new(|_| {});
+    world.service.length = secs(60);
+    world.removes_run_during_submission = true;
+    world.run_for(secs(5)).is(RunState::Running, Reason::Running);
+    world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
+    assert_eq!((world.service.submits, world.told(Reason::StatusRestored)), (1, 1));
+}

@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) metadata_refused: bool,
     /// What somebody edits the state of the run to while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
+    /// Whether somebody removes the run meanwhile.
+    pub(super) removes_run_during_submission: bool,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
@@ -134,6 +136,7 @@ impl World {
             adopt_taken: false,
             metadata_refused: false,
             edit_during_submission: None,
+            removes_run_during_submission: false,
             crash_in: None,
             writes: 0,
             statuses: Vec::new(),
@@ -400,6 +403,10 @@ impl World {
                 if let Some(state) = self.edit_during_submission.take() {
                     self.edit_status(|status| status.run.as_mut().unwrap().state = state);
                     // What the service accepted is recorded on what the cluster has by then.
+                    *view = self.object.clone();
+                }
+                if std::mem::take(&mut self.removes_run_during_submission) {
+                    self.edit_status(|status| status.run = None);
                     *view = self.object.clone();
                 }
                 seen

@@ -299,6 +299,7 @@ impl<'a> Print<'a> {
             resolved,
             look_first,
             gone_since,
+            under_way,
             // It counts while a submission is unresolved: with the times of its intent.
             own_intent: _,
         } = scratch;
@@ -309,6 +310,7 @@ impl<'a> Print<'a> {
         let listed = listed_at.map(since);
         self.put(gone_since.map(since));
         self.put((unseen, location, look_first));
+        self.put(under_way.as_ref().map(|run| (run.number, run.attempt, &run.operation_id)));
         if let Some(Resolved { names: _, ids, at }) = resolved {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
