@@ -226,9 +226,10 @@ reasons! {
     StatusRestored: NoticeWarning,
     /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,
-    /// The Kubernetes API refuses a write of the operator's to the resource: its status, its finalizer or an annotation. The message has what the
-    /// API server said, which names the admission policy, the webhook or the permission; change that. Nothing is submitted for the resource until
-    /// its status can be written. The operator tries again, at least once a minute.
+    /// The Kubernetes API refuses a write of the operator's to the resource: its status, its finalizer or an annotation. Or it accepts the write,
+    /// and a mutating webhook undoes it. The message has what the API server said, which names the admission policy, the webhook or the
+    /// permission; change that. Nothing is submitted for the resource until its status can be written. The operator tries again, at least once a
+    /// minute.
     WriteRefused: NoticeWarning,
     /// The object cannot be decoded: it was written by another version of the resource definition. Install the definitions of the operator's
     /// version, and apply the manifest again; or delete it with the annotation `release`, and the operation at the service is no longer followed.

@@ -161,9 +161,13 @@ async fn resource_that_is_gone_waits_for_the_watch() {
 #[tokio::test]
 async fn refused_change_of_metadata_stops_no_run() {
     let annotated = json!({"finalizers": [FINALIZER], "annotations": {(RUN_REQUESTED_AT): ""}});
-    for metadata in [annotated, json!({"finalizers": []})] {
-        let (ctx, asked) = context(|line, body| match line.split(' ').next() {
-            Some("PATCH") => refusal(403, "no patch"),
+    let (bare, refused) = (json!({"finalizers": []}), refusal(403, "no patch"));
+    let unchanged = |metadata: &Value| (200, serde_json::to_value(running(metadata)).unwrap());
+    for (metadata, answer) in
+        [(&annotated, refused.clone()), (&bare, refused), (&annotated, unchanged(&annotated)), (&bare, unchanged(&bare))]
+    {
+        let (ctx, asked) = context(move |line, body| match line.split(' ').next() {
+            Some("PATCH") => answer.clone(),
             Some("PUT") => {
                 let mut written = body.clone();
                 written["metadata"]["resourceVersion"] = json!("2");
@@ -171,7 +175,7 @@ async fn refused_change_of_metadata_stops_no_run() {
             }
             _ => refusal(404, ""),
         });
-        let (_, events) = passes(ctx, &asked, &running(&metadata)).await;
+        let (_, events) = passes(ctx, &asked, &running(metadata)).await;
         assert_eq!(events.iter().filter(|event| event.contains("WriteRefused")).count(), 1, "{events:?}");
         assert!(!events.iter().any(|event| event.contains("DecisionIgnored")), "{events:?}");
         let writes: Vec<String> = asked.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
