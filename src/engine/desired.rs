@@ -18,6 +18,7 @@ use crate::api::{
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
 /// What is asked for.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Desired {

@@ -188,6 +188,7 @@ fn how_the_text_is_laid_out_does_not_matter() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table of mistakes")]
 fn each_mistake_is_one_sentence() {
     let (key, other) = (rsa(), rsa());
     let elliptic = rcgen::KeyPair::generate().unwrap();
