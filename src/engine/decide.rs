@@ -31,12 +31,11 @@ pub fn decide(situation: &Situation<'_>) -> Step {
 fn choose(situation: &Situation<'_>) -> Step {
     let mut pass = Pass::new(situation);
     let is_ours = !pass.deleting() || situation.desired.finalizer;
-    let put_back = is_ours && restoration::put_back(&mut pass);
-    if matches!(situation.seen, Seen::Submission(Submission::Accepted { .. })) {
+    let accepted = matches!(situation.seen, Seen::Submission(Submission::Accepted { .. }));
+    let restored = is_ours && (restoration::put_back(&mut pass) || !accepted && restoration::restore(&mut pass));
+    if accepted {
         restoration::heed_acceptance(&mut pass);
-    } else if put_back {
-        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
-    } else if is_ours && restoration::restore(&mut pass) {
+    } else if restored {
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));
     }
     if pass.deleting() {

@@ -66,3 +66,14 @@ async fn edited_number_and_attempt_start_nothing() {
     assert_eq!((run(&done).number, world.posts().await), (1, 1));
     world.assert_kstatus();
 }
+
+#[tokio::test]
+async fn run_removed_from_the_status_is_restored() {
+    let (world, _operator) = in_mid_run("removed-run", &json!({}), Setting::default()).await;
+    edit(&world, Value::Null).await;
+    event(&world, "orders", "StatusRestored", &["run 1 was under way"]).await;
+    world.until_state("orders", RunState::Running).await;
+    end_first(&world).await;
+    let done = settled(&world).await;
+    assert_eq!((run(&done).number, world.posts().await, outcomes(&world).await), (1, 1, vec!["succeeded".to_owned()]));
+}
