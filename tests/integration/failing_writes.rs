@@ -57,7 +57,10 @@ async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_mode
     let (world, _operator) = proxied("intent-waiting").await;
     let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("first", &json!({})).await;
-    world.until_reason("first", "Reconciling", "ModelBusy").await;
+    let first = world.until_reason("first", "Reconciling", "ModelBusy").await;
+    // Of two that wait since the same second, either may be the first.
+    let since = run(&first).requested_time.timestamp().as_second();
+    eventually("the next second", async || (jiff::Timestamp::now().as_second() > since).then_some(())).await;
     let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
     world.apply("second", &json!({})).await;
     world.until_reason("second", "Reconciling", "WaitingForTurn").await;
