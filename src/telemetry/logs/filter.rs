@@ -13,7 +13,8 @@ const ALLOWED: &str =
 const OWN: &str = "tabular_operator";
 
 /// The modules of the operator that log.
-const OWN_MODULES: &[&str] = &["tabular_operator::controller", "tabular_operator::service", "tabular_operator::telemetry"];
+const OWN_MODULES: &[&str] =
+    &["tabular_operator::controller", "tabular_operator::service", "tabular_operator::telemetry", "tabular_operator::tls"];
 
 /// The libraries that log, besides [`SEE_SECRETS`].
 const LIBRARIES: &[&str] = &[
