@@ -33,13 +33,17 @@ pub(super) fn put_back(pass: &mut Pass<'_>) -> bool {
     true
 }
 
-/// Whether a status shows a run that was under way, or its end.
+/// Whether a status shows a run that was under way, its end, or what came after it. What was seen may come from a view that was stale, so an
+/// unresolved submission is put back only where the status lacks its run: a later view of the same run may show that it started nothing.
 fn shows(record: &Status, seen: &Run) -> bool {
-    let ended =
-        |entry: &HistoryEntry| entry.number == seen.number || seen.operation_id.is_some() && entry.operation_id == seen.operation_id;
+    let knows = |run: &Run| seen.operation().is_none_or(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
     let is_it = |run: &Run| {
-        let same = seen.operation().is_some_and(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
-        same || run.number == seen.number && may_run(run)
+        is_counted(run.number) && run.number > seen.number || {
+            run.number == seen.number && (run.attempt > seen.attempt || knows(run)) || seen.operation_id.is_some() && knows(run)
+        }
+    };
+    let ended = |entry: &HistoryEntry| {
+        is_counted(entry.number) && entry.number >= seen.number || seen.operation_id.is_some() && entry.operation_id == seen.operation_id
     };
     record.run.as_ref().is_some_and(is_it) || record.history.iter().any(ended)
 }
