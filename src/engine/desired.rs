@@ -20,7 +20,6 @@ use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 /// What is asked for.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Desired {
     /// The namespace and the name.
     pub address: (String, String),
