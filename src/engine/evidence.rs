@@ -198,6 +198,11 @@ impl<'a> Evidence<'a> {
         !other_type && operation.objects.iter().all(|shown| asked_for(request, &shown.name) != Likeness::Different)
     }
 
+    /// Whether an operation started before the intent, by clocks that are known.
+    pub(super) fn seems_older(&self, operation: &Operation) -> bool {
+        self.window.clock_known && operation.start.is_some_and(|start| is_before(start, self.window.surely_after))
+    }
+
     fn refresh(&self) -> Option<&RefreshRequest> {
         self.request.and_then(Request::as_refresh)
     }

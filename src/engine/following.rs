@@ -133,7 +133,10 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
                 }
                 None => {
                     let evidence = submission::evidence(&pass, listing, taken);
-                    let may_show_it = |evidence: Evidence<'_>| listing.operations.iter().any(|operation| evidence.may_match(operation));
+                    let may_show_it = |evidence: Evidence<'_>| {
+                        let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
+                        listing.operations.iter().any(may_be)
+                    };
                     let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
                     ending::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
                 }

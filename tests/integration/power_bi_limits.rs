@@ -79,8 +79,8 @@ async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes
 #[tokio::test]
 async fn a_dropped_request_is_told_and_submitted_again_where_backoff_limit_allows() {
     let (world, _operator, model, spec) = with("pbi-dropped", json!({"powerBI": {"whenBusy": "drop"}})).await;
-    // The other client's ends soon; what comes meanwhile is accepted, and forgotten.
-    world.azure.start_refresh(&model, json!({"durationMillis": 4_000})).await;
+    // The other client's ends soon; what comes meanwhile is accepted, and forgotten. By its type it is certainly not ours.
+    world.azure.start_refresh(&model, json!({"type": "calculate", "durationMillis": 4_000})).await;
     world.apply("orders", &merged(&spec, &json!({"backoffLimit": 1}))).await;
     let done = world.until_state_within(Duration::from_secs(150), "orders", RunState::Succeeded).await;
     assert_eq!(run(&done).attempt, 2);
