@@ -39,7 +39,8 @@ fn shows(record: &Status, seen: &Run) -> bool {
     let knows = |run: &Run| seen.operation().is_none_or(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
     let is_it = |run: &Run| {
         is_counted(run.number) && run.number > seen.number || {
-            run.number == seen.number && (run.attempt > seen.attempt || knows(run)) || seen.operation_id.is_some() && knows(run)
+            run.number == seen.number && (run.attempt > seen.attempt || may_run(run) || knows(run))
+                || seen.operation_id.is_some() && knows(run)
         }
     };
     let ended = |entry: &HistoryEntry| {
