@@ -1,7 +1,15 @@
 //! The finalizer and the annotations by which a person or a tool speaks to one resource.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
 /// Held by a resource from before its first operation until nothing of it can be left running.
 pub const FINALIZER: &str = "tabular-operator.dev/operation";
+
+/// Whether a resource has the operator's finalizer.
+#[must_use]
+pub fn has_finalizer(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+}
 
 /// A new value asks for one more run. Removing it, or writing the value again that was handled last, starts nothing. An empty value asks
 /// for nothing: the operator removes it, with the event `DecisionIgnored`.
@@ -21,7 +29,7 @@ pub const ADOPT: &str = "tabular-operator.dev/adopt";
 /// `DecisionIgnored` where the value names nothing that is asked, such as `"true"`.
 pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 
-/// `"true"` on a resource that is being deleted lets go of it at once; whatever runs at the service goes on. The operator removes
+/// `"true"` on a resource that is being deleted removes the finalizer at once; a running operation keeps running. The operator removes
 /// another value than `"true"` and `"false"`, with the event `DecisionIgnored`.
 pub const RELEASE: &str = "tabular-operator.dev/release";
 

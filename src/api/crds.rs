@@ -16,7 +16,7 @@ pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
 /// Takes `nullable` off every field, and joins the lines of each paragraph of its description.
 ///
 /// An optional field is left out rather than null, and the rules' `has()` would take a null for something that is set. Where a line
-/// ends in the source means nothing to a reader of `kubectl explain`, which wraps by itself.
+/// ends in the source means nothing to a reader of `kubectl explain`, which wraps lines.
 fn tidied(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
     fn tidy(value: &mut serde_json::Value) {
         match value {

@@ -18,7 +18,7 @@ mod status;
 mod time;
 mod trigger;
 
-pub use annotations::{ADOPT, ANNOTATIONS, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT};
+pub use annotations::{ADOPT, ANNOTATIONS, CANCEL_REQUESTED_AT, FINALIZER, RELEASE, RESUBMIT, RUN_REQUESTED_AT, has_finalizer};
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use crds::crds;
 pub use credentials::{Credentials, ManagedIdentity, ServicePrincipalRef, WorkloadIdentity};

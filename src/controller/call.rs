@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+const NO_EFFECT: &str = "the write was accepted but had no effect";
+
 /// Why a call to the Kubernetes API gave no answer that can be used.
 #[derive(Debug, Error)]
 pub enum CallError {
@@ -17,7 +19,7 @@ pub enum CallError {
     #[error("the Kubernetes API has not answered within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// The API server accepted a write, and its response does not have what was written: a mutating webhook changes it back.
-    #[error("the write was accepted but had no effect")]
+    #[error("{NO_EFFECT}")]
     NoEffect,
 }
 
@@ -65,7 +67,7 @@ impl CallError {
     pub fn said(&self) -> Option<&str> {
         match self {
             Self::Kube(kube::Error::Api(status)) => Some(&status.message),
-            Self::NoEffect => Some("the write was accepted but had no effect"),
+            Self::NoEffect => Some(NO_EFFECT),
             Self::Kube(_) | Self::Timeout(_) => None,
         }
     }

@@ -135,21 +135,24 @@ impl Context {
     /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
     /// until the next call, so that two passes at the same time do not both adopt it.
     pub(super) fn adopt_taken(&self, object: &Resource) -> bool {
-        let uid = object.meta().uid.as_deref().unwrap_or_default();
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
         let model = run.map(|run| run.model.key());
         let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.operation(), model, id));
-        self.index.reserve(uid, named, |uid| self.orphans.follows(uid))
+        self.reserve(object, named)
     }
 
     /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
     /// decision.
     pub(super) fn is_taken(&self, object: &Resource, run: &Run, id: &str) -> bool {
-        let uid = object.meta().uid.as_deref().unwrap_or_default();
         let (id, model) = (OperationId::parse(id), run.model.key());
         let adopted = id.as_ref().map(|id| (object.operation(), &*model, id));
-        self.index.reserve(uid, adopted, |uid| self.orphans.follows(uid))
+        self.reserve(object, adopted)
+    }
+
+    fn reserve(&self, object: &Resource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        self.index.reserve(uid, operation, |uid| self.orphans.follows(uid))
     }
 
     /// Asks for a pass over every resource.

@@ -24,7 +24,7 @@ use super::lease::installation;
 use super::lease::leaving::{ANNOTATION, HOLDS, word};
 use super::resource::Resource;
 use super::shutdown;
-use crate::api::{FINALIZER, Kind};
+use crate::api::{self, FINALIZER, Kind};
 use crate::cli::DrainSettings;
 
 /// How long a call to the Kubernetes API may take.
@@ -306,7 +306,7 @@ impl Found {
 
     /// Whether a finalizer of ours is on it.
     fn is_held(&self) -> bool {
-        self.object.finalizers().iter().any(|name| name == FINALIZER)
+        api::has_finalizer(&self.object.metadata)
     }
 
     async fn drop_finalizer(&self, client: &Client) -> Result<(), CallError> {

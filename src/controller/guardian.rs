@@ -85,9 +85,8 @@ fn deleted(object: &Resource) -> Resource {
     let mut object = object.clone();
     let metadata = object.meta_mut();
     metadata.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
-    let finalizers = metadata.finalizers.get_or_insert_default();
-    if !finalizers.iter().any(|name| name == api::FINALIZER) {
-        finalizers.push(api::FINALIZER.to_owned());
+    if !api::has_finalizer(metadata) {
+        metadata.finalizers.get_or_insert_default().push(api::FINALIZER.to_owned());
     }
     object
 }

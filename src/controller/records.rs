@@ -125,7 +125,7 @@ fn took_effect(written: Resource, has: impl FnOnce(&Resource) -> bool) -> Result
 
 /// Whether what was found is the same resource, with the finalizer.
 fn holds(found: &Resource, object: &Resource) -> bool {
-    found.uid() == object.uid() && found.finalizers().iter().any(|name| name == api::FINALIZER)
+    found.uid() == object.uid() && api::has_finalizer(found.meta())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::watched::Metadata;
-use crate::api::{Credentials, FINALIZER, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status};
+use crate::api::{Credentials, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status, has_finalizer};
 use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
 
@@ -110,7 +110,7 @@ impl Resource {
     /// Whether it is being deleted without the operator's finalizer. Only the finalizer of another controller keeps it.
     #[must_use]
     pub(super) fn is_released(&self) -> bool {
-        self.meta().deletion_timestamp.is_some() && !self.finalizers().iter().any(|name| name == FINALIZER)
+        self.meta().deletion_timestamp.is_some() && !has_finalizer(self.meta())
     }
 
     /// What is on record.

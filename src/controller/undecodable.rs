@@ -27,7 +27,7 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     // What the record said of the queue cannot be read any more.
     ctx.wake(ctx.queue.forget(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
-    let held = cached.meta().deletion_timestamp.as_ref().filter(|_| cached.finalizers().iter().any(|name| name == api::FINALIZER));
+    let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
     let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");
     let patience = match held {
         Some(since) if !asked && namespaces::is_ending(ctx, &namespace, &uid).await => Some(namespace_patience(since.0, Timestamp::now())),

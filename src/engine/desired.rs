@@ -241,7 +241,7 @@ impl Desired {
             generation: metadata.generation.unwrap_or_default(),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
-            finalizer: metadata.finalizers.iter().flatten().any(|name| name == api::FINALIZER),
+            finalizer: api::has_finalizer(metadata),
             requests: Requests {
                 run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
                 cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),

@@ -4,7 +4,7 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::api::{FINALIZER, Kind};
+use crate::api::{self, Kind};
 use crate::controller::call::{CallError, bounded};
 use crate::controller::records::CALL;
 use crate::controller::resource::Resource;
@@ -39,7 +39,7 @@ async fn shows_work(resources: &Api<Resource>) -> Result<bool, CallError> {
         };
         let ours = |object: &PartialObjectMeta<Resource>| {
             let has_status = object.managed_fields().iter().any(|entry| entry.subresource.as_deref() == Some("status"));
-            has_status || object.finalizers().iter().any(|name| name == FINALIZER)
+            has_status || api::has_finalizer(&object.metadata)
         };
         if list.items.iter().any(ours) {
             return Ok(true);
