@@ -1,5 +1,6 @@
 //! The decision itself, from top to bottom.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditions::Standing;
@@ -8,7 +9,7 @@ use super::{
     Effect, Seen, Situation, Step, cancellation, decisions, deletion, followed, following, pace, restoration, scheduled, submission,
     triggers, waiting,
 };
-use crate::api::{DeletionPolicy, RunState};
+use crate::api::{DeletionPolicy, Run, RunState};
 use crate::operation::{OperationKind, Submission};
 
 /// Decides what to record and what to do next.
@@ -24,7 +25,9 @@ use crate::operation::{OperationKind, Submission};
 pub fn decide(situation: &Situation<'_>) -> Step {
     let mut step = decisions::wake(situation, choose(situation));
     let under_way = step.recorded.run.as_ref().filter(|run| restoration::may_run(run));
-    step.scratch.under_way = under_way.cloned().map(Box::new);
+    // Most passes change nothing of the run: they share it.
+    let same = |run: &Run| situation.scratch.under_way.as_ref().filter(|known| ***known == *run).cloned();
+    step.scratch.under_way = under_way.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
     step
 }
 

@@ -3,6 +3,8 @@
 //! An end that the operator records has its time (`recordedTime`) and its entry in the history. A run that shows an end without them has none,
 //! so what it may have started is found out again. A run that shows no end and has an entry in the history has ended.
 
+use std::sync::Arc;
+
 use super::pass::Pass;
 use super::{pace, submission, triggers};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
@@ -29,7 +31,7 @@ pub(super) fn put_back(pass: &mut Pass<'_>) -> bool {
     }
     pass.scratch = super::Scratch::default();
     pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was under way, and was not shown", run.number));
-    pass.record.run = Some(*run);
+    pass.record.run = Some(Arc::unwrap_or_clone(run));
     true
 }
 

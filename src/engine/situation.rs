@@ -1,6 +1,7 @@
 //! What the decision is made on, and what it says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -217,7 +218,7 @@ pub struct Scratch {
     /// What the names of the model were found to stand for.
     pub resolved: Option<Resolved>,
     /// The run under way as it was last recorded: a status that shows nothing of it was edited.
-    pub under_way: Option<Box<Run>>,
+    pub under_way: Option<Arc<Run>>,
 }
 
 /// What the names of a model stood for.
