@@ -254,7 +254,7 @@ impl Memory {
     pub fn succeeded(&self, uid: &str) {
         if let Some(remembered) = self.of.lock().get_mut(uid) {
             (remembered.failures, remembered.stale) = (0, 0);
-            // What goes on without a refused write is no end of the refusal.
+            // The pass may have succeeded without the write that is refused.
             if remembered.metadata_refused.is_none() {
                 remembered.denial = None;
             }

@@ -345,7 +345,7 @@ fn troubled_briefly(mut pass: Pass<'_>) -> Step {
 /// A call brought nothing. The operation goes on, and its id stays on record.
 fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    // `service::traffic` holds back the calls that are throttled, each kind by itself. Calls of another kind need not wait.
+    // `service::traffic` holds back the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the model is asked for.

@@ -19,7 +19,7 @@ pub enum TroubleKind {
     InvalidAnswer,
     /// The identity provider refuses the credentials.
     CredentialsRefused,
-    /// Whoever is to vouch for the identity may not, or does not know it.
+    /// The issuer of the assertion may not issue it, or does not know the identity.
     AssertionRefused,
     /// The service refuses the identity (401, 403, or Analysis Services' 400 `Unauthorized`).
     AccessDenied,

@@ -1,4 +1,4 @@
-//! The words for an operation at a service: what is asked, and what the service was seen to say.
+//! Operations at a service: what is requested, and what the service reports.
 //!
 //! Both services' clients speak in these words and the decision understands nothing else, so no HTTP
 //! status, header or body travels further in than [`crate::service`]. No I/O and no Kubernetes here.

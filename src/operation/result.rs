@@ -98,7 +98,7 @@ pub struct ModelIds {
 pub enum Presence {
     /// It is there.
     There,
-    /// It is not, and the identity would see it: it was deleted, or published anew under another id.
+    /// It is not, and the identity would see it: it was deleted, or republished under another id.
     Gone,
     /// Nothing was learnt. The identity may have lost its access, which the services answer in the same way.
     Trouble(Trouble),
