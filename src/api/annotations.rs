@@ -1,8 +1,8 @@
-//! The finalizer and the annotations by which a person or a tool speaks to one resource.
+//! The finalizer and the annotations with which users and tools control one resource.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-/// Held by a resource from before its first operation until nothing of it can be left running.
+/// Set on a resource before its first operation, and removed when no operation of the resource can still be running.
 pub const FINALIZER: &str = "tabular-operator.dev/operation";
 
 /// Whether a resource has the operator's finalizer.
@@ -11,26 +11,27 @@ pub fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
 }
 
-/// A new value asks for one more run. Removing it, or writing the value again that was handled last, starts nothing. An empty value asks
-/// for nothing: the operator removes it, with the event `DecisionIgnored`.
+/// A new value requests one run. Removing the annotation, or setting the last handled value again, starts nothing. The operator removes an
+/// empty value, which requests nothing, and emits the event `DecisionIgnored`.
 pub const RUN_REQUESTED_AT: &str = "tabular-operator.dev/run-requested-at";
 
-/// A new value cancels the run that is under way or waits when the operator sees it. Where none is, also on a new resource, it is
-/// handled and cancels nothing, a later run neither. Removing it, or writing the value again that was handled last, does nothing.
-/// The operator removes an empty value, with the event `DecisionIgnored`.
+/// A new value cancels the run that is in progress or waiting when the operator observes the value. If there is no such run, also on a new
+/// resource, the value is marked as handled and cancels no later run. Removing the annotation, or setting the last handled value again,
+/// does nothing. The operator removes an empty value and emits the event `DecisionIgnored`.
 pub const CANCEL_REQUESTED_AT: &str = "tabular-operator.dev/cancel-requested-at";
 
-/// The id of the operation that an unknown submission started: the run follows it, unless another resource has it or it began before
-/// the submission. The operator removes the annotation: silently when the run follows the operation, else with the event `DecisionIgnored`.
+/// The id of the operation that an unresolved submission started. The run follows this operation, unless another resource owns it or it
+/// started before the submission. The operator removes the annotation. If the run does not follow the operation, the operator also emits
+/// the event `DecisionIgnored`.
 pub const ADOPT: &str = "tabular-operator.dev/adopt";
 
-/// States that an unknown submission started nothing: the run submits once more. The value names the submission, such as
-/// `run-4-attempt-1`, and the message of the resource has the complete command. The operator removes the annotation, and with the event
-/// `DecisionIgnored` where the value names nothing that is asked, such as `"true"`.
+/// States that an unresolved submission started nothing, so that the run submits once more. The value identifies the submission, such as
+/// `run-4-attempt-1`. The message of the resource contains the complete command. The operator removes the annotation. If the value matches
+/// no open question, such as `"true"`, the operator also emits the event `DecisionIgnored`.
 pub const RESUBMIT: &str = "tabular-operator.dev/resubmit";
 
-/// `"true"` on a resource that is being deleted removes the finalizer at once; a running operation keeps running. The operator removes
-/// another value than `"true"` and `"false"`, with the event `DecisionIgnored`.
+/// `"true"` on a resource that is being deleted removes the finalizer immediately. A running operation keeps running. The operator removes
+/// any value other than `"true"` and `"false"`, and emits the event `DecisionIgnored`.
 pub const RELEASE: &str = "tabular-operator.dev/release";
 
 /// The annotations of a resource that the operator reads.

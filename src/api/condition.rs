@@ -1,4 +1,4 @@
-//! Conditions by the rules of kstatus, which Flux, Helm and `kubectl wait` read.
+//! Conditions that follow kstatus, which Flux, Helm and `kubectl wait` evaluate.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,23 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::newer::{self, NewerValue};
 
-/// The types of condition that a resource of this group has.
+/// Condition types of the resources in this group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionType {
-    /// True while work is under way or about to begin, and for a while where a reference is missing that may still arrive. Absent
+    /// True while a run is in progress or about to start, and for a grace period while a reference that may still appear is missing. Absent
     /// otherwise.
     Reconciling,
-    /// True where nothing goes on until somebody acts. Absent otherwise.
+    /// True if nothing proceeds until a user acts. Absent otherwise.
     Stalled,
-    /// The summary: True after a success, False after an end that needs a human and while a reference is missing, Unknown while it runs.
+    /// The summary: True after a success, False after an end that requires a user and while a reference is missing, Unknown during a run.
     Ready,
-    /// How the latest run ended: Unknown while it runs. The message is a short fact, such as `run 3 failed`; that of Ready has the cause.
+    /// The result of the latest run, Unknown while it runs. The message is a short fact, such as `run 3 failed`. The message of Ready has
+    /// the cause.
     Succeeded,
-    /// True at any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns. The message is that of Succeeded.
+    /// True after any end of the latest run, so that `kubectl wait --for=condition=Finished` always returns. The message is that of
+    /// Succeeded.
     Finished,
-    /// What only a newer version knows.
+    /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
     Newer(NewerValue),
@@ -29,13 +31,13 @@ pub enum ConditionType {
 /// `True`, `False` or `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It is so.
+    /// The condition holds.
     True,
-    /// It is not so.
+    /// The condition does not hold.
     False,
-    /// It cannot be told yet.
+    /// It is not known yet whether the condition holds.
     Unknown,
-    /// What only a newer version knows.
+    /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
     Newer(NewerValue),
@@ -45,21 +47,21 @@ pub enum ConditionStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which condition: Ready, Reconciling, Stalled, Succeeded or Finished.
+    /// Type of the condition: Ready, Reconciling, Stalled, Succeeded or Finished.
     #[schemars(schema_with = "newer::schema")]
     pub r#type: ConditionType,
-    /// True, False or Unknown.
+    /// Status of the condition: True, False or Unknown.
     #[schemars(schema_with = "newer::schema")]
     pub status: ConditionStatus,
-    /// The `metadata.generation` that this condition speaks of.
+    /// The `metadata.generation` that this condition describes.
     #[schemars(range(min = 0))]
     pub observed_generation: i64,
-    /// When the condition's status last changed.
+    /// Time of the last change of the condition's status.
     pub last_transition_time: Time,
-    /// One documented word for why; see the reference of reasons.
+    /// A documented reason in one word. See the reference of reasons.
     #[schemars(length(max = 128))]
     pub reason: String,
-    /// One sentence for a person.
+    /// A message for users, in one sentence.
     #[schemars(length(max = 1024))]
     pub message: String,
 }

@@ -5,18 +5,18 @@ use kube::CustomResourceExt;
 
 use super::{ModelRefresh, ModelSync};
 
-/// The custom resource definitions, as `tabular-operator crds` prints them and `crds/` holds them.
+/// The custom resource definitions, as `tabular-operator crds` prints them and `crds/` contains them.
 ///
 /// # Errors
-/// Where a definition cannot be read back after it was tidied, which would be a fault of this program.
+/// If a definition cannot be parsed after the cleanup, which would be a bug in this program.
 pub fn crds() -> Result<Vec<CustomResourceDefinition>, serde_json::Error> {
     [ModelRefresh::crd(), ModelSync::crd()].into_iter().map(tidied).collect()
 }
 
-/// Takes `nullable` off every field, and joins the lines of each paragraph of its description.
+/// Removes `nullable` from every field, and joins the lines of each paragraph of the descriptions.
 ///
-/// An optional field is left out rather than null, and the rules' `has()` would take a null for something that is set. Where a line
-/// ends in the source means nothing to a reader of `kubectl explain`, which wraps lines.
+/// An optional field is omitted, never null: `has()` in a rule treats a null as a set field. `kubectl explain` wraps lines itself, so line
+/// breaks in the source have no meaning.
 fn tidied(definition: CustomResourceDefinition) -> Result<CustomResourceDefinition, serde_json::Error> {
     fn tidy(value: &mut serde_json::Value) {
         match value {

@@ -1,11 +1,11 @@
-//! Defaults that both kinds have.
+//! Defaults that both kinds share.
 
 /// 24 hours, in seconds.
 pub(super) fn day() -> i32 {
     86_400
 }
 
-/// Ten ended runs.
+/// Default number of ended runs in the history.
 pub(super) fn ten() -> i32 {
     10
 }

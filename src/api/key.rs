@@ -2,7 +2,7 @@
 
 use super::Kind;
 
-/// What identifies a resource among those that exist: two kinds may have the same names.
+/// Identifies a resource. Resources of different kinds may have the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceKey {
     /// The kind.

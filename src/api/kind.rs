@@ -13,7 +13,7 @@ impl Kind {
     /// All kinds.
     pub const ALL: &[Self] = &[Self::ModelRefresh, Self::ModelSync];
 
-    /// The kind as manifests, events and metrics have it.
+    /// The name of the kind in manifests, events and metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

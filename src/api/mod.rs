@@ -1,4 +1,4 @@
-//! The resources as users write and read them: types, defaults, admission rules, conditions, reasons. No I/O.
+//! The API of the resources: types, defaults, admission rules, conditions and reasons. No I/O.
 
 mod annotations;
 mod condition;

@@ -1,4 +1,4 @@
-//! Which model is meant: an Analysis Services database or a Power BI semantic model.
+//! The model of a resource: an Analysis Services database or a Power BI semantic model.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.analysisServices) != has(self.powerBI)")
-    .message("set exactly one of analysisServices (an Azure Analysis Services database) and powerBI (a semantic model)"))]
+    .message("set exactly one of analysisServices (an Azure Analysis Services database) and powerBI (a Power BI semantic model)"))]
 pub struct Model {
     /// A database on an Azure Analysis Services server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis_services: Option<AnalysisServicesModel>,
-    /// A Power BI semantic model (dataset), by its ids or by its names.
+    /// A Power BI semantic model (dataset), identified by its ids or by its names.
     #[serde(default, rename = "powerBI", skip_serializing_if = "Option::is_none")]
     pub power_bi: Option<PowerBiModel>,
 }
@@ -22,57 +22,57 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AnalysisServicesModel {
-    /// The server as the Azure portal shows it: `asazure://<region>.asazure.windows.net/<server>`, without `:rw`.
-    /// Its host must belong to the cloud that the operator is set to.
+    /// The server as the Azure portal shows it: `asazure://<region>.asazure.windows.net/<server>`, without `:rw`. Its host must belong to
+    /// the cloud that the operator is configured for.
     #[schemars(length(max = 200))]
     #[x_kube(validation = Rule::new("!self.endsWith(':rw')")
-        .message("leave out the suffix :rw: the operator adds it where the service wants it"))]
+        .message("server: must not end with :rw; the operator adds it where required"))]
     #[x_kube(validation = Rule::new("self.matches('^asazure://[a-z0-9-]+([.][a-z0-9-]+)+/[A-Za-z0-9-]+(:rw)?$')")
-        .message("write the server as the Azure portal shows it, such as asazure://westus.asazure.windows.net/myserver"))]
+        .message("server: must have the form that the Azure portal shows, such as asazure://westus.asazure.windows.net/myserver"))]
     pub server: String,
-    /// The database, as its name stands on the server.
+    /// Name of the database on the server.
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("!self.matches('[[:cntrl:]/\\\\\\\\?#%]') && self == self.trim()")
-        .message("write the database's name as it stands on the server, without slashes, ?, #, % or blanks around it"))]
+        .message("database: must be the name of the database on the server, without slashes, ?, #, %, control characters or surrounding blanks"))]
     pub database: String,
 }
 
-/// A Power BI semantic model: `groupId` and `datasetId`, or `workspace` and `dataset`.
+/// A Power BI semantic model. Set `groupId` and `datasetId`, or `workspace` and `dataset`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.groupId) == has(self.datasetId) && has(self.workspace) == has(self.dataset) \
     && has(self.groupId) != has(self.workspace)")
-    .message("name the model either by groupId and datasetId, or by workspace and dataset"))]
+    .message("set exactly one of the pairs groupId and datasetId, or workspace and dataset"))]
 pub struct PowerBiModel {
-    /// The workspace's id, a GUID.
+    /// Id of the workspace, a GUID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$')")
-        .message("groupId is a GUID, such as f089354e-8366-4e18-aea3-4cb4a3a50b48: it stands in the workspace's URL after /groups/"))]
+        .message("groupId: must be a GUID, such as f089354e-8366-4e18-aea3-4cb4a3a50b48; the URL of the workspace contains it after /groups/"))]
     #[schemars(length(max = 64))]
     pub group_id: Option<String>,
-    /// The semantic model's id, a GUID.
+    /// Id of the semantic model, a GUID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$')")
-        .message("datasetId is a GUID, such as cfafbeb1-8037-4d0c-896e-a46fb27ff229: it stands in the model's URL after /datasets/"))]
+        .message("datasetId: must be a GUID, such as cfafbeb1-8037-4d0c-896e-a46fb27ff229; the URL of the model contains it after /datasets/"))]
     #[schemars(length(max = 64))]
     pub dataset_id: Option<String>,
-    /// The workspace's name, where the ids are not known. Both names are looked up at the start of each run, and the ids that
-    /// they stand for then serve that run to its end. The identity has to see the workspace.
+    /// Name of the workspace, if the ids are not known. At the start of each run, the operator resolves both names to ids, and uses these
+    /// ids until the run ends. The identity must have access to the workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("!self.matches('[[:cntrl:]]') && self == self.trim()")
-        .message("write the workspace's name as Power BI shows it, without blanks around it"))]
+        .message("workspace: must be the name of the workspace as Power BI shows it, without control characters or surrounding blanks"))]
     pub workspace: Option<String>,
-    /// The semantic model's name in that workspace.
+    /// Name of the semantic model in that workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new("!self.matches('[[:cntrl:]]') && self == self.trim()")
-        .message("write the semantic model's name as Power BI shows it, without blanks around it"))]
+        .message("dataset: must be the name of the semantic model as Power BI shows it, without control characters or surrounding blanks"))]
     pub dataset: Option<String>,
 }
 
 impl Model {
-    /// A short name for people: `myserver/AdventureWorks`, or the workspace and the dataset.
+    /// A short name for messages: `myserver/AdventureWorks`, or the workspace and the dataset.
     #[must_use]
     pub fn display(&self) -> String {
         match (&self.analysis_services, &self.power_bi) {
@@ -89,13 +89,13 @@ impl Model {
         }
     }
 
-    /// Whether it names no model at all, as where a follower takes that of a refresh which is not there.
+    /// Whether no model is set. This is the case if a dependent takes the model of an upstream refresh that does not exist.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.analysis_services.is_none() && self.power_bi.is_none()
     }
 
-    /// The names that have to be looked up before the service can be asked anything about the model.
+    /// The names that the operator must resolve before any other request about the model. `None` if the ids are given.
     #[must_use]
     pub fn names(&self) -> Option<ModelNames> {
         let model = self.power_bi.as_ref().filter(|_| self.analysis_services.is_none())?;
@@ -109,8 +109,8 @@ impl Model {
         Self { analysis_services: None, power_bi: Some(model) }
     }
 
-    /// What makes two models one and the same to the queue: the services do not tell upper from lower case. It counts only
-    /// where the ids are known: a model by names has another key than the same one by ids.
+    /// The key of the model in the queue. It is lower case, because the services ignore case. It is meaningful only if the ids are known:
+    /// the same model has different keys by its names and by its ids.
     #[must_use]
     pub fn key(&self) -> String {
         match (&self.analysis_services, &self.power_bi) {
@@ -125,10 +125,10 @@ impl Model {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelNames {
-    /// The workspace's.
+    /// Name of the workspace.
     #[schemars(length(max = 256))]
     pub workspace: String,
-    /// The semantic model's.
+    /// Name of the semantic model.
     #[schemars(length(max = 256))]
     pub dataset: String,
 }

@@ -1,6 +1,6 @@
-//! `ModelSync`: replicas of a model that are to be brought up to date with it, and when.
+//! `ModelSync`: synchronizes the replicas of a model.
 
-// The derives repeat each field's attributes on types of their own.
+// The derives repeat the attributes of each field on their own types.
 #![allow(clippy::duplicated_attributes)]
 
 use kube::{CustomResource, KubeSchema};
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Credentials, Model, RefreshTrigger, Status, defaults};
 
-/// Synchronises the read-only replicas of a model: of an Azure Analysis Services server, or of a Power BI semantic model with
-/// query scale-out. Each trigger is one run, and each run is one synchronisation, asked for exactly once and followed to its end.
+/// Synchronizes the read-only replicas of a model: of an Azure Analysis Services server, or of a Power BI semantic model with query
+/// scale-out. Each trigger results in one run. Each run is one sync at the service, which the operator requests exactly once and follows
+/// until it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -22,59 +23,60 @@ use super::{Credentials, Model, RefreshTrigger, Status, defaults};
     shortname = "msync",
     category = "tabular",
     derive = "PartialEq",
-    doc = "A tabular model whose read-only replicas are to be synchronised with it.",
+    doc = "Synchronizes the read-only replicas of a tabular model.",
     printcolumn(name = "Model", type_ = "string", json_path = ".status.model", description = "The server and the model"),
-    printcolumn(name = "State", type_ = "string", json_path = ".status.run.state", description = "Where the latest run stands"),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.run.state", description = "State of the latest run"),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why it stands so"
+        description = "Reason of the condition Ready"
     ),
-    printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the service began"),
-    printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "How long it took"),
+    printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the sync started at the service"),
+    printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "Duration of the sync"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Operation",
         type_ = "string",
         json_path = ".status.run.operationId",
         priority = 1,
-        description = "The service's id for the operation"
+        description = "Id of the operation at the service"
     ),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1)
 )]
 #[x_kube(validation = Rule::new("has(self.model) || (has(self.trigger) && has(self.trigger.afterRefresh))")
-    .message("name the model, or the refresh that this follows in trigger.afterRefresh: then its model is taken"))]
+    .message("model: must be set unless trigger.afterRefresh is set; the model of that refresh is then the default"))]
 #[x_kube(validation = Rule::new("has(self.model) || !has(self.credentials)")
-    .message("credentials without a model: the refresh that this follows brings both; leave credentials out, or name the model too"))]
+    .message("credentials: must not be set without model; the refresh in trigger.afterRefresh provides both"))]
 pub struct ModelSyncSpec {
-    /// The model whose replicas to synchronise. Left out: that of the refresh in `trigger.afterRefresh`.
+    /// The model whose replicas to synchronize. Default: the model of the refresh in `trigger.afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
-    /// Who to be at the service. Left out together with `model`: the credentials of the refresh in `trigger.afterRefresh`. Left
-    /// out beside a `model`: the operator's own identity, where its administrator allows it for this namespace.
+    /// The identity at the service. Default: with `model`, the operator's own identity, if the operator's administrator allows it for this
+    /// namespace; without `model`, the credentials of the refresh in `trigger.afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
-    /// What starts a run. Left out: the creation of the resource, and each change of `model`. A trigger that comes during a run
-    /// starts one when that has ended.
+    /// What starts a run. Default: the creation of the resource, and each change of `model`. A trigger during a run starts one run after
+    /// the current run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<RefreshTrigger>,
     /// How long a run may wait for its turn on the model, for another client's operation, or for a service that refuses to start it, in
-    /// seconds, 1 to 604800. Then it has `TimedOut`. A wait for what only a person can provide, such as a Secret, does not count.
-    /// Default: 86400 (24 hours).
+    /// seconds, 1 to 604800. After that, the run ends as `TimedOut`. A wait that only a user can end, such as a wait for a missing Secret,
+    /// does not count. Default: 86400 (24 hours).
     #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,
-    /// How long a synchronisation is followed, in seconds, 1 to 604800. Then the run has `TimedOut`; the service, which cannot be
-    /// told to stop, may go on. Default: 86400 (24 hours).
+    /// How long the operator follows a sync, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. The sync may continue at the
+    /// service, because it cannot be cancelled. Default: 86400 (24 hours).
     #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i32,
-    /// How many fresh synchronisations a run may ask for after one that failed, 0 to 10. Default: 0.
+    /// How many more syncs a run may request after a failed sync, 0 to 10. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,
-    /// While true, no run begins; one that runs goes on. What was triggered meanwhile runs once when it is false again. Default: false.
+    /// If true, no run starts. A run in progress continues. After a change to false, one run covers everything that was triggered
+    /// meanwhile. Default: false.
     #[serde(default)]
     pub suspend: bool,
     /// How many ended runs `.status.history` keeps, 0 to 20. Default: 10.

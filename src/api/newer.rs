@@ -1,15 +1,15 @@
-//! Values of the status that a newer version of the operator has written. They are kept as they are: a status that cannot be read
-//! would leave an operation unwatched.
+//! Values in the status that a newer version of the operator wrote. The operator preserves them: if it could not read a status, it would no
+//! longer follow the operation.
 
 use std::fmt;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest value, in bytes; the definition admits no longer one.
+/// Length of the longest value, in bytes. The definition accepts no longer value.
 const LENGTH: usize = 63;
 
-/// A value that this version does not know. A longer one is cut.
+/// A value that this version does not define. A longer value is truncated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NewerValue {
     bytes: [u8; LENGTH],
@@ -17,7 +17,7 @@ pub struct NewerValue {
 }
 
 impl NewerValue {
-    /// The value.
+    /// The value as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.bytes.get(..usize::from(self.length)).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
@@ -60,7 +60,7 @@ impl<'de> Deserialize<'de> for NewerValue {
     }
 }
 
-/// The schema of a field with such values: the values that this version knows are documented, and not enforced.
+/// The schema of a field with such values. The values of this version are documented but not enforced.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": LENGTH})
 }
@@ -81,7 +81,7 @@ mod tests {
         })
     }
 
-    /// A status with a known value at each place of an enum.
+    /// A status with a known value in each enum field.
     fn full() -> Value {
         let trigger = json!({"type": "Request", "value": "v"});
         let mut run = run();
@@ -106,7 +106,7 @@ mod tests {
         crds.as_array().unwrap().iter().map(of_status).collect()
     }
 
-    /// The places at which a schema admits a value of a newer version; the first item stands for a whole list.
+    /// The paths at which a schema accepts a value from a newer version. The first item represents its list.
     fn places(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
         if schema["type"] == "string" && schema["maxLength"] == LENGTH {
             found.insert(at.to_owned());
@@ -124,7 +124,7 @@ mod tests {
         let status = full();
         let read = |status: &Value| serde_json::from_value::<Status>(status.clone()).map(|status| serde_json::to_value(status).unwrap());
         assert_eq!(read(&status).unwrap(), status);
-        // The reasons are text already.
+        // The reasons are strings already.
         let mut found = BTreeSet::from(["/conditions/0/reason".to_owned(), "/run/reason".to_owned()]);
         for schema in schemas() {
             places(&schema, "", &mut found);

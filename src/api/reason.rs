@@ -1,30 +1,30 @@
-//! The reasons: each word that a condition or an event gives for why, and how it is told.
+//! The reasons of conditions and events, and how the operator reports each of them.
 
 use std::fmt;
 
-/// How a reason is told when it comes up.
+/// How the operator reports a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Telling {
-    /// In the status alone.
+    /// In the status only.
     Quiet,
-    /// As an event of its own, beside what the status says.
+    /// As a separate event, in addition to the status.
     Notice,
-    /// As an event of its own, that warns.
+    /// As a separate warning event, in addition to the status.
     NoticeWarning,
-    /// As an event.
+    /// As an event on the transition.
     Event,
-    /// As an event that warns.
+    /// As a warning event on the transition.
     Warning,
-    /// As an event that warns, and a run that is under way is Stalled: it goes on only when somebody acts.
+    /// As a warning event on the transition. A run in progress is Stalled: it continues only after a user acts.
     Stalled,
-    /// As an event that warns. What is missing may be part of the same commit and arrive a little later, so the resource is
-    /// Reconciling for as long as `--reference-grace` says, and Stalled after that.
+    /// As a warning event on the transition. The missing object may be part of the same commit and appear a little later. The resource is
+    /// therefore Reconciling for the time in `--reference-grace`, and Stalled after that.
     Awaited,
 }
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident: $telling:ident),+ $(,)?) => {
-        /// Why a condition is as it is, or an event happened. The words are part of the interface and are documented.
+        /// The reason of a condition or of an event. The names are part of the interface and are documented.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[doc = $doc])+ $name),+ }
 
@@ -32,25 +32,25 @@ macro_rules! reasons {
             /// Every reason, in the order of the reference.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The word, as it stands in conditions and events.
+            /// The name of the reason in conditions and events.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),+ }
             }
 
-            /// The reason of this name; `None` for a word of another version.
+            /// The reason with this name; `None` for a name from another version.
             #[must_use]
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $(stringify!($name) => Some(Self::$name),)+ _ => None }
             }
 
-            /// How it is told when it comes up.
+            /// How the operator reports this reason.
             #[must_use]
             pub fn telling(self) -> Telling {
                 match self { $(Self::$name => Telling::$telling),+ }
             }
 
-            /// Whether its event is a warning; `None` where there is no event.
+            /// Whether its event is a warning; `None` if it has no event.
             #[must_use]
             pub fn warns(self) -> Option<bool> {
                 match self.telling() {
@@ -60,7 +60,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What it means and what to do, for the reference.
+            /// Its meaning and the remedy, for the reference.
             #[must_use]
             pub fn explanation(self) -> &'static str {
                 match self { $(Self::$name => concat!($($doc),+).trim_ascii()),+ }
@@ -70,169 +70,173 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Nothing is asked for: no run is under way and no trigger is due.
+    /// No run is in progress and no trigger is due.
     Idle: Quiet,
-    /// `spec.suspend` is true, so nothing begins. What was triggered meanwhile runs when it is false again.
+    /// `spec.suspend` is true, so no run starts. Set it to false: one run then covers everything that was triggered meanwhile.
     Suspended: Event,
-    /// Another resource's run is on the same model, or is ahead in the queue. First come, first served.
+    /// Another resource's run uses the same model, or is ahead in the queue. The queue is first in, first out.
     WaitingForTurn: Event,
-    /// Another client's refresh of the model is running at the service. `conflictPolicy` says what happens; a synchronisation waits.
+    /// Another client's refresh of the model is running at the service. `conflictPolicy` decides what happens; a sync waits.
     ModelBusy: Event,
-    /// A change of the spec came during a run under `concurrencyPolicy: Forbid` and has not run. It runs when that run has ended; until then the
-    /// resource is not Ready.
+    /// The spec changed during a run under `concurrencyPolicy: Forbid`, and the change has not run. It runs after the current run. Until
+    /// then the resource is not Ready.
     ChangeNotRun: Event,
-    /// The pause before another attempt, after an operation that failed (`backoffLimit`).
+    /// The run waits before another attempt, after a failed operation (`backoffLimit`).
     BackingOff: Warning,
-    /// The operation is about to be submitted, or its answer is awaited.
+    /// The operator is about to submit the operation, or waits for the response.
     Submitting: Quiet,
-    /// The answer to a submission was lost; the service's listing is read to find out whether it began.
+    /// The response to a submission was lost. The operator reads the operations of the service to find out whether the operation started.
     ResolvingSubmission: Warning,
-    /// The service runs the operation.
+    /// The operation is running at the service.
     Running: Event,
-    /// The service was asked to cancel the operation; its end is awaited.
+    /// The operator requested the cancellation of the operation and waits for its end.
     Cancelling: Event,
-    /// A call to the service, or to Microsoft Entra ID, brought no answer; it is tried again. Meanwhile other resources may use the model. Where the
-    /// service limits the calls of the identity, the message says until when the operator waits.
+    /// The service or Microsoft Entra ID did not respond to a request. The operator retries it. Meanwhile other resources may use the
+    /// model. If the service limits the requests of the identity, the message states until when the operator waits.
     Retrying: Warning,
-    /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then after
-    /// twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
-    /// other capacities are not delayed. The resource is Reconciling, not Stalled, since the wait ends without anyone's help. Refresh fewer models
-    /// at the same time, or use a larger capacity. A running operation keeps running, and the operator polls it later.
+    /// The capacity has exceeded its limits, so the service started nothing. The run waits and is submitted again after 1 minute, then
+    /// after twice as long each time up to 15 minutes, until `waitDeadlineSeconds`. It uses up neither an attempt nor a quota, and runs on
+    /// other capacities are not delayed. The resource is Reconciling, not Stalled, because the wait ends without a user. Refresh fewer
+    /// models at the same time, or use a larger capacity. A running operation keeps running, and the operator polls it later.
     CapacityExceeded: Warning,
-    /// The run ended well.
+    /// The run succeeded.
     Succeeded: Event,
-    /// The service reports that the operation failed. Its messages are in `.status.run.messages`, the cause first.
+    /// The service reports that the operation failed. `.status.run.messages` has the messages of the service, the cause first.
     RefreshFailed: Warning,
-    /// The service reports that the synchronisation failed. What it said is in `.status.run.messages`.
+    /// The service reports that the sync failed. `.status.run.messages` has the messages of the service.
     SyncFailed: Warning,
-    /// Power BI evicted the model from memory during the refresh. Run it again: `backoffLimit` does so by itself.
+    /// Power BI evicted the model from memory during the refresh. Run it again; `backoffLimit` does this automatically.
     Evicted: Warning,
-    /// Analysis Services moved the model to another node, or lost the request on the way. Run it again: `backoffLimit` does so by
-    /// itself.
+    /// Analysis Services moved the model to another node, or lost the request in transit. Run it again; `backoffLimit` does this
+    /// automatically.
     NodeMoved: Warning,
-    /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh less at once, or
-    /// allow more; a fresh attempt would take as long, so `backoffLimit` makes none. Power BI says the same after its capacity was
-    /// paused for more than 6 hours: resume it, then trigger a new run.
+    /// One attempt of the service took longer than `refresh.attemptTimeoutSeconds`, by default 5 hours. Refresh fewer objects at a time, or
+    /// increase the limit. `backoffLimit` submits nothing, because another attempt would take as long. Power BI reports the same if its
+    /// capacity was paused for more than 6 hours: resume the capacity, then trigger a new run.
     AttemptTimeLimit: Warning,
-    /// All attempts of the service together took longer than 24 hours. Refresh less at once, or lower `refresh.retryCount`; a
-    /// fresh attempt would take as long, so `backoffLimit` makes none.
+    /// All attempts of the service together took longer than 24 hours. Refresh fewer objects at a time, or lower `refresh.retryCount`.
+    /// `backoffLimit` submits nothing, because another attempt would take as long.
     TotalTimeLimit: Warning,
-    /// The capacity was paused, or short of memory, during the refresh. `backoffLimit` runs it again when the capacity is back.
+    /// The capacity was paused, or low on memory, during the refresh. `backoffLimit` runs it again when the capacity is available.
     CapacityPaused: Warning,
-    /// Refreshes are switched off for the model. Switch them on; until then `backoffLimit` makes no fresh attempt.
+    /// Refreshes are disabled for the model. Enable them. Until then `backoffLimit` submits nothing.
     RefreshDisabled: Warning,
-    /// Power BI accepted the request and never knew it again: it never ran. It drops requests where too many come in a short time.
+    /// Power BI accepted the request but later did not know it, so it never ran. Power BI drops requests if too many arrive in a short time.
     /// `backoffLimit` submits it again.
     RequestDropped: Warning,
-    /// The service's own time limit ended the operation. Refresh less at once, or allow more.
+    /// The service ended the operation because of its own time limit. Refresh fewer objects at a time, or increase the limit.
     TimedOut: Warning,
-    /// `activeDeadlineSeconds` was over: the operation was cancelled. A synchronisation cannot be, and may go on at the service.
+    /// The operation exceeded `activeDeadlineSeconds`, and the operator cancelled it. A sync cannot be cancelled and may continue at the
+    /// service.
     DeadlineExceeded: Warning,
-    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. Nothing was
-    /// submitted that the service accepted.
+    /// The run waited for `waitDeadlineSeconds`: for its turn, for another operation, or for a service that refused each submission. The
+    /// service accepted no submission.
     WaitDeadlineExceeded: Warning,
-    /// The operation was cancelled by somebody else. Ask them, then trigger a new run.
+    /// A user or another client cancelled the operation. Find out why, then trigger a new run.
     Cancelled: Warning,
     /// A new trigger replaced the run (`concurrencyPolicy: Replace`).
     Replaced: Event,
-    /// The operator was about to be uninstalled, and cancelled the operation (`uninstall.runs: Cancel`). Trigger a new run once it is
-    /// installed again.
+    /// The operator cancelled the operation before it was uninstalled (`uninstall.runs: Cancel`). Trigger a new run after the next
+    /// installation.
     Uninstalled: Warning,
-    /// The annotation `tabular-operator.dev/cancel-requested-at` had the run cancelled. A new trigger starts another.
+    /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled the run. A new trigger starts another run.
     CancelledOnRequest: Event,
-    /// The service no longer knows the operation, so how it ended cannot be told. Look at the model, then trigger a new run.
+    /// The service no longer knows the operation, so its result is unknown. Check the model, then trigger a new run.
     OperationLost: Warning,
-    /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that has ended, or let it
-    /// `Wait`.
+    /// The service is busy with another client's refresh, and `conflictPolicy` is Fail. Trigger a new run when that refresh has ended, or
+    /// set `Wait`.
     Conflict: Warning,
-    /// The service refuses the request itself. Mend the spec; a change starts a new run.
+    /// The service rejects the request itself. Correct the spec; the change starts a new run.
     RequestRejected: Warning,
-    /// The service says that the operation succeeded and that some of its objects failed. Look at the model.
+    /// The service reports that the operation succeeded, but that some of its objects failed. Check the model.
     ContradictoryAnswer: Warning,
-    /// The answer to a submission was lost, and several operations may be the one it began. State which by the annotation
-    /// `tabular-operator.dev/adopt`, or that it was none by `tabular-operator.dev/resubmit`: the message has both commands.
+    /// The response to a submission was lost, and several operations may be the one that it started. Select the operation with the annotation
+    /// `tabular-operator.dev/adopt`, or exclude all of them with `tabular-operator.dev/resubmit`. The message has both commands.
     SubmissionUnknown: Stalled,
-    /// The spec cannot work as it is written. The message says where; mend it.
+    /// The spec is invalid. Correct the field that the message names.
     InvalidSpec: Stalled,
-    /// The `ModelRefresh` that `trigger.afterRefresh` names is not in this namespace. Create it, or correct the name.
+    /// The `ModelRefresh` in `trigger.afterRefresh` is not in this namespace. Create it, or correct the name.
     FollowedNotFound: Awaited,
-    /// Resources follow each other in a circle by `trigger.afterRefresh`. Take it out of one of them.
+    /// Resources form a cycle with `trigger.afterRefresh`. Remove it from one of them.
     FollowCycle: Stalled,
-    /// The server's host is not of the cloud that the operator is set to. Mend `server`, or have the operator's administrator set `--cloud`.
+    /// The host of the server does not belong to the cloud that the operator is configured for. Correct `server`, or have the operator's
+    /// administrator set `--cloud`.
     ServerNotInCloud: Stalled,
-    /// The Secret that `servicePrincipalRef` names is not in this namespace, or has no keys yet. Create it.
+    /// The Secret in `servicePrincipalRef` is not in this namespace, or has no keys yet. Create it.
     SecretNotFound: Awaited,
-    /// The Secret lacks a key, or a key holds something else than it should. The message names the key; mend it.
+    /// The Secret lacks a key, or the value of a key is invalid. Correct the key that the message names.
     SecretInvalid: Stalled,
-    /// The operator may not read the Secret. Grant it by RBAC.
+    /// The operator has no permission to read the Secret. Grant it with RBAC.
     SecretForbidden: Awaited,
-    /// The `ServiceAccount` that `workloadIdentity` names is not in this namespace. Create it.
+    /// The `ServiceAccount` in `workloadIdentity` is not in this namespace. Create it.
     ServiceAccountNotFound: Awaited,
-    /// The `ServiceAccount` lacks an annotation that says who it is in Microsoft Entra ID, or one of them is wrong. The message names it; mend
-    /// it.
+    /// The `ServiceAccount` lacks an annotation that identifies it in Microsoft Entra ID, or such an annotation is invalid. Correct the
+    /// annotation that the message names.
     ServiceAccountInvalid: Stalled,
-    /// The operator may not read the `ServiceAccount`, or not ask for a token of it. Grant it by RBAC.
+    /// The operator has no permission to read the `ServiceAccount`, or to request a token for it. Grant it with RBAC.
     ServiceAccountForbidden: Awaited,
-    /// The operator's own identity, and a managed identity, are not allowed for this namespace. Its administrator lists it with
+    /// This namespace may use neither the operator's own identity nor a managed identity. The operator's administrator allows it with
     /// `--operator-identity-namespace`.
     IdentityNotAllowed: Stalled,
-    /// The operator's own identity is described wrongly in its environment. Its administrator mends that.
+    /// The environment of the operator describes its own identity incorrectly. The operator's administrator must correct it.
     OperatorIdentityInvalid: Stalled,
-    /// Microsoft Entra ID refuses the credentials: expired, revoked or mistyped. The message has its code and which key to check; put the right
-    /// one into the Secret.
+    /// Microsoft Entra ID rejects the credentials: expired, revoked or mistyped. The message has the error code and the key to check. Put
+    /// the correct value into the Secret.
     CredentialsRefused: Stalled,
-    /// The service refuses the identity: it is no administrator of the server, or may not see it. The message says which right is missing;
-    /// grant it.
+    /// The service denies access to the identity: it is not an administrator of the server, or has no access to it. Grant the
+    /// permission that the message names.
     AccessDenied: Stalled,
-    /// The service does not know the server or the model. Mend the name, or create it there. Looked up again every minute.
+    /// The service does not know the server or the model. Correct the name, or create the model. The operator checks again every minute.
     ModelNotFound: Stalled,
-    /// The owner of the semantic model no longer exists in Microsoft Entra ID, so Power BI refuses to refresh it. Take over the semantic model in its
-    /// settings in Power BI; the run continues automatically.
+    /// The owner of the semantic model no longer exists in Microsoft Entra ID, so Power BI refuses to refresh it. Take over the semantic
+    /// model in its settings in Power BI. The run continues automatically.
     OwnerNotFound: Stalled,
-    /// No model has the names that the spec gives, or several have. Mend the names, or give the ids. Looked up again every minute.
+    /// No model, or more than one, has the names in the spec. Correct the names, or set the ids. The operator checks again every minute.
     ModelNotResolved: Stalled,
-    /// The server is paused or scaling. Resume it; the run goes on by itself.
+    /// The server is paused or scaling. Resume it; the run continues automatically.
     ServerPaused: Stalled,
-    /// The replicas of the model cannot be synchronised until query scale-out is switched on. Switch it on at the model.
+    /// The replicas of the model cannot be synchronized while query scale-out is disabled. Enable it for the model.
     ScaleOutOff: Stalled,
-    /// A quota of the service is used up: it says how many refreshes a day a model may have. Wait, or ask for more. Tried again every quarter
-    /// of an hour, until `waitDeadlineSeconds`.
+    /// A quota of the service is exhausted, such as the number of refreshes of a model per day. Wait, or request a higher quota. The
+    /// operator tries again every 15 minutes, until `waitDeadlineSeconds`.
     QuotaExceeded: Stalled,
-    /// The resource was let go with an operation that may still be running.
+    /// The finalizer was removed while an operation of the resource may still be running.
     Released: NoticeWarning,
-    /// The operation was cancelled since its resource is deleted.
+    /// The operation was cancelled because its resource is being deleted.
     Deleted: Notice,
-    /// The annotation `tabular-operator.dev/cancel-requested-at` had nothing cancelled: no run was under way, or it is a
-    /// synchronisation, which cannot be cancelled once it has begun.
+    /// The annotation `tabular-operator.dev/cancel-requested-at` cancelled nothing: no run was in progress, or it is a sync, which cannot
+    /// be cancelled after it has started.
     NotCancelled: NoticeWarning,
-    /// A submission whose answer was lost had begun nothing, or a person says so: it is submitted again.
+    /// A submission whose response was lost started nothing, by the list of the service or by the annotation
+    /// `tabular-operator.dev/resubmit`. The operator submits it again.
     Resubmitted: Notice,
-    /// The operation was found in the service's listing and is followed.
+    /// The operator found the operation in the list of the service and follows it.
     Adopted: Notice,
-    /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` answers nothing that is asked, so the operator removed
-    /// it: it is left over from an earlier question, or names an operation that cannot be the one. Or an annotation of the operator's has a
-    /// value that asks for nothing, such as an empty one. The message states what is asked now, or which value has an effect.
+    /// The annotation `tabular-operator.dev/adopt` or `tabular-operator.dev/resubmit` matches no open question, so the operator removed it:
+    /// it is left over from an earlier question, or names an operation that cannot be the right one. Or an annotation of the operator has a
+    /// value without effect, such as an empty one. The message states the open question, or the values that have an effect.
     DecisionIgnored: NoticeWarning,
-    /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`): nothing runs for them.
+    /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
     MissedSchedule: NoticeWarning,
-    /// Nothing runs for a trigger. An occurrence (a scheduled time, a request, a run of the followed refresh) came during a run under
-    /// `concurrencyPolicy: Forbid`, or a change was taken back before its run began.
+    /// No run starts for a trigger. An occurrence (a scheduled time, a request, a run of the upstream refresh) came during a run under
+    /// `concurrencyPolicy: Forbid`, or a change was reverted before its run started.
     TriggerDropped: NoticeWarning,
-    /// Runs of the followed refresh were not followed. Either they are no longer in its history: raise its `historyLimit`. Or the refresh was
-    /// deleted or is no longer followed while they waited: request a run.
+    /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
+    /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.
     RunsMissed: NoticeWarning,
-    /// Somebody edited the status so that it contradicted the operator's records, for example an end of a run that has not ended. The run's
-    /// state is restored from the history, or else from the service.
+    /// A user or another client edited the status so that it contradicted the operator's records, for example an end of a run that has not
+    /// ended. The operator restores the state of the run from the history, or else from the service.
     StatusRestored: NoticeWarning,
-    /// Another client's refresh was cancelled (`conflictPolicy: Replace`).
+    /// The operator cancelled another client's refresh (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,
-    /// The Kubernetes API refuses a write of the operator's to the resource: its status, its finalizer or an annotation. Or it accepts the write,
-    /// and a mutating webhook undoes it. The message has what the API server said, which names the admission policy, the webhook or the
-    /// permission; change that. Nothing is submitted for the resource until its status can be written. The operator tries again, at least once a
-    /// minute.
+    /// The Kubernetes API refuses a write of the operator to the resource: its status, its finalizer or an annotation. Or it accepts the
+    /// write, and a mutating webhook reverts it. The message contains the response of the API server, which names the admission policy, the
+    /// webhook or the permission. Correct that. The operator submits nothing for the resource until it can write the status. It tries again
+    /// at least once a minute.
     WriteRefused: NoticeWarning,
-    /// The object cannot be decoded: it was written by another version of the resource definition. Install the definitions of the operator's
-    /// version, and apply the manifest again; or delete it with the annotation `release`, and the operation at the service is no longer followed.
+    /// The object cannot be decoded: another version of the resource definition wrote it. Install the definitions of the operator's
+    /// version, and apply the manifest again. Or delete it with the annotation `release`; the operator then no longer follows the operation
+    /// at the service.
     Undecodable: NoticeWarning,
 }
 

@@ -11,17 +11,17 @@ use super::{Model, ModelNames, Time};
 /// What started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum TriggerType {
-    /// The resource is new.
+    /// The resource was created.
     Creation,
-    /// What is to be done has changed, or `trigger.token` has.
+    /// The model, the refresh parameters or `trigger.token` changed.
     Change,
-    /// The annotation `run-requested-at` got a new value.
+    /// The annotation `run-requested-at` has a new value.
     Request,
     /// `trigger.schedule` was due.
     Schedule,
-    /// The refresh that it follows succeeded.
+    /// A run of the upstream refresh succeeded.
     AfterRefresh,
-    /// What only a newer version knows.
+    /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
     Newer(NewerValue),
@@ -40,47 +40,47 @@ impl fmt::Display for TriggerType {
     }
 }
 
-/// What started a run, and the value that did.
+/// The trigger of a run, with its value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
-    /// Creation, Change, Request, Schedule or `AfterRefresh`.
+    /// Type of the trigger: Creation, Change, Request, Schedule or `AfterRefresh`.
     #[schemars(schema_with = "newer::schema")]
     pub r#type: TriggerType,
-    /// The token, the annotation's value, the scheduled time, or the run that it follows, such as `adventureworks run 4`.
+    /// The token, the value of the annotation, the scheduled time, or the run of the upstream refresh, such as `adventureworks run 4`.
     #[serde(default)]
     #[schemars(length(max = 512))]
     pub value: String,
 }
 
-/// Where a run stands.
+/// State of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RunState {
-    /// Nothing is submitted: it waits for its turn, for another client's refresh, for an outside cause to be cured, or
-    /// for the time of its next attempt.
+    /// Nothing is submitted. The run waits for its turn, for another client's refresh, for the removal of an external cause, or for the
+    /// time of its next attempt.
     Waiting,
-    /// About to be submitted, or submitted without an answer: an operation may or may not have begun.
+    /// The run is about to be submitted, or was submitted without a response. An operation may or may not have started.
     Submitting,
-    /// The service has it, under `operationId`.
+    /// The service accepted the operation, with the id in `operationId`.
     Running,
-    /// The service was asked to cancel it, and has not said yet that it has ended.
+    /// The operator requested the cancellation, and the service has not reported the end yet.
     Cancelling,
-    /// Ended well.
+    /// Ended with success.
     Succeeded,
-    /// Ended badly.
+    /// Ended with a failure.
     Failed,
-    /// Ended by a deadline, the operator's or the service's.
+    /// Ended by a deadline of the operator or of the service.
     TimedOut,
-    /// Ended because somebody cancelled it.
+    /// Ended because a user, another client or the operator cancelled it.
     Cancelled,
-    /// Ended in a way that only a newer version knows.
+    /// Ended in a state that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
     Newer(NewerValue),
 }
 
 impl RunState {
-    /// Whether the run will change no more.
+    /// Whether the run has ended and no longer changes.
     #[must_use]
     pub fn ended(self) -> bool {
         match self {
@@ -95,15 +95,15 @@ impl RunState {
 pub enum CancelCause {
     /// The resource is being deleted.
     Deletion,
-    /// A new trigger replaces it (`concurrencyPolicy: Replace`).
+    /// A new trigger replaces the run (`concurrencyPolicy: Replace`).
     Replacement,
-    /// `activeDeadlineSeconds` is over.
+    /// The operation exceeded `activeDeadlineSeconds`.
     Deadline,
     /// The operator is about to be uninstalled.
     Uninstall,
-    /// The annotation `cancel-requested-at` asks for it.
+    /// The annotation `cancel-requested-at` requests it.
     Request,
-    /// What only a newer version knows.
+    /// A value that only a newer version defines.
     #[serde(untagged)]
     #[schemars(skip)]
     Newer(NewerValue),
@@ -113,108 +113,111 @@ pub enum CancelCause {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
-    /// Counts this resource's runs, from 1.
+    /// Number of the run among the runs of this resource, from 1.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
-    /// What started it.
+    /// What started the run.
     pub trigger: Trigger,
-    /// Counts the operations that this run submitted, from 1.
+    /// Number of the operation among the operations that this run submitted, from 1.
     #[schemars(range(min = 1, max = 1000))]
     pub attempt: i32,
-    /// How many times the annotation `resubmit` had this attempt submitted again. Absent where it never did.
+    /// How often the annotation `resubmit` caused this attempt to be submitted again. Absent if never.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub resubmissions: i32,
-    /// Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
+    /// State of the run: Waiting, Submitting, Running, Cancelling, Succeeded, Failed, `TimedOut` or Cancelled.
     #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
-    /// The model that the operation is on; the run keeps to it when the spec changes meanwhile. Where the spec gives it by
-    /// names, the ids that they stood for.
+    /// The model of the operation. It does not change during the run, even if the spec does. If the spec has names, these are the ids that
+    /// the names resolved to.
     pub model: Model,
-    /// The names that `model` was looked up by.
+    /// The names that `model` was resolved from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_up: Option<ModelNames>,
-    /// A digest of the model and the refresh parameters that this run asks for.
+    /// Digest of the model and the refresh parameters of this run.
     #[schemars(length(max = 64))]
     pub work: String,
-    /// The service's id for the operation. For a synchronisation on Power BI, which has none, the operator makes one.
+    /// Id of the operation at the service. Power BI has no ids for syncs, so the operator generates one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub operation_id: Option<String>,
-    /// Where the service said to ask about the operation, at most 2048 bytes, where it is followed by that: each answer about a
-    /// synchronisation may name another place.
+    /// The URL at which the operator polls the operation, at most 2048 bytes, if the service returned one. Each response about a sync may
+    /// return another URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub location: Option<String>,
-    /// The service's own word for where the operation stands, as it was last recorded; `state` is the operator's.
+    /// Status of the operation as the service last reported it, in the terms of the service. `state` is the operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub service_state: Option<String>,
-    /// The latest operations of this resource before the present one, at most 12: none of them is taken for it.
+    /// Ids of the latest operations of this resource before the current one, at most 12. The operator never adopts them for the current
+    /// one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12), inner(length(max = 128)))]
     pub earlier_operation_ids: Vec<String>,
-    /// The latest that a person said, by the annotation `resubmit`, are none of this resource's, at most 12: none of them is taken
-    /// for the present operation.
+    /// Ids of the latest operations that the annotation `resubmit` excluded, at most 12. The operator never adopts them for the current
+    /// operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12), inner(length(max = 128)))]
     pub ruled_out_operation_ids: Vec<String>,
-    /// When the run was asked for.
+    /// When the run was requested.
     pub requested_time: Time,
-    /// Since when it has waited for its turn on the model.
+    /// Since when the run has waited for its turn on the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_since_time: Option<Time>,
-    /// Not submitted before this time: the pause after a failed attempt.
+    /// Earliest time of the next submission, after the backoff of a failed attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_time: Option<Time>,
-    /// When the operator last set out to submit it.
+    /// When the operator last started to submit the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submitted_time: Option<Time>,
-    /// When the service began, by its own clock; until it has said so, when it took the operation.
+    /// When the operation started, by the clock of the service. Until the service reports it, the time when the service accepted the
+    /// operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
-    /// When it ended, by the service's clock where it said so.
+    /// When the run ended, by the clock of the service if it reported the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_time: Option<Time>,
     /// When the operator recorded the end, by its own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_time: Option<Time>,
-    /// How long the operation took, such as `1m32s`.
+    /// Duration of the operation, such as `1m32s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub duration: Option<String>,
-    /// Why the operator cancels it, or will cancel it once the submission is known: Deletion, Replacement, Deadline, Uninstall or Request.
+    /// Why the operator cancels the operation, or will cancel it when the submission is resolved: Deletion, Replacement, Deadline,
+    /// Uninstall or Request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "newer::schema")]
     pub cancel_cause: Option<CancelCause>,
-    /// What it waits for.
+    /// What the run waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub waiting_for: Option<String>,
-    /// How far the operation has come.
+    /// Progress of the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// Objects that failed, at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub failed_objects: Vec<FailedObject>,
-    /// What the service reported, at most 10: causes before their consequences, identical messages once with their count.
+    /// Messages of the service, at most 10. Causes come before their consequences, and identical messages are combined with their count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub messages: Vec<Message>,
-    /// Operations that may be the one that an unanswered submission began, at most 10.
+    /// Operations that the unanswered submission may have started, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub candidates: Vec<Candidate>,
-    /// The service's activity id, for a support case.
+    /// Activity id of the service, for a support case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub activity_id: Option<String>,
-    /// One documented word for why it stands as it does, the same as in the conditions.
+    /// A documented reason for the state in one word, the same as in the conditions.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub reason: String,
-    /// One sentence, the same as in the conditions.
+    /// A message in one sentence, the same as in the conditions.
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub message: String,
@@ -226,7 +229,7 @@ fn is_zero(count: &i32) -> bool {
 }
 
 impl Run {
-    /// Whether the service has, or had, an operation of it.
+    /// Whether the service has, or had, an operation of this run.
     #[must_use]
     pub fn was_submitted(&self) -> bool {
         match self.state {
@@ -238,7 +241,7 @@ impl Run {
         }
     }
 
-    /// As this version follows it: where a newer one has recorded a state, and no end, the rest of the record shows what to do.
+    /// The run as this version follows it. If a newer version recorded an unknown state and no end, the other fields determine the state.
     #[must_use]
     fn followed(mut self) -> Self {
         if let RunState::Newer(_) = self.state
@@ -255,12 +258,12 @@ impl Run {
         self
     }
 
-    /// Reads the run of a status.
+    /// Deserializes the run of a status.
     pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
         Ok(Option::<Self>::deserialize(deserializer)?.map(Self::followed))
     }
 
-    /// The time that its schedule was due, where that started it.
+    /// The scheduled time of the run, if a schedule started it.
     #[must_use]
     pub fn scheduled_time(&self) -> Option<Time> {
         let Trigger { r#type, value } = &self.trigger;
@@ -268,39 +271,39 @@ impl Run {
     }
 }
 
-/// How far an operation has come, in objects (partitions).
+/// Progress of an operation, in objects (partitions).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Completed, of all: `3/24`.
+    /// Completed objects of all objects, such as `3/24`.
     #[schemars(length(max = 32))]
     pub summary: String,
-    /// All objects of the operation.
+    /// Number of objects in the operation.
     #[schemars(range(min = 0))]
     pub total: i32,
-    /// Those that are done.
+    /// Number of completed objects.
     #[schemars(range(min = 0))]
     pub completed: i32,
-    /// Those that failed.
+    /// Number of failed objects.
     #[schemars(range(min = 0))]
     pub failed: i32,
-    /// The same by table, where there are at most 20 tables.
+    /// Progress by table, if there are at most 20 tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub tables: Vec<TableProgress>,
 }
 
-/// How far one table has come.
+/// Progress of one table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TableProgress {
-    /// The table.
+    /// Name of the table.
     #[schemars(length(max = 256))]
     pub name: String,
-    /// Its objects.
+    /// Number of objects in the table.
     #[schemars(range(min = 0))]
     pub total: i32,
-    /// Those that are done.
+    /// Number of completed objects.
     #[schemars(range(min = 0))]
     pub completed: i32,
 }
@@ -309,45 +312,45 @@ pub struct TableProgress {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedObject {
-    /// The table.
+    /// Name of the table.
     #[schemars(length(max = 256))]
     pub table: String,
-    /// The partition.
+    /// Name of the partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub partition: Option<String>,
-    /// The service's word for it.
+    /// Status of the object as the service reported it.
     #[schemars(length(max = 128))]
     pub status: String,
 }
 
-/// A message of the service.
+/// A message from the service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
-    /// Error or Warning.
+    /// Type of the message: Error or Warning.
     #[schemars(length(max = 128))]
     pub r#type: String,
-    /// The service's code.
+    /// Error code of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub code: Option<String>,
-    /// The text, at most 1024 bytes. Several identical messages are one that ends with, for example, "(11 times)".
+    /// Text of the message, at most 1024 bytes. Identical messages are combined into one that ends with, for example, "(11 times)".
     #[schemars(length(max = 1024))]
     pub message: String,
 }
 
-/// An operation that may be the one that an unanswered submission began.
+/// An operation that an unanswered submission may have started.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
-    /// The service's id for it.
+    /// Id of the operation at the service.
     #[schemars(length(max = 128))]
     pub operation_id: String,
-    /// When it began, by the service's clock.
+    /// When the operation started, by the clock of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
-    /// The service's word for where it stands.
+    /// Status of the operation as the service reported it.
     #[schemars(length(max = 128))]
     pub status: String,
 }
@@ -356,35 +359,35 @@ pub struct Candidate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
-    /// The run's number.
+    /// Number of the run.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
-    /// What started it.
+    /// What started the run.
     pub trigger: Trigger,
-    /// How many operations it submitted.
+    /// Number of operations that the run submitted.
     #[schemars(range(min = 1, max = 1000))]
     pub attempts: i32,
-    /// Succeeded, Failed, `TimedOut` or Cancelled.
+    /// State at the end: Succeeded, Failed, `TimedOut` or Cancelled.
     #[schemars(schema_with = "newer::schema")]
     pub state: RunState,
-    /// The service's id for the last operation.
+    /// Id of the last operation at the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub operation_id: Option<String>,
-    /// When the service began.
+    /// When the operation started at the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
-    /// When it ended.
+    /// When the run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_time: Option<Time>,
     /// When the operator recorded the end, by its own clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded_time: Option<Time>,
-    /// How long the operation took, in seconds.
+    /// Duration of the operation, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub duration_seconds: Option<i64>,
-    /// The sentence that it ended with.
+    /// Final message of the run.
     #[serde(default)]
     #[schemars(length(max = 256))]
     pub message: String,

@@ -1,4 +1,4 @@
-//! What the operator says of a resource.
+//! The status of a resource.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -6,73 +6,73 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, HistoryEntry, Run, Time, Trigger};
 
-/// What the operator knows of this resource. Never more than 64 KiB.
+/// Observed state of the resource, at most 64 KiB.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
 pub struct Status {
-    /// The `metadata.generation` that the operator has looked at; -1 before the first look.
+    /// The `metadata.generation` that the operator observed last; -1 before the first observation.
     #[serde(default = "never")]
     #[schemars(range(min = -1))]
     pub observed_generation: i64,
-    /// Ready, Reconciling, Stalled, Succeeded and Finished, by the rules of kstatus.
+    /// The conditions Ready, Reconciling, Stalled, Succeeded and Finished, which follow kstatus.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The model, in short.
+    /// Short name of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub model: Option<String>,
     /// The latest run.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Run::read")]
     pub run: Option<Run>,
-    /// The trigger that was accepted and starts the next run: when the present one has ended, the resource is no longer suspended, or what
-    /// blocks it is fixed. It runs even if its source is withdrawn, such as an annotation that was removed; a change that is taken back is
-    /// withdrawn with an event.
+    /// The accepted trigger of the next run. The run starts when the current run has ended, the resource is no longer suspended, or the
+    /// cause of a block is removed. It starts even if its source is withdrawn, such as an annotation that was removed. If a change is
+    /// reverted, its trigger is dropped with an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<Trigger>,
-    /// The runs that have ended, newest first.
+    /// The ended runs, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     #[schemars(length(max = 20))]
     pub history: Vec<HistoryEntry>,
-    /// The value of the annotation `run-requested-at` that was handled last.
+    /// Last handled value of the annotation `run-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_request: Option<String>,
-    /// The value of the annotation `cancel-requested-at` that was handled last.
+    /// Last handled value of the annotation `cancel-requested-at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_cancel_request: Option<String>,
-    /// The value of `trigger.token` that was handled last.
+    /// Last handled value of `trigger.token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_token: Option<String>,
-    /// A digest of the model and the refresh parameters that were handled last.
+    /// Digest of the model and the refresh parameters that were handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub last_handled_work: Option<String>,
-    /// The `trigger.schedule` that `nextScheduleTime` is of, with its time zone.
+    /// The `trigger.schedule`, with its time zone, that `nextScheduleTime` was calculated from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_schedule: Option<String>,
-    /// The scheduled time that the latest run by `trigger.schedule` was for.
+    /// Scheduled time of the latest run that `trigger.schedule` started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_schedule_time: Option<Time>,
-    /// When `trigger.schedule` is due next.
+    /// Next time that `trigger.schedule` is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_schedule_time: Option<Time>,
-    /// The run of the followed refresh (`trigger.afterRefresh`) that was followed last.
+    /// The last run of the upstream refresh (`trigger.afterRefresh`) that started a run of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_followed: Option<FollowedRun>,
-    /// Since when something that this resource refers to has been missing: a Secret, a `ServiceAccount`, the right to read one of them, or
-    /// the refresh that it follows. Absent otherwise.
+    /// Since when a reference of this resource has been missing: a Secret, a `ServiceAccount`, the permission to read one of them, or the
+    /// upstream refresh. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_since_time: Option<Time>,
-    /// When the latest successful run ended.
+    /// End of the latest successful run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_successful_time: Option<Time>,
-    /// How many runs have succeeded, also those that are no longer in `history`.
+    /// Number of successful runs, including those that are no longer in `history`.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0))]
     pub successful_runs: i64,
@@ -102,35 +102,35 @@ impl Default for Status {
     }
 }
 
-/// How far a resource has followed a refresh.
+/// The runs of an upstream refresh that a resource has followed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FollowedRun {
-    /// The name of the `ModelRefresh`.
+    /// Name of the `ModelRefresh`.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Its uid: another one of the same name has runs of its own.
+    /// Uid of the `ModelRefresh`. Another object with the same name has its own runs.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// The latest of its runs that was followed; 0 before the first.
+    /// Number of the latest followed run; 0 before the first.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub number: i32,
-    /// How many successful runs it had, up to that one.
+    /// Number of successful runs of the `ModelRefresh`, up to the followed run.
     #[schemars(range(min = 0))]
     pub successful_runs: i64,
-    /// Its later successful runs, which wait for a run of this resource each. Absent where there are none.
+    /// Later successful runs, which each wait for a run of this resource. Absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queued: Option<QueuedRuns>,
 }
 
-/// Successful runs of a refresh that wait to be followed.
+/// Successful runs of an upstream refresh that wait for a run of the dependent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QueuedRuns {
-    /// The latest of them.
+    /// Number of the latest of these runs.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub number: i32,
-    /// How many there are.
+    /// Count of these runs.
     #[schemars(range(min = 1))]
     pub count: i64,
 }

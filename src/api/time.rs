@@ -1,4 +1,4 @@
-//! A moment in whole seconds, as Kubernetes writes it.
+//! A time in whole seconds, in the format of Kubernetes.
 
 use std::fmt;
 
@@ -6,21 +6,21 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment in UTC, in whole seconds, written as RFC 3339.
+/// A time in UTC, in whole seconds, formatted as RFC 3339.
 ///
-/// Cut to the second when it is made, so that a value written to the API server and read back is the same value:
-/// a status that was only read must never look changed.
+/// The constructor truncates to the second, so that a value stays the same when it is written to the API server and read back. Otherwise an
+/// unchanged status would look changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Time(i64);
 
 impl Time {
-    /// The moment itself.
+    /// The time as a `Timestamp`.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
         Timestamp::from_second(self.0).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Whole seconds from `earlier` to this moment; negative where it is before it.
+    /// Whole seconds from `earlier` to this time; negative if `earlier` is later.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
@@ -29,7 +29,7 @@ impl Time {
 
 impl From<Timestamp> for Time {
     fn from(moment: Timestamp) -> Self {
-        // Truncation goes towards zero; a moment before 1970 does not occur here.
+        // Truncation rounds toward zero; no time here is before 1970.
         Self(moment.as_second())
     }
 }

@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Five fields of cron, as Kubernetes' `CronJob` has them: each a list of `*`, a value or a range, with or without a step.
+/// Five fields of cron, as in a Kubernetes `CronJob`: each a list of `*`, a value or a range, with or without a step.
 const CRON: &str = "self.matches('(?i)^ *\
     ([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?(,([*]|[0-5]?[0-9](-[0-5]?[0-9])?)(/[1-9][0-9]*)?)* +\
     ([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?(,([*]|([01]?[0-9]|2[0-3])(-([01]?[0-9]|2[0-3]))?)(/[1-9][0-9]*)?)* +\
@@ -14,62 +14,62 @@ const CRON: &str = "self.matches('(?i)^ *\
     .replace('MONTH', '0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC')\
     .replace('WEEKDAY', '[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT'))";
 
-/// What starts a run, beside the annotation `tabular-operator.dev/run-requested-at`.
+/// What starts a run, in addition to the annotation `tabular-operator.dev/run-requested-at`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.timeZone) || has(self.schedule)")
-    .message("timeZone needs a schedule"))]
+    .message("timeZone: must not be set without schedule"))]
 #[x_kube(validation = Rule::new("!has(self.startingDeadlineSeconds) || has(self.schedule)")
-    .message("startingDeadlineSeconds needs a schedule"))]
+    .message("startingDeadlineSeconds: must not be set without schedule"))]
 #[x_kube(validation = Rule::new("!(has(self.schedule) && has(self.afterRefresh))")
-    .message("set schedule or afterRefresh, not both: a follower runs when the refresh that it follows has succeeded"))]
+    .message("set at most one of schedule and afterRefresh"))]
 pub struct RefreshTrigger {
-    /// Whether a new resource, and a change of `model` or `refresh` (where the kind has one), starts a run. Default: true, but false with a
+    /// Whether a new resource, and each change of `model` or `refresh` (if the kind has it), starts a run. Default: true, but false with
     /// `schedule` or `afterRefresh`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_change: Option<bool>,
-    /// A free text, such as a release or a commit; a new value starts a run. At most 256 characters. Taking it away starts nothing.
+    /// Free text, such as a release or a commit. A new value starts a run. At most 256 characters. Removing the token starts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub token: Option<String>,
-    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. A time that passes while the operator is
-    /// down, or while the resource is suspended, is made up for by one run, unless `startingDeadlineSeconds` says that it is too late.
-    /// Where clocks change, a fixed hour runs once a day (a time that is skipped at the first moment after, one that comes twice the
-    /// first time), and an hour that begins with `*` follows the clock on the wall.
+    /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. If times pass while the operator is down or the
+    /// resource is suspended, one run makes up for them, unless it is too late by `startingDeadlineSeconds`. When clocks change, a fixed
+    /// hour runs once a day: a skipped time runs at the first moment after it, and a repeated time runs the first time only. An hour that
+    /// begins with `*` follows local time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 9, max = 100))]
     #[x_kube(validation = Rule::new(CRON)
-        .message("write the schedule as five fields of cron (minute 0-59, hour 0-23, day of month 1-31, month 1-12 or JAN-DEC, day of \
-            week 0-7 or SUN-SAT), such as \"0 5 * * *\"; the time zone goes into timeZone"))]
+        .message("schedule: must have five fields of cron (minute 0-59, hour 0-23, day of month 1-31, month 1-12 or JAN-DEC, day of \
+            week 0-7 or SUN-SAT), such as \"0 5 * * *\"; set the time zone in timeZone"))]
     pub schedule: Option<String>,
-    /// The time zone of `schedule`, by its IANA name, such as `Europe/Rome`. Default: `Etc/UTC`.
+    /// The IANA name of the time zone of `schedule`, such as `Europe/Rome`. Default: `Etc/UTC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.matches('^(UTC|GMT|[A-Za-z]+(/[A-Za-z0-9_+-]+){1,2})$')")
-        .message("timeZone is an IANA name such as Europe/Rome or Etc/UTC, not an abbreviation or an offset"))]
+        .message("timeZone: must be an IANA name such as Europe/Rome or Etc/UTC, not an abbreviation or an offset"))]
     pub time_zone: Option<String>,
-    /// How late a scheduled run may still begin, in seconds; later it is skipped. Default: no limit.
+    /// How late a scheduled run may still start, in seconds, 10 to 604800. The operator skips it after that. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 604_800))]
     pub starting_deadline_seconds: Option<i32>,
-    /// A `ModelRefresh` of this namespace: after each of its successful runs since this resource exists, this one runs once.
+    /// A `ModelRefresh` in this namespace. After each of its runs that succeeds while this resource exists, this resource runs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after_refresh: Option<AfterRefresh>,
 }
 
-/// The `ModelRefresh` to follow.
+/// Reference to the upstream `ModelRefresh`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AfterRefresh {
-    /// The name of a `ModelRefresh` in this namespace.
+    /// Name of a `ModelRefresh` in this namespace.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')")
-        .message("name is the name of a ModelRefresh in this namespace"))]
+        .message("name: must be the name of a ModelRefresh in this namespace"))]
     pub name: String,
 }
 
 impl RefreshTrigger {
-    /// Whether a new resource and a change of what is to be done start a run.
+    /// Whether a new resource, and a change of the model or the refresh parameters, start a run.
     #[must_use]
     pub fn runs_on_change(&self) -> bool {
         self.on_change.unwrap_or(self.schedule.is_none() && self.after_refresh.is_none())

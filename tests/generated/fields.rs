@@ -9,8 +9,8 @@ use crate::{cell, page, settle};
 
 #[test]
 fn fields() {
-    let about = "Every field of every kind, as the definition has it. `kubectl explain mref.spec --recursive` shows the same. \
-        What a rule refuses is refused by the API server when the manifest is applied.";
+    let about = "Every field of every kind, from the definitions. `kubectl explain mref.spec --recursive` shows the same. \
+        The API server rejects a manifest that violates a rule.";
     let mut text = page("Fields", about);
     for definition in crds().unwrap() {
         let value = serde_json::to_value(&definition).unwrap();

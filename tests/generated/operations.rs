@@ -1,4 +1,4 @@
-//! The pages of `docs/operations` that are made of the code: what to do by reason, and what each permission is for.
+//! The generated pages of `docs/operations`: remedies by reason, and the purpose of each permission.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use tabular_operator::api::Reason;
 use crate::chart::read;
 use crate::{cell, page, settle};
 
-/// Where to look, for reasons of one sort.
+/// A section of the troubleshooting page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Well,
@@ -21,7 +21,7 @@ enum Sort {
     Uninstalled,
 }
 
-/// Whoever adds a reason says here where one looks.
+/// The section of each reason. A new reason needs an entry here.
 fn sort(reason: Reason) -> Sort {
     match reason {
         Reason::Idle
@@ -90,54 +90,54 @@ fn sort(reason: Reason) -> Sort {
     }
 }
 
-/// Each sort, in the order of the page: its head, what is said of it, and the commands that show it.
+/// Each section, in the order of the page: its heading, introduction and commands.
 const SORTS: &[(Sort, &str, &str, &str)] = &[
     (
         Sort::Credentials,
-        "The identity is missing or refused",
-        "The message names what is missing and has the commands that grant it. It is looked at again within seconds at first, and every minute once it has waited for some minutes.",
+        "The identity is missing or rejected",
+        "The message names what is missing, and has the commands that grant it. The operator checks again within seconds at first, and every minute after some minutes.",
         "kubectl get mref adventureworks --output jsonpath='{.status.run.message}{\"\\n\"}'\n\
          kubectl describe secret aas-sp                    # its keys, not their values\n\
          kubectl auth can-i get secret/aas-sp --as system:serviceaccount:tabular-system:tabular-operator\n",
     ),
     (
         Sort::AtService,
-        "The service says no",
-        "The service started nothing. The operator tries again after a minute at the latest, then ever more slowly, up to a quarter of an hour. The run \
-         continues automatically, and a submission that is refused again and again ends at `waitDeadlineSeconds`.",
+        "The service refuses",
+        "The service started nothing. The operator tries again after at most 1 minute, then at growing intervals of up to 15 minutes. The run \
+         continues automatically. If the service refuses every submission, the run ends at `waitDeadlineSeconds`.",
         "kubectl describe mref adventureworks\n\
          kubectl get mref adventureworks --output jsonpath='{.status.run.activityId}{\"\\n\"}'    # for a support case\n",
     ),
     (
         Sort::Spec,
-        "The resource cannot work",
-        "It costs no call to the service, and is looked at again when it, or what it names, changes.",
+        "The resource is invalid",
+        "The operator sends no requests to the service. It checks again when the resource, or an object that it references, changes.",
         "kubectl get mref adventureworks --output yaml\nkubectl explain mref.spec\n",
     ),
     (
         Sort::Waits,
-        "It waits, or did not begin",
-        "Most of it passes by itself.",
-        "kubectl get tabular --all-namespaces --output wide      # who is on the same model\n\
+        "The run waits or did not start",
+        "Most of these resolve automatically.",
+        "kubectl get tabular --all-namespaces --output wide      # resources on the same model\n\
          kubectl get mref adventureworks --output jsonpath='{.status.run.waitingFor}{\"\\n\"}'\n",
     ),
     (
         Sort::Ended,
-        "The run has ended badly",
-        "Nothing runs until there is a new trigger, unless `backoffLimit` allows another attempt.",
+        "The run failed",
+        "No run starts until the next trigger, unless `backoffLimit` allows another attempt.",
         "kubectl get mref adventureworks --output jsonpath='{.status.run.messages}{\"\\n\"}{.status.run.failedObjects}{\"\\n\"}'\n\
          kubectl annotate mref adventureworks tabular-operator.dev/run-requested-at=\"$(date -u +%FT%TZ)\" --overwrite    # run it again\n",
     ),
     (
         Sort::Unknown,
-        "An answer was lost",
-        "Nothing is submitted on a guess: [exactly once](../exactly-once.md).",
+        "A response was lost",
+        "The operator does not submit again until it is certain that nothing started: [exactly once](../exactly-once.md).",
         "kubectl get mref adventureworks --output jsonpath='{.status.run.candidates}{\"\\n\"}'\n",
     ),
     (
         Sort::Uninstalled,
-        "It was let go",
-        "The operator, or its right to follow the resource, went: [uninstalling](uninstall.md).",
+        "The resource was released",
+        "The operator was uninstalled, or no longer follows the resource: [uninstalling](uninstall.md).",
         "kubectl events --for mref/adventureworks\n",
     ),
     (Sort::Well, "Nothing is wrong", "", "kubectl events --for mref/adventureworks      # its history\n"),
@@ -145,12 +145,12 @@ const SORTS: &[(Sort, &str, &str, &str)] = &[
 
 #[test]
 fn troubleshooting() {
-    let about = "What the word in the column `REASON` means, what to do about it, and where to look. Each word is the `reason` of conditions and events, too; \
-        the `message` beside it says the same with names.\n\n<!-- given: installed refreshed -->\n\n```sh\n\
+    let about = "The meaning and the remedy of each value in the column `REASON`, with commands to diagnose it. Conditions and events have the same `reason`; \
+        the `message` next to it adds the names.\n\n<!-- given: installed refreshed -->\n\n```sh\n\
         kubectl get tabular --all-namespaces --output wide       # every resource, its state, its reason, its message\n\
-        kubectl describe mref adventureworks --namespace bi      # conditions, and as events the history\n\
+        kubectl describe mref adventureworks --namespace bi      # conditions, and the history as events\n\
         kubectl logs deployment/tabular-operator --namespace tabular-system\n```\n\n\
-        For alerts there are [runbooks](../runbooks.md). Where a command fails for want of a namespace, add `--namespace`.";
+        For alerts there are [runbooks](../runbooks.md). If a command needs a namespace, add `--namespace`.";
     let mut text = page("Troubleshooting, by reason", about);
     let mut told = 0;
     for &(which, head, said, commands) in SORTS {
@@ -168,7 +168,7 @@ fn troubleshooting() {
     settle("docs/operations/troubleshooting.md", &text);
 }
 
-/// The rules of a role, each with the comment above it.
+/// The rules of a role, each with its comment.
 fn rules(kind: &str, name: &str) -> Vec<(String, Value)> {
     let source = read("deploy/base/rbac.yaml");
     let document = source.split("\n---\n").find(|document| {
@@ -199,8 +199,8 @@ fn words(rule: &Value, field: &str) -> String {
 
 #[test]
 fn permissions() {
-    let about = "What the operator may do, and why: made of `deploy/base/rbac.yaml`, which the chart's roles are compared with. A test runs the operator with exactly \
-        these and reads the API server's audit log: it fails where a permission is missing, and where one is never used \
+    let about = "The permissions of the operator and their purpose, generated from `deploy/base/rbac.yaml`. Tests compare the chart's roles with this file. Another test runs the \
+        operator with exactly these permissions and reads the audit log of the API server. It fails if a permission is missing, or if one is never used \
         ([permissions.rs](../../tests/chart/permissions.rs)).\n\n<!-- given: installed -->";
     let mut text = page("Permissions", about);
     let mut section = |head: &str, said: &str, kind: &str, name: &str| {
@@ -208,34 +208,34 @@ fn permissions() {
         for (why, rule) in rules(kind, name) {
             let only = words(&rule, "resourceNames");
             let only = if only.is_empty() { String::new() } else { format!(", only {only}") };
-            assert!(!why.is_empty(), "{name}: a rule does not say what it is for: {rule}");
+            assert!(!why.is_empty(), "{name}: a rule has no comment with its purpose: {rule}");
             writeln!(text, "| {}{only} | {} | {} |", words(&rule, "resources"), words(&rule, "verbs"), cell(&why)).unwrap();
         }
     };
     section(
-        "Where it serves",
-        "A ClusterRole; with `watchNamespaces` a Role in each of these namespaces instead, and nothing in the cluster.",
+        "Watched namespaces",
+        "A ClusterRole. With `watchNamespaces`, a Role in each of these namespaces instead, and no permission in the cluster.",
         "ClusterRole",
         "tabular-operator",
     );
-    section("In its own namespace", "A Role.", "Role", "tabular-operator-lease");
+    section("The operator's namespace", "A Role.", "Role", "tabular-operator-lease");
     section(
-        "Secrets, where a team grants it",
-        "A ClusterRole that is bound to nobody. It names no verb but `get`: the operator reads a Secret by the name that a resource of the same namespace gives, and can neither list nor watch.",
+        "Secrets, if a team grants access",
+        "A ClusterRole without a binding. Its only verb is `get`: the operator reads a Secret by the name in a resource of the same namespace, and can neither list nor watch Secrets.",
         "ClusterRole",
         "tabular-operator-secrets",
     );
     section(
-        "ServiceAccounts, where a team grants it",
-        "A ClusterRole that is bound to nobody. [Identities](../identities.md#workload-identity) says what this grant gives away.",
+        "ServiceAccounts, if a team grants access",
+        "A ClusterRole without a binding. [Identities](../identities.md#workload-identity) describes the risk of this grant.",
         "ClusterRole",
         "tabular-operator-tokens",
     );
     text.push_str(
-        "\n## Asking the cluster\n\n```sh\n\
+        "\n## Check the permissions in a cluster\n\n```sh\n\
          kubectl auth can-i --list --as system:serviceaccount:tabular-system:tabular-operator --namespace bi\n\
-         kubectl get rolebindings --all-namespaces --output wide | grep tabular-operator      # where it was granted Secrets and tokens\n```\n\n\
-         What it cannot do: create or delete one of your resources, read a Secret that nobody granted, list Secrets, or see a pod, a node, a ConfigMap or a role.\n",
+         kubectl get rolebindings --all-namespaces --output wide | grep tabular-operator      # namespaces that granted Secrets and tokens\n```\n\n\
+         The operator cannot create or delete your resources, read a Secret without a grant, list Secrets, or read pods, nodes, ConfigMaps or roles.\n",
     );
     settle("docs/operations/permissions.md", &text);
 }

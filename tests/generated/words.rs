@@ -1,4 +1,4 @@
-//! The references of single words: states, reasons, annotations, metrics.
+//! The references of states, reasons, events, annotations and metrics.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use tabular_operator::telemetry::labels;
 
 use crate::{cell, page, settle};
 
-/// The words of an enum and what is written of them.
+/// The values of an enum and their descriptions.
 fn words<T: JsonSchema>() -> Vec<(String, String)> {
     let schema = serde_json::to_value(schema_for!(T)).unwrap();
     let described = schema.get("oneOf").or(schema.get("anyOf"));
@@ -31,38 +31,38 @@ fn table(text: &mut String, heads: [&str; 2], words: &[(String, String)]) {
 
 #[test]
 fn states() {
-    let about = "Where a run stands is in `.status.run.state`, and is the column State of `kubectl get`. The conditions say the same by the rules of \
+    let about = "The state of a run is in `.status.run.state`, and in the column State of `kubectl get`. The conditions report the same and follow \
         kstatus, for `kubectl wait`, Argo CD, Flux and Helm.";
     let mut text = page("States", about);
     text.push_str("\n## A run\n");
     table(&mut text, ["State", "Meaning"], &words::<RunState>());
-    text.push_str("\n## What started it\n\nIn `.status.run.trigger.type`.\n");
+    text.push_str("\n## Trigger of a run\n\nIn `.status.run.trigger.type`.\n");
     table(&mut text, ["Trigger", "Meaning"], &words::<TriggerType>());
     text.push_str("\n## Conditions\n\nIn `.status.conditions`. The `reason` of each is one of [these](reasons.md).\n");
     table(&mut text, ["Condition", "Meaning"], &words::<ConditionType>());
     text.push_str(
-        "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl wait mref/adventureworks --for=condition=Finished --timeout=1h    # returns at any end\n\
-         kubectl wait mref/adventureworks --for=condition=Succeeded --timeout=1h   # returns at a success alone\n```\n\n\
-         Right after a change, wait for the new generation first: a condition whose `observedGeneration` is not the resource's\n\
-         `metadata.generation` speaks of the time before.\n",
+        "\n<!-- given: installed refreshed -->\n\n```sh\nkubectl wait mref/adventureworks --for=condition=Finished --timeout=1h    # returns after any end\n\
+         kubectl wait mref/adventureworks --for=condition=Succeeded --timeout=1h   # returns only after a success\n```\n\n\
+         After a change, wait for the new generation first: a condition whose `observedGeneration` differs from\n\
+         `metadata.generation` describes the previous generation.\n",
     );
     settle("docs/reference/states.md", &text);
 }
 
 #[test]
 fn reasons() {
-    let about = "One word for why: in the `reason` of conditions and events, and in `.status.run.reason`. The `message` beside it says it in a sentence.";
+    let about = "The reason is in the `reason` of conditions and events, and in `.status.run.reason`. The `message` next to it has the details.";
     let mut text = page("Reasons", about);
     let words: Vec<_> = Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.explanation().to_owned())).collect();
-    table(&mut text, ["Reason", "What it means, and what to do"], &words);
+    table(&mut text, ["Reason", "Meaning and remedy"], &words);
     settle("docs/reference/reasons.md", &text);
 }
 
 #[test]
 fn events() {
-    let about = "Events of `events.k8s.io/v1`, one for each transition, so that `kubectl describe` tells the history of a run; `reportingController` is \
-        `tabular-operator.dev/controller`. These are all. An event is written in the background: one that is lost hinders no run, and \
-        [what the status says](states.md) does not depend on it.";
+    let about = "The operator emits an event of `events.k8s.io/v1` for each transition, so that `kubectl describe` shows the history of a run. \
+        `reportingController` is `tabular-operator.dev/controller`. This page lists all events. The operator writes events in the background: a \
+        lost event blocks no run, and [the status](states.md) does not depend on events.";
     let mut text = page("Events", about);
     let explained = |wanted: &[Telling]| {
         let of = Reason::ALL.iter().filter(|reason| wanted.contains(&reason.telling()));
@@ -73,7 +73,7 @@ fn events() {
         .collect::<Vec<_>>()
     };
     let mut section = |head: &str, when: &str, wanted: &[Telling]| {
-        write!(text, "\n## {head}\n\n{when}\n\n| Reason | Type | What it means, and what to do |\n|---|---|---|\n").unwrap();
+        write!(text, "\n## {head}\n\n{when}\n\n| Reason | Type | Meaning and remedy |\n|---|---|---|\n").unwrap();
         let rows = explained(wanted);
         for (reason, kind, meaning) in &rows {
             writeln!(text, "| `{reason}` | {kind} | {} |", cell(meaning)).unwrap();
@@ -81,25 +81,25 @@ fn events() {
         rows.len()
     };
     let transitions = section(
-        "How a resource stands",
-        "When the reason of the condition `Ready` becomes this one, or a new run or attempt begins with it.",
+        "Transitions",
+        "Emitted when the reason of the condition `Ready` changes to this one, or a new run or attempt starts with it.",
         &[Telling::Event, Telling::Warning, Telling::Stalled, Telling::Awaited],
     );
     let notices = section(
-        "What happened beside it",
-        "When it happens: the status does not show it, or not for long. An end is told here too where another run follows at once, or the resource goes.",
+        "Other events",
+        "Emitted when it happens. The status does not show it, or only briefly. This includes the end of a run if another run follows immediately, or if the resource is deleted.",
         &[Telling::Notice, Telling::NoticeWarning],
     );
     let quiet = Reason::ALL.iter().filter(|reason| reason.warns().is_none());
     let quiet: Vec<String> = quiet.map(|reason| format!("`{}`", reason.as_str())).collect();
     assert_eq!(transitions + notices + quiet.len(), Reason::ALL.len());
-    write!(text, "\nNo event: {}.\n", quiet.join(", ")).unwrap();
+    write!(text, "\nReasons without an event: {}.\n", quiet.join(", ")).unwrap();
     settle("docs/reference/events.md", &text);
 }
 
 #[test]
 fn annotations() {
-    let about = "By these a person or a tool speaks to one resource. None is part of the spec, so none changes its generation.";
+    let about = "Users and tools control one resource with these annotations. They are not part of the spec, so they do not change its generation.";
     let mut text = page("Annotations and the finalizer", about);
     let source = include_str!("../../src/api/annotations.rs");
     let mut meaning = Vec::new();
@@ -109,6 +109,8 @@ fn annotations() {
             meaning.push(line.trim());
         } else if let Some(value) = line.strip_prefix("pub const ").and_then(|line| line.split('"').nth(1)) {
             words.push((value.to_owned(), std::mem::take(&mut meaning).join(" ")));
+        } else {
+            meaning.clear();
         }
     }
     assert!(words.len() >= 5, "{words:?}");
@@ -122,10 +124,10 @@ fn annotations() {
 
 #[test]
 fn metrics() {
-    let about = "Served at `/metrics` of `--metrics-address`, as OpenMetrics to a client that asks for it and else in the older text format of \
-        Prometheus. No label holds the name of anybody's object. Where traces are on (`--otlp-endpoint`), the histograms of runs give, as \
-        OpenMetrics, the trace of a run as an example (`trace_id`).\n\nTimes of runs are on record in whole seconds, and so are their lags. Gauges of \
-        resources are set every 15 s, by the leader alone; a standby shows them at 0.";
+    let about = "The operator serves metrics at `/metrics` of `--metrics-address`: as OpenMetrics if the client requests it, otherwise in the \
+        Prometheus text format. No label contains the name of an object. If traces are enabled (`--otlp-endpoint`), the histograms of runs have an \
+        exemplar with the trace of a run (`trace_id`), in OpenMetrics only.\n\nThe times of runs are recorded in whole seconds, and so are their lags. \
+        Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.";
     let mut text = page("Metrics", about);
     text.push('\n');
     let source = include_str!("../../src/telemetry/metrics.rs");
@@ -154,7 +156,7 @@ fn metrics() {
             list(&ends.map(|(_, reason)| reason.as_str()).collect::<Vec<_>>()),
         );
     }
-    label("`result` of passes", values!(ReconcileResult));
+    label("`result` of reconciliations", values!(ReconcileResult));
     label("`service`", values!(Service));
     label("`route`", values!(Route));
     label("`answer`", values!(Answer));
@@ -169,7 +171,7 @@ fn metrics() {
 }
 
 #[test]
-fn every_kind_of_word_is_described() {
+fn every_value_is_described() {
     for (word, meaning) in words::<RunState>().into_iter().chain(words::<ConditionType>()).chain(words::<TriggerType>()) {
         assert!(!meaning.is_empty(), "{word} is not described");
     }

@@ -140,26 +140,26 @@ async fn kubectl_explains_every_field() {
             "mref.spec.refresh",
             &[
                 "Default at the service: 10",
-                "Power BI alone",
+                "Power BI only",
                 "`automatic` skips objects that are ready, so it may process nothing",
-                "the Simplified Chinese edition says UTC, the English edition of January 2025 the time zone",
+                "UTC in the Simplified Chinese edition; in the English edition of January 2025, the time zone",
             ],
         ),
         ("mref.spec.trigger", &["five fields of cron", "IANA name"]),
         ("mref.spec.credentials.servicePrincipalRef", &["tenantId", "clientCertificate", "PEM"]),
         ("mref.spec.credentials.workloadIdentity", &["azure.workload.identity/client-id", "api://AzureADTokenExchange"]),
-        ("mref.spec.model.powerBI", &["looked up at the start of each run"]),
-        ("mref.spec.trigger.afterRefresh", &["A `ModelRefresh` of this namespace"]),
-        ("msync.spec", &["that of the refresh in `trigger.afterRefresh`", "cannot be told to stop"]),
-        ("msync.status.run", &["The service's own word for where the operation stands"]),
-        ("mref.status.run", &["The service's id for the operation"]),
+        ("mref.spec.model.powerBI", &["At the start of each run, the operator resolves both names to ids"]),
+        ("mref.spec.trigger.afterRefresh", &["A `ModelRefresh` in this namespace"]),
+        ("msync.spec", &["the model of the refresh in `trigger.afterRefresh`", "cannot be cancelled"]),
+        ("msync.status.run", &["Status of the operation as the service last reported it"]),
+        ("mref.status.run", &["Id of the operation at the service"]),
     ] {
         let said = control_plane.kubectl(&["explain", path]).await;
         let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in sentences {
             assert!(flat.contains(sentence), "'{sentence}' is not in the explanation of {path}:\n{said}");
         }
-        // Rust's marks mean nothing to whoever reads the terminal: only names of fields and values are quoted so.
+        // A terminal does not render links. Backticks are for names of fields and values only.
         assert!(!said.contains("]("), "a link of rustdoc is in the explanation of {path}:\n{said}");
     }
 }
