@@ -1,8 +1,8 @@
-//! The tabular-operator: refreshes and synchronises tabular models, exactly once.
+//! The tabular-operator: refreshes and synchronizes tabular models, exactly once.
 //!
-//! `docs/architecture.md` has the map. Dependencies point one way: [`api`], [`operation`], [`text`] and `tls` are leaves, [`engine`]
-//! decides from them, [`service`] speaks to Azure, and [`controller`] is the only place where all of them meet.
-//! Around them stand [`cli`] and [`telemetry`].
+//! `docs/architecture.md` describes the modules. Dependencies point one way: [`api`], [`operation`], [`text`] and `tls` are leaves,
+//! [`engine`] makes decisions from them, and [`service`] calls Azure. Only [`controller`] depends on all of them. [`cli`] and [`telemetry`]
+//! serve the process.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -1,4 +1,4 @@
-//! Start-up only: the crypto provider, the command line, logs, and what was asked for.
+//! The entry point: crypto provider, command line, logs and dispatch of the command.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use tabular_operator::telemetry::metrics::Metrics;
 use tabular_operator::telemetry::traces::Traces;
 use tabular_operator::text::visible;
 
-/// How long what is still running in the background may hold up the end of the process.
+/// How long background tasks may delay the exit of the process.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long the last spans may take to be sent.
+/// Time limit for sending the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    // Fails only where one is installed already, which is as good.
+    // Fails only if a provider is already installed, which is equivalent.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match Cli::parse().command {
         Command::Run(args) => operate(*args),
@@ -47,8 +47,7 @@ fn operate(args: RunArgs) -> ExitCode {
         Some(Ok(traces)) => traces,
         Some(Err(error)) => return fail(2, &error.to_string()),
     };
-    // One thread: all that is done here is short, and waits for others. A second one would have to be woken for each answer, which
-    // costs more than what it could take over.
+    // One thread: each task here is short and mostly waits for I/O. Waking a second thread for each response would cost more than it saves.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, &format!("failed to start: {error}")),
@@ -79,7 +78,7 @@ fn end(error: &RunError) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-/// Before logs are set up, and for bad settings: a sentence for the person who typed the command.
+/// Reports an error on standard error before logs are set up, and for invalid settings.
 fn fail(code: u8, sentence: &str) -> ExitCode {
     eprintln!("error: {}", visible(sentence));
     ExitCode::from(code)

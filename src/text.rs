@@ -1,16 +1,17 @@
-//! Text from users and services as the operator shows it: nothing invisible, and nothing that changes the direction of what surrounds it.
+//! Sanitizes text from users and services before the operator shows it: removes invisible characters and those that change the text
+//! direction.
 
 use std::borrow::Cow;
 
-/// A text in one line without control, invisible and direction-changing characters: each control character and each kind of blank becomes a
-/// space. A zero-width joiner or non-joiner stays between two letters of a script that needs it.
+/// A text in one line without control, invisible and direction-changing characters. Each control character and each type of whitespace
+/// becomes a space. A zero-width joiner or non-joiner stays between two letters of a script that requires it.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
-    // The braille blank has a width, and no dots.
+    // The braille blank has a width, but no dots.
     shown(text, |c| if c.is_control() || c.is_whitespace() || c == '\u{2800}' { ' ' } else { c })
 }
 
-/// A text without invisible and direction-changing characters, as [`plain`] has it. Lines and control characters stay.
+/// A text without invisible and direction-changing characters, as in [`plain`]. Line breaks and control characters stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     shown(text, |c| c)
@@ -31,8 +32,8 @@ fn shown(text: &str, replace: impl Fn(char) -> char) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether fonts show nothing of a character, or it changes the direction of others: the property `Default_Ignorable_Code_Point` of Unicode,
-/// and marks of annotations.
+/// Whether fonts render nothing for a character, or it changes the direction of others: the Unicode property
+/// `Default_Ignorable_Code_Point`, and interlinear annotation characters.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -40,7 +41,7 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether joiners change how a character is written: those of Arabic, of the scripts of India and its neighbors, and of Mongolian.
+/// Whether joiners change the shape of a character: in Arabic, the scripts of India and its neighbors, and Mongolian.
 fn joins(c: char) -> bool {
     let of_such_a_script = matches!(c, '\u{600}'..='\u{7ff}' | '\u{840}'..='\u{dff}' | '\u{f00}'..='\u{109f}' | '\u{1700}'..='\u{18af}'
         | '\u{1900}'..='\u{1aaf}' | '\u{1b00}'..='\u{1c4f}' | '\u{a800}'..='\u{a8ff}' | '\u{a980}'..='\u{aadf}' | '\u{abc0}'..='\u{abff}'
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_left_out() {
+    fn invisible_characters_are_removed() {
         let rows = [
             ("plain text, 1 < 2 ~", "plain text, 1 < 2 ~"),
             ("Umsätze für Köln", "Umsätze für Köln"),
@@ -63,7 +64,7 @@ mod tests {
             ("\u{2066}a\u{2067}b\u{2068}c\u{2069}\u{200e}\u{200f}\u{61c}", "abc"),
             ("\u{feff}pass\u{200b}word\u{2060}s\u{ad}", "passwords"),
             ("a\u{34f}b\u{115f}c\u{3164}d\u{ffa0}e\u{180e}f\u{fe0f}g\u{fff9}h", "abcdefgh"),
-            // Tags, by which a text can hold another one that nobody sees.
+            // Tag characters, which can hide a text in another one.
             ("hi\u{e0041}\u{e0042}\u{e007f}\u{e0100}", "hi"),
             ("\u{1b}[31mred", " [31mred"),
         ];
@@ -93,7 +94,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_plain_in_the_end(text in "[\\u{0}-\\u{7f}\\u{600}-\\u{94f}\\u{2000}-\\u{206f}\\u{fe00}-\\u{feff}\\u{e0000}-\\u{e0fff}]{0,40}") {
+        fn plain_is_idempotent_for_any_text(text in "[\\u{0}-\\u{7f}\\u{600}-\\u{94f}\\u{2000}-\\u{206f}\\u{fe00}-\\u{feff}\\u{e0000}-\\u{e0fff}]{0,40}") {
             let shown = plain(&text).into_owned();
             proptest::prop_assert!(!shown.chars().any(|c| c.is_control() || is_invisible(c) && !matches!(c, '\u{200c}' | '\u{200d}')), "{:?}", shown);
             proptest::prop_assert_eq!(plain(&shown).into_owned(), shown.clone());

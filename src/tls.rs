@@ -1,29 +1,29 @@
-//! Whose certificates are believed: the machine's authorities, and those that the operator is given.
+//! The trusted certificate authorities: those of the machine, and additional ones.
 
 use std::sync::LazyLock;
 
 use reqwest::Certificate;
 
-/// Whether the machine's own store is empty. It may be hundreds of files: it is looked at once.
+/// Whether the store of the machine is empty. The store may have hundreds of files, so it is read once.
 static MACHINE_HAS_NONE: LazyLock<bool> = LazyLock::new(|| {
     let none = rustls_native_certs::load_native_certs().certs.is_empty();
     if none {
-        tracing::info!("this machine has no certificate authorities of its own: Mozilla's are believed");
+        tracing::info!("no certificate authorities found on this machine; trusting Mozilla's");
     }
     none
 });
 
-/// The authorities to add to what the machine's own store holds.
+/// The authorities to trust in addition to the store of the machine.
 ///
-/// Those of `extra_pem` are always added, never put in place of the others. Where the machine has no store at all (an
-/// image made `FROM scratch`), Mozilla's are added too, as the client would believe nobody otherwise.
+/// The authorities in `extra_pem` never replace others. If the machine has no store (an image built `FROM scratch`), Mozilla's authorities
+/// are added too, because the client would otherwise trust none.
 pub(crate) fn roots_to_add(extra_pem: Option<&[u8]>) -> Result<Vec<Certificate>, String> {
     let mut roots = Vec::new();
     if let Some(pem) = extra_pem {
         let extra = Certificate::from_pem_bundle(pem)
-            .map_err(|_| "the extra CA file cannot be read: it must hold certificates in PEM".to_owned())?;
+            .map_err(|_| "failed to parse the extra CA file; it must contain certificates in PEM".to_owned())?;
         if extra.is_empty() {
-            return Err("the extra CA file holds no certificate: it must hold certificates in PEM".to_owned());
+            return Err("the extra CA file contains no certificate; it must contain certificates in PEM".to_owned());
         }
         roots.extend(extra);
     }
@@ -40,7 +40,7 @@ mod tests {
 
     use super::*;
 
-    /// In an image with no store, Azure has to be believed all the same. Its roots are those of
+    /// Azure must be trusted in an image without a store. Its roots are those in
     /// <https://learn.microsoft.com/en-us/azure/security/fundamentals/azure-certificate-authority-details>.
     #[test]
     fn mozillas_authorities_include_those_of_azure() {
@@ -59,11 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_certificates_is_refused() {
+    fn file_without_certificates_is_rejected() {
         for (pem, expected) in [
-            (&b""[..], "holds no certificate"),
-            (b"hello", "holds no certificate"),
-            (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "cannot be read"),
+            (&b""[..], "contains no certificate"),
+            (b"hello", "contains no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n", "failed to parse"),
         ] {
             let message = roots_to_add(Some(pem)).unwrap_err();
             assert!(message.contains(expected), "{message}");

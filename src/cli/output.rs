@@ -1,13 +1,13 @@
-//! What the commands other than `run` print.
+//! The output of the commands other than `run`.
 
 use std::io::{self, Write};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-/// Prints the definitions as one YAML stream, as `kubectl apply -f -` reads it.
+/// Prints the definitions as one YAML stream, for `kubectl apply -f -`.
 ///
 /// # Errors
-/// Where the output cannot be written.
+/// If the output cannot be written.
 pub fn print_crds(definitions: &[CustomResourceDefinition], mut out: impl Write) -> io::Result<()> {
     for definition in definitions {
         write!(out, "---\n{}", yaml(definition)?)?;
@@ -18,7 +18,7 @@ pub fn print_crds(definitions: &[CustomResourceDefinition], mut out: impl Write)
 /// A definition as YAML, with each description on one line.
 ///
 /// # Errors
-/// When it cannot be written as YAML.
+/// If the definition cannot be serialized as YAML.
 pub fn yaml(definition: &CustomResourceDefinition) -> io::Result<String> {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     serde_saphyr::to_string_with_options(definition, options).map_err(io::Error::other)

@@ -1,4 +1,4 @@
-//! The settings of `run`, checked: what takes more than one flag to judge, or a file to read.
+//! The validated settings of the commands. Validates combinations of flags, and reads files.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -13,105 +13,105 @@ use super::{CloudName, DrainArgs, RunArgs, UnderWay, values};
 use crate::engine::Leaving;
 use crate::telemetry::logs::LogSettings;
 
-/// The most that is read of a file named on the command line: a whole bundle of public authorities has 0.3 MiB.
+/// Maximum size of a file on the command line. A bundle of all public authorities has 0.3 MiB.
 const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// The port of probes, where none is given.
+/// Default port of the probes.
 const HEALTH_PORT: u16 = 8081;
 
-/// Settings that cannot work, in one sentence that says what to do. The process ends with 2.
+/// Invalid settings, described in one sentence with the remedy. The exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
-/// Everything that `run` was told, checked.
+/// The validated settings of `run`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which Azure cloud is called.
+    /// The Azure cloud to call.
     pub cloud: CloudChoice,
-    /// Certificates (PEM) to trust beside the usual ones, for Azure alone. At least one, where given.
+    /// Additional certificates (PEM) to trust, for Azure only. At least one, if set.
     pub extra_ca_pem: Option<Vec<u8>>,
-    /// The namespaces to serve; empty for all. Sorted, each once.
+    /// The namespaces to watch; empty for all. Sorted, without duplicates.
     pub watch_namespaces: Vec<String>,
-    /// The namespaces that may use the operator's own identity; empty for none. Sorted, each once.
+    /// The namespaces that may use the operator's own identity; empty for none. Sorted, without duplicates.
     pub operator_identity_namespaces: Vec<String>,
-    /// How often a running operation is looked at.
+    /// Poll interval of a running operation.
     pub polling: Polling,
-    /// How long one call to Azure may take.
+    /// Timeout for one request to Azure.
     pub call_timeout: Duration,
-    /// How long a new operation may be missing from the service's list.
+    /// Maximum delay until the service lists a new operation.
     pub listing_lag: Duration,
-    /// How long a refresh may run on Analysis Services.
+    /// Maximum duration of a refresh on Analysis Services.
     pub max_refresh_duration: Duration,
-    /// How long what a resource refers to may be missing before it is Stalled.
+    /// How long a referenced object may be missing before the resource is Stalled.
     pub reference_grace: Duration,
-    /// The Lease to hold; `None` where leader election is off.
+    /// The Lease of the leader; `None` without leader election.
     pub leader_election: Option<LeaderElection>,
-    /// How many resources are worked on at the same time.
+    /// Maximum number of concurrent reconciliations.
     pub max_concurrent_reconciles: u16,
-    /// How many calls to one Azure server are in flight at the same time.
+    /// Maximum number of concurrent requests to one Azure server.
     pub max_calls_per_server: u16,
-    /// Where metrics are served.
+    /// Address of the metrics.
     pub metrics_address: SocketAddr,
-    /// Where probes are served.
+    /// Address of the probes.
     pub health_address: SocketAddr,
-    /// Where spans are sent, the whole URL; `None` where there are no traces.
+    /// Complete URL for spans; `None` without traces.
     pub otlp_endpoint: Option<String>,
 }
 
-/// Which Azure cloud is called.
+/// The Azure cloud to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloudChoice {
-    /// One of those that Microsoft runs; never [`CloudName::Custom`].
+    /// A cloud that Microsoft operates; never [`CloudName::Custom`].
     Named(CloudName),
-    /// What a file says.
+    /// A cloud that a file describes.
     File {
-        /// Where it was read from, for messages.
+        /// Path of the file, for messages.
         path: PathBuf,
-        /// What it holds.
+        /// Content of the file.
         text: String,
     },
 }
 
-/// How often a running operation is looked at: after `fraction` of the time already run, within the two bounds.
+/// Poll interval of a running operation: `fraction` of the time that it has run, within both bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Polling {
-    /// The shortest time between two looks.
+    /// Minimum interval.
     pub min: Duration,
-    /// The longest.
+    /// Maximum interval.
     pub max: Duration,
-    /// 0.01 to 1.
+    /// Fraction, 0.01 to 1.
     pub fraction: f64,
 }
 
 /// The Lease that the leader holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderElection {
-    /// Its name.
+    /// Name of the Lease.
     pub name: String,
-    /// Its namespace; `None` for that of the pod or of the kubeconfig's context.
+    /// Namespace of the Lease; `None` for the namespace of the pod or of the context of the kubeconfig.
     pub namespace: Option<String>,
-    /// How long a silent leader is waited for.
+    /// How long candidates wait for a silent leader.
     pub duration: Duration,
 }
 
-/// What `drain` was told.
+/// The validated settings of `drain`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
-    /// What becomes of operations that are under way.
+    /// What to do with running operations.
     pub runs: Leaving,
-    /// How long it may take.
+    /// Time limit until no run is in progress.
     pub timeout: Duration,
-    /// The namespaces that the operator serves; empty for all. Sorted, each once.
+    /// The namespaces that the operator watches; empty for all. Sorted, without duplicates.
     pub namespaces: Vec<String>,
-    /// The operator's Lease.
+    /// Name of the operator's Lease.
     pub lease_name: String,
-    /// Its namespace; `None` for that of the pod or of the kubeconfig's context.
+    /// Namespace of the Lease; `None` for the namespace of the pod or of the context of the kubeconfig.
     pub lease_namespace: Option<String>,
 }
 
 impl DrainArgs {
-    /// The same as settings.
+    /// Converts the flags.
     #[must_use]
     pub fn settings(self) -> DrainSettings {
         let Self { runs, timeout, watch, lease } = self;
@@ -129,7 +129,7 @@ impl DrainArgs {
 }
 
 impl RunArgs {
-    /// How logs are to be written: known before anything else, so that the rest can be logged.
+    /// The settings of the logs. They are needed first, so that everything else can log.
     #[must_use]
     pub fn logs(&self) -> LogSettings {
         LogSettings { format: self.observe.log_format, filter: self.observe.log_level.clone() }
@@ -138,12 +138,12 @@ impl RunArgs {
     /// Checks the flags against each other and reads the files that they name.
     ///
     /// # Errors
-    /// One sentence that names the flags and says what to write instead.
+    /// If flags contradict each other or a file is invalid: one sentence that names the flags and the remedy.
     pub fn settings(self) -> Result<Settings, SettingsError> {
         let Self { cloud, scope, pace, leader, limits, observe } = self;
         if pace.poll_min > pace.poll_max {
             return Err(SettingsError(format!(
-                "--poll-min ({}) is longer than --poll-max ({}): write a --poll-min that is at most --poll-max",
+                "--poll-min ({}) must be at most --poll-max ({})",
                 humantime::format_duration(pace.poll_min),
                 humantime::format_duration(pace.poll_max),
             )));
@@ -156,12 +156,12 @@ impl RunArgs {
             }
             (CloudName::Custom, None) => {
                 return Err(SettingsError(
-                    "--cloud custom needs --cloud-file: name the file with the cloud's hosts and audiences".to_owned(),
+                    "--cloud custom requires --cloud-file; set it to a file with the hosts and audiences of the cloud".to_owned(),
                 ));
             }
             (_, Some(_)) => {
                 return Err(SettingsError(
-                    "--cloud-file goes with --cloud custom alone: add --cloud custom, or leave the file out".to_owned(),
+                    "--cloud-file requires --cloud custom; set both or neither".to_owned(),
                 ));
             }
             (named, None) => CloudChoice::Named(named),
@@ -190,26 +190,25 @@ impl RunArgs {
     }
 }
 
-/// The address of probes, which is not that of the metrics.
+/// The address of the probes, which differs from that of the metrics.
 fn health_address(metrics: SocketAddr, given: Option<SocketAddr>) -> Result<SocketAddr, SettingsError> {
     let port = if metrics.port() == 0 { 0 } else { HEALTH_PORT };
     let health = given.unwrap_or(SocketAddr::new(metrics.ip(), port));
     let overlap = health.ip() == metrics.ip() || health.ip().is_unspecified() || metrics.ip().is_unspecified();
     if overlap && health.port() == metrics.port() && health.port() != 0 {
         return Err(SettingsError(format!(
-            "--metrics-address ({metrics}) and --health-address ({health}) have the same port: write another port for one of them"
+            "--metrics-address ({metrics}) and --health-address ({health}) must have different ports"
         )));
     }
     Ok(health)
 }
 
-/// Where spans are sent: by the flag, or by the variables that every OTLP exporter reads. Of those, the one for traces names the
-/// whole URL.
+/// The URL for spans, from the flag or from the variables that every OTLP exporter reads. The variable for traces has the complete URL.
 fn otlp_endpoint(flag: Option<String>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<String>, SettingsError> {
     let url = |name: &str, text: Option<String>| {
-        // The value is not repeated: whoever puts a password into it must not find it in the log.
+        // The message must not repeat the value, which may contain a password.
         let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-        values::collector(&text).map(Some).map_err(|error| SettingsError(format!("{name} cannot be used: {error}")))
+        values::collector(&text).map(Some).map_err(|error| SettingsError(format!("invalid {name}: {error}")))
     };
     if let Some(base) = url("--otlp-endpoint", flag)? {
         return Ok(Some(traces_at(&base)));
@@ -221,7 +220,7 @@ fn otlp_endpoint(flag: Option<String>, variable: impl Fn(&str) -> Option<String>
     Ok(url(of_all, variable(of_all))?.map(|base| traces_at(&base)))
 }
 
-/// As the specification of OTLP/HTTP has it.
+/// The URL by the specification of OTLP/HTTP.
 fn traces_at(base: &Url) -> String {
     format!("{}/v1/traces", base.as_str().trim_end_matches('/'))
 }
@@ -232,20 +231,19 @@ fn each_once(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Reads a bundle of certificates, and makes sure that there is one in it: an empty bundle is a mistake that would
-/// otherwise show as a TLS error much later.
+/// Reads a bundle of certificates. An empty bundle is an error, because it would otherwise cause a TLS error much later.
 fn certificates(path: &Path) -> Result<Vec<u8>, SettingsError> {
     let pem = read("--extra-ca-file", path)?;
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         certificate.map_err(|error| {
-            SettingsError(format!("failed to read --extra-ca-file {}: {error}; it must hold certificates in PEM", path.display()))
+            SettingsError(format!("failed to read --extra-ca-file {}: {error}; the file must contain certificates in PEM", path.display()))
         })?;
         count += 1;
     }
     if count == 0 {
         return Err(SettingsError(format!(
-            "failed to read --extra-ca-file {}: no certificate is in it; it must hold certificates in PEM",
+            "failed to read --extra-ca-file {}: no certificate found; the file must contain certificates in PEM",
             path.display()
         )));
     }
@@ -253,12 +251,12 @@ fn certificates(path: &Path) -> Result<Vec<u8>, SettingsError> {
 }
 
 fn read(flag: &str, path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let refused = |why: String| SettingsError(format!("failed to read {flag} {}: {why}", path.display()));
+    let refused = |reason: String| SettingsError(format!("failed to read {flag} {}: {reason}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| refused(error.to_string()))?;
     let mut content = Vec::new();
     file.take(FILE_LIMIT + 1).read_to_end(&mut content).map_err(|error| refused(error.to_string()))?;
     if content.len() as u64 > FILE_LIMIT {
-        return Err(refused("it has more than 4 MiB".to_owned()));
+        return Err(refused("it is larger than 4 MiB".to_owned()));
     }
     Ok(content)
 }
@@ -268,12 +266,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_collector_is_found_as_every_exporter_finds_it() {
+    fn collector_url_from_flag_or_standard_variables() {
         let found = |flag: Option<&str>, all: Option<&str>, traces: Option<&str>| {
             let variable = |name: &str| match name {
                 "OTEL_EXPORTER_OTLP_ENDPOINT" => all.map(str::to_owned),
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" => traces.map(str::to_owned),
-                other => panic!("{other} is not asked for"),
+                other => panic!("{other} must not be read"),
             };
             otlp_endpoint(flag.map(str::to_owned), variable).map_err(|error| error.to_string())
         };
@@ -284,7 +282,7 @@ mod tests {
         assert_eq!(found(None, Some("http://otel:4318/"), Some("http://tempo/in")), whole("http://tempo/in"));
         assert_eq!(found(Some("https://otel/base/"), Some("http://other"), None), whole("https://otel/base/v1/traces"));
         let refused = found(None, Some("otel:4317"), None).unwrap_err();
-        assert!(refused.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT cannot be used") && refused.contains("http://"), "{refused}");
+        assert!(refused.starts_with("invalid OTEL_EXPORTER_OTLP_ENDPOINT") && refused.contains("http://"), "{refused}");
         let secret = found(None, Some("http://me:planted@otel"), None).unwrap_err();
         assert!(secret.contains("OTEL_EXPORTER_OTLP_HEADERS") && !secret.contains("planted"), "{secret}");
     }

@@ -1,4 +1,4 @@
-//! The command line as it is typed, and as the environment has it.
+//! Tests of the command line and its environment variables.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn args(flags: &[&str]) -> Result<RunArgs, clap::Error> {
     let words = ["tabular-operator", "run"].iter().chain(flags);
     match Cli::try_parse_from(words)?.command {
         Command::Run(args) => Ok(*args),
-        Command::Drain(_) | Command::Crds => panic!("run was asked for"),
+        Command::Drain(_) | Command::Crds => panic!("expected the command run"),
     }
 }
 
@@ -22,10 +22,10 @@ fn settings(flags: &[&str]) -> Result<Settings, String> {
 
 fn refused(flags: &[&str], by: &str) {
     let sentence = settings(flags).unwrap_err();
-    assert!(sentence.contains(by), "{flags:?} was refused, but by: {sentence}");
+    assert!(sentence.contains(by), "{flags:?} failed with: {sentence}");
 }
 
-/// A file that is gone when it is dropped.
+/// A temporary file, deleted when dropped.
 fn file(content: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(content).unwrap();
@@ -33,12 +33,12 @@ fn file(content: &[u8]) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn the_command_line_is_well_formed() {
+fn command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn the_defaults_are_those_of_the_help() {
+fn defaults_match_help() {
     let settings = settings(&[]).unwrap();
     assert_eq!(settings.cloud, CloudChoice::Named(CloudName::Public));
     assert_eq!(settings.extra_ca_pem, None);
@@ -61,7 +61,7 @@ fn the_defaults_are_those_of_the_help() {
 }
 
 #[test]
-fn every_flag_of_run_is_a_variable_too_and_says_its_meaning() {
+fn flags_of_run_have_variable_help_and_heading() {
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     for flag in run.get_arguments().filter(|flag| flag.get_id() != "help") {
@@ -69,37 +69,37 @@ fn every_flag_of_run_is_a_variable_too_and_says_its_meaning() {
         let variable = format!("TABULAR_OPERATOR_{}", long.to_uppercase().replace('-', "_"));
         assert_eq!(flag.get_env().unwrap().to_str(), Some(variable.as_str()));
         assert!(flag.get_help().is_some(), "--{long} has no help");
-        assert!(flag.get_help_heading().is_some(), "--{long} stands under no heading");
+        assert!(flag.get_help_heading().is_some(), "--{long} has no heading");
     }
 }
 
 #[test]
-fn lists_are_repeated_or_separated_by_commas() {
+fn lists_are_repeated_or_comma_separated() {
     let flags = ["--watch-namespace", "finance,bi", "--watch-namespace", "bi"];
     assert_eq!(settings(&flags).unwrap().watch_namespaces, ["bi", "finance"]);
 }
 
 #[test]
-fn probes_have_an_address_of_their_own() {
+fn probes_have_separate_address() {
     let health = |flags: &[&str]| settings(flags).map(|settings| settings.health_address.to_string());
     assert_eq!(health(&["--metrics-address=[::]:9090"]).unwrap(), "[::]:8081");
     assert_eq!(health(&["--metrics-address=127.0.0.1:0"]).unwrap(), "127.0.0.1:0");
     assert_eq!(health(&["--metrics-address=127.0.0.1:0", "--health-address=0.0.0.0:9000"]).unwrap(), "0.0.0.0:9000");
     assert_eq!(health(&["--metrics-address=10.0.0.1:8081", "--health-address=10.0.0.2:8081"]).unwrap(), "10.0.0.2:8081");
-    refused(&["--metrics-address=0.0.0.0:8081"], "have the same port: write another port for one of them");
-    refused(&["--health-address=127.0.0.1:8080"], "have the same port");
-    refused(&["--health-address", "8081"], "write an IP address and a port");
+    refused(&["--metrics-address=0.0.0.0:8081"], "must have different ports");
+    refused(&["--health-address=127.0.0.1:8080"], "must have different ports");
+    refused(&["--health-address", "8081"], "must be an IP address and a port");
 }
 
 #[test]
-fn leader_election_takes_a_value() {
+fn leader_election_flag_requires_value() {
     assert_eq!(settings(&["--leader-election", "false"]).unwrap().leader_election, None);
     assert!(settings(&["--leader-election=true"]).unwrap().leader_election.is_some());
     refused(&["--leader-election=perhaps"], "true, false");
 }
 
 #[test]
-fn every_cloud_has_its_name() {
+fn every_cloud_has_a_name() {
     for (name, cloud) in [
         ("public", CloudName::Public),
         ("us-government", CloudName::UsGovernment),
@@ -112,8 +112,8 @@ fn every_cloud_has_its_name() {
 }
 
 #[test]
-fn values_out_of_bounds_are_refused_with_what_to_write() {
-    refused(&["--poll-min", "30"], "number and its unit");
+fn values_out_of_bounds_are_rejected_with_remedy() {
+    refused(&["--poll-min", "30"], "number with a unit");
     refused(&["--poll-min", "1ms"], "from 10ms to 1h");
     refused(&["--poll-max", "2h"], "from 10ms to 1h");
     refused(&["--poll-fraction", "0"], "from 0.01 to 1");
@@ -124,27 +124,27 @@ fn values_out_of_bounds_are_refused_with_what_to_write() {
     refused(&["--max-concurrent-reconciles", "0"], "1..=1024");
     refused(&["--max-calls-per-server", "many"], "many");
     refused(&["--metrics-address", ":8080"], "0.0.0.0:8080");
-    refused(&["--watch-namespace", ""], "a namespace is missing");
-    refused(&["--watch-namespace", "bi,"], "a namespace is missing");
+    refused(&["--watch-namespace", ""], "must not be empty");
+    refused(&["--watch-namespace", "bi,"], "must not be empty");
     refused(&["--watch-namespace", "Bi"], "a-z, 0-9");
-    refused(&["--lease-name=-x"], "a name is");
-    refused(&["--log-level", "kube=loud"], "write error, warn, info");
-    refused(&["--log-level", "INOF"], "nothing logs under `INOF`: write error, warn, info, debug, trace or off");
+    refused(&["--lease-name=-x"], "must be at most 253 characters");
+    refused(&["--log-level", "kube=loud"], "must be error, warn, info");
+    refused(&["--log-level", "INOF"], "no module logs under `INOF`; must be error, warn, info, debug, trace or off");
     refused(&["--log-format", "xml"], "json, text");
     refused(&["--no-such-flag", "x"], "unexpected argument");
     refused(&["--otlp-endpoint", "otel:4318"], "neither http:// nor https://");
 }
 
 #[test]
-fn the_bounds_of_polling_stand_in_order() {
-    refused(&["--poll-min", "1m"], "--poll-min (1m) is longer than --poll-max (30s)");
+fn poll_min_is_at_most_poll_max() {
+    refused(&["--poll-min", "1m"], "--poll-min (1m) must be at most --poll-max (30s)");
     assert!(settings(&["--poll-min", "30s"]).is_ok());
 }
 
 #[test]
-fn a_cloud_file_goes_with_a_custom_cloud_alone() {
-    refused(&["--cloud", "custom"], "needs --cloud-file");
-    refused(&["--cloud-file", "/nowhere"], "goes with --cloud custom alone");
+fn cloud_file_requires_custom_cloud() {
+    refused(&["--cloud", "custom"], "requires --cloud-file");
+    refused(&["--cloud-file", "/nowhere"], "requires --cloud custom");
     refused(&["--cloud", "custom", "--cloud-file", "/nowhere"], "failed to read --cloud-file /nowhere");
     let binary = file(&[0xff, 0xfe]);
     refused(&["--cloud", "custom", "--cloud-file", binary.path().to_str().unwrap()], "not UTF-8");
@@ -154,22 +154,22 @@ fn a_cloud_file_goes_with_a_custom_cloud_alone() {
 }
 
 #[test]
-fn an_authority_file_holds_certificates() {
+fn authority_file_contains_certificates() {
     let given = |content: &[u8]| {
         let file = file(content);
         settings(&["--extra-ca-file", file.path().to_str().unwrap()])
     };
     refused(&["--extra-ca-file", "/nowhere"], "failed to read --extra-ca-file /nowhere");
     refused(&["--extra-ca-file", "/"], "failed to read --extra-ca-file /");
-    assert!(given(b"not PEM").unwrap_err().contains("no certificate is in it"));
+    assert!(given(b"not PEM").unwrap_err().contains("no certificate found"));
     assert!(given(b"-----BEGIN CERTIFICATE-----\n*\n-----END CERTIFICATE-----\n").is_err());
-    assert!(given(&vec![b'\n'; 5 * 1024 * 1024]).unwrap_err().contains("more than 4 MiB"));
+    assert!(given(&vec![b'\n'; 5 * 1024 * 1024]).unwrap_err().contains("larger than 4 MiB"));
     let pem: &[u8] = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert_eq!(given(pem).unwrap().extra_ca_pem.as_deref(), Some(pem));
 }
 
 #[test]
-fn bad_usage_ends_with_2_and_help_with_0() {
+fn exit_code_is_2_for_invalid_usage_and_0_for_help() {
     assert_eq!(args(&["--poll-min", "x"]).unwrap_err().exit_code(), 2);
     assert_eq!(args(&["--log-level", "INOF"]).unwrap_err().exit_code(), 2);
     assert_eq!(args(&["--help"]).unwrap_err().exit_code(), 0);

@@ -1,4 +1,4 @@
-//! Parsers of single values from the command line: each takes a text and says in a sentence what is wrong with it.
+//! Parsers of single values from the command line. Each error is a sentence that describes the problem and the remedy.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) fn listing_lag(text: &str) -> Result<Duration, String> {
     duration(text, Duration::ZERO, HOUR)
 }
 
-/// `--max-refresh-duration`: Analysis Services lists the refreshes of 30 days.
+/// `--max-refresh-duration`. Analysis Services lists the refreshes of 30 days.
 pub(super) fn max_refresh_duration(text: &str) -> Result<Duration, String> {
     duration(text, HOUR, 30 * 24 * HOUR)
 }
@@ -37,7 +37,7 @@ pub(super) fn reference_grace(text: &str) -> Result<Duration, String> {
     duration(text, Duration::ZERO, HOUR)
 }
 
-/// `--lease-duration`: below a second the API server's own answer time eats it up.
+/// `--lease-duration`. With less than 1 second, the response time of the API server would exceed the lease.
 pub(super) fn lease_duration(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, HOUR)
 }
@@ -47,16 +47,16 @@ pub(super) fn drain_timeout(text: &str) -> Result<Duration, String> {
     duration(text, SECOND, 24 * HOUR)
 }
 
-/// `--otlp-endpoint`, and the variables of its kind. The text is not repeated: it may hold a password.
+/// `--otlp-endpoint` and the variables of OTLP. Errors do not repeat the value, which may contain a password.
 pub(super) fn collector(text: &str) -> Result<Url, String> {
-    let wanted = "write the URL of a collector that takes OTLP over HTTP, such as http://otel-collector.observability:4318";
+    let wanted = "must be the URL of a collector for OTLP over HTTP, such as http://otel-collector.observability:4318";
     let url = Url::parse(text.trim()).map_err(|error| format!("{error}; {wanted}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(format!("it begins with neither http:// nor https://; {wanted}"));
+        return Err(format!("neither http:// nor https://; {wanted}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "it holds a password, which would show in logs: put the header that it stands for into OTEL_EXPORTER_OTLP_HEADERS".to_owned()
+            "must not contain a password, which would appear in logs; set the header in OTEL_EXPORTER_OTLP_HEADERS".to_owned()
         );
     }
     Ok(url)
@@ -64,36 +64,36 @@ pub(super) fn collector(text: &str) -> Result<Url, String> {
 
 fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
     let value = humantime::parse_duration(text.trim())
-        .map_err(|error| format!("{error}; write a number and its unit, such as 500ms, 30s or 2m"))?;
+        .map_err(|error| format!("{error}; must be a number with a unit, such as 500ms, 30s or 2m"))?;
     if value < least || value > most {
-        return Err(format!("write a duration from {} to {}", humantime::format_duration(least), humantime::format_duration(most)));
+        return Err(format!("must be a duration from {} to {}", humantime::format_duration(least), humantime::format_duration(most)));
     }
     Ok(value)
 }
 
 /// `--poll-fraction`.
 pub(super) fn fraction(text: &str) -> Result<f64, String> {
-    let value: f64 = text.trim().parse().map_err(|_| "write a number from 0.01 to 1, such as 0.1".to_owned())?;
-    if (0.01..=1.0).contains(&value) { Ok(value) } else { Err("write a number from 0.01 to 1".to_owned()) }
+    let value: f64 = text.trim().parse().map_err(|_| "must be a number from 0.01 to 1, such as 0.1".to_owned())?;
+    if (0.01..=1.0).contains(&value) { Ok(value) } else { Err("must be a number from 0.01 to 1".to_owned()) }
 }
 
-/// A namespace: a DNS label. An empty one is refused, for it would silently widen the scope to all.
+/// A namespace: a DNS label. An empty namespace is an error, because it would silently widen the scope to all namespaces.
 pub(super) fn namespace(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("a namespace is missing; leave the flag or the variable out to name none".to_owned());
+        return Err("must not be empty; omit the flag or the variable to set no namespace".to_owned());
     }
     if text.len() > 63 || !is_label(text) {
-        return Err("a namespace is at most 63 characters of a-z, 0-9 and '-', and neither begins nor ends with '-'".to_owned());
+        return Err("must be at most 63 characters of a-z, 0-9 and '-', without '-' at the start or end".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// The name of a Kubernetes object: labels joined by dots.
+/// The name of a Kubernetes object: labels separated by dots.
 pub(super) fn object_name(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || text.len() > 253 || !text.split('.').all(is_label) {
-        return Err("a name is at most 253 characters of a-z, 0-9, '-' and '.'".to_owned());
+        return Err("must be at most 253 characters of a-z, 0-9, '-' and '.'".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -105,10 +105,10 @@ fn is_label(text: &str) -> bool {
 
 /// `--metrics-address` and `--health-address`.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| "write an IP address and a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
+    text.trim().parse().map_err(|_| "must be an IP address and a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
 }
 
-/// `--log-level`: a misspelled one is bad usage, not silence.
+/// `--log-level`. An invalid filter is invalid usage, so that no log is lost silently.
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     logs::filter(text).map(|_| text.to_owned())
 }

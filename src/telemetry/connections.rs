@@ -1,5 +1,5 @@
-//! The open connections of a port. Their number has a bound, and a new connection evicts one that sends no request, so silent
-//! clients never delay a probe.
+//! The open connections of a port. Their number is bounded, and a new connection evicts one that sends no request, so silent clients never
+//! delay a probe.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::AbortHandle;
 
-/// Connections at a time. Probes and a few scrapers need a handful.
+/// Maximum number of connections. Probes and scrapers need only a few.
 const CONNECTIONS: usize = 64;
 
 /// Whether a connection has sent the head of its request.
@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 64;
 pub(super) struct Asked(Arc<AtomicBool>);
 
 impl Asked {
-    /// The head of the request has arrived.
+    /// Records that the head of the request has arrived.
     pub(super) fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -30,7 +30,7 @@ impl Asked {
 pub(super) struct Connections(VecDeque<(AbortHandle, Asked)>);
 
 impl Connections {
-    /// Makes room for one more, by closing the oldest that has sent no request, else the oldest.
+    /// Makes room for one more connection: closes the oldest that has sent no request, or else the oldest.
     pub(super) fn make_room(&mut self) {
         self.0.retain(|(connection, _)| !connection.is_finished());
         if self.0.len() >= CONNECTIONS {
@@ -41,7 +41,7 @@ impl Connections {
         }
     }
 
-    /// Keeps the newest one.
+    /// Adds the newest connection.
     pub(super) fn keep(&mut self, connection: AbortHandle, asked: Asked) {
         self.0.push_back((connection, asked));
     }

@@ -1,4 +1,4 @@
-//! Whether the operator is alive and ready: its loops beat here, and its start-up reports here.
+//! Liveness and readiness of the operator: loops send heartbeats, and the start-up reports its progress.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What the probes ask. Clones share one state.
+/// The state behind the probes. Clones share one state.
 #[derive(Clone, Default)]
 pub struct Health {
     inner: Arc<Inner>,
@@ -22,11 +22,11 @@ struct Inner {
     caches_synced: AtomicBool,
     standby: AtomicBool,
     stopping: AtomicBool,
-    /// What each watch fails with; `None` for one that works.
+    /// The error of each watch; `None` for a healthy watch.
     watches: Mutex<BTreeMap<String, Option<String>>>,
 }
 
-/// How many watches that fail `/readyz` names.
+/// Maximum number of failing watches in `/readyz`.
 const NAMED: usize = 10;
 
 struct Watched {
@@ -36,14 +36,14 @@ struct Watched {
 }
 
 impl Health {
-    /// Nothing has reported yet: alive, and not ready.
+    /// The initial state: alive and not ready.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Watches a loop from now on: it has to [`beat`](Heartbeat::beat) at least every `limit`, or the process counts as stuck.
-    /// A loop of the same name is replaced.
+    /// Starts to monitor a loop. It must call [`beat`](Heartbeat::beat) at least every `limit`, or the process counts as stuck. Replaces a
+    /// loop with the same name.
     #[must_use]
     pub fn heartbeat(&self, name: &'static str, limit: Duration) -> Heartbeat {
         let mut loops = self.inner.loops.lock();
@@ -52,43 +52,44 @@ impl Health {
         Heartbeat { health: self.clone(), name }
     }
 
-    /// The Kubernetes API has answered.
+    /// Records the first response of the Kubernetes API.
     pub fn api_answered(&self) {
         self.inner.api_answered.store(true, Ordering::Release);
     }
 
-    /// The caches hold all that there is: this one is at work, and no standby any more.
+    /// Records that the caches are complete: this process is active and no longer a standby.
     pub fn caches_synced(&self) {
         self.inner.caches_synced.store(true, Ordering::Release);
         self.inner.standby.store(false, Ordering::Release);
     }
 
-    /// Another holds the lease, and this one waits to take over. That is ready, or a rolling update would never end.
+    /// Sets whether another process holds the lease and this one waits to take over. A standby is ready; otherwise a rolling update would
+    /// never end.
     pub fn standby(&self, standby: bool) {
         self.inner.standby.store(standby, Ordering::Release);
     }
 
-    /// How a watch stands: what it fails with, or `None` where it works.
+    /// Sets the state of a watch: its error, or `None` if it is healthy.
     pub fn watch(&self, watch: &str, failure: Option<&str>) {
         self.inner.watches.lock().insert(watch.to_owned(), failure.map(ToOwned::to_owned));
     }
 
-    /// The process is on its way out.
+    /// Records that the process is shutting down.
     pub fn stopping(&self) {
         self.inner.stopping.store(true, Ordering::Release);
     }
 
-    /// `/livez`: whether every loop beats.
+    /// `/livez`: whether every loop sends its heartbeat.
     ///
     /// # Errors
-    /// A sentence that names the loop that does not.
+    /// A sentence that names the stuck loop.
     pub fn live(&self) -> Result<(), String> {
         let now = Instant::now();
         for watched in self.inner.loops.lock().iter() {
             let silent = now.saturating_duration_since(watched.last);
             if silent > watched.limit {
                 return Err(format!(
-                    "the {} loop is stuck: it has not moved for {} s, and may take {} s",
+                    "the {} loop is stuck: no heartbeat for {} s (limit {} s)",
                     watched.name,
                     silent.as_secs(),
                     watched.limit.as_secs()
@@ -98,10 +99,11 @@ impl Health {
         Ok(())
     }
 
-    /// `/readyz`: whether it can do its work, or stands by to. It can as long as one watch works, and then says which do not.
+    /// `/readyz`: whether the process can work or is a standby. It can work while at least one watch is healthy, and the text then names
+    /// the failing watches.
     ///
     /// # Errors
-    /// A sentence that says what is missing.
+    /// A sentence that names the missing condition.
     pub fn ready(&self) -> Result<String, String> {
         let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         let Inner { loops: _, api_answered, caches_synced, standby, stopping, watches } = &*self.inner;
@@ -109,23 +111,23 @@ impl Health {
             return Err("stopping".to_owned());
         }
         if !is(api_answered) {
-            return Err("waiting for the first answer of the Kubernetes API".to_owned());
+            return Err("waiting for the first response of the Kubernetes API".to_owned());
         }
         if is(standby) {
-            return Ok("ok: standing by for the leader".to_owned());
+            return Ok("ok: standby, another operator is the leader".to_owned());
         }
         let watches = watches.lock();
         let failing = failing(&watches);
         match failing {
-            Some(failing) if watches.values().all(Option::is_some) => Err(format!("no watch works: {failing}")),
-            _ if !is(caches_synced) => Err("reading the resources for the first time".to_owned()),
-            Some(failing) => Ok(format!("ok, but not all is watched: {failing}")),
+            Some(failing) if watches.values().all(Option::is_some) => Err(format!("all watches fail: {failing}")),
+            _ if !is(caches_synced) => Err("waiting for the first list of the resources".to_owned()),
+            Some(failing) => Ok(format!("ok, but some watches fail: {failing}")),
             None => Ok("ok".to_owned()),
         }
     }
 }
 
-/// Each watch that fails, with what.
+/// Lists the failing watches with their errors.
 fn failing(watches: &BTreeMap<String, Option<String>>) -> Option<String> {
     let failing = watches.iter().filter_map(|(watch, failure)| Some(format!("{watch} ({})", failure.as_ref()?)));
     let mut named: Vec<String> = failing.clone().take(NAMED).collect();
@@ -142,7 +144,7 @@ impl fmt::Debug for Health {
     }
 }
 
-/// One loop's sign of life. Dropping it keeps the watch on: a loop that died counts as stuck.
+/// The heartbeat of a loop. Dropping it does not stop the monitoring: a loop that died counts as stuck.
 #[derive(Debug)]
 pub struct Heartbeat {
     health: Health,
@@ -150,7 +152,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// The loop has moved.
+    /// Sends a heartbeat.
     pub fn beat(&self) {
         let now = Instant::now();
         for watched in self.health.inner.loops.lock().iter_mut().filter(|watched| watched.name == self.name) {
@@ -158,7 +160,7 @@ impl Heartbeat {
         }
     }
 
-    /// The loop has ended as it should.
+    /// Ends the monitoring, because the loop has ended as intended.
     pub fn finished(self) {
         self.health.inner.loops.lock().retain(|watched| watched.name != self.name);
     }
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_needs_an_answer_and_full_caches() {
+    fn readiness_requires_a_response_and_full_caches() {
         let health = Health::new();
         assert!(health.ready().unwrap_err().contains("Kubernetes API"));
         health.api_answered();
@@ -181,36 +183,36 @@ mod tests {
     }
 
     #[test]
-    fn readiness_needs_one_watch_and_names_those_that_fail() {
+    fn readiness_requires_one_healthy_watch_and_names_failing() {
         let health = Health::new();
         health.api_answered();
         health.watch("a", None);
         health.watch("b", Some("403"));
-        assert!(health.ready().unwrap_err().contains("for the first time"));
+        assert!(health.ready().unwrap_err().contains("the first list"));
         health.caches_synced();
-        assert_eq!(health.ready().unwrap(), "ok, but not all is watched: b (403)");
+        assert_eq!(health.ready().unwrap(), "ok, but some watches fail: b (403)");
         health.watch("a", Some("404"));
-        assert_eq!(health.ready().unwrap_err(), "no watch works: a (404), b (403)");
+        assert_eq!(health.ready().unwrap_err(), "all watches fail: a (404), b (403)");
         for n in 0..20 {
             health.watch(&format!("c-{n}"), Some("403"));
         }
         assert!(health.ready().unwrap_err().ends_with(", and 12 more"));
         health.standby(true);
-        assert!(health.ready().unwrap().contains("standing by"));
+        assert!(health.ready().unwrap().contains("standby"));
     }
 
     #[test]
-    fn a_standby_is_ready_until_it_takes_over() {
+    fn standby_is_ready_until_it_takes_over() {
         let health = Health::new();
         health.api_answered();
         health.standby(true);
-        assert!(health.ready().unwrap().contains("standing by"));
+        assert!(health.ready().unwrap().contains("standby"));
         health.standby(false);
         assert!(health.ready().is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_loop_is_named() {
+    async fn silent_loop_is_reported_by_name() {
         let health = Health::new();
         let heartbeat = health.heartbeat("dispatch", Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(29)).await;
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_died_is_stuck() {
+    async fn dead_loop_is_stuck() {
         let health = Health::new();
         drop(health.heartbeat("lease", Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(2)).await;

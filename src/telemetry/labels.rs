@@ -1,4 +1,4 @@
-//! The values that metric labels can take: closed sets, so that no name of anybody's object becomes a time series.
+//! The values of metric labels. The sets are closed, so that no name of an object becomes a time series.
 
 use std::fmt::{self, Write as _};
 
@@ -6,7 +6,7 @@ use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
 use crate::api::{Kind, Reason, RunState, TriggerType};
 
-/// A set of label values and how each is written.
+/// Defines a set of label values and their text.
 macro_rules! label {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -16,10 +16,10 @@ macro_rules! label {
         }
 
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// As the label has it.
+            /// The text of the label.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -41,51 +41,51 @@ impl EncodeLabelValue for Kind {
 }
 
 label! {
-    /// How a reconcile pass ended.
+    /// Result of a reconciliation.
     ReconcileResult {
-        /// It did what there was to do.
+        /// It completed.
         Success = "success",
-        /// The view that it was made on was stale; the next pass looks again.
+        /// Its view of the resource was stale. The next reconciliation reads it again.
         Conflict = "conflict",
-        /// It failed, and is tried again later.
+        /// It failed and is retried later.
         Error = "error",
-        /// It took longer than a pass may.
+        /// It exceeded its timeout.
         Timeout = "timeout",
-        /// It panicked: a bug.
+        /// It panicked, which is a bug.
         Panic = "panic",
     }
 }
 
 label! {
-    /// A state in which a run still has something before it.
+    /// State of a run that has not ended.
     ActiveState {
-        /// Waits for its turn.
+        /// The run waits for its turn.
         Waiting = "Waiting",
-        /// Is being submitted.
+        /// The run is being submitted.
         Submitting = "Submitting",
-        /// Runs at the service.
+        /// The operation is running at the service.
         Running = "Running",
-        /// Is being cancelled.
+        /// The operation is being cancelled.
         Cancelling = "Cancelling",
     }
 }
 
 label! {
-    /// A state in which a run has ended.
+    /// State of a run that has ended.
     EndState {
-        /// It did what was asked.
+        /// The run succeeded.
         Succeeded = "Succeeded",
-        /// It failed.
+        /// The run failed.
         Failed = "Failed",
-        /// It took too long.
+        /// The run exceeded a time limit.
         TimedOut = "TimedOut",
-        /// It was cancelled.
+        /// The run was cancelled.
         Cancelled = "Cancelled",
     }
 }
 
 impl EndState {
-    /// The end that a state is; `None` where it is none.
+    /// The end state of a run state; `None` if the run has not ended.
     #[must_use]
     pub fn of(state: RunState) -> Option<Self> {
         match state {
@@ -98,8 +98,7 @@ impl EndState {
     }
 }
 
-/// The ways in which a run ends, by state and reason. Those that were cancelled or let go with their resource are among the
-/// cancelled.
+/// The combinations of state and reason in which a run ends. Runs that were cancelled or released with their resource count as cancelled.
 pub const ENDS: &[(EndState, Reason)] = &[
     (EndState::Succeeded, Reason::Succeeded),
     (EndState::Failed, Reason::RefreshFailed),
@@ -126,7 +125,7 @@ pub const ENDS: &[(EndState, Reason)] = &[
     (EndState::Cancelled, Reason::Released),
 ];
 
-/// Why a run ended: a reason of the reference.
+/// The reason of the end of a run, from the reference of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EndReason(Reason);
 
@@ -145,17 +144,17 @@ impl EncodeLabelValue for EndReason {
 label! {
     /// What started a run.
     Trigger {
-        /// The resource is new.
+        /// The resource was created.
         Creation = "Creation",
-        /// What is to be done has changed.
+        /// The model or the refresh parameters changed.
         Change = "Change",
-        /// Somebody asked for it.
+        /// The annotation `run-requested-at` requested it.
         Request = "Request",
-        /// Its schedule was due.
+        /// The schedule was due.
         Schedule = "Schedule",
-        /// The refresh that it follows succeeded.
+        /// A run of the upstream refresh succeeded.
         AfterRefresh = "AfterRefresh",
-        /// What only a newer version of the operator knows, which has recorded it.
+        /// A trigger that only a newer version of the operator defines and has recorded.
         Newer = "Newer",
     }
 }
@@ -174,25 +173,25 @@ impl From<TriggerType> for Trigger {
 }
 
 label! {
-    /// How a resource stands, by its conditions.
+    /// Summary of the conditions of a resource.
     Standing {
-        /// Ready: its latest run has succeeded, or nothing is asked for.
+        /// Its latest run succeeded, or nothing is requested.
         Ready = "ready",
-        /// A run is under way, or is about to be.
+        /// A run is in progress or about to start.
         Reconciling = "reconciling",
-        /// A person is needed: its run has failed, or something keeps it from beginning.
+        /// A user must act: its run failed, or something prevents it from starting.
         Stalled = "stalled",
         /// A run waits for `spec.suspend` to be false.
         Suspended = "suspended",
-        /// It cannot be decoded, and is left alone.
+        /// The operator cannot decode it and does not act on it.
         Undecodable = "undecodable",
     }
 }
 
 label! {
-    /// What came of sending spans to the collector of traces.
+    /// Result of sending spans to the collector.
     ExportResult {
-        /// It took them.
+        /// The collector accepted them.
         Success = "success",
         /// They are lost.
         Error = "error",
@@ -200,7 +199,7 @@ label! {
 }
 
 label! {
-    /// The service that is called.
+    /// The called service.
     Service {
         /// Azure Analysis Services.
         AnalysisServices = "analysis-services",
@@ -210,27 +209,27 @@ label! {
 }
 
 label! {
-    /// What is called.
+    /// The type of the call.
     Route {
         /// Starts an operation.
         Submit = "submit",
-        /// Looks at one operation.
+        /// Polls one operation.
         Look = "look",
         /// Lists the operations.
         List = "list",
         /// Cancels an operation.
         Cancel = "cancel",
-        /// Finds a name's id.
+        /// Resolves a name to an id.
         Resolve = "resolve",
     }
 }
 
 label! {
-    /// What came back of a call: the class of the status, and apart from it what an alert must tell apart.
+    /// The result of a call: the class of the status code, with separate values where alerts need them.
     Answer {
         /// 200 to 299.
         Success = "2xx",
-        /// 300 to 399: a redirect is never followed to another host.
+        /// 300 to 399. The operator never follows a redirect to another host.
         Redirect = "3xx",
         /// 401 and 403.
         Denied = "denied",
@@ -244,17 +243,17 @@ label! {
         ClientError = "4xx",
         /// 500 to 599.
         ServerError = "5xx",
-        /// No answer, or not all of it, within the time allowed.
+        /// No response, or only a part of it, before the timeout.
         Timeout = "timeout",
         /// No connection, or a broken one.
         Connection = "connection",
-        /// An answer that is larger than anything that is read.
+        /// The response exceeds the size limit.
         Unreadable = "unreadable",
     }
 }
 
 impl Answer {
-    /// The answer with this HTTP status.
+    /// The result for this HTTP status.
     #[must_use]
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -272,13 +271,13 @@ impl Answer {
 }
 
 label! {
-    /// What is written to the Kubernetes API.
+    /// A write to the Kubernetes API.
     Write {
-        /// A finalizer, put on or taken off.
+        /// Adding or removing a finalizer.
         Finalizer = "finalizer",
-        /// A status: an intent, an outcome, an end.
+        /// A status: an intent, a result, or an end.
         Status = "status",
-        /// A status that says no more than how far a run has come.
+        /// A status that changes only the progress of a run.
         Progress = "progress",
         /// An event.
         Event = "event",
@@ -286,55 +285,55 @@ label! {
 }
 
 label! {
-    /// What came of a write to the Kubernetes API.
+    /// Result of a write to the Kubernetes API.
     WriteResult {
-        /// Written.
+        /// The write succeeded.
         Success = "success",
-        /// Refused, since the object has changed.
+        /// The write was rejected because the object has changed.
         Conflict = "conflict",
-        /// Refused for what it is: by an admission policy, a permission, or the resource definition.
+        /// An admission policy, a permission or the resource definition rejected the write.
         Refused = "refused",
-        /// Failed, or nobody knows.
+        /// The write failed, or its result is unknown.
         Error = "error",
     }
 }
 
 label! {
-    /// Whose token is asked for.
+    /// The identity of a token request.
     Identity {
-        /// A Secret's service principal.
+        /// A service principal from a Secret.
         ServicePrincipal = "service-principal",
         /// A federated `ServiceAccount`.
         WorkloadIdentity = "workload-identity",
         /// A managed identity.
         ManagedIdentity = "managed-identity",
-        /// The operator's own.
+        /// The operator's own identity.
         Operator = "operator",
     }
 }
 
 label! {
-    /// What came of asking for a token.
+    /// Result of a token request.
     TokenResult {
-        /// A new token.
+        /// The provider issued a token.
         Success = "success",
-        /// The identity provider said no: the credentials are wrong.
+        /// The identity provider rejected the credentials.
         Refused = "refused",
-        /// It could not be asked.
+        /// The request failed.
         Error = "error",
     }
 }
 
 label! {
-    /// What became of a submission whose answer was lost.
+    /// Resolution of a submission whose response was lost.
     UnknownSubmission {
-        /// Nobody knows yet whether it started.
+        /// It is unknown whether the operation started.
         Observed = "observed",
-        /// It had started, and is followed.
+        /// The operation started, and the run follows it.
         Adopted = "adopted",
-        /// It had not, and was submitted again.
+        /// The operation did not start, and was submitted again.
         Resubmitted = "resubmitted",
-        /// Only a person can tell.
+        /// A user must decide.
         Held = "held",
     }
 }

@@ -1,4 +1,4 @@
-//! Logs: one line per event to the standard error, as JSON or as text.
+//! Logs: one line per event on standard error, as JSON or as text.
 
 mod filter;
 mod visible;
@@ -17,11 +17,11 @@ pub use filter::filter;
 
 use visible::Visible;
 
-/// Libraries that see requests whole. Below `info` their logs may hold headers and bodies, and with them tokens and
-/// secrets, so no filter opens them further.
+/// Libraries that process complete requests. Below `info`, their logs may contain headers and bodies, and therefore tokens and secrets. No
+/// filter enables these levels.
 const SEE_SECRETS: &[&str] = &["azure_core", "azure_identity", "h2", "hyper", "hyper_util", "reqwest", "rustls", "typespec"];
 
-/// How logs are written.
+/// Settings of the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// JSON or text.
@@ -30,30 +30,30 @@ pub struct LogSettings {
     pub filter: String,
 }
 
-/// How a log line is written.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// Text for a person, with colours on a terminal
+    /// Readable text, with colors on a terminal
     Text,
 }
 
-/// Why logs could not be set up.
+/// Error while setting up the logs.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The filter cannot be read.
-    #[error("failed to read --log-level: {0}")]
+    /// The filter is invalid.
+    #[error("invalid --log-level: {0}")]
     Filter(String),
-    /// Something else set up logs first.
+    /// A logger is already installed.
     #[error("failed to set up logs: {0}")]
     Taken(#[from] TryInitError),
 }
 
-/// Starts to log.
+/// Installs the logger.
 ///
 /// # Errors
-/// Where the filter cannot be read, or logs are set up already.
+/// If the filter is invalid, or a logger is already installed.
 pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     let filter = filter(&settings.filter).map_err(LogError::Filter)?.and(filter_fn(keeps_secrets));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
@@ -68,7 +68,7 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Writes a whole answer of the Kubernetes API into a warning where it cannot be read, be it a Secret or a token.
+/// A target that logs complete responses of the Kubernetes API if it fails to decode them, even a Secret or a token.
 const WRITES_ANSWERS: &str = "kube_client::client";
 
 fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
@@ -84,12 +84,12 @@ fn sees_secrets(target: &str) -> bool {
     SEE_SECRETS.iter().any(|name| library == *name || library.starts_with("typespec"))
 }
 
-/// A panic becomes a log line like any other, instead of text that a log store cannot read.
+/// Logs a panic as a line like any other, instead of as text that a log store cannot parse.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, message, "a bug: the code panicked; please report it with this line");
+        tracing::error!(place, message, "panicked; this is a bug, report it with this line");
     }));
 }
 
@@ -98,14 +98,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_may_hold_a_secret_is_not_heard() {
+    fn targets_with_secrets_are_not_logged() {
         assert!(heard("reqwest::connect", Level::WARN) && !heard("reqwest::connect", Level::DEBUG));
         assert!(!heard("kube_client::client", Level::ERROR) && heard("kube_client::client::builder", Level::WARN));
         assert!(heard("tabular_operator::service", Level::TRACE));
     }
 
     #[test]
-    fn libraries_that_see_tokens_are_known_by_their_module() {
+    fn libraries_with_tokens_are_matched_by_module() {
         assert!(sees_secrets("h2::codec::framed_write"));
         assert!(sees_secrets("typespec_client_core::http"));
         assert!(!sees_secrets("tabular_operator::service"));

@@ -1,38 +1,38 @@
-//! The metrics: what is counted, and in `counting` the methods by which the rest of the operator counts it.
+//! The metrics. `counting` has the methods that the rest of the operator calls.
 //!
 //! | metric (prefix `tabular_operator_`) | type | labels | meaning |
 //! |---|---|---|---|
-//! | `build_info` | info | `version` | which version runs |
-//! | `reconciles_total` | counter | `kind`, `result` | reconcile passes |
-//! | `reconcile_duration_seconds` | histogram | `kind` | how long a pass took |
-//! | `reconciles_in_flight` | gauge | | passes under way; above three quarters of `--max-concurrent-reconciles` others may wait for a place |
-//! | `resources` | gauge | `kind`, `standing` | resources, by what their conditions say |
+//! | `build_info` | info | `version` | version of the operator |
+//! | `reconciles_total` | counter | `kind`, `result` | reconciliations |
+//! | `reconcile_duration_seconds` | histogram | `kind` | duration of a reconciliation |
+//! | `reconciles_in_flight` | gauge | | reconciliations in progress; above three quarters of `--max-concurrent-reconciles`, others may wait for a slot |
+//! | `resources` | gauge | `kind`, `standing` | resources, by the summary of their conditions |
 //! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
 //! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
-//! | `runs_requested_total` | counter | `kind`, `trigger` | runs that were begun, by what started them |
-//! | `runs_ended_total` | counter | `kind`, `state`, `reason` | runs that have ended |
-//! | `run_duration_seconds` | histogram | `kind`, `state` | from the service's start of an operation to its end |
-//! | `run_wait_seconds` | histogram | `kind` | from the request for a run to its submission |
-//! | `run_schedule_lag_seconds` | histogram | `kind` | from the scheduled time of a run to its submission |
-//! | `run_end_lag_seconds` | histogram | `kind` | from the end of an operation, by the service's clock, to its record in the status |
-//! | `oldest_unsuccessful_seconds` | gauge | `kind` | for how long the resource that needs a person for longest has done so; 0 where none does |
-//! | `schedule_overdue_seconds` | gauge | `kind` | by how much the most overdue schedule is; 0 where none is |
-//! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and each was cancelled for its next trigger; with a smaller `historyLimit` none is counted |
-//! | `unresolved_submissions` | gauge | `kind` | runs whose submission lost its answer, and of which nobody knows yet whether they began |
-//! | `unknown_submissions_total` | counter | `outcome` | submissions whose answer was lost, and what became of them |
-//! | `service_calls_total` | counter | `service`, `route`, `answer` | calls to Azure |
-//! | `service_call_duration_seconds` | histogram | `service`, `route` | how long a call to Azure took |
-//! | `service_calls_held_back_total` | counter | `service` | calls that were put off, since the service had asked to stay away or too many were in flight |
-//! | `throttled_identities` | gauge | | identities that a service has asked to stay away for a while |
-//! | `token_requests_total` | counter | `identity`, `result` | tokens asked for, those from the cache not among them |
-//! | `token_request_duration_seconds` | histogram | `identity` | how long a request for a token took |
-//! | `certificate_expiry_timestamp_seconds` | gauge | | when the first of the client certificates in use expires, in Unix time; absent where none is in use |
-//! | `watch_healthy` | gauge | `kind`, `watched_namespace` | 1 while the Kubernetes API shows the resources of a kind in a namespace, or in all (`*`); absent on a standby |
+//! | `runs_requested_total` | counter | `kind`, `trigger` | started runs, by their trigger |
+//! | `runs_ended_total` | counter | `kind`, `state`, `reason` | ended runs |
+//! | `run_duration_seconds` | histogram | `kind`, `state` | time from the start of an operation at the service to its end |
+//! | `run_wait_seconds` | histogram | `kind` | time from the request for a run to its submission |
+//! | `run_schedule_lag_seconds` | histogram | `kind` | time from the scheduled time of a run to its submission |
+//! | `run_end_lag_seconds` | histogram | `kind` | time from the end of an operation, by the clock of the service, to its record in the status |
+//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has required a user; 0 if none does |
+//! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
+//! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
+//! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
+//! | `unknown_submissions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
+//! | `service_calls_total` | counter | `service`, `route`, `answer` | requests to Azure |
+//! | `service_call_duration_seconds` | histogram | `service`, `route` | duration of a request to Azure |
+//! | `service_calls_held_back_total` | counter | `service` | requests that the operator deferred, because the service asked to back off or too many were in flight |
+//! | `throttled_identities` | gauge | | identities that a service has asked to back off |
+//! | `token_requests_total` | counter | `identity`, `result` | token requests, excluding tokens from the cache |
+//! | `token_request_duration_seconds` | histogram | `identity` | duration of a token request |
+//! | `certificate_expiry_timestamp_seconds` | gauge | | expiry of the client certificate in use that expires first, in Unix time; absent if none is in use |
+//! | `watch_healthy` | gauge | `kind`, `watched_namespace` | 1 while the watch of a kind in a namespace, or in all (`*`), is healthy; absent on a standby |
 //! | `kubernetes_writes_total` | counter | `write`, `result` | writes to the Kubernetes API |
-//! | `is_leader` | gauge | | 1 while this process may act |
+//! | `is_leader` | gauge | | 1 while this process is the leader |
 //! | `lease_renewals_total` | counter | `result` | renewals of the lease |
-//! | `lease_renewed_timestamp_seconds` | gauge | | when the lease was last renewed, in Unix time; 0 before the first time |
-//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or were lost: the collector did not take them, or their queue was full |
+//! | `lease_renewed_timestamp_seconds` | gauge | | time of the last renewal of the lease, in Unix time; 0 before the first renewal |
+//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or lost because the collector did not accept them or the queue was full |
 
 mod counting;
 pub mod plain;
@@ -62,20 +62,20 @@ use series::{
     ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
 
-/// What all metrics are called first.
+/// Prefix of all metrics.
 const PREFIX: &str = "tabular_operator";
 
-/// From a cached look to a pass that waits for a slow service (seconds).
+/// From a cached reconciliation to one that waits for a slow service, in seconds.
 const PASS_BUCKETS: [f64; 10] = [0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0];
-/// From a near service to one that answers at its deadline (seconds).
+/// From a nearby service to one that responds at the timeout, in seconds.
 const CALL_BUCKETS: [f64; 9] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0];
-/// From a table to a night: 1 s to a day (seconds).
+/// From a table to a full night: 1 s to a day, in seconds.
 const RUN_BUCKETS: [f64; 12] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 28_800.0, 86_400.0];
-/// From at once to much later than anybody may be (seconds). What is on record is in whole seconds.
+/// From no delay to an unacceptable one, in seconds. The recorded times are in whole seconds.
 const LAG_BUCKETS: [f64; 8] = [1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 300.0, 1_800.0];
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
-/// Histograms of what a run did: where traces are on, an example of each bucket names its trace.
+/// Histograms of runs. If tracing is enabled, each bucket has an exemplar with a trace id.
 type TracedHistograms<L> = Family<L, Traced, fn() -> Traced>;
 type Traced = HistogramWithExemplars<TraceId>;
 
@@ -115,7 +115,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero. What an alert asks for by value exists from the start, so that its first increase is seen.
+    /// All metrics at zero. A series that an alert selects by value exists from the start, so that its first increase is visible.
     #[must_use]
     pub fn new() -> Self {
         let metrics = Self {
@@ -202,55 +202,55 @@ impl Metrics {
     fn registered(mut self) -> Self {
         let registry = &mut self.registry;
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Which version runs", version);
-        registry.register("reconciles", "Reconcile passes", self.reconciles.clone());
-        registry.register_with_unit("reconcile_duration", "How long a reconcile pass took", Unit::Seconds, self.reconcile_duration.clone());
-        registry.register("reconciles_in_flight", "Reconcile passes under way", self.reconciles_in_flight.clone());
-        registry.register("resources", "Resources, by what their conditions say", self.resources.clone());
+        registry.register("build", "Version of the operator", version);
+        registry.register("reconciles", "Reconciliations", self.reconciles.clone());
+        registry.register_with_unit("reconcile_duration", "Duration of a reconciliation", Unit::Seconds, self.reconcile_duration.clone());
+        registry.register("reconciles_in_flight", "Reconciliations in progress", self.reconciles_in_flight.clone());
+        registry.register("resources", "Resources, by the summary of their conditions", self.resources.clone());
         registry.register("model_queue_depth", "Runs that wait for their turn on their model", self.queue_depth.clone());
         registry.register("active_runs", "Runs that have not ended", self.active_runs.clone());
-        registry.register("runs_requested", "Runs that were begun, by what started them", self.runs_requested.clone());
-        registry.register("runs_ended", "Runs that have ended", self.runs_ended.clone());
-        let from_start = "From the service's start of an operation to its end";
+        registry.register("runs_requested", "Started runs, by their trigger", self.runs_requested.clone());
+        registry.register("runs_ended", "Ended runs", self.runs_ended.clone());
+        let from_start = "Time from the start of an operation at the service to its end";
         registry.register_with_unit("run_duration", from_start, Unit::Seconds, self.run_duration.clone());
-        registry.register_with_unit("run_wait", "From the request for a run to its submission", Unit::Seconds, self.run_wait.clone());
-        let from_schedule = "From the scheduled time of a run to its submission";
+        registry.register_with_unit("run_wait", "Time from the request for a run to its submission", Unit::Seconds, self.run_wait.clone());
+        let from_schedule = "Time from the scheduled time of a run to its submission";
         registry.register_with_unit("run_schedule_lag", from_schedule, Unit::Seconds, self.schedule_lag.clone());
-        let from_end = "From the end of an operation, by the service's clock, to its record in the status";
+        let from_end = "Time from the end of an operation, by the clock of the service, to its record in the status";
         registry.register_with_unit("run_end_lag", from_end, Unit::Seconds, self.end_lag.clone());
-        let oldest = "For how long the resource that needs a person for longest has done so";
+        let oldest = "Longest time that a resource has required a user";
         registry.register_with_unit("oldest_unsuccessful", oldest, Unit::Seconds, self.oldest_unsuccessful.clone());
-        let overdue = "By how much the most overdue schedule is";
+        let overdue = "Delay of the most overdue schedule";
         registry.register_with_unit("schedule_overdue", overdue, Unit::Seconds, self.schedule_overdue.clone());
         registry.register("starved_schedules", "Resources whose schedule replaces each run before it ends", self.starved_schedules.clone());
-        registry.register("unresolved_submissions", "Runs whose submission lost its answer", self.unresolved.clone());
-        registry.register("unknown_submissions", "Submissions whose answer was lost, and what became of them", self.unknown.clone());
-        registry.register("service_calls", "Calls to Azure", self.calls.clone());
-        registry.register_with_unit("service_call_duration", "How long a call to Azure took", Unit::Seconds, self.call_duration.clone());
-        registry.register("service_calls_held_back", "Calls to Azure that were put off", self.held_back.clone());
-        registry.register("throttled_identities", "Identities that a service has asked to stay away", self.throttled.clone());
-        registry.register("token_requests", "Tokens asked for, those from the cache not among them", self.tokens.clone());
+        registry.register("unresolved_submissions", "Runs whose submission got no response", self.unresolved.clone());
+        registry.register("unknown_submissions", "Submissions whose response was lost, by their resolution", self.unknown.clone());
+        registry.register("service_calls", "Requests to Azure", self.calls.clone());
+        registry.register_with_unit("service_call_duration", "Duration of a request to Azure", Unit::Seconds, self.call_duration.clone());
+        registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.held_back.clone());
+        registry.register("throttled_identities", "Identities that a service has asked to back off", self.throttled.clone());
+        registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
         registry.register_with_unit(
             "token_request_duration",
-            "How long a request for a token took",
+            "Duration of a token request",
             Unit::Seconds,
             self.token_duration.clone(),
         );
-        let expiry = "When the first of the client certificates in use expires";
+        let expiry = "Expiry of the client certificate in use that expires first";
         registry.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, self.certificate_expiry.clone());
-        registry.register("watch_healthy", "1 while the Kubernetes API shows the resources", self.watch_healthy.clone());
+        registry.register("watch_healthy", "1 while the watch is healthy", self.watch_healthy.clone());
         registry.register("kubernetes_writes", "Writes to the Kubernetes API", self.writes.clone());
-        registry.register("is_leader", "1 while this process may act", self.is_leader.clone());
+        registry.register("is_leader", "1 while this process is the leader", self.is_leader.clone());
         registry.register("lease_renewals", "Renewals of the lease", self.renewals.clone());
-        registry.register_with_unit("lease_renewed_timestamp", "When the lease was last renewed", Unit::Seconds, self.renewed.clone());
-        registry.register("trace_spans", "Spans sent to the collector of traces", self.spans.clone());
+        registry.register_with_unit("lease_renewed_timestamp", "Time of the last renewal of the lease", Unit::Seconds, self.renewed.clone());
+        registry.register("trace_spans", "Spans for the collector of traces, sent or lost", self.spans.clone());
         self
     }
 
-    /// All of it, as `OpenMetrics` text.
+    /// The metrics as `OpenMetrics` text.
     ///
     /// # Errors
-    /// Where a metric cannot be written; none of ours does that.
+    /// If a metric cannot be encoded. None of these fails.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
         encode(&mut text, &self.registry)?;

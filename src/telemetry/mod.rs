@@ -1,4 +1,4 @@
-//! What the operator tells about itself: logs, metrics, and whether it is well.
+//! Observability of the operator: logs, metrics, traces and health.
 
 mod connections;
 pub mod health;

@@ -1,7 +1,7 @@
-//! The HTTP servers of `/metrics`, `/livez` and `/readyz`: one for metrics, and one for probes alone.
+//! The HTTP servers of `/metrics`, `/livez` and `/readyz`: one for metrics, and one for probes only.
 //!
-//! They answer kubelets and Prometheus, and every other client that can reach their ports: so every connection has its deadline,
-//! their number has a bound, and nothing that is sent is read beyond the head of the request.
+//! Any client that can reach the ports can connect, not only kubelets and Prometheus. Therefore every connection has a deadline, their
+//! number is bounded, and the server reads nothing beyond the head of a request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,23 +23,23 @@ use super::connections::{Asked, Connections};
 use super::health::Health;
 use super::metrics::{Metrics, plain};
 
-/// How long a client may take to send the head of its request.
+/// Timeout for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may live: long enough for a slow scrape, which is one request.
+/// Maximum lifetime of a connection. A slow scrape, which is one request, fits into it.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
-/// After `accept` failed (out of file descriptors, say) it is tried again, not at once.
+/// Delay before the next `accept` after a failed one, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const PLAIN_METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const OPEN_METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The two ports.
+/// The ports of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// Metrics, and the probes of older manifests.
+    /// Metrics, and the probes for older manifests.
     Metrics,
-    /// Probes alone, so that no client of the metrics can delay them.
+    /// Probes only, so that no client of the metrics can delay them.
     Health,
 }
 
@@ -52,16 +52,16 @@ impl Port {
     }
 }
 
-/// The port cannot be had.
+/// The port is not available.
 #[derive(Debug, Error)]
-#[error("failed to listen at {address}: {source}; choose another {}", port.flag())]
+#[error("failed to listen on {address}: {source}; choose another {}", port.flag())]
 pub struct BindError {
     port: Port,
     address: SocketAddr,
     source: std::io::Error,
 }
 
-/// A port that listens and does not respond yet.
+/// A bound port that does not respond yet.
 #[derive(Debug)]
 pub struct Server {
     port: Port,
@@ -70,10 +70,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port, and logs which: with port 0 that is the only way to know.
+    /// Binds the port and logs the address. With port 0, the log is the only source of the port.
     ///
     /// # Errors
-    /// Where the port is taken or not permitted.
+    /// If the port is in use or not permitted.
     pub async fn bind(port: Port, address: SocketAddr) -> Result<Self, BindError> {
         let refused = |source| BindError { port, address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -85,7 +85,7 @@ impl Server {
         Ok(Self { port, listener, address })
     }
 
-    /// Where it listens.
+    /// The bound address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -111,13 +111,13 @@ impl Server {
             let (port, metrics, health, asked) = (self.port, Arc::clone(&metrics), health.clone(), Asked::default());
             let connection = tokio::spawn(converse(stream, port, metrics, health, asked.clone()));
             connections.keep(connection.abort_handle(), asked);
-            // The request is read before the next connections can evict this one.
+            // The task reads its request before further connections can evict it.
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// One connection, one request.
+/// Serves one connection with one request.
 async fn converse(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: Health, asked: Asked) {
     let service = service_fn(move |request: Request<_>| {
         asked.set();
@@ -131,14 +131,14 @@ async fn converse(stream: TcpStream, port: Port, metrics: Arc<Metrics>, health: 
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::trace!(%error, "a connection ended badly"),
-        Err(_) => tracing::trace!("a connection took too long"),
+        Ok(Err(error)) => tracing::trace!(%error, "connection failed"),
+        Err(_) => tracing::trace!("connection timed out"),
     }
 }
 
 fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Health) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here".to_owned());
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported".to_owned());
     }
     match request.uri().path() {
         "/metrics" if port == Port::Metrics => match metrics.encode() {
@@ -165,7 +165,7 @@ fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Healt
     }
 }
 
-/// Whether a client reads `OpenMetrics`: one that names it, with a weight other than nothing.
+/// Whether a client accepts `OpenMetrics`: it names the type with a weight other than zero.
 fn takes_open_metrics<B>(request: &Request<B>) -> bool {
     let ranges = request.headers().get_all(ACCEPT).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     ranges.into_iter().any(|range| {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn probes_and_metrics_are_answered_on_a_free_port() {
+    async fn probes_and_metrics_are_served_on_a_free_port() {
         let server = Server::bind(Port::Metrics, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, health, stop) = (server.address(), Health::new(), CancellationToken::new());
         let task = tokio::spawn(server.serve(Arc::new(Metrics::new()), health.clone(), stop.clone()));
@@ -241,7 +241,7 @@ mod tests {
         stop.cancel();
     }
 
-    /// Connections that send nothing, half a head, and a byte now and then; and requests whose responses are not read.
+    /// Connections that send nothing, part of a head, or a byte at times; and requests whose responses are not read.
     #[tokio::test]
     async fn connections_without_a_request_do_not_starve_probes() {
         for port in [Port::Metrics, Port::Health] {
@@ -252,7 +252,7 @@ mod tests {
                 let mut silent = Vec::new();
                 for _ in 0..300 {
                     let mut stream = TcpStream::connect(address).await.unwrap();
-                    // Evicted at once, it cannot be written to.
+                    // An evicted connection cannot be written to.
                     let _ = stream.write_all(sent.as_bytes()).await;
                     silent.push(stream);
                 }
@@ -272,7 +272,7 @@ mod tests {
         let server = Server::bind(Port::Health, "127.0.0.1:0".parse().unwrap()).await.unwrap();
         let (address, stop) = (server.address(), CancellationToken::new());
         tokio::spawn(server.serve(Arc::new(Metrics::new()), Health::new(), stop.clone()));
-        // All of them wait in the queue of the kernel, which holds 128, before the server accepts one.
+        // The kernel queues up to 128 connections before the server accepts one.
         let connect = || std::net::TcpStream::connect(address).unwrap();
         let before: Vec<_> = (0..20).map(|_| connect()).collect();
         let mut probe = connect();

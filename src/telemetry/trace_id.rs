@@ -1,10 +1,10 @@
-//! The id of a run's trace, as it stands in spans and beside an example in the metrics.
+//! The trace id of a run, in spans and in exemplars of metrics.
 
 use std::fmt;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
-/// The id of a run's trace; in hexadecimal digits, as it is shown.
+/// The trace id of a run, displayed in hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EncodeLabelSet)]
 pub struct TraceId {
     trace_id: Hex,
@@ -14,13 +14,13 @@ pub struct TraceId {
 struct Hex([u8; 16]);
 
 impl TraceId {
-    /// The trace of this id.
+    /// Creates the id from its bytes.
     #[must_use]
     pub fn from_bytes(id: [u8; 16]) -> Self {
         Self { trace_id: Hex(id) }
     }
 
-    /// The id.
+    /// The bytes of the id.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         self.trace_id.0

@@ -1,10 +1,10 @@
-//! Traces: one for each run, from its trigger to its end, with its waiting, its operations and its calls as spans.
+//! Traces: one for each run, from its trigger to its end. Its wait, its operations and its calls are spans.
 //!
-//! The id of a run's trace, and those of its own spans, are made of the resource's uid and the run's number: what an operator
-//! that was restarted, or another one that took over, sends of the same run belongs to the same trace. A call that was under way
-//! when the process ended is missing from it, and so are the spans that were not sent yet.
+//! The ids of a trace and of its own spans are derived from the uid of the resource and the number of the run. Spans that a restarted
+//! operator or a new leader sends for the same run therefore belong to the same trace. A call in progress when the process ended is
+//! missing, and so are spans that were not sent yet.
 //!
-//! Off, nothing of this costs more than a look at an `Option`.
+//! Disabled, tracing costs no more than a check of an `Option`.
 
 mod export;
 #[cfg(test)]
@@ -29,43 +29,43 @@ use export::Exporting;
 pub use export::TraceError;
 
 tokio::task_local! {
-    /// The run that the task works on, for the calls that it makes.
+    /// The run that the task works on, for the spans of its calls.
     static AT_WORK: Subject;
 }
 
-/// Where spans go. Clones share one queue.
+/// The destination of spans. Clones share one queue.
 #[derive(Clone, Default)]
 pub struct Traces {
     exporting: Option<Arc<Exporting>>,
 }
 
-/// A run of a resource, as spans name it.
+/// A run of a resource, as spans identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
-    /// The resource's kind.
+    /// Kind of the resource.
     pub kind: Kind,
-    /// Its namespace.
+    /// Namespace of the resource.
     pub namespace: String,
-    /// Its name.
+    /// Name of the resource.
     pub name: String,
-    /// Its uid.
+    /// Uid of the resource.
     pub uid: String,
-    /// The number of the run.
+    /// Number of the run.
     pub run: i32,
-    /// The operation, where there is one.
+    /// Id of the operation, if any.
     pub operation: Option<String>,
-    /// The service's id for a support case, where it gave one.
+    /// Activity id of the service for a support case, if any.
     pub activity: Option<String>,
 }
 
-/// A part of a run that has a span.
+/// A part of a run that has its own span.
 #[derive(Clone, Copy)]
 enum Part {
     Whole,
     Waiting,
-    /// Of this attempt.
+    /// The operation of this attempt.
     Operation(i32),
-    /// Not to be sent twice, so any id does.
+    /// A call. Its span is never sent twice, so its id is random.
     Call,
 }
 
@@ -110,27 +110,27 @@ impl Subject {
 }
 
 impl Traces {
-    /// None are made.
+    /// Disables tracing.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Sends spans to a collector from now on. Not to be called within an async runtime.
+    /// Starts to send spans to a collector. Must not be called from an async runtime.
     ///
     /// # Errors
-    /// Where the address or a certificate cannot be used; a collector that does not answer is no error.
+    /// If the address or a certificate is invalid. An unavailable collector is not an error.
     pub fn to(endpoint: &str, metrics: &Arc<Metrics>) -> Result<Self, TraceError> {
         Ok(Self { exporting: Some(Arc::new(Exporting::start(endpoint, Arc::clone(metrics))?)) })
     }
 
-    /// The trace of a run, where traces are made.
+    /// The trace id of a run, if tracing is enabled.
     #[must_use]
     pub fn trace_of(&self, subject: &Subject) -> Option<TraceId> {
         self.exporting.as_ref().map(|_| subject.trace())
     }
 
-    /// Has the calls that `work` makes counted to a run.
+    /// Runs `work` and attributes its calls to a run.
     pub async fn within<F: Future>(&self, subject: impl FnOnce() -> Subject, work: F) -> F::Output {
         match &self.exporting {
             Some(_) => AT_WORK.scope(subject(), work).await,
@@ -138,10 +138,10 @@ impl Traces {
         }
     }
 
-    /// A call to a service, or for a token, is over.
+    /// Records a completed call to a service or a token request.
     pub fn called(&self, call: &CallRecord<'_>) {
         let Some(exporting) = &self.exporting else { return };
-        // What is called for no run, there is none of that, would belong to no trace.
+        // A call without a run would belong to no trace. There are none.
         let Ok(subject) = AT_WORK.try_with(Clone::clone) else { return };
         let end = SystemTime::now();
         let begin = end.checked_sub(call.duration).unwrap_or(end);
@@ -153,12 +153,12 @@ impl Traces {
             (Some(200..=399), None) => Status::Unset,
             (Some(status), None) => Status::error(status.to_string()),
             (_, Some(fault)) => Status::error(fault.as_str()),
-            (None, None) => Status::error("no answer"),
+            (None, None) => Status::error("no response"),
         };
         exporting.hand_in(span);
     }
 
-    /// The record of a run has changed. What has come to an end by that becomes a span.
+    /// Records a change of the status of a run. Each part that ended becomes a span.
     pub fn recorded(&self, subject: &Subject, before: Option<&Run>, run: &Run) {
         let Some(exporting) = &self.exporting else { return };
         let before = before.filter(|before| before.number == run.number);
@@ -176,7 +176,7 @@ impl Traces {
         }
     }
 
-    /// A run has ended, be it by its record or with its resource.
+    /// Records the end of a run, either from its status or because its resource was deleted.
     pub fn ended(&self, subject: &Subject, run: &Run, reason: &str, message: &str) {
         let Some(exporting) = &self.exporting else { return };
         let name = format!("run of {}", subject.kind.as_str());
@@ -190,7 +190,7 @@ impl Traces {
         exporting.hand_in(span);
     }
 
-    /// Sends what waits to be sent, and ends. It takes no longer than `patience`.
+    /// Sends the remaining spans and stops. Takes at most `patience`.
     pub fn finish(&self, patience: Duration) {
         if let Some(exporting) = &self.exporting {
             exporting.finish(patience);
@@ -204,7 +204,7 @@ impl fmt::Debug for Traces {
     }
 }
 
-/// The operation of one attempt, as the record of the attempt had it; `run` is the record by which it is over.
+/// The span of the operation of one attempt; `run` is the status in which the attempt has ended.
 fn operation(subject: &Subject, attempt: &Run, run: &Run) -> Option<SpanData> {
     let begin = attempt.started_time.or(attempt.submitted_time)?.timestamp();
     let subject = Subject { operation: Some(attempt.operation_id.clone()?), activity: attempt.activity_id.clone(), ..subject.clone() };
@@ -220,12 +220,12 @@ fn outcome(run: &Run, message: &str) -> Status {
     if run.state == RunState::Succeeded { Status::Ok } else { Status::error(message.to_owned()) }
 }
 
-/// When what started a run happened: the scheduled time, or when the run was asked for.
+/// When the trigger of a run occurred: the scheduled time, or the time of the request.
 fn begun(run: &Run) -> SystemTime {
     run.scheduled_time().map_or(run.requested_time, |scheduled| scheduled.min(run.requested_time)).timestamp().into()
 }
 
-/// A span of a run: the whole of it is the parent of every other.
+/// A span of a run. The span of the whole run is the parent of all others.
 fn span(subject: &Subject, part: Part, name: impl Into<Cow<'static, str>>, times: (SystemTime, SystemTime)) -> SpanData {
     let trace = opentelemetry::trace::TraceId::from_bytes(subject.trace().to_bytes());
     let parent = match part {

@@ -104,7 +104,7 @@ async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
     eventually("it to be said", async || (warnings(&operator) == 1).then_some(())).await;
     // What it takes now is what was kept for it, and not what was lost meanwhile.
     collector.behave(Manner::Takes);
-    eventually("it to be heard of", async || operator.log().contains("takes spans again").then_some(())).await;
+    eventually("it to be heard of", async || operator.log().contains("accepts spans again").then_some(())).await;
     let kept = eventually("the queue to be sent", async || {
         let count = collector.spans().len();
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;

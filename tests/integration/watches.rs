@@ -145,7 +145,7 @@ async fn permissions_that_are_taken_away_are_noticed() {
     bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
     let unready = async || {
         let (status, said) = operator.get("/readyz").await;
-        (status == 500 && said.contains("no watch works") && said.contains("403")).then_some(())
+        (status == 500 && said.contains("all watches fail") && said.contains("403")).then_some(())
     };
     harness::within(NOTICED, "the operator to say so", unready).await;
     assert!(operator.metrics().await.contains(&format!("watched_namespace=\"{}\"}} 0", world.namespace)));

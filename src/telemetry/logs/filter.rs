@@ -1,18 +1,18 @@
-//! `--log-level`: a level, or directives. A value that can match nothing is refused, since it would silence the log.
+//! `--log-level`: a level, or directives. A value that can match nothing is an error, because it would silence the log.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
 use super::SEE_SECRETS;
 
-/// What to write, for messages.
+/// The allowed values, for messages.
 const ALLOWED: &str =
-    "write error, warn, info, debug, trace or off, or directives such as info,tabular_operator::controller=debug,kube=debug";
+    "must be error, warn, info, debug, trace or off, or directives such as info,tabular_operator::controller=debug,kube=debug";
 
 /// The operator's crate, as a target.
 const OWN: &str = "tabular_operator";
 
-/// The modules of the operator that log.
+/// The modules of the operator that log. A test compares them with the sources.
 const OWN_MODULES: &[&str] =
     &["tabular_operator::controller", "tabular_operator::service", "tabular_operator::telemetry", "tabular_operator::tls"];
 
@@ -28,18 +28,18 @@ const LIBRARIES: &[&str] = &[
     "typespec_client_core",
 ];
 
-/// Reads `--log-level`.
+/// Parses `--log-level`.
 ///
-/// A level alone is the level of the operator: the libraries then log from `warn`, except for those that repeat what the operator judges
-/// and says itself: every response that is an error, and every watch that is refused. Beside directives for libraries alone, the operator logs from `info`.
+/// A level alone is the level of the operator. The libraries then log from `warn`, except for the targets whose messages the operator logs
+/// itself: error responses and failed watches. With directives for libraries only, the operator logs from `info`.
 ///
 /// # Errors
-/// A sentence with the allowed values, where a level is unknown or a directive can match nothing.
+/// If a level is unknown or a directive can match nothing: a sentence with the allowed values.
 pub fn filter(text: &str) -> Result<Targets, String> {
     let directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
     let directives = directives.map(directive).collect::<Result<Vec<_>, _>>()?;
     match *directives.as_slice() {
-        [] => Err(format!("it is empty: {ALLOWED}")),
+        [] => Err(format!("the value is empty; {ALLOWED}")),
         [("", LevelFilter::OFF)] => Ok(Targets::new()),
         [("", level)] => Ok(Targets::new()
             .with_default(LevelFilter::WARN)
@@ -57,24 +57,24 @@ pub fn filter(text: &str) -> Result<Targets, String> {
     }
 }
 
-/// One directive: a level for all targets, which are then empty, or a target and its level.
+/// One directive: a target and its level. The target is empty for a level for all targets.
 fn directive(text: &str) -> Result<(&str, LevelFilter), String> {
     if let Some(level) = level(text) {
         return Ok(("", level));
     }
     let (target, level) = match text.split_once('=') {
-        Some((target, name)) => (target.trim(), level(name.trim()).ok_or_else(|| format!("`{name}` is no level: {ALLOWED}"))?),
+        Some((target, name)) => (target.trim(), level(name.trim()).ok_or_else(|| format!("unknown level `{name}`; {ALLOWED}"))?),
         None => (text, LevelFilter::TRACE),
     };
-    if may_log(target) { Ok((target, level)) } else { Err(format!("nothing logs under `{target}`: {ALLOWED}")) }
+    if may_log(target) { Ok((target, level)) } else { Err(format!("no module logs under `{target}`; {ALLOWED}")) }
 }
 
-/// `warning` is the name of other loggers for `warn`.
+/// Other loggers use the name `warning` for `warn`.
 fn level(text: &str) -> Option<LevelFilter> {
     if text.eq_ignore_ascii_case("warning") { Some(LevelFilter::WARN) } else { text.parse().ok().filter(|_| !text.is_empty()) }
 }
 
-/// Whether a part that logs has a target which begins with this one, or one below it.
+/// Whether a target that logs starts with this target, or is a parent of it.
 fn may_log(target: &str) -> bool {
     let below = |module: &str| target.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"));
     let parts = OWN_MODULES.iter().chain(LIBRARIES).chain(SEE_SECRETS);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn level_alone_is_that_of_the_operator() {
+    fn level_alone_applies_to_the_operator() {
         for (text, lowest) in
             [("error", Level::ERROR), ("WARN", Level::WARN), ("info", Level::INFO), (" debug ", Level::DEBUG), ("trace", Level::TRACE)]
         {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn directives_are_taken_as_they_are() {
+    fn directives_apply_unchanged() {
         assert!(logs("kube=debug", "kube_client::client", Level::DEBUG) && !logs("kube=debug", "tower", Level::ERROR));
         assert!(logs("kube", "kube_runtime", Level::TRACE));
         let text = "error,tabular_operator::controller::lease=debug";
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn operator_logs_beside_directives_for_others() {
+    fn operator_logs_with_directives_for_libraries() {
         for text in ["kube=debug", "hyper=off,", "tabular_operator::controller::misspelt=debug"] {
             assert!(logs(text, "tabular_operator::service::http", Level::INFO), "{text}");
         }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_can_match_nothing_is_refused() {
+    fn filter_that_matches_nothing_is_rejected() {
         for text in [
             "",
             " ",
@@ -157,12 +157,12 @@ mod tests {
             "off,nothing",
         ] {
             let sentence = filter(text).unwrap_err();
-            assert!(sentence.contains("write error, warn, info, debug, trace or off"), "{text}: {sentence}");
+            assert!(sentence.contains("must be error, warn, info, debug, trace or off"), "{text}: {sentence}");
         }
     }
 
     #[test]
-    fn each_module_that_logs_is_known() {
+    fn every_logging_module_is_known() {
         let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files = vec![sources.clone()];
         let mut logging = std::collections::BTreeSet::new();

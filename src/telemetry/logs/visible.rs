@@ -1,10 +1,10 @@
-//! Log lines without characters that nobody sees: a field may have what a user or a service wrote.
+//! Removes invisible characters from log lines, because a field may contain text from users or services.
 
 use std::io::{self, Write};
 
 use crate::text::visible;
 
-/// Writes each line without invisible and direction-changing characters. The subscriber writes a line at once.
+/// Writes each line without invisible and direction-changing characters. The subscriber writes a line with one call.
 pub(super) struct Visible<W>(pub(super) W);
 
 impl<W: Write> Write for Visible<W> {

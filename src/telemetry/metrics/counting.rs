@@ -1,4 +1,4 @@
-//! The methods by which the rest of the operator counts.
+//! The methods that record the metrics.
 
 use std::time::Duration;
 
@@ -16,29 +16,29 @@ use crate::telemetry::labels::{
 };
 use crate::telemetry::trace_id::TraceId;
 
-/// How the submission of a run came about.
+/// Delays of the submission of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Submitted {
-    /// From the request for it.
+    /// Time since the request for the run.
     pub waited: Duration,
-    /// From its scheduled time, where it has one.
+    /// Time since the scheduled time, if any.
     pub after_schedule: Option<Duration>,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// In which state.
+    /// State at the end.
     pub state: EndState,
-    /// Why.
+    /// Reason of the end.
     pub reason: Reason,
-    /// How long the service took for it; `None` where it never started.
+    /// Duration at the service; `None` if the operation never started.
     pub took: Option<Duration>,
-    /// From its end at the service to its record; `None` where the service has told of no end.
+    /// Time from the end at the service to its record; `None` if the service reported no end.
     pub lag: Option<Duration>,
 }
 
-/// While it lives, a pass is under way.
+/// Counts a reconciliation as in progress until it is dropped.
 #[derive(Debug)]
 pub struct InFlight<'a>(&'a Metrics);
 
@@ -49,60 +49,60 @@ impl Drop for InFlight<'_> {
 }
 
 impl Metrics {
-    /// A reconcile pass begins; it lasts until what is returned is dropped.
+    /// Starts to count a reconciliation, until the result is dropped.
     #[must_use]
     pub fn reconciling(&self) -> InFlight<'_> {
         self.reconciles_in_flight.inc();
         InFlight(self)
     }
 
-    /// A reconcile pass has ended.
+    /// Records an ended reconciliation.
     pub fn reconciled(&self, kind: Kind, result: ReconcileResult, took: Duration) {
         self.reconciles.get_or_create(&ReconcileLabels { kind, result }).inc();
         self.reconcile_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
     }
 
-    /// So many resources stand like this.
+    /// Sets the number of resources with this summary.
     pub fn set_resources(&self, kind: Kind, standing: Standing, count: usize) {
         self.resources.get_or_create(&StandingLabels { kind, standing }).set(gauge(count));
     }
 
-    /// So many runs wait for their turn on their model.
+    /// Sets the number of runs that wait for their turn on their model.
     pub fn set_queue_depth(&self, depth: usize) {
         self.queue_depth.set(gauge(depth));
     }
 
-    /// So many runs are in this state.
+    /// Sets the number of runs in this state.
     pub fn set_active_runs(&self, kind: Kind, state: ActiveState, count: usize) {
         self.active_runs.get_or_create(&ActiveLabels { kind, state }).set(gauge(count));
     }
 
-    /// For so many seconds some resource has needed a person.
+    /// Sets the longest time that a resource has required a user, in seconds.
     pub fn set_oldest_unsuccessful(&self, kind: Kind, seconds: i64) {
         self.oldest_unsuccessful.get_or_create(&KindLabel { kind }).set(seconds);
     }
 
-    /// Some schedule is overdue by so many seconds.
+    /// Sets the delay of the most overdue schedule, in seconds.
     pub fn set_schedule_overdue(&self, kind: Kind, seconds: i64) {
         self.schedule_overdue.get_or_create(&KindLabel { kind }).set(seconds);
     }
 
-    /// So many schedules replace each run before it ends.
+    /// Sets the number of schedules that replace each run before it ends.
     pub fn set_starved_schedules(&self, kind: Kind, count: usize) {
         self.starved_schedules.get_or_create(&KindLabel { kind }).set(gauge(count));
     }
 
-    /// Of so many submissions nobody knows what became of them.
+    /// Sets the number of unresolved submissions.
     pub fn set_unresolved(&self, kind: Kind, count: usize) {
         self.unresolved.get_or_create(&KindLabel { kind }).set(gauge(count));
     }
 
-    /// A run has begun.
+    /// Records a started run.
     pub fn run_requested(&self, kind: Kind, trigger: Trigger) {
         self.runs_requested.get_or_create(&TriggerLabels { kind, trigger }).inc();
     }
 
-    /// A run has been submitted.
+    /// Records a submitted run.
     pub fn run_submitted(&self, kind: Kind, submitted: Submitted, trace: Option<TraceId>) {
         let Submitted { waited, after_schedule } = submitted;
         self.run_wait.get_or_create(&KindLabel { kind }).observe(waited.as_secs_f64(), trace, None);
@@ -111,7 +111,7 @@ impl Metrics {
         }
     }
 
-    /// A run has ended.
+    /// Records an ended run.
     pub fn run_ended(&self, kind: Kind, ended: Ended, trace: Option<TraceId>) {
         let Ended { state, reason, took, lag } = ended;
         self.runs_ended.get_or_create(&EndLabels { kind, state, reason: reason.into() }).inc();
@@ -123,29 +123,29 @@ impl Metrics {
         }
     }
 
-    /// A call to a service has been answered, or not.
+    /// Records a completed or failed request to a service.
     pub fn called(&self, service: Service, route: Route, answer: Answer, took: Duration) {
         self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
         self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took.as_secs_f64());
     }
 
-    /// A call to a service was put off.
+    /// Records a deferred request to a service.
     pub fn held_back(&self, service: Service) {
         self.held_back.get_or_create(&ServiceLabel { service }).inc();
     }
 
-    /// So many identities stay away from a service that asked them to.
+    /// Sets the number of identities that back off from a service.
     pub fn set_throttled(&self, count: usize) {
         self.throttled.set(gauge(count));
     }
 
-    /// A token has been asked for.
+    /// Records a token request.
     pub fn token_requested(&self, identity: Identity, result: TokenResult, took: Duration) {
         self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
         self.token_duration.get_or_create(&IdentityLabel { identity }).observe(took.as_secs_f64());
     }
 
-    /// The first client certificate in use expires then.
+    /// Sets the expiry of the client certificate in use that expires first.
     pub fn set_certificate_expiry(&self, expiry: Option<Timestamp>) {
         match expiry {
             Some(expiry) => drop(self.certificate_expiry.get_or_create(&NoLabel {}).set(expiry.as_second())),
@@ -153,28 +153,28 @@ impl Metrics {
         }
     }
 
-    /// An unknown submission was met, or resolved.
+    /// Records an unknown submission, or its resolution.
     pub fn unknown_submission(&self, outcome: UnknownSubmission) {
         self.unknown.get_or_create(&UnknownLabel { outcome }).inc();
     }
 
-    /// Something was written to the Kubernetes API, or should have been.
+    /// Records a write to the Kubernetes API, or a failed attempt.
     pub fn wrote(&self, write: Write, result: WriteResult) {
         self.writes.get_or_create(&WriteLabels { write, result }).inc();
     }
 
-    /// Whether a watch over a kind works, in one namespace or in all.
+    /// Sets whether the watch of a kind in one namespace, or in all, is healthy.
     pub fn set_watch_healthy(&self, kind: Kind, namespace: Option<&str>, healthy: bool) {
         let labels = WatchLabels { kind, watched_namespace: namespace.unwrap_or("*").to_owned() };
         self.watch_healthy.get_or_create(&labels).set(i64::from(healthy));
     }
 
-    /// Whether this process may act.
+    /// Sets whether this process is the leader.
     pub fn set_leader(&self, leader: bool) {
         self.is_leader.set(i64::from(leader));
     }
 
-    /// The lease was renewed, or not.
+    /// Records a renewal of the lease, or a failed attempt.
     pub fn lease_renewed(&self, result: WriteResult) {
         self.renewals.get_or_create(&RenewalLabel { result }).inc();
         if result == WriteResult::Success {
@@ -182,7 +182,7 @@ impl Metrics {
         }
     }
 
-    /// So many spans were sent to the collector, or could not be.
+    /// Records spans that were sent to the collector or lost.
     pub fn spans_exported(&self, result: ExportResult, count: usize) {
         self.spans.get_or_create(&SpanLabel { result }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }

@@ -1,16 +1,16 @@
-//! The text format of Prometheus before `OpenMetrics` (0.0.4), for clients that ask for no other: `curl`, and older agents.
+//! The Prometheus text format 0.0.4, which predates `OpenMetrics`, for clients that do not request `OpenMetrics`: `curl` and older agents.
 
 use std::fmt::Write as _;
 
-/// The same metrics without what the older format does not know: units, examples, the mark of the end, and types of their own for
-/// counters (which go by their full name there) and information.
+/// Converts metrics to the older format. Removes what it does not support: units, exemplars, the end marker, and separate types for
+/// counters (which have their full name there) and info metrics.
 #[must_use]
 pub fn from_open_metrics(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut help = None;
     for line in text.lines() {
         if let Some(described) = line.strip_prefix("# HELP ") {
-            // Its type, by which its name goes, comes after it.
+            // The type comes after the help text and determines the name.
             help = described.split_once(' ');
         } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|typed| typed.split_once(' ')) {
             let (suffix, kind) = match kind {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_older_format_does_not_know_is_left_out() {
+    fn features_unknown_to_the_older_format_are_removed() {
         let open = "# HELP a_build Which version.\n# TYPE a_build info\na_build_info{version=\"1\"} 1\n\
             # HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{x=\"y\"} 3\n\
             # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\n# UNIT a_took_seconds seconds\n\

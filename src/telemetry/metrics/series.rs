@@ -8,7 +8,7 @@ use crate::telemetry::labels::{
     UnknownSubmission, Write, WriteResult,
 };
 
-/// A set of labels, in the order in which they are written.
+/// Defines a set of labels, in the order of the output.
 macro_rules! labels {
     ($($name:ident { $($label:ident: $type:ty),* $(,)? })+) => {
         $(
@@ -38,6 +38,6 @@ labels! {
     SpanLabel { result: ExportResult }
 }
 
-/// None: for a metric that may be absent.
+/// The empty set, for a metric that may be absent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct NoLabel {}

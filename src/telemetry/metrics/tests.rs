@@ -1,4 +1,4 @@
-//! Whether the metrics are shown as they are documented.
+//! Tests that the metrics match their documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ fn trace() -> TraceId {
     TraceId::from_bytes([0xa5; 16])
 }
 
-/// Metrics of which each has something to show.
+/// Metrics with a value for each of them.
 fn full() -> Metrics {
     let metrics = Metrics::new();
     let (second, trace) = (Duration::from_secs(1), Some(trace()));
@@ -36,7 +36,7 @@ fn full() -> Metrics {
 }
 
 #[test]
-fn what_is_counted_is_shown_by_its_documented_name() {
+fn counted_values_have_their_documented_names() {
     let metrics = full();
     let text = metrics.encode().unwrap();
     for line in [
@@ -79,7 +79,7 @@ fn what_is_counted_is_shown_by_its_documented_name() {
     assert!(!metrics.encode().unwrap().contains("\ntabular_operator_certificate_expiry_timestamp_seconds"));
 }
 
-/// A row of the table at the head of the metrics: type and labels, by name.
+/// A row of the table in the module documentation: type and labels, by name.
 fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
     let rows = include_str!("../metrics.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
@@ -92,7 +92,7 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 }
 
 #[test]
-fn the_table_above_has_every_metric_with_its_type_and_labels() {
+fn table_has_every_metric_with_type_and_labels() {
     let (mut documented, text) = (documented(), full().encode().unwrap());
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE tabular_operator_")) {
         let (name, kind) = line.split_once(' ').unwrap();
@@ -116,14 +116,14 @@ fn the_table_above_has_every_metric_with_its_type_and_labels() {
                 inside.split(',').filter_map(|part| part.split_once('=')).map(|(label, _)| label.to_owned()).collect();
             assert_eq!(&found - &BTreeSet::from(["le".to_owned()]), labels, "{sample}");
         }
-        assert!(samples > 0, "{name} shows nothing");
+        assert!(samples > 0, "{name} has no sample");
     }
-    assert!(documented.is_empty(), "there is no metric {documented:?}");
+    assert!(documented.is_empty(), "missing metrics: {documented:?}");
 }
 
-/// What a thousand models, names and namespaces do to it: nothing.
+/// Names of models, resources and namespaces add no series.
 #[test]
-fn the_number_of_series_is_bounded() {
+fn number_of_series_is_bounded() {
     let series = full().encode().unwrap().lines().filter(|line| !line.starts_with('#')).count();
     let most: usize = Kind::ALL.len() * ENDS.len() + 400;
     assert!(series < most, "{series} series");

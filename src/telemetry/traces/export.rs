@@ -1,4 +1,4 @@
-//! To the collector: OTLP over HTTP, from a thread of its own and out of a queue that has an end.
+//! The export of spans: OTLP over HTTP, from a separate thread with a bounded queue.
 
 use std::fmt;
 use std::path::Path;
@@ -16,28 +16,27 @@ use crate::telemetry::labels::ExportResult;
 use crate::telemetry::metrics::Metrics;
 use crate::tls;
 
-/// How long the collector may take for one batch.
+/// Timeout for one batch.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// A file with certificates to trust, by the specification of OTLP exporters.
+/// File with certificates to trust, from the specification of OTLP exporters.
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
-/// What the process is called where `OTEL_SERVICE_NAME` says nothing else.
+/// Default service name, unless `OTEL_SERVICE_NAME` is set.
 const SERVICE: &str = "tabular-operator";
 
-/// Why spans cannot be sent: one sentence.
+/// Error while setting up the export, as one sentence.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct TraceError(String);
 
-/// How many spans may wait to be sent, by the specification of OTLP exporters.
+/// Default size of the queue, from the specification of OTLP exporters.
 const QUEUE: usize = 2048;
-/// What says otherwise, by the same.
+/// Variable that overrides it, from the same specification.
 const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 
-/// The queue, and the thread that empties it: at most 2048 spans, sent every 5 s or by 512. A span that finds it full is lost.
-/// The environment (`OTEL_BSP_…`) may say otherwise.
+/// The queue, and the thread that sends it: at most 2048 spans, sent every 5 s or in batches of 512. If the queue is full, a span is lost.
+/// The environment (`OTEL_BSP_…`) can override these numbers.
 ///
-/// The processor tells nobody what it loses, so whether there is a place in its queue is known here: `waiting` is never less than what
-/// stands in it.
+/// The processor does not report lost spans. `waiting` therefore counts the queue: it is never less than the number of queued spans.
 #[derive(Debug)]
 pub(super) struct Exporting {
     processor: BatchSpanProcessor,
@@ -59,11 +58,11 @@ impl Exporting {
         let client = reqwest::blocking::Client::builder()
             .user_agent(concat!("tabular-operator/", env!("CARGO_PKG_VERSION")))
             .tls_certs_merge(roots)
-            // What is sent, and the headers that go with it, are for this host alone.
+            // The spans and their headers are for this host only.
             .redirect(reqwest::redirect::Policy::none())
             .timeout(TIMEOUT)
             .build()
-            .map_err(|error| TraceError(format!("the client for traces cannot be set up: {error}")))?;
+            .map_err(|error| TraceError(format!("failed to set up the client for traces: {error}")))?;
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -71,7 +70,7 @@ impl Exporting {
             .with_endpoint(endpoint)
             .with_timeout(TIMEOUT)
             .build()
-            .map_err(|error| TraceError(format!("spans cannot be sent to {endpoint}: {error}")))?;
+            .map_err(|error| TraceError(format!("failed to set up the export of spans to {endpoint}: {error}")))?;
         let places = std::env::var(QUEUE_SIZE).ok().and_then(|places| places.parse().ok()).unwrap_or(QUEUE);
         let waiting = Arc::new(AtomicUsize::new(0));
         let failing = AtomicBool::new(false);
@@ -98,7 +97,7 @@ impl Exporting {
     }
 }
 
-/// Who sends: what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), and else the operator and its pod.
+/// The identity of the sender: the environment (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), or else the operator and its pod.
 fn resource() -> Resource {
     let named = std::env::var_os("OTEL_SERVICE_NAME").is_some();
     let builder = Resource::builder();
@@ -109,7 +108,7 @@ fn resource() -> Resource {
     builder.with_attributes(attributes).build()
 }
 
-/// Counts what was sent and what was lost, and says once that the collector has gone, and once that it is back.
+/// Counts sent and lost spans. Logs once when the collector becomes unavailable, and once when it is available again.
 struct Reporting {
     exporter: opentelemetry_otlp::SpanExporter,
     metrics: Arc<Metrics>,
@@ -125,8 +124,8 @@ impl SpanExporter for Reporting {
         let result = if sent.is_ok() { ExportResult::Success } else { ExportResult::Error };
         self.metrics.spans_exported(result, count);
         match (&sent, self.failing.swap(sent.is_err(), Ordering::Relaxed)) {
-            (Err(error), false) => tracing::warn!(%error, "failed to send spans to the collector; they are lost, and runs go on"),
-            (Ok(()), true) => tracing::info!("the collector of traces takes spans again"),
+            (Err(error), false) => tracing::warn!(%error, "failed to send spans to the collector; the spans are lost"),
+            (Ok(()), true) => tracing::info!("the collector accepts spans again"),
             (Err(_), true) | (Ok(()), false) => {}
         }
         sent

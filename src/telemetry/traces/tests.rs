@@ -1,4 +1,4 @@
-//! Whether ids are the same again, and others for others.
+//! Tests of trace and span ids.
 
 use super::*;
 
@@ -8,12 +8,12 @@ fn subject(uid: &str, run: i32) -> Subject {
 }
 
 #[test]
-fn a_run_has_the_same_trace_in_every_process() {
+fn trace_id_of_a_run_is_stable() {
     let id = subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 4).trace();
     assert_eq!(id, Subject { name: "renamed".to_owned(), ..subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 4) }.trace());
     assert_ne!(id, subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000001", 5).trace());
     assert_ne!(id, subject("6f9d0d3e-6f6c-4a0f-9d5b-000000000002", 4).trace());
-    // Written down, since an operator of another version has to come to the same.
+    // A literal, because an operator of another version must derive the same id.
     assert_eq!(id.to_string(), "8323c8a58fffa8ee85484f1567ed1e6e");
     let one = subject("a", 1);
     let spans = [Part::Whole, Part::Waiting, Part::Operation(1), Part::Operation(2)].map(|part| one.span(part));
@@ -23,9 +23,9 @@ fn a_run_has_the_same_trace_in_every_process() {
 }
 
 #[tokio::test]
-async fn without_a_collector_nothing_is_done() {
+async fn disabled_traces_record_nothing() {
     let traces = Traces::off();
-    let nobody = || -> Subject { unreachable!("nobody asks who is at work") };
-    assert!(traces.within(nobody, async { AT_WORK.try_with(|_| ()).is_err() }).await);
+    let unused = || -> Subject { unreachable!("the subject must not be evaluated") };
+    assert!(traces.within(unused, async { AT_WORK.try_with(|_| ()).is_err() }).await);
     assert_eq!(traces.trace_of(&subject("a", 1)), None);
 }
