@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Assembles the image by the Dockerfile, of what dist.sh has gathered: `assemble.sh DIST OUTPUT` writes OUTPUT, an OCI layout, with an
-# image for each architecture in DIST/linux, and prints its digest. The builder is BuildKit, as Docker has it, but with no Docker, no
-# registry, and no root: what would be compiled is there already. The same DIST and commit give the same digest.
+# Builds the image from the Dockerfile and the output of dist.sh: `assemble.sh DIST OUTPUT` writes OUTPUT, an OCI layout with an image for
+# each architecture in DIST/linux, and prints its digest. The builder is BuildKit, as in Docker, but it needs no Docker, registry or root,
+# because the programs are already compiled. The same DIST and commit result in the same digest.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -23,7 +23,7 @@ if commit=$(git -C "$root" rev-parse HEAD 2>/dev/null); then
   epoch=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct)}
 fi
 
-# The state of this one build. Its socket's path has to be short.
+# The state of this build. The path of its socket must be short.
 state=$(mktemp -d /tmp/buildkit.XXXXXX)
 daemon=''
 finish() {
@@ -32,7 +32,7 @@ finish() {
 }
 trap finish EXIT
 
-# Nothing of the user's: no settings, no keys of registries.
+# Ignores the settings and registry keys of the user.
 clean=(env -i "PATH=$PATH" "HOME=$state")
 as=() more=()
 if [ "$(id -u)" != 0 ]; then
@@ -40,7 +40,7 @@ if [ "$(id -u)" != 0 ]; then
   more=(--rootless)
   "${as[@]}" true 2>"$state/error" || fail "this machine lets nobody but root mount: $(cat "$state/error"); run it as root, or docker build --tag tabular-operator ."
 fi
-# Nothing is run in this build: the program that would run it is never called.
+# This build runs no command, so it never calls the OCI worker's binary.
 "${clean[@]}" "${as[@]}" "$tools/buildkitd" "${more[@]}" --config /dev/null --addr "unix://$state/socket" --root "$state/root" \
   --otel-socket-path "$state/otel" --containerd-worker=false --oci-worker=true --oci-worker-binary=/bin/false \
   --oci-worker-snapshotter=native > "$state/log" 2>&1 &
@@ -61,6 +61,6 @@ buildctl build --progress plain --frontend dockerfile.v0 \
   --opt "platform=${platforms// /,}" \
   --opt "build-arg:VERSION=$version" --opt "build-arg:REVISION=$revision" --opt "build-arg:SOURCE_DATE_EPOCH=$epoch" \
   --output "type=oci,dest=$output,tar=false,rewrite-timestamp=true" > "$state/build" 2>&1 || { cat "$state/build" >&2; fail "failed to build the image: see above"; }
-# What the layout holds: an image, or an index of one for each architecture.
+# The content of the layout: an image, or an index with an image for each architecture.
 sed -n 's/.*"manifests":\[{[^}]*"digest":"\(sha256:[0-9a-f]*\)".*/\1/p' "$output/index.json"
 echo

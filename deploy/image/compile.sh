@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Compiles programs of this workspace as they are released; no other place says how.
+# Compiles programs of this workspace for a release. No other file has these options.
 #
 #   compile.sh --bins                                                       all, for this machine, in target/release
 #   compile.sh --bin tabular-operator --target aarch64-unknown-linux-gnu    one, for another, in target/<target>/release
 #
-# On Linux a program is one static file, which needs nothing of the machine that it runs on. Its bytes come of the sources, the
-# toolchain and the C library, and not of where they lie. RUSTFLAGS are not heeded.
+# On Linux, a program is one static file without dependencies on its machine. Its bytes depend on the sources, the toolchain and the C
+# library, but not on their paths. The script ignores RUSTFLAGS.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 
 fail() { echo "deploy/image/compile.sh: $*" >&2; exit 1; }
 
-# What a library is built with depends on who else is built with it: always these, so that an image has the very program that
-# the tests run.
+# The features of a library depend on the packages of the same build. It is always these packages, so that the image contains the same
+# program as the tests.
 packages=(-p tabular-operator -p simulator -p demo -p prove)
 
 arguments=() target=''
@@ -31,8 +31,8 @@ flags=("--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" "--remap-path-pr
 case $wanted in
   *-linux-gnu)
     flags+=(-Ctarget-feature=+crt-static)
-    # Randomness comes of the system call. By default it is looked for by name at run time, which a static program cannot, and then
-    # read of /dev/random and /dev/urandom.
+    # Random numbers come from the system call. By default, the library resolves it by name at run time, which a static program cannot do,
+    # and then reads /dev/random and /dev/urandom.
     flags+=(--cfg 'getrandom_backend="linux_getrandom"')
     cc=cc
     if [ "$wanted" != "$host" ]; then
@@ -42,8 +42,8 @@ case $wanted in
     fi
     echo 'int main(void) { return 0; }' | "$cc" -static -x c -o /dev/null - 2>/dev/null ||
       fail "$cc cannot make a static program: install the C library's static files (Debian and Ubuntu: libc6-dev, with $cc; Fedora: glibc-static)"
-    # The addresses to be put right at the start are a fifteenth of the file, and packed next to nothing. A C library before 2.36 would leave
-    # them wrong, and its program would be dead at once; a linker that cannot pack them for an architecture says so, and goes on.
+    # The relocations are a fifteenth of the file, and almost nothing if packed. A C library before 2.36 does not apply packed relocations,
+    # and its program would crash at the start. A linker that cannot pack them for an architecture warns and continues.
     packed=-Wl,-z,pack-relative-relocs
     if said=$("$cc" -static-pie "$packed" -x c -o /dev/null - 2>&1 <<'END'
 #include <features.h>
@@ -57,11 +57,11 @@ END
     fi
     ;;
 esac
-# Separated by a character that no path has.
+# The separator is a character that no path contains.
 CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}")
 export CARGO_ENCODED_RUSTFLAGS
 
-# The target is named even where it is the host: so the flags are not those of build scripts and macros, which cannot be static.
+# The target is explicit even for the host, so that the flags do not apply to build scripts and macros, which cannot be static.
 cargo build --release --locked --target "$wanted" "${packages[@]}" "${arguments[@]}"
 
 if [ -z "$target" ]; then

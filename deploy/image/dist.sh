@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gathers what an image has in it: `dist.sh ARCHITECTURE DIRECTORY` writes DIRECTORY/linux/ARCHITECTURE, for amd64 or arm64.
-# The Dockerfile runs it in its first stage; `make image` runs it here.
+# Collects the content of an image: `dist.sh ARCHITECTURE DIRECTORY` writes DIRECTORY/linux/ARCHITECTURE, for amd64 or arm64.
+# The first stage of the Dockerfile runs it, and `make image` runs it on this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -22,5 +22,5 @@ install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/release/tabular-operator" "
 install -m 0644 LICENSE "$documents/LICENSE"
 deploy/image/sbom.sh "$target" > "$documents/tabular-operator.cdx.json"
 deploy/image/licences.sh "$documents/tabular-operator.cdx.json" > "$documents/THIRD-PARTY-LICENSES"
-# Whatever the umask is here: a user that is nobody reads them.
+# Independent of the umask, because the unprivileged user of the image reads these files.
 chmod -R a+rX,go-w "$root"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints the licences of what sbom.sh has found, each text once: `licences.sh FILE`, where FILE is what sbom.sh printed.
+# Prints the licenses of the components in FILE, the output of sbom.sh, each text once: `licences.sh FILE`.
 set -euo pipefail
 
-# "name version: licence". The libraries stand at one depth in the document, each with these three in this order.
+# "name version: license". All libraries have the same depth in the document, each with these three fields in this order.
 crates=$(awk -F '"' '
   /^      "name":/ { name = $4 }
   /^      "version":/ { version = $4 }
@@ -19,7 +19,7 @@ $(sed 's/^/  /' <<<"$crates")
 Their texts follow, each after the names of those that have it.
 HEAD
 
-# Of each crate, the files that are named as licences are, by their content.
+# The license files of each crate, by their content.
 files=$(while read -r name version _; do
   source=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"$name-${version%:}")
   find "$source" -maxdepth 1 -type f \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints what is linked into the operator for a target as a CycloneDX document: `sbom.sh x86_64-unknown-linux-gnu`.
-# cargo-cyclonedx lists the crates; it is built once, into the user's cache. This script adds the two C libraries that no crate's version
-# names: the C library of the compiler, and AWS-LC, which the crate aws-lc-sys compiles.
+# Prints the components of the operator for a target as a CycloneDX document: `sbom.sh x86_64-unknown-linux-gnu`.
+# cargo-cyclonedx, which is built once into the user's cache, lists the crates. This script adds the two C libraries that no version of a
+# crate identifies: the C library of the compiler, and AWS-LC, which the crate aws-lc-sys compiles.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 target=$1
@@ -12,20 +12,20 @@ fail() { echo "deploy/image/sbom.sh: $*" >&2; exit 1; }
 tool=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}/cargo-cyclonedx-$version
 if [ ! -x "$tool/bin/cargo-cyclonedx" ]; then
   echo "building cargo-cyclonedx $version (about a minute on two cores, once)…" >&2
-  # In a directory of its own, so that no other build is waited for; unoptimised, as it runs for a second.
+  # In a separate directory, so that it does not wait for another build. Not optimized, because it runs for a second.
   building=$(mktemp -d)
   CARGO_TARGET_DIR=$building cargo install --quiet --debug --locked --version "$version" --root "$tool" cargo-cyclonedx >&2 ||
     fail "failed to build cargo-cyclonedx: see cargo's message above"
   rm -rf "$building"
 fi
 
-# It writes beside the manifest of each member of the workspace. Without the time and a random number the same sources give the same document.
+# It writes next to the manifest of each workspace member. Without the time and a random number, the same sources result in the same document.
 name=.sbom-$$
 trap 'find . -path ./target -prune -o -name "$name.json" -exec rm -f {} +' EXIT
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)} \
   "$tool/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps --target "$target" --override-filename "$name" >&2
 
-# The C library: the version of its static file, by the Debian package that the file belongs to, else by its headers.
+# The C library: the version of its static file, from its Debian package, or else from its headers.
 host=$(rustc -vV | sed -n 's/^host: //p')
 cc=cc
 [ "$target" = "$host" ] || cc=${target%%-*}-linux-gnu-gcc
@@ -39,13 +39,13 @@ if package=$(dpkg-query -S "$archive" 2>/dev/null || dpkg-query -S "${archive#/u
   libc=$version purl="pkg:deb/debian/$package@${version//+/%2B}?arch=$architecture&distro=$distribution&upstream=$source"
 fi
 
-# AWS-LC: the version in the headers that the crate brings.
+# AWS-LC: the version in the headers of the crate.
 sys=$(sed -n 's/.*"purl": "pkg:cargo\/aws-lc-sys@\([^"]*\)".*/\1/p' "$name.json")
 header=$(echo "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/"aws-lc-sys-$sys/aws-lc/include/openssl/base.h")
 tls=$(sed -n 's/^#define AWSLC_VERSION_NUMBER_STRING "\(.*\)"$/\1/p' "$header")
 [ -n "$tls" ] || fail "no version of AWS-LC is in $header"
 
-# Its license is named by id: the file of licenses lists the crates by their expressions.
+# Its license has an id, because the license file lists crates by their expressions.
 component() { # NAME VERSION LICENSE PURL CPE
   local cpe=${5:+$'\n'"      \"cpe\": \"$5\","}
   cat <<END

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prepares Debian with Rust in it to compile for an architecture, amd64 or arm64: `toolchain.sh ARCHITECTURE`, as root.
+# Prepares Debian with Rust for compiling for an architecture, amd64 or arm64: `toolchain.sh ARCHITECTURE`, as root.
 set -euo pipefail
 case $1 in
   amd64) target=x86_64-unknown-linux-gnu cross=x86-64-linux-gnu libc=libc6-dev-amd64-cross ;;

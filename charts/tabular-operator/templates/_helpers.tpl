@@ -1,4 +1,4 @@
-{{/* A name or a label's value, cut before what cannot end it: (dict "text" … "length" …). */}}
+{{/* A name or label value, truncated to a valid end: (dict "text" … "length" …). */}}
 {{- define "tabular-operator.cut" -}}
 {{ regexReplaceAll "[^A-Za-z0-9]+$" (trunc .length .text) "" }}
 {{- end }}
@@ -8,14 +8,14 @@
 {{ include "tabular-operator.cut" (dict "text" (.Values.nameOverride | default .Chart.Name) "length" 53) }}
 {{- end }}
 
-{{/* The name of the release's objects. Ten characters are left for what is put behind it. */}}
+{{/* The name of the objects of the release. It leaves ten characters for a suffix. */}}
 {{- define "tabular-operator.fullname" -}}
 {{- $name := include "tabular-operator.name" . }}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) }}
 {{- include "tabular-operator.cut" (dict "text" (.Values.fullnameOverride | default $full) "length" 53) }}
 {{- end }}
 
-{{/* The name of the Service, which has no dots and begins with a letter. */}}
+{{/* The name of the Service, without dots and with a letter at the start. */}}
 {{- define "tabular-operator.serviceName" -}}
 {{ regexReplaceAll "^([0-9])" (include "tabular-operator.fullname" . | replace "." "-") "s-${1}" }}
 {{- end }}
@@ -25,13 +25,13 @@
 {{ .Values.namespaceOverride | default .Release.Namespace }}
 {{- end }}
 
-{{/* The labels by which the Deployment finds its pods. They can never change. */}}
+{{/* The labels that the Deployment selects its pods by. They are immutable. */}}
 {{- define "tabular-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "tabular-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{/* The labels of every object. A label that somebody else asks for wins: (dict "root" . "labels" .Values.service.labels). */}}
+{{/* The labels of every object. A label from the values takes precedence: (dict "root" . "labels" .Values.service.labels). */}}
 {{- define "tabular-operator.labels" -}}
 {{- $own := include "tabular-operator.selectorLabels" .root | fromYaml }}
 {{- $_ := set $own "app.kubernetes.io/version" (include "tabular-operator.cut" (dict "text" (.root.Chart.AppVersion | toString | replace "+" "_") "length" 63)) }}
@@ -41,7 +41,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite $own .root.Values.commonLabels (.labels | default dict) | toYaml }}
 {{- end }}
 
-{{/* Name, labels and annotations of an object: (dict "root" . "name" … "namespace" … "labels" … "annotations" …). Without "namespace" it is the cluster's. */}}
+{{/* Name, labels and annotations of an object: (dict "root" . "name" … "namespace" … "labels" … "annotations" …). Without "namespace", the object is cluster-scoped. */}}
 {{- define "tabular-operator.metadata" -}}
 name: {{ .name }}
 {{- with .namespace }}
@@ -76,7 +76,7 @@ annotations:
 {{ .Values.leaderElection.leaseName | default (include "tabular-operator.fullname" .) }}
 {{- end }}
 
-{{/* The image, by its digest where one is given. */}}
+{{/* The image, by its digest if one is set. */}}
 {{- define "tabular-operator.image" -}}
 {{- $repository := .Values.image.repository }}
 {{- with .Values.image.registry }}{{ $repository = printf "%s/%s" (trimSuffix "/" .) $repository }}{{ end }}
@@ -87,67 +87,67 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* "true" where a switch is on, or is null and the operator serves all namespaces: (dict "root" . "switch" .Values.…). */}}
+{{/* "true" if a switch is true, or is null and the operator watches all namespaces: (dict "root" . "switch" .Values.…). */}}
 {{- define "tabular-operator.inCluster" -}}
 {{- if kindIs "invalid" .switch }}{{ if not .root.Values.watchNamespaces }}true{{ end }}{{ else if .switch }}true{{ end }}
 {{- end }}
 
-{{/* What stands in the way of a rendering, each with what to write instead. */}}
+{{/* Rejects invalid combinations of values, each with the remedy. */}}
 {{- define "tabular-operator.checks" -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
-{{- fail "replicas is more than 1 and leaderElection.enabled is false: two operators would act at once. Turn leader election on, or run one replica." }}
+{{- fail "replicas: must be at most 1 if leaderElection.enabled is false, because two operators would act at the same time; enable leader election, or set replicas to 1" }}
 {{- end }}
 {{- if and (ne .Values.uninstall.runs "Leave") (not .Values.leaderElection.enabled) }}
-{{- fail "uninstall.runs needs the Lease, and leaderElection.enabled is false: set uninstall.runs to Leave, or turn leader election on." }}
+{{- fail "uninstall.runs: must be Leave if leaderElection.enabled is false, because the uninstall requires the Lease; set uninstall.runs to Leave, or enable leader election" }}
 {{- end }}
 {{- range $flag, $instead := dict "lease-name" "leaderElection.leaseName" "lease-namespace" "namespaceOverride, since the Lease is beside the operator" "leader-election" "leaderElection.enabled" "watch-namespace" "watchNamespaces" }}
 {{- range $.Values.extraArgs }}
 {{- if regexMatch (printf "^--%s(=|$)" $flag) . }}
-{{- fail (printf "extraArgs has --%s, of which the operator's permissions and the Job of an uninstall would not know: set %s." $flag $instead) }}
+{{- fail (printf "extraArgs: must not contain --%s, because it would not apply to the permissions and to the Job of the uninstall; set %s" $flag $instead) }}
 {{- end }}
 {{- end }}
 {{- range $.Values.extraEnv }}
 {{- if eq .name (printf "TABULAR_OPERATOR_%s" ($flag | replace "-" "_" | upper)) }}
-{{- fail (printf "extraEnv has %s, of which the operator's permissions and the Job of an uninstall would not know: set %s." .name $instead) }}
+{{- fail (printf "extraEnv: must not contain %s, because it would not apply to the permissions and to the Job of the uninstall; set %s" .name $instead) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- if and .Values.customCloud .Values.customCloudConfigMap.name }}
-{{- fail "customCloud and customCloudConfigMap.name are both set: give one of them." }}
+{{- fail "set exactly one of customCloud and customCloudConfigMap.name" }}
 {{- end }}
 {{- if and (eq .Values.cloud "custom") (not .Values.customCloud) (not .Values.customCloudConfigMap.name) }}
-{{- fail "cloud is custom: say which by customCloud or customCloudConfigMap.name." }}
+{{- fail "cloud: custom requires customCloud or customCloudConfigMap.name" }}
 {{- end }}
 {{- if and (ne .Values.cloud "custom") (or .Values.customCloud .Values.customCloudConfigMap.name) }}
-{{- fail "customCloud and customCloudConfigMap.name need cloud: custom." }}
+{{- fail "cloud: must be custom if customCloud or customCloudConfigMap.name is set" }}
 {{- end }}
 {{- if and .Values.extraCA.configMap .Values.extraCA.secret }}
-{{- fail "extraCA.configMap and extraCA.secret are both set: give one of them." }}
+{{- fail "set at most one of extraCA.configMap and extraCA.secret" }}
 {{- end }}
 {{- if and .Values.workloadIdentity.enabled (not .Values.workloadIdentity.clientId) }}
-{{- fail "workloadIdentity.enabled is true: give workloadIdentity.clientId." }}
+{{- fail "workloadIdentity.clientId: must be set if workloadIdentity.enabled is true" }}
 {{- end }}
 {{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
-{{- fail "metrics.port and health.port are the same: give each a port of its own." }}
+{{- fail "health.port: must differ from metrics.port" }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled (not .Values.service.enabled) }}
-{{- fail "serviceMonitor.enabled is true and service.enabled is false: turn the Service on, or take podMonitor.enabled." }}
+{{- fail "serviceMonitor.enabled: requires service.enabled; enable the Service, or use podMonitor.enabled" }}
 {{- end }}
 {{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled }}
-{{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: everything would be counted twice. Turn one of them off." }}
+{{- fail "set at most one of serviceMonitor.enabled and podMonitor.enabled; with both, Prometheus would count everything twice" }}
 {{- end }}
 {{- range $key := list "secretAccess" "tokenAccess" }}
 {{- $seen := dict }}
 {{- range index $.Values $key }}
 {{- if hasKey $seen .namespace }}
-{{- fail (printf "%s names the namespace %s twice: put its names into one entry." $key .namespace) }}
+{{- fail (printf "%s: must contain the namespace %s once; put all names into one entry" $key .namespace) }}
 {{- end }}
 {{- $_ := set $seen .namespace true }}
 {{- end }}
 {{- end }}
 {{- range $name := .Values.prometheusRule.disabledAlerts }}
 {{- if not (regexMatch (printf "(?m)^ *(- )?alert: %s$" (regexQuoteMeta $name)) ($.Files.Get "files/rules.yaml")) }}
-{{- fail (printf "prometheusRule.disabledAlerts names %s, and there is no such alert." $name) }}
+{{- fail (printf "prometheusRule.disabledAlerts: unknown alert %s" $name) }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,24 +1,24 @@
-{{/* What the operator may do where it serves, and why. */}}
+{{/* The permissions of the operator in watched namespaces, with their purpose. */}}
 {{- define "tabular-operator.operatorRules" -}}
-# Follows the resources; reads one past its cache when the cache is stale; puts its finalizer on and takes it off.
+# Watches the resources; reads one directly if the cache is stale; adds and removes the finalizer.
 - apiGroups: [tabular-operator.dev]
   resources: [modelrefreshes, modelsyncs]
   verbs: [get, list, watch, patch]
-# Records what it does.
+# Writes the status.
 - apiGroups: [tabular-operator.dev]
   resources: [modelrefreshes/status, modelsyncs/status]
   verbs: [update]
-# Tells each transition.
+# Creates an event for each transition.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
-# Asks whether the namespace of a resource that is being deleted is being deleted too.
+# Checks whether the namespace of a resource in deletion is being deleted too.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]
 {{- end }}
 
-{{/* Reads Secrets by name, all or those that are listed: (dict "names" …). */}}
+{{/* Reads Secrets by name, all or the listed ones: (dict "names" …). */}}
 {{- define "tabular-operator.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
@@ -28,7 +28,7 @@
   verbs: [get]
 {{- end }}
 
-{{/* Reads ServiceAccounts by name and asks for tokens of them, all or those that are listed: (dict "names" …). */}}
+{{/* Reads ServiceAccounts by name and requests tokens for them, all or the listed ones: (dict "names" …). */}}
 {{- define "tabular-operator.tokenRules" -}}
 - apiGroups: [""]
   resources: [serviceaccounts]

@@ -59,7 +59,7 @@
   value: {{ .Values.log.format }}
 {{- end }}
 
-{{/* The port of a URL: the one that it names, or that of its scheme. */}}
+{{/* The port of a URL: the explicit port, or the default of the scheme. */}}
 {{- define "tabular-operator.port" -}}
 {{- $named := regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host) -}}
 {{ $named | default (ternary "80" "443" (hasPrefix "http://" .)) }}

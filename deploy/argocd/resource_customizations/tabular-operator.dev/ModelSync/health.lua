@@ -1,8 +1,8 @@
--- The health of a resource by the conditions that the operator records; docs/reference/states.md says what they mean.
--- It is never Healthy for a run that something newer than that run asks to be done again.
+-- The health of a resource, from its conditions (docs/reference/states.md).
+-- A resource is not Healthy while a newer request or a newer generation is not handled.
 
 if obj.status == nil or obj.status.conditions == nil or obj.status.observedGeneration ~= obj.metadata.generation then
-  return {status = "Progressing", message = "waiting for the operator to see this version"}
+  return {status = "Progressing", message = "waiting for the operator to observe this generation"}
 end
 
 local conditions = {}
@@ -28,7 +28,7 @@ end
 local annotations = obj.metadata.annotations or {}
 local requested = annotations["tabular-operator.dev/run-requested-at"]
 if requested ~= nil and requested ~= obj.status.lastHandledRequest then
-  return {status = "Progressing", message = "a run was asked for (" .. requested .. ")"}
+  return {status = "Progressing", message = "a run was requested (" .. requested .. ")"}
 end
 
 if ready.status == "True" then

@@ -1,5 +1,5 @@
--- What can be done: nothing to what is being deleted, no run while it is suspended, and no cancellation without a run that can be
--- cancelled. A synchronisation can be as long as nothing has begun.
+-- The available actions: none during a deletion, no run while the resource is suspended, and no cancellation without a run that can be
+-- cancelled. A sync can be cancelled until it has started.
 
 local deleted = obj.metadata.deletionTimestamp ~= nil
 local suspended = obj.spec.suspend == true

@@ -1,4 +1,4 @@
--- What was triggered meanwhile runs once.
+-- One run covers everything that was triggered meanwhile.
 
 obj.spec.suspend = false
 return obj

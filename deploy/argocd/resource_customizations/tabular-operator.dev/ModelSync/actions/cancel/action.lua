@@ -1,4 +1,4 @@
--- Asks for the end of the run that is under way: a new value of the annotation does, whatever it is.
+-- Cancels the run in progress. Any new value of the annotation has this effect.
 
 local os = require("os")
 

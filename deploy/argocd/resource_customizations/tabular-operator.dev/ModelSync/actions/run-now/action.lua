@@ -1,4 +1,4 @@
--- Asks for a run: a new value of the annotation does, whatever it is.
+-- Requests a run. Any new value of the annotation has this effect.
 
 local os = require("os")
 

@@ -1,4 +1,4 @@
--- No run begins while it is suspended; one that runs goes on.
+-- No run starts while the resource is suspended. A run in progress continues.
 
 obj.spec.suspend = true
 return obj
