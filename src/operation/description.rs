@@ -8,51 +8,51 @@ use super::request::ObjectName;
 /// One operation, as a service described it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
-    /// The service's id for it.
+    /// Id of the operation at the service.
     pub id: OperationId,
-    /// Where it stands.
+    /// State of the operation.
     pub phase: Phase,
-    /// The service's own word for the phase, at most 64 characters.
+    /// Status of the operation as the service reported it, at most 64 characters.
     pub reported: String,
-    /// When it began, by the service's clock.
+    /// When the operation started, by the clock of the service.
     pub start: Option<Timestamp>,
-    /// When it ended, by the service's clock.
+    /// When the operation ended, by the clock of the service.
     pub end: Option<Timestamp>,
-    /// The refresh type in lower case, where this answer said so.
+    /// The refresh type in lower case, if the response contains it.
     pub refresh_type: Option<String>,
-    /// Its objects, where this answer had any. Absent and empty are the same: both are seen before it begins.
+    /// The objects, if the response contains any. Absent and empty are equivalent: both occur before the operation starts.
     pub objects: Vec<ObjectProgress>,
-    /// What the service reports about it: at most 50 different messages, causes before consequences.
+    /// Messages of the service: at most 50 different ones, causes before consequences.
     pub messages: Vec<ServiceMessage>,
-    /// The service's activity id, for a support case.
+    /// Activity id of the service, for a support case.
     pub activity_id: Option<String>,
-    /// Why it failed, where it did and the answer tells.
+    /// Why the operation failed, if it failed and the response contains the cause.
     pub failure: Option<Failure>,
-    /// Who can have submitted it.
+    /// Who can have submitted the operation.
     pub origin: Origin,
-    /// Whether its description could not be read this time, or only in part, so that a later list may show more of it.
+    /// Whether its description could not be read, or only in part, so that a later list may show more of it.
     pub unread: bool,
 }
 
-/// Where an operation stands, whatever the service calls it.
+/// State of an operation, independent of the terms of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Accepted, not yet begun.
+    /// Accepted, not started yet.
     NotStarted,
-    /// Under way. A state that nobody has documented counts as this: only a known end is an end.
+    /// Running. An undocumented status counts as running: only a documented end is an end.
     InProgress,
-    /// Ended well. A synchronisation that is `Finalizing` has: the replicas have the data, and the service cleans up after it.
+    /// Succeeded. A sync that is `Finalizing` counts as succeeded: the replicas have the data, and the service cleans up afterwards.
     Succeeded,
-    /// Ended badly.
+    /// Failed.
     Failed,
-    /// Ended by the service's own time limit.
+    /// Ended by a time limit of the service.
     TimedOut,
-    /// Ended because somebody cancelled it.
+    /// Cancelled.
     Cancelled,
 }
 
 impl Phase {
-    /// Whether the operation will change no more.
+    /// Whether the operation has ended and no longer changes.
     #[must_use]
     pub fn ended(self) -> bool {
         match self {
@@ -65,55 +65,55 @@ impl Phase {
 /// Who can have submitted an operation, as far as the service shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// A client of the API that this operator uses: this operator, or another client of it.
+    /// A client of the API that this operator uses: this operator or another client.
     Client,
-    /// The service does not show it, or shows a value that this version does not know. It proves nothing: such an operation is
-    /// never adopted without a user decision, and never cancelled as another client's.
+    /// The service does not show it, or shows an undocumented value. This proves nothing: the operator never adopts such an operation
+    /// without a user decision, and never cancels it as another client's.
     Unknown,
-    /// A schedule, a person or the service itself. It is certainly not this operator's, and cannot be cancelled.
+    /// A schedule, a user or the service itself. It is certainly not this operator's, and cannot be cancelled.
     External,
 }
 
-/// One object of an operation and where it stands.
+/// One object of an operation and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectProgress {
-    /// Which table or partition.
+    /// Name of the table or partition.
     pub name: ObjectName,
-    /// Where it stands.
+    /// State of the object.
     pub phase: Phase,
-    /// The service's own word for it, at most 64 characters.
+    /// Status of the object as the service reported it, at most 64 characters.
     pub reported: String,
 }
 
 /// A message that the service attached to an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceMessage {
-    /// `Error` or `Warning`, as the service wrote it.
+    /// `Error` or `Warning`, as the service reported it.
     pub severity: String,
-    /// The service's code, such as `0xC11C0020`.
+    /// Error code of the service, such as `0xC11C0020`.
     pub code: Option<String>,
     /// The text, at most 1,024 characters.
     pub text: String,
-    /// How many identical messages there were.
+    /// Number of identical messages.
     pub times: u32,
 }
 
-/// Why an operation failed, where the service's answer tells one of the causes that it documents.
+/// Why an operation failed, if the response contains one of the documented causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
-    /// The model was evicted from memory (Power BI, `0xC11C0020`): run it again.
+    /// Power BI evicted the model from memory (`0xC11C0020`). Another attempt can succeed.
     Evicted,
-    /// The node was moved or lost the request (Analysis Services, "Please resubmit"): run it again.
+    /// Analysis Services moved the node or lost the request ("Please resubmit"). Another attempt can succeed.
     NodeMoved,
-    /// One attempt took longer than the service allows (Power BI: `timeout`, 5 hours where it is not set).
+    /// One attempt exceeded the time limit of the service (Power BI: `timeout`, by default 5 hours).
     AttemptTimeLimit,
-    /// All attempts together took longer than the service allows (Power BI: 24 hours).
+    /// All attempts together exceeded the time limit of the service (Power BI: 24 hours).
     TotalTimeLimit,
     /// The capacity is paused or out of memory.
     CapacityPaused,
-    /// Refreshes are switched off for the model.
+    /// Refreshes are disabled for the model.
     Disabled,
 }
 
-/// What stands in the place of a token in a text of a service. A name that holds it is not the name as the service has it.
+/// Replaces a token in a text from a service. A name that contains it differs from the name at the service.
 pub const REDACTED: &str = "[redacted]";

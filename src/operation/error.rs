@@ -1,52 +1,52 @@
-//! A call that brought nothing.
+//! A failed call.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Why a service, or an identity provider, gave no useful answer.
+/// Why a service, or an identity provider, gave no useful response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TroubleKind {
-    /// No connection, or no answer in time.
+    /// No connection, or no response before the timeout.
     Unreachable,
-    /// Too many calls of this identity (429).
+    /// Too many requests of this identity (429).
     Throttled,
-    /// The capacity has exceeded its limits: nothing was started, and other capacities are not affected.
+    /// The capacity has exceeded its limits. Nothing was started, and other capacities are not affected.
     CapacityExceeded,
     /// The service failed (5xx).
     ServiceError,
-    /// An answer that is not the service's: HTML, truncated, too large, redirected, another host's.
+    /// A response that is not from the service (HTML, a redirect, another host), or is truncated or too large.
     InvalidAnswer,
-    /// The identity provider refuses the credentials.
+    /// The identity provider rejects the credentials.
     CredentialsRefused,
-    /// The issuer of the assertion may not issue it, or does not know the identity.
+    /// The issuer of the assertion must not issue it, or does not know the identity.
     AssertionRefused,
-    /// The service refuses the identity (401, 403, or Analysis Services' 400 `Unauthorized`).
+    /// The service denies access to the identity (401, 403, or 400 `Unauthorized` from Analysis Services).
     AccessDenied,
-    /// The server, model, workspace or semantic model is not there.
+    /// The server, model, workspace or semantic model does not exist.
     NotFound,
-    /// The model's owner no longer exists.
+    /// The owner of the model no longer exists.
     OwnerNotFound,
     /// The server or capacity is paused or scaling.
     Paused,
-    /// A quota is used up.
+    /// A quota is exhausted.
     QuotaExceeded,
-    /// The model's replicas cannot be synchronised until somebody switches something on (query scale-out).
+    /// The replicas of the model cannot be synchronized until a user enables query scale-out.
     ScaleOutOff,
-    /// The service says that the request itself is wrong.
+    /// The service reports that the request itself is invalid.
     Rejected,
 }
 
-/// A call that brought nothing, in words that a user can act on. Never holds a secret or a token.
+/// A failed call, described so that a user can act on it. Never contains a secret or a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trouble {
-    /// What sort of trouble it is.
+    /// Kind of the error.
     pub kind: TroubleKind,
-    /// One sentence, at most 1,024 characters: what happened, and what to do where we know. Holds nothing that
-    /// differs from one try to the next (no ids of the call, and no time but the end of a throttle), so that a repeat is recognized as one.
+    /// One sentence of at most 1,024 characters: what happened, and the remedy if it is known. It contains nothing that changes between
+    /// retries (no call ids, and no time except the end of a throttle), so that a repetition is recognized.
     pub message: String,
-    /// How long the service asked us to stay away.
+    /// How long the service asked to back off.
     pub retry_after: Option<Duration>,
-    /// The service's activity id, for a support case.
+    /// Activity id of the service, for a support case.
     pub activity_id: Option<String>,
 }

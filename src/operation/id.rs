@@ -1,4 +1,4 @@
-//! How an operation is named.
+//! Identification of an operation.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// The id that a service gave to an operation (Analysis Services `refreshId`, Power BI `requestId`).
 ///
-/// Always 1 to 128 characters of `A-Z a-z 0-9 - _`, so it can stand in a URL path, a label or a log line as it is.
+/// Always 1 to 128 characters of `A-Z a-z 0-9 - _`, so that it is safe in a URL path, a label or a log line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OperationId(String);
 
 impl OperationId {
-    /// Takes an id from outside; `None` where it is empty, too long, or not safe in a URL path.
+    /// Parses an external id; `None` if it is empty, too long, or not safe in a URL path.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -26,7 +26,7 @@ impl OperationId {
         &self.0
     }
 
-    /// Whether two spellings name the same operation: the services write GUIDs in either case.
+    /// Whether two spellings identify the same operation. The services write GUIDs in upper or lower case.
     #[must_use]
     pub fn same(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
@@ -39,19 +39,19 @@ impl fmt::Display for OperationId {
     }
 }
 
-/// How to find an operation again: its id, and where the service said to look.
+/// Identifies an operation for polling: its id, and the URL that the service returned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Handle {
-    /// The service's id for it; for a service that gives none, what the client made of its answer. Two synchronisations may then
-    /// have the same id, where nothing has changed between them: an accepted one is followed whatever ids were there before.
+    /// Id of the operation at the service. If the service gives none, the client derives it from the response. Two syncs can then have the
+    /// same id, if nothing changed between them. The operator therefore follows an accepted sync even if its id existed before.
     pub id: OperationId,
-    /// The `Location` of the service's last answer, at most 2,048 characters, where an operation is followed by it: each
-    /// answer about a synchronisation may name another. Checked against the host that is called before each use.
+    /// The `Location` of the last response, at most 2,048 characters, if the operation is polled by it. Each response about a sync may
+    /// return another one. Compared with the called host before each use.
     pub location: Option<String>,
 }
 
 impl Handle {
-    /// A handle by the id alone.
+    /// A reference with the id only.
     #[must_use]
     pub fn by_id(id: OperationId) -> Self {
         Self { id, location: None }

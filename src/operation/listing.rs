@@ -1,53 +1,53 @@
-//! The operations of a model, as a list of a service shows them.
+//! The list of the operations of a model.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::description::Operation;
 
-/// The operations of a model in a window of time, as its listing showed them.
+/// The operations of a model in a time window, as the list showed them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Listing {
-    /// Those that run, whenever they began, and those that began in the window asked for. Newest first.
-    /// Each is looked at one by one (type and objects) as far as the service allows; at most 50.
+    /// The running operations, regardless of their start, and those that started in the requested window. Newest first. The client reads
+    /// the details of each (type and objects) as far as the service supports it; at most 50.
     pub operations: Vec<Operation>,
-    /// Whether more matched than are shown here, so absence from it proves nothing.
+    /// Whether more operations matched than the list contains. Absence then proves nothing.
     pub truncated: bool,
-    /// Whether one that runs may be among those that are not shown, so none here does not mean that none runs.
+    /// Whether a running operation may be among those that are missing. The list then does not prove that none runs.
     pub may_hide_running: bool,
     /// A running operation without an id that is certainly not this operator's.
     pub unnamed: Option<UnnamedOperation>,
-    /// How far the service's clock is ahead of ours, where it said what it shows.
+    /// How far the clock of the service is ahead of ours, if the response shows its clock.
     pub ahead: Option<Ahead>,
 }
 
-/// A running operation of origin [`Origin::External`](super::Origin::External) that its list shows without an id: Power BI shows some that a person
-/// started in its portal so (seen in public reports).
+/// A running operation of origin [`Origin::External`](super::Origin::External) that the list shows without an id. Power BI does this for
+/// some operations that a user started in its portal (seen in public reports).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UnnamedOperation {
-    /// When it started, by the service's clock.
+    /// When it started, by the clock of the service.
     pub start: Option<Timestamp>,
 }
 
-/// How far the service's clock is ahead of ours. It was read at some time during a call, so by our clock between two moments.
+/// How far the clock of the service is ahead of ours. The service read it at an unknown time during the call, so two local times bound it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ahead {
-    /// At least so far: it was read at the end of the call.
+    /// Minimum: the service read it at the end of the call.
     pub least: SignedDuration,
-    /// At most so far: it was read at the beginning of the call.
+    /// Maximum: the service read it at the start of the call.
     pub most: SignedDuration,
 }
 
 impl Ahead {
-    /// A difference that is not believed: a gateway's cached `Date`, rather.
+    /// A larger difference is ignored: it is more likely the cached `Date` of a gateway.
     const UNBELIEVABLE: SignedDuration = SignedDuration::from_hours(1);
 
-    /// Whether both bounds are within what a clock may be off.
+    /// Whether both bounds are plausible for the offset of a clock.
     #[must_use]
     pub fn is_believable(self) -> bool {
         self.least.abs().max(self.most.abs()) <= Self::UNBELIEVABLE
     }
 
-    /// What a clock that shows `server` is ahead of ours, where it was read between two moments of ours.
+    /// The offset of a clock that shows `server`, which was read between two local times.
     #[must_use]
     pub fn of(server: Timestamp, (asked, heard): (Timestamp, Timestamp)) -> Self {
         Self { least: server.duration_since(heard), most: server.duration_since(asked) }

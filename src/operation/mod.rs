@@ -1,7 +1,7 @@
-//! Operations at a service: what is requested, and what the service reports.
+//! Operations at a service: requests, and the results that the service reports.
 //!
-//! Both services' clients speak in these words and the decision understands nothing else, so no HTTP
-//! status, header or body travels further in than [`crate::service`]. No I/O and no Kubernetes here.
+//! The clients of both services return these types, and decisions depend on nothing else. HTTP status codes, headers and bodies therefore
+//! stay in [`crate::service`]. No I/O and no Kubernetes here.
 
 mod call;
 mod description;

@@ -1,20 +1,20 @@
-//! What is asked of a service.
+//! Requests to a service.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What sort of operation: the engine decides both alike, by what [`OperationKind::offers`] says of them.
+/// Kind of operation. The engine treats both alike, by their [`OperationKind::offers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OperationKind {
     /// A refresh of the model's data.
     Refresh,
-    /// A synchronisation of the read-only replicas with the model.
+    /// A sync of the read-only replicas with the model.
     Sync,
 }
 
 impl OperationKind {
-    /// What the services offer for it. Neither has a way to cancel a synchronisation.
+    /// What the services support for this kind. Neither can cancel a sync.
     #[must_use]
     pub fn offers(self) -> Offers {
         match self {
@@ -23,37 +23,37 @@ impl OperationKind {
         }
     }
 
-    /// What people call one.
+    /// The noun in messages.
     #[must_use]
     pub fn noun(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
-            Self::Sync => "synchronisation",
+            Self::Sync => "sync",
         }
     }
 }
 
-/// What the services offer for a sort of operation.
+/// What the services support for a kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offers {
-    /// Whether one that runs can be cancelled.
+    /// Whether a running operation can be cancelled.
     pub cancel: bool,
-    /// Whether the service itself refuses one while a refresh of the model runs. Where nobody knows that it does, the listing of
-    /// refreshes is read before anything is submitted.
+    /// Whether the service itself refuses this operation while a refresh of the model runs. If that is unknown, the operator reads the list
+    /// of refreshes before a submission.
     pub refused_during_refresh: bool,
 }
 
-/// What is asked of a service.
+/// A request to a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// A refresh with these parameters.
     Refresh(RefreshRequest),
-    /// A synchronisation of the replicas, which has no parameters.
+    /// A sync of the replicas, which has no parameters.
     Sync,
 }
 
 impl Request {
-    /// What sort of operation it asks for.
+    /// The kind of the requested operation.
     #[must_use]
     pub fn kind(&self) -> OperationKind {
         match self {
@@ -62,7 +62,7 @@ impl Request {
         }
     }
 
-    /// The parameters, where it asks for a refresh.
+    /// The parameters of a refresh.
     #[must_use]
     pub fn as_refresh(&self) -> Option<&RefreshRequest> {
         match self {
@@ -72,33 +72,33 @@ impl Request {
     }
 }
 
-/// What a refresh is asked to do: the service's own parameters. `None` leaves the service's own default.
+/// Parameters of a refresh, as the service defines them. `None` selects the default of the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RefreshRequest {
     /// `full`, `clearValues`, `calculate`, `dataOnly`, `automatic` or `defragment`.
     pub refresh_type: Option<String>,
     /// `transactional` or `partialBatch`.
     pub commit_mode: Option<String>,
-    /// Threads that run the processing commands.
+    /// Number of threads that run the processing commands.
     pub max_parallelism: Option<i32>,
-    /// How often the service itself tries again.
+    /// How often the service itself retries.
     pub retry_count: Option<i32>,
-    /// What to refresh; empty is the whole model.
+    /// The objects to refresh. Empty selects the whole model.
     pub objects: Vec<ObjectName>,
-    /// Power BI alone: whether an incremental refresh policy is applied.
+    /// Power BI only: whether the service applies an incremental refresh policy.
     pub apply_refresh_policy: Option<bool>,
-    /// Power BI alone: the date that the policy takes for today, `YYYY-MM-DD`.
+    /// Power BI only: the date that the policy uses as the current date, `YYYY-MM-DD`.
     pub effective_date: Option<String>,
-    /// Power BI alone: how long one attempt may take.
+    /// Power BI only: time limit of one attempt.
     pub attempt_timeout: Option<Duration>,
 }
 
-/// One table, or one partition of a table, as a refresh request names it.
+/// A table, or one partition of a table, as a refresh request names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ObjectName {
-    /// The table.
+    /// Name of the table.
     pub table: String,
-    /// One partition of the table; `None` is the whole table.
+    /// Name of one partition of the table; `None` selects the whole table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What became of a call.
+//! Results of calls.
 
 use std::time::Duration;
 
@@ -6,100 +6,100 @@ use super::description::Operation;
 use super::error::Trouble;
 use super::id::OperationId;
 
-/// What became of a submission (POST).
+/// Result of a submission (POST).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Submission {
-    /// The service has it, under this id.
+    /// The service accepted the operation with this id.
     Accepted {
-        /// The service's id for the operation.
+        /// Id of the operation at the service.
         id: OperationId,
-        /// Where the service said to look, where the operation is followed by it ([`Handle::location`](super::Handle::location)).
+        /// The URL for polling, if the operation is polled by it ([`Handle::location`](super::Handle::location)).
         location: Option<String>,
-        /// The service's activity id, for a support case.
+        /// Activity id of the service, for a support case.
         activity_id: Option<String>,
-        /// How long the service asked us to wait before the first look.
+        /// How long the service asked to wait before the first poll.
         retry_after: Option<Duration>,
     },
-    /// There was nothing to start, and what was asked for holds: a synchronisation without replicas.
+    /// Nothing had to be started, because the requested state exists: a sync without replicas.
     Completed {
-        /// One sentence for why.
+        /// The reason, in one sentence.
         message: String,
     },
-    /// Nothing was started, for certain.
+    /// Certainly nothing was started.
     Refused(Trouble),
-    /// Nothing was started, since another operation runs on the model.
+    /// Nothing was started, because another operation of the model is running.
     Busy {
-        /// The service's sentence.
+        /// The message of the service.
         message: String,
     },
-    /// The operator sent nothing: it may not submit any more, or the intent is too old.
+    /// The operator sent nothing: it may no longer submit, or the intent is too old.
     Deferred {
-        /// Why, in one sentence.
+        /// The reason, in one sentence.
         message: String,
     },
-    /// Nobody knows whether it was started: the answer was lost, or says nothing certain.
+    /// It is unknown whether an operation was started: the response was lost or is inconclusive.
     Unanswered {
         /// What happened, in one sentence.
         message: String,
     },
 }
 
-/// What a look at one operation showed.
+/// Result of polling one operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Look {
-    /// There it is.
+    /// The service returned the operation.
     Found {
-        /// As the service described it.
+        /// The operation as the service described it.
         operation: Box<Operation>,
-        /// How long the service asked us to wait before the next look.
+        /// How long the service asked to wait before the next poll.
         retry_after: Option<Duration>,
-        /// Where to look the next time, where the service said so ([`Handle::location`](super::Handle::location)).
+        /// The URL for the next poll, if the service returned one ([`Handle::location`](super::Handle::location)).
         location: Option<String>,
     },
-    /// The service does not know it (404).
+    /// The service does not know the operation (404).
     Gone,
-    /// Nothing was learnt.
+    /// The call failed.
     Trouble(Trouble),
 }
 
-/// What became of a cancellation (DELETE). Only a look tells that the operation has ended.
+/// Result of a cancellation (DELETE). Only a poll shows that the operation has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Cancellation {
-    /// The service will cancel it, by and by.
+    /// The service will cancel the operation eventually.
     Accepted,
-    /// The service says that there is nothing to cancel: it has ended (409), or it is unknown (404).
+    /// The service reports nothing to cancel: the operation has ended (409) or is unknown (404).
     NothingToCancel,
-    /// Nothing was learnt; the operation may be cancelled or not.
+    /// The call failed. The operation may or may not be cancelled.
     Trouble(Trouble),
 }
 
-/// What became of looking up a model by its names.
+/// Result of resolving a model by its names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Resolution {
-    /// There is exactly one, and these are its ids.
+    /// Exactly one model has these names; these are its ids.
     Found(ModelIds),
-    /// There is none, or there are several. The sentence says of which name, and what to do.
+    /// No model, or more than one, has these names. The sentence states which name, and the remedy.
     Unclear(String),
-    /// Nothing was learnt.
+    /// The call failed.
     Trouble(Trouble),
 }
 
-/// The ids of a Power BI semantic model, GUIDs in lower case. They outlive a change of its names.
+/// The ids of a Power BI semantic model, GUIDs in lower case. They do not change if its names do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelIds {
-    /// The workspace's.
+    /// Id of the workspace.
     pub group_id: String,
-    /// The semantic model's.
+    /// Id of the semantic model.
     pub dataset_id: String,
 }
 
-/// What was found out about a model that the service says not to know.
+/// Whether a model exists that the service reported as unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Presence {
-    /// It is there.
+    /// The model exists.
     There,
-    /// It is not, and the identity would see it: it was deleted, or republished under another id.
+    /// The model does not exist, and the identity would see it: it was deleted, or republished under another id.
     Gone,
-    /// Nothing was learnt. The identity may have lost its access, which the services answer in the same way.
+    /// The call failed. The identity may have lost its access; the services respond in the same way.
     Trouble(Trouble),
 }
