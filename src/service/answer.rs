@@ -1,4 +1,4 @@
-//! An answer as it came: status, headers and body, and the few facts that are read from them.
+//! A response: status, headers and body, and the facts that the client reads from them.
 
 use std::time::Duration;
 
@@ -8,43 +8,43 @@ use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, LOCATION, RETR
 use super::error_body::ErrorBody;
 use super::{text, timestamp};
 
-/// What is wrong with a body.
+/// Problem with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFault {
-    /// Larger than is read.
+    /// It exceeds the size limit.
     TooLarge,
-    /// It had not ended by the deadline.
+    /// It was incomplete at the deadline.
     Slow,
-    /// The connection ended before it did.
+    /// The connection ended before the body did.
     Broken,
-    /// Compressed, though it was asked not to be.
+    /// It is compressed, although the request excluded that.
     Compressed,
 }
 
-/// Headers that name the code of an error; Power BI sends some errors without a body (seen in clients).
+/// Headers that contain the code of an error. Power BI sends some errors without a body (seen in clients).
 const CODES: [&str; 3] = ["x-powerbi-error-info", "x-ms-public-api-error-code", "x-ms-error-code"];
 
-/// An answer: all that a decision on it may look at.
+/// A response: the only input for a decision about it.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     pub(super) fault: Option<BodyFault>,
-    /// Whether a 401 says no more than that a token, which was good before, has come to its end, and the next call has a fresh one.
+    /// Whether a 401 only means that a previously valid token has expired. The next call then uses a new one.
     pub(super) token_ended: bool,
-    /// Until when the identity makes no such call, where this answer throttles it.
+    /// Until when the identity makes no such call, if this response throttles it.
     pub(super) throttled_until: Option<Timestamp>,
 }
 
-/// An error as the service words it.
+/// An error, as the service described it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Complaint {
-    /// Its code, as the service wrote it.
+    /// The error code of the service.
     pub(super) code: String,
-    /// Its message, tidied.
+    /// The message, sanitized.
     pub(super) message: String,
-    /// The activity id, where the body names it.
+    /// The activity id, if the body contains it.
     pub(super) activity_id: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Answer {
         Self { status, headers, body: text::mended(body), fault, token_ended: false, throttled_until: None }
     }
 
-    /// A header's text.
+    /// The value of a header as text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
     }
@@ -62,9 +62,9 @@ impl Answer {
         self.header(LOCATION.as_str())
     }
 
-    /// Whether this is a page for people: a gateway's, a proxy's or a portal's, not the service's own answer.
+    /// Whether the body is a page for users from a gateway, a proxy or a portal, and not a response of the service.
     ///
-    /// The body tells; its announced type counts only where it is neither markup nor JSON.
+    /// The body determines this. The content type counts only if the body is neither markup nor JSON.
     pub(super) fn is_page(&self) -> bool {
         match self.text().first() {
             Some(b'<') => true,
@@ -77,69 +77,69 @@ impl Answer {
         }
     }
 
-    /// Whether the body is a JSON object, as every error of the services' own is.
+    /// Whether the body is a JSON object, as in every error of the services.
     pub(super) fn is_object(&self) -> bool {
         self.fault.is_none() && self.text().first() == Some(&b'{')
     }
 
-    /// Whether a 401 is about the token, as RFC 6750 says it.
+    /// Whether a 401 is about the token, by RFC 6750.
     pub(super) fn wants_bearer(&self) -> bool {
         self.header(WWW_AUTHENTICATE.as_str()).is_some_and(|wanted| wanted.to_ascii_lowercase().starts_with("bearer"))
     }
 
-    /// Whether a 401 asks for a token with further claims ("claims challenge" in the documentation of the Microsoft identity platform).
+    /// Whether a 401 requires a token with additional claims ("claims challenge" in the documentation of the Microsoft identity platform).
     pub(super) fn wants_claims(&self) -> bool {
         let wanted = self.header(WWW_AUTHENTICATE.as_str()).unwrap_or_default().to_ascii_lowercase();
         self.status == 401 && wanted.contains("insufficient_claims")
     }
 
-    /// How long an error asks to stay away: its header tells, else its text. A pause of nothing asks for none.
+    /// How long an error asks to back off: from its header, or else from its text. Zero counts as no request.
     pub(super) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
         let asked = self.retry_after().filter(|wait| !wait.is_zero());
         asked.or_else(|| if self.status == 429 { timestamp::pause_in(&complaint.message, self.now()) } else { None })
     }
 
-    /// How long the answer asks to stay away.
+    /// How long the response asks to back off.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, self.now()))
     }
 
-    /// The present, by the clock that the answer shows.
+    /// The current time, by the clock in the response.
     fn now(&self) -> Timestamp {
         self.header(DATE.as_str()).and_then(timestamp::http_date).unwrap_or_else(Timestamp::now)
     }
 
-    /// The service's activity id, for a support case.
+    /// The activity id of the service, for a support case.
     pub(super) fn activity_id(&self) -> Option<String> {
         let named = ["x-ms-root-activity-id", "requestid", "x-ms-request-id"];
         named.iter().find_map(|name| self.header(name)).and_then(text::id)
     }
 
-    /// What `x-ms-xmlaerror-extended` says: the useful sentence where the body has none (seen in captures).
+    /// The text of `x-ms-xmlaerror-extended`, which has the details if the body has none (seen in captures).
     pub(super) fn extended_error(&self) -> Option<String> {
         Some(self.extended().for_a_call(600)).filter(|sentence| !sentence.is_empty())
     }
 
-    /// The error in that header, which may be in any language: its bytes are UTF-8, or Latin-1.
+    /// The error in that header, in any language. Its bytes are UTF-8 or Latin-1.
     fn extended(&self) -> ErrorBody {
         let bytes = self.headers.get("x-ms-xmlaerror-extended").map(HeaderValue::as_bytes).unwrap_or_default();
         let latin = || bytes.iter().copied().map(char::from).collect();
         ErrorBody::of_text(&std::str::from_utf8(bytes).map_or_else(|_| latin(), str::to_owned))
     }
 
-    /// The body without a byte order mark and leading blanks.
+    /// The body without a byte order mark and leading whitespace.
     pub(super) fn text(&self) -> &[u8] {
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         body.trim_ascii_start()
     }
 
-    /// The error in the body; what the body leaves out is taken from the headers.
+    /// The error in the body, with missing parts from the headers.
     pub(super) fn complaint(&self) -> Complaint {
         let body = if self.is_page() { ErrorBody::default() } else { ErrorBody::of_text(&String::from_utf8_lossy(self.text())) };
         let header = self.extended();
         let or = |body: String, header: String| if body.is_empty() { header } else { body };
         let named = || CODES.iter().find_map(|name| self.header(name)).map(|code| text::tidy(code, 128)).unwrap_or_default();
-        // A code that only repeats the status says nothing.
+        // A code that only repeats the status has no information.
         let code = |error: &ErrorBody| Some(error.code()).filter(|code| *code != self.status.to_string()).unwrap_or_default();
         Complaint {
             code: or(or(code(&body), code(&header)), named()),
@@ -148,13 +148,13 @@ impl Answer {
         }
     }
 
-    /// The error in the body of an answer that is one; a large description of an operation is not read for it.
+    /// The error in the body of an error response. For a success, the (possibly large) body is not parsed.
     pub(super) fn complaint_unless_done(&self) -> Complaint {
         if (200..300).contains(&self.status) { Complaint::default() } else { self.complaint() }
     }
 }
 
-/// The service's clock when it answered; its own header first, as a gateway may write `Date`.
+/// The clock of the service at the time of the response. The service's own header comes first, because a gateway may write `Date`.
 pub(super) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let own = named("x-ms-current-utc-date").and_then(timestamp::service_clock);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_a_header_is_read_like_one_of_a_body() {
+    fn error_in_header_is_parsed_like_one_in_body() {
         let extended = "x-ms-xmlaerror-extended";
         let rows: [(Line, &str, &str, &str); 9] = [
             ((extended, b"No way. RootActivityId: 1"), "", "", "No way."),

@@ -1,35 +1,35 @@
-//! The Azure clouds: which hosts a call may leave for, and what its token must be for.
+//! The Azure clouds: the hosts that calls may go to, and the audiences of their tokens.
 
 use serde::Deserialize;
 use url::Url;
 
-/// A service of a cloud: where it answers, and the scope of its tokens.
+/// A service of a cloud: its host, and the scope of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceAddress {
-    /// The host, with a port where it has one of its own; for Analysis Services the suffix, with its leading dot.
+    /// The host, with a port if it is not the default; for Analysis Services the suffix, with its leading dot.
     pub host: String,
-    /// What a token is asked for, `<audience>/.default`.
+    /// The scope of a token request, `<audience>/.default`.
     pub scope: String,
 }
 
 /// One cloud.
 ///
-/// The hosts are those of the Power BI documentation (embedding in national clouds) and of the Analysis Services
-/// documentation ("the audience must have the `*` character as the subdomain").
+/// The hosts are those of the Power BI documentation (embedding in national clouds) and of the Analysis Services documentation ("the
+/// audience must have the `*` character as the subdomain").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cloud {
     /// `public`, `us-government`, `us-government-high`, `us-government-dod`, `china` or `custom`.
     pub name: String,
-    /// Where tokens are asked for, such as `https://login.microsoftonline.com`; always https, no path.
+    /// Host for token requests, such as `https://login.microsoftonline.com`; always https, without a path.
     pub authority_host: String,
-    /// Analysis Services: host suffixes with the scope of each. GCC has two, since its tenants live in the public
-    /// directory and may have servers in either cloud.
+    /// Analysis Services: host suffixes with their scopes. GCC has two, because its tenants are in the public directory and may have
+    /// servers in either cloud.
     pub analysis_services: Vec<ServiceAddress>,
-    /// Power BI, where the cloud has it.
+    /// Power BI, if the cloud has it.
     pub power_bi: Option<ServiceAddress>,
 }
 
-/// Why a cloud file cannot be used: one sentence.
+/// Error in a cloud file, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CloudError(String);
@@ -40,16 +40,16 @@ const PUBLIC_SERVERS: &str = ".asazure.windows.net";
 const US_SERVERS: &str = ".asazure.usgovcloudapi.net";
 
 impl Cloud {
-    /// The names that [`Cloud::by_name`] knows.
+    /// The names that [`Cloud::by_name`] accepts.
     pub const NAMES: [&'static str; 5] = ["public", "us-government", "us-government-high", "us-government-dod", "china"];
 
-    /// Azure as most know it.
+    /// The public Azure cloud.
     #[must_use]
     pub fn public() -> Self {
         Self::documented("public", PUBLIC_AUTHORITY, &[PUBLIC_SERVERS], "api.powerbi.com", "analysis.windows.net")
     }
 
-    /// US government, GCC: its directory is the public one.
+    /// US government, GCC. Its directory is the public one.
     #[must_use]
     pub fn us_government() -> Self {
         let servers = [US_SERVERS, PUBLIC_SERVERS];
@@ -70,9 +70,9 @@ impl Cloud {
         Self::documented("us-government-dod", US_AUTHORITY, &[US_SERVERS], api, tokens)
     }
 
-    /// China, operated by 21Vianet. Its authority has two host names: Microsoft's documentation names
-    /// `login.partner.microsoftonline.cn`, the SDKs `login.chinacloudapi.cn`, and both are the same service. The operator calls the
-    /// second one; a cloud file may name the first one.
+    /// China, operated by 21Vianet. Its authority has two host names for the same service: Microsoft's documentation uses
+    /// `login.partner.microsoftonline.cn`, the SDKs `login.chinacloudapi.cn`. The operator calls the second one. A cloud file may name the
+    /// first one.
     #[must_use]
     pub fn china() -> Self {
         let authority = "https://login.chinacloudapi.cn";
@@ -80,7 +80,7 @@ impl Cloud {
         Self::documented("china", authority, &[".asazure.chinacloudapi.cn"], api, tokens)
     }
 
-    /// The cloud of this name, one of [`Cloud::NAMES`].
+    /// The cloud with this name, one of [`Cloud::NAMES`].
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
@@ -103,7 +103,7 @@ impl Cloud {
         }
     }
 
-    /// A cloud of one's own, from the text of its file (YAML):
+    /// A custom cloud, from the text of its file (YAML):
     ///
     /// ```yaml
     /// authority: https://login.example.com
@@ -111,14 +111,14 @@ impl Cloud {
     /// powerBI: {host: api.powerbi.example.com, audience: https://analysis.example.com/powerbi/api}
     /// ```
     ///
-    /// One of the two services may be left out.
+    /// One of the two services is optional.
     ///
     /// # Errors
-    /// One sentence that names the field and says what to write.
+    /// One sentence that names the field and the remedy.
     pub fn from_file_text(text: &str) -> Result<Self, CloudError> {
-        let file: File = yaml(text).map_err(|error| CloudError(format!("the cloud file cannot be read: {error}")))?;
+        let file: File = yaml(text).map_err(|error| CloudError(format!("failed to parse the cloud file: {error}")))?;
         if file.analysis_services.is_none() && file.power_bi.is_none() {
-            return Err(CloudError("the cloud file names no service: write analysisServices, powerBI or both".to_owned()));
+            return Err(CloudError("the cloud file contains no service; set analysisServices, powerBI or both".to_owned()));
         }
         let analysis_services = file.analysis_services.map(|service| {
             let suffix = service.host_suffix.strip_prefix('.').unwrap_or(&service.host_suffix);
@@ -138,7 +138,7 @@ impl Cloud {
     }
 }
 
-/// Reads the file; an error is one line, without an excerpt of the file.
+/// Parses the file. An error is one line, without an excerpt of the file.
 fn yaml(text: &str) -> Result<File, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, serde_saphyr::options! { with_snippet: false })
 }
@@ -166,11 +166,11 @@ struct PowerBiFile {
     audience: String,
 }
 
-/// `https://host[:port]` or `host[:port]`, as `host[:port]`.
+/// Converts `https://host[:port]` or `host[:port]` to `host[:port]`.
 fn host_and_port(field: &str, value: &str) -> Result<String, CloudError> {
     let text = value.trim();
     let example = if field == "authority" { "https://login.example.com" } else { "api.example.com" };
-    let wrong = |what: &str| CloudError(format!("{field} in the cloud file {what}: write it like {example}"));
+    let wrong = |what: &str| CloudError(format!("{field} in the cloud file {what}; use a value such as {example}"));
     refuse_plain_http(field, text)?;
     let address = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&address).map_err(|_| wrong("is not a host"))?;
@@ -178,39 +178,39 @@ fn host_and_port(field: &str, value: &str) -> Result<String, CloudError> {
         return Err(wrong("is not an https address"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a user name or a password"));
+        return Err(wrong("contains a user name or a password"));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("has more after its host"));
+        return Err(wrong("has a path, a query or a fragment"));
     }
     let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
     Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
-/// A token is a password to whoever sees it on its way.
+/// A token must not be sent without encryption.
 fn refuse_plain_http(field: &str, text: &str) -> Result<(), CloudError> {
     let plain = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"));
-    let refused = || CloudError(format!("{field} in the cloud file is plain http: tokens leave by https alone, write https://…"));
+    let refused = || CloudError(format!("{field} in the cloud file must use https:// because tokens must be encrypted"));
     if plain { Err(refused()) } else { Ok(()) }
 }
 
-/// A host name alone, in lower case.
+/// A host name in lower case.
 fn host_name(field: &str, value: &str) -> Result<String, CloudError> {
     refuse_plain_http(field, value.trim())?;
     let name = value.trim().to_ascii_lowercase();
     if name.split('.').count() >= 2 && name.split('.').all(dns_label) {
         return Ok(name);
     }
-    Err(CloudError(format!("{field} in the cloud file is not the end of a host name: write it like .asazure.example.com")))
+    Err(CloudError(format!("{field} in the cloud file is not a suffix of a host name; use a value such as .asazure.example.com")))
 }
 
-/// Whether a text is one label of a host name: letters, digits and inner hyphens, at most 63.
+/// Whether a text is one label of a host name: letters, digits and inner hyphens, at most 63 characters.
 pub(super) fn dns_label(label: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
     (1..=63).contains(&label.len()) && label.chars().all(plain) && !label.starts_with('-') && !label.ends_with('-')
 }
 
-/// `<audience>/.default`; the audience is an https or api URI, in which a `*` may stand for itself.
+/// `<audience>/.default`. The audience is an https or api URI and may contain a literal `*`.
 fn scope(field: &str, audience: &str) -> Result<String, CloudError> {
     let audience = audience.trim().trim_end_matches('/');
     let audience = audience.strip_suffix("/.default").unwrap_or(audience);
@@ -218,7 +218,7 @@ fn scope(field: &str, audience: &str) -> Result<String, CloudError> {
     let rest = audience.strip_prefix("https://").or_else(|| audience.strip_prefix("api://"));
     match rest {
         Some(rest) if !rest.is_empty() && rest.chars().all(plain) => Ok(format!("{audience}/.default")),
-        _ => Err(CloudError(format!("{field} in the cloud file is not an audience: write it like https://*.asazure.example.com"))),
+        _ => Err(CloudError(format!("{field} in the cloud file is not an audience; use a value such as https://*.asazure.example.com"))),
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_is_a_cloud_of_that_name() {
+    fn every_cloud_name_resolves_to_its_cloud() {
         for name in Cloud::NAMES {
             let cloud = Cloud::by_name(name).unwrap();
             assert_eq!(cloud.name, name);
@@ -238,9 +238,9 @@ mod tests {
         assert_eq!(Cloud::china().power_bi.unwrap().scope, "https://analysis.chinacloudapi.cn/powerbi/api/.default");
     }
 
-    /// The table of the Power BI documentation on national clouds; and the audience of Analysis Services has a literal star.
+    /// The table of the Power BI documentation on national clouds. The audience of Analysis Services has a literal star.
     #[test]
-    fn each_cloud_has_its_authority_hosts_and_audiences() {
+    fn clouds_have_documented_hosts_and_audiences() {
         let (public, us, china) = ("login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn");
         let (windows, gov, cn) = ("asazure.windows.net", "asazure.usgovcloudapi.net", "asazure.chinacloudapi.cn");
         let rows = [
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_file_is_read() {
+    fn cloud_file_is_parsed() {
         let cloud = Cloud::from_file_text(
             "authority: https://login.example.com:8443/\n\
              analysisServices: {hostSuffix: asazure.example.com, audience: 'https://*.asazure.example.com'}\n\
@@ -276,22 +276,22 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_in_a_cloud_file_is_one_sentence() {
+    fn cloud_file_error_is_one_sentence() {
         let power_bi =
             |host: &str, audience: &str| format!("authority: l.example.com\npowerBI: {{host: '{host}', audience: '{audience}'}}");
         let service = "analysisServices: {hostSuffix: .a.example.com, audience: 'https://*.a.example.com'}";
         let rows = [
-            (format!("authority: http://login.example.com\n{service}"), "authority in the cloud file is plain http"),
-            (format!("authority: https://u:p@login.example.com\n{service}"), "holds a user name"),
-            (format!("authority: https://login.example.com/tenant\n{service}"), "has more after its host"),
+            (format!("authority: http://login.example.com\n{service}"), "authority in the cloud file must use https"),
+            (format!("authority: https://u:p@login.example.com\n{service}"), "contains a user name"),
+            (format!("authority: https://login.example.com/tenant\n{service}"), "has a path, a query or a fragment"),
             (format!("authority: ''\n{service}"), "is not a host"),
-            ("authority: https://login.example.com".to_owned(), "names no service"),
+            ("authority: https://login.example.com".to_owned(), "contains no service"),
             (service.to_owned(), "missing field `authority`"),
             (format!("authorty: x\n{service}"), "unknown field `authorty`"),
-            (format!("authority: HTTP://l.example.com\n{service}"), "authority in the cloud file is plain http"),
-            (power_bi("http://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is plain http"),
-            (power_bi("https://api.example.com/v1.0", "https://a.example.com"), "powerBI.host in the cloud file has more after its host"),
-            (power_bi("api.example.com?x", "https://a.example.com"), "powerBI.host in the cloud file has more after its host"),
+            (format!("authority: HTTP://l.example.com\n{service}"), "authority in the cloud file must use https"),
+            (power_bi("http://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file must use https"),
+            (power_bi("https://api.example.com/v1.0", "https://a.example.com"), "powerBI.host in the cloud file has a path, a query or a fragment"),
+            (power_bi("api.example.com?x", "https://a.example.com"), "powerBI.host in the cloud file has a path, a query or a fragment"),
             (power_bi("ftp://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is not an https address"),
             (power_bi("", "https://a.example.com"), "powerBI.host in the cloud file is not a host"),
             (power_bi("api.example.com", "http://a.example.com"), "powerBI.audience in the cloud file is not an audience"),
@@ -299,11 +299,11 @@ mod tests {
             ("authority: l.example.com\npowerBI: {host: api.example.com}".to_owned(), "missing field `audience`"),
             (
                 service.replace(".a.example.com,", "http://a.example.com,") + "\nauthority: https://l.example.com",
-                "hostSuffix in the cloud file is plain http",
+                "hostSuffix in the cloud file must use https",
             ),
-            (service.replace(".a.example.com,", "com,") + "\nauthority: https://l.example.com", "not the end of a host name"),
+            (service.replace(".a.example.com,", "com,") + "\nauthority: https://l.example.com", "not a suffix of a host name"),
             (service.replace("https://*", "http://*") + "\nauthority: https://l.example.com", "is not an audience"),
-            ("- nonsense".to_owned(), "cannot be read"),
+            ("- nonsense".to_owned(), "failed to parse"),
         ];
         for (text, expected) in rows {
             let message = Cloud::from_file_text(&text).unwrap_err().to_string();

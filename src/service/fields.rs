@@ -1,4 +1,4 @@
-//! Fields of JSON answers, taken as they come: a wrong type is an absent field, and nothing grows without bound.
+//! Lenient parsing of JSON responses: a field with a wrong type counts as absent, and every size is bounded.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,22 +8,22 @@ use serde::{Deserialize, de};
 
 use super::text::{cut, without_tokens};
 
-/// The longest text that is kept of any field, before it is cut to what it is for.
+/// Maximum length of any text, before it is truncated for its purpose.
 const LONGEST: usize = 8192;
 
-/// A text, or a number or a truth value in its place; anything else is `None`.
+/// A text, or a number or boolean as text. Any other value is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Text(pub(super) Option<String>);
 
 impl Text {
-    /// The text, if it says anything, with at most `limit` characters. A service that says our token back is not repeated.
+    /// The text, unless it is empty, with at most `limit` characters. If a service repeats our token, it is redacted.
     pub(super) fn at_most(self, limit: usize) -> Option<String> {
         self.0.map(|text| cut(&without_tokens(text.trim()), limit)).filter(|text| !text.is_empty())
     }
 }
 
 impl Text {
-    /// A name as the service has it: blanks belong to it. As above, a token is not repeated, nor a text without a character.
+    /// A name, unchanged: whitespace is part of it. A token is redacted, and an empty text is `None`.
     pub(super) fn name(self, limit: usize) -> Option<String> {
         self.0.map(|text| cut(&without_tokens(&text), limit)).filter(|text| !text.is_empty())
     }
@@ -79,20 +79,20 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// A JSON object whose fields are told one by one, their names in lower case.
+/// A JSON object whose fields are parsed one by one, with their names in lower case.
 pub(super) trait Fields: Default {
-    /// What to say where something else than an object comes.
+    /// The expected content, for the error about any other value.
     const EXPECTED: &'static str;
 
-    /// Takes the value of a field from `value`; every value must be taken, with [`IgnoredAny`] if need be.
+    /// Consumes the value of a field. Every value must be consumed, with [`IgnoredAny`] if it is not needed.
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error>;
 
-    /// Whether a list of these is read past what is no object, as if it were an empty one. Where a missing item would prove something,
-    /// it is not.
+    /// Whether a list of these accepts items that are not objects, and treats them as empty objects. It is false if a missing item would
+    /// prove something.
     const MIXED: bool = false;
 }
 
-/// Reads a JSON object by [`Fields`].
+/// Parses a JSON object with [`Fields`].
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Fields> Deserialize<'de> for Object<T> {
@@ -119,7 +119,7 @@ impl<'de, T: Fields> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// An object; anything else is `None`.
+/// An object. Any other value is `None`.
 pub(super) struct Item<T>(pub(super) Option<T>);
 
 impl<'de, T: Fields> Deserialize<'de> for Item<T> {
@@ -129,8 +129,8 @@ impl<'de, T: Fields> Deserialize<'de> for Item<T> {
     }
 }
 
-/// Reads a list of objects, and keeps at most `limit` of what `keep` makes of them. An object alone is a list of one; where
-/// something else stands, there is nothing.
+/// Parses a list of objects, and keeps at most `limit` results of `keep`. A single object counts as a list of one. Any other value counts
+/// as an empty list.
 pub(super) struct List<T, U, F: FnMut(T) -> Option<U>> {
     pub(super) limit: usize,
     pub(super) keep: F,

@@ -1,4 +1,4 @@
-//! One HTTP exchange: sent once, with a deadline for all of it, and an answer that is read within bounds.
+//! One HTTP exchange: sent once, with a deadline for the whole exchange and a bounded response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use super::text;
 use crate::operation::{CallFault, CallRecord};
 use crate::tls;
 
-/// The largest answer that is read.
+/// Maximum size of a response.
 pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
 
-/// The largest answer that is read where a few words are expected (to a POST or DELETE, an error, a token).
+/// Maximum size of a response that should be short (to a POST or DELETE, an error, a token).
 pub(super) const LARGEST_WORD: usize = 256 * 1024;
 
-/// How many answers larger than [`LARGEST_WORD`] may be in memory at once, over all servers.
+/// Maximum number of responses larger than [`LARGEST_WORD`] in memory at the same time, over all servers.
 const LARGE_BODIES: usize = 4;
 
-/// How much of one answer, and of all answers together, may come over an HTTP/2 connection before it is read. An answer that
-/// waits for its turn among the large ones fills its own window, and no more: all 256 that can be under way (64 passes with four
-/// looks each) fit into that of their connection. So those that wait never keep back what the others read.
+/// How much of one response, and of all responses together, the server may send over an HTTP/2 connection before the client reads it. A
+/// response that waits for a permit fills its own window, and no more. All 256 responses that can be in progress (64 reconciliations with
+/// four polls each) fit into the window of the connection. The waiting responses therefore never block those that are being read.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
-/// The answers that say to ask at another address.
+/// The status codes of redirects.
 pub(super) const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// The longest that connecting may take, tunnel and handshake included.
+/// Maximum time for connecting, including the proxy tunnel and the handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The shared client. Cheap to clone.
@@ -47,10 +47,10 @@ pub(super) struct Client {
     large_bodies: Arc<Semaphore>,
 }
 
-/// Why there is no answer: one sentence.
+/// Why there is no response, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The request never left: no name, connection, tunnel or handshake.
+    /// The request was not sent: no name, connection, tunnel or handshake.
     NotSent(String),
     /// The request may have arrived.
     Lost(String),
@@ -64,7 +64,7 @@ impl Fault {
     }
 }
 
-/// What an exchange is called in logs and metrics.
+/// The name of an exchange in logs and metrics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Route {
     pub(super) name: &'static str,
@@ -76,34 +76,34 @@ impl Client {
         Self::build(settings, |builder| builder.https_only(true))
     }
 
-    /// `refine` says more of the client: whether it insists on TLS, and in tests where it finds a server.
+    /// `refine` adds settings to the client: whether it requires TLS, and the address of a server in tests.
     pub(super) fn build(
         settings: &Settings,
         refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, SettingsError> {
         if settings.call_timeout.is_zero() || settings.max_calls_per_server == 0 {
-            return Err(SettingsError("the call timeout and the number of calls per server must be more than zero".to_owned()));
+            return Err(SettingsError("the call timeout and the number of calls per server must be greater than zero".to_owned()));
         }
         let roots = tls::roots_to_add(settings.extra_ca_pem.as_deref()).map_err(SettingsError)?;
         let builder = reqwest::Client::builder()
             .user_agent(&settings.user_agent)
             .tls_certs_merge(roots)
-            // Who says nothing of it may be answered in any coding (RFC 9110, 12.5.3). What a gateway compresses all the same is
-            // unpacked piece by piece, and its bounds are those of what comes out.
+            // Without this header, a server may use any coding (RFC 9110, 12.5.3). If a gateway compresses nevertheless, the client
+            // decompresses in chunks, and the size limits apply to the decompressed data.
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]))
-            // A redirect is looked at by whoever made the call: a token must not follow it to another host.
+            // The caller handles redirects, because a token must not follow one to another host.
             .redirect(Policy::none())
-            // By default a request is sent again after an HTTP/2 GOAWAY. A POST never is, by nobody but the engine.
+            // By default, the client resends a request after an HTTP/2 GOAWAY. Only the engine may repeat a POST.
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT.min(settings.call_timeout.mul_f32(0.5)))
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            // Azure's load balancers forget a connection after 240 s without telling.
+            // Azure's load balancers drop an idle connection after 240 s without notice.
             .pool_idle_timeout(Duration::from_secs(90))
             .tcp_keepalive(Duration::from_mins(1));
         let http = refine(builder)
             .build()
-            .map_err(|error| SettingsError(format!("the HTTP client cannot be set up: {}", text::root_cause(&error))))?;
+            .map_err(|error| SettingsError(format!("failed to set up the HTTP client: {}", text::root_cause(&error))))?;
         Ok(Self {
             http,
             call_timeout: settings.call_timeout,
@@ -116,21 +116,21 @@ impl Client {
         self.http.request(method, url)
     }
 
-    /// When a call that begins now must be over.
+    /// The deadline of a call that starts now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.call_timeout
     }
 
-    /// Sends a request once, and waits for the head of its answer.
+    /// Sends a request once, and waits for the head of the response.
     pub(super) async fn send(&self, route: Route, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
         let request =
-            request.build().map_err(|error| Fault::NotSent(format!("the request cannot be made: {}", text::root_cause(&error))))?;
+            request.build().map_err(|error| Fault::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut record = Record::begin(route, &host, self.on_call.clone());
         let sent = timeout_at(deadline, self.http.execute(request)).await;
         let response = match sent {
-            Err(_) => return Err(Fault::Lost(format!("{host} gave no answer in time"))),
+            Err(_) => return Err(Fault::Lost(format!("{host} did not respond in time"))),
             Ok(Err(error)) => {
                 record.fault = Some(CallFault::Connection);
                 return Err(fault(&host, &error));
@@ -148,48 +148,48 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Whether a request that failed may have arrived, and why it failed.
+/// Whether a failed request may have arrived, and why it failed.
 ///
-/// Only what fails while connecting has surely not been sent. A pooled connection that dies is none of that.
+/// Only a failure to connect proves that the request was not sent. A failure of a pooled connection does not.
 fn fault(host: &str, error: &reqwest::Error) -> Fault {
     let cause = plain(&text::root_cause(error));
     if error.is_connect() {
-        Fault::NotSent(format!("no connection to {host}: {cause}"))
+        Fault::NotSent(format!("failed to connect to {host}: {cause}"))
     } else {
-        Fault::Lost(format!("the connection to {host} was lost before an answer came: {cause}"))
+        Fault::Lost(format!("lost the connection to {host} before the response: {cause}"))
     }
 }
 
-/// What the libraries say of a connection, in words for whoever runs the operator, and the same words each time.
+/// Replaces errors of the libraries by texts that an administrator understands. The same cause always results in the same text.
 fn plain(cause: &str) -> String {
     const WORDS: [(&str, &str); 9] = [
-        ("without sending TLS close_notify", "it was closed from the other side"),
-        ("InvalidContentType", "what answers there does not speak TLS"),
+        ("without sending TLS close_notify", "the other side closed the connection"),
+        ("InvalidContentType", "the server does not support TLS"),
         (
             "UnknownIssuer",
-            "nobody trusted signed its certificate; where a proxy opens the connection, give its authority's certificate with --extra-ca-file",
+            "its certificate has no trusted issuer; if a proxy intercepts TLS, set --extra-ca-file to the certificate of its authority",
         ),
         (
             "CaUsedAsEndEntity",
-            "its certificate is an authority's own (CA:TRUE), which cannot stand for a host: have it show one that the authority has signed",
+            "its certificate is that of an authority (CA:TRUE); configure the server with a certificate that the authority has issued",
         ),
         ("certificate expired", "its certificate has expired"),
         ("certificate not valid yet", "its certificate is not valid yet"),
-        ("tunnel error: proxy authorization required", "the proxy of HTTPS_PROXY wants a user and a password, or others"),
-        ("tunnel error: unexpected end of file", "the proxy of HTTPS_PROXY closed the connection"),
-        ("tunnel error", "the proxy of HTTPS_PROXY does not connect to it"),
+        ("tunnel error: proxy authorization required", "the proxy in HTTPS_PROXY requires valid credentials"),
+        ("tunnel error: unexpected end of file", "the proxy in HTTPS_PROXY closed the connection"),
+        ("tunnel error", "the proxy in HTTPS_PROXY does not connect to the host"),
     ];
     let known = WORDS.iter().find(|(said, _)| cause.contains(said));
     known.map_or_else(|| cause.to_owned(), |(_, words)| (*words).to_owned())
 }
 
-/// Whether the body is compressed still: the header goes with what is unpacked.
+/// Whether the body is still compressed. Decompression removes the header.
 fn compressed(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(CONTENT_ENCODING).iter().map(|coding| coding.as_bytes().trim_ascii());
     codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
-/// An answer whose head has come.
+/// A response whose head has arrived.
 pub(super) struct Incoming {
     pub(super) url: Url,
     response: reqwest::Response,
@@ -207,9 +207,9 @@ impl Incoming {
         self.response.headers()
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// The next chunk of the body; `None` at its end.
     ///
-    /// What comes compressed in a way that is not unpacked on the way here (gzip and deflate are) is not read.
+    /// A body with an unsupported compression (gzip and deflate are supported) is not read.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
         match timeout_at(self.deadline, self.response.chunk()).await {
             Err(_) => Err(BodyFault::Slow),
@@ -219,7 +219,7 @@ impl Incoming {
         }
     }
 
-    /// The whole answer. What is wrong with its body is part of it, as its head alone can say enough.
+    /// Reads the complete response. A problem with the body is part of the result, because the head alone can be conclusive.
     pub(super) async fn read(mut self, limit: usize) -> Answer {
         let (body, fault) = self.body(limit).await;
         self.record.fault = fault.map(|fault| match fault {
@@ -231,13 +231,13 @@ impl Incoming {
         Answer::new(self.status(), self.response.headers().clone(), body, fault)
     }
 
-    /// The whole answer, as large as a description or a list may be; an error is a few words.
+    /// Reads the complete response, up to the size of a description or a list. An error must be short.
     pub(super) async fn read_whole(self) -> Answer {
         let limit = if (200..300).contains(&self.status()) { LARGEST_BODY } else { LARGEST_WORD };
         self.read(limit).await
     }
 
-    /// As [`Incoming::read`], but waits for the body no longer than `patience`.
+    /// As [`Incoming::read`], but waits at most `patience` for the body.
     pub(super) async fn read_within(mut self, limit: usize, patience: Duration) -> Answer {
         self.deadline = self.deadline.min(Instant::now() + patience);
         self.read(limit).await
@@ -272,7 +272,7 @@ impl Incoming {
     }
 }
 
-/// Tells of an exchange when it is over, however it ends.
+/// Reports an exchange when it is over, regardless of its result.
 struct Record {
     route: Route,
     host: String,
@@ -284,7 +284,7 @@ struct Record {
 
 impl Record {
     fn begin(route: Route, host: &str, on_call: Option<Observer>) -> Self {
-        // Whoever lets go of an exchange before its answer came does so since it took too long.
+        // If the caller drops an exchange before its response, it took too long.
         Self { route, host: host.to_owned(), begun: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
     }
 }
@@ -312,17 +312,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_libraries_say_is_put_into_plain_words() {
+    fn library_errors_are_replaced_by_plain_texts() {
         let rows = [
             (
                 "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/manual/x.html#unexpected-eof",
-                "it was closed from the other side",
+                "the other side closed the connection",
             ),
             (
                 "invalid peer certificate: certificate expired: verification time 1795347934 (UNIX), but certificate is not valid after 1 (2 seconds ago)",
                 "its certificate has expired",
             ),
-            ("tunnel error: unsuccessful", "the proxy of HTTPS_PROXY does not connect to it"),
+            ("tunnel error: unsuccessful", "the proxy in HTTPS_PROXY does not connect to the host"),
             ("Connection refused (os error 111)", "Connection refused (os error 111)"),
         ];
         for (cause, expected) in rows {

@@ -1,6 +1,6 @@
-//! Which of the two services.
+//! The two services.
 
-/// A service that has tabular models.
+/// A service with tabular models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Azure Analysis Services.
@@ -10,7 +10,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// What it is called in logs and metrics.
+    /// The name of the service in logs and metrics.
     pub(super) const fn host_kind(self) -> &'static str {
         match self {
             Self::AnalysisServices => "analysis-services",

@@ -1,21 +1,21 @@
-//! The id of an operation in the `Location` of an answer, if that `Location` can be believed.
+//! The operation id in the `Location` of a response, if the `Location` is trustworthy.
 
 use url::Url;
 
 use crate::operation::OperationId;
 
-/// What a `Location` leads to.
+/// The target of a `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
-    /// An address on the host that was called.
+    /// A URL on the called host.
     Here(Url),
-    /// An address on another host, or without TLS: nothing is sent there. Its host, for the log.
+    /// A URL on another host, or without TLS. Nothing is sent there. Contains the host, for the log.
     Elsewhere(String),
-    /// No address at all.
+    /// Not a URL.
     Nonsense,
 }
 
-/// Where a `Location` leads, seen from the address that was called. Scheme, host and port must be the same.
+/// The target of a `Location` relative to the called URL. Scheme, host and port must be the same.
 pub(super) fn target(location: &str, called: &Url) -> Target {
     let Ok(url) = called.join(location) else {
         return Target::Nonsense;
@@ -30,8 +30,8 @@ pub(super) fn target(location: &str, called: &Url) -> Target {
 
 /// The id at the end of `…/refreshes/<id>`.
 ///
-/// Analysis Services documentation, asynchronous refresh: "The Location header in the response includes the refresh
-/// ID". Seen absolute; a relative one is read too.
+/// Analysis Services documentation, asynchronous refresh: "The Location header in the response includes the refresh ID". Observed as an
+/// absolute URL; a relative one is supported too.
 pub(super) fn refresh_id(url: &Url) -> Option<OperationId> {
     let mut segments = url.path_segments()?.rev().skip_while(|segment| segment.is_empty());
     let id = segments.next()?;
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_location_on_the_host_that_was_called_names_the_operation() {
+    fn only_location_on_called_host_identifies_operation() {
         let called = Url::parse("https://w.asazure.windows.net/servers/s/models/m/refreshes").unwrap();
         let rows = [
             ("https://w.asazure.windows.net/servers/s/models/m/refreshes/1a-2B", Some("1a-2B")),

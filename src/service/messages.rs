@@ -1,18 +1,18 @@
-//! The messages of one operation in the order in which they help: **causes before consequences**.
+//! The messages of one operation in the most useful order: **causes before consequences**.
 //!
-//! A transaction that fails reports an error for each object in it, and only one of them is the cause. It stands anywhere, and in a
-//! large model after more consequences than are kept. So the messages are merged and sorted while they are read:
+//! A failed transaction reports an error for each of its objects, and only one of them is the cause. In a large model, it may come after
+//! more consequences than the operator keeps. The messages are therefore merged and sorted while they are parsed:
 //!
-//! 1. Identical messages are one, with a count.
-//! 2. Errors come before warnings, and these before information. Within each, a bare code comes last.
-//! 3. Known consequences of another error come after all of these ([`is_consequence`]).
-//! 4. Otherwise the order is the service's. What does not fit is dropped from the end.
+//! 1. Identical messages are merged, with a count.
+//! 2. Errors come before warnings, and warnings before information. Within each, a bare code comes last.
+//! 3. Known consequences of another error come last ([`is_consequence`]).
+//! 4. Otherwise, the order of the service is kept. Messages beyond the limit are dropped from the end.
 //!
-//! The first message is the one that a condition shows.
+//! A condition shows the first message.
 
 use crate::operation::ServiceMessage;
 
-/// How many messages are kept, as [`crate::operation::Operation`] has it.
+/// Maximum number of messages, as documented in [`crate::operation::Operation`].
 pub(super) const MOST: usize = 50;
 
 /// Codes of errors that only report the failure of something else.
@@ -26,7 +26,7 @@ const CONSEQUENCES: [u32; 4] = [
     0xC147_00F0,
 ];
 
-/// What the first sentence of a consequence contains.
+/// Parts of the first sentence of a consequence.
 const IN_CONSEQUENCES: [&str; 4] = [
     "another operation in the transaction failed",
     "another table in the same transaction failed",
@@ -35,7 +35,7 @@ const IN_CONSEQUENCES: [&str; 4] = [
     "retry attempts for failures while executing the refresh exceeded the retry limit",
 ];
 
-/// First sentences that are consequences if that is all of them: a cancellation with a reason is a cause.
+/// First sentences that are consequences if they are complete. A cancellation with a reason is a cause.
 const WHOLE_CONSEQUENCES: [&str; 5] = [
     "the operation was canceled",
     "the operation has been canceled",
@@ -44,14 +44,14 @@ const WHOLE_CONSEQUENCES: [&str; 5] = [
     "the operation terminated unsuccessfully",
 ];
 
-/// What may stand before such a sentence.
+/// Prefixes of these sentences.
 const PREFIXES: [&str; 4] = ["server: ", "internal error: ", "ole db error: ", "ole db or odbc error: "];
 
-/// The messages of an operation as they are read.
+/// The messages of an operation while they are parsed.
 #[derive(Debug, Default)]
 pub(super) struct Messages(Vec<(Rank, ServiceMessage)>);
 
-/// The place of a message among others: the smaller, the earlier.
+/// Sort key of a message; smaller keys come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     consequence: bool,
@@ -74,7 +74,7 @@ impl Rank {
 }
 
 impl Messages {
-    /// Takes the next message.
+    /// Adds the next message.
     pub(super) fn push(&mut self, message: ServiceMessage) {
         let same = |known: &ServiceMessage| {
             known.text == message.text && known.code == message.code && known.severity.eq_ignore_ascii_case(&message.severity)
@@ -91,7 +91,7 @@ impl Messages {
         }
     }
 
-    /// Whether a message with this text is among them.
+    /// Whether a message has this text.
     pub(super) fn contain(&self, text: &str) -> bool {
         self.0.iter().any(|(_, message)| message.text == text)
     }
@@ -117,18 +117,18 @@ pub(super) fn is_consequence(message: &ServiceMessage) -> bool {
     if message.code.as_deref().and_then(number).is_some_and(|code| CONSEQUENCES.contains(&code)) {
         return true;
     }
-    // Both spellings are seen.
+    // Both spellings occur.
     let text = message.text.to_lowercase().replace("cancelled", "canceled");
     let mut text = text.as_str();
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
         text = rest;
     }
-    // The cause may follow in the same text, or stand before it.
+    // The cause may follow in the same text, or precede it.
     let first = text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.');
     IN_CONSEQUENCES.iter().any(|part| first.contains(part)) || WHOLE_CONSEQUENCES.contains(&first)
 }
 
-/// The number of a code: XMLA errors have it in hexadecimal or in decimal, with a sign or without, in 32 bits or in 64.
+/// The number of an error code. XMLA errors have it in hexadecimal or decimal, with or without a sign, in 32 or 64 bits.
 pub(super) fn number(code: &str) -> Option<u32> {
     let code = code.trim().to_ascii_lowercase();
     let hex = |digits: &str| u64::from_str_radix(digits, 16).ok();
@@ -141,7 +141,7 @@ pub(super) fn number(code: &str) -> Option<u32> {
             .or_else(|| code.parse().ok())
             .or_else(|| hex(&code).filter(|_| code.len() == 8)),
     }?;
-    // The sign of 32 bits, carried on to 64.
+    // Sign extension from 32 to 64 bits.
     let sign = wide >> 32;
     if sign == 0 || (sign == 0xFFFF_FFFF && wide & 0x8000_0000 != 0) { u32::try_from(wide & 0xFFFF_FFFF).ok() } else { None }
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn identical_messages_are_one_and_causes_come_first() {
+    fn identical_messages_are_merged_and_causes_come_first() {
         let cause = note("Error", "0xC112001C", "Login failed for user.");
         let consequence = note("Error", "0xC11C0006", CANCELLED);
         let expected = [("Login failed for user.".to_owned(), 1), (CANCELLED.to_owned(), 11)];
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_after_any_number_of_consequences_is_kept() {
+    fn cause_after_many_consequences_is_kept() {
         let differing = |n: usize| note("Error", "0xC112001C", &format!("The operation was canceled.. Table: T{n}."));
         let warning = |n: usize| note("Warning", "", &format!("warning {n}"));
         let mut notes: Vec<_> = (0..5_000).map(differing).chain((0..500).map(warning)).collect();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn consequences_are_known_in_every_spelling_and_causes_are_not() {
+    fn consequences_are_recognized_in_every_spelling() {
         for code in
             ["0xC11C0006", "0XC11C0006", "0xc11c0006", "3239837702", "-1055129594", "0xFFFFFFFFC11C0006", "C11C0006", " 0xC11C0006 "]
         {

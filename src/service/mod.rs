@@ -1,9 +1,9 @@
-//! The clients of the services, and the identities that they are called with. Knows nothing of Kubernetes.
+//! The clients of the services, and their identities. Independent of Kubernetes.
 //!
-//! [`Azure`] is made once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] give a [`Model`];
-//! [`Model::prepare_for`] gives a [`Call`], which holds a place among the calls in flight and a token; and the call is made by one of its methods,
-//! each of which answers in the words of [`crate::operation`]. What an answer means is decided in `classify`, by
-//! pure functions over its status, headers and body; everything else here only carries.
+//! [`Azure`] is created once and shared. [`Azure::analysis_services`] and [`Azure::power_bi`] return a [`Model`]. [`Model::prepare_for`]
+//! returns a [`Call`], which has a permit for a call in flight and a token. Each method of `Call` makes the call and returns a type of
+//! [`crate::operation`]. Pure functions in `classify` interpret a response by its status, headers and body. All other modules only
+//! transport it.
 
 pub mod analysis_services;
 mod answer;
@@ -48,13 +48,13 @@ use identity::managed::Metadata;
 use identity::tokens::Tokens;
 use kind::Service;
 
-/// The services of one cloud: a shared HTTP client, the tokens, and the limits on calls in flight. Cheap to clone.
+/// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
 #[derive(Clone)]
 pub struct Azure {
     shared: Arc<Shared>,
 }
 
-/// What every call needs.
+/// The shared state of all calls.
 struct Shared {
     cloud: Cloud,
     http: http::Client,
@@ -64,10 +64,10 @@ struct Shared {
 }
 
 impl Azure {
-    /// Makes the client; nothing is called yet.
+    /// Creates the client. Sends no request.
     ///
     /// # Errors
-    /// Where the settings cannot be used, such as a certificate file that holds no certificate.
+    /// If the settings are invalid, such as a certificate file without a certificate.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let (http, metadata) = (http::Client::new(&settings)?, Metadata::new(&settings));
         Ok(Self::assemble(settings, http, metadata))
@@ -81,29 +81,29 @@ impl Azure {
         }
     }
 
-    /// The cloud that this client speaks to.
+    /// The cloud of this client.
     #[must_use]
     pub fn cloud(&self) -> &Cloud {
         &self.shared.cloud
     }
 
-    /// How many identities a service has asked to stay away for a while, and still do.
+    /// Number of identities that currently back off because a service asked for it.
     #[must_use]
     pub fn throttled(&self) -> usize {
         self.shared.traffic.paused()
     }
 
-    /// One database of an Analysis Services server, as one identity sees it.
+    /// A database of an Analysis Services server, accessed with one identity.
     #[must_use]
     pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
         Model::analysis_services(Arc::clone(&self.shared), server, database, identity)
     }
 
-    /// One semantic model of Power BI, as one identity sees it. One that is named by names can only be resolved
-    /// ([`Call::resolve`]); what it resolves to is asked for anew, by its ids.
+    /// A semantic model of Power BI, accessed with one identity. A model that is given by names supports only [`Call::resolve`]. Create
+    /// another one with the resulting ids for other calls.
     ///
     /// # Errors
-    /// One sentence, where the operator's cloud has no Power BI.
+    /// One sentence, if the operator's cloud has no Power BI.
     pub fn power_bi(&self, model: power_bi::ModelName, identity: Identity) -> Result<Model, String> {
         let address = self.shared.cloud.power_bi.clone();
         let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;

@@ -25,10 +25,10 @@ use crate::operation::{
     Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, Request, Resolution, Submission, Trouble, TroubleKind,
 };
 
-/// How many redirects on the same host a GET follows.
+/// Maximum number of redirects on the same host that a GET follows.
 const MOST_REDIRECTS: usize = 3;
 
-/// One model, as one identity sees it. Cheap to clone.
+/// A model, accessed with one identity. Cheap to clone.
 #[derive(Clone)]
 pub struct Model {
     shared: Arc<Shared>,
@@ -36,7 +36,7 @@ pub struct Model {
     target: Target,
 }
 
-/// The service that has the model.
+/// The service of the model.
 #[derive(Clone)]
 enum Target {
     AnalysisServices { server: ServerName, database: DatabaseName },
@@ -52,14 +52,13 @@ impl Model {
         Self { shared, identity, target: Target::PowerBi { address, model } }
     }
 
-    /// Gets everything that a call of this kind needs: no throttle of it, a token, and a permit among the calls in flight.
+    /// Obtains everything that a call of this kind needs: no active throttle, a token, and a permit for a call in flight.
     ///
-    /// Nothing is sent to the service, so a submission can be prepared before its intent is written, and what would
-    /// stand in its way is known by then. It waits for a token, no longer than two calls may take, and for a permit, a moment.
+    /// Sends nothing to the service. A submission can therefore be prepared before its intent is written, so that obstacles are known by
+    /// then. Waits for a token at most the time of two calls, and for a permit only briefly.
     ///
     /// # Errors
-    /// Where the service throttles such calls of this identity, where no token is available, or where too many calls to
-    /// the server are in flight already.
+    /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
     pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, Trouble> {
         let shared = &self.shared;
         if let Some(pause) = shared.traffic.pause(self.host(), self.identity.fingerprint(), kind) {
@@ -68,7 +67,7 @@ impl Model {
         }
         let token = shared.tokens.token(&self.identity, self.scope()).await?;
         let Some(place) = shared.traffic.enter(&self.server_key()).await else {
-            let message = "as many calls to this server are in flight as may be; it is tried again by itself";
+            let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
             return Err(classify::trouble(TroubleKind::Throttled, message.to_owned()));
         };
         Ok(Call { model: self.clone(), kind, token, _place: place })
@@ -113,9 +112,9 @@ impl Model {
     }
 }
 
-/// Where a model's synchronisations are.
+/// The URLs of the syncs of a model.
 enum Syncs {
-    /// Analysis Services: one address for all of it.
+    /// Analysis Services: one URL for all requests.
     Database(Url),
     /// Power BI: query scale-out.
     ScaleOut { sync: Url, status: Url },
@@ -130,7 +129,7 @@ impl fmt::Debug for Model {
     }
 }
 
-/// A call that is ready to be made. It is made once, by one of its methods; dropped, it was never made.
+/// A prepared call. One of its methods makes the call, at most once. A dropped call is never made.
 #[derive(Debug)]
 pub struct Call {
     model: Model,
@@ -140,10 +139,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// Looks up the ids of a model that is known by its names.
+    /// Resolves the ids of a model that is given by its names.
     pub async fn resolve(self) -> Resolution {
         match &self.model.target {
-            Target::AnalysisServices { .. } => Resolution::Unclear("a database of Analysis Services has no ids to look up".to_owned()),
+            Target::AnalysisServices { .. } => Resolution::Unclear("a database of Analysis Services has no ids to resolve".to_owned()),
             Target::PowerBi { address, model } => match model.named() {
                 Named::Ids(ids) => Resolution::Found(ids.clone()),
                 Named::Names { workspace, dataset } => power_bi::resolve(&self, &address.host, workspace, dataset).await,
@@ -151,7 +150,7 @@ impl Call {
         }
     }
 
-    /// Asks whether the model exists, which the service has said not to know.
+    /// Checks whether a model exists that the service reported as unknown.
     pub async fn find_model(self) -> Presence {
         match &self.model.target {
             Target::AnalysisServices { .. } => match self.model.refreshes() {
@@ -165,7 +164,7 @@ impl Call {
         }
     }
 
-    /// Submits what is asked for: one POST, never repeated by anything in here.
+    /// Submits the request with one POST. Nothing in this module repeats it.
     pub async fn submit(self, request: &Request) -> Submission {
         match request {
             Request::Refresh(request) => match self.model.refreshes() {
@@ -180,7 +179,7 @@ impl Call {
         }
     }
 
-    /// Looks at one operation.
+    /// Polls one operation.
     pub async fn look(self, kind: OperationKind, handle: &Handle) -> Look {
         match kind {
             OperationKind::Refresh => match self.model.refreshes() {
@@ -195,14 +194,13 @@ impl Call {
         }
     }
 
-    /// Lists the operations that run or began in the window.
+    /// Lists the operations that are running or started in the window.
     ///
-    /// Of refreshes, the first twenty are looked at one by one, for what the list does not tell (type and objects). One
-    /// whose description cannot be read is shown as the list has it, without those. Of synchronisations, the services show
-    /// the last one alone.
+    /// Reads the details (type and objects) of the first twenty refreshes, because the list does not contain them. A refresh with
+    /// unreadable details is returned as in the list, without them. Of syncs, the services show only the last one.
     ///
     /// # Errors
-    /// Where the list, or the description of one that it names, cannot be had: then nothing was learnt.
+    /// If the list, or the details of a listed operation, are unavailable.
     pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, Trouble> {
         match kind {
             OperationKind::Refresh => match self.model.refreshes() {
@@ -217,7 +215,7 @@ impl Call {
         }
     }
 
-    /// Asks the service to cancel a refresh; neither service can cancel a synchronisation.
+    /// Requests the cancellation of a refresh. Neither service can cancel a sync.
     pub async fn cancel(self, id: &OperationId) -> Cancellation {
         match self.model.refreshes() {
             Some(refreshes) => refreshes::cancel(&self, &refreshes, id).await,
@@ -225,10 +223,10 @@ impl Call {
         }
     }
 
-    /// How long a refresh may run at most at the service; a row of a list that shows none running for longer is out of date.
+    /// Maximum duration of a refresh at the service. A row that shows a refresh as running for longer is outdated.
     ///
-    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused
-    /// capacity holds a refresh for up to 6 hours. Analysis Services documents no limit, so that one is a setting.
+    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused capacity
+    /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
     pub(super) fn longest_refresh(&self) -> Duration {
         match self.service() {
             Service::AnalysisServices => self.model.shared.max_refresh_duration,
@@ -236,7 +234,7 @@ impl Call {
         }
     }
 
-    /// The service that is called.
+    /// The called service.
     pub(super) fn service(&self) -> Service {
         match &self.model.target {
             Target::AnalysisServices { .. } => Service::AnalysisServices,
@@ -244,13 +242,13 @@ impl Call {
         }
     }
 
-    /// What an exchange of this call is known by.
+    /// The name of an exchange of this call.
     pub(super) fn route(&self, name: &'static str) -> Route {
         Route { name, host_kind: self.service().host_kind() }
     }
 
-    /// A GET that follows these redirects, on the host that was called alone: the token goes nowhere else. Any other answer
-    /// is brought back, an error too.
+    /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other
+    /// response, including errors.
     pub(super) async fn get(&self, route: Route, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
         let mut url = url;
         for _ in 0..=MOST_REDIRECTS {
@@ -268,7 +266,7 @@ impl Call {
         Err(classify::trouble(TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()))
     }
 
-    /// A request with what every call to a service carries.
+    /// A request with the headers of every call to a service.
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         self.model
             .shared
@@ -276,7 +274,7 @@ impl Call {
             .request(method, url)
             .header(AUTHORIZATION, self.token.authorization())
             .header(ACCEPT, "application/json")
-            // Power BI words an error in the caller's language, and its text may be all that tells a busy model from a quota.
+            // Power BI translates an error into the caller's language, and only its text may distinguish a busy model from a quota.
             .header(ACCEPT_LANGUAGE, "en-US, en;q=0.9")
             .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
     }
@@ -285,29 +283,29 @@ impl Call {
         self.model.shared.http.send(route, request, deadline).await
     }
 
-    /// When a call that begins now must be over.
+    /// The deadline of a call that starts now.
     pub(super) fn deadline(&self) -> Instant {
         self.model.shared.http.deadline()
     }
 
-    /// Draws from an answer what concerns the calls after this one: a pause, or a token that is no longer good. Of a 401 the answer
-    /// itself does not tell whether that is all that is wrong, and of a throttle not when it ends for all; so both are noted in the answer.
+    /// Applies the parts of a response that affect later calls: a backoff, or an invalid token. A 401 does not show whether the token is
+    /// the only problem, and a throttle does not show when it ends for all calls. Both are therefore recorded in the response.
     pub(super) fn heed(&self, answer: &mut Answer) {
         self.heed_as(self.kind, answer);
     }
 
-    /// The same for a response to a request of another kind than the call's, such as the list that explains a refused submission.
+    /// The same for a response to a request of another kind than the call, such as the list that explains a refused submission.
     pub(super) fn heed_as(&self, kind: CallKind, answer: &mut Answer) {
         let shared = &self.model.shared;
         let forget = || shared.tokens.forget(&self.model.identity, self.model.scope(), &self.token);
         match answer.status {
             200..=299 => self.token.accept(),
             401 => answer.token_ended = forget() && self.token.was_accepted(),
-            // Power BI says it so of a token that expired.
+            // Power BI reports an expired token with this code.
             403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
                 forget();
             }
-            // Not where a capacity is overloaded: that concerns no other capacity of the same identity.
+            // Excludes an overloaded capacity, which does not affect other capacities of the same identity.
             400.. => {
                 let complaint = answer.complaint();
                 if classify::word(answer, &complaint) == Word::Throttled {
@@ -320,8 +318,8 @@ impl Call {
     }
 }
 
-/// Names are checked, and those of Power BI resolved, before they get here, so this is never said; but it is no reason to
-/// panic either.
+/// Names are validated, and those of Power BI resolved, before this point. This error is therefore never reported, but it is no reason to
+/// panic.
 fn no_address() -> Trouble {
-    classify::trouble(TroubleKind::Rejected, "the model's name gives no address".to_owned())
+    classify::trouble(TroubleKind::Rejected, "the name of the model results in no URL".to_owned())
 }

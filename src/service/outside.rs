@@ -1,5 +1,4 @@
-//! A door for the fuzz targets (`tests/fuzz`): what comes from outside, to the reader that the operator has for it.
-//! Nothing in the operator uses it.
+//! Access for the fuzz targets (`tests/fuzz`): passes external input to the parsers of the operator. The operator does not use it.
 
 use std::time::Duration;
 
@@ -26,12 +25,12 @@ use super::rows::{RowFault, Rows};
 use super::{classify, messages, text, timestamp};
 use crate::operation::{Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
 
-/// An answer of a service, as it came.
+/// A response of a service.
 #[derive(Debug)]
 pub struct Heard(Answer);
 
 impl Heard {
-    /// An answer, without the headers that no client would let through.
+    /// Creates a response, without headers that no client would accept.
     #[must_use]
     pub fn new(status: u16, headers: &[(&str, &[u8])], body: &[u8], fault: Option<BodyFault>) -> Self {
         let parsed = |(name, value): &(&str, &[u8])| Some((HeaderName::try_from(*name).ok()?, HeaderValue::from_bytes(value).ok()?));
@@ -42,50 +41,50 @@ impl Heard {
         Self(Answer::new(status, map, body.to_vec(), fault))
     }
 
-    /// The service's clock.
+    /// The clock of the service.
     #[must_use]
     pub fn server_time(&self) -> Option<Timestamp> {
         answer::server_time(&self.0.headers)
     }
 }
 
-/// The answer to a POST of a refresh to `called`.
+/// The response to a POST of a refresh to `called`.
 #[must_use]
 pub fn submission(service: Service, heard: &Heard, called: &Url) -> Submission {
     classify::submission(service, &heard.0, called)
 }
 
-/// The answer to a GET of a refresh.
+/// The response to a GET of a refresh.
 #[must_use]
 pub fn look(service: Service, heard: &Heard, asked: &OperationId) -> Look {
     classify::look(service, &heard.0, asked)
 }
 
-/// The answer to a DELETE of a refresh.
+/// The response to a DELETE of a refresh.
 #[must_use]
 pub fn cancellation(service: Service, heard: &Heard) -> Cancellation {
     classify::cancellation(service, &heard.0)
 }
 
-/// The answer to a GET of the refreshes that is no list of them.
+/// A response to a GET of the refreshes that is not a list.
 #[must_use]
 pub fn no_listing(service: Service, heard: &Heard) -> Trouble {
     classify::listing_trouble(service, &heard.0)
 }
 
-/// What was made of a list of refreshes.
+/// The result of a list of refreshes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The rows that matter, as they stand in the list.
+    /// The relevant rows, in the order of the list.
     pub listing: Listing,
-    /// How many rows there were.
+    /// Number of rows.
     pub rows: usize,
-    /// Whether the list came to its end.
+    /// Whether the list is complete.
     pub complete: bool,
 }
 
-/// A list of refreshes in these pieces; `None` where it is no list. `window` has the moment from which on all rows matter, and the
-/// one before which none that still runs can have started.
+/// A list of refreshes in these chunks; `None` if it is not a list. `window` has the time from which on all rows are relevant, and the
+/// earliest possible start of a running refresh.
 pub fn listing<'a>(
     service: Service,
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -111,8 +110,8 @@ pub fn listing<'a>(
     Some(Listed { listing, rows: count, complete })
 }
 
-/// A list of refreshes with the details of its rows, as the client makes it of the responses; `None` where it is no list. The service's
-/// clock is `ahead`, a refresh may run for `longest`, and `details` has the response for each id.
+/// A list of refreshes with the details of its rows, as the client creates it from the responses; `None` if it is not a list. The clock of
+/// the service is `ahead`, a refresh may run for `longest`, and `details` has the response for each id.
 pub fn list(
     service: Service,
     body: &[u8],
@@ -141,89 +140,89 @@ pub fn list(
     rows.complete().then(|| operations.map(|operations| selected.listing(operations, ahead)))
 }
 
-/// The answer to a POST of a synchronisation of Analysis Services to `called`.
+/// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
 pub fn sync_submission(heard: &Heard, called: &Url) -> Submission {
     classify::submission_with(Service::AnalysisServices, &heard.0, |answer| answers::accepted(answer, called))
 }
 
-/// What a look at a synchronisation of Analysis Services showed.
+/// The result of polling a sync of Analysis Services.
 #[must_use]
 pub fn sync_look(heard: &Heard, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
     answers::seen(&heard.0, called, asked, named_by_service)
 }
 
-/// The synchronisations of Analysis Services that an answer shows, and whether there may be more.
+/// The syncs of Analysis Services in a response, and whether there may be more.
 ///
 /// # Errors
-/// What is in the way.
+/// The error of the call.
 pub fn sync_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     answers::listed(&heard.0, since)
 }
 
-/// The `Location` on record, if a token may be sent there.
+/// The recorded `Location`, if a token may be sent there.
 #[must_use]
 pub fn stored_location(handle: &Handle, sync: &Url) -> Option<Url> {
     answers::stored(handle, sync)
 }
 
-/// The answer to a POST of query scale-out.
+/// The response to a POST of query scale-out.
 #[must_use]
 pub fn scale_out_submission(heard: &Heard, asked: Timestamp) -> Submission {
     classify::submission_with(Service::PowerBi, &heard.0, |answer| scale_out::accepted(answer, asked))
 }
 
-/// What a look at query scale-out showed.
+/// The result of polling query scale-out.
 #[must_use]
 pub fn scale_out_look(heard: &Heard, asked: &OperationId) -> Look {
     scale_out::seen(&heard.0, asked)
 }
 
-/// The last synchronisation by query scale-out, if it matters, and whether there may be one that is not shown.
+/// The last sync of query scale-out, if it is relevant, and whether there may be another one that is not shown.
 ///
 /// # Errors
-/// What is in the way.
+/// The error of the call.
 pub fn scale_out_listing(heard: &Heard, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     scale_out::listed(&heard.0, since)
 }
 
-/// The address of a database's refreshes.
+/// The URL of the refreshes of a database.
 #[must_use]
 pub fn refreshes(server: &ServerName, database: &DatabaseName) -> Option<Url> {
     database.refreshes(&server.base_url())
 }
 
-/// The address of a database's synchronisations.
+/// The URL of the syncs of a database.
 #[must_use]
 pub fn sync(server: &ServerName, database: &DatabaseName) -> Option<Url> {
     database.sync(&server.management_url())
 }
 
-/// The ids and names in a page of workspaces or semantic models, and where the next page is.
+/// The ids and names in a page of workspaces or semantic models, and the URL of the next page.
 ///
 /// # Errors
-/// What is in the way.
-#[allow(clippy::type_complexity, reason = "it is taken apart at once, by one caller")]
+/// The error of the call.
+#[allow(clippy::type_complexity, reason = "the only caller destructures it immediately")]
 pub fn names(heard: &Heard) -> Result<(Vec<(String, String)>, Option<String>), Trouble> {
     let page = power_bi::page_of(&heard.0)?;
     Ok((page.rows.into_iter().map(|row| (row.id, row.name)).collect(), page.next))
 }
 
-/// How an application proves itself, for [`token`].
+/// The credential of an application, for [`token`].
 #[derive(Clone, Copy, Debug)]
 pub enum Proof<'a> {
-    /// By a secret.
+    /// A secret.
     Secret(&'a str),
-    /// By a certificate, with this assertion.
+    /// A certificate, with this assertion.
     Certificate(&'a str),
-    /// By the token of another issuer.
+    /// The token of another issuer.
     Federated(&'a str),
 }
 
-/// The answer of Entra ID to a request for a token, in the form that it is passed on in.
+/// The response of Entra ID to a token request, as it is passed on.
 ///
 /// # Errors
-/// What is in the way.
+/// The error of the call.
 pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, Trouble> {
     let (text, means) = match proof {
         Proof::Secret(text) => (SecretText::new(text), Means::Secret),
@@ -237,22 +236,22 @@ pub fn token(heard: &Heard, proof: Proof<'_>) -> Result<String, Trouble> {
     refusal::granted(&heard.0, &Shown { text, means, spelling: Spelling::SECRET_KEYS })
 }
 
-/// The answer of the metadata service to a request for a token: whether it has one.
+/// The response of the metadata service to a token request: whether it contains a token.
 ///
 /// # Errors
-/// What is in the way.
+/// The error of the call.
 pub fn managed_token(heard: &Heard, client_id: Option<&str>) -> Result<(), Trouble> {
     managed::granted(&heard.0, Instant::now(), client_id).map(|_| ())
 }
 
-/// Issuer, subject and audience of somebody else's token.
+/// Issuer, subject and audience of a token of another issuer.
 #[must_use]
 pub fn claims(token: &str) -> [String; 3] {
     let Claims { issuer, subject, audience } = Claims::of(&SecretText::new(token));
     [issuer, subject, audience]
 }
 
-/// Where a `Location` leads, if a token may be sent there.
+/// The target of a `Location`, if a token may be sent there.
 #[must_use]
 pub fn location(text: &str, called: &Url) -> Option<Url> {
     match location::target(text, called) {
@@ -261,25 +260,25 @@ pub fn location(text: &str, called: &Url) -> Option<Url> {
     }
 }
 
-/// A moment as the services write it in a body.
+/// A time in the format of a body.
 #[must_use]
 pub fn moment(text: &str) -> Option<Timestamp> {
     timestamp::moment(text)
 }
 
-/// A moment as the services write it in a header.
+/// A time in the format of a header.
 #[must_use]
 pub fn clock(text: &str) -> Option<Timestamp> {
     timestamp::service_clock(text)
 }
 
-/// What a `Retry-After` asks for.
+/// The requested wait of a `Retry-After`.
 #[must_use]
 pub fn wait(text: &str, now: Timestamp) -> Option<Duration> {
     timestamp::retry_after(text, now)
 }
 
-/// A message from outside in one line.
+/// Sanitizes an external message into one line.
 #[must_use]
 pub fn tidy(said: &str, limit: usize) -> String {
     text::tidy(said, limit)

@@ -1,11 +1,11 @@
-//! What a page for people says: all that a user learns of whatever answered in the place of a service. The text of XML, too.
+//! The text of an HTML page, which is the only information about a server that responded in place of a service. Also the text of XML.
 
 use super::text;
 
-/// How much of a page is looked at.
+/// Maximum size of the part of a page that is read.
 const LONGEST: usize = 64 * 1024;
 
-/// Elements whose content nobody reads.
+/// Elements whose content is not text.
 const SILENT: [&str; 4] = ["script", "style", "svg", "noscript"];
 
 /// The first words of a page, at most `limit` characters, without markup and tokens.
@@ -25,7 +25,7 @@ pub(super) fn words(page: &[u8], limit: usize) -> String {
             Some(_) => continue,
             None => silent = SILENT.into_iter().find(|name| named(name) && !tag.ends_with('/')),
         }
-        // A comment may have tags in it, so what follows its first one is taken for text; that is no harm.
+        // A comment may contain tags, so the text after the first one is included, which does no harm.
         if silent.is_none() && !tag.starts_with("!--") {
             said.push(' ');
             said.push_str(content);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_told_in_a_few_words() {
+    fn page_is_summarized_in_a_few_words() {
         let rows = [
             (
                 "<html><head><title>403 Forbidden</title><STYLE type=x>a > b {}</STYLE></head><body>\n<h1>No&nbsp;way</h1>",

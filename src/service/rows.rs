@@ -1,20 +1,20 @@
-//! The rows of a list as they arrive, one at a time: 30 days of refreshes are never in memory together.
+//! The rows of a list, parsed one at a time as they arrive. 30 days of refreshes are therefore never in memory at the same time.
 
-/// How much is kept of one row. A row of Power BI has the error of each attempt, as JSON inside JSON. What is left of a longer one is
-/// no JSON, so its reader sees that it cannot read it.
+/// Maximum size of one row. A row of Power BI contains the errors of each attempt, as JSON inside JSON. A truncated row is invalid JSON, so
+/// the parser detects it.
 const LONGEST_ROW: usize = 256 * 1024;
 
-/// The names of a link to the rows that are not in this response, in lower case: `OData` version 4 has the first.
+/// The names of a link to the next page, in lower case. `OData` version 4 uses the first one.
 pub(super) const NEXT_PAGE: [&str; 3] = ["@odata.nextlink", "odata.nextlink", "nextlink"];
 
-/// Why a list cannot be read on.
+/// A list is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowFault;
 
-/// Takes a JSON array apart, whatever pieces it comes in. It may stand alone, or as the `value` of an object
-/// (as `OData` has it): the Power BI documentation shows the one, and the service sends the other.
+/// Splits a JSON array into rows, in chunks of any size. The array may be the document, or the `value` of an object (as in `OData`): the
+/// Power BI documentation shows one form, and the service sends the other.
 ///
-/// Only brackets, commas and texts are told apart here; whether a row is JSON, and an object, is for its reader to say.
+/// Recognizes only brackets, commas and strings. The parser of a row checks whether it is JSON and an object.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     place: Place,
@@ -22,17 +22,17 @@ pub(super) struct Rows {
     depth: usize,
     in_text: bool,
     escaped: bool,
-    /// How much of a byte order mark has been seen.
+    /// How much of a byte order mark has arrived.
     mark: usize,
-    /// The object around the list, if there is one.
+    /// The object around the list, if any.
     envelope: Option<Envelope>,
 }
 
 #[derive(Debug, Default)]
 struct Envelope {
-    /// The beginning of the last text that stood in it directly, since the last comma: before a value, the value's name.
+    /// The start of the last string directly in the object since the last comma: before a value, the name of the value.
     name: Vec<u8>,
-    /// Whether the text that is being read is the link to a next page.
+    /// Whether the current string is the link to a next page.
     in_link: bool,
     listed: bool,
     linked: bool,
@@ -49,7 +49,7 @@ enum Place {
     /// After a comma: a row.
     Row,
     Inside,
-    /// Inside a row that is no object: it ends before a comma or the end.
+    /// Inside a row that is not an object. It ends before a comma or the end.
     InsideOther,
     /// After a row: a comma or the end.
     CommaOrEnd,
@@ -57,7 +57,7 @@ enum Place {
 }
 
 impl Rows {
-    /// Takes the next piece of the answer, and gives each row that it completes to `take`.
+    /// Parses the next chunk, and passes each completed row to `take`.
     pub(super) fn feed(&mut self, piece: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), RowFault>) -> Result<(), RowFault> {
         for &byte in piece {
             if self.place == Place::InsideOther {
@@ -178,12 +178,12 @@ impl Rows {
         Ok(())
     }
 
-    /// Whether the service says that there are more rows elsewhere.
+    /// Whether the service has more rows on another page.
     pub(super) fn go_on(&self) -> bool {
         self.envelope.as_ref().is_some_and(|envelope| envelope.linked)
     }
 
-    /// Whether the list has come to its end.
+    /// Whether the list is complete.
     pub(super) fn complete(&self) -> bool {
         self.place == Place::After && self.envelope.as_ref().is_none_or(|envelope| envelope.listed)
     }
@@ -196,7 +196,7 @@ mod tests {
 
     use super::*;
 
-    /// The rows of a list that comes in pieces of `size` bytes; `None` where it cannot be read to its end.
+    /// The rows of a list that arrives in chunks of `size` bytes; `None` if it is malformed or incomplete.
     fn split(text: &[u8], size: usize) -> Option<Vec<Value>> {
         let (mut rows, mut found) = (Rows::default(), Vec::new());
         for piece in text.chunks(size.max(1)) {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_taken_apart() {
+    fn list_is_split_into_rows() {
         let rows = [
             ("[]", Some(0)),
             ("\u{feff} [ {} ]\n", Some(1)),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_next_page_is_noticed() {
+    fn link_to_next_page_is_detected() {
         let rows = [
             ("[{}]", false),
             (r#"{"value":[{}]}"#, false),
@@ -276,7 +276,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_list_of_objects_comes_apart_as_it_is(texts in proptest::collection::vec("\\PC*", 0..8), size in 1usize..40) {
+        fn any_list_of_objects_is_split_unchanged(texts in proptest::collection::vec("\\PC*", 0..8), size in 1usize..40) {
             let list: Vec<Value> = texts.iter().map(|text| json!({text: [text, {"n": text}]})).collect();
             let text = serde_json::to_vec(&list).unwrap();
             prop_assert_eq!(split(&text, size), Some(list.clone()));
@@ -287,7 +287,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), size in 1usize..40) {
             let agreed = serde_json::from_slice::<Vec<Value>>(&bytes).is_ok();
-            // Of the object around a list, only what leads to the list is looked at.
+            // In the object around a list, only the part that leads to the list is checked.
             if bytes.trim_ascii_start().first() != Some(&b'{') {
                 prop_assert_eq!(split(&bytes, size).is_some(), agreed);
             }

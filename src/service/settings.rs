@@ -1,4 +1,4 @@
-//! What the clients of the services are set up with.
+//! The settings of the clients.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use std::time::Duration;
 use super::cloud::Cloud;
 use crate::operation::CallRecord;
 
-/// What [`super::Azure`] is made from.
+/// The settings of [`super::Azure`].
 #[derive(Clone)]
 pub struct Settings {
-    /// The cloud; a call leaves for no host but its.
+    /// The cloud. Calls go only to its hosts.
     pub cloud: Cloud,
-    /// Certificates of further authorities (PEM), trusted beside the usual ones.
+    /// Certificates of additional trusted authorities (PEM).
     pub extra_ca_pem: Option<Vec<u8>>,
-    /// How long one call may take, its answer's body included.
+    /// Timeout of one call, including the body of the response.
     pub call_timeout: Duration,
-    /// How many calls to one server may be in flight at once.
+    /// Maximum number of calls in flight to one server.
     pub max_calls_per_server: usize,
-    /// How long a refresh may run on Analysis Services, which documents no limit.
+    /// Maximum duration of a refresh on Analysis Services, which documents no limit.
     pub max_refresh_duration: Duration,
-    /// What the services are told about who calls, `tabular-operator/<version>`.
+    /// The user agent for the services, `tabular-operator/<version>`.
     pub user_agent: String,
-    /// Told of every HTTP exchange, for metrics.
+    /// Receives every HTTP exchange, for metrics.
     pub on_call: Option<Observer>,
 }
 
-/// Who is told of every HTTP exchange.
+/// Receives every HTTP exchange.
 pub type Observer = Arc<dyn Fn(&CallRecord<'_>) + Send + Sync>;
 
-/// Why the settings cannot be used: one sentence.
+/// Error in the settings, as one sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(pub(super) String);

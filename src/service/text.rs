@@ -1,11 +1,11 @@
-//! Texts from outside: made short, plain, and free of what differs from one try to the next.
+//! Sanitizes external texts: short, plain, and without parts that differ between retries.
 
 use std::borrow::Cow;
 
 use crate::operation::REDACTED;
 use crate::text::plain as plain_line;
 
-/// At most `limit` characters of a text, with an ellipsis where it was cut.
+/// Truncates a text to `limit` characters, with an ellipsis.
 pub(super) fn cut(text: &str, limit: usize) -> String {
     if text.chars().nth(limit).is_none() {
         return text.to_owned();
@@ -33,24 +33,24 @@ pub(super) fn one_line(text: &str, limit: usize) -> String {
     cut(&line, limit)
 }
 
-/// Where the part of a message begins that only its call has (Entra ID and Analysis Services both append such).
+/// Starts of the part of a message that is specific to one call (Entra ID and Analysis Services append it).
 const TRAILERS: [&str; 7] =
     ["technical details", "trace id", "correlation id", "rootactivityid", "activity id", "timestamp:", "date (utc)"];
 
-/// A message from outside as one plain line of at most `limit` characters: what looks like a token is taken out, and so is the tail
-/// that names this one call.
+/// Sanitizes an external message into one plain line of at most `limit` characters. Redacts words that look like tokens, and removes the
+/// part that is specific to one call.
 pub(super) fn tidy(text: &str, limit: usize) -> String {
     let short = cut(text, 4 * limit);
     let plain = plain_line(&short);
     let words: Vec<&str> = plain.split_whitespace().map(|word| if token_like(word) { REDACTED } else { word }).collect();
     let line = words.join(" ");
-    // Lower case in ASCII alone keeps every byte where it was, so the positions fit the original.
+    // Lower case in ASCII keeps all byte positions, so they are valid in the original.
     let lower = line.to_ascii_lowercase();
     let end = TRAILERS.iter().filter_map(|trailer| lower.find(trailer)).min().unwrap_or(line.len());
     cut(line.get(..end).unwrap_or(&line).trim_end_matches([' ', ',', ';', ':', '(', '[', '-']), limit)
 }
 
-/// A text without the words that are, or carry, a token; all else as it is.
+/// A text in which words that are or contain tokens are redacted. Everything else is unchanged.
 pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
     if !text.split(' ').any(token_like) {
         return Cow::Borrowed(text);
@@ -59,9 +59,9 @@ pub(super) fn without_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
-/// JSON text in which every character is one. Some things make a whole answer unreadable that are no more than a spoilt letter in
-/// a message: half of a surrogate pair as an escape, as a .NET service writes where it cuts a text between the two, and bytes
-/// that are not UTF-8, which become the replacement character; and raw control characters, which become blanks. All else stays as it is.
+/// Repairs JSON text in which a single invalid character would make the complete response unreadable. Half a surrogate pair as an escape,
+/// which a .NET service writes if it truncates a text between the halves, becomes the replacement character. So do bytes that are not
+/// UTF-8. Raw control characters become spaces. Everything else is unchanged.
 pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
     let mut json = String::from_utf8(plain(narrowed(json)))
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
@@ -75,14 +75,15 @@ pub(super) fn mended(json: Vec<u8>) -> Vec<u8> {
                 json.splice(at..at + 6, *b"\\uFFFD");
                 at += 6;
             }
-            // Whatever is escaped is passed over: a backslash may be.
+            // Skips the escaped character, which may be a backslash.
             _ => at += 2,
         }
     }
     json
 }
 
-/// A text in UTF-8 that came in UTF-16, as its byte order mark or the zeros in its first character tell; all else as it is.
+/// Converts a text in UTF-16 to UTF-8. Detects UTF-16 by its byte order mark or by the zeros in its first character. Other texts are
+/// unchanged.
 fn narrowed(text: Vec<u8>) -> Vec<u8> {
     let (first, from): (fn([u8; 2]) -> u16, usize) = match text.as_slice() {
         [0xff, 0xfe, ..] => (u16::from_le_bytes, 2),
@@ -96,7 +97,7 @@ fn narrowed(text: Vec<u8>) -> Vec<u8> {
     char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
 }
 
-/// JSON without raw control characters: outside its texts they are blanks, and inside they may not stand, but some services let them.
+/// JSON without raw control characters. Outside strings they are whitespace. Inside strings they are invalid, but some services write them.
 fn plain(mut text: Vec<u8>) -> Vec<u8> {
     let first = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().first();
     if matches!(first, Some(b'{' | b'[' | b'"')) {
@@ -105,25 +106,25 @@ fn plain(mut text: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// The number of the escape `\uXXXX` at a place, if there is one.
+/// The number of the escape `\uXXXX` at a position, if there is one.
 fn escape(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// Whether a word is, or carries, a signed token: its base64 begins with `eyJ`, for `{"`.
+/// Whether a word is or contains a signed token: its base64 starts with `eyJ`, for `{"`.
 pub(super) fn token_like(word: &str) -> bool {
     word.find("eyJ").and_then(|at| word.get(at..)).is_some_and(|rest| rest.len() > 20)
 }
 
-/// An id of a call, if a text is one.
+/// The id of a call, if the text is a valid one.
 pub(super) fn id(text: &str) -> Option<String> {
     let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     ((1..=64).contains(&text.len()) && text.chars().all(safe)).then(|| text.to_owned())
 }
 
-/// The innermost cause of an error, which says the most; the outer ones repeat the address.
+/// The innermost cause of an error, which has the most details. The outer ones repeat the URL.
 pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
@@ -137,14 +138,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_between_characters() {
+    fn text_is_truncated_between_characters() {
         assert_eq!(cut("häß", 3), "häß");
         assert_eq!(cut("häßlich", 3), "hä…");
         assert_eq!(cut("", 0), "");
     }
 
     #[test]
-    fn what_differs_from_call_to_call_is_left_out() {
+    fn call_specific_parts_are_removed() {
         let rows = [
             ("AADSTS1: No. Trace ID: 1-2 Correlation ID: 3 Timestamp: 2020-01-01", "AADSTS1: No."),
             ("AADSTS1: No. Trace\r\n  ID: 1-2", "AADSTS1: No."),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_half_a_character_is_mended_and_all_else_stays() {
+    fn invalid_characters_in_json_are_repaired() {
         let rows: [(&[u8], &[u8]); 12] = [
             (br#"{"a":"plain \u00e4 \n"}"#, br#"{"a":"plain \u00e4 \n"}"#),
             (br#""\ud83d\ude00""#, br#""\ud83d\ude00""#),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_taken_out_and_all_else_stays() {
+    fn tokens_are_redacted_and_other_text_is_kept() {
         let rows = [
             ("Dim  Customer\t1 ", "Dim  Customer\t1 "),
             ("eyJust a word", "eyJust a word"),
@@ -193,20 +194,20 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_json_is_mended_into_itself(text in "\\PC*") {
+        fn valid_json_is_unchanged_by_repair(text in "\\PC*") {
             let json = serde_json::to_vec(&text).unwrap();
             proptest::prop_assert_eq!(mended(json.clone()), json);
         }
 
         #[test]
-        fn any_text_of_escapes_is_readable_in_the_end(halves in proptest::collection::vec(0u16..=0xFFFF, 0..20)) {
+        fn repaired_escapes_are_readable(halves in proptest::collection::vec(0u16..=0xFFFF, 0..20)) {
             let escapes: Vec<String> = halves.iter().map(|half| format!("\\u{half:04x}")).collect();
             let json = format!("\"{}\"", escapes.concat());
             proptest::prop_assert!(serde_json::from_slice::<String>(&mended(json.into_bytes())).is_ok());
         }
 
         #[test]
-        fn any_text_is_tidied_within_its_limit(text in "\\PC*", limit in 1usize..50) {
+        fn tidy_text_is_within_its_limit(text in "\\PC*", limit in 1usize..50) {
             assert!(tidy(&text, limit).chars().count() <= limit);
         }
     }

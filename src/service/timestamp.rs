@@ -1,4 +1,4 @@
-//! The services' spellings of a moment.
+//! The formats of times in the responses of the services.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use jiff::fmt::rfc2822;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-/// The longest wait that is taken from a `Retry-After`.
+/// Maximum wait of a `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
-/// The years in which something can happen at a service that began in 2015. The default values of .NET, of databases, of Windows and
-/// of Unix lie outside: they stand for a moment that never was.
+/// The plausible years for a service that started in 2015. The default values of .NET, databases, Windows and Unix are outside this range:
+/// they represent a missing time.
 const YEARS: Range<i16> = 2010..9000;
 
-/// A moment in ISO 8601, with `Z`, an offset or neither (then it is UTC), and any number of fractional digits; or as HTTP or older .NET
-/// services write it.
+/// Parses a time in ISO 8601, with `Z`, an offset or neither (then UTC), and any number of fractional digits; or in the format of HTTP or
+/// of older .NET services.
 ///
-/// Analysis Services documentation, asynchronous refresh: seven digits and `Z`; the sync answers there have neither. Without its
-/// seconds it is none: it would seem to be up to a day before the moment that it stands for.
+/// Analysis Services documentation, asynchronous refresh: seven digits and `Z`. The responses about syncs there have neither. A time
+/// without seconds is rejected, because it would seem to be up to a day early.
 pub(super) fn moment(text: &str) -> Option<Timestamp> {
     let text = shorten_fraction(text.trim());
     let has_seconds = |text: &str| text.bytes().skip(10).take(9).filter(|byte| *byte == b':').count() == 2;
@@ -29,15 +29,15 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
     YEARS.contains(&Offset::UTC.to_datetime(moment).year()).then_some(moment)
 }
 
-/// `/Date(1512787466180)/`, as older .NET services write a moment in JSON; an offset in it changes nothing.
+/// `/Date(1512787466180)/`, the format of older .NET services in JSON. An offset in it has no effect.
 fn milliseconds(text: &str) -> Option<Timestamp> {
     let (_, rest) = text.split_once("/Date(")?;
-    // The first character may be the sign of the number.
+    // The first character may be the sign.
     let (end, _) = rest.char_indices().skip(1).find(|(_, c)| matches!(c, ')' | '+' | '-'))?;
     Timestamp::from_millisecond(rest.get(..end)?.parse().ok()?).ok()
 }
 
-/// At most nine fractional digits: more say nothing that a [`Timestamp`] can hold.
+/// Truncates to nine fractional digits, the precision of a [`Timestamp`].
 fn shorten_fraction(text: &str) -> String {
     let Some((whole, rest)) = text.split_once('.') else {
         return text.to_owned();
@@ -47,12 +47,12 @@ fn shorten_fraction(text: &str) -> String {
     format!("{whole}.{}{zone}", fraction.get(..9).unwrap_or(fraction))
 }
 
-/// An HTTP date, `Fri, 01 Jan 2021 00:00:00 GMT`.
+/// Parses an HTTP date, `Fri, 01 Jan 2021 00:00:00 GMT`.
 pub(super) fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()
 }
 
-/// The service's own clock: `x-ms-current-utc-date`, seen as `11/17/2025 8:25:35 AM`, or in ISO 8601.
+/// Parses the clock of the service: `x-ms-current-utc-date`, observed as `11/17/2025 8:25:35 AM`, or in ISO 8601.
 pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
     let american = || {
         let moment = DateTime::strptime("%m/%d/%Y %I:%M:%S %p", text.trim()).ok()?;
@@ -61,11 +61,11 @@ pub(super) fn service_clock(text: &str) -> Option<Timestamp> {
     moment(text).or_else(american).or_else(|| http_date(text))
 }
 
-/// How long a `Retry-After` asks to stay away (seconds or an HTTP date), at most an hour.
+/// The requested wait of a `Retry-After` (seconds or an HTTP date), at most 1 hour.
 pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // Digits that do not fit are a very long time.
+        // Digits that do not fit represent a very long time.
         return Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT));
     }
     if let Ok(seconds) = text.parse::<f64>() {
@@ -75,7 +75,7 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.unsigned_abs().min(LONGEST_WAIT))
 }
 
-/// How long the text of a throttle asks to stay away: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
+/// The requested wait in the text of a throttle: `Retry in 3392 seconds.`, `… until: 11/29/2026 5:20:11 AM (UTC)`.
 pub(super) fn pause_in(text: &str, now: Timestamp) -> Option<Duration> {
     let lower = text.to_ascii_lowercase();
     let after = |words: &str| lower.split_once(words).map(|(_, rest)| rest.trim_start());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_in_every_spelling() {
+    fn times_are_parsed_in_every_format() {
         let rows = [
             ("2020-12-15T21:58:20.2712217Z", "2020-12-15T21:58:20.2712217Z"),
             ("2017-12-09T02:44:26.18", "2017-12-09T02:44:26.18Z"),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_placeholder_is_no_moment() {
+    fn placeholder_time_is_rejected() {
         let rows = [
             "0001-01-01T00:00:00Z",
             "0001-01-01T01:00:00+01:00",
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_without_its_seconds_is_none() {
+    fn time_without_seconds_is_rejected() {
         for text in ["2026-01-01", "2026-01-01T12", "2026-01-01T12:00", "2026-01-01T12:00Z", "20260101", "2026-01-01T12:00+02:00"] {
             assert_eq!(moment(text), None, "{text}");
         }
     }
 
     #[test]
-    fn the_services_clock_is_read() {
+    fn service_clock_is_parsed() {
         for text in ["11/17/2025 8:25:35 AM", "2025-11-17T08:25:35Z", "Mon, 17 Nov 2025 08:25:35 GMT"] {
             assert_eq!(service_clock(text), Some(at("2025-11-17T08:25:35Z")), "{text}");
         }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_seconds_or_a_date_and_bounded() {
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
         let now = at("2021-01-01T00:00:00Z");
         let rows = [
             ("30", Some(30)),

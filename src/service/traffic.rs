@@ -1,4 +1,4 @@
-//! How much is sent where: calls in flight per server, and pauses that a service asked for.
+//! The limits of traffic: calls in flight for each server, and backoffs that a service asked for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use tokio::time::Instant;
 use super::identity::Fingerprint;
 use crate::operation::OperationKind;
 
-/// How long a place among the calls in flight is waited for. A server that answers has one free by then, and coming back later
-/// would cost a pass, and a record of the trouble after a few. Behind one that does not, a pass must not stand in the way of
-/// other servers' for longer.
+/// Maximum wait for a permit for a call in flight. A server that responds has a free permit by then, and a retry would cost a
+/// reconciliation and, after some retries, a recorded error. If the server does not respond, a longer wait would block reconciliations for
+/// other servers.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How many servers are remembered before the idle ones are forgotten.
+/// Maximum number of servers before idle ones are removed.
 const SERVERS: usize = 1024;
 
-/// How long a throttled identity stays away where the service does not say.
+/// Backoff of a throttled identity if the service does not state one.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 
-/// From how long a pause its end is named to users: a message with a time may change at each new pause, and each change is a write.
+/// Minimum backoff whose end is in messages. A message with a time may change with each new backoff, and each change is a write.
 const NAMED_PAUSE: Duration = Duration::from_mins(1);
 
-/// The kinds of calls. A throttle applies to one kind: Microsoft Fabric limits "the number of calls a specific caller can perform on a specific
-/// API" (its documentation, "Throttling"). So no lookup delays the cancellation of what runs. Where a limit does cover several kinds,
-/// that costs one refused call of each.
+/// The kinds of calls. A throttle applies to one kind: Microsoft Fabric limits "the number of calls a specific caller can perform on a
+/// specific API" (its documentation, "Throttling"). A throttled request for names therefore does not delay the cancellation of a running
+/// operation. If a limit covers several kinds, each costs one refused call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallKind {
     /// Lists of workspaces and semantic models.
@@ -41,11 +41,11 @@ pub enum CallKind {
     Cancel,
 }
 
-/// A pause that a service asked for.
+/// A backoff that a service asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pause {
     end: Instant,
-    /// The end as users read it, where they do.
+    /// The end of the backoff, if messages contain it.
     pub(super) until: Option<Timestamp>,
 }
 
@@ -55,13 +55,13 @@ impl Pause {
         Self { end: Instant::now() + wait, until: end.and_then(|end| Timestamp::from_second(end.as_second()).ok()) }
     }
 
-    /// What is left of it.
+    /// The remaining time.
     pub(super) fn left(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now())
     }
 }
 
-/// Calls in flight, and pauses.
+/// Calls in flight, and backoffs.
 pub(super) struct Traffic {
     per_server: usize,
     servers: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -73,7 +73,7 @@ impl Traffic {
         Self { per_server, servers: Mutex::default(), pauses: Mutex::default() }
     }
 
-    /// A place among the calls in flight to a server, first come, first served; `None` where none was free for [`PATIENCE`].
+    /// Acquires a permit for a call in flight to a server, first in, first out; `None` if none was free for [`PATIENCE`].
     pub(super) async fn enter(&self, server: &str) -> Option<OwnedSemaphorePermit> {
         let places = self.places(server);
         tokio::time::timeout(PATIENCE, places.acquire_owned()).await.ok()?.ok()
@@ -82,26 +82,26 @@ impl Traffic {
     fn places(&self, server: &str) -> Arc<Semaphore> {
         let mut servers = self.servers.lock();
         if servers.len() >= SERVERS && !servers.contains_key(server) {
-            // Whoever has a place, or waits for one, has a hand on them.
+            // A holder of a permit, and a waiter, have a reference.
             servers.retain(|_, places| Arc::strong_count(places) > 1);
         }
         Arc::clone(servers.entry(server.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.per_server))))
     }
 
-    /// The pause of this identity's calls of a kind to a host.
+    /// The backoff of this identity for calls of a kind to a host.
     pub(super) fn pause(&self, host: &str, identity: Fingerprint, kind: CallKind) -> Option<Pause> {
         let pauses = self.pauses.lock();
         pauses.get(&(host.to_owned(), identity, kind)).copied().filter(|pause| !pause.left().is_zero())
     }
 
-    /// How many identities a host has asked to pause calls now.
+    /// Number of identities that currently back off from a host.
     pub(super) fn paused(&self) -> usize {
         let pauses = self.pauses.lock();
         let current = pauses.iter().filter(|(_, pause)| !pause.left().is_zero());
         current.map(|((host, identity, _), _)| (host, identity)).collect::<HashSet<_>>().len()
     }
 
-    /// Notes that a service throttles an identity's calls of a kind: every caller that shares all three pauses them.
+    /// Records that a service throttles calls of a kind of an identity. All callers with the same three values back off.
     pub(super) fn set_pause(&self, host: &str, identity: Fingerprint, kind: CallKind, wait: Option<Duration>) -> Pause {
         let asked = Pause::new(wait.unwrap_or(DEFAULT_PAUSE));
         let mut pauses = self.pauses.lock();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn places_are_counted_per_server() {
+    async fn permits_are_counted_per_server() {
         let traffic = Traffic::new(2);
         let held = (traffic.enter("a").await, traffic.enter("a").await);
         assert!(held.0.is_some() && held.1.is_some());
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_is_waited_for() {
+    async fn permit_is_awaited_briefly() {
         let traffic = Traffic::new(1);
         let held = traffic.enter("a").await;
         let soon = async {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn idle_servers_are_forgotten() {
+    async fn idle_servers_are_removed() {
         let traffic = Traffic::new(1);
         let busy = traffic.enter("busy").await;
         for n in 0..3 * SERVERS {
@@ -174,7 +174,7 @@ mod tests {
             assert_eq!(left(&traffic, "host", 1, other), None, "{other:?}");
         }
         traffic.set_pause("host", someone(1), CallKind::Resolve, Some(Duration::from_secs(10)));
-        assert_eq!(traffic.paused(), 1, "one identity, whatever its calls");
+        assert_eq!(traffic.paused(), 1, "one identity, for all kinds of calls");
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(left(&traffic, "host", 1, kind), None);
         assert_eq!(traffic.paused(), 0);

@@ -1,11 +1,11 @@
-//! The services' words for where a refresh stands.
+//! The status values of refreshes.
 
 use crate::operation::Phase;
 
-/// The phase that a status word stands for, in whatever case.
+/// The phase of a status value, in upper or lower case.
 ///
-/// Analysis Services documentation, asynchronous refresh, "Status values"; `Completed`, `Disabled` and `Unknown` (it
-/// runs) are Power BI's. A word that nobody has documented is no end, so it counts as running.
+/// Analysis Services documentation, asynchronous refresh, "Status values". `Completed`, `Disabled` and `Unknown` (running) are values of
+/// Power BI. An undocumented value is not an end, so it counts as running.
 pub(super) fn phase(word: &str) -> Phase {
     match word.trim().to_ascii_lowercase().as_str() {
         "notstarted" => Phase::NotStarted,
@@ -17,10 +17,10 @@ pub(super) fn phase(word: &str) -> Phase {
     }
 }
 
-/// The phase that Power BI's `status` and `extendedStatus` stand for together, and the word that says it.
+/// The combined phase of Power BI's `status` and `extendedStatus`, and the value that determines it.
 ///
-/// While `status` is `Unknown` the other one tells (so the clients read it too). Where they disagree, the one that
-/// promises less is believed: a success that the other does not share is none.
+/// While `status` is `Unknown`, `extendedStatus` determines the phase, as in other clients. If the two fields disagree, the less successful
+/// one wins.
 pub(super) fn told(status: Option<String>, extended: Option<String>) -> Option<(Phase, String)> {
     let said = |word: String| (phase(&word), word);
     let (status, extended) = match (status.map(said), extended.map(said)) {
@@ -32,7 +32,7 @@ pub(super) fn told(status: Option<String>, extended: Option<String>) -> Option<(
     };
     let closer = match (status.0, extended.0) {
         (one, other) if one == other => false,
-        // It runs, says the first: then the second says more. Or it is over, and the second does not agree.
+        // If `status` is running, the other field is more precise. If it is an end, the other field disagrees.
         (Phase::NotStarted | Phase::InProgress | Phase::Succeeded, _) => true,
         (Phase::Failed | Phase::TimedOut | Phase::Cancelled, end) => end.ended() && end != Phase::Succeeded,
     };
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_known_end_is_an_end() {
+    fn only_documented_end_is_an_end() {
         let rows = [
             ("notStarted", Phase::NotStarted),
             ("inProgress", Phase::InProgress),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn two_words_are_read_as_one_and_no_success_is_made_up() {
+    fn disagreeing_status_fields_are_no_success() {
         let rows = [
             ("Unknown", "NotStarted", Phase::NotStarted, "NotStarted"),
             ("Unknown", "InProgress", Phase::InProgress, "InProgress"),

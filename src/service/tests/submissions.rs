@@ -86,7 +86,7 @@ async fn an_answer_that_is_lost_leaves_a_doubt_and_is_not_asked_for_again() {
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
 
     let (submission, stage) = submit(|| Reply::WriteAndHang(String::new())).await;
-    let expected = format!("{SERVER} gave no answer in time");
+    let expected = format!("{SERVER} did not respond in time");
     assert_eq!(submission, Submission::Unanswered { message: expected });
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
 
@@ -124,7 +124,7 @@ async fn what_never_left_is_refused() {
     let call = model_of(&azure).prepare().await.unwrap();
     let (kind, message) = refused(call.submit(&operation::Request::Refresh(RefreshRequest::default())).await);
     assert_eq!(kind, TroubleKind::Unreachable);
-    assert!(message.starts_with(&format!("no connection to {SERVER}: ")), "{message}");
+    assert!(message.starts_with(&format!("failed to connect to {SERVER}: ")), "{message}");
 
     // A listener that never speaks: the handshake does not end.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
