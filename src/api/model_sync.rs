@@ -32,7 +32,12 @@ use super::{Credentials, Model, RefreshTrigger, Status, defaults};
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
         description = "Reason of the condition Ready"
     ),
-    printcolumn(name = "Started", type_ = "date", json_path = ".status.run.startedTime", description = "When the sync started at the service"),
+    printcolumn(
+        name = "Started",
+        type_ = "date",
+        json_path = ".status.run.startedTime",
+        description = "When the sync started at the service"
+    ),
     printcolumn(name = "Duration", type_ = "string", json_path = ".status.run.duration", description = "Duration of the sync"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(

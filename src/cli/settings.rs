@@ -160,9 +160,7 @@ impl RunArgs {
                 ));
             }
             (_, Some(_)) => {
-                return Err(SettingsError(
-                    "--cloud-file requires --cloud custom; set both or neither".to_owned(),
-                ));
+                return Err(SettingsError("--cloud-file requires --cloud custom; set both or neither".to_owned()));
             }
             (named, None) => CloudChoice::Named(named),
         };
@@ -196,9 +194,7 @@ fn health_address(metrics: SocketAddr, given: Option<SocketAddr>) -> Result<Sock
     let health = given.unwrap_or(SocketAddr::new(metrics.ip(), port));
     let overlap = health.ip() == metrics.ip() || health.ip().is_unspecified() || metrics.ip().is_unspecified();
     if overlap && health.port() == metrics.port() && health.port() != 0 {
-        return Err(SettingsError(format!(
-            "--metrics-address ({metrics}) and --health-address ({health}) must have different ports"
-        )));
+        return Err(SettingsError(format!("--metrics-address ({metrics}) and --health-address ({health}) must have different ports")));
     }
     Ok(health)
 }

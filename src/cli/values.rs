@@ -55,9 +55,7 @@ pub(super) fn collector(text: &str) -> Result<Url, String> {
         return Err(format!("neither http:// nor https://; {wanted}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "must not contain a password, which would appear in logs; set the header in OTEL_EXPORTER_OTLP_HEADERS".to_owned()
-        );
+        return Err("must not contain a password, which would appear in logs; set the header in OTEL_EXPORTER_OTLP_HEADERS".to_owned());
     }
     Ok(url)
 }

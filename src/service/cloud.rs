@@ -290,7 +290,10 @@ mod tests {
             (format!("authorty: x\n{service}"), "unknown field `authorty`"),
             (format!("authority: HTTP://l.example.com\n{service}"), "authority in the cloud file must use https"),
             (power_bi("http://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file must use https"),
-            (power_bi("https://api.example.com/v1.0", "https://a.example.com"), "powerBI.host in the cloud file has a path, a query or a fragment"),
+            (
+                power_bi("https://api.example.com/v1.0", "https://a.example.com"),
+                "powerBI.host in the cloud file has a path, a query or a fragment",
+            ),
             (power_bi("api.example.com?x", "https://a.example.com"), "powerBI.host in the cloud file has a path, a query or a fragment"),
             (power_bi("ftp://api.example.com", "https://a.example.com"), "powerBI.host in the cloud file is not an https address"),
             (power_bi("", "https://a.example.com"), "powerBI.host in the cloud file is not a host"),

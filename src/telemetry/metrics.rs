@@ -230,19 +230,19 @@ impl Metrics {
         registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.held_back.clone());
         registry.register("throttled_identities", "Identities that a service has asked to back off", self.throttled.clone());
         registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
-        registry.register_with_unit(
-            "token_request_duration",
-            "Duration of a token request",
-            Unit::Seconds,
-            self.token_duration.clone(),
-        );
+        registry.register_with_unit("token_request_duration", "Duration of a token request", Unit::Seconds, self.token_duration.clone());
         let expiry = "Expiry of the client certificate in use that expires first";
         registry.register_with_unit("certificate_expiry_timestamp", expiry, Unit::Seconds, self.certificate_expiry.clone());
         registry.register("watch_healthy", "1 while the watch is healthy", self.watch_healthy.clone());
         registry.register("kubernetes_writes", "Writes to the Kubernetes API", self.writes.clone());
         registry.register("is_leader", "1 while this process is the leader", self.is_leader.clone());
         registry.register("lease_renewals", "Renewals of the lease", self.renewals.clone());
-        registry.register_with_unit("lease_renewed_timestamp", "Time of the last renewal of the lease", Unit::Seconds, self.renewed.clone());
+        registry.register_with_unit(
+            "lease_renewed_timestamp",
+            "Time of the last renewal of the lease",
+            Unit::Seconds,
+            self.renewed.clone(),
+        );
         registry.register("trace_spans", "Spans for the collector of traces, sent or lost", self.spans.clone());
         self
     }

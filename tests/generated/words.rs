@@ -51,7 +51,8 @@ fn states() {
 
 #[test]
 fn reasons() {
-    let about = "The reason is in the `reason` of conditions and events, and in `.status.run.reason`. The `message` next to it has the details.";
+    let about =
+        "The reason is in the `reason` of conditions and events, and in `.status.run.reason`. The `message` next to it has the details.";
     let mut text = page("Reasons", about);
     let words: Vec<_> = Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.explanation().to_owned())).collect();
     table(&mut text, ["Reason", "Meaning and remedy"], &words);
@@ -99,7 +100,8 @@ fn events() {
 
 #[test]
 fn annotations() {
-    let about = "Users and tools control one resource with these annotations. They are not part of the spec, so they do not change its generation.";
+    let about =
+        "Users and tools control one resource with these annotations. They are not part of the spec, so they do not change its generation.";
     let mut text = page("Annotations and the finalizer", about);
     let source = include_str!("../../src/api/annotations.rs");
     let mut meaning = Vec::new();
