@@ -12,8 +12,7 @@ use serde_json::json;
 use super::call::{CallError, bounded};
 use super::resource::Resource;
 use super::shares::Shares;
-use super::watched::MORE_FINALIZERS;
-use crate::api::{self, Kind, Status};
+use crate::api::{self, Kind, MORE_FINALIZERS, Status};
 
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);

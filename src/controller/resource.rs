@@ -9,8 +9,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::watched::Metadata;
-use crate::api::{Credentials, Kind, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status, has_finalizer};
+use crate::api::{Credentials, Kind, Metadata, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status, has_finalizer};
 use crate::engine::{Desired, Followed, Surroundings};
 use crate::operation::OperationKind;
 

@@ -1,24 +1,16 @@
 //! A resource as the watch gives it, without what nobody here reads; one that cannot be decoded does not stop the others.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as _;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::resource::Resource;
-use crate::api;
-use crate::api::Kind;
-use crate::engine::annotation_value;
-
-/// How many bytes of finalizers are kept. Kubernetes bounds them only by the size of the whole object, and the operator needs its own alone.
-const FINALIZERS: usize = 4 * 1024;
-/// Stands in the cache for the finalizers of others, where they are too long to be kept. No finalizer has this name.
-pub(super) const MORE_FINALIZERS: &str = "…";
+use crate::api::{Kind, Metadata};
 
 /// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
 /// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
@@ -66,51 +58,6 @@ impl Watched {
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         Some(body.pointer("/status/run/operationId")?.as_str()?.chars().filter(char::is_ascii_graphic).take(64).collect())
     }
-}
-
-/// What is read of an object's metadata, up to half of which nobody here reads. Of the annotations only those that speak to the operator are
-/// kept: all of them together may have 256 KiB, such as the whole manifest once more, which `kubectl apply` leaves there. The rest is skipped where it stands, and never takes up
-/// memory; a write of the status leaves all of it as it is.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    generation: Option<i64>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    finalizers: Option<Vec<String>>,
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-impl From<Metadata> for ObjectMeta {
-    fn from(read: Metadata) -> Self {
-        let ours = |(key, value): (String, String)| api::ANNOTATIONS.contains(&&*key).then(|| (key, annotation_value(value)));
-        let annotations = read.annotations.map(|all| all.into_iter().filter_map(ours).collect());
-        Self {
-            name: read.name,
-            namespace: read.namespace,
-            uid: read.uid,
-            resource_version: read.resource_version,
-            generation: read.generation,
-            creation_timestamp: read.creation_timestamp,
-            deletion_timestamp: read.deletion_timestamp,
-            finalizers: read.finalizers.map(kept),
-            annotations,
-            ..Self::default()
-        }
-    }
-}
-
-/// The finalizers as the cache has them.
-fn kept(finalizers: Vec<String>) -> Vec<String> {
-    if finalizers.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>() <= FINALIZERS {
-        return finalizers;
-    }
-    let own = finalizers.into_iter().find(|name| name == api::FINALIZER);
-    own.into_iter().chain([MORE_FINALIZERS.to_owned()]).collect()
 }
 
 impl<'de> Deserialize<'de> for Watched {
@@ -191,21 +138,6 @@ mod tests {
         let object = watched.object(Kind::ModelRefresh).unwrap();
         assert_eq!(object.model().unwrap().display(), "s/d");
         assert_eq!(object.meta(), metadata);
-    }
-
-    #[test]
-    fn long_finalizers_of_others_are_not_kept() {
-        let spec = serde_json::json!({"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}});
-        let kept = |finalizers: Vec<String>| {
-            let mut object = object(&spec);
-            object["metadata"]["finalizers"] = finalizers.into();
-            serde_json::from_value::<Watched>(object).unwrap().metadata.finalizers.unwrap()
-        };
-        let others: Vec<String> = (0..4_000).map(|n| format!("other.example/{n:0200}")).collect();
-        assert_eq!(kept(others.clone()), [MORE_FINALIZERS]);
-        assert_eq!(kept([&*others, &[api::FINALIZER.to_owned()]].concat()), [api::FINALIZER, MORE_FINALIZERS]);
-        let few = vec!["foregroundDeletion".to_owned(), api::FINALIZER.to_owned()];
-        assert_eq!(kept(few.clone()), few);
     }
 
     #[test]

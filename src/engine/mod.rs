@@ -42,7 +42,7 @@ pub use followed::{Followed, Success};
 pub use schedule::Schedule;
 pub use scheduled::Scheduled;
 pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Taken, Turn};
-pub use text::{annotation_value, sentence};
+pub use text::sentence;
 pub use turn_use::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! Bounded text: whatever a service or a user writes, the status stays small and readable.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest, Sha256};
-
+use crate::api::{MAX_VALUE_BYTES, value_digest};
 use crate::text::plain;
 
 /// The longest sentence in a condition or a message, in bytes.
@@ -14,8 +11,6 @@ pub(super) const NAME: usize = 256;
 pub(super) const WORD: usize = 128;
 /// The longest `Location` that is kept, in bytes.
 const LOCATION: usize = 2048;
-/// The longest value of a token or an annotation that is kept as it is, in bytes.
-const TOKEN: usize = 256;
 
 /// How many bytes a character takes in JSON as the API server writes it, which escapes more than it must.
 fn json_len(c: char) -> usize {
@@ -53,23 +48,11 @@ pub fn sentence(text: &str) -> String {
     bounded(text, SENTENCE)
 }
 
-/// The value of an annotation as the decision takes it: as it is, or a digest of it where it is long. The digest of that is itself.
-#[must_use]
-pub fn annotation_value(value: String) -> String {
-    if value.len() <= TOKEN { value } else { token(&value) }
-}
-
 /// The value of a token or an annotation, or a digest of it where it is long: only whether it changed counts.
 #[must_use]
 pub(super) fn token(value: &str) -> String {
-    if value.chars().map(json_len).sum::<usize>() <= TOKEN && !value.chars().any(char::is_control) {
-        return value.to_owned();
-    }
-    Sha256::digest(value.as_bytes()).iter().fold("sha256:".to_owned(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    let is_kept = value.chars().map(json_len).sum::<usize>() <= MAX_VALUE_BYTES && !value.chars().any(char::is_control);
+    if is_kept { value.to_owned() } else { value_digest(value) }
 }
 
 /// The `Location`, where it can be kept as it is: a part of one leads nowhere.
