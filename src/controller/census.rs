@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::resource::Resource;
-use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Kind, Reason, RunState, Status, Time, TriggerType};
+use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Kind, ModelResource, Reason, RunState, Status, Time, TriggerType};
 use crate::engine::was_replaced;
 use crate::telemetry::labels::{ActiveState, Standing};
 use crate::telemetry::metrics::Metrics;
@@ -49,7 +48,7 @@ struct Counts {
 
 impl Facts {
     /// The facts of a resource; `None` is one that cannot be decoded.
-    pub(super) fn of(kind: Kind, resource: Option<&Resource>) -> Self {
+    pub(super) fn of(kind: Kind, resource: Option<&ModelResource>) -> Self {
         let Some(resource) = resource else {
             return Self {
                 kind,
@@ -166,9 +165,9 @@ fn active(status: &Status) -> Option<ActiveState> {
 
 /// Whether a schedule that is shorter than its runs replaces each of them, so that none succeeds. A run is in the history as soon as it
 /// has ended, and a run of any other kind or end there ends the row. What asks for no such run now is not starved.
-fn is_starved(resource: &Resource, status: &Status) -> bool {
+fn is_starved(resource: &ModelResource, status: &Status) -> bool {
     // A synchronisation cannot be cancelled, so nothing replaces it.
-    let Resource::ModelRefresh(refresh) = resource else { return false };
+    let ModelResource::ModelRefresh(refresh) = resource else { return false };
     let spec = &refresh.spec;
     let scheduled = spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());
     if !scheduled || spec.suspend || spec.concurrency_policy != ConcurrencyPolicy::Replace || refresh.metadata.deletion_timestamp.is_some()
@@ -201,7 +200,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn resource(status: &Value) -> Resource {
+    fn resource(status: &Value) -> ModelResource {
         let object = json!({
             "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh", "metadata": {"name": "a", "namespace": "bi"},
             "spec": {"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}},
@@ -267,7 +266,7 @@ mod tests {
     }
 
     /// A resource that is due each minute, with a spec and a history.
-    fn by_the_minute(spec: &Value, history: &[Value]) -> Resource {
+    fn by_the_minute(spec: &Value, history: &[Value]) -> ModelResource {
         let mut object = serde_json::to_value(resource(&json!({"history": history}))).unwrap();
         let defaults = json!({"trigger": {"schedule": "* * * * *"}, "concurrencyPolicy": "Replace"});
         for (field, value) in defaults.as_object().unwrap().iter().chain(spec.as_object().unwrap()) {
@@ -322,7 +321,7 @@ mod tests {
             assert!(!starves(&spec, &all), "{spec}");
         }
         let mut resource = by_the_minute(&json!({}), &all);
-        if let Resource::ModelRefresh(refresh) = &mut resource {
+        if let ModelResource::ModelRefresh(refresh) = &mut resource {
             refresh.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T11:30:00Z")).unwrap();
         }
         assert!(!Facts::of(Kind::ModelRefresh, Some(&resource)).starved, "one that is being deleted");

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::resource::Resource;
-use crate::api::Model;
+use crate::api::{Model, ModelResource};
 use crate::engine::{Taken, unresolved_since};
 use crate::operation::{OperationId, OperationKind};
 
@@ -61,12 +60,12 @@ struct Unresolved {
 
 impl Claims {
     /// Replaces the claims of a resource that exists. A released one counts as deleted.
-    pub(super) fn show(&mut self, uid: &Arc<str>, object: &Resource) {
+    pub(super) fn show(&mut self, uid: &Arc<str>, object: &ModelResource) {
         self.replace(uid, object, !object.is_released());
     }
 
     /// Keeps the claims of a resource that is being deleted, or was.
-    pub(super) fn depart(&mut self, uid: &Arc<str>, object: &Resource) {
+    pub(super) fn depart(&mut self, uid: &Arc<str>, object: &ModelResource) {
         let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
         self.replace(uid, object, present);
         self.departures += 1;
@@ -158,7 +157,7 @@ impl Claims {
         taken
     }
 
-    fn replace(&mut self, uid: &Arc<str>, object: &Resource, present: bool) {
+    fn replace(&mut self, uid: &Arc<str>, object: &ModelResource, present: bool) {
         let (named, unresolved) = (Named::by(object), Unresolved::of(object));
         let departure = match self.claimants.get_mut(uid) {
             Some(claimant) if named.as_ref() == Some(&claimant.named) && unresolved == claimant.unresolved => {
@@ -220,7 +219,7 @@ struct Named {
 
 impl Named {
     /// Those of a resource; `None` where there are none, and none may be unknown.
-    fn by(object: &Resource) -> Option<Self> {
+    fn by(object: &ModelResource) -> Option<Self> {
         let status = object.status()?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
         let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
@@ -228,7 +227,7 @@ impl Named {
         let candidates = status.run.iter().flat_map(|run| &run.candidates).map(|candidate| id_of(&candidate.operation_id));
         let candidates: Box<[Id]> = candidates.filter(|candidate| !ids.contains(candidate)).collect();
         ids.extend(&candidates);
-        let kind = object.operation();
+        let kind = object.kind().into();
         let models = match kind {
             OperationKind::Refresh => Vec::new(),
             OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(object.model()).map(Model::key).collect(),
@@ -247,7 +246,7 @@ impl Named {
 }
 
 impl Unresolved {
-    fn of(object: &Resource) -> Option<Self> {
+    fn of(object: &ModelResource) -> Option<Self> {
         let run = object.status()?.run.as_ref()?;
         let intent = unresolved_since(run)?.timestamp();
         Some(Self { model: run.model.key(), intent })
@@ -274,7 +273,7 @@ mod tests {
         serde_json::from_value::<Model>(model(database)).unwrap().key()
     }
 
-    fn resource(kind: Kind, uid: &str, status: &serde_json::Value) -> Resource {
+    fn resource(kind: Kind, uid: &str, status: &serde_json::Value) -> ModelResource {
         let written = serde_json::json!({
             "apiVersion": "tabular-operator.dev/v1alpha1",
             "kind": kind.as_str(),
@@ -298,11 +297,11 @@ mod tests {
         })
     }
 
-    fn uid(object: &Resource) -> Arc<str> {
+    fn uid(object: &ModelResource) -> Arc<str> {
         object.uid().unwrap_or_default().into()
     }
 
-    fn depart(claims: &mut Claims, object: &Resource) {
+    fn depart(claims: &mut Claims, object: &ModelResource) {
         claims.depart(&uid(object), object);
     }
 

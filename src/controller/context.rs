@@ -21,11 +21,10 @@ use super::orphans::Orphans;
 use super::queue::Queue;
 use super::references::Identities;
 use super::refusals::Refusals;
-use super::resource::Resource;
 use super::shares::Shares;
 use super::watched::Watched;
-use crate::api::{ADOPT, Kind, ResourceKey, Run, RunState};
-use crate::engine::{Settings, Taken, TurnUse, turn_use};
+use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, Run, RunState};
+use crate::engine::{Followed, Settings, Taken, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
@@ -96,7 +95,7 @@ impl Context {
     }
 
     /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
-    fn meet_first(&self, name: &ResourceKey, object: &Resource) {
+    fn meet_first(&self, name: &ResourceKey, object: &ModelResource) {
         self.follow(name, object.follows());
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
         let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
@@ -117,7 +116,7 @@ impl Context {
     }
 
     /// Takes over what a write, or a read past the cache, showed of a resource.
-    pub(super) fn keep_latest(&self, object: &Arc<Resource>) {
+    pub(super) fn keep_latest(&self, object: &Arc<ModelResource>) {
         self.memory.keep_latest(object);
         self.index.wrote(object);
     }
@@ -125,7 +124,7 @@ impl Context {
     /// Which of these operations of a kind on a model are claimed by other resources than this one.
     pub(super) fn claimed_by_others<'a>(
         &self,
-        object: &Resource,
+        object: &ModelResource,
         (kind, model): (OperationKind, &str),
         operations: impl IntoIterator<Item = &'a OperationId>,
     ) -> Taken {
@@ -134,23 +133,23 @@ impl Context {
 
     /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
     /// until the next call, so that two passes at the same time do not both adopt it.
-    pub(super) fn adopt_taken(&self, object: &Resource) -> bool {
+    pub(super) fn adopt_taken(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
         let model = run.map(|run| run.model.key());
-        let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.operation(), model, id));
+        let named = model.as_deref().zip(named.as_ref()).map(|(model, id)| (object.kind().into(), model, id));
         self.reserve(object, named)
     }
 
     /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
     /// decision.
-    pub(super) fn is_taken(&self, object: &Resource, run: &Run, id: &str) -> bool {
+    pub(super) fn is_taken(&self, object: &ModelResource, run: &Run, id: &str) -> bool {
         let (id, model) = (OperationId::parse(id), run.model.key());
-        let adopted = id.as_ref().map(|id| (object.operation(), &*model, id));
+        let adopted = id.as_ref().map(|id| (object.kind().into(), &*model, id));
         self.reserve(object, adopted)
     }
 
-    fn reserve(&self, object: &Resource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
+    fn reserve(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
         let uid = object.meta().uid.as_deref().unwrap_or_default();
         self.index.reserve(uid, operation, |uid| self.orphans.follows(uid))
     }
@@ -192,7 +191,7 @@ impl Context {
     }
 
     /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
-    pub(super) fn find(&self, name: &ResourceKey) -> Option<Result<Arc<Resource>, String>> {
+    pub(super) fn find(&self, name: &ResourceKey) -> Option<Result<Arc<ModelResource>, String>> {
         let watched = self.cached(name)?;
         Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
     }
@@ -236,7 +235,7 @@ impl Context {
     fn sight(&self, name: &ResourceKey) -> followers::Sight {
         let mut hasher = DefaultHasher::new();
         match self.find(name)? {
-            Ok(resource) => (resource.as_followed(), resource.credentials()).hash(&mut hasher),
+            Ok(resource) => (Followed::of_resource(&resource), resource.credentials()).hash(&mut hasher),
             Err(error) => error.hash(&mut hasher),
         }
         Some(hasher.finish())
@@ -275,7 +274,7 @@ mod tests {
     use crate::controller::watched::DECODED;
     use crate::telemetry::metrics::Metrics;
 
-    fn taken(ctx: &Context, object: &Resource) -> Vec<String> {
+    fn taken(ctx: &Context, object: &ModelResource) -> Vec<String> {
         let listed: Vec<OperationId> = ["op-0", "OP-7", "op-none"].iter().filter_map(|id| OperationId::parse(id)).collect();
         ctx.claimed_by_others(object, (OperationKind::Refresh, "m"), &listed).watched.into_iter().collect()
     }
@@ -305,7 +304,7 @@ mod tests {
             let mut shown = ours.clone();
             shown.meta_mut().resource_version = Some(version.to_owned());
             let before = DECODED.get();
-            ctx.shown(&of, &shown.name(), &Watched::of(&shown).unwrap());
+            ctx.shown(&of, &shown.key(), &Watched::of(&shown).unwrap());
             DECODED.get() - before
         };
         assert_eq!(show("1"), 1);
@@ -318,7 +317,7 @@ mod tests {
         // A write whose response comes after the watch has shown a later one.
         ctx.keep_latest(&Arc::new(ours.with_status(&crate::api::Status::default())));
         assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
-        ctx.gone(&ours.name(), ours.meta());
+        ctx.gone(&ours.key(), ours.meta());
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
         // A write of a pass that was in progress does not bring it back.
         ctx.keep_latest(&Arc::new(ours.clone()));
@@ -336,12 +335,12 @@ mod tests {
             object
         };
         let mut shows = |version: &str| {
-            ctx.shown(&of, &ours.name(), &Watched::of(&at(version)).unwrap());
+            ctx.shown(&of, &ours.key(), &Watched::of(&at(version)).unwrap());
             std::iter::from_fn(|| woken.try_recv().ok()).collect::<Vec<_>>()
         };
         assert_eq!(shows("1"), [], "the watch asks for the first pass itself");
         ctx.keep_latest(&Arc::new(at("3")));
         assert_eq!((shows("2"), shows("3"), shows("3")), (vec![], vec![], vec![]), "our own write");
-        assert_eq!(shows("4"), [ours.name()], "a status that a user has edited");
+        assert_eq!(shows("4"), [ours.key()], "a status that a user has edited");
     }
 }

@@ -3,13 +3,12 @@
 use kube::Resource as _;
 
 use super::context::Context;
-use super::resource::Resource;
-use crate::api::Reason;
+use crate::api::{ModelResource, Reason};
 use crate::engine::{Notice, sentence};
 use crate::telemetry::labels::Write;
 
 /// Tells of a refused write, unless the same was told lately: the write is tried again and again.
-pub(super) fn report(ctx: &Context, object: &Resource, write: Write, said: &str) {
+pub(super) fn report(ctx: &Context, object: &ModelResource, write: Write, said: &str) {
     let message = message(write, said);
     let uid = object.meta().uid.as_deref().unwrap_or_default();
     if ctx.memory.is_news(uid, &message) {

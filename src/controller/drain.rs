@@ -22,9 +22,8 @@ use super::call::{CallError, bounded};
 use super::client::{self, ClientError, Connection};
 use super::lease::installation;
 use super::lease::leaving::{ANNOTATION, HOLDS, word};
-use super::resource::Resource;
 use super::shutdown;
-use crate::api::{self, FINALIZER, Kind};
+use crate::api::{self, FINALIZER, Kind, ModelResource};
 use crate::cli::DrainSettings;
 
 /// How long a call to the Kubernetes API may take.
@@ -320,11 +319,11 @@ impl Found {
 
 fn resource(kind: Kind) -> ApiResource {
     ApiResource {
-        group: Resource::group(&kind).into_owned(),
-        version: Resource::version(&kind).into_owned(),
-        api_version: Resource::api_version(&kind).into_owned(),
+        group: ModelResource::group(&kind).into_owned(),
+        version: ModelResource::version(&kind).into_owned(),
+        api_version: ModelResource::api_version(&kind).into_owned(),
         kind: kind.as_str().to_owned(),
-        plural: Resource::plural(&kind).into_owned(),
+        plural: ModelResource::plural(&kind).into_owned(),
     }
 }
 

@@ -8,10 +8,9 @@ use kube::{Resource as _, ResourceExt};
 
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
-use super::resource::Resource;
 use super::target::Target;
 use super::unclaimed;
-use crate::api::{Credentials, Kind, Model, Reason};
+use crate::api::{Credentials, Kind, Model, ModelResource, Reason};
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
@@ -27,11 +26,11 @@ pub(super) struct Prepared {
 }
 
 /// What kind of call to a service an effect is, if it is one.
-fn call_kind(object: &Resource, effect: &Effect) -> Option<CallKind> {
+fn call_kind(object: &ModelResource, effect: &Effect) -> Option<CallKind> {
     match effect {
-        Effect::Submit => Some(CallKind::Submit(object.operation())),
+        Effect::Submit => Some(CallKind::Submit(object.kind().into())),
         Effect::Resolve | Effect::FindModel => Some(CallKind::Resolve),
-        Effect::Look(_) => Some(CallKind::Read(object.operation())),
+        Effect::Look(_) => Some(CallKind::Read(object.kind().into())),
         Effect::List(kind, _) => Some(CallKind::Read(*kind)),
         Effect::Cancel(_) => Some(CallKind::Cancel),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => None,
@@ -50,7 +49,7 @@ fn of_kind(kind: OperationKind) -> Kind {
 /// those that served last still serve to look at it and to cancel it, as those of a deleted Secret do.
 async fn identity(
     ctx: &Context,
-    object: &Resource,
+    object: &ModelResource,
     credentials: Option<Credentials>,
     freshness: Freshness,
 ) -> Result<(Identity, Option<Credentials>), NoIdentity> {
@@ -74,7 +73,7 @@ async fn identity(
 /// is no call; an error is what the decision has to know of what hinders it.
 pub(super) async fn prepare(
     ctx: &Context,
-    object: &Resource,
+    object: &ModelResource,
     credentials: Result<Option<Credentials>, Fault>,
     model: &Model,
     effect: &Effect,
@@ -118,7 +117,7 @@ pub(super) async fn prepare(
 }
 
 /// Makes a call that was prepared.
-pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
+pub(super) async fn call(ctx: &Context, object: &ModelResource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
     let Prepared { call, credentials, identity, model } = prepared;
     let seen = match effect {
         // Between the write of the intent and this moment the lease may have run out, or nearly: then another operator has the say
@@ -156,7 +155,7 @@ pub(super) async fn call(ctx: &Context, object: &Resource, desired: &Desired, ef
 
 /// Submits, and is done with it by the time that the decision counts on: the call's deadline after the intent, however long
 /// its write took.
-async fn submit(ctx: &Context, object: &Resource, desired: &Desired, call: Call) -> Submission {
+async fn submit(ctx: &Context, object: &ModelResource, desired: &Desired, call: Call) -> Submission {
     let intent = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.submitted_time);
     let spent =
         intent.map_or(Duration::ZERO, |intent| Duration::try_from(Timestamp::now().duration_since(intent.timestamp())).unwrap_or_default());
@@ -216,7 +215,7 @@ mod tests {
     }
 
     /// A context whose API server has one Secret, and a resource in it.
-    fn world() -> (Context, Resource) {
+    fn world() -> (Context, ModelResource) {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "aas-sp"},
             "data": {"tenantId": encoded(GUID), "clientId": encoded(GUID), "clientSecret": encoded("planted~secret")},

@@ -16,9 +16,8 @@ use tokio::sync::mpsc;
 
 use super::call::bounded;
 use super::records::CALL;
-use super::resource::Resource;
 use super::shares::Shares;
-use crate::api::{Kind, ResourceKey};
+use crate::api::{Kind, ModelResource, ResourceKey};
 use crate::engine::Notice;
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
@@ -157,7 +156,7 @@ impl Waiting {
     fn event(self, instance: &str) -> Event {
         let Self { about, namespace, name, uid, resource_version, notice, time } = self;
         let (api_version, kind, of) = match about {
-            About::Resource(kind) => (Resource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
+            About::Resource(kind) => (ModelResource::api_version(&kind).into_owned(), kind.as_str(), Some(namespace.clone())),
             About::Namespace => ("v1".to_owned(), "Namespace", None),
         };
         Event {

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use kube::ResourceExt;
 
 use super::references::Identities;
-use super::resource::Resource;
 use super::target::Target;
-use crate::api::{Credentials, Model, Reason, RefreshParameters};
+use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
 use crate::engine::{Cure, Fault};
 use crate::service::cloud::Cloud;
 
 /// What is wrong with a resource's own spec.
-pub(super) fn of_spec(resource: &Resource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
+pub(super) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
     let wrong = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
     let wrong = wrong.map(|(reason, message)| Fault { reason, message: format!("spec.{message}"), cure: Cure::Spec });
     // Whose model is taken over, his credentials are too.
@@ -20,7 +19,7 @@ pub(super) fn of_spec(resource: &Resource, cloud: &Cloud, identities: &Identitie
 }
 
 /// What is wrong with a followed refresh whose model and credentials are taken over.
-pub(super) fn of_followed(followed: &Resource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
+pub(super) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
     let wrong = followed.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
     let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|fault| (fault.reason, fault.message));
     let (reason, message) = wrong.or_else(forbidden)?;
@@ -37,10 +36,10 @@ fn of_model(model: &Model, cloud: &Cloud) -> Option<Wrong> {
 }
 
 /// Admission sees it in a list of 200; a longer one is beyond what the API server lets a rule cost.
-fn of_parameters(resource: &Resource) -> Option<Wrong> {
+fn of_parameters(resource: &ModelResource) -> Option<Wrong> {
     let RefreshParameters { objects, .. } = match resource {
-        Resource::ModelRefresh(refresh) => refresh.spec.refresh.as_ref()?,
-        Resource::ModelSync(_) => return None,
+        ModelResource::ModelRefresh(refresh) => refresh.spec.refresh.as_ref()?,
+        ModelResource::ModelSync(_) => return None,
     };
     let mut named = HashSet::new();
     let twice = objects.iter().find(|object| !named.insert(*object))?;
@@ -49,6 +48,6 @@ fn of_parameters(resource: &Resource) -> Option<Wrong> {
     Some((Reason::InvalidSpec, message))
 }
 
-fn of_credentials(resource: &Resource, credentials: Option<&Credentials>, identities: &Identities) -> Option<Fault> {
+fn of_credentials(resource: &ModelResource, credentials: Option<&Credentials>, identities: &Identities) -> Option<Fault> {
     identities.forbidden(&resource.namespace().unwrap_or_default(), credentials)
 }

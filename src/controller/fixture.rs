@@ -19,8 +19,8 @@ use super::records::places;
 use super::references::{Identities, OwnIdentity};
 use super::shares::Shares;
 use super::watched::Watched;
-use super::{Resource, wiring};
-use crate::api::Kind;
+use super::wiring;
+use crate::api::{Kind, ModelResource};
 use crate::cli::{Cli, Command, Settings};
 use crate::service::identity::Environment;
 use crate::telemetry::metrics::Metrics;
@@ -32,7 +32,7 @@ pub(super) fn all_refreshes() -> Arc<Watching> {
 }
 
 /// A refresh whose run follows the operation `op-<n>`.
-pub(super) fn running(n: usize) -> Resource {
+pub(super) fn running(n: usize) -> ModelResource {
     let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": format!("d{n}")}});
     let object = json!({
         "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
@@ -86,7 +86,7 @@ pub(super) fn context(count: usize) -> Context {
         waker: tokio::sync::mpsc::unbounded_channel().0,
     };
     for resource in (0..count).map(running) {
-        ctx.shown(&all_refreshes(), &resource.name(), &Watched::of(&resource).unwrap());
+        ctx.shown(&all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
     }
     ctx
 }

@@ -17,10 +17,9 @@ use super::context::Context;
 use super::effects;
 use super::orphans::Gone;
 use super::records::Records;
-use super::resource::Resource;
 use super::surroundings::{self, Around};
-use crate::api::{self, Reason, Run, Status};
-use crate::engine::{Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
+use crate::api::{self, ModelResource, Reason, Run, Status};
+use crate::engine::{Desired, Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
 use crate::operation::Submission;
 
 /// The pause before something is tried again that the decision did not set one for.
@@ -51,7 +50,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Go
 }
 
 /// Follows the operation of a resource that is gone to its end.
-async fn see_to(ctx: &Context, object: &Resource, accepted: Option<Submission>) {
+async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Submission>) {
     // A watch may miss what is there: only the API server itself says that it is gone.
     let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
@@ -81,7 +80,7 @@ async fn see_to(ctx: &Context, object: &Resource, accepted: Option<Submission>) 
 }
 
 /// The resource as it would be if its deletion had waited.
-fn deleted(object: &Resource) -> Resource {
+fn deleted(object: &ModelResource) -> ModelResource {
     let mut object = object.clone();
     let metadata = object.meta_mut();
     metadata.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
@@ -100,19 +99,14 @@ enum Followed {
 }
 
 /// A pass without a place to write to: what is decided is remembered here. What the service accepted is followed by its id.
-async fn follow(ctx: &Context, mut object: Resource, accepted: Option<Submission>) -> Followed {
-    let name = object.name();
+async fn follow(ctx: &Context, mut object: ModelResource, accepted: Option<Submission>) -> Followed {
+    let name = object.key();
     let (mut scratch, mut seen) = (Scratch::default(), accepted.map_or(Seen::Nothing, Seen::Submission));
     while ctx.lease.holds() {
         let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let desired = object.desired(Surroundings {
-            fault,
-            namespace_ending: false,
-            followed,
-            leaving: None,
-            adopt_taken: false,
-            metadata_refused: false,
-        });
+        let surroundings =
+            Surroundings { fault, namespace_ending: false, followed, leaving: None, adopt_taken: false, metadata_refused: false };
+        let desired = Desired::of(&object, surroundings);
         let blank = Status::default();
         let recorded = object.status().unwrap_or(&blank);
         let (now, settings) = (Timestamp::now(), &ctx.settings);
@@ -150,7 +144,7 @@ fn is_in_doubt(run: &Run) -> bool {
     run.reason == Reason::SubmissionUnknown.as_str()
 }
 
-fn publish(ctx: &Context, object: &Resource, notices: &[Notice]) {
+fn publish(ctx: &Context, object: &ModelResource, notices: &[Notice]) {
     for notice in notices {
         ctx.events.publish(object.kind(), object.meta(), notice);
     }

@@ -12,7 +12,7 @@ use super::census::{Census, Facts};
 use super::claims::Claims;
 use super::context::Watching;
 use super::memory::version_of;
-use super::resource::Resource;
+use crate::api::ModelResource;
 use crate::engine::Taken;
 use crate::operation::{OperationId, OperationKind};
 use crate::telemetry::metrics::Metrics;
@@ -68,14 +68,14 @@ impl Index {
     }
 
     /// Takes over what the watch shows of a resource; `None` is one that cannot be decoded, whose claims stay as they were.
-    pub(super) fn shown(&self, of: &Arc<Watching>, metadata: &ObjectMeta, object: Option<&Resource>) {
+    pub(super) fn shown(&self, of: &Arc<Watching>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
         let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
         self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
     }
 
     /// Takes over what a write of ours, or a read past the cache, left of a resource that exists.
-    pub(super) fn wrote(&self, object: &Resource) {
+    pub(super) fn wrote(&self, object: &ModelResource) {
         let (metadata, mut known) = (object.meta(), self.known.lock());
         let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
         // The watch may have shown a later one meanwhile.
@@ -101,7 +101,7 @@ impl Index {
     }
 
     /// A resource is being deleted, or was: its operations stay claimed.
-    pub(super) fn departs(&self, object: &Resource) {
+    pub(super) fn departs(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
             self.known.lock().claims.depart(&Arc::from(uid), object);
         }
@@ -130,7 +130,7 @@ impl Index {
 }
 
 impl Known {
-    fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&Resource>, metrics: &Metrics) {
+    fn replace(&mut self, uid: &Arc<str>, entry: Entry, object: Option<&ModelResource>, metrics: &Metrics) {
         let facts = entry.facts;
         let before = self.entries.insert(Arc::clone(uid), entry);
         self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);

@@ -9,8 +9,7 @@ use kube::{Resource as _, ResourceExt};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::resource::Resource;
-use crate::api::{Credentials, RunState, Status};
+use crate::api::{Credentials, ModelResource, RunState, Status};
 use crate::engine::Scratch;
 use crate::operation::Submission;
 
@@ -27,7 +26,7 @@ pub struct Remembered {
     /// What the decision remembers.
     pub scratch: Scratch,
     /// The object as our own last write left it, until the watch shows it: the cache lags behind our writes.
-    latest: Option<Arc<Resource>>,
+    latest: Option<Arc<ModelResource>>,
     /// What was told of a refused write, and when.
     denial: Option<(String, Instant)>,
     /// Passes in a row that failed.
@@ -103,7 +102,7 @@ impl Memory {
 
     /// The newer of what the cache shows and what our own last write left.
     #[must_use]
-    pub fn newest(&self, cached: &Arc<Resource>) -> Arc<Resource> {
+    pub fn newest(&self, cached: &Arc<ModelResource>) -> Arc<ModelResource> {
         let Some(uid) = cached.uid() else { return Arc::clone(cached) };
         let mut of = self.of.lock();
         let Some(remembered) = of.get_mut(&uid) else { return Arc::clone(cached) };
@@ -118,14 +117,14 @@ impl Memory {
 
     /// What our own last write left, where the cache does not show it yet.
     #[must_use]
-    pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<Resource>> {
+    pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<ModelResource>> {
         let of = self.of.lock();
         let latest = of.get(cached.uid.as_deref()?)?.latest.as_ref()?;
         (version(latest) > version_of(cached.resource_version.as_deref())).then(|| Arc::clone(latest))
     }
 
     /// Remembers the object as a write, or a read past the cache, showed it.
-    pub fn keep_latest(&self, object: &Arc<Resource>) {
+    pub fn keep_latest(&self, object: &Arc<ModelResource>) {
         if let Some(uid) = object.uid() {
             self.of.lock().entry(uid).or_default().latest = Some(Arc::clone(object));
         }
@@ -269,7 +268,7 @@ impl Memory {
 
 /// The resource version as a number. The API says that they may be compared, and the etcd revisions that they are always
 /// could be; one that is no number counts as older than any, so that the cache is believed.
-fn version(object: &Resource) -> u64 {
+fn version(object: &ModelResource) -> u64 {
     version_of(object.meta().resource_version.as_deref())
 }
 

@@ -31,7 +31,6 @@ mod reconcile;
 mod records;
 mod references;
 mod refusals;
-mod resource;
 pub mod run;
 mod shares;
 pub mod shutdown;
@@ -46,5 +45,4 @@ mod watched;
 mod wiring;
 mod work;
 
-pub use resource::Resource;
 pub use work::work;

@@ -8,9 +8,8 @@ use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::resource::Resource;
 use super::watched::Watched;
-use crate::api::{Kind, RunState};
+use crate::api::{Kind, ModelResource, RunState};
 use crate::operation::Submission;
 
 /// A resource as the cache keeps it.
@@ -41,7 +40,7 @@ impl Orphans {
     }
 
     /// Takes note of a resource as a pass has left it, where `cached` is what the pass began with.
-    pub(super) fn note(&self, object: &Resource, cached: &Arc<Watched>) {
+    pub(super) fn note(&self, object: &ModelResource, cached: &Arc<Watched>) {
         // A released one was let go. One whose finalizer somebody removed stays as it was noted before.
         let Some(uid) = object.uid().filter(|_| !object.is_released()) else { return };
         if may_run(object) {
@@ -65,7 +64,7 @@ impl Orphans {
 
     /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
     /// `accepted` knows what the service accepted for it, where that is not on record.
-    pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&Resource) -> Option<Submission>) -> Option<Resource> {
+    pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&ModelResource) -> Option<Submission>) -> Option<ModelResource> {
         let (kind, watched) = self.under_way.lock().remove(uid)?;
         let object = watched.object(kind).ok().map(Arc::unwrap_or_clone);
         let accepted = object.as_ref().and_then(accepted);
@@ -84,7 +83,7 @@ impl Orphans {
 }
 
 /// Whether an operation of the resource may be running.
-fn may_run(object: &Resource) -> bool {
+fn may_run(object: &ModelResource) -> bool {
     match object.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
         Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => true,
         Some(

@@ -4,9 +4,8 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
-use super::Resource;
 use super::watched::Watched;
-use crate::api::Kind;
+use crate::api::{Kind, ModelResource};
 use crate::service::identity::Identity;
 
 /// The service principal that a Secret holds.
@@ -21,7 +20,7 @@ pub fn service_principal(secret: &Secret, now: Timestamp) -> Result<Identity, St
 ///
 /// # Errors
 /// Why it is none.
-pub fn resource(kind: Kind, json: &[u8]) -> Result<Resource, String> {
+pub fn resource(kind: Kind, json: &[u8]) -> Result<ModelResource, String> {
     let watched: Watched = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    watched.object(kind).map(|resource| Resource::clone(&resource))
+    watched.object(kind).map(|resource| ModelResource::clone(&resource))
 }

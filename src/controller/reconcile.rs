@@ -16,11 +16,10 @@ use super::denials;
 use super::effects;
 use super::namespaces;
 use super::records::Records;
-use super::resource::Resource;
 use super::surroundings::{self, Around};
 use super::tally;
 use super::watched::Watched;
-use crate::api::{Reason, ResourceKey, Run, RunState, Status, Time};
+use crate::api::{ModelResource, Reason, ResourceKey, Run, RunState, Status, Time};
 use crate::engine::{
     Desired, Effect, Notice, Seen, Situation, Step, Surroundings, TurnUse, decide, patience, turn_use, turn_use_unrecorded,
 };
@@ -56,8 +55,8 @@ pub(super) enum PassError {
 }
 
 /// Brings one resource as far as it can be brought now: `object`, which `cached` holds.
-pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<Resource>) -> Result<Action, PassError> {
-    let name = object.name();
+pub(super) async fn pass(ctx: &Context, cached: &Arc<Watched>, object: Arc<ModelResource>) -> Result<Action, PassError> {
+    let name = object.key();
     let uid = object.uid().unwrap_or_default();
     let reread = ctx.memory.must_reread(&uid);
     ctx.meet(&name, &uid);
@@ -102,7 +101,7 @@ enum End {
 struct Story<'a> {
     ctx: &'a Context,
     records: Records,
-    object: Arc<Resource>,
+    object: Arc<ModelResource>,
     uid: String,
     name: ResourceKey,
     namespace_ending: bool,
@@ -138,7 +137,8 @@ impl Story<'_> {
             let leaving = self.ctx.lease.leaving();
             let (namespace_ending, adopt_taken) = (self.namespace_ending, self.ctx.adopt_taken(&self.object));
             let metadata_refused = self.ctx.memory.metadata_waits(&self.uid).is_some();
-            let desired = self.object.desired(Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused });
+            let surroundings = Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused };
+            let desired = Desired::of(&self.object, surroundings);
             let step = self.decide(&desired, seen);
             let prepare = effects::prepare(self.ctx, &self.object, credentials, &step.model, &step.effect);
             let prepared = patiently(&desired, self.within(&step, Box::pin(prepare))).await;
@@ -292,7 +292,7 @@ impl Story<'_> {
 
     /// Takes over what a write of the metadata left, and says whether it was done. Where the API server refuses it, the next decision is made
     /// without it, unless this one was.
-    fn metadata_written(&mut self, outcome: Result<Arc<Resource>, CallError>, again: bool) -> Result<bool, PassError> {
+    fn metadata_written(&mut self, outcome: Result<Arc<ModelResource>, CallError>, again: bool) -> Result<bool, PassError> {
         match self.written(Write::Finalizer, outcome) {
             Ok(object) => {
                 self.object = object;
@@ -521,7 +521,7 @@ trait Kept {
     fn keep(&self, ctx: &Context);
 }
 
-impl Kept for Arc<Resource> {
+impl Kept for Arc<ModelResource> {
     fn keep(&self, ctx: &Context) {
         ctx.keep_latest(self);
     }

@@ -10,9 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::call::{CallError, bounded};
-use super::resource::Resource;
 use super::shares::Shares;
-use crate::api::{self, Kind, MORE_FINALIZERS, Status};
+use crate::api::{self, Kind, MORE_FINALIZERS, ModelResource, Status};
 
 /// How long a call to the Kubernetes API may take.
 pub(super) const CALL: Duration = Duration::from_secs(15);
@@ -29,7 +28,7 @@ pub(super) fn places() -> Shares {
 /// The calls about one resource.
 #[derive(Clone)]
 pub(super) struct Records {
-    api: Api<Resource>,
+    api: Api<ModelResource>,
     namespace: String,
     places: Shares,
 }
@@ -47,16 +46,16 @@ impl Records {
     }
 
     /// Reads the resource past the cache; `None` where it is gone.
-    pub(super) async fn read(&self, name: &str) -> Result<Option<Arc<Resource>>, CallError> {
+    pub(super) async fn read(&self, name: &str) -> Result<Option<Arc<ModelResource>>, CallError> {
         Ok(self.call(self.api.get_opt(name)).await?.map(Arc::new))
     }
 
     /// Records a status, if the resource is still as it was when it was decided on.
-    pub(super) async fn write_status(&self, object: &Resource, status: &Status) -> Result<Arc<Resource>, CallError> {
+    pub(super) async fn write_status(&self, object: &ModelResource, status: &Status) -> Result<Arc<ModelResource>, CallError> {
         let changed = object.with_status(status);
         let name = object.name_any();
         let written = self.call(self.api.replace_status(&name, &PostParams::default(), &changed)).await?;
-        let run = |object: &Resource| {
+        let run = |object: &ModelResource| {
             let run = object.status().and_then(|status| status.run.as_ref())?;
             Some((run.number, run.attempt, run.state, run.operation_id.clone()))
         };
@@ -64,14 +63,14 @@ impl Records {
     }
 
     /// Adds the finalizer.
-    pub(super) async fn add_finalizer(&self, object: &Resource) -> Result<Arc<Resource>, CallError> {
+    pub(super) async fn add_finalizer(&self, object: &ModelResource) -> Result<Arc<ModelResource>, CallError> {
         let mut finalizers = self.call(finalizers_of(&self.api, object.meta())).await?;
         finalizers.push(api::FINALIZER.to_owned());
         took_effect(self.patch_metadata(object, json!({"finalizers": finalizers})).await?, |written| holds(written, object))
     }
 
     /// Drops the finalizer; the resource may be gone with that.
-    pub(super) async fn drop_finalizer(&self, object: &Resource) -> Result<(), CallError> {
+    pub(super) async fn drop_finalizer(&self, object: &ModelResource) -> Result<(), CallError> {
         let finalizers = match self.call(finalizers_of(&self.api, object.meta())).await {
             Err(error) if error.is_not_found() => return Ok(()),
             finalizers => finalizers?,
@@ -89,12 +88,12 @@ impl Records {
     }
 
     /// Takes off an annotation.
-    pub(super) async fn drop_annotation(&self, object: &Resource, key: &str) -> Result<Arc<Resource>, CallError> {
+    pub(super) async fn drop_annotation(&self, object: &ModelResource, key: &str) -> Result<Arc<ModelResource>, CallError> {
         let written = self.patch_metadata(object, json!({"annotations": {key: null}})).await?;
         took_effect(written, |written| !written.annotations().contains_key(key))
     }
 
-    async fn patch_metadata(&self, object: &Resource, mut metadata: serde_json::Value) -> Result<Resource, CallError> {
+    async fn patch_metadata(&self, object: &ModelResource, mut metadata: serde_json::Value) -> Result<ModelResource, CallError> {
         metadata["resourceVersion"] = json!(object.meta().resource_version);
         metadata["uid"] = json!(object.meta().uid);
         let patch = Patch::Merge(json!({"metadata": metadata}));
@@ -118,12 +117,12 @@ pub(super) async fn finalizers_of<K: Clone + Debug + DeserializeOwned>(
 }
 
 /// What a write left, where it has what was written. A mutating webhook may change it back.
-fn took_effect(written: Resource, has: impl FnOnce(&Resource) -> bool) -> Result<Arc<Resource>, CallError> {
+fn took_effect(written: ModelResource, has: impl FnOnce(&ModelResource) -> bool) -> Result<Arc<ModelResource>, CallError> {
     if has(&written) { Ok(Arc::new(written)) } else { Err(CallError::NoEffect) }
 }
 
 /// Whether what was found is the same resource, with the finalizer.
-fn holds(found: &Resource, object: &Resource) -> bool {
+fn holds(found: &ModelResource, object: &ModelResource) -> bool {
     found.uid() == object.uid() && api::has_finalizer(found.meta())
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::faults;
 use super::followers;
-use super::resource::Resource;
-use crate::api::{Credentials, Reason, ResourceKey};
+use crate::api::{Credentials, ModelResource, Reason, ResourceKey};
 use crate::engine::{Cure, Fault, Followed};
 
 /// What stands around a resource.
@@ -21,7 +20,7 @@ pub(super) struct Around {
 }
 
 /// Looks around a resource, by the newest that is known.
-pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &Resource) -> Around {
+pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> Around {
     let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
@@ -40,11 +39,11 @@ pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &Resource) -> 
         Ok(_) | Err(_) => credentials(),
     };
     let fault = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
-    Around { fault, followed: followed.ok().as_deref().and_then(Resource::as_followed), credentials }
+    Around { fault, followed: followed.ok().as_deref().and_then(Followed::of_resource), credentials }
 }
 
 /// The refresh of this name, or why there is none.
-fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<Resource>, Fault> {
+fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Fault> {
     let fault = |message| Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
     match ctx.find(name) {
         Some(Ok(resource)) => Ok(resource),

@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use super::resource::Resource;
-use crate::api::{Reason, Run, RunState};
+use crate::api::{ModelResource, Reason, Run, RunState};
 use crate::engine::{Cure, Fault, Taken};
 use crate::operation::{Listing, Operation};
 
@@ -20,7 +19,7 @@ const CLOCKS: Duration = Duration::from_mins(5);
 /// Returns why nothing can be told. Whether nothing has begun still can, so a run goes on where the list shows no operation that may be its own. Where it shows
 /// one, a run whose submission was lost waits. To a run that is yet to begin, each operation is another resource's: it is waited for,
 /// whatever `conflictPolicy` says.
-pub(super) fn spare(object: &Resource, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
+pub(super) fn spare(object: &ModelResource, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
     let run = object.status().and_then(|status| status.run.as_ref());
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
@@ -82,7 +81,7 @@ mod tests {
         }
     }
 
-    fn resource(state: &str) -> Resource {
+    fn resource(state: &str) -> ModelResource {
         let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
         serde_json::from_value(json!({
             "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",

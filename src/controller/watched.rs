@@ -9,8 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::resource::Resource;
-use crate::api::{Kind, Metadata};
+use crate::api::{Kind, Metadata, ModelResource};
 
 /// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
 /// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
@@ -32,7 +31,7 @@ impl Watched {
     ///
     /// # Errors
     /// Where it cannot be written as JSON, which each that was read can be.
-    pub(super) fn of(object: &Resource) -> Result<Self, serde_json::Error> {
+    pub(super) fn of(object: &ModelResource) -> Result<Self, serde_json::Error> {
         Ok(Self { metadata: object.meta().clone(), body: object.body()?.into() })
     }
 
@@ -47,10 +46,10 @@ impl Watched {
     ///
     /// # Errors
     /// Why it cannot be decoded: it was written by another version of the definition.
-    pub(super) fn object(&self, kind: Kind) -> Result<Arc<Resource>, String> {
+    pub(super) fn object(&self, kind: Kind) -> Result<Arc<ModelResource>, String> {
         #[cfg(test)]
         DECODED.with(|count| count.set(count.get() + 1));
-        Resource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
+        ModelResource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
     }
 
     /// The operation that its status names, though the rest of it may not be decoded.
@@ -79,22 +78,22 @@ impl<'de> Deserialize<'de> for Watched {
 
 impl kube::Resource for Watched {
     type DynamicType = Kind;
-    type Scope = <Resource as kube::Resource>::Scope;
+    type Scope = <ModelResource as kube::Resource>::Scope;
 
     fn kind(kind: &Kind) -> Cow<'_, str> {
-        <Resource as kube::Resource>::kind(kind)
+        <ModelResource as kube::Resource>::kind(kind)
     }
 
     fn group(kind: &Kind) -> Cow<'_, str> {
-        <Resource as kube::Resource>::group(kind)
+        <ModelResource as kube::Resource>::group(kind)
     }
 
     fn version(kind: &Kind) -> Cow<'_, str> {
-        <Resource as kube::Resource>::version(kind)
+        <ModelResource as kube::Resource>::version(kind)
     }
 
     fn plural(kind: &Kind) -> Cow<'_, str> {
-        <Resource as kube::Resource>::plural(kind)
+        <ModelResource as kube::Resource>::plural(kind)
     }
 
     fn meta(&self) -> &ObjectMeta {

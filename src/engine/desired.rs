@@ -190,7 +190,7 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::of(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, surroundings)
+        Self::with_metadata(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, surroundings)
     }
 
     /// What a `ModelSync` asks for. Where it names no model, that of the refresh that it follows; where that is not there either,
@@ -220,10 +220,16 @@ impl Desired {
             backoff_limit: *backoff_limit,
             history_limit: usize::try_from(*history_limit).unwrap_or(0),
         };
-        Self::of(&sync.metadata, trigger.as_ref(), work, policy, surroundings)
+        Self::with_metadata(&sync.metadata, trigger.as_ref(), work, policy, surroundings)
     }
 
-    fn of(metadata: &ObjectMeta, trigger: Option<&RefreshTrigger>, work: Work, policy: Policy, surroundings: Surroundings) -> Self {
+    fn with_metadata(
+        metadata: &ObjectMeta,
+        trigger: Option<&RefreshTrigger>,
+        work: Work,
+        policy: Policy,
+        surroundings: Surroundings,
+    ) -> Self {
         let Surroundings { fault, namespace_ending, followed, leaving, adopt_taken, metadata_refused } = surroundings;
         let follows = trigger.and_then(|trigger| trigger.after_refresh.as_ref()).map(|after| after.name.as_str());
         let (fault, following) = follow(follows, &work.model, fault, followed);

@@ -21,6 +21,7 @@ mod pace;
 mod pass;
 mod progress;
 mod refusals;
+mod resource;
 mod restoration;
 mod schedule;
 mod scheduled;

@@ -4,10 +4,9 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt as _};
 
-use crate::api::{self, Kind};
+use crate::api::{self, Kind, ModelResource};
 use crate::controller::call::{CallError, bounded};
 use crate::controller::records::CALL;
-use crate::controller::resource::Resource;
 
 /// How many resources one list request returns.
 const PAGE: u32 = 500;
@@ -29,7 +28,7 @@ pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result
     Ok(false)
 }
 
-async fn shows_work(resources: &Api<Resource>) -> Result<bool, CallError> {
+async fn shows_work(resources: &Api<ModelResource>) -> Result<bool, CallError> {
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = match bounded(CALL, resources.list_metadata(&page)).await {
@@ -37,7 +36,7 @@ async fn shows_work(resources: &Api<Resource>) -> Result<bool, CallError> {
             Err(error) if error.is_not_found() => return Ok(false),
             list => list?,
         };
-        let ours = |object: &PartialObjectMeta<Resource>| {
+        let ours = |object: &PartialObjectMeta<ModelResource>| {
             let has_status = object.managed_fields().iter().any(|entry| entry.subresource.as_deref() == Some("status"));
             has_status || api::has_finalizer(&object.metadata)
         };

@@ -16,10 +16,9 @@ use super::super::agenda::Action;
 use super::super::context::Context;
 use super::super::events::Events;
 use super::super::fixture;
-use super::super::resource::Resource;
 use super::super::supervise::reconcile;
 use super::super::watched::Watched;
-use crate::api::{FINALIZER, Kind, RUN_REQUESTED_AT, Status};
+use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::engine::Turn;
 
 /// What the API server was asked: `PATCH sales`, with the body.
@@ -48,7 +47,7 @@ fn context(answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static
 }
 
 /// [`fixture::running`] with other metadata.
-fn running(metadata: &Value) -> Resource {
+fn running(metadata: &Value) -> ModelResource {
     let mut object = serde_json::to_value(fixture::running(0)).unwrap();
     for (field, value) in metadata.as_object().unwrap() {
         object["metadata"][field] = value.clone();
@@ -60,7 +59,7 @@ fn running(metadata: &Value) -> Resource {
 /// Whether another resource would have the turn on the model of [`fixture::running`].
 fn is_free(ctx: &Context) -> bool {
     let model = fixture::running(0).model().unwrap().key();
-    ctx.queue.take(&model, "u-other", &fixture::running(1).name(), Timestamp::now().into()) == Turn::Granted
+    ctx.queue.take(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
 }
 
 #[tokio::test]
@@ -69,13 +68,13 @@ async fn released_resource_holds_no_turn_and_is_not_followed() {
     let cached = Arc::new(Watched::of(&released).unwrap());
     let (ctx, asked) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.shown(&fixture::all_refreshes(), &released.name(), &cached);
+    ctx.shown(&fixture::all_refreshes(), &released.key(), &cached);
     assert!(is_free(&ctx), "after it is shown");
     reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await;
     assert!(asked.lock().is_empty());
     assert!(is_free(&ctx), "after its pass");
     assert!(!ctx.metrics.encode().unwrap().contains(r#"state="Running"} 1"#));
-    ctx.gone(&released.name(), released.meta());
+    ctx.gone(&released.key(), released.meta());
     assert!(!ctx.orphans.follows(&released.uid().unwrap()));
 }
 
@@ -84,7 +83,7 @@ async fn undecodable_resource_holds_no_turn() {
     let resource = running(&json!({"finalizers": [FINALIZER]}));
     let (ctx, _) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
-    ctx.shown(&fixture::all_refreshes(), &resource.name(), &Watched::of(&resource).unwrap());
+    ctx.shown(&fixture::all_refreshes(), &resource.key(), &Watched::of(&resource).unwrap());
     assert!(!is_free(&ctx));
     let mut object = serde_json::to_value(&resource).unwrap();
     object["metadata"]["resourceVersion"] = json!("2");
@@ -95,7 +94,7 @@ async fn undecodable_resource_holds_no_turn() {
 }
 
 /// A resource without a run, whose first write removes an annotation.
-fn new() -> Resource {
+fn new() -> ModelResource {
     running(&json!({"annotations": {(RUN_REQUESTED_AT): ""}})).with_status(&Status::default())
 }
 
@@ -106,7 +105,7 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
 }
 
 /// Some passes over a resource: the pauses after them, and the events that were written.
-async fn passes(ctx: Context, asked: &Asked, resource: &Resource) -> (Vec<Action>, Vec<String>) {
+async fn passes(ctx: Context, asked: &Asked, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
     let (ctx, cached) = (Arc::new(ctx), Arc::new(Watched::of(resource).unwrap()));
     let mut pauses = Vec::new();
     for _ in 0..3 {
@@ -125,7 +124,7 @@ fn millis(pauses: [u64; 3]) -> Vec<Action> {
 
 #[tokio::test]
 async fn write_that_stays_refused_is_reported_ever_more_seldom() {
-    let whole = |resource: &Resource| (200, serde_json::to_value(resource).unwrap());
+    let whole = |resource: &ModelResource| (200, serde_json::to_value(resource).unwrap());
     for (name, answer) in [
         ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
         ("could not find the requested resource", refusal(404, "the server could not find the requested resource")),

@@ -13,9 +13,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::super::call::CallError;
-use super::super::resource::Resource;
 use super::{CALL, CONNECTIONS, Records, places};
-use crate::api::{FINALIZER, Kind, RESUBMIT, Status};
+use crate::api::{FINALIZER, Kind, ModelResource, RESUBMIT, Status};
 
 /// An API server that takes every write as it is, and keeps it.
 fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
@@ -32,7 +31,7 @@ fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
     Client::new(service, "bi")
 }
 
-fn resource() -> Resource {
+fn resource() -> ModelResource {
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/myserver", "database": "Sales"}});
     let resource = json!({
         "apiVersion": "tabular-operator.dev/v1alpha1",
@@ -149,7 +148,7 @@ async fn finalizers_that_are_not_cached_are_read_before_a_write() {
         whole["metadata"]["finalizers"] = json!(finalizers);
         whole
     };
-    let object: Resource = serde_json::from_value(whole(&all)).unwrap();
+    let object: ModelResource = serde_json::from_value(whole(&all)).unwrap();
     let service = tower::service_fn(move |request: Request<Body>| {
         let (kept, mut shown) = (Arc::clone(&kept), whole(&all));
         async move {

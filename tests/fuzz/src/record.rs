@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tabular_operator::api::Kind;
-use tabular_operator::controller::{Resource, outside};
-use tabular_operator::engine::{Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
+use tabular_operator::api::{Kind, ModelResource};
+use tabular_operator::controller::outside;
+use tabular_operator::engine::{Desired, Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
 use tabular_operator::operation::{OperationId, OperationKind};
 
 use crate::laws;
@@ -23,8 +23,8 @@ pub fn operation_id() -> OperationId {
 
 /// A resource whose run stands here (`Submitting`, `Running` or `Cancelling`). It is made once: a fuzzer asks for it all the time.
 #[must_use]
-pub fn resource(kind: OperationKind, state: &'static str) -> &'static Resource {
-    static MADE: LazyLock<HashMap<(OperationKind, &str), Resource>> = LazyLock::new(|| {
+pub fn resource(kind: OperationKind, state: &'static str) -> &'static ModelResource {
+    static MADE: LazyLock<HashMap<(OperationKind, &str), ModelResource>> = LazyLock::new(|| {
         let kinds = [OperationKind::Refresh, OperationKind::Sync];
         let all = kinds.into_iter().flat_map(|kind| ["Submitting", "Running", "Cancelling"].map(|state| (kind, state)));
         all.map(|(kind, state)| ((kind, state), made(kind, state))).collect()
@@ -32,7 +32,7 @@ pub fn resource(kind: OperationKind, state: &'static str) -> &'static Resource {
     &MADE[&(kind, state)]
 }
 
-fn made(kind: OperationKind, state: &str) -> Resource {
+fn made(kind: OperationKind, state: &str) -> ModelResource {
     let asked = "2026-11-22T08:59:30Z";
     let model = json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}});
     let run = json!({
@@ -54,7 +54,7 @@ fn made(kind: OperationKind, state: &str) -> Resource {
 }
 
 /// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
-pub fn decided(resource: &Resource, seen: Seen) -> Step {
+pub fn decided(resource: &ModelResource, seen: Seen) -> Step {
     let step = decide_on(resource, seen);
     laws::status(&step.recorded);
     for notice in &step.notices {
@@ -65,8 +65,8 @@ pub fn decided(resource: &Resource, seen: Seen) -> Step {
 
 /// Decides on what was learnt of a resource that anybody may have written into.
 #[must_use]
-pub fn decide_on(resource: &Resource, seen: Seen) -> Step {
-    let (desired, settings) = (resource.desired(Surroundings::default()), settings());
+pub fn decide_on(resource: &ModelResource, seen: Seen) -> Step {
+    let (desired, settings) = (Desired::of(resource, Surroundings::default()), settings());
     let recorded = resource.status().cloned().unwrap_or_default();
     let scratch = Scratch::default();
     decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now: laws::now(), settings: &settings })

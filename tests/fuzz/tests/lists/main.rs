@@ -21,8 +21,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tabular_operator::api::{Kind, Reason, RunState, Status, Time};
-use tabular_operator::controller::{Resource, outside as resources};
+use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
+use tabular_operator::controller::outside as resources;
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
 use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId};
 use tabular_operator::service::Window;
@@ -174,7 +174,7 @@ impl Case {
         ops
     }
 
-    fn resource(&self) -> Resource {
+    fn resource(&self) -> ModelResource {
         let model = match self.service {
             Service::AnalysisServices => {
                 json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}})
@@ -262,7 +262,7 @@ enum End {
 /// Lets the decision find out what became of the submission.
 fn play(case: &Case) -> End {
     let (mut ops, resource, settings) = (case.ops(), case.resource(), record::settings());
-    let desired = resource.desired(Surroundings::default());
+    let desired = Desired::of(&resource, Surroundings::default());
     let mut status = submitting(&desired);
     let mut scratch = Scratch { own_intent: case.same.then(|| Time::from(intent())), ..Scratch::default() };
     let (mut now, mut lists, mut seen) = (300, 0, Seen::Nothing);

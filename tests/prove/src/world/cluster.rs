@@ -7,9 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 use tabular_operator::api::{
     self, AfterRefresh, AnalysisServicesModel, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, FINALIZER, Model, ModelRefresh,
-    ModelRefreshSpec, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
+    ModelRefreshSpec, ModelResource as Manifest, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
-use tabular_operator::controller::Resource as Manifest;
 use tabular_operator::engine::{Desired, Followed, Surroundings, question};
 
 use super::{Second, moment};
@@ -43,7 +42,7 @@ pub struct Edition {
 
 impl Edition {
     fn of(manifest: Manifest, namespace_ending: bool) -> Arc<Self> {
-        let desired = manifest.desired(Surroundings { namespace_ending, ..Surroundings::default() });
+        let desired = Desired::of(&manifest, Surroundings { namespace_ending, ..Surroundings::default() });
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -397,7 +396,7 @@ impl Resource {
     /// What a version of it asks for, with what is around it.
     #[must_use]
     pub fn desired(&self, view: &Object, surroundings: Surroundings) -> Desired {
-        view.edition.manifest.desired(Surroundings { namespace_ending: self.namespace_ending, ..surroundings })
+        Desired::of(&view.edition.manifest, Surroundings { namespace_ending: self.namespace_ending, ..surroundings })
     }
 
     /// Its whole namespace is going.

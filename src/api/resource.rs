@@ -1,4 +1,4 @@
-//! A resource of either kind. Whoever works with resources takes this one; what tells the kinds apart stands here.
+//! A resource of either kind. Code that works with both takes this type; what differs between them is here.
 
 use std::borrow::Cow;
 
@@ -9,25 +9,32 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::api::{Credentials, Kind, Metadata, Model, ModelRefresh, ModelSync, RefreshTrigger, ResourceKey, Status, has_finalizer};
-use crate::engine::{Desired, Followed, Surroundings};
-use crate::operation::OperationKind;
+use super::annotations::has_finalizer;
+use super::credentials::Credentials;
+use super::key::ResourceKey;
+use super::kind::Kind;
+use super::metadata::Metadata;
+use super::model::Model;
+use super::model_refresh::ModelRefresh;
+use super::model_sync::ModelSync;
+use super::status::Status;
+use super::trigger::RefreshTrigger;
 
 /// A resource of either kind, as the Kubernetes API gives and takes it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Resource {
+pub enum ModelResource {
     /// A refresh.
     ModelRefresh(ModelRefresh),
-    /// A synchronisation.
+    /// A sync.
     ModelSync(ModelSync),
 }
 
-impl Resource {
+impl ModelResource {
     /// Puts a resource of a known kind together from its metadata and its [`Self::body`].
     ///
     /// # Errors
     /// Why the body does not fit the kind's definition.
-    pub(super) fn assemble(kind: Kind, metadata: &ObjectMeta, body: &[u8]) -> Result<Self, String> {
+    pub fn assemble(kind: Kind, metadata: &ObjectMeta, body: &[u8]) -> Result<Self, String> {
         let metadata = metadata.clone();
         match kind {
             Kind::ModelRefresh => {
@@ -42,7 +49,10 @@ impl Resource {
     }
 
     /// Its spec and status, in JSON.
-    pub(super) fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
+    ///
+    /// # Errors
+    /// If a value cannot be written as JSON.
+    pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
         match self {
             Self::ModelRefresh(ModelRefresh { metadata: _, spec, status }) => serde_json::to_vec(&Body { spec, status: status.as_ref() }),
             Self::ModelSync(ModelSync { metadata: _, spec, status }) => serde_json::to_vec(&Body { spec, status: status.as_ref() }),
@@ -58,19 +68,10 @@ impl Resource {
         }
     }
 
-    /// What it is called.
+    /// Its key.
     #[must_use]
-    pub(super) fn name(&self) -> ResourceKey {
+    pub fn key(&self) -> ResourceKey {
         ResourceKey { kind: self.kind(), namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
-    }
-
-    /// What sort of operation its runs are.
-    #[must_use]
-    pub fn operation(&self) -> OperationKind {
-        match self {
-            Self::ModelRefresh(_) => OperationKind::Refresh,
-            Self::ModelSync(_) => OperationKind::Sync,
-        }
     }
 
     /// The model that its own spec names.
@@ -108,7 +109,7 @@ impl Resource {
 
     /// Whether it is being deleted without the operator's finalizer. Only the finalizer of another controller keeps it.
     #[must_use]
-    pub(super) fn is_released(&self) -> bool {
+    pub fn is_released(&self) -> bool {
         self.meta().deletion_timestamp.is_some() && !has_finalizer(self.meta())
     }
 
@@ -131,24 +132,6 @@ impl Resource {
         }
         changed
     }
-
-    /// What its followers have to know of it, where it is a refresh.
-    #[must_use]
-    pub fn as_followed(&self) -> Option<Followed> {
-        match self {
-            Self::ModelRefresh(refresh) => Some(Followed::of(refresh)),
-            Self::ModelSync(_) => None,
-        }
-    }
-
-    /// What it asks for.
-    #[must_use]
-    pub fn desired(&self, surroundings: Surroundings) -> Desired {
-        match self {
-            Self::ModelRefresh(refresh) => Desired::of_refresh(refresh, surroundings),
-            Self::ModelSync(sync) => Desired::of_sync(sync, surroundings),
-        }
-    }
 }
 
 /// A resource without what says which it is.
@@ -168,7 +151,7 @@ impl<Spec: DeserializeOwned> Body<Spec, Status> {
     }
 }
 
-impl<'de> Deserialize<'de> for Resource {
+impl<'de> Deserialize<'de> for ModelResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         /// Spec and status are taken apart when the kind is known. Each write is answered by one of these, so none of the metadata that
         /// nobody reads is taken apart at all.
@@ -196,7 +179,7 @@ fn part<T: DeserializeOwned, E: serde::de::Error>(value: Value) -> Result<T, E> 
     serde_json::from_value(value).map_err(E::custom)
 }
 
-impl Serialize for Resource {
+impl Serialize for ModelResource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Each writes its own `kind`.
         match self {
@@ -206,7 +189,7 @@ impl Serialize for Resource {
     }
 }
 
-impl kube::Resource for Resource {
+impl kube::Resource for ModelResource {
     type DynamicType = Kind;
     type Scope = DynamicResourceScope;
 
@@ -259,12 +242,12 @@ mod tests {
                 "metadata": {"name": "a", "namespace": "bi"},
                 "spec": {"model": model, "trigger": {"afterRefresh": {"name": "b"}}},
             });
-            let resource: Resource = serde_json::from_value(written).unwrap();
+            let resource: ModelResource = serde_json::from_value(written).unwrap();
             assert_eq!(resource.kind(), kind);
             assert_eq!(resource.follows(), Some("b"));
             let again = serde_json::to_vec(&resource).unwrap();
-            assert_eq!(serde_json::from_slice::<Resource>(&again).unwrap(), resource);
-            assert_eq!(Resource::assemble(kind, resource.meta(), &resource.body().unwrap()).unwrap(), resource);
+            assert_eq!(serde_json::from_slice::<ModelResource>(&again).unwrap(), resource);
+            assert_eq!(ModelResource::assemble(kind, resource.meta(), &resource.body().unwrap()).unwrap(), resource);
         }
     }
 }

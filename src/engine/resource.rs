@@ -1,0 +1,37 @@
+//! What the decision takes from a resource of either kind.
+
+use super::desired::{Desired, Surroundings};
+use super::followed::Followed;
+use crate::api::{Kind, ModelResource};
+use crate::operation::OperationKind;
+
+impl Desired {
+    /// What a resource asks for.
+    #[must_use]
+    pub fn of(resource: &ModelResource, surroundings: Surroundings) -> Self {
+        match resource {
+            ModelResource::ModelRefresh(refresh) => Self::of_refresh(refresh, surroundings),
+            ModelResource::ModelSync(sync) => Self::of_sync(sync, surroundings),
+        }
+    }
+}
+
+impl Followed {
+    /// What there is to follow of a resource; `None` for a sync, which no resource can follow.
+    #[must_use]
+    pub fn of_resource(resource: &ModelResource) -> Option<Self> {
+        match resource {
+            ModelResource::ModelRefresh(refresh) => Some(Self::of(refresh)),
+            ModelResource::ModelSync(_) => None,
+        }
+    }
+}
+
+impl From<Kind> for OperationKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::ModelRefresh => Self::Refresh,
+            Kind::ModelSync => Self::Sync,
+        }
+    }
+}
