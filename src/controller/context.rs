@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::events::Events;
 use super::followers::{self, Followers};
@@ -21,6 +20,7 @@ use super::orphans::Orphans;
 use super::queue::Queue;
 use super::references::Identities;
 use super::refusals::Refusals;
+use super::scope::{WatchHandle, WatchScope};
 use super::shares::Shares;
 use super::watched::Watched;
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, Run, RunState};
@@ -29,21 +29,6 @@ use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
-
-/// What one watch is of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Watching {
-    pub(super) kind: Kind,
-    /// `None` is all namespaces.
-    pub(super) namespace: Option<String>,
-}
-
-/// What one watch shows.
-pub(super) struct View {
-    pub(super) store: Store<Watched>,
-    /// Cancelled when the store has held all that there is.
-    pub(super) synced: CancellationToken,
-}
 
 /// What every pass has at hand.
 pub(super) struct Context {
@@ -65,7 +50,7 @@ pub(super) struct Context {
     pub(super) followers: Followers,
     /// The uid under each name: a name may come back as another resource.
     pub(super) uids: Mutex<HashMap<ResourceKey, String>>,
-    pub(super) views: HashMap<Watching, View>,
+    pub(super) views: HashMap<WatchScope, WatchHandle>,
     /// For passes, over all watches.
     pub(super) passes: Shares,
     /// Where a pass over a resource is asked for.
@@ -74,7 +59,7 @@ pub(super) struct Context {
 
 impl Context {
     /// Takes over what the watch shows of a resource.
-    pub(super) fn shown(&self, of: &Arc<Watching>, name: &ResourceKey, watched: &Watched) {
+    pub(super) fn shown(&self, of: &Arc<WatchScope>, name: &ResourceKey, watched: &Watched) {
         let metadata = watched.meta();
         self.memory.shown(metadata);
         let sight = self.index.sight(metadata);
@@ -105,7 +90,7 @@ impl Context {
     }
 
     /// A watch has shown all that there is: what it showed before and shows no longer was deleted meanwhile.
-    pub(super) fn shown_all(&self, of: &Watching) {
+    pub(super) fn shown_all(&self, of: &WatchScope) {
         let Some(view) = self.views.get(of) else { return };
         let all = view.store.state();
         let shown = all.iter().filter_map(|watched| watched.meta().uid.as_deref()).collect();
@@ -156,7 +141,7 @@ impl Context {
 
     /// Asks for a pass over every resource.
     pub(super) fn wake_all(&self) {
-        for (of, View { store, .. }) in &self.views {
+        for (of, WatchHandle { store, .. }) in &self.views {
             let name = |watched: &Watched| ResourceKey {
                 kind: of.kind,
                 namespace: watched.namespace().unwrap_or_default(),
@@ -172,13 +157,13 @@ impl Context {
         view.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
     }
 
-    fn view_of(&self, name: &ResourceKey) -> Option<(&Watching, &View)> {
-        let watching = |namespace| Watching { kind: name.kind, namespace };
+    fn view_of(&self, name: &ResourceKey) -> Option<(&WatchScope, &WatchHandle)> {
+        let watching = |namespace| WatchScope { kind: name.kind, namespace };
         self.views.get_key_value(&watching(None)).or_else(|| self.views.get_key_value(&watching(Some(name.namespace.clone()))))
     }
 
     /// The watch that would show a resource, where it has never shown all that there is.
-    pub(super) fn unseen_of(&self, name: &ResourceKey) -> Option<&Watching> {
+    pub(super) fn unseen_of(&self, name: &ResourceKey) -> Option<&WatchScope> {
         self.view_of(name).filter(|(_, view)| !view.synced.is_cancelled()).map(|(of, _)| of)
     }
 

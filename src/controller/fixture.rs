@@ -10,13 +10,14 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::json;
 
-use super::context::{Context, Watching};
+use super::context::Context;
 use super::events::Events;
 use super::index::Index;
 use super::lease::LeaseHandle;
 use super::orphans::Orphans;
 use super::records::places;
 use super::references::{Identities, OwnIdentity};
+use super::scope::WatchScope;
 use super::shares::Shares;
 use super::watched::Watched;
 use super::wiring;
@@ -27,8 +28,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
 /// What a namespace for all watches shows.
-pub(super) fn all_refreshes() -> Arc<Watching> {
-    Arc::new(Watching { kind: Kind::ModelRefresh, namespace: None })
+pub(super) fn all_refreshes() -> Arc<WatchScope> {
+    Arc::new(WatchScope { kind: Kind::ModelRefresh, namespace: None })
 }
 
 /// A refresh whose run follows the operation `op-<n>`.

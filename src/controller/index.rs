@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::census::{Census, Facts};
 use super::claims::Claims;
-use super::context::Watching;
 use super::memory::version_of;
+use super::scope::WatchScope;
 use crate::api::ModelResource;
 use crate::engine::Taken;
 use crate::operation::{OperationId, OperationKind};
@@ -37,7 +37,7 @@ struct Known {
 struct Entry {
     version: Option<String>,
     /// The watch that shows it.
-    of: Arc<Watching>,
+    of: Arc<WatchScope>,
     facts: Facts,
 }
 
@@ -68,7 +68,7 @@ impl Index {
     }
 
     /// Takes over what the watch shows of a resource; `None` is one that cannot be decoded, whose claims stay as they were.
-    pub(super) fn shown(&self, of: &Arc<Watching>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
+    pub(super) fn shown(&self, of: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
         let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
         self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
@@ -94,7 +94,7 @@ impl Index {
     }
 
     /// The uids of one watch that are not among those that it shows.
-    pub(super) fn missing(&self, of: &Watching, shown: &HashSet<&str>) -> Vec<Arc<str>> {
+    pub(super) fn missing(&self, of: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
         let known = self.known.lock();
         let of_watch = known.entries.iter().filter(|(_, entry)| *entry.of == *of);
         of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()

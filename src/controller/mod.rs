@@ -32,6 +32,7 @@ mod records;
 mod references;
 mod refusals;
 pub mod run;
+mod scope;
 mod shares;
 pub mod shutdown;
 mod supervise;

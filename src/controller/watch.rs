@@ -19,7 +19,8 @@ use kube::{Api, Client, Resource as _, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use self::state::{WatchState, code};
-use super::context::{Context, View, Watching};
+use super::context::Context;
+use super::scope::{WatchHandle, WatchScope};
 use super::watched::Watched;
 use crate::api::{Kind, ResourceKey};
 use crate::telemetry::health::Health;
@@ -32,20 +33,20 @@ const PAGE: u32 = 100;
 
 /// The watch over one kind, in one namespace or in all.
 pub(super) struct Watch {
-    of: Watching,
+    of: WatchScope,
     writer: Writer<Watched>,
     synced: CancellationToken,
 }
 
 /// The watches that the settings ask for, and what each of them shows.
-pub(super) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<Watching, View>) {
+pub(super) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope, WatchHandle>) {
     let of_all = namespaces.is_empty().then_some(None);
     let namespaces = of_all.into_iter().chain(namespaces.iter().cloned().map(Some));
     let mut watches = Vec::new();
     let mut views = HashMap::new();
     for (namespace, &kind) in namespaces.flat_map(|namespace| Kind::ALL.iter().map(move |kind| (namespace.clone(), kind))) {
-        let (writer, synced, of) = (Writer::new(kind), CancellationToken::new(), Watching { kind, namespace });
-        views.insert(of.clone(), View { store: writer.as_reader(), synced: synced.clone() });
+        let (writer, synced, of) = (Writer::new(kind), CancellationToken::new(), WatchScope { kind, namespace });
+        views.insert(of.clone(), WatchHandle { store: writer.as_reader(), synced: synced.clone() });
         watches.push(Watch { of, writer, synced });
     }
     (watches, views)
@@ -114,7 +115,7 @@ fn reuse(store: &Store<Watched>, kind: Kind, object: &mut Watched) {
 /// Takes over what is shown, and returns the names of the resources that someone else changed.
 fn names(
     events: impl Stream<Item = watcher::Result<Event<Watched>>> + Send + 'static,
-    of: Watching,
+    of: WatchScope,
     ctx: Arc<Context>,
     state: Arc<WatchState>,
 ) -> BoxStream<'static, ResourceKey> {

@@ -1,6 +1,5 @@
 //! How one watch stands: whether the API server answers it, since when it does not, and what is told of that.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::controller::call;
-use crate::controller::context::Watching;
+use crate::controller::scope::WatchScope;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -21,7 +20,7 @@ const FAILURES: u32 = 3;
 
 /// The state of one watch.
 pub(super) struct WatchState {
-    of: Watching,
+    of: WatchScope,
     metrics: Arc<Metrics>,
     health: Health,
     /// Cancelled when the cache has held all that there is.
@@ -40,7 +39,7 @@ struct Failures {
 }
 
 impl WatchState {
-    pub(super) fn new(of: Watching, synced: CancellationToken, metrics: Arc<Metrics>, health: Health) -> Self {
+    pub(super) fn new(of: WatchScope, synced: CancellationToken, metrics: Arc<Metrics>, health: Health) -> Self {
         Self { of, metrics, health, synced, settled: CancellationToken::new(), failures: Mutex::default() }
     }
 
@@ -95,15 +94,6 @@ impl WatchState {
     }
 }
 
-impl fmt::Display for Watching {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{} in namespace {namespace}", self.kind.as_str()),
-            None => write!(f, "{} in all namespaces", self.kind.as_str()),
-        }
-    }
-}
-
 /// The HTTP status that the API server answered with.
 pub(super) fn code(error: &watcher::Error) -> Option<u16> {
     match error {
@@ -141,7 +131,7 @@ mod tests {
 
     fn state() -> (WatchState, Health, Arc<Metrics>) {
         let (metrics, health) = (Arc::new(Metrics::new()), Health::new());
-        let of = Watching { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
+        let of = WatchScope { kind: Kind::ModelRefresh, namespace: Some("bi".to_owned()) };
         let state = WatchState::new(of, CancellationToken::new(), Arc::clone(&metrics), health.clone());
         health.api_answered();
         health.caches_synced();
