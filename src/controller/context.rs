@@ -17,14 +17,13 @@ use super::index::{Index, Sight};
 use super::lease::LeaseHandle;
 use super::memory::Memory;
 use super::orphans::Orphans;
-use super::queue::Queue;
 use super::references::Identities;
 use super::refusals::Refusals;
 use super::scope::{WatchHandle, WatchScope};
 use super::shares::Shares;
 use super::watched::Watched;
 use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, Run, RunState};
-use crate::engine::{Followed, Settings, Taken, TurnUse, turn_use};
+use crate::engine::{Followed, Settings, Taken, TurnQueue, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
@@ -43,7 +42,7 @@ pub(super) struct Context {
     pub(super) events: Events,
     pub(super) identities: Identities,
     pub(super) refusals: Refusals,
-    pub(super) queue: Queue,
+    pub(super) queue: Mutex<TurnQueue>,
     pub(super) memory: Memory,
     pub(super) index: Index,
     pub(super) orphans: Orphans,
@@ -85,7 +84,7 @@ impl Context {
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
         let (Some(run), turn) = (&status.run, turn_use(status, Timestamp::now(), &self.settings)) else { return };
         if turn != TurnUse::Free {
-            self.queue.update(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);
+            self.queue.lock().set(&run.model.key(), &object.uid().unwrap_or_default(), name, turn);
         }
     }
 
@@ -240,7 +239,7 @@ impl Context {
         }
         self.memory.forget(uid);
         self.index.gone(uid);
-        self.wake(self.queue.forget(uid));
+        self.wake(self.queue.lock().remove(uid));
     }
 
     /// Asks for a pass over each of these resources.

@@ -9,8 +9,8 @@ use kube::{Resource as _, ResourceExt};
 use super::context::Context;
 use super::references::{Freshness, NoIdentity};
 use super::target::Target;
-use super::unclaimed;
 use crate::api::{Credentials, Kind, Model, ModelResource, Reason};
+use crate::engine::claims;
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
 use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
@@ -137,7 +137,8 @@ pub(super) async fn call(ctx: &Context, object: &ModelResource, desired: &Desire
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
             let unseen = ctx.unseen(of_kind(*kind));
-            match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| unclaimed::spare(object, listing, &mut taken, &unseen)) {
+            let run = object.status().and_then(|status| status.run.as_ref());
+            match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| claims::spare(run, listing, &mut taken, &unseen)) {
                 Some(fault) => Seen::Fault(fault),
                 None => Seen::Listing { kind: *kind, result, taken },
             }

@@ -77,7 +77,7 @@ pub(super) fn context(count: usize) -> Context {
         traces,
         events,
         refusals: super::refusals::Refusals::default(),
-        queue: super::queue::Queue::default(),
+        queue: parking_lot::Mutex::default(),
         memory: super::memory::Memory::default(),
         orphans: Orphans::new().0,
         followers: super::followers::Followers::default(),

@@ -9,11 +9,11 @@ use kube::{Resource as _, ResourceExt as _};
 use parking_lot::Mutex;
 
 use super::census::{Census, Facts};
-use super::claims::Claims;
 use super::memory::version_of;
 use super::scope::WatchScope;
 use crate::api::ModelResource;
 use crate::engine::Taken;
+use crate::engine::claims::{Claims, Record};
 use crate::operation::{OperationId, OperationKind};
 use crate::telemetry::metrics::Metrics;
 
@@ -103,7 +103,7 @@ impl Index {
     /// A resource is being deleted, or was: its operations stay claimed.
     pub(super) fn departs(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
-            self.known.lock().claims.depart(&Arc::from(uid), object);
+            self.known.lock().claims.depart(&Arc::from(uid), record(object));
         }
     }
 
@@ -135,7 +135,7 @@ impl Known {
         let before = self.entries.insert(Arc::clone(uid), entry);
         self.census.replace(uid, before.as_ref().map(|before| &before.facts), Some(&facts), metrics);
         if let Some(object) = object {
-            self.claims.show(uid, object);
+            self.claims.show(uid, record(object), object.is_released());
         }
     }
 
@@ -145,4 +145,8 @@ impl Known {
         }
         self.claims.gone(uid);
     }
+}
+
+fn record(object: &ModelResource) -> Record<'_> {
+    Record { kind: object.kind().into(), model: object.model(), status: object.status() }
 }

@@ -6,7 +6,6 @@
 mod agenda;
 pub mod call;
 mod census;
-mod claims;
 pub mod client;
 mod context;
 mod denials;
@@ -26,7 +25,6 @@ mod namespaces;
 mod orphans;
 #[doc(hidden)]
 pub mod outside;
-pub mod queue;
 mod reconcile;
 mod records;
 mod references;
@@ -39,7 +37,6 @@ mod supervise;
 mod surroundings;
 mod tally;
 mod target;
-mod unclaimed;
 mod undecodable;
 mod watch;
 mod watched;

@@ -184,7 +184,7 @@ impl Story<'_> {
                 }
                 (Effect::TakeTurn, _) => {
                     let since = self.object.status().and_then(waiting_since).unwrap_or_else(|| Timestamp::now().into());
-                    Seen::Turn(self.ctx.queue.take(&step.model.key(), &self.uid, &self.name, since))
+                    Seen::Turn(self.ctx.queue.lock().acquire(&step.model.key(), &self.uid, &self.name, since))
                 }
                 (Effect::RemoveAnnotation(annotation), _) => {
                     self.must_lead()?;
@@ -368,7 +368,7 @@ impl Story<'_> {
                 if self.turn_on_record() == TurnUse::Holds {
                     return self.tell().await;
                 }
-                self.ctx.wake(self.ctx.queue.forget(&self.uid));
+                self.ctx.wake(self.ctx.queue.lock().remove(&self.uid));
                 self.end = End::Left;
                 Ok(Action::requeue(AFTER_REREAD))
             }
@@ -389,7 +389,7 @@ impl Story<'_> {
             self.ctx.memory.reread(&self.uid);
             // Of an intent that was not heard of nothing was sent.
             if stuck {
-                self.ctx.wake(self.ctx.queue.forget(&self.uid));
+                self.ctx.wake(self.ctx.queue.lock().remove(&self.uid));
             }
             return;
         }
@@ -400,12 +400,12 @@ impl Story<'_> {
         };
         if self.end == End::Abandoned && turn != TurnUse::Holds {
             // Not back to waiting: at its head it would still hold up all others. It joins again with its next request.
-            self.ctx.wake(self.ctx.queue.forget(&self.uid));
+            self.ctx.wake(self.ctx.queue.lock().remove(&self.uid));
             return;
         }
         // Without a run it is in no model's queue.
         let model = status.and_then(|status| status.run.as_ref()).map(|run| run.model.key()).unwrap_or_default();
-        self.ctx.wake(self.ctx.queue.update(&model, &self.uid, &self.name, turn));
+        self.ctx.wake(self.ctx.queue.lock().set(&model, &self.uid, &self.name, turn));
     }
 
     /// What the record means to the queue of its model now.

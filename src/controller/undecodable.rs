@@ -25,7 +25,7 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
     // What the record said of the queue cannot be read any more.
-    ctx.wake(ctx.queue.forget(&uid));
+    ctx.wake(ctx.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
     let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
     let asked = held.is_some() && cached.annotations().get(api::RELEASE).is_some_and(|value| value == "true");

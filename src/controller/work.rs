@@ -17,7 +17,6 @@ use super::guardian;
 use super::index::Index;
 use super::memory::Memory;
 use super::orphans::Orphans;
-use super::queue::Queue;
 use super::records;
 use super::references::{Identities, OwnIdentity};
 use super::refusals::Refusals;
@@ -62,7 +61,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         traces,
         events: events.clone(),
         refusals: Refusals::default(),
-        queue: Queue::default(),
+        queue: parking_lot::Mutex::default(),
         memory: Memory::default(),
         orphans,
         followers: Followers::default(),
@@ -133,7 +132,7 @@ async fn publish(ctx: &Context) {
     loop {
         show.tick().await;
         ctx.index.publish(Timestamp::now());
-        ctx.metrics.set_queue_depth(ctx.queue.depth());
+        ctx.metrics.set_queue_depth(ctx.queue.lock().depth());
         ctx.metrics.set_throttled(ctx.azure.throttled());
         ctx.metrics.set_certificate_expiry(ctx.identities.first_expiry());
     }

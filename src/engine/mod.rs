@@ -4,6 +4,7 @@
 //! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
 
 mod cancellation;
+pub mod claims;
 mod conditions;
 mod decide;
 mod decisions;
@@ -32,6 +33,7 @@ mod text;
 mod triggers;
 mod troubles;
 mod turn_use;
+mod turns;
 mod waiting;
 
 pub use decide::decide;
@@ -45,6 +47,7 @@ pub use scheduled::Scheduled;
 pub use situation::{Cure, Effect, Fault, Notice, Resolved, Scratch, Seen, Settings, Situation, Step, Taken, Turn};
 pub use text::sentence;
 pub use turn_use::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
+pub use turns::TurnQueue;
 
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ fn running(metadata: &Value) -> ModelResource {
 /// Whether another resource would have the turn on the model of [`fixture::running`].
 fn is_free(ctx: &Context) -> bool {
     let model = fixture::running(0).model().unwrap().key();
-    ctx.queue.take(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
+    ctx.queue.lock().acquire(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
 }
 
 #[tokio::test]

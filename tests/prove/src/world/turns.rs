@@ -1,8 +1,7 @@
 //! The queue of each model: the real one, made anew whenever it is asked from the places that an operator has in mind.
 
 use tabular_operator::api::{Kind, ResourceKey, Run, RunState, Time};
-use tabular_operator::controller::queue::Queue;
-use tabular_operator::engine::{Turn, TurnUse, turn_use, turn_use_unrecorded};
+use tabular_operator::engine::{Turn, TurnQueue, TurnUse, turn_use, turn_use_unrecorded};
 
 use super::World;
 use super::cluster::Object;
@@ -19,7 +18,7 @@ impl World {
         for (operator, resource) in (0..self.operators.len()).flat_map(|operator| (0..count).map(move |it| (operator, it))) {
             let (model, turn) = self.operators[operator].minds[resource].turn;
             if self.resources[resource].gone && turn != TurnUse::Free {
-                let next = self.queue(operator).forget(&format!("uid-{resource}"));
+                let next = self.queue(operator).remove(&format!("uid-{resource}"));
                 self.operators[operator].minds[resource].turn = (model, TurnUse::Free);
                 self.wake(operator, &next);
             }
@@ -49,11 +48,11 @@ impl World {
     }
 
     /// The real queue, as this operator has it.
-    fn queue(&self, operator: usize) -> Queue {
-        let queue = Queue::default();
+    fn queue(&self, operator: usize) -> TurnQueue {
+        let mut queue = TurnQueue::default();
         for (index, mind) in self.operators[operator].minds.iter().enumerate() {
             let (model, turn) = mind.turn;
-            let _ = queue.update(&format!("model {model}"), &format!("uid-{index}"), &name(index), turn);
+            let _ = queue.set(&format!("model {model}"), &format!("uid-{index}"), &name(index), turn);
         }
         queue
     }
@@ -64,7 +63,7 @@ impl World {
         }
         let waiting = view.status.run.as_ref().filter(|run| run.state == RunState::Waiting);
         let since = waiting.map_or_else(|| Time::from(self.wall(operator)), |run| run.requested_time);
-        let turn = self.queue(operator).take(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), since);
+        let turn = self.queue(operator).acquire(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), since);
         // Whoever holds it does not lose it by asking.
         let holds = turn == Turn::Granted || self.operators[operator].minds[resource].turn == (model, TurnUse::Holds);
         let place = if holds { TurnUse::Holds } else { TurnUse::Waits(since) };
@@ -85,7 +84,7 @@ impl World {
         if turn == TurnUse::Holds {
             return;
         }
-        let next = self.queue(operator).forget(&format!("uid-{resource}"));
+        let next = self.queue(operator).remove(&format!("uid-{resource}"));
         self.operators[operator].minds[resource].turn = (model_of(view), TurnUse::Free);
         self.wake(operator, &next);
     }
@@ -97,9 +96,9 @@ impl World {
         if failed && view.edition.desired.deletion.is_none() {
             return;
         }
-        let queue = self.queue(operator);
+        let mut queue = self.queue(operator);
         let model = model_of(view);
-        let next = queue.update(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), turn);
+        let next = queue.set(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), turn);
         self.operators[operator].minds[resource].turn = (model, turn);
         self.wake(operator, &next);
     }

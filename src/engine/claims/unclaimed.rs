@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::api::{ModelResource, Reason, Run, RunState};
-use crate::engine::{Cure, Fault, Taken};
+use super::super::{Cure, Fault, Taken};
+use crate::api::{Reason, Run, RunState};
 use crate::operation::{Listing, Operation};
 
 /// How much earlier than its intent an operation may seem to have begun that is decided on as if it were later: as much as the clocks of
@@ -19,8 +19,7 @@ const CLOCKS: Duration = Duration::from_mins(5);
 /// Returns why nothing can be told. Whether nothing has begun still can, so a run goes on where the list shows no operation that may be its own. Where it shows
 /// one, a run whose submission was lost waits. To a run that is yet to begin, each operation is another resource's: it is waited for,
 /// whatever `conflictPolicy` says.
-pub(super) fn spare(object: &ModelResource, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
-    let run = object.status().and_then(|status| status.run.as_ref());
+pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
         !taken.watched.contains(&id) && !taken.let_go.contains(&id) && !run.is_some_and(|run| knows(run, operation))
@@ -81,15 +80,11 @@ mod tests {
         }
     }
 
-    fn resource(state: &str) -> ModelResource {
-        let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
+    fn run(state: &str) -> Run {
         serde_json::from_value(json!({
-            "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
-            "metadata": {"name": "a", "namespace": "bi", "uid": "u"}, "spec": {"model": model},
-            "status": {"run": {
-                "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 2, "state": state, "requestedTime": "2026-01-01T00:00:00Z",
-                "submittedTime": "2026-01-01T12:00:00Z", "model": model, "work": "w", "earlierOperationIds": ["op-1"],
-            }},
+            "number": 1, "trigger": {"type": "Creation", "value": ""}, "attempt": 2, "state": state, "requestedTime": "2026-01-01T00:00:00Z",
+            "submittedTime": "2026-01-01T12:00:00Z", "work": "w", "earlierOperationIds": ["op-1"],
+            "model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}},
         }))
         .unwrap()
     }
@@ -99,12 +94,12 @@ mod tests {
         let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, ahead: None };
         let mut taken = Taken::default();
         taken.watched.insert("op-2".to_owned());
-        let fault = spare(&resource(state), &listing, &mut taken, "ModelRefresh in namespace b");
+        let fault = spare(Some(&run(state)), &listing, &mut taken, "ModelRefresh in namespace b");
         (fault.map(|fault| fault.message), taken.watched.into_iter().collect())
     }
 
     #[test]
-    fn operation_that_may_be_anothers_is_neither_adopted_nor_ruled_out() {
+    fn operation_that_may_be_anothers_is_undecided() {
         for start in ["2026-01-01T11:56:00Z", "2026-01-01T12:00:01Z", "unknown"] {
             let (fault, _) = spared("Submitting", vec![operation("op-3", start)]);
             assert!(fault.unwrap().contains("operation op-3 may be this run's or another resource's"), "{start}");
@@ -120,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn run_that_is_yet_to_begin_waits_for_each_as_for_another_resources() {
+    fn waiting_run_counts_each_operation_as_anothers() {
         let (fault, watched) = spared("Waiting", vec![operation("op-3", "2026-01-01T11:00:00Z"), operation("op-1", "unknown")]);
         assert_eq!((fault, watched), (None, vec!["op-2".to_owned(), "op-3".to_owned()]));
     }

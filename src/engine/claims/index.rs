@@ -1,0 +1,268 @@
+//! Which resource claims which operation: an index over the ids in all records, so that a list of operations costs one lookup for each of
+//! them, however many resources there are.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::super::{Taken, unresolved_since};
+use crate::api::{Model, Status};
+use crate::operation::{OperationId, OperationKind};
+
+/// How many deleted resources are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// An operation id without regard to case, as 128 bits of its SHA-256: a third of the memory of the text.
+type Id = [u8; 16];
+
+/// What the claims of a resource are read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// What sort of operation its runs are.
+    pub kind: OperationKind,
+    /// The model that its spec names.
+    pub model: Option<&'a Model>,
+    /// Its status.
+    pub status: Option<&'a Status>,
+}
+
+/// The claims of all resources, and of those that were deleted recently: an operation that a resource orphaned may still run, and no record
+/// names it any more. In memory only: after a restart it may be taken for what another resource started.
+#[derive(Clone, Debug, Default)]
+pub struct Claims {
+    by_id: BTreeSet<(Id, Arc<str>)>,
+    /// The resources whose submission is unresolved, by the key of its model.
+    unresolved: BTreeSet<(String, Arc<str>)>,
+    /// By uid.
+    claimants: HashMap<Arc<str>, Claimant>,
+    /// The deleted ones, the latest last.
+    departed: BTreeMap<u64, Arc<str>>,
+    departures: u64,
+    /// The operation that a resource, by its uid, is about to adopt.
+    reserved: HashMap<Arc<str>, Reserved>,
+}
+
+#[derive(Clone, Debug)]
+struct Reserved {
+    kind: OperationKind,
+    model: String,
+    id: Id,
+}
+
+#[derive(Clone, Debug)]
+struct Claimant {
+    named: Named,
+    unresolved: Option<Unresolved>,
+    /// Whether the resource exists.
+    present: bool,
+    /// Its key among the deleted ones.
+    departure: Option<u64>,
+}
+
+/// A submission that may have started an operation that no record names.
+#[derive(Clone, Debug, PartialEq)]
+struct Unresolved {
+    /// The key of its model.
+    model: String,
+    intent: Timestamp,
+}
+
+impl Claims {
+    /// Replaces the claims of a resource that exists. A released one counts as deleted.
+    pub fn show(&mut self, uid: &Arc<str>, record: Record<'_>, is_released: bool) {
+        self.replace(uid, record, !is_released);
+    }
+
+    /// Keeps the claims of a resource that is being deleted, or was.
+    pub fn depart(&mut self, uid: &Arc<str>, record: Record<'_>) {
+        let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
+        self.replace(uid, record, present);
+        self.departures += 1;
+        let departure = self.departures;
+        let Some(claimant) = self.claimants.get_mut(uid) else { return };
+        if let Some(earlier) = claimant.departure.replace(departure) {
+            self.departed.remove(&earlier);
+        }
+        self.departed.insert(departure, Arc::clone(uid));
+        while self.departed.len() > REMEMBERED
+            && let Some((_, oldest)) = self.departed.pop_first()
+        {
+            if let Some(claimant) = self.claimants.get_mut(&oldest) {
+                claimant.departure = None;
+            }
+            self.drop_unless_needed(&oldest);
+        }
+    }
+
+    /// Whether another resource than the one with this uid has the operation that is to be adopted for it: follows it, has followed it, or
+    /// is about to adopt it. First come, first served: until it is called again for the resource, the operation is reserved for it.
+    /// Candidates do not count: which resource has started them is what the user says.
+    pub fn reserve(&mut self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
+        self.reserved.remove(own);
+        let Some((kind, model, operation)) = named else { return false };
+        let id = id_of(operation.as_str());
+        let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
+        let owns = |uid: &Arc<str>| {
+            let claimant = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model));
+            claimant.is_some_and(|claimant| !claimant.named.candidates.contains(&id) && (claimant.present || is_tracked(uid)))
+        };
+        if claimants.filter(|uid| &***uid != own).any(owns) || self.reserved.values().any(|reserved| reserved.is(kind, model, &id)) {
+            return true;
+        }
+        self.reserved.insert(own.into(), Reserved { kind, model: model.to_owned(), id });
+        false
+    }
+
+    /// The resource no longer exists.
+    pub fn gone(&mut self, uid: &Arc<str>) {
+        self.reserved.remove(uid);
+        if let Some(claimant) = self.claimants.get_mut(uid) {
+            claimant.present = false;
+        }
+        self.drop_unless_needed(uid);
+    }
+
+    /// Which of these operations of a kind on a model other resources than the one with this uid follow or have followed, and which they
+    /// may have started by a submission that is unknown. Those of a deleted resource are still watched while the operator tracks its
+    /// operation to the end.
+    pub fn by_others<'a>(
+        &self,
+        own: Option<&str>,
+        (kind, model): (OperationKind, &str),
+        operations: impl IntoIterator<Item = &'a OperationId>,
+        is_tracked: impl Fn(&str) -> bool,
+    ) -> Taken {
+        let mut taken = Taken::default();
+        for operation in operations {
+            let id = id_of(operation.as_str());
+            let claimants = self.by_id.range((id, Arc::from(""))..).take_while(|(claimed, _)| *claimed == id).map(|(_, uid)| uid);
+            for uid in claimants.filter(|uid| Some(&***uid) != own) {
+                let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.counts_for(kind, model)) else { continue };
+                let of_it = match claimant.present || is_tracked(uid) {
+                    _ if claimant.named.candidates.contains(&id) => &mut taken.candidates,
+                    true => &mut taken.watched,
+                    false => &mut taken.let_go,
+                };
+                of_it.insert(operation.as_str().to_lowercase());
+            }
+            // A user may be wrong, so what they name for another resource is a doubt until that one's record has it.
+            let mut others = self.reserved.iter().filter(|(uid, _)| Some(&***uid) != own);
+            if others.any(|(_, reserved)| reserved.is(kind, model, &id)) {
+                taken.candidates.insert(operation.as_str().to_lowercase());
+            }
+        }
+        let on_model = self.unresolved.range((model.to_owned(), Arc::from(""))..).take_while(|(of, _)| of == model).map(|(_, uid)| uid);
+        for uid in on_model.filter(|uid| Some(&***uid) != own) {
+            let Some(claimant) = self.claimants.get(uid).filter(|claimant| claimant.named.kind == kind) else { continue };
+            if claimant.present || is_tracked(uid) {
+                taken.unresolved.extend(claimant.unresolved.iter().map(|unresolved| unresolved.intent));
+            }
+        }
+        taken
+    }
+
+    fn replace(&mut self, uid: &Arc<str>, record: Record<'_>, present: bool) {
+        let (named, unresolved) = (Named::by(record), Unresolved::of(record));
+        let departure = match self.claimants.get_mut(uid) {
+            Some(claimant) if named.as_ref() == Some(&claimant.named) && unresolved == claimant.unresolved => {
+                claimant.present = present;
+                return;
+            }
+            Some(claimant) => claimant.departure,
+            None => None,
+        };
+        self.remove(uid);
+        match named {
+            Some(named) => {
+                self.by_id.extend(named.ids.iter().map(|id| (*id, Arc::clone(uid))));
+                self.unresolved.extend(unresolved.iter().map(|unresolved| (unresolved.model.clone(), Arc::clone(uid))));
+                self.claimants.insert(Arc::clone(uid), Claimant { named, unresolved, present, departure });
+            }
+            None => {
+                departure.map(|departure| self.departed.remove(&departure));
+            }
+        }
+    }
+
+    fn drop_unless_needed(&mut self, uid: &Arc<str>) {
+        if self.claimants.get(uid).is_some_and(|claimant| !claimant.present && claimant.departure.is_none()) {
+            self.remove(uid);
+        }
+    }
+
+    fn remove(&mut self, uid: &Arc<str>) {
+        let Some(claimant) = self.claimants.remove(uid) else { return };
+        for id in claimant.named.ids {
+            self.by_id.remove(&(id, Arc::clone(uid)));
+        }
+        if let Some(Unresolved { model, .. }) = claimant.unresolved {
+            self.unresolved.remove(&(model, Arc::clone(uid)));
+        }
+    }
+}
+
+impl Reserved {
+    fn is(&self, kind: OperationKind, model: &str, id: &Id) -> bool {
+        // A refresh's id is unique.
+        self.kind == kind && self.id == *id && (kind == OperationKind::Refresh || self.model == model)
+    }
+}
+
+/// The operations that a record names.
+#[derive(Clone, Debug, PartialEq)]
+struct Named {
+    kind: OperationKind,
+    /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
+    /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts on that model alone.
+    models: Vec<String>,
+    /// Sorted.
+    ids: Box<[Id]>,
+    /// Those that the resource may have started, and does not follow.
+    candidates: Box<[Id]>,
+}
+
+impl Named {
+    /// Those of a resource; `None` where there are none, and none may be unknown.
+    fn by(record: Record<'_>) -> Option<Self> {
+        let status = record.status?;
+        let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
+        let of_run = status.run.iter().flat_map(|run| run.operation_id.iter().chain(&run.earlier_operation_ids));
+        let mut ids: BTreeSet<Id> = of_history.chain(of_run).map(|id| id_of(id)).collect();
+        let candidates = status.run.iter().flat_map(|run| &run.candidates).map(|candidate| id_of(&candidate.operation_id));
+        let candidates: Box<[Id]> = candidates.filter(|candidate| !ids.contains(candidate)).collect();
+        ids.extend(&candidates);
+        let kind = record.kind;
+        let models = match kind {
+            OperationKind::Refresh => Vec::new(),
+            OperationKind::Sync => status.run.iter().map(|run| &run.model).chain(record.model).map(Model::key).collect(),
+        };
+        (!ids.is_empty() || Unresolved::of(record).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
+    }
+
+    /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronizations apart.
+    fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
+        let on_model = || match kind {
+            OperationKind::Refresh => true,
+            OperationKind::Sync => self.models.iter().any(|key| key == model),
+        };
+        self.kind == kind && on_model()
+    }
+}
+
+impl Unresolved {
+    fn of(record: Record<'_>) -> Option<Self> {
+        let run = record.status?.run.as_ref()?;
+        let intent = unresolved_since(run)?.timestamp();
+        Some(Self { model: run.model.key(), intent })
+    }
+}
+
+fn id_of(operation: &str) -> Id {
+    let digest = Sha256::digest(operation.to_lowercase().as_bytes());
+    std::array::from_fn(|byte| digest[byte])
+}
+
+#[cfg(test)]
+mod tests;

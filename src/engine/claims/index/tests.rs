@@ -1,0 +1,184 @@
+//! Which operations count as claimed, and for how long.
+
+use super::*;
+
+/// A resource, as far as its claims go.
+struct Resource {
+    uid: Arc<str>,
+    kind: OperationKind,
+    model: Model,
+    status: Status,
+}
+
+impl Resource {
+    fn record(&self) -> Record<'_> {
+        Record { kind: self.kind, model: Some(&self.model), status: Some(&self.status) }
+    }
+}
+
+fn model(database: &str) -> serde_json::Value {
+    serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": database}})
+}
+
+fn key(database: &str) -> String {
+    serde_json::from_value::<Model>(model(database)).unwrap().key()
+}
+
+fn resource(kind: OperationKind, uid: &str, status: &serde_json::Value) -> Resource {
+    let (model, status) = (serde_json::from_value(model("d")).unwrap(), serde_json::from_value(status.clone()).unwrap());
+    Resource { uid: uid.into(), kind, model, status }
+}
+
+fn with_run() -> serde_json::Value {
+    let trigger = serde_json::json!({"type": "Creation", "value": ""});
+    serde_json::json!({
+        "run": {
+            "number": 2, "trigger": trigger, "attempt": 2, "state": "Submitting", "requestedTime": "2026-01-01T00:00:00Z",
+            "model": model("before"), "work": "w", "reason": "SubmissionUnknown", "message": "m",
+            "operationId": "OP-4", "earlierOperationIds": ["op-3"],
+            "candidates": [{"operationId": "op-5", "status": "InProgress"}, {"operationId": "op-6", "status": "Completed"}],
+        },
+        "history": [{"number": 1, "trigger": trigger, "attempts": 1, "state": "Succeeded", "operationId": "op-1", "message": "m"}],
+    })
+}
+
+fn show(claims: &mut Claims, object: &Resource) {
+    claims.show(&object.uid, object.record(), false);
+}
+
+fn depart(claims: &mut Claims, object: &Resource) {
+    claims.depart(&object.uid, object.record());
+}
+
+fn operations() -> Vec<OperationId> {
+    ["op-1", "op-2", "OP-3", "op-4", "op-5", "op-6"].iter().filter_map(|id| OperationId::parse(id)).collect()
+}
+
+fn followed() -> BTreeSet<String> {
+    ["op-1", "op-3", "op-4"].map(str::to_owned).into()
+}
+
+fn candidates() -> BTreeSet<String> {
+    ["op-5", "op-6"].map(str::to_owned).into()
+}
+
+#[test]
+fn orphaned_operations_and_candidates_stay_claimed() {
+    let mut claims = Claims::default();
+    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
+    depart(&mut claims, &resource(OperationKind::Refresh, "u-4", &serde_json::json!({})));
+    let of_others = |own, kind| claims.by_others(Some(own), (kind, &key("elsewhere")), &operations(), |_| false);
+    let of_another = of_others("u-2", OperationKind::Refresh);
+    assert_eq!(of_another, Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
+    assert_eq!(of_others("u-1", OperationKind::Refresh), Taken::default());
+    assert_eq!(of_others("u-2", OperationKind::Sync), Taken::default());
+    assert_eq!((claims.departed.len(), claims.claimants.len()), (1, 1));
+}
+
+#[test]
+fn orphaned_synchronization_counts_on_its_models_alone() {
+    let mut claims = Claims::default();
+    depart(&mut claims, &resource(OperationKind::Sync, "u-1", &with_run()));
+    let of_others = |kind, database| claims.by_others(Some("u-2"), (kind, &key(database)), &operations(), |_| false).let_go;
+    for database in ["d", "before"] {
+        assert_eq!(of_others(OperationKind::Sync, database), followed());
+        assert!(of_others(OperationKind::Refresh, database).is_empty());
+    }
+    assert!(of_others(OperationKind::Sync, "elsewhere").is_empty());
+}
+
+#[test]
+fn operation_that_is_tracked_without_its_resource_is_watched() {
+    let mut claims = Claims::default();
+    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &with_run()));
+    let of_others = |tracked: &str| claims.by_others(None, (OperationKind::Refresh, &key("d")), &operations(), |uid| uid == tracked);
+    let taken = |watched, let_go| Taken { watched, let_go, candidates: candidates(), ..Taken::default() };
+    // Not on the model on which its submission may have started something.
+    assert_eq!(of_others("u-1"), taken(followed(), BTreeSet::new()));
+    assert_eq!(of_others("u-2"), taken(BTreeSet::new(), followed()));
+}
+
+#[test]
+fn unresolved_submission_counts_until_it_is_resolved() {
+    let mut status = with_run();
+    status["run"]["submittedTime"] = "2026-01-01T00:01:00Z".into();
+    // One that a user is asked about is as unresolved as any: the candidates may lack the one that it started.
+    let unresolved = resource(OperationKind::Refresh, "u-1", &status);
+    status["run"]["state"] = "Running".into();
+    let resolved = resource(OperationKind::Refresh, "u-1", &status);
+    let mut claims = Claims::default();
+    let of_others = |claims: &Claims, own, kind, database, tracked: bool| {
+        claims.by_others(Some(own), (kind, &key(database)), &[], |_| tracked).unresolved.len()
+    };
+    let of_another = |claims: &Claims| of_others(claims, "u-2", OperationKind::Refresh, "before", false);
+    show(&mut claims, &unresolved);
+    assert_eq!(of_another(&claims), 1);
+    assert_eq!(of_others(&claims, "u-1", OperationKind::Refresh, "before", false), 0);
+    assert_eq!(of_others(&claims, "u-2", OperationKind::Sync, "before", false), 0);
+    assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "d", false), 0);
+    show(&mut claims, &resolved);
+    assert_eq!(of_another(&claims), 0);
+    depart(&mut claims, &unresolved);
+    claims.gone(&unresolved.uid);
+    assert_eq!(of_another(&claims), 0);
+    assert_eq!(of_others(&claims, "u-2", OperationKind::Refresh, "before", true), 1);
+    depart(&mut claims, &resource(OperationKind::Refresh, "u-1", &serde_json::json!({})));
+    assert!(claims.unresolved.is_empty() && claims.by_id.is_empty());
+}
+
+#[test]
+fn named_operation_is_adopted_by_the_first_resource() {
+    let mut claims = Claims::default();
+    let other = resource(OperationKind::Refresh, "u-1", &with_run());
+    show(&mut claims, &other);
+    let mut taken = |own: &str, operation: Option<&str>| {
+        let operation = operation.and_then(OperationId::parse);
+        claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+    };
+    assert_eq!(["op-1", "op-3", "OP-4"].map(|id| taken("u-2", Some(id))), [true; 3], "it follows it, or has followed it");
+    assert!(!taken("u-1", Some("op-4")), "its own");
+    assert!(!taken("u-2", Some("op-5")) && !taken("u-2", Some("op-5")), "a candidate");
+    assert!(taken("u-3", Some("OP-5")), "which the first has");
+    let of_others = |own| claims.by_others(Some(own), (OperationKind::Refresh, "m"), &operations(), |_| false);
+    assert_eq!(of_others("u-1").candidates, BTreeSet::from(["op-5".to_owned()]));
+    let mut taken = |own: &str, operation: Option<&str>| {
+        let operation = operation.and_then(OperationId::parse);
+        claims.reserve(own, operation.as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false)
+    };
+    assert!(!taken("u-2", None) && !taken("u-3", Some("op-5")), "until it has it no more");
+    claims.gone(&"u-3".into());
+    assert!(!claims.reserve("u-4", OperationId::parse("op-5").as_ref().map(|id| (OperationKind::Refresh, "m", id)), |_| false));
+}
+
+#[test]
+fn deleted_resource_is_forgotten_when_others_follow() {
+    let mut claims = Claims::default();
+    let kept = resource(OperationKind::Refresh, "kept", &with_run());
+    for n in 0..=REMEMBERED {
+        depart(&mut claims, &resource(OperationKind::Refresh, &format!("u-{n}"), &with_run()));
+    }
+    assert_eq!((claims.departed.len(), claims.claimants.len()), (REMEMBERED, REMEMBERED));
+    assert!(!claims.claimants.contains_key("u-0"));
+    show(&mut claims, &kept);
+    claims.gone(&kept.uid);
+    assert!(!claims.claimants.contains_key("kept"));
+    assert_eq!(claims.by_id.len(), (followed().len() + candidates().len()) * REMEMBERED);
+}
+
+#[test]
+fn claims_follow_the_record_and_survive_its_deletion() {
+    let mut claims = Claims::default();
+    let (before, after) =
+        (resource(OperationKind::Refresh, "u-1", &serde_json::json!({})), resource(OperationKind::Refresh, "u-1", &with_run()));
+    let of_others = |claims: &Claims| claims.by_others(Some("u-2"), (OperationKind::Refresh, "m"), &operations(), |_| false);
+    show(&mut claims, &before);
+    assert_eq!(of_others(&claims), Taken::default());
+    show(&mut claims, &after);
+    assert_eq!(of_others(&claims).watched, followed());
+    depart(&mut claims, &after);
+    assert_eq!(of_others(&claims).watched, followed());
+    claims.gone(&after.uid);
+    assert_eq!(of_others(&claims), Taken { let_go: followed(), candidates: candidates(), ..Taken::default() });
+    depart(&mut claims, &before);
+    assert_eq!((of_others(&claims), claims.departed.len(), claims.by_id.len()), (Taken::default(), 0, 0));
+}

@@ -1,0 +1,251 @@
+//! The queue of each model, over all namespaces: first come, first served, and one operation at a time.
+//!
+//! In memory only. After a restart it is built again from the records, which show who holds a turn and since when the others wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Turn, TurnUse};
+use crate::api::{ResourceKey, Time};
+
+/// The queues of all models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TurnQueue {
+    /// By the key of the model.
+    by_model: BTreeMap<String, ModelQueue>,
+    /// Which model a resource is in the queue of, and since when it waits, by its uid.
+    model_of: BTreeMap<String, (String, Option<Time>)>,
+    /// How many wait, on all models.
+    waiting: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct ModelQueue {
+    /// Those with an operation in progress, or about to submit one. More than one only where a record says so.
+    holders: Vec<(String, ResourceKey)>,
+    /// Those that wait, by the time since when, and then by uid.
+    waiting: BTreeMap<(Time, String), ResourceKey>,
+}
+
+impl TurnQueue {
+    /// Requests a turn on a model: granted where no resource holds it and none came before.
+    #[must_use]
+    pub fn acquire(&mut self, model: &str, uid: &str, name: &ResourceKey, since: Time) -> Turn {
+        // A holder that asks again does so on an old view. Its write will be refused, and until a fresh read shows what its record
+        // means no other resource may have the turn; where another holds it too, neither may this one.
+        if let Some(queue) = self.by_model.get(model).filter(|queue| queue.holders.iter().any(|(holder, _)| holder == uid)) {
+            let other = queue.holders.iter().find(|(holder, _)| holder != uid);
+            return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(seen_from(name, ahead)));
+        }
+        self.place(model, uid, name, TurnUse::Waits(since));
+        let Some(queue) = self.by_model.get_mut(model) else { return Turn::Granted };
+        let ahead = queue.holders.first().map(|(_, name)| name).or_else(|| {
+            let first = queue.waiting.iter().next();
+            first.filter(|((_, first), _)| first != uid).map(|(_, name)| name)
+        });
+        if let Some(ahead) = ahead {
+            return Turn::Behind(seen_from(name, ahead));
+        }
+        // From now on it holds, so that no other resource is granted the same turn before its intent is on record.
+        self.place(model, uid, name, TurnUse::Holds);
+        Turn::Granted
+    }
+
+    /// Applies what a resource's record means, and returns the names of those whose turn it may be now.
+    pub fn set(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) -> Vec<ResourceKey> {
+        // The model that it was on and the one that it is on now: a resource that waits on either may be next.
+        let models: BTreeSet<String> =
+            self.model_of.get(uid).map(|(model, _)| model.clone()).into_iter().chain([model.to_owned()]).collect();
+        let before = self.next(&models);
+        self.place(model, uid, name, turn_use);
+        let after = self.next(&models);
+        after.difference(&before).filter(|next| *next != name).cloned().collect()
+    }
+
+    /// Removes a resource, and returns the names of those whose turn it may be now.
+    pub fn remove(&mut self, uid: &str) -> Vec<ResourceKey> {
+        let Some((model, _)) = self.model_of.get(uid).cloned() else { return Vec::new() };
+        self.displace(uid);
+        self.by_model.get(&model).and_then(ModelQueue::next).cloned().into_iter().collect()
+    }
+
+    /// How many wait, on all models.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether a resource holds a turn.
+    #[must_use]
+    pub fn holds(&self, uid: &str) -> bool {
+        matches!(self.model_of.get(uid), Some((_, None)))
+    }
+
+    fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) {
+        self.displace(uid);
+        let since = match turn_use {
+            TurnUse::Free => return,
+            TurnUse::Holds => {
+                let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
+                // There is nearly always one alone, and there may be thousands of models.
+                holders.reserve_exact(1);
+                holders.push((uid.to_owned(), name.clone()));
+                None
+            }
+            TurnUse::Waits(since) => {
+                self.by_model.entry(model.to_owned()).or_default().waiting.insert((since, uid.to_owned()), name.clone());
+                self.waiting += 1;
+                Some(since)
+            }
+        };
+        self.model_of.insert(uid.to_owned(), (model.to_owned(), since));
+    }
+
+    fn displace(&mut self, uid: &str) {
+        let Some((model, since)) = self.model_of.remove(uid) else { return };
+        let Some(queue) = self.by_model.get_mut(&model) else { return };
+        match since {
+            // By its key: there may be thousands that wait for one model.
+            Some(since) => {
+                queue.waiting.remove(&(since, uid.to_owned()));
+                self.waiting = self.waiting.saturating_sub(1);
+            }
+            None => queue.holders.retain(|(holder, _)| holder != uid),
+        }
+        if queue.holders.is_empty() && queue.waiting.is_empty() {
+            self.by_model.remove(&model);
+        }
+    }
+
+    /// Whose turn it may be on these models.
+    fn next(&self, models: &BTreeSet<String>) -> BTreeSet<ResourceKey> {
+        models.iter().filter_map(|model| self.by_model.get(model).and_then(ModelQueue::next)).cloned().collect()
+    }
+}
+
+impl ModelQueue {
+    /// The first that waits, where no resource holds the turn.
+    fn next(&self) -> Option<&ResourceKey> {
+        self.holders.is_empty().then(|| self.waiting.values().next()).flatten()
+    }
+}
+
+/// How a message to one resource names another that is ahead. Not every reader may read the names of another namespace.
+fn seen_from(name: &ResourceKey, ahead: &ResourceKey) -> String {
+    match name.namespace == ahead.namespace {
+        true if name.kind == ahead.kind => ahead.name.clone(),
+        true => format!("the {} {}", ahead.kind.as_str(), ahead.name),
+        false => "a resource of another namespace".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Kind;
+
+    fn name(name: &str) -> ResourceKey {
+        ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: name.to_owned() }
+    }
+
+    fn at(second: i64) -> Time {
+        Time::from(jiff::Timestamp::from_second(second).unwrap())
+    }
+
+    #[test]
+    fn first_come_first_served_and_the_next_is_woken() {
+        let mut queue = TurnQueue::default();
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.depth(), 2);
+        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Granted);
+    }
+
+    #[test]
+    fn whoever_holds_it_and_asks_again_on_an_old_view_keeps_it() {
+        let mut queue = TurnQueue::default();
+        let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
+        let _ = queue.set("m", "b", &name("b"), TurnUse::Waits(at(1)));
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(2)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(1)), Turn::Behind("a".to_owned()));
+    }
+
+    #[test]
+    fn two_holders_that_ask_again_neither_gain_nor_lose_it() {
+        let mut queue = TurnQueue::default();
+        let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
+        let _ = queue.set("m", "b", &name("b"), TurnUse::Holds);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.acquire("m", "c", &name("c"), at(0)), Turn::Behind("a".to_owned()));
+        // Until the records are seen as they are.
+        let _ = queue.set("m", "a", &name("a"), TurnUse::Waits(at(1)));
+        let _ = queue.set("m", "b", &name("b"), TurnUse::Free);
+        assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+    }
+
+    #[test]
+    fn depth_follows_each_change() {
+        let mut queue = TurnQueue::default();
+        let turns = [TurnUse::Waits(at(1)), TurnUse::Waits(at(2)), TurnUse::Holds, TurnUse::Waits(at(3)), TurnUse::Free];
+        for (turn, depth) in turns.into_iter().zip([1, 1, 0, 1, 0]) {
+            let _ = queue.set("m", "a", &name("a"), turn);
+            assert_eq!(queue.depth(), depth);
+        }
+        let _ = queue.set("m", "a", &name("a"), TurnUse::Waits(at(1)));
+        let _ = queue.set("n", "a", &name("a"), TurnUse::Waits(at(1)));
+        assert_eq!(queue.depth(), 1);
+        let _ = queue.remove("a");
+        assert_eq!(queue.depth(), 0);
+    }
+
+    #[test]
+    fn models_do_not_wait_for_each_other() {
+        let mut queue = TurnQueue::default();
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("n", "b", &name("b"), at(2)), Turn::Granted);
+    }
+
+    #[test]
+    fn whoever_waits_for_a_human_holds_up_nobody() {
+        let mut queue = TurnQueue::default();
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![name("b")]);
+        // It comes back with its old place, but does not push aside who holds.
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Behind("b".to_owned()));
+        assert_eq!(queue.remove("b"), vec![name("a")]);
+    }
+
+    #[test]
+    fn a_change_of_model_wakes_those_of_the_old_one() {
+        let mut queue = TurnQueue::default();
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.set("n", "a", &name("a"), TurnUse::Waits(at(1))), vec![name("b")]);
+    }
+
+    #[test]
+    fn both_kinds_stand_in_one_queue() {
+        let mut queue = TurnQueue::default();
+        let sync = ResourceKey { kind: Kind::ModelSync, ..name("a") };
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "s", &sync, at(2)), Turn::Behind("the ModelRefresh a".to_owned()));
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(3)), Turn::Behind("a".to_owned()));
+        assert_eq!(queue.set("m", "a", &name("a"), TurnUse::Free), vec![sync.clone()]);
+        assert_eq!(queue.acquire("m", "s", &sync, at(2)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "b", &name("b"), at(3)), Turn::Behind("the ModelSync a".to_owned()));
+    }
+
+    #[test]
+    fn another_namespace_is_not_named() {
+        let mut queue = TurnQueue::default();
+        let other = ResourceKey { namespace: "secret-project".to_owned(), ..name("x") };
+        assert_eq!(queue.acquire("m", "x", &other, at(1)), Turn::Granted);
+        assert_eq!(queue.acquire("m", "a", &name("a"), at(2)), Turn::Behind("a resource of another namespace".to_owned()));
+    }
+}
