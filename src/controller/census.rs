@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::api::{ConcurrencyPolicy, ConditionStatus, ConditionType, Kind, ModelResource, Reason, RunState, Status, Time, TriggerType};
 use crate::engine::was_replaced;
-use crate::telemetry::labels::{ActiveState, Standing};
+use crate::telemetry::labels::Standing;
 use crate::telemetry::metrics::Metrics;
 
 /// Of so many runs in a row a schedule has replaced each before it counts as starved.
@@ -20,7 +20,7 @@ const FEWEST_STARVED_RUNS: i32 = 2;
 pub(super) struct Facts {
     kind: Kind,
     standing: Standing,
-    active: Option<ActiveState>,
+    active: Option<RunState>,
     starved: bool,
     unresolved: bool,
     unsuccessful_since: Option<Time>,
@@ -37,7 +37,7 @@ pub(super) struct Census {
 #[derive(Debug, Default)]
 struct Counts {
     standings: HashMap<Standing, usize>,
-    active: HashMap<ActiveState, usize>,
+    active: HashMap<RunState, usize>,
     starved: usize,
     unresolved: usize,
     /// Since when each resource that needs a person has needed one, with its uid.
@@ -153,14 +153,8 @@ fn standing(status: &Status) -> Standing {
     }
 }
 
-fn active(status: &Status) -> Option<ActiveState> {
-    match status.run.as_ref()?.state {
-        RunState::Waiting => Some(ActiveState::Waiting),
-        RunState::Submitting => Some(ActiveState::Submitting),
-        RunState::Running => Some(ActiveState::Running),
-        RunState::Cancelling => Some(ActiveState::Cancelling),
-        RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => None,
-    }
+fn active(status: &Status) -> Option<RunState> {
+    status.run.as_ref().map(|run| run.state).filter(|state| !state.ended())
 }
 
 /// Whether a schedule that is shorter than its runs replaces each of them, so that none succeeds. A run is in the history as soon as it

@@ -12,10 +12,9 @@ use super::target::Target;
 use crate::api::{Credentials, Kind, Model, ModelResource, Reason};
 use crate::engine::claims;
 use crate::engine::{Cure, Desired, Effect, Fault, Seen};
-use crate::operation::{OperationKind, Submission, Trouble, TroubleKind};
+use crate::operation::{CallKind, OperationKind, ServiceKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
-use crate::service::{Call, CallKind, Window};
-use crate::telemetry::labels::Service;
+use crate::service::{Call, Window};
 
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {
@@ -30,8 +29,8 @@ fn call_kind(object: &ModelResource, effect: &Effect) -> Option<CallKind> {
     match effect {
         Effect::Submit => Some(CallKind::Submit(object.kind().into())),
         Effect::Resolve | Effect::FindModel => Some(CallKind::Resolve),
-        Effect::Look(_) => Some(CallKind::Read(object.kind().into())),
-        Effect::List(kind, _) => Some(CallKind::Read(*kind)),
+        Effect::Look(_) => Some(CallKind::Poll(object.kind().into())),
+        Effect::List(kind, _) => Some(CallKind::List(*kind)),
         Effect::Cancel(_) => Some(CallKind::Cancel),
         Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => None,
     }
@@ -85,8 +84,10 @@ pub(super) async fn prepare(
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
     let freshness = match kind {
         CallKind::Submit(_) => Freshness::Now,
-        CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel if object.meta().deletion_timestamp.is_some() => Freshness::Last,
-        CallKind::Resolve | CallKind::Read(_) | CallKind::Cancel => Freshness::Lately,
+        CallKind::Resolve | CallKind::Poll(_) | CallKind::List(_) | CallKind::Cancel if object.meta().deletion_timestamp.is_some() => {
+            Freshness::Last
+        }
+        CallKind::Resolve | CallKind::Poll(_) | CallKind::List(_) | CallKind::Cancel => Freshness::Lately,
     };
     let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
     let namespace = object.namespace().unwrap_or_default();
@@ -106,7 +107,7 @@ pub(super) async fn prepare(
         Ok(call) => Ok(Some(Prepared { call, credentials, identity: fingerprint, model: key })),
         Err(trouble) => {
             if trouble.kind == TroubleKind::Throttled {
-                ctx.metrics.held_back(if model.power_bi.is_some() { Service::PowerBi } else { Service::AnalysisServices });
+                ctx.metrics.held_back(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
             }
             if matches!(trouble.kind, TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused) {
                 ctx.identities.refused(&namespace, credentials.as_ref());

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Kind, Reason, Run, Time};
+use crate::api::{Kind, Reason, Run, RunState, Time};
 use crate::engine::Notice;
-use crate::telemetry::labels::{ENDS, EndState, UnknownSubmission};
+use crate::telemetry::labels::{END_STATES, ENDS, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
 
@@ -14,7 +14,7 @@ use crate::telemetry::trace_id::TraceId;
 pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {
     let before = before.filter(|before| before.number == run.number);
     if before.is_none() {
-        metrics.run_requested(kind, run.trigger.r#type.into());
+        metrics.run_requested(kind, run.trigger.r#type);
     }
     if run.was_submitted() && !before.is_some_and(Run::was_submitted) {
         let since = |start: Time| run.submitted_time.map(|time| span(start, time)).unwrap_or_default();
@@ -24,18 +24,18 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
     if before.is_some_and(|before| before.state.ended()) {
         return;
     }
-    let Some((state, reason)) = EndState::of(run.state).zip(Reason::parse(&run.reason)) else { return };
+    let Some(reason) = Reason::parse(&run.reason).filter(|_| END_STATES.contains(&run.state)) else { return };
     let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
     // Where the service never had it, or knows it no longer, the end is the operator's own word.
     let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
     let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
-    metrics.run_ended(kind, Ended { state, reason, took, lag }, trace);
+    metrics.run_ended(kind, Ended { state: run.state, reason, took, lag }, trace);
 }
 
 /// Counts a run that ended with its resource, as its last notice tells, and gives the reason.
 pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Notice], trace: Option<TraceId>) -> Reason {
     let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
-    let &(state, reason) = told.unwrap_or(&(EndState::Cancelled, Reason::Deleted));
+    let &(state, reason) = told.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
     let took = run.started_time.filter(|_| reason != Reason::Released).map(|start| span(start, Timestamp::now().into()));
     metrics.run_ended(kind, Ended { state, reason, took, lag: None }, trace);
     reason

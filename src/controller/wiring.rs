@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use crate::cli::{CloudChoice, CloudName, Settings, SettingsError};
 use crate::engine;
-use crate::operation::{CallFault, CallRecord};
+use crate::operation::CallRecord;
 use crate::service::cloud::Cloud;
 use crate::service::{self, Azure};
-use crate::telemetry::labels::{Answer, Identity, Route, Service, TokenResult};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
@@ -48,39 +47,11 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     }
 }
 
-/// Counts the calls to the services, and has each become a span.
+/// Counts the calls to the services, and makes a span of each.
 fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> service::Observer {
     let (metrics, traces) = (Arc::clone(metrics), traces.clone());
     Arc::new(move |call: &CallRecord<'_>| {
         traces.called(call);
-        let route = match call.route {
-            "POST refreshes" | "POST sync" => Route::Submit,
-            "GET refresh" | "GET sync" => Route::Look,
-            "GET refreshes" | "GET syncs" => Route::List,
-            "DELETE refresh" => Route::Cancel,
-            "GET names" => Route::Resolve,
-            "token of service principal" => return token_requested(&metrics, Identity::ServicePrincipal, call),
-            "token of workload identity" => return token_requested(&metrics, Identity::WorkloadIdentity, call),
-            "token of managed identity" => return token_requested(&metrics, Identity::ManagedIdentity, call),
-            "token of operator" => return token_requested(&metrics, Identity::Operator, call),
-            _ => return,
-        };
-        let answer = match (call.fault, call.status) {
-            (Some(CallFault::Timeout), _) => Answer::Timeout,
-            (Some(CallFault::Connection), _) | (None, None) => Answer::Connection,
-            (Some(CallFault::TooLarge | CallFault::Compressed), _) => Answer::Unreadable,
-            (None, Some(status)) => Answer::of_status(status),
-        };
-        let service = if call.host_kind == "power-bi" { Service::PowerBi } else { Service::AnalysisServices };
-        metrics.called(service, route, answer, call.duration);
+        metrics.called(call);
     })
-}
-
-fn token_requested(metrics: &Metrics, identity: Identity, call: &CallRecord<'_>) {
-    let result = match call.status {
-        Some(200..=299) => TokenResult::Success,
-        Some(400..=499) => TokenResult::Refused,
-        Some(_) | None => TokenResult::Error,
-    };
-    metrics.token_requested(identity, result, call.duration);
 }

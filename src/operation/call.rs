@@ -1,15 +1,105 @@
-//! The record of one call, for metrics, logs and traces.
+//! Calls to a service, and the record of one HTTP exchange for metrics, logs and traces.
 
 use std::time::Duration;
 
-/// One HTTP exchange. Every text except the host has a closed set of values, so that it can label a metric.
+use super::request::OperationKind;
+
+/// A service that has tabular models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Azure Analysis Services.
+    AnalysisServices,
+    /// Power BI.
+    PowerBi,
+}
+
+impl ServiceKind {
+    /// All services.
+    pub const ALL: &[Self] = &[Self::AnalysisServices, Self::PowerBi];
+}
+
+/// The type of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// Starts an operation.
+    Submit(OperationKind),
+    /// Polls one operation.
+    Poll(OperationKind),
+    /// Lists the operations.
+    List(OperationKind),
+    /// Cancels a refresh.
+    Cancel,
+    /// Resolves a name to an id, by the lists of workspaces and semantic models.
+    Resolve,
+}
+
+impl CallKind {
+    /// All calls.
+    pub const ALL: &[Self] = &[
+        Self::Submit(OperationKind::Refresh),
+        Self::Submit(OperationKind::Sync),
+        Self::Poll(OperationKind::Refresh),
+        Self::Poll(OperationKind::Sync),
+        Self::List(OperationKind::Refresh),
+        Self::List(OperationKind::Sync),
+        Self::Cancel,
+        Self::Resolve,
+    ];
+}
+
+/// The type of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// An application with a secret or a certificate.
+    ServicePrincipal,
+    /// An application with tokens of another issuer.
+    WorkloadIdentity,
+    /// A managed identity of the machine.
+    ManagedIdentity,
+    /// The operator's own identity, of any of these types.
+    Operator,
+}
+
+impl IdentityKind {
+    /// All types of identities.
+    pub const ALL: &[Self] = &[Self::ServicePrincipal, Self::WorkloadIdentity, Self::ManagedIdentity, Self::Operator];
+}
+
+/// The purpose of an HTTP exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallTarget {
+    /// A call to a service.
+    Service(ServiceKind, CallKind),
+    /// A token for an identity.
+    Token(IdentityKind),
+}
+
+impl CallTarget {
+    /// The name of the exchange in logs and traces.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Service(_, CallKind::Submit(OperationKind::Refresh)) => "POST refreshes",
+            Self::Service(_, CallKind::Submit(OperationKind::Sync)) => "POST sync",
+            Self::Service(_, CallKind::Poll(OperationKind::Refresh)) => "GET refresh",
+            Self::Service(_, CallKind::Poll(OperationKind::Sync)) => "GET sync",
+            Self::Service(_, CallKind::List(OperationKind::Refresh)) => "GET refreshes",
+            Self::Service(_, CallKind::List(OperationKind::Sync)) => "GET syncs",
+            Self::Service(_, CallKind::Cancel) => "DELETE refresh",
+            Self::Service(_, CallKind::Resolve) => "GET names",
+            Self::Token(IdentityKind::ServicePrincipal) => "token of service principal",
+            Self::Token(IdentityKind::WorkloadIdentity) => "token of workload identity",
+            Self::Token(IdentityKind::ManagedIdentity) => "token of managed identity",
+            Self::Token(IdentityKind::Operator) => "token of operator",
+        }
+    }
+}
+
+/// One HTTP exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallRecord<'a> {
-    /// `POST refreshes`, `GET refresh`, `GET refreshes` or `DELETE refresh`; `POST sync`, `GET sync` (one) or `GET syncs` (the list); `GET
-    /// names`; or `token of` and an identity.
-    pub route: &'static str,
-    /// `analysis-services`, `power-bi` or `identity`.
-    pub host_kind: &'static str,
+    /// Its purpose.
+    pub target: CallTarget,
     /// The called host.
     pub host: &'a str,
     /// The HTTP status code; `None` without a response.

@@ -11,7 +11,7 @@ mod listing;
 mod request;
 mod result;
 
-pub use call::{CallFault, CallRecord};
+pub use call::{CallFault, CallKind, CallRecord, CallTarget, IdentityKind, ServiceKind};
 pub use description::{Failure, ObjectProgress, Operation, Origin, Phase, REDACTED, ServiceMessage};
 pub use error::{Trouble, TroubleKind};
 pub use id::{Handle, OperationId};

@@ -14,7 +14,7 @@ use url::Url;
 use super::answer::{Answer, BodyFault};
 use super::settings::{Observer, Settings, SettingsError};
 use super::text;
-use crate::operation::{CallFault, CallRecord};
+use crate::operation::{CallFault, CallRecord, CallTarget};
 use crate::tls;
 
 /// Maximum size of a response.
@@ -62,13 +62,6 @@ impl Fault {
             Self::NotSent(message) | Self::Lost(message) => message,
         }
     }
-}
-
-/// The name of an exchange in logs and metrics.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Route {
-    pub(super) name: &'static str,
-    pub(super) host_kind: &'static str,
 }
 
 impl Client {
@@ -122,12 +115,12 @@ impl Client {
     }
 
     /// Sends a request once, and waits for the head of the response.
-    pub(super) async fn send(&self, route: Route, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+    pub(super) async fn send(&self, target: CallTarget, request: reqwest::RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
         let request =
             request.build().map_err(|error| Fault::NotSent(format!("failed to create the request: {}", text::root_cause(&error))))?;
         let url = request.url().clone();
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut record = Record::begin(route, &host, self.on_call.clone());
+        let mut record = Record::begin(target, &host, self.on_call.clone());
         let sent = timeout_at(deadline, self.http.execute(request)).await;
         let response = match sent {
             Err(_) => return Err(Fault::Lost(format!("{host} did not respond in time"))),
@@ -274,7 +267,7 @@ impl Incoming {
 
 /// Reports an exchange when it is over, regardless of its result.
 struct Record {
-    route: Route,
+    target: CallTarget,
     host: String,
     begun: Instant,
     status: Option<u16>,
@@ -283,19 +276,18 @@ struct Record {
 }
 
 impl Record {
-    fn begin(route: Route, host: &str, on_call: Option<Observer>) -> Self {
+    fn begin(target: CallTarget, host: &str, on_call: Option<Observer>) -> Self {
         // If the caller drops an exchange before its response, it took too long.
-        Self { route, host: host.to_owned(), begun: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
+        Self { target, host: host.to_owned(), begun: Instant::now(), status: None, fault: Some(CallFault::Timeout), on_call }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let Route { name, host_kind } = self.route;
-        let (status, fault, duration) = (self.status, self.fault, self.begun.elapsed());
-        let record = CallRecord { route: name, host_kind, host: &self.host, status, fault, duration };
+        let (target, status, fault, duration) = (self.target, self.status, self.fault, self.begun.elapsed());
+        let record = CallRecord { target, host: &self.host, status, fault, duration };
         tracing::debug!(
-            route = record.route,
+            route = record.target.name(),
             host = self.host,
             status = record.status,
             milliseconds = u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),

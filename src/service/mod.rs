@@ -13,7 +13,6 @@ mod error_body;
 mod fields;
 mod http;
 pub mod identity;
-mod kind;
 mod location;
 mod messages;
 mod model;
@@ -39,14 +38,12 @@ use std::time::Duration;
 pub use model::{Call, Model};
 pub use refreshes::Window;
 pub use settings::{Observer, Settings, SettingsError};
-pub use traffic::CallKind;
 
 use analysis_services::{DatabaseName, ServerName};
 use cloud::Cloud;
 use identity::Identity;
 use identity::managed::Metadata;
 use identity::tokens::Tokens;
-use kind::Service;
 
 /// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
 #[derive(Clone)]

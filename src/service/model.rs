@@ -14,15 +14,15 @@ use super::analysis_services::{self, DatabaseName, ServerName, sync};
 use super::answer::Answer;
 use super::classify::Word;
 use super::cloud::ServiceAddress;
-use super::http::{Fault, Incoming, Route};
+use super::http::{Fault, Incoming};
 use super::identity::Identity;
 use super::identity::Token;
 use super::power_bi::{self, ModelName, Named, scale_out};
 use super::refreshes::{self, Window};
-use super::traffic::CallKind;
-use super::{Service, Shared, classify, location};
+use super::{Shared, classify, location};
 use crate::operation::{
-    Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, Request, Resolution, Submission, Trouble, TroubleKind,
+    CallKind, CallTarget, Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, Request, Resolution, ServiceKind,
+    Submission, Trouble, TroubleKind,
 };
 
 /// Maximum number of redirects on the same host that a GET follows.
@@ -229,31 +229,31 @@ impl Call {
     /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
     pub(super) fn longest_refresh(&self) -> Duration {
         match self.service() {
-            Service::AnalysisServices => self.model.shared.max_refresh_duration,
-            Service::PowerBi => Duration::from_hours(30),
+            ServiceKind::AnalysisServices => self.model.shared.max_refresh_duration,
+            ServiceKind::PowerBi => Duration::from_hours(30),
         }
     }
 
     /// The called service.
-    pub(super) fn service(&self) -> Service {
+    pub(super) fn service(&self) -> ServiceKind {
         match &self.model.target {
-            Target::AnalysisServices { .. } => Service::AnalysisServices,
-            Target::PowerBi { .. } => Service::PowerBi,
+            Target::AnalysisServices { .. } => ServiceKind::AnalysisServices,
+            Target::PowerBi { .. } => ServiceKind::PowerBi,
         }
     }
 
-    /// The name of an exchange of this call.
-    pub(super) fn route(&self, name: &'static str) -> Route {
-        Route { name, host_kind: self.service().host_kind() }
+    /// The target of a request of this call. Its kind may differ: a list may explain a refused submission.
+    pub(super) fn target(&self, kind: CallKind) -> CallTarget {
+        CallTarget::Service(self.service(), kind)
     }
 
     /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other
     /// response, including errors.
-    pub(super) async fn get(&self, route: Route, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
+    pub(super) async fn get(&self, target: CallTarget, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
         let mut url = url;
         for _ in 0..=MOST_REDIRECTS {
             let request = self.request(Method::GET, url.clone());
-            let incoming = self.send(route, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
+            let incoming = self.send(target, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
             if !follow.contains(&incoming.status()) {
                 return Ok(incoming);
             }
@@ -279,8 +279,8 @@ impl Call {
             .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
     }
 
-    pub(super) async fn send(&self, route: Route, request: RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
-        self.model.shared.http.send(route, request, deadline).await
+    pub(super) async fn send(&self, target: CallTarget, request: RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+        self.model.shared.http.send(target, request, deadline).await
     }
 
     /// The deadline of a call that starts now.

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use super::answer::BodyFault;
-pub use super::kind::Service;
 
 use super::analysis_services::sync::answers;
 use super::analysis_services::{DatabaseName, ServerName};
@@ -23,7 +22,9 @@ use super::power_bi::{self, scale_out};
 use super::refreshes::{self, Row, Selected, Selection, Window};
 use super::rows::{RowFault, Rows};
 use super::{classify, messages, text, timestamp};
-use crate::operation::{Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceMessage, Submission, Trouble};
+use crate::operation::{
+    Ahead, Cancellation, Handle, Listing, Look, Operation, OperationId, ServiceKind, ServiceMessage, Submission, Trouble,
+};
 
 /// A response of a service.
 #[derive(Debug)]
@@ -50,25 +51,25 @@ impl Heard {
 
 /// The response to a POST of a refresh to `called`.
 #[must_use]
-pub fn submission(service: Service, heard: &Heard, called: &Url) -> Submission {
+pub fn submission(service: ServiceKind, heard: &Heard, called: &Url) -> Submission {
     classify::submission(service, &heard.0, called)
 }
 
 /// The response to a GET of a refresh.
 #[must_use]
-pub fn look(service: Service, heard: &Heard, asked: &OperationId) -> Look {
+pub fn look(service: ServiceKind, heard: &Heard, asked: &OperationId) -> Look {
     classify::look(service, &heard.0, asked)
 }
 
 /// The response to a DELETE of a refresh.
 #[must_use]
-pub fn cancellation(service: Service, heard: &Heard) -> Cancellation {
+pub fn cancellation(service: ServiceKind, heard: &Heard) -> Cancellation {
     classify::cancellation(service, &heard.0)
 }
 
 /// A response to a GET of the refreshes that is not a list.
 #[must_use]
-pub fn no_listing(service: Service, heard: &Heard) -> Trouble {
+pub fn no_listing(service: ServiceKind, heard: &Heard) -> Trouble {
     classify::listing_trouble(service, &heard.0)
 }
 
@@ -86,7 +87,7 @@ pub struct Listed {
 /// A list of refreshes in these chunks; `None` if it is not a list. `window` has the time from which on all rows are relevant, and the
 /// earliest possible start of a running refresh.
 pub fn listing<'a>(
-    service: Service,
+    service: ServiceKind,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     window: (Timestamp, Timestamp),
     top: Option<usize>,
@@ -113,7 +114,7 @@ pub fn listing<'a>(
 /// A list of refreshes with the details of its rows, as the client creates it from the responses; `None` if it is not a list. The clock of
 /// the service is `ahead`, a refresh may run for `longest`, and `details` has the response for each id.
 pub fn list(
-    service: Service,
+    service: ServiceKind,
     body: &[u8],
     (window, ahead): (Window, Option<Ahead>),
     longest: Duration,
@@ -143,7 +144,7 @@ pub fn list(
 /// The response to a POST of a sync of Analysis Services to `called`.
 #[must_use]
 pub fn sync_submission(heard: &Heard, called: &Url) -> Submission {
-    classify::submission_with(Service::AnalysisServices, &heard.0, |answer| answers::accepted(answer, called))
+    classify::submission_with(ServiceKind::AnalysisServices, &heard.0, |answer| answers::accepted(answer, called))
 }
 
 /// The result of polling a sync of Analysis Services.
@@ -169,7 +170,7 @@ pub fn stored_location(handle: &Handle, sync: &Url) -> Option<Url> {
 /// The response to a POST of query scale-out.
 #[must_use]
 pub fn scale_out_submission(heard: &Heard, asked: Timestamp) -> Submission {
-    classify::submission_with(Service::PowerBi, &heard.0, |answer| scale_out::accepted(answer, asked))
+    classify::submission_with(ServiceKind::PowerBi, &heard.0, |answer| scale_out::accepted(answer, asked))
 }
 
 /// The result of polling query scale-out.

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::identity::Fingerprint;
-use crate::operation::OperationKind;
+use crate::operation::{CallKind, OperationKind};
 
 /// Maximum wait for a permit for a call in flight. A server that responds has a free permit by then, and a retry would cost a
 /// reconciliation and, after some retries, a recorded error. If the server does not respond, a longer wait would block reconciliations for
@@ -26,19 +26,27 @@ const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 /// Minimum backoff whose end is in messages. A message with a time may change with each new backoff, and each change is a write.
 const NAMED_PAUSE: Duration = Duration::from_mins(1);
 
-/// The kinds of calls. A throttle applies to one kind: Microsoft Fabric limits "the number of calls a specific caller can perform on a
-/// specific API" (its documentation, "Throttling"). A throttled request for names therefore does not delay the cancellation of a running
-/// operation. If a limit covers several kinds, each costs one refused call.
+/// The calls that one throttle applies to: Microsoft Fabric limits "the number of calls a specific caller can perform on a specific API" (its
+/// documentation, "Throttling"). A throttled request for names therefore does not delay the cancellation of a running operation. If a limit
+/// covers several of these, each costs one refused call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallKind {
-    /// Lists of workspaces and semantic models.
+enum Limit {
     Resolve,
-    /// `POST` of an operation.
     Submit(OperationKind),
     /// `GET` of operations of this kind, one or all.
     Read(OperationKind),
-    /// `DELETE` of a refresh.
     Cancel,
+}
+
+impl From<CallKind> for Limit {
+    fn from(kind: CallKind) -> Self {
+        match kind {
+            CallKind::Resolve => Self::Resolve,
+            CallKind::Submit(kind) => Self::Submit(kind),
+            CallKind::Poll(kind) | CallKind::List(kind) => Self::Read(kind),
+            CallKind::Cancel => Self::Cancel,
+        }
+    }
 }
 
 /// A backoff that a service asked for.
@@ -65,7 +73,7 @@ impl Pause {
 pub(super) struct Traffic {
     per_server: usize,
     servers: Mutex<HashMap<String, Arc<Semaphore>>>,
-    pauses: Mutex<HashMap<(String, Fingerprint, CallKind), Pause>>,
+    pauses: Mutex<HashMap<(String, Fingerprint, Limit), Pause>>,
 }
 
 impl Traffic {
@@ -91,7 +99,7 @@ impl Traffic {
     /// The backoff of this identity for calls of a kind to a host.
     pub(super) fn pause(&self, host: &str, identity: Fingerprint, kind: CallKind) -> Option<Pause> {
         let pauses = self.pauses.lock();
-        pauses.get(&(host.to_owned(), identity, kind)).copied().filter(|pause| !pause.left().is_zero())
+        pauses.get(&(host.to_owned(), identity, kind.into())).copied().filter(|pause| !pause.left().is_zero())
     }
 
     /// Number of identities that currently back off from a host.
@@ -106,7 +114,7 @@ impl Traffic {
         let asked = Pause::new(wait.unwrap_or(DEFAULT_PAUSE));
         let mut pauses = self.pauses.lock();
         pauses.retain(|_, pause| !pause.left().is_zero());
-        let pause = pauses.entry((host.to_owned(), identity, kind)).or_insert(asked);
+        let pause = pauses.entry((host.to_owned(), identity, kind.into())).or_insert(asked);
         if asked.end > pause.end {
             *pause = asked;
         }
@@ -163,14 +171,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pause_applies_to_one_identity_host_and_kind() {
         let traffic = Traffic::new(1);
-        let kind = CallKind::Read(OperationKind::Refresh);
+        let kind = CallKind::Poll(OperationKind::Refresh);
         let left = |traffic: &Traffic, host, who, kind| traffic.pause(host, someone(who), kind).map(|pause| pause.left());
         traffic.set_pause("host", someone(1), kind, Some(Duration::from_secs(30)));
         traffic.set_pause("host", someone(1), kind, None);
         assert_eq!(left(&traffic, "host", 1, kind), Some(Duration::from_secs(30)), "a shorter one changes nothing");
+        assert_eq!(left(&traffic, "host", 1, CallKind::List(OperationKind::Refresh)), Some(Duration::from_secs(30)), "lists as well");
         assert_eq!(left(&traffic, "host", 2, kind), None);
         assert_eq!(left(&traffic, "other", 1, kind), None);
-        for other in [CallKind::Resolve, CallKind::Cancel, CallKind::Submit(OperationKind::Refresh), CallKind::Read(OperationKind::Sync)] {
+        for other in [CallKind::Resolve, CallKind::Cancel, CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Sync)] {
             assert_eq!(left(&traffic, "host", 1, other), None, "{other:?}");
         }
         traffic.set_pause("host", someone(1), CallKind::Resolve, Some(Duration::from_secs(10)));

@@ -4,9 +4,118 @@ use std::fmt::{self, Write as _};
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-use crate::api::{Kind, Reason, RunState, TriggerType};
+use crate::api::{Kind, NewerValue, Reason, RunState, TriggerType};
+use crate::operation::{CallFault, CallKind, IdentityKind, ServiceKind};
 
-/// Defines a set of label values and their text.
+/// A value of a closed set that labels metrics.
+pub trait LabelValue: Copy {
+    /// The text of the label.
+    fn label(self) -> &'static str;
+}
+
+/// A label of a time series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Label(&'static str);
+
+impl<T: LabelValue> From<T> for Label {
+    fn from(value: T) -> Self {
+        Self(value.label())
+    }
+}
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(self.0)
+    }
+}
+
+impl LabelValue for Kind {
+    fn label(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl LabelValue for Reason {
+    fn label(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl LabelValue for RunState {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "Waiting",
+            Self::Submitting => "Submitting",
+            Self::Running => "Running",
+            Self::Cancelling => "Cancelling",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::TimedOut => "TimedOut",
+            Self::Cancelled => "Cancelled",
+            Self::Newer(_) => "Newer",
+        }
+    }
+}
+
+impl LabelValue for TriggerType {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Creation => "Creation",
+            Self::Change => "Change",
+            Self::Request => "Request",
+            Self::Schedule => "Schedule",
+            Self::AfterRefresh => "AfterRefresh",
+            Self::Newer(_) => "Newer",
+        }
+    }
+}
+
+impl LabelValue for ServiceKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::AnalysisServices => "analysis-services",
+            Self::PowerBi => "power-bi",
+        }
+    }
+}
+
+impl LabelValue for CallKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Submit(_) => "submit",
+            Self::Poll(_) => "look",
+            Self::List(_) => "list",
+            Self::Cancel => "cancel",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
+impl LabelValue for IdentityKind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::ServicePrincipal => "service-principal",
+            Self::WorkloadIdentity => "workload-identity",
+            Self::ManagedIdentity => "managed-identity",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// The states of a run that has not ended.
+pub const ACTIVE_STATES: [RunState; 4] = [RunState::Waiting, RunState::Submitting, RunState::Running, RunState::Cancelling];
+
+/// The states of a run that has ended.
+pub const END_STATES: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
+
+/// What starts runs. The last stands for all triggers that only a newer version of the operator defines.
+#[must_use]
+pub fn triggers() -> [TriggerType; 6] {
+    let newer = TriggerType::Newer(NewerValue::from(""));
+    [TriggerType::Creation, TriggerType::Change, TriggerType::Request, TriggerType::Schedule, TriggerType::AfterRefresh, newer]
+}
+
+/// Defines a set of label values that the operator has no other type for.
 macro_rules! label {
     ($(#[$meta:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -18,26 +127,14 @@ macro_rules! label {
         impl $name {
             /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
+        }
 
-            /// The text of the label.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
+        impl LabelValue for $name {
+            fn label(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
         }
-
-        impl EncodeLabelValue for $name {
-            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-                encoder.write_str(self.as_str())
-            }
-        }
     };
-}
-
-impl EncodeLabelValue for Kind {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        encoder.write_str(self.as_str())
-    }
 }
 
 label! {
@@ -56,121 +153,32 @@ label! {
     }
 }
 
-label! {
-    /// State of a run that has not ended.
-    ActiveState {
-        /// The run waits for its turn.
-        Waiting = "Waiting",
-        /// The run is being submitted.
-        Submitting = "Submitting",
-        /// The operation is running at the service.
-        Running = "Running",
-        /// The operation is being cancelled.
-        Cancelling = "Cancelling",
-    }
-}
-
-label! {
-    /// State of a run that has ended.
-    EndState {
-        /// The run succeeded.
-        Succeeded = "Succeeded",
-        /// The run failed.
-        Failed = "Failed",
-        /// The run exceeded a time limit.
-        TimedOut = "TimedOut",
-        /// The run was cancelled.
-        Cancelled = "Cancelled",
-    }
-}
-
-impl EndState {
-    /// The end state of a run state; `None` if the run has not ended.
-    #[must_use]
-    pub fn of(state: RunState) -> Option<Self> {
-        match state {
-            RunState::Waiting | RunState::Submitting | RunState::Running | RunState::Cancelling | RunState::Newer(_) => None,
-            RunState::Succeeded => Some(Self::Succeeded),
-            RunState::Failed => Some(Self::Failed),
-            RunState::TimedOut => Some(Self::TimedOut),
-            RunState::Cancelled => Some(Self::Cancelled),
-        }
-    }
-}
-
 /// The combinations of state and reason in which a run ends. Runs that were cancelled or released with their resource count as cancelled.
-pub const ENDS: &[(EndState, Reason)] = &[
-    (EndState::Succeeded, Reason::Succeeded),
-    (EndState::Failed, Reason::RefreshFailed),
-    (EndState::Failed, Reason::SyncFailed),
-    (EndState::Failed, Reason::Evicted),
-    (EndState::Failed, Reason::NodeMoved),
-    (EndState::Failed, Reason::CapacityPaused),
-    (EndState::Failed, Reason::RefreshDisabled),
-    (EndState::Failed, Reason::RequestDropped),
-    (EndState::Failed, Reason::OperationLost),
-    (EndState::Failed, Reason::Conflict),
-    (EndState::Failed, Reason::RequestRejected),
-    (EndState::Failed, Reason::ContradictoryAnswer),
-    (EndState::TimedOut, Reason::AttemptTimeLimit),
-    (EndState::TimedOut, Reason::TotalTimeLimit),
-    (EndState::TimedOut, Reason::TimedOut),
-    (EndState::TimedOut, Reason::DeadlineExceeded),
-    (EndState::TimedOut, Reason::WaitDeadlineExceeded),
-    (EndState::Cancelled, Reason::Cancelled),
-    (EndState::Cancelled, Reason::CancelledOnRequest),
-    (EndState::Cancelled, Reason::Replaced),
-    (EndState::Cancelled, Reason::Uninstalled),
-    (EndState::Cancelled, Reason::Deleted),
-    (EndState::Cancelled, Reason::Released),
+pub const ENDS: &[(RunState, Reason)] = &[
+    (RunState::Succeeded, Reason::Succeeded),
+    (RunState::Failed, Reason::RefreshFailed),
+    (RunState::Failed, Reason::SyncFailed),
+    (RunState::Failed, Reason::Evicted),
+    (RunState::Failed, Reason::NodeMoved),
+    (RunState::Failed, Reason::CapacityPaused),
+    (RunState::Failed, Reason::RefreshDisabled),
+    (RunState::Failed, Reason::RequestDropped),
+    (RunState::Failed, Reason::OperationLost),
+    (RunState::Failed, Reason::Conflict),
+    (RunState::Failed, Reason::RequestRejected),
+    (RunState::Failed, Reason::ContradictoryAnswer),
+    (RunState::TimedOut, Reason::AttemptTimeLimit),
+    (RunState::TimedOut, Reason::TotalTimeLimit),
+    (RunState::TimedOut, Reason::TimedOut),
+    (RunState::TimedOut, Reason::DeadlineExceeded),
+    (RunState::TimedOut, Reason::WaitDeadlineExceeded),
+    (RunState::Cancelled, Reason::Cancelled),
+    (RunState::Cancelled, Reason::CancelledOnRequest),
+    (RunState::Cancelled, Reason::Replaced),
+    (RunState::Cancelled, Reason::Uninstalled),
+    (RunState::Cancelled, Reason::Deleted),
+    (RunState::Cancelled, Reason::Released),
 ];
-
-/// The reason of the end of a run, from the reference of reasons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EndReason(Reason);
-
-impl From<Reason> for EndReason {
-    fn from(reason: Reason) -> Self {
-        Self(reason)
-    }
-}
-
-impl EncodeLabelValue for EndReason {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
-        encoder.write_str(self.0.as_str())
-    }
-}
-
-label! {
-    /// What started a run.
-    Trigger {
-        /// The resource was created.
-        Creation = "Creation",
-        /// The model or the refresh parameters changed.
-        Change = "Change",
-        /// The annotation `run-requested-at` requested it.
-        Request = "Request",
-        /// The schedule was due.
-        Schedule = "Schedule",
-        /// A run of the upstream refresh succeeded.
-        AfterRefresh = "AfterRefresh",
-        /// A trigger that only a newer version of the operator defines and has recorded.
-        Newer = "Newer",
-    }
-}
-
-impl From<TriggerType> for Trigger {
-    fn from(trigger: TriggerType) -> Self {
-        match trigger {
-            TriggerType::Creation => Self::Creation,
-            TriggerType::Change => Self::Change,
-            TriggerType::Request => Self::Request,
-            TriggerType::Schedule => Self::Schedule,
-            TriggerType::AfterRefresh => Self::AfterRefresh,
-            TriggerType::Newer(_) => Self::Newer,
-        }
-    }
-}
 
 label! {
     /// Summary of the conditions of a resource.
@@ -195,32 +203,6 @@ label! {
         Success = "success",
         /// They are lost.
         Error = "error",
-    }
-}
-
-label! {
-    /// The called service.
-    Service {
-        /// Azure Analysis Services.
-        AnalysisServices = "analysis-services",
-        /// Power BI.
-        PowerBi = "power-bi",
-    }
-}
-
-label! {
-    /// The type of the call.
-    Route {
-        /// Starts an operation.
-        Submit = "submit",
-        /// Polls one operation.
-        Look = "look",
-        /// Lists the operations.
-        List = "list",
-        /// Cancels an operation.
-        Cancel = "cancel",
-        /// Resolves a name to an id.
-        Resolve = "resolve",
     }
 }
 
@@ -253,19 +235,24 @@ label! {
 }
 
 impl Answer {
-    /// The result for this HTTP status.
+    /// The result for this HTTP status, if there is a response, and this fault.
     #[must_use]
-    pub fn of_status(status: u16) -> Self {
-        match status {
-            200..=299 => Self::Success,
-            300..=399 => Self::Redirect,
-            401 | 403 => Self::Denied,
-            404 => Self::NotFound,
-            409 => Self::Conflict,
-            429 => Self::Throttled,
-            400..=499 => Self::ClientError,
-            500..=599 => Self::ServerError,
-            _ => Self::Unreadable,
+    pub fn of(status: Option<u16>, fault: Option<CallFault>) -> Self {
+        match (fault, status) {
+            (Some(CallFault::Timeout), _) => Self::Timeout,
+            (Some(CallFault::Connection), _) | (None, None) => Self::Connection,
+            (Some(CallFault::TooLarge | CallFault::Compressed), _) => Self::Unreadable,
+            (None, Some(status)) => match status {
+                200..=299 => Self::Success,
+                300..=399 => Self::Redirect,
+                401 | 403 => Self::Denied,
+                404 => Self::NotFound,
+                409 => Self::Conflict,
+                429 => Self::Throttled,
+                400..=499 => Self::ClientError,
+                500..=599 => Self::ServerError,
+                _ => Self::Unreadable,
+            },
         }
     }
 }
@@ -299,20 +286,6 @@ label! {
 }
 
 label! {
-    /// The identity of a token request.
-    Identity {
-        /// A service principal from a Secret.
-        ServicePrincipal = "service-principal",
-        /// A federated `ServiceAccount`.
-        WorkloadIdentity = "workload-identity",
-        /// A managed identity.
-        ManagedIdentity = "managed-identity",
-        /// The operator's own identity.
-        Operator = "operator",
-    }
-}
-
-label! {
     /// Result of a token request.
     TokenResult {
         /// The provider issued a token.
@@ -321,6 +294,18 @@ label! {
         Refused = "refused",
         /// The request failed.
         Error = "error",
+    }
+}
+
+impl TokenResult {
+    /// The result for this HTTP status, if there is a response.
+    #[must_use]
+    pub fn of(status: Option<u16>) -> Self {
+        match status {
+            Some(200..=299) => Self::Success,
+            Some(400..=499) => Self::Refused,
+            Some(_) | None => Self::Error,
+        }
     }
 }
 

@@ -51,15 +51,14 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{
-    ActiveState, ENDS, ExportResult, Identity, ReconcileResult, Service, Standing, Trigger, UnknownSubmission, Write, WriteResult,
-};
+use super::labels::{ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, Standing, UnknownSubmission, Write, WriteResult, triggers};
 use super::trace_id::TraceId;
 use crate::api::Kind;
+use crate::operation::{IdentityKind, ServiceKind};
 pub use counting::{Ended, InFlight, Submitted};
 use series::{
-    ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
-    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
+    StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
 
 /// Prefix of all metrics.
@@ -87,10 +86,10 @@ pub struct Metrics {
     reconciles_in_flight: Gauge,
     resources: Family<StandingLabels, Gauge>,
     queue_depth: Gauge,
-    active_runs: Family<ActiveLabels, Gauge>,
+    active_runs: Family<StateLabels, Gauge>,
     runs_requested: Family<TriggerLabels, Counter>,
     runs_ended: Family<EndLabels, Counter>,
-    run_duration: TracedHistograms<DurationLabels>,
+    run_duration: TracedHistograms<StateLabels>,
     run_wait: TracedHistograms<KindLabel>,
     schedule_lag: TracedHistograms<KindLabel>,
     end_lag: TracedHistograms<KindLabel>,
@@ -109,9 +108,9 @@ pub struct Metrics {
     watch_healthy: Family<WatchLabels, Gauge>,
     writes: Family<WriteLabels, Counter>,
     is_leader: Gauge,
-    renewals: Family<RenewalLabel, Counter>,
+    renewals: Family<ResultLabel, Counter>,
     renewed: Gauge,
-    spans: Family<SpanLabel, Counter>,
+    spans: Family<ResultLabel, Counter>,
 }
 
 impl Metrics {
@@ -157,23 +156,24 @@ impl Metrics {
 
     fn begin_at_zero(&self) {
         for &kind in Kind::ALL {
-            for &state in ActiveState::ALL {
+            for state in ACTIVE_STATES {
                 self.set_active_runs(kind, state, 0);
             }
             for &standing in Standing::ALL {
                 self.set_resources(kind, standing, 0);
             }
-            for &trigger in Trigger::ALL {
-                drop(self.runs_requested.get_or_create(&TriggerLabels { kind, trigger }));
+            let kind_label = kind.into();
+            for trigger in triggers() {
+                drop(self.runs_requested.get_or_create(&TriggerLabels { kind: kind_label, trigger: trigger.into() }));
             }
             for &(state, reason) in ENDS {
-                drop(self.runs_ended.get_or_create(&EndLabels { kind, state, reason: reason.into() }));
+                drop(self.runs_ended.get_or_create(&EndLabels { kind: kind_label, state: state.into(), reason: reason.into() }));
             }
             for &result in ReconcileResult::ALL {
-                drop(self.reconciles.get_or_create(&ReconcileLabels { kind, result }));
+                drop(self.reconciles.get_or_create(&ReconcileLabels { kind: kind_label, result: result.into() }));
             }
             for lags in [&self.run_wait, &self.schedule_lag, &self.end_lag] {
-                drop(lags.get_or_create(&KindLabel { kind }));
+                drop(lags.get_or_create(&KindLabel { kind: kind_label }));
             }
             self.set_oldest_unsuccessful(kind, 0);
             self.set_schedule_overdue(kind, 0);
@@ -181,21 +181,21 @@ impl Metrics {
             self.set_unresolved(kind, 0);
         }
         for &outcome in UnknownSubmission::ALL {
-            drop(self.unknown.get_or_create(&UnknownLabel { outcome }));
+            drop(self.unknown.get_or_create(&UnknownLabel { outcome: outcome.into() }));
         }
-        for &service in Service::ALL {
-            drop(self.held_back.get_or_create(&ServiceLabel { service }));
+        for &service in ServiceKind::ALL {
+            drop(self.held_back.get_or_create(&ServiceLabel { service: service.into() }));
         }
-        for &identity in Identity::ALL {
-            drop(self.token_duration.get_or_create(&IdentityLabel { identity }));
+        for &identity in IdentityKind::ALL {
+            drop(self.token_duration.get_or_create(&IdentityLabel { identity: identity.into() }));
         }
         for &write in Write::ALL {
             for result in [WriteResult::Error, WriteResult::Refused] {
-                drop(self.writes.get_or_create(&WriteLabels { write, result }));
+                drop(self.writes.get_or_create(&WriteLabels { write: write.into(), result: result.into() }));
             }
         }
         for &result in ExportResult::ALL {
-            drop(self.spans.get_or_create(&SpanLabel { result }));
+            drop(self.spans.get_or_create(&ResultLabel { result: result.into() }));
         }
     }
 

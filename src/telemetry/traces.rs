@@ -145,7 +145,7 @@ impl Traces {
         let Ok(subject) = AT_WORK.try_with(Clone::clone) else { return };
         let end = SystemTime::now();
         let begin = end.checked_sub(call.duration).unwrap_or(end);
-        let mut span = span(&subject, Part::Call, call.route, (begin, end));
+        let mut span = span(&subject, Part::Call, call.target.name(), (begin, end));
         span.span_kind = SpanKind::Client;
         span.attributes.push(KeyValue::new("server.address", call.host.to_owned()));
         span.attributes.extend(call.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status))));

@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use schemars::{JsonSchema, schema_for};
 use tabular_operator::api::{ConditionType, Kind, Reason, RunState, Telling, TriggerType};
-use tabular_operator::telemetry::labels;
+use tabular_operator::operation::{CallKind, IdentityKind, ServiceKind};
+use tabular_operator::telemetry::labels::{
+    ACTIVE_STATES, Answer, END_STATES, ENDS, ExportResult, LabelValue, ReconcileResult, Standing, TokenResult, UnknownSubmission,
+    Write as WriteKind, WriteResult, triggers,
+};
 
 use crate::{cell, page, settle};
 
@@ -124,6 +128,13 @@ fn annotations() {
     settle("docs/reference/annotations.md", &text);
 }
 
+/// The values of a label, each once.
+fn values<T: LabelValue>(all: &[T]) -> String {
+    let mut values: Vec<&str> = all.iter().map(|value| value.label()).collect();
+    values.dedup();
+    format!("`{}`", values.join("`, `"))
+}
+
 #[test]
 fn metrics() {
     let about = "The operator serves metrics at `/metrics` of `--metrics-address`: as OpenMetrics if the client requests it, otherwise in the \
@@ -139,35 +150,26 @@ fn metrics() {
         writeln!(text, "|{row}").unwrap();
     }
     text.push_str("\n## Values of the labels\n");
-    let list = |values: &[&str]| format!("`{}`", values.join("`, `"));
     let mut label = |name: &str, values: String| write!(text, "\n- {name}: {values}").unwrap();
-    macro_rules! values {
-        ($name:ident) => {
-            list(&labels::$name::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>())
-        };
+    label("`kind`", values(Kind::ALL));
+    label("`state` of `active_runs`", values(&ACTIVE_STATES));
+    label("`standing`", values(Standing::ALL));
+    label("`trigger`", values(&triggers()));
+    label("`state` of ended runs", values(&END_STATES));
+    for state in END_STATES {
+        let ends: Vec<Reason> = ENDS.iter().filter(|(end, _)| *end == state).map(|(_, reason)| *reason).collect();
+        label(&format!("`reason` of runs that have {}", state.label()), values(&ends));
     }
-    label("`kind`", list(&Kind::ALL.iter().map(|value| value.as_str()).collect::<Vec<_>>()));
-    label("`state` of `active_runs`", values!(ActiveState));
-    label("`standing`", values!(Standing));
-    label("`trigger`", values!(Trigger));
-    label("`state` of ended runs", values!(EndState));
-    for &state in labels::EndState::ALL {
-        let ends = labels::ENDS.iter().filter(|(end, _)| *end == state);
-        label(
-            &format!("`reason` of runs that have {}", state.as_str()),
-            list(&ends.map(|(_, reason)| reason.as_str()).collect::<Vec<_>>()),
-        );
-    }
-    label("`result` of reconciliations", values!(ReconcileResult));
-    label("`service`", values!(Service));
-    label("`route`", values!(Route));
-    label("`answer`", values!(Answer));
-    label("`identity`", values!(Identity));
-    label("`result` of tokens", values!(TokenResult));
-    label("`outcome`", values!(UnknownSubmission));
-    label("`write`", values!(Write));
-    label("`result` of writes and renewals", values!(WriteResult));
-    label("`result` of spans", values!(ExportResult));
+    label("`result` of reconciliations", values(ReconcileResult::ALL));
+    label("`service`", values(ServiceKind::ALL));
+    label("`route`", values(CallKind::ALL));
+    label("`answer`", values(Answer::ALL));
+    label("`identity`", values(IdentityKind::ALL));
+    label("`result` of tokens", values(TokenResult::ALL));
+    label("`outcome`", values(UnknownSubmission::ALL));
+    label("`write`", values(WriteKind::ALL));
+    label("`result` of writes and renewals", values(WriteResult::ALL));
+    label("`result` of spans", values(ExportResult::ALL));
     text.push('\n');
     settle("docs/reference/metrics.md", &text);
 }

@@ -5,19 +5,20 @@
 
 use url::Url;
 
-use crate::operation::Presence;
+use crate::operation::{CallKind, OperationKind, Presence, ServiceKind};
+use crate::service::Call;
 use crate::service::answer::Answer;
 use crate::service::classify::{self, Word};
 use crate::service::http::{LARGEST_WORD, REDIRECTS};
-use crate::service::{Call, Service};
 
 /// `GET refreshes`, of which only the refusal matters.
 pub(in crate::service) async fn find(call: &Call, refreshes: &Url) -> Presence {
-    let mut answer = match call.get(call.route("GET refreshes"), refreshes.clone(), call.deadline(), &REDIRECTS).await {
-        Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::There,
-        Ok(incoming) => incoming.read(LARGEST_WORD).await,
-        Err(trouble) => return Presence::Trouble(trouble),
-    };
+    let mut answer =
+        match call.get(call.target(CallKind::List(OperationKind::Refresh)), refreshes.clone(), call.deadline(), &REDIRECTS).await {
+            Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::There,
+            Ok(incoming) => incoming.read(LARGEST_WORD).await,
+            Err(trouble) => return Presence::Trouble(trouble),
+        };
     call.heed(&mut answer);
     presence(&answer)
 }
@@ -29,6 +30,6 @@ pub(in crate::service) fn presence(answer: &Answer) -> Presence {
     match classify::word(answer, &complaint) {
         // Without a code it may be anybody's word.
         Word::NoModel | Word::NotFound if !of_server && !complaint.code.is_empty() => Presence::Gone,
-        word => Presence::Trouble(classify::trouble_of(Service::AnalysisServices, word, answer, &complaint)),
+        word => Presence::Trouble(classify::trouble_of(ServiceKind::AnalysisServices, word, answer, &complaint)),
     }
 }

@@ -14,11 +14,11 @@ pub(in crate::service) use self::refusal::{COMPRESSED, body_trouble, throttled, 
 pub(in crate::service) use self::word::{Word, word};
 use super::answer::{Answer, BodyFault, Complaint};
 use super::location::{self, Target};
-use super::{Service, refreshes, text};
-use crate::operation::{Cancellation, Look, Operation, OperationId, Submission, Trouble, TroubleKind};
+use super::{refreshes, text};
+use crate::operation::{Cancellation, Look, Operation, OperationId, ServiceKind, Submission, Trouble, TroubleKind};
 
 /// What became of a POST of a refresh to `called`.
-pub(in crate::service) fn submission(service: Service, answer: &Answer, called: &Url) -> Submission {
+pub(in crate::service) fn submission(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
     submission_with(service, answer, |answer| accepted(service, answer, called))
 }
 
@@ -27,7 +27,7 @@ pub(in crate::service) fn submission(service: Service, answer: &Answer, called: 
 /// *Refused* and *Busy* are certain: nothing was started. Whatever leaves a doubt is *Unanswered*: a 5xx may have
 /// been accepted behind the gateway that says so, and a page with 2xx is not the service's word for anything. A page
 /// with 4xx is not the service's either, but what stood in the way did not let the request through.
-pub(in crate::service) fn submission_with(service: Service, answer: &Answer, done: impl FnOnce(&Answer) -> Submission) -> Submission {
+pub(in crate::service) fn submission_with(service: ServiceKind, answer: &Answer, done: impl FnOnce(&Answer) -> Submission) -> Submission {
     let complaint = answer.complaint();
     let word = word(answer, &complaint);
     match word {
@@ -60,7 +60,7 @@ pub(in crate::service) fn submission_with(service: Service, answer: &Answer, don
 /// The id of what was accepted: from `Location`, else from the body, else from the headers where it is the refresh's.
 ///
 /// An answer that names none is no loss: the list shows what began. A wrong one is: nobody would look for the right one.
-fn accepted(service: Service, answer: &Answer, called: &Url) -> Submission {
+fn accepted(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
     let named = accepted_location(&answer.headers, called).or_else(|| {
         let in_body = if answer.is_page() { None } else { body_id(service, answer) };
         let usable = !answer.is_page() && answer.fault.is_none();
@@ -98,10 +98,10 @@ pub(in crate::service) fn accepted_location(headers: &HeaderMap, called: &Url) -
 
 /// The id of a refresh in the headers. Power BI documents one for it, and sends two: where they differ, one is the call's.
 /// Those of Analysis Services are the call's.
-fn refresh_in_headers(service: Service, answer: &Answer) -> Option<OperationId> {
+fn refresh_in_headers(service: ServiceKind, answer: &Answer) -> Option<OperationId> {
     match service {
-        Service::AnalysisServices => None,
-        Service::PowerBi => request_id(answer)
+        ServiceKind::AnalysisServices => None,
+        ServiceKind::PowerBi => request_id(answer)
             .filter(|id| answer.header("requestid").and_then(OperationId::parse).is_none_or(|other| id.same(other.as_str()))),
     }
 }
@@ -113,12 +113,12 @@ pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
 }
 
 /// The id in the body. A `requestId` is the call's own, unless the service names its refreshes so.
-pub(in crate::service) fn body_id(service: Service, answer: &Answer) -> Option<OperationId> {
+pub(in crate::service) fn body_id(service: ServiceKind, answer: &Answer) -> Option<OperationId> {
     let body: serde_json::Value = serde_json::from_slice(answer.text()).ok()?;
     let body = body.as_object()?;
     let names: &[&str] = match service {
-        Service::AnalysisServices => &["operationid", "refreshid"],
-        Service::PowerBi => &["operationid", "refreshid", "requestid"],
+        ServiceKind::AnalysisServices => &["operationid", "refreshid"],
+        ServiceKind::PowerBi => &["operationid", "refreshid", "requestid"],
     };
     names.iter().find_map(|name| {
         let (_, value) = body.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
@@ -127,7 +127,7 @@ pub(in crate::service) fn body_id(service: Service, answer: &Answer) -> Option<O
 }
 
 /// What a GET of one operation showed.
-pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &OperationId) -> Look {
+pub(in crate::service) fn look(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
         Word::Done => match described(service, answer, asked) {
@@ -154,7 +154,7 @@ pub(in crate::service) fn look(service: Service, answer: &Answer, asked: &Operat
     }
 }
 
-fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
+fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Result<Operation, Trouble> {
     if let Some(fault) = answer.fault {
         return Err(body_trouble(fault));
     }
@@ -170,7 +170,7 @@ fn described(service: Service, answer: &Answer, asked: &OperationId) -> Result<O
 }
 
 /// The whole text of an answer that says yes; what is in the way otherwise.
-pub(in crate::service) fn text_of(service: Service, answer: &Answer) -> Result<&[u8], Trouble> {
+pub(in crate::service) fn text_of(service: ServiceKind, answer: &Answer) -> Result<&[u8], Trouble> {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
         Word::Done => {}
@@ -186,7 +186,7 @@ pub(in crate::service) fn text_of(service: Service, answer: &Answer) -> Result<&
 }
 
 /// What became of a DELETE.
-pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Cancellation {
+pub(in crate::service) fn cancellation(service: ServiceKind, answer: &Answer) -> Cancellation {
     let complaint = answer.complaint();
     let word = word(answer, &complaint);
     let said = complaint.message.to_ascii_lowercase();
@@ -220,7 +220,7 @@ pub(in crate::service) fn cancellation(service: Service, answer: &Answer) -> Can
 }
 
 /// What is in the way, where an answer to a listing is not a list.
-pub(in crate::service) fn listing_trouble(service: Service, answer: &Answer) -> Trouble {
+pub(in crate::service) fn listing_trouble(service: ServiceKind, answer: &Answer) -> Trouble {
     let complaint = answer.complaint();
     match word(answer, &complaint) {
         Word::Done if answer.is_page() => trouble_of(service, Word::Foreign, answer, &complaint),

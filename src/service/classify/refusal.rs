@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::word::Word;
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{ServiceKind, Trouble, TroubleKind};
 use crate::service::answer::{Answer, BodyFault, Complaint};
-use crate::service::{Service, page, power_bi, text};
+use crate::service::{page, power_bi, text};
 
 /// What is to be said of a body that came compressed.
 pub(in crate::service) const COMPRESSED: &str =
@@ -23,7 +23,7 @@ pub(in crate::service) fn body_trouble(fault: BodyFault) -> Trouble {
 }
 
 /// What the service said, as a trouble with a sentence that says what to do.
-pub(in crate::service) fn trouble_of(service: Service, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
+pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
     let status = answer.status;
     // The header has the useful sentence where the body says "An internal error occurred." (seen in captures).
     let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
@@ -94,19 +94,19 @@ pub(in crate::service) fn throttled(until: Option<Timestamp>) -> String {
     )
 }
 
-fn asleep(service: Service, code: &str) -> String {
+fn asleep(service: ServiceKind, code: &str) -> String {
     match service {
-        Service::AnalysisServices => {
+        ServiceKind::AnalysisServices => {
             format!("the server is paused, scaling or not ready ({code}): resume it in Azure; it is tried again by itself")
         }
-        Service::PowerBi => format!("the workspace's capacity is paused ({code}): resume it in Azure; it is tried again by itself"),
+        ServiceKind::PowerBi => format!("the workspace's capacity is paused ({code}): resume it in Azure; it is tried again by itself"),
     }
 }
 
-fn missing(service: Service, code: &str) -> String {
+fn missing(service: ServiceKind, code: &str) -> String {
     match service {
-        Service::AnalysisServices => format!("the service does not know the server or the database ({code}): check their names"),
-        Service::PowerBi => format!(
+        ServiceKind::AnalysisServices => format!("the service does not know the server or the database ({code}): check their names"),
+        ServiceKind::PowerBi => format!(
             "Power BI does not know the workspace or the semantic model, or hides them from this identity ({code}): check the ids, and \
              give the identity the role Contributor in the workspace"
         ),
@@ -114,7 +114,7 @@ fn missing(service: Service, code: &str) -> String {
 }
 
 /// What to switch on or to grant.
-fn denied(service: Service, answer: &Answer, complaint: &Complaint, code: &str) -> String {
+fn denied(service: ServiceKind, answer: &Answer, complaint: &Complaint, code: &str) -> String {
     let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
     match service {
         _ if answer.wants_claims() => format!(
@@ -124,21 +124,21 @@ fn denied(service: Service, answer: &Answer, complaint: &Complaint, code: &str) 
         _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
             format!("the XMLA endpoint is switched off ({code}): enable it in the settings of the server or the capacity")
         }
-        Service::AnalysisServices if answer.status == 401 => {
+        ServiceKind::AnalysisServices if answer.status == 401 => {
             format!("the service does not accept the token ({code}): check that the credentials belong to the server's tenant")
         }
-        Service::AnalysisServices => format!(
+        ServiceKind::AnalysisServices => format!(
             "the service denies access ({code}): check the server's name, and that the service principal is one of its administrators, \
              added directly and not through a group"
         ),
-        Service::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
+        ServiceKind::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
             format!("Power BI keeps applications out ({code}): have an administrator switch on {setting} for a group that this one is in")
         }
-        Service::PowerBi if answer.status == 401 => format!(
+        ServiceKind::PowerBi if answer.status == 401 => format!(
             "Power BI does not accept the identity ({code}): have an administrator switch on {setting} for it, and give it the role \
              Contributor in the workspace"
         ),
-        Service::PowerBi => format!(
+        ServiceKind::PowerBi => format!(
             "Power BI denies access ({code}): give the identity the role Contributor in the workspace, and have {setting} switched on for it"
         ),
     }

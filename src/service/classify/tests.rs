@@ -39,7 +39,7 @@ fn complain(code: &str, message: &str) -> String {
 
 /// A word in short, so that the tables read as tables.
 fn submitted(answer: &Answer) -> String {
-    match submission(Service::AnalysisServices, answer, &called()) {
+    match submission(ServiceKind::AnalysisServices, answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
         Submission::Completed { message } => format!("completed: {message}"),
         Submission::Refused(trouble) => format!("refused {:?}", trouble.kind),
@@ -50,7 +50,7 @@ fn submitted(answer: &Answer) -> String {
 }
 
 fn seen(answer: &Answer) -> String {
-    match look(Service::AnalysisServices, answer, &asked()) {
+    match look(ServiceKind::AnalysisServices, answer, &asked()) {
         Look::Found { operation, .. } => format!("{:?}", operation.phase),
         Look::Gone => "gone".to_owned(),
         Look::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -58,7 +58,7 @@ fn seen(answer: &Answer) -> String {
 }
 
 fn cancelled(answer: &Answer) -> String {
-    match cancellation(Service::AnalysisServices, answer) {
+    match cancellation(ServiceKind::AnalysisServices, answer) {
         Cancellation::Accepted => "accepted".to_owned(),
         Cancellation::NothingToCancel => "nothing".to_owned(),
         Cancellation::Trouble(trouble) => format!("{:?}", trouble.kind),
@@ -216,7 +216,7 @@ fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
 
 #[test]
 fn troubles_say_what_to_do_and_nothing_that_changes() {
-    let of = |answer: &Answer| match submission(Service::AnalysisServices, answer, &called()) {
+    let of = |answer: &Answer| match submission(ServiceKind::AnalysisServices, answer, &called()) {
         Submission::Refused(trouble) => trouble,
         other => panic!("{other:?}"),
     };
@@ -265,8 +265,8 @@ proptest::proptest! {
             answer.headers.insert("location", location);
             answer.headers.insert("x-ms-xmlaerror-extended", extended);
         }
-        let submission = submission(Service::PowerBi, &answer, &called());
-        let _ = (look(Service::PowerBi, &answer, &asked()), cancellation(Service::PowerBi, &answer), listing_trouble(Service::PowerBi, &answer));
+        let submission = submission(ServiceKind::PowerBi, &answer, &called());
+        let _ = (look(ServiceKind::PowerBi, &answer, &asked()), cancellation(ServiceKind::PowerBi, &answer), listing_trouble(ServiceKind::PowerBi, &answer));
         if status >= 500 {
             proptest::prop_assert!(matches!(submission, Submission::Unanswered { .. }), "{:?}", submission);
         }
@@ -327,6 +327,6 @@ fn busy_and_quota_are_told_apart_by_code_then_by_text() {
 fn a_detail_says_what_a_bad_request_does_not() {
     let body =
         r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
-    let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
+    let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };
     assert_eq!(trouble.message, "the service rejects the request (HTTP 400, BadRequest): Bad Request: Error converting value \"x\"");
 }

@@ -25,10 +25,10 @@ use super::application::{Application, Proof, Spelling};
 use super::assertion::Claims;
 use super::refusal::{Means, Shown};
 use super::token::Token;
-use super::{IdentityKind, SecretText, refusal};
-use crate::operation::{Trouble, TroubleKind};
+use super::{SecretText, refusal};
+use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
 use crate::service::cloud::Cloud;
-use crate::service::http::{Client, Fault, LARGEST_WORD, Route};
+use crate::service::http::{Client, Fault, LARGEST_WORD};
 
 /// Entra ID of one cloud.
 pub(in crate::service) struct Entra {
@@ -94,7 +94,7 @@ impl Entra {
     fn options(&self, shown: Shown, kind: IdentityKind) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
-        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), shown, route: route(kind) };
+        let relay = Relay { authority: self.authority.clone(), http: self.http.clone(), shown, target: CallTarget::Token(kind) };
         ClientOptions {
             retry: RetryOptions::none(),
             transport: Some(Transport::new(Arc::new(relay))),
@@ -115,17 +115,6 @@ impl ClientAssertion for Ready {
     }
 }
 
-/// What asking for a token is called in metrics.
-pub(super) fn route(kind: IdentityKind) -> Route {
-    let name = match kind {
-        IdentityKind::ServicePrincipal => "token of service principal",
-        IdentityKind::WorkloadIdentity => "token of workload identity",
-        IdentityKind::ManagedIdentity => "token of managed identity",
-        IdentityKind::Operator => "token of operator",
-    };
-    Route { name, host_kind: "identity" }
-}
-
 /// `azure_core`'s way to our HTTP client.
 ///
 /// It reads the answer itself, since `azure_identity` loses the status of an answer that is not JSON and the code of
@@ -134,7 +123,7 @@ struct Relay {
     authority: String,
     http: Client,
     shown: Shown,
-    route: Route,
+    target: CallTarget,
 }
 
 impl Relay {
@@ -158,7 +147,7 @@ impl Relay {
                     call = call.header(name.as_str(), value.as_str());
                 }
             }
-            match self.http.send(self.route, call, deadline).await {
+            match self.http.send(self.target, call, deadline).await {
                 Ok(incoming) => break incoming,
                 // Asking twice for a token does no harm, and a pooled connection may have been dead.
                 Err(Fault::Lost(_)) if tries == 1 && Instant::now() < deadline => {}

@@ -123,7 +123,7 @@ fn read(path: &Path) -> Result<SecretText, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::identity::IdentityKind;
+    use crate::operation::IdentityKind;
 
     const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 

@@ -11,11 +11,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
-use super::IdentityKind;
-use super::entra::route;
 use super::refusal::{Grant, codes, common_advice, failed, grant, is_passing, own_words, passing, refused, trouble};
 use super::token::Token;
-use crate::operation::{Trouble, TroubleKind};
+use crate::operation::{CallTarget, IdentityKind, Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::http::{Client, LARGEST_WORD};
 use crate::service::settings::{Settings, SettingsError};
@@ -69,7 +67,7 @@ impl Metadata {
         let http = self.http.as_ref().map_err(|error| silent(&error.to_string()))?;
         let (asked, deadline) = (Instant::now(), http.deadline());
         let request = http.request(Method::GET, url).header("metadata", "true");
-        let incoming = http.send(route(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
+        let incoming = http.send(CallTarget::Token(kind), request, deadline).await.map_err(|fault| silent(&fault.into_message()))?;
         granted(&incoming.read(LARGEST_WORD).await, asked, client_id)
     }
 }

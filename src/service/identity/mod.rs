@@ -30,24 +30,13 @@ pub(super) use token::Token;
 
 use application::{Application, Proof};
 
+use crate::operation::IdentityKind;
+
 /// An identity that tokens are asked for. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     kind: IdentityKind,
     way: Way,
-}
-
-/// What sort of identity it is, for metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentityKind {
-    /// An application with a secret or a certificate.
-    ServicePrincipal,
-    /// An application that is known by the tokens of another issuer.
-    WorkloadIdentity,
-    /// A managed identity of the machine.
-    ManagedIdentity,
-    /// The operator's own, whatever it is made of.
-    Operator,
 }
 
 /// How its tokens are had.

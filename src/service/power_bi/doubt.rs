@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::operation::{Submission, Trouble, TroubleKind};
+use crate::operation::{CallKind, OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::REDIRECTS;
 use crate::service::refreshes::{self, Row, Window};
@@ -93,7 +93,7 @@ pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refus
 
 async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Instant) -> Result<Evidence, Trouble> {
     let (asked, now) = (Instant::now(), Timestamp::now());
-    let incoming = call.get(call.route("GET refreshes"), newest.clone(), deadline, &REDIRECTS).await?;
+    let incoming = call.get(call.target(CallKind::List(OperationKind::Refresh)), newest.clone(), deadline, &REDIRECTS).await?;
     let window = Window { intent: submitted, now };
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, call.longest_refresh()));
@@ -112,12 +112,12 @@ async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Ins
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Service;
+    use crate::operation::ServiceKind;
 
     fn verdict(said: &str, rows: &[String]) -> Submission {
         let mut evidence = Evidence::new("2026-01-02T12:00:00Z".parse().unwrap(), "2026-01-01T06:00:00Z".parse().unwrap());
         for row in rows {
-            evidence.take(Row::read(Service::PowerBi, row.as_bytes()));
+            evidence.take(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
         evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
     }

@@ -9,13 +9,13 @@ use unicase::UniCase;
 use url::Url;
 
 use super::names::{groups, guid};
-use crate::operation::{ModelIds, Presence, Resolution, Trouble, TroubleKind};
+use crate::operation::{CallKind, ModelIds, Presence, Resolution, ServiceKind, Trouble, TroubleKind};
+use crate::service::Call;
 use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
 use crate::service::rows::NEXT_PAGE;
-use crate::service::{Call, Service};
 
 /// How many pages of one list are read. Power BI does not document pages for these lists, but may link to a next one.
 const MOST_PAGES: usize = 20;
@@ -87,7 +87,7 @@ async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Re
 async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
-        let incoming = call.get(call.route("GET names"), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
+        let incoming = call.get(call.target(CallKind::Resolve), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
         let mut answer = incoming.read_whole().await;
         call.heed(&mut answer);
         let page = page_of(&answer).map_err(Unfound::Trouble)?;
@@ -108,7 +108,7 @@ async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row
 
 /// The page in an answer.
 pub(in crate::service) fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
-    Page::read(classify::text_of(Service::PowerBi, answer)?)
+    Page::read(classify::text_of(ServiceKind::PowerBi, answer)?)
         .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
 }
 

@@ -11,13 +11,15 @@ use serde::de::{IgnoredAny, MapAccess};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::operation::{Listing, Look, Operation, OperationId, Origin, Phase, Submission, Trouble, TroubleKind};
+use crate::operation::{
+    CallKind, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind,
+};
 use crate::service::answer::{Answer, server_time};
 use crate::service::classify::{self, Word};
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
-use crate::service::{Call, Service, text, timestamp};
+use crate::service::{Call, text, timestamp};
 
 /// How long the status may show what was before a submission. If by then it shows no synchronisation since, none was needed.
 const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
@@ -26,7 +28,7 @@ const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     let (begun, clock) = (Timestamp::now(), Instant::now());
     let post = call.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
-    let mut answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
+    let mut answer = match call.send(call.target(CallKind::Submit(OperationKind::Sync)), post, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
@@ -34,12 +36,12 @@ pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     call.heed(&mut answer);
     let window = Window { intent: begun, now: begun };
     let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
-    classify::submission_with(Service::PowerBi, &answer, |answer| accepted(answer, asked))
+    classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
 /// `GET …/queryScaleOut/syncStatus`, held against what the id says.
 pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId) -> Look {
-    let mut answer = match call.get(call.route("GET sync"), status.clone(), call.deadline(), &REDIRECTS).await {
+    let mut answer = match call.get(call.target(CallKind::Poll(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(trouble) => return Look::Trouble(trouble),
     };
@@ -50,7 +52,7 @@ pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId
 /// The same, for what began in a window or is under way.
 pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
-    let incoming = call.get(call.route("GET syncs"), status.clone(), call.deadline(), &REDIRECTS).await?;
+    let incoming = call.get(call.target(CallKind::List(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     call.heed(&mut answer);
@@ -93,7 +95,7 @@ pub(in crate::service) fn seen(answer: &Answer, id: &OperationId) -> Look {
             Err(trouble) => Look::Trouble(trouble),
         },
         Word::NotFound => Look::Gone,
-        word => Look::Trouble(classify::trouble_of(Service::PowerBi, word, answer, &complaint)),
+        word => Look::Trouble(classify::trouble_of(ServiceKind::PowerBi, word, answer, &complaint)),
     }
 }
 
@@ -122,7 +124,7 @@ pub(in crate::service) fn off(state: &str) -> String {
 
 /// The status in an answer with 2xx.
 fn described(answer: &Answer) -> Result<Status, Trouble> {
-    let text = classify::text_of(Service::PowerBi, answer)?;
+    let text = classify::text_of(ServiceKind::PowerBi, answer)?;
     // Seen until the model is loaded, which the synchronisation itself may bring about.
     if text.is_empty() {
         return Ok(Status::default());

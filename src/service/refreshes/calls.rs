@@ -11,12 +11,13 @@ use url::Url;
 use super::details::{self, TOP};
 use super::listing::{Row, Window};
 use crate::operation::{
-    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, RefreshRequest, Submission, Trouble, TroubleKind,
+    CallKind, Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, RefreshRequest, ServiceKind, Submission, Trouble,
+    TroubleKind,
 };
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECTS};
 use crate::service::rows::{RowFault, Rows};
-use crate::service::{Call, CallKind, Service, analysis_services, classify, power_bi};
+use crate::service::{Call, analysis_services, classify, power_bi};
 
 /// How many rows of a list are looked at at a time.
 const DETAILS_AT_ONCE: usize = 4;
@@ -28,11 +29,11 @@ const BODY_PATIENCE: Duration = Duration::from_secs(1);
 pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &RefreshRequest) -> Submission {
     let (deadline, begun, service) = (call.deadline(), Timestamp::now(), call.service());
     let body = match service {
-        Service::AnalysisServices => analysis_services::refresh_body(request),
-        Service::PowerBi => power_bi::refresh_body(request),
+        ServiceKind::AnalysisServices => analysis_services::refresh_body(request),
+        ServiceKind::PowerBi => power_bi::refresh_body(request),
     };
     let post = call.request(Method::POST, refreshes.clone()).json(&body);
-    let incoming = match call.send(call.route("POST refreshes"), post, deadline).await {
+    let incoming = match call.send(call.target(CallKind::Submit(OperationKind::Refresh)), post, deadline).await {
         Ok(incoming) => incoming,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
@@ -42,11 +43,11 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
     let mut answer = if named { incoming.read_within(LARGEST_WORD, BODY_PATIENCE).await } else { incoming.read(LARGEST_WORD).await };
     call.heed(&mut answer);
     match (service, classify::submission(service, &answer, refreshes)) {
-        (Service::PowerBi, Submission::Refused(trouble)) if trouble.kind == TroubleKind::Rejected && answer.status == 400 => {
+        (ServiceKind::PowerBi, Submission::Refused(trouble)) if trouble.kind == TroubleKind::Rejected && answer.status == 400 => {
             let refusal = power_bi::Refusal::new(trouble, answer.complaint().message);
             power_bi::settle(call, &newest(service, refreshes), refusal, begun, deadline).await
         }
-        (Service::PowerBi | Service::AnalysisServices, submission) => submission,
+        (ServiceKind::PowerBi | ServiceKind::AnalysisServices, submission) => submission,
     }
 }
 
@@ -59,7 +60,7 @@ pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &Operatio
         Look::Trouble(_) => of_details,
         Look::Found { operation, .. } => {
             let failed = operation.phase.ended() && operation.phase != Phase::Succeeded;
-            call.service() == Service::PowerBi && failed && operation.messages.is_empty()
+            call.service() == ServiceKind::PowerBi && failed && operation.messages.is_empty()
         }
         Look::Gone => false,
     };
@@ -75,7 +76,7 @@ pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &Operatio
 
 /// What the details show, and where they show nothing, whether that is about the details alone as far as the answer tells.
 async fn described(call: &Call, refreshes: &Url, id: &OperationId, deadline: Instant) -> (Look, bool) {
-    let mut answer = match call.get(call.route("GET refresh"), one(refreshes, id), deadline, &REDIRECTS).await {
+    let mut answer = match call.get(call.target(CallKind::Poll(OperationKind::Refresh)), one(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
         Err(trouble) => return (Look::Trouble(trouble), false),
     };
@@ -91,7 +92,10 @@ async fn described(call: &Call, refreshes: &Url, id: &OperationId, deadline: Ins
 /// The operation as its row of the list shows it.
 async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Operation> {
     let service = call.service();
-    let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await.ok()?;
+    let incoming = call
+        .get(call.target(CallKind::List(OperationKind::Refresh)), newest(service, refreshes), call.deadline(), &REDIRECTS)
+        .await
+        .ok()?;
     let mut found = None;
     let take = |row: &[u8]| {
         let read = Row::read(service, row).ok();
@@ -105,7 +109,7 @@ async fn as_listed(call: &Call, refreshes: &Url, id: &OperationId) -> Option<Ope
 /// `DELETE refreshes/<id>`.
 pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &OperationId) -> Cancellation {
     let delete = call.request(Method::DELETE, one(refreshes, id));
-    let mut answer = match call.send(call.route("DELETE refresh"), delete, call.deadline()).await {
+    let mut answer = match call.send(call.target(CallKind::Cancel), delete, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(fault) => return Cancellation::Trouble(classify::unreachable(fault.into_message())),
     };
@@ -116,7 +120,8 @@ pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &Operat
 /// `GET refreshes`, and then each row that matters. The list and the rows have a deadline each.
 pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Window) -> Result<Listing, Trouble> {
     let (asked, service) = (Instant::now(), call.service());
-    let incoming = call.get(call.route("GET refreshes"), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
+    let incoming =
+        call.get(call.target(CallKind::List(OperationKind::Refresh)), newest(service, refreshes), call.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut selection = details::selection(service, &window, ahead, call.longest_refresh());
     let take = |row: &[u8]| {
@@ -142,11 +147,11 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
 }
 
 /// The address of the list. Analysis Services gives all of 30 days.
-fn newest(service: Service, refreshes: &Url) -> Url {
+fn newest(service: ServiceKind, refreshes: &Url) -> Url {
     let mut url = refreshes.clone();
     match service {
-        Service::AnalysisServices => {}
-        Service::PowerBi => url.set_query(Some(&format!("$top={TOP}"))),
+        ServiceKind::AnalysisServices => {}
+        ServiceKind::PowerBi => url.set_query(Some(&format!("$top={TOP}"))),
     }
     url
 }
@@ -170,7 +175,7 @@ pub(in crate::service) async fn each_row(
 ) -> Result<Extent, Trouble> {
     if !(200..300).contains(&incoming.status()) {
         let mut answer = incoming.read(LARGEST_WORD).await;
-        call.heed_as(CallKind::Read(OperationKind::Refresh), &mut answer);
+        call.heed_as(CallKind::List(OperationKind::Refresh), &mut answer);
         return Err(classify::listing_trouble(call.service(), &answer));
     }
     let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned());

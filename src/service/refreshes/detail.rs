@@ -7,11 +7,11 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceMessage};
+use crate::operation::{Failure, ObjectName, ObjectProgress, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage};
 use crate::service::error_body::{Each, ErrorBody, Node};
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::messages::Messages;
-use crate::service::{Service, timestamp, words};
+use crate::service::{timestamp, words};
 
 /// How many objects of an operation are kept. A model has fewer partitions; an answer could hold millions.
 const MOST_OBJECTS: usize = 50_000;
@@ -22,7 +22,7 @@ const MOST_OBJECTS: usize = 50_000;
 /// end while it runs, and with `messages` or without where it failed. Power BI REST documentation, "Get Refresh
 /// Execution Details In Group": `extendedStatus` and `refreshAttempts` too.
 pub(in crate::service) fn operation(
-    service: Service,
+    service: ServiceKind,
     body: &[u8],
     asked: &OperationId,
     activity_id: Option<String>,
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Operation, &'static str> {
-        operation(Service::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
+        operation(ServiceKind::AnalysisServices, body.as_bytes(), &OperationId::parse("1344a272").unwrap(), None)
     }
 
     #[test]
@@ -404,7 +404,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-            let _ = operation(Service::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
+            let _ = operation(ServiceKind::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
         }
 
         #[test]
@@ -413,7 +413,7 @@ mod tests {
             let at = at % body.len();
             body[at] = byte;
             body.truncate(cut);
-            let _ = operation(Service::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
+            let _ = operation(ServiceKind::AnalysisServices, &body, &OperationId::parse("1").unwrap(), None);
         }
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::listing::{Row, Selected, Selection, Window};
-use crate::operation::{Ahead, Listing, Look, Operation, OperationId, Origin, Trouble, TroubleKind};
-use crate::service::Service;
+use crate::operation::{Ahead, Listing, Look, Operation, OperationId, Origin, ServiceKind, Trouble, TroubleKind};
 
 /// How many of the newest refreshes Power BI is asked for: more than begin on one model while an answer is lost and found.
 pub(super) const TOP: usize = 100;
@@ -16,11 +15,11 @@ pub(super) const TOP: usize = 100;
 const MOST_DETAILS: usize = 20;
 
 /// The rows of a list that matter, where the service's clock is `ahead` and a refresh may run for `longest`.
-pub(in crate::service) fn selection(service: Service, window: &Window, ahead: Option<Ahead>, longest: Duration) -> Selection {
+pub(in crate::service) fn selection(service: ServiceKind, window: &Window, ahead: Option<Ahead>, longest: Duration) -> Selection {
     let top = match service {
         // It gives all of 30 days.
-        Service::AnalysisServices => None,
-        Service::PowerBi => Some(TOP),
+        ServiceKind::AnalysisServices => None,
+        ServiceKind::PowerBi => Some(TOP),
     };
     Selection::new(service, (window.since(ahead), window.oldest_running(ahead, longest)), top)
 }

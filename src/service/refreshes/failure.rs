@@ -2,8 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::operation::{Failure, Phase, ServiceMessage};
-use crate::service::Service;
+use crate::operation::{Failure, Phase, ServiceKind, ServiceMessage};
 use crate::service::messages::number;
 
 /// From how long a refresh took the limit of all its attempts is told from that of one: 24 hours, less what the clocks
@@ -18,7 +17,7 @@ const EVICTED: u32 = 0xC11C_0020;
 /// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation,
 /// asynchronous refresh, which asks to resubmit.
 pub(super) fn cause(
-    service: Service,
+    service: ServiceKind,
     (phase, reported): (Phase, &str),
     told: Option<Failure>,
     (start, end): (Option<Timestamp>, Option<Timestamp>),
@@ -34,11 +33,11 @@ pub(super) fn cause(
         return Some(Failure::Disabled);
     }
     match (service, phase) {
-        (Service::PowerBi, Phase::TimedOut) => {
+        (ServiceKind::PowerBi, Phase::TimedOut) => {
             let took = start.zip(end).map(|(start, end)| end.duration_since(start));
             Some(if took.is_some_and(|took| took >= ALL_ATTEMPTS) { Failure::TotalTimeLimit } else { Failure::AttemptTimeLimit })
         }
-        (Service::PowerBi | Service::AnalysisServices, _) => None,
+        (ServiceKind::PowerBi | ServiceKind::AnalysisServices, _) => None,
     }
 }
 
@@ -89,7 +88,7 @@ mod tests {
             (Phase::InProgress, "Unknown", note("0xC11C0020", evicted), None),
             (Phase::Succeeded, "Completed", note("0xC11C0020", evicted), None),
         ];
-        for service in [Service::AnalysisServices, Service::PowerBi] {
+        for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
             for (phase, reported, message, expected) in &rows {
                 let seen = cause(service, (*phase, reported), by_message(message), (None, None));
                 assert_eq!(seen, *expected, "{message:?}");
@@ -101,10 +100,10 @@ mod tests {
     fn the_limit_of_one_attempt_is_told_from_that_of_all() {
         let start = "2026-01-01T00:00:00Z".parse().ok();
         let rows = [
-            (Service::PowerBi, Some("2026-01-01T05:00:00Z"), Some(Failure::AttemptTimeLimit)),
-            (Service::PowerBi, None, Some(Failure::AttemptTimeLimit)),
-            (Service::PowerBi, Some("2026-01-02T00:00:01Z"), Some(Failure::TotalTimeLimit)),
-            (Service::AnalysisServices, Some("2026-01-02T00:00:01Z"), None),
+            (ServiceKind::PowerBi, Some("2026-01-01T05:00:00Z"), Some(Failure::AttemptTimeLimit)),
+            (ServiceKind::PowerBi, None, Some(Failure::AttemptTimeLimit)),
+            (ServiceKind::PowerBi, Some("2026-01-02T00:00:01Z"), Some(Failure::TotalTimeLimit)),
+            (ServiceKind::AnalysisServices, Some("2026-01-02T00:00:01Z"), None),
         ];
         for (service, end, expected) in rows {
             let end = end.and_then(|end| end.parse().ok());

@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::failure;
-use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceMessage, UnnamedOperation};
+use crate::operation::{Ahead, Failure, Operation, OperationId, Origin, Phase, ServiceKind, ServiceMessage, UnnamedOperation};
 use crate::service::error_body::ErrorBody;
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::messages::Messages;
 use crate::service::rows::RowFault;
-use crate::service::{Service, text, timestamp, words};
+use crate::service::{text, timestamp, words};
 
 /// How many rows are kept, as [`crate::operation::Listing`] says.
 const MOST_ROWS: usize = 50;
@@ -80,15 +80,15 @@ pub(in crate::service) struct Row {
 
 impl Row {
     /// Reads one row.
-    pub(in crate::service) fn read(service: Service, row: &[u8]) -> Result<Self, RowFault> {
+    pub(in crate::service) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, RowFault> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
         let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
         let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
             // It lists what came by this API alone.
-            Service::AnalysisServices => Origin::Client,
-            Service::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
+            ServiceKind::AnalysisServices => Origin::Client,
+            ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
         let (start, end) = (fields.start.0.as_deref().and_then(timestamp::moment), fields.end.0.as_deref().and_then(timestamp::moment));
         let failed = phase.ended() && phase != Phase::Succeeded;
@@ -134,7 +134,7 @@ fn origin(refresh_type: Option<&str>) -> Origin {
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "what each row and the end of the list show is independent")]
 pub(in crate::service) struct Selection {
-    service: Service,
+    service: ServiceKind,
     since: Timestamp,
     /// One that started before does not run any more, whatever its row shows.
     oldest_running: Timestamp,
@@ -195,7 +195,7 @@ pub(in crate::service) struct Selected {
 
 impl Selection {
     /// `since` and `oldest_running` are by the service's clock.
-    pub(in crate::service) fn new(service: Service, (since, oldest_running): (Timestamp, Timestamp), top: Option<usize>) -> Self {
+    pub(in crate::service) fn new(service: ServiceKind, (since, oldest_running): (Timestamp, Timestamp), top: Option<usize>) -> Self {
         Self {
             service,
             since,

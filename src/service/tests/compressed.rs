@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::stage::{ENTRA, POWER_BI, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::operation::{
-    self, Cancellation, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, Submission, Trouble, TroubleKind,
+    self, Cancellation, Handle, Look, OperationId, OperationKind, Phase, RefreshRequest, ServiceKind, Submission, Trouble, TroubleKind,
 };
-use crate::service::{Model, Service, Window};
+use crate::service::{Model, Window};
 
 /// A coding that is not unpacked.
 const BR: (&str, &str) = ("content-encoding", "br");
@@ -19,29 +19,29 @@ const BR: (&str, &str) = ("content-encoding", "br");
 const SAID: &str = "is compressed, which was not asked for: make the proxy";
 
 /// A stage where the services answer so, and the model of one of them.
-async fn stage(service: Service, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
+async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
     let host = match service {
-        Service::AnalysisServices => SERVER,
-        Service::PowerBi => POWER_BI,
+        ServiceKind::AnalysisServices => SERVER,
+        ServiceKind::PowerBi => POWER_BI,
     };
     let stage = Stage::new(move |request| request.line.contains(&format!(" {host}/")).then(&answer)).await;
     let azure = stage.azure(stage.settings());
     let model = match service {
-        Service::AnalysisServices => model_of(&azure),
-        Service::PowerBi => power_bi_of(&azure),
+        ServiceKind::AnalysisServices => model_of(&azure),
+        ServiceKind::PowerBi => power_bi_of(&azure),
     };
     (stage, model)
 }
 
 async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> Look {
-    let (_stage, model) = stage(Service::AnalysisServices, answer).await;
+    let (_stage, model) = stage(ServiceKind::AnalysisServices, answer).await;
     let id = OperationId::parse("1a").unwrap();
     model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(id)).await
 }
 
 #[tokio::test]
 async fn it_is_asked_for_plainly() {
-    let (stage, model) = stage(Service::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
+    let (stage, model) = stage(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
     let call = model.prepare().await.unwrap();
     call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
     let requests = stage.requests();
@@ -107,7 +107,7 @@ async fn a_coding_that_changes_nothing_is_none() {
 #[tokio::test]
 async fn a_submission_whose_answer_comes_compressed_is_refused_or_leaves_a_doubt() {
     use OperationKind::{Refresh, Sync};
-    use Service::{AnalysisServices, PowerBi};
+    use ServiceKind::{AnalysisServices, PowerBi};
     let submit = async |service, kind, status, headers: &'static [(&'static str, &'static str)]| {
         let (_stage, model) = stage(service, move || reply(status, headers, r#"{"operationId":"1a"}"#)).await;
         let request = match kind {
@@ -134,7 +134,7 @@ async fn a_submission_whose_answer_comes_compressed_is_refused_or_leaves_a_doubt
 #[tokio::test]
 async fn a_list_that_comes_compressed_teaches_nothing() {
     let at = "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap();
-    for service in [Service::AnalysisServices, Service::PowerBi] {
+    for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
             let (_stage, model) = stage(service, || reply(200, &[BR], "[]")).await;
             let trouble = model.prepare().await.unwrap().list(kind, Window { intent: at, now: at }).await.unwrap_err();
@@ -145,7 +145,7 @@ async fn a_list_that_comes_compressed_teaches_nothing() {
 
 #[tokio::test]
 async fn a_cancellation_that_is_refused_so_is_not_taken_for_an_end() {
-    let (_stage, model) = stage(Service::AnalysisServices, || reply(404, &[BR], "{}")).await;
+    let (_stage, model) = stage(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
     let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
     assert!(matches!(&became, Cancellation::Trouble(trouble) if trouble.message.contains(SAID)), "{became:?}");
 }

@@ -1,8 +1,7 @@
 //! From names to ids: with pages, and with answers of every sort.
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
-use crate::operation::{ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};
-use crate::service::CallKind;
+use crate::operation::{CallKind, ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};
 use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
 
@@ -101,7 +100,7 @@ async fn a_throttled_lookup_delays_no_poll_and_no_cancellation() {
     }
     assert_eq!(stage.count("GET "), 1);
     for kind in [OperationKind::Refresh, OperationKind::Sync] {
-        power_bi_of(&azure).prepare_for(CallKind::Read(kind)).await.unwrap();
+        power_bi_of(&azure).prepare_for(CallKind::Poll(kind)).await.unwrap();
         power_bi_of(&azure).prepare_for(CallKind::Submit(kind)).await.unwrap();
     }
     power_bi_of(&azure).prepare_for(CallKind::Cancel).await.unwrap();

@@ -7,10 +7,11 @@ use parking_lot::Mutex;
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::operation::{
-    Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission, TroubleKind,
+    CallKind, Cancellation, Failure, Handle, Look, OperationId, OperationKind, Origin, Phase, RefreshRequest, Request, Submission,
+    TroubleKind,
 };
+use crate::service::Window;
 use crate::service::power_bi::ModelName;
-use crate::service::{CallKind, Window};
 
 fn path() -> String {
     format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
@@ -337,7 +338,7 @@ async fn a_throttled_identity_stays_away_from_every_model_of_the_host() {
 /// Each kind of call is throttled, and delays no other kind; an overloaded capacity delays none.
 #[tokio::test]
 async fn a_throttle_delays_calls_of_its_kind_only() {
-    let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Read(OperationKind::Refresh), CallKind::Cancel];
+    let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Refresh), CallKind::Cancel];
     for (n, throttled) in kinds.into_iter().enumerate() {
         for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
             let stage = stage(move |_, _| Some(reply(429, &[("retry-after", "3392")], body))).await;
@@ -371,7 +372,7 @@ async fn a_throttled_list_after_a_submission_delays_no_other_submission() {
     let call = power_bi_of(&azure).prepare_for(submit).await.unwrap();
     let _ = call.submit(&Request::Refresh(RefreshRequest::default())).await;
     assert!(power_bi_of(&azure).prepare_for(submit).await.is_ok());
-    assert!(power_bi_of(&azure).prepare_for(CallKind::Read(OperationKind::Refresh)).await.is_err());
+    assert!(power_bi_of(&azure).prepare_for(CallKind::Poll(OperationKind::Refresh)).await.is_err());
 }
 
 #[tokio::test]

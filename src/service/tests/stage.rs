@@ -11,13 +11,13 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::operation::{OperationKind, Trouble};
+use crate::operation::{CallKind, OperationKind, Trouble};
 use crate::service::analysis_services::{DatabaseName, ServerName};
 use crate::service::cloud::Cloud;
 use crate::service::identity::managed::Metadata;
 use crate::service::identity::{Identity, Spelling};
 use crate::service::power_bi::ModelName;
-use crate::service::{Azure, Call, CallKind, Model, Settings, http};
+use crate::service::{Azure, Call, Model, Settings, http};
 
 pub(super) const ENTRA: &str = "login.microsoftonline.com";
 pub(super) const SERVER: &str = "westus.asazure.windows.net";

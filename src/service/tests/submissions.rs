@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::stage::{EVIL, Reply, Request, SERVER, Stage, model_of, reply};
-use crate::operation::{self, ObjectName, RefreshRequest, Submission, TroubleKind};
+use crate::operation::{
+    self, CallKind, CallTarget, IdentityKind, ObjectName, OperationKind, RefreshRequest, ServiceKind, Submission, TroubleKind,
+};
 
 const PATH: &str = "/servers/myserver/models/Adventure%20Works/refreshes";
 
@@ -45,7 +47,7 @@ async fn a_refresh_is_asked_for_as_documented() {
     let records = Arc::new(Mutex::new(Vec::new()));
     let mut settings = stage.settings();
     let seen = Arc::clone(&records);
-    settings.on_call = Some(Arc::new(move |record| seen.lock().push((record.route, record.host_kind, record.status))));
+    settings.on_call = Some(Arc::new(move |record| seen.lock().push((record.target, record.status))));
     let call = model_of(&stage.azure(settings)).prepare().await.unwrap();
     assert_eq!(stage.count(&format!("POST {SERVER}")), 0);
 
@@ -68,7 +70,8 @@ async fn a_refresh_is_asked_for_as_documented() {
     ] {
         assert!(requests[1].head.contains(line), "{line}\n{}", requests[1].head);
     }
-    let expected = [("token of service principal", "identity", Some(200)), ("POST refreshes", "analysis-services", Some(202))];
+    let submit = CallTarget::Service(ServiceKind::AnalysisServices, CallKind::Submit(OperationKind::Refresh));
+    let expected = [(CallTarget::Token(IdentityKind::ServicePrincipal), Some(200)), (submit, Some(202))];
     assert_eq!(*records.lock(), expected);
 }
 

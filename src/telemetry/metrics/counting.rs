@@ -6,14 +6,12 @@ use jiff::Timestamp;
 
 use super::Metrics;
 use super::series::{
-    ActiveLabels, CallLabels, DurationLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, RenewalLabel, RouteLabels,
-    ServiceLabel, SpanLabel, StandingLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
+    CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
+    StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
-use crate::api::{Kind, Reason};
-use crate::telemetry::labels::{
-    ActiveState, Answer, EndState, ExportResult, Identity, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
-    UnknownSubmission, Write, WriteResult,
-};
+use crate::api::{Kind, Reason, RunState, TriggerType};
+use crate::operation::{CallRecord, CallTarget, ServiceKind};
+use crate::telemetry::labels::{Answer, ExportResult, ReconcileResult, Standing, TokenResult, UnknownSubmission, Write, WriteResult};
 use crate::telemetry::trace_id::TraceId;
 
 /// Delays of the submission of a run.
@@ -29,7 +27,7 @@ pub struct Submitted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// State at the end.
-    pub state: EndState,
+    pub state: RunState,
     /// Reason of the end.
     pub reason: Reason,
     /// Duration at the service; `None` if the operation never started.
@@ -58,13 +56,13 @@ impl Metrics {
 
     /// Records an ended reconciliation.
     pub fn reconciled(&self, kind: Kind, result: ReconcileResult, took: Duration) {
-        self.reconciles.get_or_create(&ReconcileLabels { kind, result }).inc();
-        self.reconcile_duration.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
+        self.reconciles.get_or_create(&ReconcileLabels { kind: kind.into(), result: result.into() }).inc();
+        self.reconcile_duration.get_or_create(&KindLabel { kind: kind.into() }).observe(took.as_secs_f64());
     }
 
     /// Sets the number of resources with this summary.
     pub fn set_resources(&self, kind: Kind, standing: Standing, count: usize) {
-        self.resources.get_or_create(&StandingLabels { kind, standing }).set(gauge(count));
+        self.resources.get_or_create(&StandingLabels { kind: kind.into(), standing: standing.into() }).set(gauge(count));
     }
 
     /// Sets the number of runs that wait for their turn on their model.
@@ -73,76 +71,85 @@ impl Metrics {
     }
 
     /// Sets the number of runs in this state.
-    pub fn set_active_runs(&self, kind: Kind, state: ActiveState, count: usize) {
-        self.active_runs.get_or_create(&ActiveLabels { kind, state }).set(gauge(count));
+    pub fn set_active_runs(&self, kind: Kind, state: RunState, count: usize) {
+        self.active_runs.get_or_create(&StateLabels { kind: kind.into(), state: state.into() }).set(gauge(count));
     }
 
     /// Sets the longest time that a resource has required a user, in seconds.
     pub fn set_oldest_unsuccessful(&self, kind: Kind, seconds: i64) {
-        self.oldest_unsuccessful.get_or_create(&KindLabel { kind }).set(seconds);
+        self.oldest_unsuccessful.get_or_create(&KindLabel { kind: kind.into() }).set(seconds);
     }
 
     /// Sets the delay of the most overdue schedule, in seconds.
     pub fn set_schedule_overdue(&self, kind: Kind, seconds: i64) {
-        self.schedule_overdue.get_or_create(&KindLabel { kind }).set(seconds);
+        self.schedule_overdue.get_or_create(&KindLabel { kind: kind.into() }).set(seconds);
     }
 
     /// Sets the number of schedules that replace each run before it ends.
     pub fn set_starved_schedules(&self, kind: Kind, count: usize) {
-        self.starved_schedules.get_or_create(&KindLabel { kind }).set(gauge(count));
+        self.starved_schedules.get_or_create(&KindLabel { kind: kind.into() }).set(gauge(count));
     }
 
     /// Sets the number of unresolved submissions.
     pub fn set_unresolved(&self, kind: Kind, count: usize) {
-        self.unresolved.get_or_create(&KindLabel { kind }).set(gauge(count));
+        self.unresolved.get_or_create(&KindLabel { kind: kind.into() }).set(gauge(count));
     }
 
     /// Records a started run.
-    pub fn run_requested(&self, kind: Kind, trigger: Trigger) {
-        self.runs_requested.get_or_create(&TriggerLabels { kind, trigger }).inc();
+    pub fn run_requested(&self, kind: Kind, trigger: TriggerType) {
+        self.runs_requested.get_or_create(&TriggerLabels { kind: kind.into(), trigger: trigger.into() }).inc();
     }
 
     /// Records a submitted run.
     pub fn run_submitted(&self, kind: Kind, submitted: Submitted, trace: Option<TraceId>) {
         let Submitted { waited, after_schedule } = submitted;
-        self.run_wait.get_or_create(&KindLabel { kind }).observe(waited.as_secs_f64(), trace, None);
+        self.run_wait.get_or_create(&KindLabel { kind: kind.into() }).observe(waited.as_secs_f64(), trace, None);
         if let Some(lag) = after_schedule {
-            self.schedule_lag.get_or_create(&KindLabel { kind }).observe(lag.as_secs_f64(), trace, None);
+            self.schedule_lag.get_or_create(&KindLabel { kind: kind.into() }).observe(lag.as_secs_f64(), trace, None);
         }
     }
 
     /// Records an ended run.
     pub fn run_ended(&self, kind: Kind, ended: Ended, trace: Option<TraceId>) {
         let Ended { state, reason, took, lag } = ended;
-        self.runs_ended.get_or_create(&EndLabels { kind, state, reason: reason.into() }).inc();
+        self.runs_ended.get_or_create(&EndLabels { kind: kind.into(), state: state.into(), reason: reason.into() }).inc();
         if let Some(took) = took {
-            self.run_duration.get_or_create(&DurationLabels { kind, state }).observe(took.as_secs_f64(), trace, None);
+            self.run_duration.get_or_create(&StateLabels { kind: kind.into(), state: state.into() }).observe(
+                took.as_secs_f64(),
+                trace,
+                None,
+            );
         }
         if let Some(lag) = lag {
-            self.end_lag.get_or_create(&KindLabel { kind }).observe(lag.as_secs_f64(), trace, None);
+            self.end_lag.get_or_create(&KindLabel { kind: kind.into() }).observe(lag.as_secs_f64(), trace, None);
         }
     }
 
-    /// Records a completed or failed request to a service.
-    pub fn called(&self, service: Service, route: Route, answer: Answer, took: Duration) {
-        self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
-        self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took.as_secs_f64());
+    /// Records a completed or failed HTTP exchange with a service or for a token.
+    pub fn called(&self, call: &CallRecord<'_>) {
+        let took = call.duration.as_secs_f64();
+        match call.target {
+            CallTarget::Service(service, kind) => {
+                let (service, route, answer) = (service.into(), kind.into(), Answer::of(call.status, call.fault).into());
+                self.calls.get_or_create(&CallLabels { service, route, answer }).inc();
+                self.call_duration.get_or_create(&RouteLabels { service, route }).observe(took);
+            }
+            CallTarget::Token(identity) => {
+                let (identity, result) = (identity.into(), TokenResult::of(call.status).into());
+                self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
+                self.token_duration.get_or_create(&IdentityLabel { identity }).observe(took);
+            }
+        }
     }
 
     /// Records a deferred request to a service.
-    pub fn held_back(&self, service: Service) {
-        self.held_back.get_or_create(&ServiceLabel { service }).inc();
+    pub fn held_back(&self, service: ServiceKind) {
+        self.held_back.get_or_create(&ServiceLabel { service: service.into() }).inc();
     }
 
     /// Sets the number of identities that back off from a service.
     pub fn set_throttled(&self, count: usize) {
         self.throttled.set(gauge(count));
-    }
-
-    /// Records a token request.
-    pub fn token_requested(&self, identity: Identity, result: TokenResult, took: Duration) {
-        self.tokens.get_or_create(&TokenLabels { identity, result }).inc();
-        self.token_duration.get_or_create(&IdentityLabel { identity }).observe(took.as_secs_f64());
     }
 
     /// Sets the expiry of the client certificate in use that expires first.
@@ -155,17 +162,17 @@ impl Metrics {
 
     /// Records an unknown submission, or its resolution.
     pub fn unknown_submission(&self, outcome: UnknownSubmission) {
-        self.unknown.get_or_create(&UnknownLabel { outcome }).inc();
+        self.unknown.get_or_create(&UnknownLabel { outcome: outcome.into() }).inc();
     }
 
     /// Records a write to the Kubernetes API, or a failed attempt.
     pub fn wrote(&self, write: Write, result: WriteResult) {
-        self.writes.get_or_create(&WriteLabels { write, result }).inc();
+        self.writes.get_or_create(&WriteLabels { write: write.into(), result: result.into() }).inc();
     }
 
     /// Sets whether the watch of a kind in one namespace, or in all, is healthy.
     pub fn set_watch_healthy(&self, kind: Kind, namespace: Option<&str>, healthy: bool) {
-        let labels = WatchLabels { kind, watched_namespace: namespace.unwrap_or("*").to_owned() };
+        let labels = WatchLabels { kind: kind.into(), watched_namespace: namespace.unwrap_or("*").to_owned() };
         self.watch_healthy.get_or_create(&labels).set(i64::from(healthy));
     }
 
@@ -176,7 +183,7 @@ impl Metrics {
 
     /// Records a renewal of the lease, or a failed attempt.
     pub fn lease_renewed(&self, result: WriteResult) {
-        self.renewals.get_or_create(&RenewalLabel { result }).inc();
+        self.renewals.get_or_create(&ResultLabel { result: result.into() }).inc();
         if result == WriteResult::Success {
             self.renewed.set(Timestamp::now().as_second());
         }
@@ -184,7 +191,7 @@ impl Metrics {
 
     /// Records spans that were sent to the collector or lost.
     pub fn spans_exported(&self, result: ExportResult, count: usize) {
-        self.spans.get_or_create(&SpanLabel { result }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        self.spans.get_or_create(&ResultLabel { result: result.into() }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
 }
 

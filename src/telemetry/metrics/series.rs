@@ -2,42 +2,39 @@
 
 use prometheus_client::encoding::EncodeLabelSet;
 
-use crate::api::Kind;
-use crate::telemetry::labels::{
-    ActiveState, Answer, EndReason, EndState, ExportResult, Identity, ReconcileResult, Route, Service, Standing, TokenResult, Trigger,
-    UnknownSubmission, Write, WriteResult,
-};
+use crate::telemetry::labels::Label;
 
 /// Defines a set of labels, in the order of the output.
 macro_rules! labels {
-    ($($name:ident { $($label:ident: $type:ty),* $(,)? })+) => {
+    ($($name:ident { $($label:ident),* })+) => {
         $(
             #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-            pub(super) struct $name { $(pub(super) $label: $type),* }
+            pub(super) struct $name { $(pub(super) $label: Label),* }
         )+
     };
 }
 
 labels! {
-    KindLabel { kind: Kind }
-    ReconcileLabels { kind: Kind, result: ReconcileResult }
-    StandingLabels { kind: Kind, standing: Standing }
-    ActiveLabels { kind: Kind, state: ActiveState }
-    TriggerLabels { kind: Kind, trigger: Trigger }
-    EndLabels { kind: Kind, state: EndState, reason: EndReason }
-    DurationLabels { kind: Kind, state: EndState }
-    UnknownLabel { outcome: UnknownSubmission }
-    CallLabels { service: Service, route: Route, answer: Answer }
-    RouteLabels { service: Service, route: Route }
-    ServiceLabel { service: Service }
-    TokenLabels { identity: Identity, result: TokenResult }
-    IdentityLabel { identity: Identity }
-    WatchLabels { kind: Kind, watched_namespace: String }
-    WriteLabels { write: Write, result: WriteResult }
-    RenewalLabel { result: WriteResult }
-    SpanLabel { result: ExportResult }
+    KindLabel { kind }
+    ReconcileLabels { kind, result }
+    StandingLabels { kind, standing }
+    StateLabels { kind, state }
+    TriggerLabels { kind, trigger }
+    EndLabels { kind, state, reason }
+    UnknownLabel { outcome }
+    CallLabels { service, route, answer }
+    RouteLabels { service, route }
+    ServiceLabel { service }
+    TokenLabels { identity, result }
+    IdentityLabel { identity }
+    WriteLabels { write, result }
+    ResultLabel { result }
+    NoLabel {}
 }
 
-/// The empty set, for a metric that may be absent.
+/// The labels of a watch. The operator's settings name the namespace, or it is `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct NoLabel {}
+pub(super) struct WatchLabels {
+    pub(super) kind: Label,
+    pub(super) watched_namespace: String,
+}

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::api::Reason;
-use crate::telemetry::labels::{ActiveState, Answer, EndState, Route, TokenResult, Write, WriteResult};
+use crate::api::{Reason, RunState};
+use crate::operation::{CallKind, CallRecord, CallTarget, OperationKind};
+use crate::telemetry::labels::{Write, WriteResult};
 
 fn trace() -> TraceId {
     TraceId::from_bytes([0xa5; 16])
@@ -17,13 +18,14 @@ fn full() -> Metrics {
     let (second, trace) = (Duration::from_secs(1), Some(trace()));
     metrics.reconciled(Kind::ModelRefresh, ReconcileResult::Success, second);
     metrics.set_queue_depth(3);
-    metrics.set_active_runs(Kind::ModelRefresh, ActiveState::Waiting, 2);
+    metrics.set_active_runs(Kind::ModelRefresh, RunState::Waiting, 2);
     metrics.run_submitted(Kind::ModelRefresh, Submitted { waited: second, after_schedule: Some(second) }, trace);
-    let ended = Ended { state: EndState::Succeeded, reason: Reason::Succeeded, took: Some(second), lag: Some(second) };
+    let ended = Ended { state: RunState::Succeeded, reason: Reason::Succeeded, took: Some(second), lag: Some(second) };
     metrics.run_ended(Kind::ModelRefresh, ended, trace);
-    metrics.called(Service::PowerBi, Route::Submit, Answer::of_status(429), second);
-    metrics.held_back(Service::PowerBi);
-    metrics.token_requested(Identity::ServicePrincipal, TokenResult::Refused, second);
+    let call = |target, status| CallRecord { target, host: "h", status: Some(status), fault: None, duration: second };
+    metrics.called(&call(CallTarget::Service(ServiceKind::PowerBi, CallKind::Submit(OperationKind::Refresh)), 429));
+    metrics.held_back(ServiceKind::PowerBi);
+    metrics.called(&call(CallTarget::Token(IdentityKind::ServicePrincipal), 401));
     metrics.set_certificate_expiry("2026-11-22T00:00:00Z".parse().ok());
     metrics.unknown_submission(UnknownSubmission::Adopted);
     metrics.set_watch_healthy(Kind::ModelSync, None, false);

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::state::Status;
-use crate::operation::{Handle, Look, Operation, OperationId, Origin, Phase, Submission, Trouble, TroubleKind};
+use crate::operation::{Handle, Look, Operation, OperationId, Origin, Phase, ServiceKind, Submission, Trouble, TroubleKind};
 use crate::service::answer::Answer;
 use crate::service::classify::{self, Word};
 use crate::service::location::{self, Target};
-use crate::service::{Service, text};
+use crate::service::text;
 
 /// How long to wait where an answer says to look again and not when: what Microsoft's own client does.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ const OF_THE_CALL: &str = "request-";
 pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission {
     let next = next(answer, called);
     let in_location = next.as_ref().and_then(id_in);
-    let in_body = if answer.is_page() { None } else { classify::body_id(Service::AnalysisServices, answer) };
+    let in_body = if answer.is_page() { None } else { classify::body_id(ServiceKind::AnalysisServices, answer) };
     let named = in_location.or(in_body);
     if answer.status != 202 && next.is_none() && named.is_none() {
         if answer.is_page() || answer.fault.is_some() || answer.location().is_some() || says_otherwise(answer) {
@@ -108,7 +108,7 @@ fn own(id: &OperationId) -> (&str, bool) {
 
 /// What a look showed. `named_by_service` says that the address was the service's own for this synchronisation.
 pub(in crate::service) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
-    let service = Service::AnalysisServices;
+    let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     let next = next(answer, called);
     let word = match classify::word(answer, &complaint) {
@@ -173,7 +173,7 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
 /// What the service shows where there never was one is not written down: 404, 204, an empty answer and an empty object are
 /// all taken for it. Were it the server that is not there, the next submission would say so.
 pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
-    let service = Service::AnalysisServices;
+    let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
         Word::Done => {}

@@ -11,11 +11,11 @@ use reqwest::header::CONTENT_LENGTH;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::operation::{Handle, Listing, Look, Submission, Trouble};
+use crate::operation::{CallKind, Handle, Listing, Look, OperationKind, ServiceKind, Submission, Trouble};
 use crate::service::answer::server_time;
 use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
-use crate::service::{Call, Service, classify};
+use crate::service::{Call, classify};
 
 /// Redirects that are followed within a look; 303 is not, for it names the next address to look at, after a while.
 const MOVED: [u16; 4] = [301, 302, 307, 308];
@@ -23,13 +23,13 @@ const MOVED: [u16; 4] = [301, 302, 307, 308];
 /// `POST sync`.
 pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     let post = call.request(Method::POST, sync.clone()).header(CONTENT_LENGTH, 0);
-    let mut answer = match call.send(call.route("POST sync"), post, call.deadline()).await {
+    let mut answer = match call.send(call.target(CallKind::Submit(OperationKind::Sync)), post, call.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
     call.heed(&mut answer);
-    classify::submission_with(Service::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
+    classify::submission_with(ServiceKind::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
 }
 
 /// A look at one: at the `Location` on record, and where that is of no use, by its id.
@@ -46,7 +46,7 @@ pub(in crate::service) async fn look(call: &Call, sync: &Url, handle: &Handle) -
 }
 
 async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool, deadline: Instant) -> Look {
-    let (called, mut answer) = match call.get(call.route("GET sync"), url, deadline, &MOVED).await {
+    let (called, mut answer) = match call.get(call.target(CallKind::Poll(OperationKind::Sync)), url, deadline, &MOVED).await {
         Ok(incoming) => (incoming.url.clone(), incoming.read(LARGEST_WORD).await),
         Err(trouble) => return Look::Trouble(trouble),
     };
@@ -57,7 +57,7 @@ async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool,
 /// `GET sync` without an id: the last one, as far as the service shows it.
 pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
-    let incoming = call.get(call.route("GET syncs"), sync.clone(), call.deadline(), &REDIRECTS).await?;
+    let incoming = call.get(call.target(CallKind::List(OperationKind::Sync)), sync.clone(), call.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
     call.heed(&mut answer);

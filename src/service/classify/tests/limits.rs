@@ -41,7 +41,7 @@ fn capacity_limit_is_recognized_in_every_wording() {
                     let words = (submitted(&answer), seen(&answer), cancelled(&answer));
                     let limit = "CapacityExceeded".to_owned();
                     assert_eq!(words, (format!("refused {limit}"), limit.clone(), limit), "{status} {body}");
-                    let kind = listing_trouble(Service::PowerBi, &answer).kind;
+                    let kind = listing_trouble(ServiceKind::PowerBi, &answer).kind;
                     assert_eq!(format!("{kind:?}"), "CapacityExceeded", "{status} {body}");
                 }
             }
@@ -145,7 +145,7 @@ fn throttle_quota_pause_and_capacity_are_four_things() {
 #[test]
 fn capacity_limit_names_its_remedy_and_keeps_the_services_words() {
     let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
-    let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
+    let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
         panic!()
     };
     for part in ["(HTTP 429, CapacityLimitExceeded)", "larger capacity", CAPACITY] {
@@ -196,7 +196,7 @@ fn a_404_is_not_found_only_if_its_code_says_so() {
                 let answer = answer(status, &[], &body);
                 let words = (submitted(&answer), seen(&answer), cancelled(&answer));
                 assert_eq!(words, ("refused Rejected".to_owned(), "Rejected".to_owned(), "Rejected".to_owned()), "{status} {body}");
-                let trouble = listing_trouble(Service::PowerBi, &answer);
+                let trouble = listing_trouble(ServiceKind::PowerBi, &answer);
                 assert_eq!(trouble.message, format!("the service rejects the request (HTTP {status}, {code}): The service's own words."));
             }
         }
@@ -216,7 +216,7 @@ fn a_missing_owner_is_reported_with_its_remedy() {
                 ("refused OwnerNotFound".to_owned(), "OwnerNotFound".to_owned(), "OwnerNotFound".to_owned()),
                 "{status} {body}"
             );
-            let Submission::Refused(trouble) = submission(Service::PowerBi, &answer, &called()) else { panic!() };
+            let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer, &called()) else { panic!() };
             assert!(trouble.message.to_lowercase().contains("dmts_usernotfoundinadgrapherror"), "{}", trouble.message);
             assert!(
                 trouble.message.contains("take over the semantic model") && !trouble.message.contains("check the ids"),
@@ -244,7 +244,7 @@ fn a_throttle_ends_when_its_text_says_so_where_no_header_does() {
     ];
     for (headers, text, expected) in rows {
         for body in both("TooManyRequests", text) {
-            let Submission::Refused(trouble) = submission(Service::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
+            let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(429, headers, &body), &called()) else { panic!() };
             assert_eq!(trouble.retry_after.map(|wait| wait.as_secs()), expected, "{headers:?} {body}");
         }
     }

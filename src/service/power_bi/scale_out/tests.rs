@@ -68,7 +68,8 @@ fn each_state_that_is_not_enabled_says_what_to_switch_on() {
         let shown = answer(200, &format!(r#"{{"scaleOutStatus":"{state}"}}"#));
         let complaint = answer(400, &format!(r#"{{"error":{{"code":"{state}","message":"Query scale-out is not enabled."}}}}"#));
         for answer in [&shown, &complaint] {
-            let Submission::Refused(trouble) = classify::submission_with(Service::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
+            let Submission::Refused(trouble) =
+                classify::submission_with(ServiceKind::PowerBi, answer, |answer| accepted(answer, at(ASKED)))
             else {
                 panic!("{answer:?}")
             };

@@ -25,7 +25,7 @@ fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
 }
 
 fn selection(top: Option<usize>) -> Selection {
-    Selection::new(Service::PowerBi, (at("2026-01-01T12:00:00Z"), at("2025-11-30T12:00:00Z")), top)
+    Selection::new(ServiceKind::PowerBi, (at("2026-01-01T12:00:00Z"), at("2025-11-30T12:00:00Z")), top)
 }
 
 fn select(rows: &[&str]) -> (Vec<String>, bool) {
@@ -80,7 +80,7 @@ fn half_a_character_in_a_row_is_no_more_than_a_spoilt_letter() {
         b"{\"requestId\":\"r\",\"status\":\"Failed\",\"startTime\":\"2026-01-01T12:00:05Z\",\"serviceExceptionJson\":\"K\xf6ln\"}",
     ];
     for row in rows {
-        let read = Row::read(Service::PowerBi, row).unwrap();
+        let read = Row::read(ServiceKind::PowerBi, row).unwrap();
         assert_eq!((read.id.unwrap().as_str(), read.phase, read.messages.len()), ("r", Phase::Failed, 1));
     }
 }
@@ -97,7 +97,7 @@ fn the_id_is_the_first_name_that_holds_one() {
         (r#"{"id":"a"}"#, None),
     ];
     for (row, expected) in rows {
-        let read = Row::read(Service::PowerBi, row.as_bytes()).unwrap();
+        let read = Row::read(ServiceKind::PowerBi, row.as_bytes()).unwrap();
         assert_eq!(read.id.as_ref().map(OperationId::as_str), expected, "{row}");
     }
 }
@@ -116,11 +116,11 @@ fn only_known_clients_types_are_of_client_origin() {
     ];
     for (refresh_type, expected) in rows {
         let row = format!(r#"{{"requestId":"a","refreshType":"{refresh_type}","status":"Unknown"}}"#);
-        assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, expected, "{refresh_type}");
-        assert_eq!(Row::read(Service::AnalysisServices, row.as_bytes()).unwrap().origin, Origin::Client);
+        assert_eq!(Row::read(ServiceKind::PowerBi, row.as_bytes()).unwrap().origin, expected, "{refresh_type}");
+        assert_eq!(Row::read(ServiceKind::AnalysisServices, row.as_bytes()).unwrap().origin, Origin::Client);
     }
     for row in [r#"{"requestId":"a"}"#, r#"{"refreshType":{"a":1}}"#] {
-        assert_eq!(Row::read(Service::PowerBi, row.as_bytes()).unwrap().origin, Origin::Unknown, "{row}");
+        assert_eq!(Row::read(ServiceKind::PowerBi, row.as_bytes()).unwrap().origin, Origin::Unknown, "{row}");
     }
 }
 
@@ -139,7 +139,7 @@ fn rows_beyond_the_longest_refresh_do_not_run() {
     let (kept, truncated) = select(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
     // One that an old, unresolved submission may have started is still a candidate.
-    let mut selection = Selection::new(Service::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
+    let mut selection = Selection::new(ServiceKind::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
     selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes());
     assert_eq!(selection.finish().rows.len(), 1);
 }
@@ -248,7 +248,7 @@ fn a_list_with_a_next_page_is_whole_only_if_it_reaches_back_beyond_the_window() 
 
 #[test]
 fn rows_are_bounded() {
-    let mut selection = Selection::new(Service::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
+    let mut selection = Selection::new(ServiceKind::AnalysisServices, (Timestamp::MIN, Timestamp::MIN), None);
     for n in 0..10_000 {
         let row = format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:00:00.{n:05}Z","status":"succeeded"}}"#);
         selection.take(row.as_bytes());

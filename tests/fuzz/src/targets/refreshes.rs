@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tabular_operator::api::RunState;
 use tabular_operator::engine::{Seen, Taken};
-use tabular_operator::operation::{Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, Submission, TroubleKind};
-use tabular_operator::service::outside::{self, Listed, Service};
+use tabular_operator::operation::{
+    Ahead, Cancellation, Listing, Look, OperationId, OperationKind, Phase, ServiceKind, Submission, TroubleKind,
+};
+use tabular_operator::service::outside::{self, Listed};
 use url::Url;
 
 use crate::answer::Answer;
 use crate::{laws, record};
 
-const SERVICES: [Service; 2] = [Service::AnalysisServices, Service::PowerBi];
+const SERVICES: [ServiceKind; 2] = [ServiceKind::AnalysisServices, ServiceKind::PowerBi];
 
 fn called() -> Url {
     Url::parse("https://westus.asazure.windows.net/servers/sales/models/Orders/refreshes").unwrap()
@@ -92,7 +94,7 @@ pub fn listing(input: &[u8]) {
     }
 }
 
-fn listing_of(service: Service, input: &[u8], since: Timestamp) {
+fn listing_of(service: ServiceKind, input: &[u8], since: Timestamp) {
     let window = (since, Timestamp::MIN);
     let whole = outside::listing(service, [input], window, None);
     let bytes = outside::listing(service, input.chunks(1), window, None);

@@ -24,9 +24,9 @@ use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource, Reason, RunState, Status, Time};
 use tabular_operator::controller::outside as resources;
 use tabular_operator::engine::{Desired, Effect, Scratch, Seen, Situation, Surroundings, Taken, Turn, decide};
-use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId};
+use tabular_operator::operation::{Ahead, Cancellation, Listing, OperationId, ServiceKind};
 use tabular_operator::service::Window;
-use tabular_operator::service::outside::{self, Heard, Service};
+use tabular_operator::service::outside::{self, Heard};
 use world::{Op, Part, Shown, intent};
 
 /// No history is longer: both deadlines of the spec, the longest operation, and what a list may lag.
@@ -70,7 +70,7 @@ struct Times {
 
 #[derive(Clone, Debug)]
 struct Case {
-    service: Service,
+    service: ServiceKind,
     refresh_type: &'static str,
     asked: usize,
     replace: bool,
@@ -108,7 +108,7 @@ fn case() -> impl Strategy<Value = Case> {
         1 => Just(Other::After),
     ];
     let clock = prop_oneof![3 => (-1_800..1_800_i64).prop_map(|ahead| (ahead, true)), 1 => (-240..=0_i64).prop_map(|ahead| (ahead, false))];
-    let service = prop_oneof![Just(Service::AnalysisServices), Just(Service::PowerBi)];
+    let service = prop_oneof![Just(ServiceKind::AnalysisServices), Just(ServiceKind::PowerBi)];
     let asked = (service, prop_oneof![Just("full"), Just("dataOnly"), Just("calculate")], 0..ASKED.len());
     let world = (option::of(times(0..29_000_i64)), vec((other, times(-100_000..300_000_i64)), 0..4), vec(edits::edit(), 0..5));
     let rest = (any::<bool>(), any::<bool>(), clock, prop_oneof![2 => Just(0_i64), 1 => Just(400), 1 => Just(8_000)], any::<bool>());
@@ -146,16 +146,16 @@ impl Case {
         };
         (op.start, op.end, op.visible) = (op.start + elsewhere, op.end + elsewhere, op.visible + elsewhere);
         match (other, self.service) {
-            (Other::External(at, true), Service::PowerBi) => op.shown = Shown::Type(Some(EXTERNAL[*at])),
-            (Other::External(at, false), Service::PowerBi) => op.shown = Shown::WithoutId(EXTERNAL[*at]),
-            (Other::Unknown(at, _), Service::PowerBi) => op.shown = Shown::Type(UNKNOWN[*at]),
+            (Other::External(at, true), ServiceKind::PowerBi) => op.shown = Shown::Type(Some(EXTERNAL[*at])),
+            (Other::External(at, false), ServiceKind::PowerBi) => op.shown = Shown::WithoutId(EXTERNAL[*at]),
+            (Other::Unknown(at, _), ServiceKind::PowerBi) => op.shown = Shown::Type(UNKNOWN[*at]),
             (Other::Objects(at), _) if !objects.is_empty() => op.objects = objects[at % objects.len()].to_vec(),
             (Other::Before | Other::After, _) => {}
             (Other::External(..) | Other::Unknown(..) | Other::Type | Other::Objects(_), _) => op.refresh_type = other_type,
         }
         op.has_details = match other {
-            Other::External(..) => self.service == Service::AnalysisServices,
-            Other::Unknown(_, has_details) => *has_details || self.service == Service::AnalysisServices,
+            Other::External(..) => self.service == ServiceKind::AnalysisServices,
+            Other::Unknown(_, has_details) => *has_details || self.service == ServiceKind::AnalysisServices,
             Other::Type | Other::Objects(_) | Other::Before | Other::After => true,
         };
         op
@@ -176,10 +176,10 @@ impl Case {
 
     fn resource(&self) -> ModelResource {
         let model = match self.service {
-            Service::AnalysisServices => {
+            ServiceKind::AnalysisServices => {
                 json!({"analysisServices": {"server": "asazure://westus.asazure.windows.net/sales", "database": "Orders"}})
             }
-            Service::PowerBi => json!({"powerBI": {
+            ServiceKind::PowerBi => json!({"powerBI": {
                 "groupId": "11111111-1111-4111-8111-111111111111", "datasetId": "22222222-2222-4222-8222-222222222222"}}),
         };
         let objects: Vec<Value> = ASKED[self.asked]

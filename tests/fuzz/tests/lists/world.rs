@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tabular_operator::service::outside::Service;
+use tabular_operator::operation::ServiceKind;
 
 /// A table, and one partition of it where only that is refreshed.
 pub type Part = (&'static str, Option<&'static str>);
@@ -58,14 +58,14 @@ impl Op {
     }
 
     /// Its row in the list.
-    pub fn row(&self, service: Service, now: i64, ahead: i64) -> Value {
+    pub fn row(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
         let (start, end) = (Self::moment(self.start, ahead), Self::moment(self.end, ahead));
         let mut row = match service {
-            Service::AnalysisServices => {
+            ServiceKind::AnalysisServices => {
                 let status = if self.runs(now) { "inProgress" } else { self.end_word(service) };
                 json!({"refreshId": self.id, "startTime": format!("{start}Z"), "status": status})
             }
-            Service::PowerBi => {
+            ServiceKind::PowerBi => {
                 let status = if self.runs(now) { "Unknown" } else { self.end_word(service) };
                 let mut row = json!({"requestId": self.id, "id": 17, "startTime": start, "status": status, "extendedStatus": status});
                 match self.shown {
@@ -87,18 +87,18 @@ impl Op {
     }
 
     /// Its details, once the service has them.
-    pub fn details(&self, service: Service, now: i64, ahead: i64) -> Value {
+    pub fn details(&self, service: ServiceKind, now: i64, ahead: i64) -> Value {
         let word = if self.runs(now) { "inProgress" } else { self.end_word(service) };
         let mut details = json!({
             "startTime": Self::moment(self.start, ahead), "type": self.refresh_type, "status": word, "currentRefreshType": self.refresh_type,
         });
-        if service == Service::PowerBi {
+        if service == ServiceKind::PowerBi {
             details["extendedStatus"] = json!(word);
             details["commitMode"] = json!("transactional");
             details["numberOfAttempts"] = json!(0);
         }
         // Power BI was seen to show no objects while a refresh runs, and Analysis Services none in its first moments.
-        let shows_objects = !self.runs(now) || (service == Service::AnalysisServices && now > self.start + 3_000);
+        let shows_objects = !self.runs(now) || (service == ServiceKind::AnalysisServices && now > self.start + 3_000);
         let whole: [Part; 3] = [("Sales", None), ("Customers", None), ("Dates", None)];
         let parts = if self.objects.is_empty() { &whole[..] } else { &self.objects[..] };
         let rows = parts.iter().flat_map(|(table, partition)| {
@@ -112,12 +112,12 @@ impl Op {
         details
     }
 
-    fn end_word(&self, service: Service) -> &'static str {
+    fn end_word(&self, service: ServiceKind) -> &'static str {
         match (service, self.succeeds) {
-            (Service::AnalysisServices, true) => "succeeded",
-            (Service::AnalysisServices, false) => "failed",
-            (Service::PowerBi, true) => "Completed",
-            (Service::PowerBi, false) => "Failed",
+            (ServiceKind::AnalysisServices, true) => "succeeded",
+            (ServiceKind::AnalysisServices, false) => "failed",
+            (ServiceKind::PowerBi, true) => "Completed",
+            (ServiceKind::PowerBi, false) => "Failed",
         }
     }
 }
