@@ -457,7 +457,9 @@ pub fn cancellation(world: &World, resource: usize, view: &Object, id: &Operatio
 pub fn release(world: &World, operator: usize, resource: usize, (view, step): (&Object, &Step)) -> Result<(), Broken> {
     let desired = &view.edition.desired;
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
-    let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD;
+    // The clock may have been set back since the decision.
+    let back = world.scenario.jumps.iter().map(|by| -by).max().unwrap_or(0).max(0);
+    let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD - back;
     // The namespace may end after the resource was deleted, and then no version of it says so.
     let ending = world.resources[resource].namespace_ending && desired.deletion.as_ref().is_some_and(|deletion| held(deletion.requested));
     let asked = desired.requests.release || desired.policy.deletion == DeletionPolicy::Orphan || ending || !cancellable(world, resource);
