@@ -1,10 +1,10 @@
-//! The one reader of errors, in every shape in which a service reports them and wherever they stand: in the body or a header of
-//! a response, in `serviceExceptionJson`, in the messages of a refresh, in the details of a synchronization.
+//! The parser of errors in all formats and locations: in the body or a header of a response, in `serviceExceptionJson`, in the messages of
+//! a refresh, and in the details of a sync.
 //!
-//! Documented or seen: `{code, message, details}`; the same under `error`, as a text that is JSON, or inside a sentence;
-//! `{errorCode, errorDescription}`; `error["pbi.error"].details[].detail.value`; `{Message}`; a list of errors; a bare code; plain
-//! text. [`node`] reads the JSON, this file finds code and sentences in it, whatever the case of the names. All texts are cut
-//! after that, so a long text loses its end and never its meaning.
+//! Documented or observed: `{code, message, details}`; the same under `error`, as a text that is JSON, or inside a sentence; `{errorCode,
+//! errorDescription}`; `error["pbi.error"].details[].detail.value`; `{Message}`; a list of errors; a bare code; plain text. [`node`] parses
+//! the JSON. This file finds the code and the sentences in it, independent of the case of names. Texts are truncated after that, so a long
+//! text loses its end but not its meaning.
 
 mod node;
 
@@ -15,16 +15,16 @@ pub(super) use node::{Each, Node};
 use super::{text, timestamp};
 use crate::operation::ServiceMessage;
 
-/// How many sentences of one error are kept, and how many errors of one text a call shows.
+/// Maximum number of sentences of one error, and of errors of one text that a call shows.
 const MOST_PARTS: usize = 16;
 
-/// Names of the fields, in lower case and without signs. The first that is not empty counts.
+/// Names of fields, in lower case and without separators. The first one that is not empty counts.
 const CODES: [&str; 2] = ["code", "errorcode"];
 const SEVERITIES: [&str; 3] = ["type", "severity", "level"];
-/// Sentences, in the order in which they are shown.
+/// Sentences, in the order of the output.
 const TEXTS: [&str; 9] =
     ["message", "errormessage", "errordescription", "description", "exceptionmessage", "title", "reason", "text", "value"];
-/// Errors inside an error, the general ones first.
+/// Nested errors, the general ones first.
 const ERRORS: [&str; 12] = [
     "error",
     "odataerror",
@@ -39,7 +39,7 @@ const ERRORS: [&str; 12] = [
     "messages",
     "errors",
 ];
-/// Fields that are no words of an error.
+/// Fields without text of the error.
 const OTHERS: [&str; 12] = [
     "target",
     "status",
@@ -54,31 +54,31 @@ const OTHERS: [&str; 12] = [
     "exceptiontype",
     "exceptionculprit",
 ];
-/// Names of what belongs to one call: the ends of them, and whole ones.
+/// Names of fields that are specific to one call: suffixes, and complete names.
 const OF_A_CALL: [&str; 6] = ["activityid", "requestid", "correlationid", "traceid", "timestamp", "dateutc"];
 const TIMES: [&str; 3] = ["time", "date", "datetime"];
 
-/// An error, as far as it was understood.
+/// A parsed error.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ErrorBody {
     code: Option<String>,
     severity: Option<String>,
     parts: Vec<Part>,
-    /// Texts under undocumented names: shown where there is nothing else.
+    /// Texts under undocumented names, used if there are no others.
     rest: Vec<Part>,
-    /// The id to name in a support case.
+    /// The id for a support case.
     activity_id: Option<String>,
-    /// Further errors of the same text, each in a line of its own.
+    /// Further errors of the same text, each from its own line.
     also: Vec<ErrorBody>,
 }
 
 /// One sentence.
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
-    /// The code or the name that stands with it, or nothing.
+    /// The code or name of the sentence; empty if it has none.
     label: String,
     text: String,
-    /// Whether it is an id or a time of one call, which the next try does not repeat.
+    /// Whether it is an id or a time of one call, which the next retry does not repeat.
     of_call: bool,
 }
 
@@ -89,12 +89,12 @@ impl Part {
 }
 
 impl ErrorBody {
-    /// The error in a text: JSON, lines with codes, a bare code or a sentence.
+    /// Parses the error in a text: JSON, lines with codes, a bare code or a sentence.
     pub(super) fn of_text(text: &str) -> Self {
         Self::of(&Node::of_text(text))
     }
 
-    /// The error in a value. What is in a list counts as one error.
+    /// Parses the error in a value. A list counts as one error.
     pub(super) fn of(node: &Node) -> Self {
         let mut error = Self::default();
         match node {
@@ -108,7 +108,7 @@ impl ErrorBody {
         error
     }
 
-    /// The errors in a value: each of a list, and each of several lines, is one of its own.
+    /// Parses all errors in a value: each item of a list, and each of several lines, is a separate error.
     pub(super) fn all(node: &Node) -> Vec<Self> {
         let mut found: Vec<Self> = match node {
             Node::List(items) => items.iter().flat_map(Self::all).collect(),
@@ -119,17 +119,17 @@ impl ErrorBody {
         found
     }
 
-    /// The code, tidied.
+    /// The code, sanitized.
     pub(super) fn code(&self) -> String {
         text::tidy(self.code.as_deref().unwrap_or_default(), 128)
     }
 
-    /// The activity id, where the error names it.
+    /// The activity id, if the error contains it.
     pub(super) fn activity_id(&self) -> Option<String> {
         self.activity_id.clone()
     }
 
-    /// The error of a call in one line, without what only this call has, so that the next try reports the same.
+    /// The error of a call in one line, without parts that are specific to the call, so that a retry reports the same.
     pub(super) fn for_a_call(&self, limit: usize) -> String {
         let own = self.parts().iter().filter(|part| !part.of_call).map(|part| text::tidy(&part.shown(), limit));
         let also = self.also.iter().take(MOST_PARTS).map(|error| match (error.code(), error.for_a_call(limit)) {
@@ -139,11 +139,11 @@ impl ErrorBody {
         text::cut(&joined(own.chain(also)), limit)
     }
 
-    /// The error of an operation, its ids kept: a support case needs them.
+    /// The error of an operation, with its ids, which a support case needs.
     pub(super) fn message(&self, default_severity: &str) -> Option<ServiceMessage> {
         let said = joined(self.parts().iter().map(|part| part.shown().into_owned()));
         let code = self.code.as_deref().map(|code| text::cut(code, 64));
-        // Where there is no sentence, the code stands in its place.
+        // Without a sentence, the code takes its place.
         let text = if said.is_empty() { code.clone()? } else { text::cut(&said, 1024) };
         let severity = self.severity.as_deref().map_or_else(|| default_severity.to_owned(), |word| text::cut(word, 64));
         Some(ServiceMessage { severity, code, text, times: 1 })
@@ -189,7 +189,7 @@ impl ErrorBody {
         }
     }
 
-    /// A sentence around an error.
+    /// Adds a sentence around an error.
     fn inside(&mut self, before: &str, error: &Self, after: &str, label: &str) {
         let code = if self.code.is_none() { None } else { error.code.as_ref() };
         let sentences = error.parts().iter().map(|part| part.shown().into_owned());
@@ -219,7 +219,7 @@ impl ErrorBody {
         for (name, node) in ERRORS.iter().flat_map(|name| every(fields, name)) {
             match (plain(name).as_str(), node) {
                 ("error", Node::Text(word)) if Some(word) == code => {}
-                // What is wrong with each field of a request.
+                // The problems of each field of a request.
                 ("errors", Node::Object(fields)) if !is_error(node) => fields.iter().for_each(|(name, node)| self.take(node, name, true)),
                 ("detail" | "details" | "moredetails" | "messages" | "errors", _) => self.take(node, label, true),
                 _ => self.take(node, label, detail),
@@ -240,7 +240,7 @@ impl ErrorBody {
             let id = self.parts.iter().find(|part| part.label == label).and_then(|part| text::id(&part.text));
             self.activity_id = self.activity_id.take().or(id);
         }
-        // A code of an error inside this one that stands with no sentence.
+        // The code of a nested error without a sentence.
         let own = own.filter(|_| !label.is_empty() && !self.parts.iter().any(|part| part.label == label || part.text == label));
         if let Some(text) = own.filter(|_| self.parts.len() < MOST_PARTS) {
             self.parts.insert(first, Part { label: String::new(), text: text.clone(), of_call: false });
@@ -255,7 +255,7 @@ impl ErrorBody {
     }
 }
 
-/// Whether an object is an error, by the names in it.
+/// Whether an object is an error, by the names of its fields.
 fn is_error(node: &Node) -> bool {
     let named = |name: &str| CODES.contains(&name) || ["error", "pbierror", "odataerror", "message", "errordescription"].contains(&name);
     matches!(node, Node::Object(fields) if fields.iter().any(|(name, _)| named(&plain(name))))
@@ -265,7 +265,7 @@ fn is_known(name: &str) -> bool {
     [&CODES[..], &SEVERITIES, &TEXTS, &ERRORS, &OTHERS].iter().any(|names| names.contains(&name))
 }
 
-/// A name in lower case and without signs: `pbi.error`, `error_description`, `errorDescription`.
+/// A name in lower case and without separators: `pbi.error`, `error_description`, `errorDescription`.
 fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -289,7 +289,7 @@ fn is_word(text: &str) -> bool {
     text.chars().all(char::is_alphabetic)
 }
 
-/// Whether a text alone is a code, not a sentence: `ModelRefreshFailed_CredentialsNotSpecified`, `0xC11C0020`.
+/// Whether a text is a code, not a sentence: `ModelRefreshFailed_CredentialsNotSpecified`, `0xC11C0020`.
 fn is_code(text: &str) -> bool {
     let safe = text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     let humps = || text.as_bytes().windows(2).any(|two| matches!(two, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase()));
@@ -299,7 +299,7 @@ fn is_code(text: &str) -> bool {
         || humps())
 }
 
-/// What stands before the sentence of a detail: its code, unless that only announces a sentence (seen in Power BI).
+/// The label of the sentence of a detail: its code, unless the code only announces a sentence (seen in Power BI).
 fn label_of(code: &str) -> &str {
     let name = code.strip_prefix("DM_ErrorDetailNameCode_").unwrap_or(code);
     if matches!(name, "UnderlyingErrorMessage" | "Message" | "ErrorMessage") || name.ends_with("_Details_Label") { "" } else { name }
@@ -310,7 +310,7 @@ fn is_of_a_call(label: &str) -> bool {
     TIMES.contains(&name.as_str()) || OF_A_CALL.iter().any(|end| name.ends_with(end))
 }
 
-/// Sentences in one line.
+/// Joins sentences into one line.
 fn joined(sentences: impl Iterator<Item = String>) -> String {
     sentences
         .filter(|sentence| !sentence.is_empty())

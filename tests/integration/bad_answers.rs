@@ -98,7 +98,7 @@ async fn answers_that_come_compressed_are_read_or_change_nothing_and_it_is_said(
         })
         .await;
     let message = &run(&said).message;
-    assert!(message.contains("goes on") && message.contains("make the proxy or gateway on the way that does it leave"), "{message}");
+    assert!(message.contains("goes on") && message.contains("disable compression for this host in the proxy or gateway"), "{message}");
     lasting.remove().await;
     assert_followed(&world, "lasting").await;
     world.assert_kstatus();

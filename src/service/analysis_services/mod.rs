@@ -1,4 +1,4 @@
-//! Analysis Services: its names, what it is sent, and its synchronisations.
+//! Analysis Services: its names, request bodies and syncs.
 
 mod names;
 mod presence;

@@ -1,4 +1,4 @@
-//! The names of Analysis Services' servers and databases, and the addresses that they become.
+//! The names of servers and databases of Analysis Services, and their URLs.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use url::Url;
 
 use crate::service::cloud::{Cloud, dns_label};
 
-/// What stays as it is in one segment of a path: RFC 3986's unreserved characters.
+/// Characters that are not encoded in a path segment: the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A server of a cloud, from its name `asazure://<rollout>.asazure.windows.net/<server>`.
+/// A server of a cloud, parsed from `asazure://<rollout>.asazure.windows.net/<server>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerName {
     host: String,
@@ -19,13 +19,13 @@ pub struct ServerName {
 }
 
 impl ServerName {
-    /// Takes a server name, if it is a name, and one of this cloud.
+    /// Parses a server name of this cloud.
     ///
-    /// Only then may a token be sent to its host, so nothing is accepted that could lead elsewhere: no port, user,
-    /// path or query, and a host of plain labels under the cloud's own suffix.
+    /// A token is sent to the host of the result. Therefore nothing is accepted that could lead to another host: no port, user, path or
+    /// query, and only plain labels under the suffix of the cloud.
     ///
     /// # Errors
-    /// One sentence that says what to write.
+    /// One sentence with the remedy.
     pub fn parse(text: &str, cloud: &Cloud) -> Result<Self, String> {
         let suffixes: Vec<&str> = cloud.analysis_services.iter().map(|service| service.host.as_str()).collect();
         let Some(first) = suffixes.first() else {
@@ -37,41 +37,41 @@ impl ServerName {
         let rest = match text.get(..scheme.len()) {
             Some(start) if start.eq_ignore_ascii_case(scheme) => text.get(scheme.len()..).unwrap_or_default(),
             _ => {
-                return Err(format!("the server name must begin with asazure://: write it like {shape}"));
+                return Err(format!("must start with asazure://, such as {shape}"));
             }
         };
-        let (host, server) = rest.split_once('/').ok_or_else(|| format!("the server name ends after its host: write it like {shape}"))?;
+        let (host, server) = rest.split_once('/').ok_or_else(|| format!("must contain the name of the server after the host, such as {shape}"))?;
         let host = host.to_ascii_lowercase();
         let server = match server.split_once(':') {
             None => server,
             Some((name, suffix)) if suffix.eq_ignore_ascii_case("rw") => {
                 return Err(format!(
-                    "the suffix :rw is for management tools, and a refresh does not find such a server: write asazure://{host}/{name}"
+                    "must not end with :rw, which is for management tools: use asazure://{host}/{name}"
                 ));
             }
             Some(_) => {
-                return Err(format!("the server name has a port or a suffix after its colon: write it like {shape}"));
+                return Err(format!("must not contain a port or a suffix after the name: use a value such as {shape}"));
             }
         };
         let of_cloud = |suffix: &str| host.strip_suffix(suffix).is_some_and(|region| region.split('.').all(dns_label)) && host.len() <= 253;
         let Some(service) = cloud.analysis_services.iter().find(|service| of_cloud(&service.host)) else {
             let hosts = suffixes.iter().map(|suffix| format!("*{suffix}")).collect::<Vec<_>>().join(" or ");
-            return Err(format!("the server's host is not one of the operator's cloud ({}): it must be {hosts}", cloud.name));
+            return Err(format!("host is not in the operator's cloud ({}): it must be {hosts}", cloud.name));
         };
         let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !(1..=128).contains(&server.len()) || !server.chars().all(safe) {
-            return Err(format!("the server name after the last slash must be letters and digits alone: write it like {shape}"));
+            return Err(format!("must have only letters and digits after the last slash, such as {shape}"));
         }
         Ok(Self { host, server: server.to_owned(), scope: service.scope.clone() })
     }
 
-    /// The host that is called.
+    /// The host of the calls.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The scope that a token for this server is asked for.
+    /// The scope of tokens for this server.
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
@@ -85,15 +85,15 @@ impl ServerName {
         format!("https://{}/servers/{}/models/", self.host, self.server)
     }
 
-    /// `https://<host>/servers/<server>:rw/models/`, for what concerns the server and its replicas together.
+    /// `https://<host>/servers/<server>:rw/models/`, for requests about the server together with its replicas.
     ///
-    /// Microsoft's own client synchronises there; refreshes are not found there.
+    /// Microsoft's own client uses this URL for syncs. Refreshes are not available there.
     #[must_use]
     pub fn management_url(&self) -> String {
         format!("https://{}/servers/{}:rw/models/", self.host, self.server)
     }
 
-    /// One spelling for all spellings of the same server, to tell servers apart by.
+    /// The normalized name, to distinguish servers.
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}/{}", self.host, self.server.to_ascii_lowercase())
@@ -106,44 +106,44 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// A database of a server: the `models/<name>` of its address.
+/// A database of a server: the `models/<name>` of its URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DatabaseName(String);
 
 impl DatabaseName {
-    /// Takes a database name; any characters but control characters, as they are percent-encoded on the way.
+    /// Parses a database name. It may contain all characters except control characters, because the URL encodes them.
     ///
     /// # Errors
-    /// One sentence that says what is wrong with it.
+    /// One sentence that describes the problem.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.trim().is_empty() {
-            return Err("the database name is empty: write the name of a model of the server".to_owned());
+            return Err("must not be empty: set it to the name of a database of the server".to_owned());
         }
-        // Both are taken out of a path even when they are percent-encoded, and another address would be called.
+        // URL parsers remove both from a path even if they are percent-encoded, which would result in another URL.
         if matches!(text, "." | "..") {
-            return Err(format!("the database cannot be named {text:?}"));
+            return Err(format!("must not be {text:?}"));
         }
         if text.chars().count() > 256 {
-            return Err("the database name is longer than 256 characters".to_owned());
+            return Err("must have at most 256 characters".to_owned());
         }
         if text.chars().any(char::is_control) {
-            return Err("the database name holds a control character, such as a line break".to_owned());
+            return Err("must not contain control characters, such as a line break".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The name as it was written.
+    /// The name as given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address of its refreshes under a server's base URL.
+    /// The URL of its refreshes, from the base URL of a server.
     pub(in crate::service) fn refreshes(&self, base: &str) -> Option<Url> {
         self.address(base, "refreshes")
     }
 
-    /// The address of its synchronisations under a server's management URL.
+    /// The URL of its syncs, from the management URL of a server.
     pub(in crate::service) fn sync(&self, base: &str) -> Option<Url> {
         self.address(base, "sync")
     }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_of_the_cloud_becomes_its_address() {
+    fn server_of_the_cloud_has_its_url() {
         let server = ServerName::parse("asazure://WestUS.asazure.windows.net/MyServer", &Cloud::public()).unwrap();
         assert_eq!(server.base_url(), "https://westus.asazure.windows.net/servers/MyServer/models/");
         assert_eq!(server.management_url(), "https://westus.asazure.windows.net/servers/MyServer:rw/models/");
@@ -181,27 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_elsewhere() {
+    fn invalid_server_name_is_rejected() {
         let rows = [
-            ("https://westus.asazure.windows.net/s", "must begin with asazure://"),
-            ("westus.asazure.windows.net/s", "must begin with asazure://"),
-            ("é", "must begin with asazure://"),
-            ("asazure://westus.asazure.windows.net", "ends after its host"),
-            ("asazure://westus.asazure.windows.net/", "letters and digits alone"),
-            ("asazure://westus.asazure.windows.net/s/", "letters and digits alone"),
-            ("asazure://westus.asazure.windows.net/s?x", "letters and digits alone"),
-            ("asazure://westus.asazure.windows.net/..", "letters and digits alone"),
-            ("asazure://westus.asazure.windows.net/s:rw", "write asazure://westus.asazure.windows.net/s"),
+            ("https://westus.asazure.windows.net/s", "must start with asazure://"),
+            ("westus.asazure.windows.net/s", "must start with asazure://"),
+            ("é", "must start with asazure://"),
+            ("asazure://westus.asazure.windows.net", "name of the server after the host"),
+            ("asazure://westus.asazure.windows.net/", "only letters and digits"),
+            ("asazure://westus.asazure.windows.net/s/", "only letters and digits"),
+            ("asazure://westus.asazure.windows.net/s?x", "only letters and digits"),
+            ("asazure://westus.asazure.windows.net/..", "only letters and digits"),
+            ("asazure://westus.asazure.windows.net/s:rw", "use asazure://westus.asazure.windows.net/s"),
             ("asazure://westus.asazure.windows.net/s:443", "port or a suffix"),
-            ("asazure://westus.asazure.windows.net:444/s", "not one of the operator's cloud"),
-            ("asazure://u@westus.asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://.asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://evil.com#.asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://evil.com\\.asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://evil.com%2f.asazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://xasazure.windows.net/s", "not one of the operator's cloud"),
-            ("asazure://a.asazure.windows.net.evil.com/s", "not one of the operator's cloud"),
+            ("asazure://westus.asazure.windows.net:444/s", "not in the operator's cloud"),
+            ("asazure://u@westus.asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://.asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://evil.com#.asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://evil.com\\.asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://evil.com%2f.asazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://xasazure.windows.net/s", "not in the operator's cloud"),
+            ("asazure://a.asazure.windows.net.evil.com/s", "not in the operator's cloud"),
             ("asazure://a.asazure.chinacloudapi.cn/s", "must be *.asazure.windows.net"),
         ];
         for (name, expected) in rows {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_one_segment_whatever_it_holds() {
+    fn database_is_one_encoded_segment() {
         let base = "https://westus.asazure.windows.net/servers/s/models/";
         let rows = [
             ("AdventureWorks", "AdventureWorks"),

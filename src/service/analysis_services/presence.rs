@@ -1,7 +1,7 @@
-//! Whether a database of Analysis Services exists.
+//! Checks whether a database of Analysis Services exists.
 //!
-//! No list of the databases is documented. But a server answers an identity that is none of its administrators, and one that asks for a
-//! server that is not there, with 400 (seen in public reports): so one that says that the database is not found has let the identity in.
+//! No list of databases is documented. But a server returns 400 to an identity that is not an administrator, and for a server that does not
+//! exist (seen in public reports). A response that the database is not found therefore proves that the identity has access.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::service::answer::Answer;
 use crate::service::classify::{self, Word};
 use crate::service::http::{LARGEST_WORD, REDIRECTS};
 
-/// `GET refreshes`, of which only the refusal matters.
+/// Sends `GET refreshes`, of which only an error is relevant.
 pub(in crate::service) async fn find(call: &Call, refreshes: &Url) -> Presence {
     let mut answer =
         match call.get(call.target(CallKind::List(OperationKind::Refresh)), refreshes.clone(), call.deadline(), &REDIRECTS).await {
@@ -23,12 +23,12 @@ pub(in crate::service) async fn find(call: &Call, refreshes: &Url) -> Presence {
     presence(&answer)
 }
 
-/// What a refusal says of the database.
+/// The meaning of an error for the database.
 pub(in crate::service) fn presence(answer: &Answer) -> Presence {
     let complaint = answer.complaint();
     let of_server = complaint.code.to_ascii_lowercase().starts_with("server");
     match classify::word(answer, &complaint) {
-        // Without a code it may be anybody's word.
+        // Without a code, the response may come from any server.
         Word::NoModel | Word::NotFound if !of_server && !complaint.code.is_empty() => Presence::Gone,
         word => Presence::Trouble(classify::trouble_of(ServiceKind::AnalysisServices, word, answer, &complaint)),
     }

@@ -5,12 +5,12 @@ use serde_json::Value;
 use crate::operation::RefreshRequest;
 use crate::service::request::{objects_of, parameters};
 
-/// The parameters in their documented spelling.
+/// The parameters in their documented format.
 ///
-/// Analysis Services documentation, asynchronous refresh, "POST /refreshes". The service ignores a list of objects
-/// that it cannot read, and refreshes the whole model: so its shape is ours to get right.
+/// Analysis Services documentation, asynchronous refresh, "POST /refreshes". The service ignores a list of objects that it cannot parse,
+/// and refreshes the whole model. The format must therefore be correct.
 pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
-    // Exhaustive, so that a new parameter does not compile until it is sent or left out on purpose.
+    // Exhaustive, so that a new parameter does not compile until it is sent or omitted explicitly.
     let RefreshRequest {
         refresh_type,
         commit_mode,
@@ -38,7 +38,7 @@ mod tests {
     use crate::operation::ObjectName;
 
     #[test]
-    fn what_is_asked_is_sent_in_the_documented_spelling() {
+    fn parameters_are_sent_in_documented_format() {
         let request = RefreshRequest {
             refresh_type: Some("full".to_owned()),
             commit_mode: Some("transactional".to_owned()),

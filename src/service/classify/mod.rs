@@ -1,8 +1,8 @@
-//! What an answer means: status, headers and body in, one word of [`crate::operation`] out. Nothing else decides it.
+//! Interprets responses: status, headers and body in, a type of [`crate::operation`] out. No other module interprets them.
 //!
-//! [`word()`] says what the service said, whatever it was asked; each verb then says what that means for it. The body
-//! counts before the status: Analysis Services answers 400 where others answer 401, 404 or 409, and Power BI 400 where
-//! others answer 409 or 429.
+//! [`word()`] classifies a response independent of the request. The function of each verb then returns what the class means for it. The
+//! body takes precedence over the status: Analysis Services returns 400 instead of 401, 404 or 409, and Power BI returns 400 instead of 409
+//! or 429.
 
 mod refusal;
 mod word;
@@ -17,23 +17,23 @@ use super::location::{self, Target};
 use super::{refreshes, text};
 use crate::operation::{Cancellation, Look, Operation, OperationId, ServiceKind, Submission, Trouble, TroubleKind};
 
-/// What became of a POST of a refresh to `called`.
+/// The result of a POST of a refresh to `called`.
 pub(in crate::service) fn submission(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
     submission_with(service, answer, |answer| accepted(service, answer, called))
 }
 
-/// What became of a POST; `done` says what 2xx means.
+/// The result of a POST; `done` interprets 2xx.
 ///
-/// *Refused* and *Busy* are certain: nothing was started. Whatever leaves a doubt is *Unanswered*: a 5xx may have
-/// been accepted behind the gateway that says so, and a page with 2xx is not the service's word for anything. A page
-/// with 4xx is not the service's either, but what stood in the way did not let the request through.
+/// *Refused* and *Busy* are certain: nothing was started. Anything uncertain is *Unanswered*: a gateway may return 5xx although the service
+/// accepted the request, and a page with 2xx is not a response of the service. A page with 4xx is not from the service either, but whatever
+/// returned it did not forward the request.
 pub(in crate::service) fn submission_with(service: ServiceKind, answer: &Answer, done: impl FnOnce(&Answer) -> Submission) -> Submission {
     let complaint = answer.complaint();
     let word = word(answer, &complaint);
     match word {
         Word::Done => done(answer),
         Word::Moved if !matches!(answer.status, 301 | 302 | 307 | 308) => {
-            Submission::Unanswered { message: format!("the answer to the submission says neither yes nor no (HTTP {})", answer.status) }
+            Submission::Unanswered { message: format!("the response to the submission is inconclusive (HTTP {})", answer.status) }
         }
         Word::Unclear | Word::Failed => Submission::Unanswered { message: trouble_of(service, word, answer, &complaint).message },
         Word::Busy => {
@@ -57,9 +57,11 @@ pub(in crate::service) fn submission_with(service: ServiceKind, answer: &Answer,
     }
 }
 
-/// The id of what was accepted: from `Location`, else from the body, else from the headers where it is the refresh's.
+/// The id of the accepted operation: from `Location`, or else from the body, or else from the headers if they contain the id of the
+/// refresh.
 ///
-/// An answer that names none is no loss: the list shows what began. A wrong one is: nobody would look for the right one.
+/// A response without an id does no harm, because the list shows the operation. A wrong id does: the operator would not search for the
+/// right one.
 fn accepted(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
     let named = accepted_location(&answer.headers, called).or_else(|| {
         let in_body = if answer.is_page() { None } else { body_id(service, answer) };
@@ -72,32 +74,32 @@ fn accepted(service: ServiceKind, answer: &Answer, called: &Url) -> Submission {
     Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() }
 }
 
-/// A doubt: the answer says yes, and not to what.
+/// An accepted submission without an operation id.
 pub(in crate::service) fn unnamed(answer: &Answer) -> Submission {
     let what = match answer.fault {
         Some(BodyFault::Compressed) => COMPRESSED,
-        _ if answer.is_page() => "is a page that is not the service's",
-        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "could not be read to its end",
-        None => "does not name the operation",
+        _ if answer.is_page() => "is a page that is not from the service",
+        Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => "is incomplete",
+        None => "does not contain the id of the operation",
     };
-    Submission::Unanswered { message: format!("the answer to the submission (HTTP {}) {what}", answer.status) }
+    Submission::Unanswered { message: format!("the response to the submission (HTTP {}) {what}", answer.status) }
 }
 
-/// The id in the `Location` of an answer, if it is an address of the host that was called.
+/// The id in the `Location` of a response, if it is a URL on the called host.
 pub(in crate::service) fn accepted_location(headers: &HeaderMap, called: &Url) -> Option<OperationId> {
     let location = headers.get(reqwest::header::LOCATION)?.to_str().ok()?;
     match location::target(location, called) {
         Target::Here(url) => location::refresh_id(&url),
         Target::Elsewhere(host) => {
-            tracing::warn!(host = text::cut(&host, 253), "the answer to a submission has a Location on another host; it is not used");
+            tracing::warn!(host = text::cut(&host, 253), "ignoring a Location on another host in the response to a submission");
             None
         }
         Target::Nonsense => None,
     }
 }
 
-/// The id of a refresh in the headers. Power BI documents one for it, and sends two: where they differ, one is the call's.
-/// Those of Analysis Services are the call's.
+/// The id of a refresh in the headers. Power BI documents one header for it, and sends two: if they differ, one is the id of the call. In
+/// responses of Analysis Services, both are ids of the call.
 fn refresh_in_headers(service: ServiceKind, answer: &Answer) -> Option<OperationId> {
     match service {
         ServiceKind::AnalysisServices => None,
@@ -106,13 +108,13 @@ fn refresh_in_headers(service: ServiceKind, answer: &Answer) -> Option<Operation
     }
 }
 
-/// The id of a call, which some of them give to what they began: Power BI documents it, and Analysis Services has been seen to send
-/// the first.
+/// The id of a call, which can also be the id of its operation: Power BI documents this, and Analysis Services has been observed to use the
+/// first header.
 pub(in crate::service) fn request_id(answer: &Answer) -> Option<OperationId> {
     ["x-ms-request-id", "requestid"].iter().find_map(|name| OperationId::parse(answer.header(name)?))
 }
 
-/// The id in the body. A `requestId` is the call's own, unless the service names its refreshes so.
+/// The id in the body. A `requestId` is the id of the call, unless the service uses that name for refreshes.
 pub(in crate::service) fn body_id(service: ServiceKind, answer: &Answer) -> Option<OperationId> {
     let body: serde_json::Value = serde_json::from_slice(answer.text()).ok()?;
     let body = body.as_object()?;
@@ -126,7 +128,7 @@ pub(in crate::service) fn body_id(service: ServiceKind, answer: &Answer) -> Opti
     })
 }
 
-/// What a GET of one operation showed.
+/// The result of a GET of one operation.
 pub(in crate::service) fn look(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
@@ -158,7 +160,8 @@ fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Resu
     if let Some(fault) = answer.fault {
         return Err(body_trouble(fault));
     }
-    // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 is one that runs. The status alone says so.
+    // Power BI REST documentation, "Get Refresh Execution Details In Group": 202 means that the refresh is running. The status alone
+    // determines this.
     if answer.status == 202 && answer.text().is_empty() {
         return Ok(refreshes::running(asked, answer.activity_id()));
     }
@@ -166,10 +169,10 @@ fn described(service: ServiceKind, answer: &Answer, asked: &OperationId) -> Resu
         return Err(trouble_of(service, Word::Foreign, answer, &Complaint::default()));
     }
     refreshes::operation(service, answer.text(), asked, answer.activity_id())
-        .map_err(|fault| trouble(TroubleKind::InvalidAnswer, format!("the service's answer {fault}")))
+        .map_err(|fault| trouble(TroubleKind::InvalidAnswer, format!("the response of the service {fault}")))
 }
 
-/// The whole text of an answer that says yes; what is in the way otherwise.
+/// The text of a complete successful response, or else the error.
 pub(in crate::service) fn text_of(service: ServiceKind, answer: &Answer) -> Result<&[u8], Trouble> {
     let complaint = answer.complaint_unless_done();
     match word(answer, &complaint) {
@@ -185,7 +188,7 @@ pub(in crate::service) fn text_of(service: ServiceKind, answer: &Answer) -> Resu
     Ok(answer.text())
 }
 
-/// What became of a DELETE.
+/// The result of a DELETE.
 pub(in crate::service) fn cancellation(service: ServiceKind, answer: &Answer) -> Cancellation {
     let complaint = answer.complaint();
     let word = word(answer, &complaint);
@@ -196,7 +199,7 @@ pub(in crate::service) fn cancellation(service: ServiceKind, answer: &Answer) ->
     match word {
         Word::Done if answer.is_page() => Cancellation::Trouble(trouble_of(service, Word::Foreign, answer, &complaint)),
         Word::Done => Cancellation::Accepted,
-        // What is locked may be running.
+        // A locked model may have a running operation.
         Word::Busy if answer.status != 423 => Cancellation::NothingToCancel,
         Word::NotFound => Cancellation::NothingToCancel,
         Word::Rejected if over => Cancellation::NothingToCancel,
@@ -219,12 +222,12 @@ pub(in crate::service) fn cancellation(service: ServiceKind, answer: &Answer) ->
     }
 }
 
-/// What is in the way, where an answer to a listing is not a list.
+/// The error of a response to a list request that is not a list.
 pub(in crate::service) fn listing_trouble(service: ServiceKind, answer: &Answer) -> Trouble {
     let complaint = answer.complaint();
     match word(answer, &complaint) {
         Word::Done if answer.is_page() => trouble_of(service, Word::Foreign, answer, &complaint),
-        Word::Done => trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned()),
+        Word::Done => trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of refreshes".to_owned()),
         word => trouble_of(service, word, answer, &complaint),
     }
 }

@@ -1,4 +1,4 @@
-//! What is in the way, in a sentence that says what to do about it.
+//! Errors of calls, described in a sentence with the remedy.
 
 use jiff::Timestamp;
 use url::Url;
@@ -8,42 +8,42 @@ use crate::operation::{ServiceKind, Trouble, TroubleKind};
 use crate::service::answer::{Answer, BodyFault, Complaint};
 use crate::service::{page, power_bi, text};
 
-/// What is to be said of a body that came compressed.
+/// The problem with a compressed body, with the remedy.
 pub(in crate::service) const COMPRESSED: &str =
-    "is compressed, which was not asked for: make the proxy or gateway on the way that does it leave this host's answers as they are";
+    "is compressed although the request excluded it: disable compression for this host in the proxy or gateway";
 
-/// A body that could not be read, as trouble.
+/// The error for an unreadable body.
 pub(in crate::service) fn body_trouble(fault: BodyFault) -> Trouble {
     match fault {
-        BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()),
-        BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()),
-        BodyFault::Slow => trouble(TroubleKind::Unreachable, "the service's answer did not end in time".to_owned()),
-        BodyFault::Compressed => trouble(TroubleKind::InvalidAnswer, format!("the service's answer {COMPRESSED}")),
+        BodyFault::TooLarge => trouble(TroubleKind::InvalidAnswer, "the response of the service is larger than 8 MiB".to_owned()),
+        BodyFault::Broken => trouble(TroubleKind::InvalidAnswer, "the response of the service is incomplete".to_owned()),
+        BodyFault::Slow => trouble(TroubleKind::Unreachable, "the response of the service did not complete in time".to_owned()),
+        BodyFault::Compressed => trouble(TroubleKind::InvalidAnswer, format!("the response of the service {COMPRESSED}")),
     }
 }
 
-/// What the service said, as a trouble with a sentence that says what to do.
+/// The error for the class of a response, with a sentence that has the remedy.
 pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &Answer, complaint: &Complaint) -> Trouble {
     let status = answer.status;
-    // The header has the useful sentence where the body says "An internal error occurred." (seen in captures).
+    // The header has the details if the body only contains "An internal error occurred." (seen in captures).
     let said = answer.extended_error().unwrap_or_else(|| complaint.message.clone());
     let said = if said.is_empty() && answer.is_page() { page::words(answer.text(), 200) } else { said };
-    let page = if said.is_empty() { String::new() } else { format!(" It says: {said}") };
+    let page = if said.is_empty() { String::new() } else { format!(" Its text: {said}") };
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let code = if complaint.code.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, {}", complaint.code) };
     let (kind, message) = match word {
-        Word::Done => (TroubleKind::InvalidAnswer, format!("the service's answer cannot be used ({code})")),
+        Word::Done => (TroubleKind::InvalidAnswer, format!("the response of the service is unusable ({code})")),
         Word::Moved => {
             let host = answer.location().and_then(|location| Url::parse(location).ok());
             let host = host.as_ref().and_then(Url::host_str).map(|host| format!(" to host {}", text::tidy(host, 253))).unwrap_or_default();
-            (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), which is not followed"))
+            (TroubleKind::InvalidAnswer, format!("the service redirects{host} ({code}), and the operator does not follow redirects"))
         }
         Word::Foreign if answer.fault == Some(BodyFault::Compressed) => {
-            (TroubleKind::InvalidAnswer, format!("the service's answer (HTTP {status}) {COMPRESSED}"))
+            (TroubleKind::InvalidAnswer, format!("the response of the service (HTTP {status}) {COMPRESSED}"))
         }
         Word::Foreign => (
             TroubleKind::InvalidAnswer,
-            format!("something that is not the service answered in its place (HTTP {status}): a proxy or a gateway on the way?{page}"),
+            format!("the response is not from the service (HTTP {status}): check the proxies and gateways in between.{page}"),
         ),
         Word::Throttled => (TroubleKind::Throttled, throttled(answer.throttled_until)),
         Word::OverCapacity => (
@@ -55,11 +55,11 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
         ),
         Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
         Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
-        Word::Expired => (TroubleKind::ServiceError, format!("the token has come to its end ({code}); a new one is had by itself")),
+        Word::Expired => (TroubleKind::ServiceError, format!("the token has expired ({code}); the operator requests a new one automatically")),
         Word::Quota => (
             TroubleKind::QuotaExceeded,
             format!(
-                "the model's refreshes of 24 hours are used up ({code}): plan fewer, or move it to a capacity with more; it is tried again by itself{said}"
+                "the model has reached its limit of refreshes in 24 hours ({code}): schedule fewer, or move the model to a capacity with a higher limit; the operator retries automatically{said}"
             ),
         ),
         Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
@@ -73,7 +73,7 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
         ),
         Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
         Word::Firewall => {
-            (TroubleKind::AccessDenied, format!("the server's firewall keeps the operator out: allow its address there{said}"))
+            (TroubleKind::AccessDenied, format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"))
         }
         Word::Rejected => (TroubleKind::Rejected, format!("the service rejects the request ({code}){said}")),
     };
@@ -85,7 +85,7 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
     }
 }
 
-/// The caller's throttle: one sentence for the response and for each call that waits because of it.
+/// The throttle of the caller: one sentence for the response and for each call that waits because of it.
 pub(in crate::service) fn throttled(until: Option<Timestamp>) -> String {
     let what = "the service throttles the calls of this identity";
     until.map_or_else(
@@ -97,9 +97,9 @@ pub(in crate::service) fn throttled(until: Option<Timestamp>) -> String {
 fn asleep(service: ServiceKind, code: &str) -> String {
     match service {
         ServiceKind::AnalysisServices => {
-            format!("the server is paused, scaling or not ready ({code}): resume it in Azure; it is tried again by itself")
+            format!("the server is paused, scaling or not ready ({code}): resume it in Azure; the operator retries automatically")
         }
-        ServiceKind::PowerBi => format!("the workspace's capacity is paused ({code}): resume it in Azure; it is tried again by itself"),
+        ServiceKind::PowerBi => format!("the capacity of the workspace is paused ({code}): resume it in Azure; the operator retries automatically"),
     }
 }
 
@@ -108,48 +108,48 @@ fn missing(service: ServiceKind, code: &str) -> String {
         ServiceKind::AnalysisServices => format!("the service does not know the server or the database ({code}): check their names"),
         ServiceKind::PowerBi => format!(
             "Power BI does not know the workspace or the semantic model, or hides them from this identity ({code}): check the ids, and \
-             give the identity the role Contributor in the workspace"
+             grant the identity the role Contributor in the workspace"
         ),
     }
 }
 
-/// What to switch on or to grant.
+/// The remedy for a denied access.
 fn denied(service: ServiceKind, answer: &Answer, complaint: &Complaint, code: &str) -> String {
     let setting = "the tenant setting \"Service principals can call Fabric public APIs\"";
     match service {
         _ if answer.wants_claims() => format!(
-            "the service asks for more than the token has ({code}), as a conditional access policy or a revoked session makes it do: have an \
-             administrator of the tenant look at the sign-ins of the identity"
+            "the service requires additional claims in the token ({code}), because of a conditional access policy or a revoked session: ask an \
+             administrator of the tenant to check the sign-ins of the identity"
         ),
         _ if complaint.code.eq_ignore_ascii_case("xmlaendpointdisabled") => {
-            format!("the XMLA endpoint is switched off ({code}): enable it in the settings of the server or the capacity")
+            format!("the XMLA endpoint is disabled ({code}): enable it in the settings of the server or the capacity")
         }
         ServiceKind::AnalysisServices if answer.status == 401 => {
-            format!("the service does not accept the token ({code}): check that the credentials belong to the server's tenant")
+            format!("the service rejects the token ({code}): check that the credentials belong to the tenant of the server")
         }
         ServiceKind::AnalysisServices => format!(
             "the service denies access ({code}): check the server's name, and that the service principal is one of its administrators, \
              added directly and not through a group"
         ),
         ServiceKind::PowerBi if complaint.message.to_ascii_lowercase().contains("not accessible for application") => {
-            format!("Power BI keeps applications out ({code}): have an administrator switch on {setting} for a group that this one is in")
+            format!("Power BI blocks applications ({code}): ask an administrator to enable {setting} for a group that contains this one")
         }
         ServiceKind::PowerBi if answer.status == 401 => format!(
-            "Power BI does not accept the identity ({code}): have an administrator switch on {setting} for it, and give it the role \
+            "Power BI rejects the identity ({code}): ask an administrator to enable {setting} for it, and grant it the role \
              Contributor in the workspace"
         ),
         ServiceKind::PowerBi => format!(
-            "Power BI denies access ({code}): give the identity the role Contributor in the workspace, and have {setting} switched on for it"
+            "Power BI denies access ({code}): grant the identity the role Contributor in the workspace, and ask an administrator to enable {setting} for it"
         ),
     }
 }
 
-/// No connection, or no answer.
+/// The error for a missing connection or response.
 pub(in crate::service) fn unreachable(message: String) -> Trouble {
     trouble(TroubleKind::Unreachable, message)
 }
 
-/// A trouble without more to it.
+/// An error without further details.
 pub(in crate::service) fn trouble(kind: TroubleKind, message: String) -> Trouble {
     Trouble { kind, message, retry_after: None, activity_id: None }
 }

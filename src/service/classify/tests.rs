@@ -1,4 +1,4 @@
-//! The table: an answer in, the word that it means for each verb out.
+//! Tables of responses and their meaning for each verb.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -37,7 +37,7 @@ fn complain(code: &str, message: &str) -> String {
     serde_json::json!({"code": code, "message": message}).to_string()
 }
 
-/// A word in short, so that the tables read as tables.
+/// A short form of a result, for compact tables.
 fn submitted(answer: &Answer) -> String {
     match submission(ServiceKind::AnalysisServices, answer, &called()) {
         Submission::Accepted { id, .. } => format!("accepted {id}"),
@@ -66,7 +66,7 @@ fn cancelled(answer: &Answer) -> String {
 }
 
 #[test]
-fn an_acceptance_is_named_by_location_then_body_and_never_by_what_is_the_calls() {
+fn accepted_id_is_from_location_then_body() {
     let here = ("location", "https://w.asazure.windows.net/servers/s/models/m/refreshes/1a");
     let there = ("location", "https://evil.example.com/servers/s/models/m/refreshes/1a");
     let request_id = ("x-ms-request-id", "3c");
@@ -99,10 +99,10 @@ fn an_acceptance_is_named_by_location_then_body_and_never_by_what_is_the_calls()
     }
 }
 
-/// Every answer that is no success, and what it means for a submission, a look and a cancellation.
+/// All unsuccessful responses, and their meaning for a submission, a poll and a cancellation.
 #[test]
 #[rustfmt::skip]
-fn every_other_answer_means_one_thing_for_each_verb() {
+fn unsuccessful_responses_have_one_meaning_for_each_verb() {
     let busy = complain("InvalidRequest", "Invalid dataset refresh request. Another refresh request is already executing");
     let nested = r#"{"error":{"code":"RefreshInProgress","message":"no"}}"#.to_owned();
     let firewall = complain("Unauthorized", "Client with IP Address '1.2.3.4' is not allowed to access the server.");
@@ -179,7 +179,7 @@ fn every_other_answer_means_one_thing_for_each_verb() {
 }
 
 #[test]
-fn a_success_is_believed_only_if_it_says_something() {
+fn success_without_content_is_not_trusted() {
     let rows: [(u16, Lines, &str, &str, &str); 7] = [
         (200, &[], r#"{"status":"succeeded"}"#, "Succeeded", "accepted"),
         (202, &[], r#"{"status":"inProgress"}"#, "InProgress", "accepted"),
@@ -196,7 +196,7 @@ fn a_success_is_believed_only_if_it_says_something() {
 }
 
 #[test]
-fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
+fn response_with_lost_body_is_classified_by_its_head() {
     let rows = [
         (200, "unanswered", "InvalidAnswer", "accepted"),
         (400, "refused InvalidAnswer", "InvalidAnswer", "InvalidAnswer"),
@@ -215,7 +215,7 @@ fn an_answer_whose_body_is_lost_counts_as_far_as_its_head_goes() {
 }
 
 #[test]
-fn troubles_say_what_to_do_and_nothing_that_changes() {
+fn errors_have_a_remedy_and_are_stable() {
     let of = |answer: &Answer| match submission(ServiceKind::AnalysisServices, answer, &called()) {
         Submission::Refused(trouble) => trouble,
         other => panic!("{other:?}"),
@@ -234,9 +234,9 @@ fn troubles_say_what_to_do_and_nothing_that_changes() {
     assert!(of(&answer(400, &[], &long)).message.chars().count() <= 1024);
 
     let xml = "\u{feff}<?xml version=\"1.0\"?><Error><Code>BadThing</Code><Message>The model is locked &amp; busy.</Message></Error>";
-    let said = "(HTTP 400): a proxy or a gateway on the way? It says: BadThing The model is locked & busy.";
+    let said = "(HTTP 400): check the proxies and gateways in between. Its text: BadThing The model is locked & busy.";
     assert!(of(&answer(400, &[], xml)).message.ends_with(said), "{}", of(&answer(400, &[], xml)).message);
-    assert!(of(&answer(403, &[HTML], PAGE)).message.ends_with("It says: Blocked by policy"));
+    assert!(of(&answer(403, &[HTML], PAGE)).message.ends_with("Its text: Blocked by policy"));
     let challenge = ("www-authenticate", "Bearer realm=\"\", error=\"insufficient_claims\", claims=\"e30=\"");
     let challenged = of(&answer(401, &[challenge], ""));
     assert!(challenged.message.contains("conditional access"), "{}", challenged.message);
@@ -253,7 +253,7 @@ fn troubles_say_what_to_do_and_nothing_that_changes() {
 
 proptest::proptest! {
     #[test]
-    fn no_answer_panics_and_no_doubt_is_taken_for_a_refusal(
+    fn no_response_panics_and_doubt_is_never_a_refusal(
         status in 100u16..=999,
         body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
         location in "\\PC{0,60}",
@@ -273,15 +273,15 @@ proptest::proptest! {
     }
 }
 
-/// Busy and quota, by status and by what the body says. What is neither is settled elsewhere (`power_bi/doubt.rs`).
+/// Busy and quota, by status and body. `power_bi/doubt.rs` resolves the other cases.
 #[test]
-fn busy_and_quota_are_told_apart_by_code_then_by_text() {
+fn busy_and_quota_are_distinguished_by_code_then_text() {
     let executing = "Invalid dataset refresh request. Another refresh request is already executing";
     let limit = "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit";
     let german = "Eine andere Aktualisierungsanforderung wird bereits ausgeführt";
     let german_limit = "Die Anzahl der Aktualisierungsanforderungen in den letzten 24 Stunden hat den Grenzwert überschritten";
     let both = format!("{executing} {limit}");
-    // The code, the text, what it means with 400, and with 409.
+    // The code, the text, and the results for 400 and 409.
     let rows = [
         ("InvalidRequest", executing, "busy", "busy"),
         ("invalidrequest", limit, "refused QuotaExceeded", "refused QuotaExceeded"),
@@ -308,7 +308,7 @@ fn busy_and_quota_are_told_apart_by_code_then_by_text() {
             for body in [&flat, &nested] {
                 assert_eq!(submitted(&answer(400, &[], body)), bad_request, "400 {body}");
                 assert_eq!(submitted(&answer(409, &[], body)), conflict, "409 {body}");
-                // No other status says either of the two.
+                // No other status means either of the two.
                 let missing = if code.is_empty() { "NotFound" } else { "Rejected" };
                 for (status, expected) in
                     [(401, "AccessDenied"), (403, "AccessDenied"), (404, missing), (422, "Rejected"), (429, "Throttled")]
@@ -324,7 +324,7 @@ fn busy_and_quota_are_told_apart_by_code_then_by_text() {
 }
 
 #[test]
-fn a_detail_says_what_a_bad_request_does_not() {
+fn details_of_bad_request_are_reported() {
     let body =
         r#"{"error":{"code":"BadRequest","message":"Bad Request","details":[{"message":"Error converting value \"x\"","target":"t"}]}}"#;
     let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(400, &[], body), &called()) else { panic!() };

@@ -1,55 +1,55 @@
-//! What a service said, whatever it was asked.
+//! The class of a response, independent of the request.
 
 use crate::service::answer::{Answer, Complaint};
 
-/// What the service said.
+/// The class of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::service) enum Word {
     /// 2xx.
     Done,
     /// 3xx.
     Moved,
-    /// A page for people, or what is left of an answer: not the service's own.
+    /// A page for users, or a part of a response: not a response of the service.
     Foreign,
-    /// The caller's own throttle: 429, or the code for it.
+    /// The throttle of the caller: 429, or its error code.
     Throttled,
     /// The capacity has exceeded its limits. Nothing was started.
     OverCapacity,
-    /// 1xx, 408, 425: it may have been taken, or not.
+    /// 1xx, 408, 425: the service may or may not have accepted the request.
     Unclear,
     /// 5xx.
     Failed,
-    /// Another operation runs on the model.
+    /// Another operation of the model is running.
     Busy,
-    /// The model has had its refreshes for today.
+    /// The model has reached its daily limit of refreshes.
     Quota,
-    /// The server or the capacity sleeps.
+    /// The server or the capacity is paused.
     Paused,
-    /// Query scale-out is switched off.
+    /// Query scale-out is disabled.
     ScaleOutOff,
-    /// What was asked for is not there; for one operation, it is the operation.
+    /// The requested object does not exist. For a request about one operation, this is the operation.
     NotFound,
-    /// The model's owner no longer exists.
+    /// The owner of the model no longer exists.
     NoOwner,
-    /// The server or the database is not there.
+    /// The server or the database does not exist.
     NoModel,
-    /// The token has expired on its way: the next one will do.
+    /// The token expired in transit. The next call uses a new one.
     Expired,
-    /// The identity may not.
+    /// The identity lacks a permission.
     Denied,
-    /// The server's firewall does not let us in.
+    /// The firewall of the server blocks the operator.
     Firewall,
-    /// The request itself is wrong.
+    /// The request itself is invalid.
     Rejected,
 }
 
-/// Reads an answer. The order of the lines is the order in which they count.
+/// Classifies a response. The order of the lines is their precedence.
 pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
     let page = answer.is_page();
     let code = complaint.code.to_ascii_lowercase();
     let said = format!("{} {}", complaint.message, answer.extended_error().unwrap_or_default()).to_ascii_lowercase();
     let header = answer.header("x-ms-error-code").unwrap_or_default().to_ascii_lowercase();
-    // Fabric documentation, "Throttling": the caller's own limit, whatever the text says of capacities.
+    // Fabric documentation, "Throttling": the limit of the caller, even if the text mentions capacities.
     let blocked = code == "requestblocked";
     let over_capacity = !blocked && over_capacity(&code, &header, &said);
     match answer.status {
@@ -82,10 +82,10 @@ pub(in crate::service) fn word(answer: &Answer, complaint: &Complaint) -> Word {
     }
 }
 
-/// What the service said where it says no to this very request.
+/// The class of a response that rejects this request.
 fn no(answer: &Answer, code: &str) -> Word {
     match answer.status {
-        // Nobody documents 423, "Locked"; something has to end before another try.
+        // 423 ("Locked") is not documented. An operation has to end before a retry.
         409 | 423 => Word::Busy,
         _ if answer.fault.is_some() => Word::Foreign,
         400 if code == "unauthorized" => Word::Denied,
@@ -94,10 +94,10 @@ fn no(answer: &Answer, code: &str) -> Word {
     }
 }
 
-/// Whether a code says that what the address names is not there, such as `PowerBIEntityNotFound` and `RefreshNotFound`.
+/// Whether a code means that the object in the URL does not exist, such as `PowerBIEntityNotFound` and `RefreshNotFound`.
 ///
-/// Something else may be missing, such as a data source or a user. That proves nothing about the model or its operation: one that
-/// runs would be lost sight of, and the user would check ids that are right.
+/// A different object may be missing, such as a data source or a user. That proves nothing about the model or its operation: the operator
+/// would stop following a running operation, and the user would check correct ids.
 fn not_found(code: &str) -> bool {
     const NAMED: [&str; 19] = [
         "",
@@ -128,11 +128,11 @@ fn not_found(code: &str) -> bool {
     what.is_some_and(|what| NAMED.contains(&what.strip_suffix("id").unwrap_or(what)))
 }
 
-/// Whether the capacity has exceeded its limits. The caller can do nothing about it, and another capacity's calls are not affected.
+/// Whether the capacity has exceeded its limits. The caller cannot change this, and calls to other capacities are not affected.
 ///
-/// Power BI documentation, "Troubleshoot refresh scenarios", has the first texts; the codes are from reports and from
-/// Microsoft's clients. With 503 it counts only in a JSON object or as a code: admission control writes both where it turns a request
-/// away, and no gateway does. So nothing was started, as certain as with 429. Of any other 5xx this is documented nowhere.
+/// The first texts are from the Power BI documentation, "Troubleshoot refresh scenarios"; the codes are from reports and from Microsoft's
+/// clients. With 503, this counts only in a JSON object or as a code: admission control writes both when it rejects a request, and no
+/// gateway does. Nothing was started, as certain as with 429. No documentation states this for any other 5xx.
 fn over_capacity(code: &str, header: &str, said: &str) -> bool {
     let texts = [
         "exceeded the capacity limit",
@@ -142,11 +142,11 @@ fn over_capacity(code: &str, header: &str, said: &str) -> bool {
         "capacity has exceeded its limit",
     ];
     let inside = || texts.iter().any(|text| said.contains(text)) || codes_in(said).any(names_capacity);
-    // A code that says quota counts before a text.
+    // A code with "quota" takes precedence over a text.
     names_capacity(code) || names_capacity(header) || (!code.contains("quota") && inside())
 }
 
-/// The words of a text that may be codes: an error inside a general one has its code there.
+/// The words of a text that may be codes. A nested error has its code there.
 fn codes_in(said: &str) -> impl Iterator<Item = &str> {
     said.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }
@@ -154,27 +154,27 @@ fn codes_in(said: &str) -> impl Iterator<Item = &str> {
 fn names_capacity(code: &str) -> bool {
     let contains = |words: &[&str]| words.iter().any(|word| code.contains(word));
     let known = ["capacitylimitexceeded", "levellimitexceeded", "rejectedduetoresourceconstraints", "fabricthrottled"];
-    // What is too large for a capacity stays too large.
+    // A model that is too large for a capacity remains too large.
     let too_large = || contains(&["size", "memory", "storage"]);
     contains(&known) || (code.contains("capacity") && contains(&["exceeded", "throttled", "overloaded"]) && !too_large())
 }
 
-/// Whether the request is right, but not now: another operation runs, or the day's refreshes are used up.
+/// Whether the request is valid but currently impossible: another operation is running, or the daily limit of refreshes is reached.
 ///
-/// A code decides before a text, since a text may come in any language. Where two of them say two things, neither
-/// is believed: what a 400 means then is for evidence to say (`power_bi/doubt.rs`).
+/// A code takes precedence over a text, because a text may be in any language. If two of them contradict each other, neither counts, and
+/// other evidence decides what the 400 means (`power_bi/doubt.rs`).
 fn not_now(code: &str, said: &str) -> Option<Word> {
     let one = |busy: bool, quota: bool| match (busy, quota) {
         (true, false) => Some(Word::Busy),
         (false, true) => Some(Word::Quota),
         (true, true) | (false, false) => None,
     };
-    // Power BI documentation, enhanced refresh: 400 with the code InvalidRequest for both, so the code tells nothing there.
+    // Power BI documentation, enhanced refresh: 400 with the code InvalidRequest for both, so that code is inconclusive.
     let by_code = one(code == "conflict" || code.contains("inprogress") || code.contains("alreadyexecuting"), names_quota(code));
     by_code.or_else(|| one(says_busy(said), says_quota(said)))
 }
 
-/// Whether a code names the limit of a day's refreshes. A limit of something else, such as the size of a model, is a mistake in the request.
+/// Whether a code is about the daily limit of refreshes. Another limit, such as the size of a model, is an invalid request.
 fn names_quota(code: &str) -> bool {
     const NAMED: [&str; 8] = [
         "refreshquota",
@@ -189,7 +189,8 @@ fn names_quota(code: &str) -> bool {
     matches!(code, "quotaexceeded" | "limitexceeded") || NAMED.iter().any(|named| code.contains(named))
 }
 
-/// Whether a text says that the day's refreshes are used up: a number of them, and the day. A timeout has a limit of hours, too.
+/// Whether a text reports that the daily limit of refreshes is reached: a number of refreshes, and the day. A timeout also has a limit of
+/// hours.
 fn says_quota(said: &str) -> bool {
     let of_a_day = ["daily", "per day", "a day"].iter().any(|word| said.contains(word));
     let counted = said.contains("number of") && said.contains("24 hours");
@@ -197,7 +198,7 @@ fn says_quota(said: &str) -> bool {
     said.contains("refresh") && used_up && (of_a_day || counted || said.contains("refresh quota"))
 }
 
-/// Whether a text says that an operation of another client runs. That something else is there already is a mistake in the request.
+/// Whether a text reports that an operation of another client is running. A conflict with another existing object is an invalid request.
 fn says_busy(said: &str) -> bool {
     const ALREADY: [&str; 7] = ["executing", "running", "in progress", "being", "a ", "an ", "another "];
     const OPERATIONS: [&str; 5] = ["refresh", "request", "operation", "sync", "process"];
@@ -213,7 +214,7 @@ fn paused(code: &str) -> bool {
     capacity || matches!(code, "serverpausedorscaling" | "servernotready")
 }
 
-/// Whether a sentence says of the server or the capacity that it is paused: what Analysis Services answers then is not documented.
+/// Whether a sentence reports that the server or the capacity is paused. The response of Analysis Services in this case is not documented.
 fn says_paused(said: &str) -> bool {
     const STATES: [&str; 7] =
         [" is paused", " was paused", " been paused", " is suspended", " was suspended", " been suspended", " is not active"];

@@ -1,4 +1,4 @@
-//! JSON of any shape as a small tree: each text is decoded before it is cut, so JSON inside a text is read however long it is.
+//! JSON of any shape as a small tree. Each text is decoded before it is truncated, so that JSON inside a text of any length is parsed.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,15 +8,15 @@ use serde::{Deserialize, de};
 
 use crate::service::text;
 
-/// The longest text of the tree, in characters.
+/// Maximum length of a text in the tree, in characters.
 const LONGEST: usize = 2048;
-/// How much memory one tree may take, in bytes.
+/// Maximum memory of one tree, in bytes.
 const BUDGET: usize = 512 * 1024;
-/// What an empty value takes of the budget.
+/// The cost of an empty value.
 const VALUE: usize = 64;
-/// How deep values and encoded texts may be nested together.
+/// Maximum nesting of values and encoded texts together.
 const DEEPEST: u8 = 32;
-/// How many opening braces of a text are tried as the start of an object.
+/// Maximum number of opening braces of a text that are tried as the start of an object.
 const BRACES: usize = 4;
 
 /// The tags that the engine of both services puts around personal data.
@@ -25,18 +25,18 @@ const TAGS: [&str; 6] = ["<oii>", "</oii>", "<pii>", "</pii>", "<ccon>", "</ccon
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::service) enum Node {
-    /// `null`, a truth value, or what does not fit the budget.
+    /// `null`, a boolean, or a value that does not fit the budget.
     Nothing,
     /// A number, as text.
     Number(String),
     /// One line without tokens.
     Text(String),
     List(Vec<Node>),
-    /// The fields in their order, the names as they were.
+    /// The fields in their order, with their original names.
     Object(Vec<(String, Node)>),
-    /// A text whose lines have codes of their own: what stands before them, then `{code, message}` for each.
+    /// A text whose lines have codes: the text before them, then `{code, message}` for each line.
     Lines(Vec<Node>),
-    /// An error that stands as JSON inside a text.
+    /// An error as JSON inside a text.
     Inside {
         before: String,
         error: Box<Node>,
@@ -45,12 +45,12 @@ pub(in crate::service) enum Node {
 }
 
 impl Node {
-    /// The tree of a text: of the JSON that it is or contains, else of its lines.
+    /// Parses a text: the JSON that it is or contains, or else its lines.
     pub(in crate::service) fn of_text(text: &str) -> Self {
         Seed { budget: &Cell::new(BUDGET), depth: 0 }.text(text)
     }
 
-    /// Whether JSON in a text is worth more than the text itself.
+    /// Whether JSON in a text has more information than the text.
     fn says_more(&self) -> bool {
         match self {
             Self::Nothing | Self::Number(_) => false,
@@ -73,7 +73,7 @@ struct Seed<'b> {
 }
 
 impl Seed<'_> {
-    /// Takes so many bytes from the budget; `false` where they are not left.
+    /// Takes this number of bytes from the budget; `false` if too few are left.
     fn spend(self, bytes: usize) -> bool {
         let left = self.budget.get().checked_sub(bytes + VALUE);
         self.budget.set(left.unwrap_or_default());
@@ -99,20 +99,20 @@ impl Seed<'_> {
         json().or_else(|| self.lines(value)).or_else(|| self.inside(value)).unwrap_or_else(|| self.line(value))
     }
 
-    /// A text that is JSON.
+    /// Parses a text that is JSON.
     fn json(self, value: &str) -> Option<Node> {
         let inner = self.inner().filter(|_| value.starts_with(['{', '[', '"']))?;
         let read = |json: &str| {
-            // What is no JSON costs one pass, not one for each text inside it.
+            // Invalid JSON costs one scan, not one for each nested text.
             serde_json::from_str::<IgnoredAny>(json).ok()?;
             inner.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
         };
-        // Half a character as an escape makes JSON unreadable inside a text, too.
+        // Half a surrogate pair makes JSON inside a text unreadable, too.
         let mended = || String::from_utf8(text::mended(value.as_bytes().to_vec())).ok().and_then(|json| read(&json));
         read(value).or_else(|| if value.contains("\\u") { mended() } else { None })
     }
 
-    /// A text of several errors, one in each line, as Power BI's `errorDescription` has them: `0xC11C0006: The current …`.
+    /// Parses a text with an error in each line, as in Power BI's `errorDescription`: `0xC11C0006: The current …`.
     fn lines(self, value: &str) -> Option<Node> {
         let inner = self.inner()?;
         let mut starts = Vec::new();
@@ -136,7 +136,7 @@ impl Seed<'_> {
         Some(Node::Lines(nodes))
     }
 
-    /// A text with an error as JSON in it: `Data source error: {"error":{…}} Table: Sales.`
+    /// Parses a text that contains an error as JSON: `Data source error: {"error":{…}} Table: Sales.`
     fn inside(self, value: &str) -> Option<Node> {
         let line = |part: &str| match self.line(part) {
             Node::Text(line) => line,
@@ -153,7 +153,7 @@ impl Seed<'_> {
     }
 }
 
-/// The code before a text, and the text: eight hexadecimal digits and a colon.
+/// Splits a line into a code of eight hexadecimal digits with a colon, and its text.
 fn code(line: &str) -> Option<(&str, &str)> {
     let (code, message) = line.split_once(':')?;
     let digits = code.trim().strip_prefix("0x").or_else(|| code.trim().strip_prefix("0X"))?;
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// The name of a field, one short line.
+/// The name of a field, as one short line.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -249,7 +249,7 @@ impl Visitor<'_> for Name {
     }
 }
 
-/// Reads a list of any length one value after the other; a value that is no list counts as a list of one.
+/// Parses a list of any length, one value at a time. A value that is not a list counts as a list of one.
 pub(in crate::service) struct Each<F>(pub(in crate::service) F);
 
 impl<'de, F: FnMut(Node)> DeserializeSeed<'de> for Each<F> {

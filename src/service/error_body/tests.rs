@@ -1,16 +1,16 @@
-//! Every shape of an error, and what becomes of it.
+//! Tests of all error formats.
 
 use serde_json::json;
 
 use super::*;
 
-/// The code and the text of each message, as an operation shows them.
+/// The code and text of each message of an operation.
 fn shown(said: &str) -> Vec<(String, String)> {
     let messages = ErrorBody::all(&Node::of_text(said)).into_iter().filter_map(|error| error.message("Error"));
     messages.map(|message| (message.code.unwrap_or_default(), message.text)).collect()
 }
 
-/// The code and the sentence, as a call shows them.
+/// The code and the sentence of a call.
 fn call(said: &str) -> (String, String) {
     let error = ErrorBody::of_text(said);
     (error.code(), error.for_a_call(600))
@@ -20,7 +20,7 @@ fn detail(code: &str, value: &str) -> serde_json::Value {
     json!({"code": code, "detail": {"type": 1, "value": value}})
 }
 
-/// One error in each shape: the code and the text.
+/// One error in each format, with its code and text.
 fn shapes() -> Vec<(String, &'static str, &'static str)> {
     let underlying = "DM_ErrorDetailNameCode_UnderlyingErrorMessage";
     let pbi = json!({"error": {"code": "DMTS_X", "pbi.error": {"code": "DMTS_X", "parameters": {}, "details":
@@ -101,7 +101,7 @@ fn shapes() -> Vec<(String, &'static str, &'static str)> {
 fn error_in_any_shape_has_its_code_and_text() {
     for (said, code, text) in shapes() {
         assert_eq!(shown(&said), [(code.to_owned(), text.to_owned())], "{said}");
-        // A call shows the code beside the text, so a code alone is no text there.
+        // A call shows the code next to the text, so a code alone is not a text.
         let (of_call, sentence) = call(&said);
         assert_eq!(of_call, code, "{said}");
         assert!(sentence == text || (sentence.is_empty() && text == code), "{said}: {sentence}");
@@ -123,7 +123,7 @@ fn encoded_error_is_the_same_error() {
 }
 
 #[test]
-fn what_says_nothing_is_no_message() {
+fn empty_errors_are_no_messages() {
     for said in ["", " ", "null", "{}", "[]", "[null,[]]", r#"{"error":{}}"#, r#"{"error":{"code":"","message":" "}}"#, r#""""#, "\u{7}"] {
         assert_eq!(shown(said), [], "{said}");
         assert_eq!(call(said), (String::new(), String::new()), "{said}");
@@ -131,7 +131,7 @@ fn what_says_nothing_is_no_message() {
 }
 
 #[test]
-fn long_texts_are_cut_after_parsing() {
+fn long_texts_are_truncated_after_parsing() {
     let long = "word ".repeat(40_000);
     let bodies = [
         json!({"errorCode": "X1", "errorDescription": long}).to_string(),
@@ -190,7 +190,7 @@ fn errors_of_a_list_are_messages_of_their_own() {
 }
 
 #[test]
-fn call_shows_nothing_that_the_next_try_changes_and_an_operation_all() {
+fn call_error_is_stable_and_operation_error_is_complete() {
     let body = json!({"code": "X1", "message": "No way.\r\nTechnical Details:\r\nRootActivityId: 0f9a-1", "details": [
         {"code": "RootActivityId", "message": "0f9a-1"}, {"code": "Time", "message": "noon"}, {"code": "Param1", "message": "sales"},
         {"message": "1344a272-7893-4afa-a4b3-3fb87222fdac"}, {"message": "2026-01-02T12:00:00Z"}]})
@@ -203,7 +203,7 @@ fn call_shows_nothing_that_the_next_try_changes_and_an_operation_all() {
 }
 
 #[test]
-fn tokens_and_control_characters_stay_out() {
+fn tokens_and_control_characters_are_removed() {
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y";
     let bodies = [
         format!("got Bearer {token}"),
@@ -221,13 +221,13 @@ fn tokens_and_control_characters_stay_out() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_read_within_bounds_and_shown(said in "(\\PC|[{}\":,\\\\\n]){0,200}") {
+    fn any_text_is_parsed_within_bounds_and_shown(said in "(\\PC|[{}\":,\\\\\n]){0,200}") {
         let errors = ErrorBody::all(&Node::of_text(&said));
         for message in errors.iter().filter_map(|error| error.message("Error")) {
             proptest::prop_assert!(!message.text.is_empty() && message.text.chars().count() <= 1024);
             proptest::prop_assert!(!message.text.chars().any(char::is_control));
         }
-        // What is no JSON is shown as it is.
+        // Invalid JSON is shown unchanged.
         let plain = text::one_line(&said, 1024);
         if !said.contains(['{', '[', '"', ':', '<', '\u{feff}']) && !plain.is_empty() {
             proptest::prop_assert_eq!(&shown(&said)[0].1, &plain);

@@ -53,7 +53,7 @@ mod tests {
     use crate::operation::ObjectName;
 
     #[test]
-    fn what_is_asked_is_sent_in_the_documented_spelling() {
+    fn parameters_are_sent_in_documented_format() {
         let request = RefreshRequest {
             refresh_type: Some("full".to_owned()),
             commit_mode: Some("partialBatch".to_owned()),

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_answer_is_read() {
+    fn documented_response_is_parsed() {
         let operation = read(
             r#"{"startTime": "2017-12-07T02:06:57.1838734Z", "endTime": "2017-12-07T02:07:00.4929675Z", "type": "full",
                 "status": "succeeded", "currentRefreshType": "full", "objects": [

@@ -16,7 +16,7 @@ use crate::service::{Model, Window};
 const BR: (&str, &str) = ("content-encoding", "br");
 
 /// The sentence that says what is wrong, and what to do.
-const SAID: &str = "is compressed, which was not asked for: make the proxy";
+const SAID: &str = "is compressed although the request excluded it: disable compression";
 
 /// A stage where the services answer so, and the model of one of them.
 async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
@@ -71,7 +71,7 @@ async fn what_comes_by_gzip_or_deflate_is_read_within_the_same_bounds() {
         assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
         let cut = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 9)).await;
         let swells = look(move || compressed(coding, &vec![b' '; 64 << 20], 0)).await;
-        for (seen, said) in [(cut, "broke off"), (swells, "is larger than 8 MiB")] {
+        for (seen, said) in [(cut, "is incomplete"), (swells, "is larger than 8 MiB")] {
             let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(said);
             assert!(matches!(&seen, Look::Trouble(trouble) if unread(trouble)), "{coding}: {seen:?}");
         }

@@ -153,18 +153,18 @@ async fn failure_without_text_is_explained_by_its_row() {
 async fn bodies_are_bounded_in_size_and_time() {
     let (seen, _stage) =
         look(|_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536)))).await;
-    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer is larger than 8 MiB".to_owned()));
+    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the response of the service is larger than 8 MiB".to_owned()));
 
     let (seen, _stage) = look(|_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99999999\r\n\r\n".to_owned()))).await;
     assert_eq!(trouble(seen).0, TroubleKind::InvalidAnswer);
 
     let (seen, _stage) =
         look_with(Stage::hasty, |_| Some(Reply::WriteAndHang("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{".to_owned()))).await;
-    assert_eq!(trouble(seen), (TroubleKind::Unreachable, "the service's answer did not end in time".to_owned()));
+    assert_eq!(trouble(seen), (TroubleKind::Unreachable, "the response of the service did not complete in time".to_owned()));
 
     let (seen, _stage) =
         look(|_| Some(Reply::Write("HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\n{\"status\":\"succeeded\"}".to_owned()))).await;
-    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the service's answer broke off".to_owned()));
+    assert_eq!(trouble(seen), (TroubleKind::InvalidAnswer, "the response of the service is incomplete".to_owned()));
 }
 
 #[tokio::test]

@@ -203,7 +203,7 @@ async fn each_refusal_says_what_to_switch_on_or_to_grant() {
         (401, "", TroubleKind::AccessDenied, "Contributor"),
         (403, r#"{"Message":"API is not accessible for application"}"#, TroubleKind::AccessDenied, "keeps applications out"),
         (403, r#"{"error":{"code":"Forbidden"}}"#, TroubleKind::AccessDenied, "Contributor"),
-        (403, r#"{"error":{"code":"TokenExpired"}}"#, TroubleKind::ServiceError, "a new one is had by itself"),
+        (403, r#"{"error":{"code":"TokenExpired"}}"#, TroubleKind::ServiceError, "requests a new one automatically"),
         (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, TroubleKind::NotFound, "hides them from this identity"),
         (400, r#"{"error":{"code":"CapacityNotActive"}}"#, TroubleKind::Paused, "capacity is paused"),
         (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, TroubleKind::QuotaExceeded, "plan fewer"),

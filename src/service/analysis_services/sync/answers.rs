@@ -1,4 +1,4 @@
-//! What the answers about a synchronisation mean.
+//! Interprets the responses about a sync.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use crate::service::classify::{self, Word};
 use crate::service::location::{self, Target};
 use crate::service::text;
 
-/// How long to wait where an answer says to look again and not when: what Microsoft's own client does.
+/// The wait if a response asks for another poll without a time, as in Microsoft's own client.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
-/// The longest `Location` that is kept, as [`Handle`] says.
+/// Maximum length of a recorded `Location`, as documented in [`Handle`].
 const LONGEST_LOCATION: usize = 2048;
 
-/// Before an id that is not the service's id of the synchronisation, but that of the call which began it. What its
-/// `Location` shows is believed to be it, under whatever id.
+/// Prefix of an id that is not the service's id of the sync, but the id of the call that started it. The state at its `Location` counts as
+/// this sync, independent of the id in it.
 const OF_THE_CALL: &str = "request-";
 
-/// What became of a submission that was answered with 2xx: 202 is a synchronisation, and so is whatever names one. Another
-/// 2xx means that there is no replica (seen in Microsoft's own client).
+/// The result of a submission with a 2xx response: 202 is a sync, and so is any response with an id. Another 2xx means that there is no
+/// replica (seen in Microsoft's own client).
 pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission {
     let next = next(answer, called);
     let in_location = next.as_ref().and_then(id_in);
@@ -33,12 +33,12 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
         if answer.is_page() || answer.fault.is_some() || answer.location().is_some() || says_otherwise(answer) {
             return classify::unnamed(answer);
         }
-        return Submission::Completed { message: "the server has no read-only replica, so there is nothing to synchronise".to_owned() };
+        return Submission::Completed { message: "the server has no read-only replica, so there is nothing to synchronize".to_owned() };
     }
     let of_the_call = || {
         let believed = !answer.is_page() && answer.fault.is_none();
         let id = classify::request_id(answer).filter(|_| believed);
-        // Where the service gives an address and no id at all, the address is enough to follow it by.
+        // If the service returns a URL without an id, the URL is sufficient for following the sync.
         let id = id.map(|id| id.to_string()).or_else(|| next.as_ref().map(|_| uuid::Uuid::new_v4().to_string()));
         id.and_then(|id| OperationId::parse(&format!("{OF_THE_CALL}{id}")))
     };
@@ -49,7 +49,7 @@ pub(in crate::service) fn accepted(answer: &Answer, called: &Url) -> Submission 
     Submission::Accepted { id, location: next.map(String::from), activity_id: answer.activity_id(), retry_after }
 }
 
-/// Whether the body of a success says that it is none: an error, or a synchronisation that has not come to its end.
+/// Whether the body of a success contradicts it: an error, or a sync that has not ended.
 fn says_otherwise(answer: &Answer) -> bool {
     if let Some(status) = Status::read(answer.text()).filter(|_| answer.is_object()) {
         return status.phase != Phase::Succeeded;
@@ -58,15 +58,15 @@ fn says_otherwise(answer: &Answer) -> bool {
     answer.is_object() && !(complaint.code.is_empty() && complaint.message.is_empty())
 }
 
-/// Where an answer says to look next, if that is on the host that was called.
+/// The URL of the next poll, if the response contains one on the called host.
 fn next(answer: &Answer, called: &Url) -> Option<Url> {
     match location::target(answer.location()?, called) {
-        // It goes into the status, so none that has our token in it is taken.
+        // The URL is written to the status, so one that contains our token is ignored.
         Target::Here(url) if url.as_str().len() <= LONGEST_LOCATION && !text::token_like(url.as_str()) => Some(url),
         Target::Elsewhere(host) => {
             tracing::warn!(
                 host = text::cut(&host, 253),
-                "an answer about a synchronisation has a Location on another host; it is not used"
+                "ignoring a Location on another host in a response about a sync"
             );
             None
         }
@@ -74,7 +74,7 @@ fn next(answer: &Answer, called: &Url) -> Option<Url> {
     }
 }
 
-/// The id in the address of a synchronisation: `…/sync?operationId=<id>`, or `…/<id>`, where it is a GUID or follows `sync`.
+/// The id in the URL of a sync: `…/sync?operationId=<id>`, or `…/<id>` if it is a GUID or follows `sync`.
 fn id_in(url: &Url) -> Option<OperationId> {
     let in_query = url.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case("operationid"));
     if let Some((_, id)) = in_query {
@@ -86,7 +86,7 @@ fn id_in(url: &Url) -> Option<OperationId> {
     OperationId::parse(last).filter(|_| named)
 }
 
-/// The `Location` on record, if a token may be sent there: the record can be edited by whoever may write the resource.
+/// The recorded `Location`, if a token may be sent there. Anyone with permission to write the resource can edit the record.
 pub(in crate::service) fn stored(handle: &Handle, sync: &Url) -> Option<Url> {
     match location::target(handle.location.as_deref()?, sync) {
         Target::Here(url) => Some(url),
@@ -94,19 +94,19 @@ pub(in crate::service) fn stored(handle: &Handle, sync: &Url) -> Option<Url> {
     }
 }
 
-/// `GET sync?operationId=<id>`, which is documented; an id is safe in a query as it is.
+/// `GET sync?operationId=<id>`, which is documented. An id is safe in a query.
 pub(super) fn by_id(sync: &Url, id: &OperationId) -> Url {
     let mut url = sync.clone();
     url.set_query(Some(&format!("operationId={}", own(id).0)));
     url
 }
 
-/// The id without the mark of one that is the call's, and whether it is.
+/// The id without the prefix for the id of a call, and whether it had the prefix.
 fn own(id: &OperationId) -> (&str, bool) {
     id.as_str().strip_prefix(OF_THE_CALL).map_or((id.as_str(), false), |id| (id, true))
 }
 
-/// What a look showed. `named_by_service` says that the address was the service's own for this synchronisation.
+/// The result of a poll. `named_by_service` states that the service returned this URL for this sync.
 pub(in crate::service) fn seen(answer: &Answer, called: &Url, asked: &OperationId, named_by_service: bool) -> Look {
     let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
@@ -130,17 +130,17 @@ pub(in crate::service) fn seen(answer: &Answer, called: &Url, asked: &OperationI
     }
     let invalid = |message: &str| Look::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message.to_owned()));
     let Some(status) = Status::read(answer.text()) else {
-        // 202 says that it goes on; its body may be empty.
+        // 202 means that the sync is running. Its body may be empty.
         return if answer.status == 202 {
             under_way(answer, asked, next)
         } else {
-            invalid("the service's answer is not the status of a synchronisation")
+            invalid("the response of the service is not the status of a sync")
         };
     };
     let (id, of_the_call) = own(asked);
     let another = status.id.as_ref().is_some_and(|shown| !shown.same(id));
     if another && !(of_the_call && named_by_service) {
-        return invalid("the service shows another synchronisation than was asked for");
+        return invalid("the service returned the status of another sync");
     }
     let over = status.phase.ended();
     let retry_after = answer.retry_after().or((answer.status == 202 && !over).then_some(DEFAULT_WAIT));
@@ -148,7 +148,7 @@ pub(in crate::service) fn seen(answer: &Answer, called: &Url, asked: &OperationI
     Look::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
-/// It goes on, and that is all the answer says.
+/// A running sync without further details.
 fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
     let operation = Operation {
         id: asked.clone(),
@@ -168,10 +168,10 @@ fn under_way(answer: &Answer, asked: &OperationId, next: Option<Url>) -> Look {
     Look::Found { operation: Box::new(operation), retry_after, location: next.map(String::from) }
 }
 
-/// The synchronisations in an answer to `GET sync` that run or began since a moment, and whether there may be more.
+/// The syncs in a response to `GET sync` that are running or started since a time, and whether there may be more.
 ///
-/// What the service shows where there never was one is not written down: 404, 204, an empty answer and an empty object are
-/// all taken for it. Were it the server that is not there, the next submission would say so.
+/// The response without any sync is not documented. 404, 204, an empty response and an empty object all count as no sync. If the server
+/// does not exist, the next submission reports it.
 pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     let service = ServiceKind::AnalysisServices;
     let complaint = answer.complaint_unless_done();
@@ -190,18 +190,18 @@ pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(V
         return Ok((Vec::new(), false));
     }
     let statuses = Status::read_all(answer.text()).ok_or_else(|| {
-        classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not the status of a synchronisation".to_owned())
+        classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not the status of a sync".to_owned())
     })?;
     let (mut operations, mut doubt) = (Vec::new(), false);
     for status in statuses {
-        // Without a start, it began no later than it was last touched.
+        // Without a start, the sync started no later than its last update.
         let before = status.started.or(status.updated.filter(|_| status.phase.ended())).is_some_and(|moment| moment < since);
         if status.phase.ended() && before {
             continue;
         }
         match status.id.clone() {
             Some(id) => operations.push(status.operation(id, answer.activity_id())),
-            // An ended one that has no name is how none is shown, too.
+            // An ended sync without an id is also how the service shows that there is none.
             None => doubt |= !status.phase.ended(),
         }
     }

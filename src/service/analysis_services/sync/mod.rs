@@ -1,7 +1,7 @@
-//! The synchronisation of a database with its read-only replicas.
+//! The sync of a database with its read-only replicas.
 //!
-//! It is followed by the `Location` that each answer names, and by its id where there is none. The management address of the
-//! server, `<server>:rw`, is the one for it.
+//! The operator polls it by the `Location` of each response, or by its id if there is none. It uses the management URL of the server,
+//! `<server>:rw`.
 
 pub(in crate::service) mod answers;
 mod state;
@@ -17,7 +17,7 @@ use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
 use crate::service::{Call, classify};
 
-/// Redirects that are followed within a look; 303 is not, for it names the next address to look at, after a while.
+/// Redirects that a poll follows. 303 is excluded, because it has the URL of the next poll, after a wait.
 const MOVED: [u16; 4] = [301, 302, 307, 308];
 
 /// `POST sync`.
@@ -32,12 +32,12 @@ pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     classify::submission_with(ServiceKind::AnalysisServices, &answer, |answer| answers::accepted(answer, sync))
 }
 
-/// A look at one: at the `Location` on record, and where that is of no use, by its id.
+/// Polls a sync: at the recorded `Location`, or else by its id.
 pub(in crate::service) async fn look(call: &Call, sync: &Url, handle: &Handle) -> Look {
     let deadline = call.deadline();
     if let Some(there) = answers::stored(handle, sync) {
         match look_at(call, there, handle, true, deadline).await {
-            // An address may be forgotten before what it stood for.
+            // The service may drop a URL before the sync behind it.
             Look::Gone => {}
             seen => return seen,
         }
@@ -54,7 +54,7 @@ async fn look_at(call: &Call, url: Url, handle: &Handle, named_by_service: bool,
     answers::seen(&answer, &called, &handle.id, named_by_service)
 }
 
-/// `GET sync` without an id: the last one, as far as the service shows it.
+/// `GET sync` without an id: the last sync, as far as the service shows it.
 pub(in crate::service) async fn list(call: &Call, sync: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.target(CallKind::List(OperationKind::Sync)), sync.clone(), call.deadline(), &REDIRECTS).await?;

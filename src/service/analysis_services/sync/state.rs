@@ -1,4 +1,4 @@
-//! The status of a synchronisation, as the service writes it.
+//! The status of a sync, in the format of the service.
 
 use std::marker::PhantomData;
 
@@ -11,7 +11,7 @@ use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::messages::Messages;
 use crate::service::timestamp;
 
-/// How many of a list are kept; the service is documented to show one.
+/// Maximum number of items of a list. The service is documented to return one.
 const MOST: usize = 50;
 
 /// One status: `{operationId, database, UpdatedAt, StartedAt, syncstate, details}`.
@@ -19,18 +19,18 @@ const MOST: usize = 50;
 pub(super) struct Status {
     pub(super) id: Option<OperationId>,
     pub(super) phase: Phase,
-    /// The documented name of the state, or the service's word where it is none of those.
+    /// The documented name of the state, or the value of the service if it is not documented.
     pub(super) reported: String,
     pub(super) started: Option<Timestamp>,
     pub(super) updated: Option<Timestamp>,
     messages: Vec<ServiceMessage>,
 }
 
-/// The phase and the name of a `syncstate`: a number in the documentation, a name in a client of Microsoft's, a number in a
-/// text for good measure.
+/// The phase and the name of a `syncstate`: a number in the documentation, a name in one of Microsoft's clients. A number as text is
+/// accepted too.
 ///
-/// *Finalizing* is a success: the documentation says that the synchronisation has completed then, and that only cleanup
-/// steps are left. So whoever waits for the data need not wait for those. A word that is not among them is no end.
+/// *Finalizing* is a success: by the documentation, the sync has completed and only cleanup steps remain, so clients need not wait for
+/// them. An undocumented value is not an end.
 fn state(word: &str) -> (Phase, &str) {
     match word.trim().to_ascii_lowercase().as_str() {
         "0" | "replicating" => (Phase::InProgress, "Replicating"),
@@ -44,13 +44,13 @@ fn state(word: &str) -> (Phase, &str) {
 }
 
 impl Status {
-    /// Reads one status, alone or as the only one of a list.
+    /// Parses one status, alone or as the only item of a list.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let mut all = Self::read_all(body)?;
         if all.len() == 1 { all.pop() } else { None }
     }
 
-    /// Reads what the service shows when it is asked for no particular one: one, a list, or none.
+    /// Parses the response to a request without an id: one status, a list, or none.
     pub(super) fn read_all(body: &[u8]) -> Option<Vec<Self>> {
         if body.first() == Some(&b'[') {
             let mut json = serde_json::Deserializer::from_slice(body);
@@ -58,11 +58,11 @@ impl Status {
             return json.end().ok().map(|()| list);
         }
         let Object(fields) = serde_json::from_slice::<Object<StatusFields>>(body).ok()?;
-        // Without a state and an id it shows none.
+        // Without a state and an id, there is no sync.
         if fields.state.0.is_none() && fields.id.0.is_none() { Some(Vec::new()) } else { fields.status().map(|status| vec![status]) }
     }
 
-    /// The operation under the id that it is followed by.
+    /// The operation under the id that it is polled by.
     pub(super) fn operation(self, id: OperationId, activity_id: Option<String>) -> Operation {
         Operation {
             id,
@@ -98,7 +98,7 @@ impl StatusFields {
         let messages: Messages = self.details.iter().filter_map(|error| error.message(severity)).collect();
         let moment = |text: Text| text.0.as_deref().and_then(timestamp::moment);
         Some(Status {
-            // The empty GUID names none.
+            // The empty GUID is no id.
             id: self.id.0.as_deref().and_then(OperationId::parse).filter(|id| id.as_str().bytes().any(|b| !matches!(b, b'0' | b'-'))),
             phase,
             reported: reported.to_owned(),
@@ -110,7 +110,7 @@ impl StatusFields {
 }
 
 impl Fields for StatusFields {
-    const EXPECTED: &'static str = "the status of a synchronisation";
+    const EXPECTED: &'static str = "the status of a sync";
 
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error> {
         match name {
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_is_read_as_number_text_or_name() {
+    fn state_is_parsed_as_number_text_or_name() {
         let rows = [
             (0, "Replicating", Phase::InProgress),
             (1, "Rehydrating", Phase::InProgress),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_answer_is_read() {
+    fn documented_response_is_parsed() {
         let body = br#"{"operationId":"cd5e16c6-6d4e-4347-86a0-762bdf5b4875","database":"AdventureWorks2",
             "UpdatedAt":"2017-12-09T02:44:26.18","StartedAt":"2017-12-09T02:44:20.743","syncstate":2,"details":null}"#;
         let status = Status::read(body).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_one_line_whatever_they_are() {
+    fn details_are_one_line() {
         let rows = [
             (r#""disk  full\r\non replica 2""#, Some("disk full on replica 2")),
             (r#"{"code":7}"#, Some("7")),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_for_none_is_none() {
+    fn responses_without_a_sync_are_none() {
         for body in ["[]", "{}", r#"{"database":"m","syncstate":null}"#] {
             assert_eq!(Status::read_all(body.as_bytes()), Some(vec![]), "{body}");
         }

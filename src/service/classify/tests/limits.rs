@@ -1,11 +1,11 @@
-//! A capacity's limit, the caller's throttle, the daily quota, and what a 404 means: each is one thing, whatever its shape.
+//! The limit of a capacity, the throttle of the caller, the daily limit, and the meaning of a 404, in every form.
 
 use super::*;
 
 const CAPACITY: &str = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
 const HEADER: (&str, &str) = ("x-ms-error-code", "RejectedDueToResourceConstraints");
 
-/// Every wording of an overloaded capacity that is documented or reported: a code and a text.
+/// All documented or reported texts of an overloaded capacity: code and text.
 const WORDINGS: [(&str, &str); 11] = [
     ("CapacityLimitExceeded", CAPACITY),
     ("CAPACITYLIMITEXCEEDED", ""),
@@ -55,7 +55,7 @@ fn capacity_limit_is_recognized_in_every_wording() {
 #[test]
 fn capacity_limit_is_certain_only_in_the_services_own_words() {
     for (code, text) in WORDINGS {
-        // Another 5xx can come from a gateway that repeats what it was sent.
+        // Another 5xx may come from a gateway that repeats the request.
         for status in [500, 502, 504] {
             for body in both(code, text) {
                 assert_eq!(submitted(&answer(status, &[], &body)), "unanswered", "{status} {body}");
@@ -67,7 +67,7 @@ fn capacity_limit_is_certain_only_in_the_services_own_words() {
     assert_eq!(submitted(&answer(503, &[], &complain("ServiceUnavailable", "Try again later."))), "unanswered");
 }
 
-/// A code may stand inside an error whose own code says less, with a sentence in any language or with none.
+/// A code may be nested in an error with a more general code, with a text in any language or without a text.
 #[test]
 fn code_inside_a_general_error_is_recognized() {
     let german = "Die Aktion kann nicht abgeschlossen werden.";
@@ -121,7 +121,7 @@ fn throttle_quota_pause_and_capacity_are_four_things() {
         (400, "BadRequest", "The server is paused.", "Paused"),
         (400, "", "Cannot refresh: the capacity has been suspended.", "Paused"),
         (400, "", "The capacity is not active.", "Paused"),
-        // A limit of something else is no quota, and stays one however often it is asked.
+        // A limit of something else is not a quota, even after retries.
         (400, "InvalidRequest", "The timeout of the refresh request exceeds the limit of 24 hours.", "Rejected"),
         (400, "InvalidRequest", "maxParallelism exceeds the limit for a refresh.", "Rejected"),
         (400, "ModelSizeLimitExceeded", "", "Rejected"),
@@ -131,7 +131,7 @@ fn throttle_quota_pause_and_capacity_are_four_things() {
         (400, "BadRequest", "Cannot execute the refresh: the partition '2025' already exists.", "Rejected"),
         (400, "BadRequest", "The refresh was not executed, since another column has this name.", "Rejected"),
         (400, "BadRequest", "Pause the server's schedule before the refresh.", "Rejected"),
-        // What is too large for a capacity stays too large.
+        // A model that is too large for a capacity remains too large.
         (400, "BadRequest", "The model's size exceeds the limit of the capacity.", "Rejected"),
     ];
     for (status, code, text, expected) in rows {
@@ -155,7 +155,7 @@ fn capacity_limit_names_its_remedy_and_keeps_the_services_words() {
 }
 
 #[test]
-fn a_404_is_not_found_only_if_its_code_says_so() {
+fn not_found_requires_a_matching_code() {
     let genuine = [
         "",
         "NotFound",
@@ -204,7 +204,7 @@ fn a_404_is_not_found_only_if_its_code_says_so() {
 }
 
 #[test]
-fn a_missing_owner_is_reported_with_its_remedy() {
+fn missing_owner_is_reported_with_its_remedy() {
     let plain = r#"{"code":"DMTS_UserNotFoundInADGraphError"}"#;
     let wrapped = r#"{"error":{"code":"DMTS_UserNotFoundInADGraphError","pbi.error":{"code":"DMTS_UserNotFoundInADGraphError","parameters":{},"details":[],"exceptionCulprit":1}}}"#;
     for body in [plain, wrapped, &wrapped.to_uppercase().replace("ERROR\":{", "error\":{").replace("\"CODE\"", "\"code\"")] {
@@ -229,7 +229,7 @@ fn a_missing_owner_is_reported_with_its_remedy() {
 }
 
 #[test]
-fn a_throttle_ends_when_its_text_says_so_where_no_header_does() {
+fn throttle_without_header_ends_by_its_text() {
     let date = ("date", "Sun, 29 Nov 2026 05:00:00 GMT");
     let rows: [(Lines, &str, Option<u64>); 9] = [
         (&[("retry-after", "30")], "Retry in 3392 seconds.", Some(30)),

@@ -1,4 +1,4 @@
-//! The tables: an answer about a synchronisation in, what it means out.
+//! Tables of responses about a sync, and their meaning.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -29,7 +29,7 @@ fn id(text: &str) -> OperationId {
 }
 
 #[test]
-fn a_synchronisation_is_named_by_location_then_body_then_header() {
+fn sync_id_is_from_location_then_body_then_header() {
     let query = format!("{SYNC}?operationId={GUID}");
     let path = format!("{SYNC}/{GUID}/");
     let elsewhere_in_path = format!("https://w.asazure.windows.net/operations/{GUID}");
@@ -61,7 +61,7 @@ fn a_synchronisation_is_named_by_location_then_body_then_header() {
         };
         assert_eq!((id.as_str(), location.as_deref()), (expected, there), "{status} {headers:?} {body}");
     }
-    // An address alone is enough to follow it by.
+    // A URL alone is sufficient for following the sync.
     let Submission::Accepted { id, location, .. } = accepted(&answer(202, &[("location", unnamed)], ""), &called()) else { panic!() };
     assert!(id.as_str().starts_with("request-"), "{id}");
     assert_eq!(location.as_deref(), Some(unnamed));
@@ -70,7 +70,7 @@ fn a_synchronisation_is_named_by_location_then_body_then_header() {
 }
 
 #[test]
-fn a_success_that_names_none_means_no_replica_if_it_is_the_services_word() {
+fn success_without_id_means_no_replica() {
     let completed = |status, body: &str| matches!(accepted(&answer(status, &[], body), &called()), Submission::Completed { .. });
     for body in ["", "{}", "null", "true"] {
         assert!(completed(200, body) && completed(204, body) && completed(201, body), "{body}");
@@ -98,7 +98,7 @@ fn a_success_that_names_none_means_no_replica_if_it_is_the_services_word() {
 }
 
 #[test]
-fn a_wait_is_what_the_answer_says_or_the_usual_one() {
+fn wait_is_from_the_response_or_the_default() {
     let of = |submission: Submission| match submission {
         Submission::Accepted { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
@@ -109,7 +109,7 @@ fn a_wait_is_what_the_answer_says_or_the_usual_one() {
     assert_eq!(of(accepted(&answer(200, &[], body), &called())), None);
 }
 
-/// The phase, the next address and the wait; or why there is none.
+/// The phase, the next URL and the wait; or the error.
 fn shown(answer: &Answer, asked: &str, named_by_service: bool) -> (String, Option<String>, Option<u64>) {
     match seen(answer, &called(), &id(asked), named_by_service) {
         Look::Found { operation, retry_after, location } => {
@@ -122,7 +122,7 @@ fn shown(answer: &Answer, asked: &str, named_by_service: bool) -> (String, Optio
 }
 
 #[test]
-fn every_style_of_answer_to_a_look_is_read() {
+fn every_format_of_poll_response_is_parsed() {
     let there = ("location", "/servers/s:rw/models/m/sync?operationId=1a&n=2");
     let next = Some("https://w.asazure.windows.net/servers/s:rw/models/m/sync?operationId=1a&n=2".to_owned());
     let evil = ("location", "https://evil.example.com/sync");
@@ -164,12 +164,12 @@ fn every_style_of_answer_to_a_look_is_read() {
 }
 
 #[test]
-fn no_run_ends_with_the_state_of_another_synchronisation() {
+fn state_of_another_sync_never_ends_a_run() {
     let another = answer(200, &[], r#"{"operationId":"2b","syncstate":2}"#);
     for named_by_service in [true, false] {
         assert_eq!(shown(&another, "1a", named_by_service).0, "InvalidAnswer");
     }
-    // An id that is the call's alone: the address that came with it says which one it is, and nothing else does.
+    // An id of a call: only the URL that came with it identifies the sync.
     assert_eq!(shown(&another, "request-1a", true).0, "Succeeded Completed");
     assert_eq!(shown(&another, "request-1a", false).0, "InvalidAnswer");
     let same = answer(200, &[], r#"{"operationId":"1A","syncstate":2}"#);
@@ -177,7 +177,7 @@ fn no_run_ends_with_the_state_of_another_synchronisation() {
 }
 
 #[test]
-fn an_address_on_record_is_used_on_the_same_host_alone() {
+fn recorded_url_is_used_only_on_the_same_host() {
     let rows = [
         (format!("{SYNC}?operationId=1a"), true),
         ("/servers/s:rw/models/m/sync/1a".to_owned(), true),
@@ -197,7 +197,7 @@ fn an_address_on_record_is_used_on_the_same_host_alone() {
 }
 
 #[test]
-fn a_listing_shows_what_runs_or_began_in_the_window() {
+fn list_has_syncs_running_or_started_in_window() {
     let since = "2026-01-01T12:00:00Z".parse().unwrap();
     let status = |id: &str, started: &str, updated: &str, state: &str| {
         format!(r#"{{"operationId":"{id}","StartedAt":"{started}","UpdatedAt":"{updated}","syncstate":{state}}}"#)
@@ -239,7 +239,7 @@ fn a_listing_shows_what_runs_or_began_in_the_window() {
 
 proptest::proptest! {
     #[test]
-    fn no_answer_panics_and_no_end_is_made_up(
+    fn no_response_panics_or_invents_an_end(
         status in 100u16..=999,
         body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
         location in "\\PC{0,60}",
