@@ -53,7 +53,7 @@ fn older_chart(directory: &Path) -> String {
     assert!(copied.unwrap().success());
     let definition = chart.join("files/crds/modelrefreshes.yaml");
     let text = fs::read_to_string(&definition).unwrap();
-    fs::write(definition, text.replace("Where the latest run stands", "An older sentence")).unwrap();
+    fs::write(definition, text.replace("State of the latest run", "An older sentence")).unwrap();
     chart.to_str().unwrap().to_owned()
 }
 
@@ -76,7 +76,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
     cluster.helm("upgrade", &[CHART, "--set", "replicas=2,podDisruptionBudget.enabled=true"]).await;
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "2");
     assert_eq!(cluster.get("pdb/tabular-operator", ".spec.maxUnavailable").await, "1");
-    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
 
     // A misspelt value changes nothing.
     let arguments = ["upgrade", "tabular-operator", CHART, "--namespace", "tabular-system", "--set", "replcas=3"];
@@ -103,7 +103,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
 
     // What stayed is taken up again, and goes where that is asked for.
     cluster.helm("install", &[CHART, "--set", "crds.keep=false"]).await;
-    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
     cluster.helm("uninstall", &[]).await;
     harness::eventually("the definition to go", async || cluster.is_gone(DEFINITION).await.then_some(())).await;
 }
@@ -121,7 +121,7 @@ async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("replcas"), "{refused:?}");
     cluster.helm("uninstall", &[]).await;
     assert!(cluster.is_gone("deployment/tabular-operator").await);
-    assert_eq!(cluster.get(DEFINITION, STATE).await, "Where the latest run stands");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
 }
 
 #[tokio::test]

@@ -40,14 +40,13 @@ impl ServerName {
                 return Err(format!("must start with asazure://, such as {shape}"));
             }
         };
-        let (host, server) = rest.split_once('/').ok_or_else(|| format!("must contain the name of the server after the host, such as {shape}"))?;
+        let (host, server) =
+            rest.split_once('/').ok_or_else(|| format!("must contain the name of the server after the host, such as {shape}"))?;
         let host = host.to_ascii_lowercase();
         let server = match server.split_once(':') {
             None => server,
             Some((name, suffix)) if suffix.eq_ignore_ascii_case("rw") => {
-                return Err(format!(
-                    "must not end with :rw, which is for management tools: use asazure://{host}/{name}"
-                ));
+                return Err(format!("must not end with :rw, which is for management tools: use asazure://{host}/{name}"));
             }
             Some(_) => {
                 return Err(format!("must not contain a port or a suffix after the name: use a value such as {shape}"));

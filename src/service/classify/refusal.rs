@@ -55,7 +55,9 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
         ),
         Word::Unclear | Word::Failed => (TroubleKind::ServiceError, format!("the service failed ({code}){said}")),
         Word::Busy => (TroubleKind::ServiceError, format!("the service is busy with another operation ({code}){said}")),
-        Word::Expired => (TroubleKind::ServiceError, format!("the token has expired ({code}); the operator requests a new one automatically")),
+        Word::Expired => {
+            (TroubleKind::ServiceError, format!("the token has expired ({code}); the operator requests a new one automatically"))
+        }
         Word::Quota => (
             TroubleKind::QuotaExceeded,
             format!(
@@ -72,9 +74,10 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
             ),
         ),
         Word::Denied => (TroubleKind::AccessDenied, format!("{}{said}", denied(service, answer, complaint, &code))),
-        Word::Firewall => {
-            (TroubleKind::AccessDenied, format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"))
-        }
+        Word::Firewall => (
+            TroubleKind::AccessDenied,
+            format!("the firewall of the server blocks the operator: allow its IP address in the firewall{said}"),
+        ),
         Word::Rejected => (TroubleKind::Rejected, format!("the service rejects the request ({code}){said}")),
     };
     Trouble {
@@ -99,7 +102,9 @@ fn asleep(service: ServiceKind, code: &str) -> String {
         ServiceKind::AnalysisServices => {
             format!("the server is paused, scaling or not ready ({code}): resume it in Azure; the operator retries automatically")
         }
-        ServiceKind::PowerBi => format!("the capacity of the workspace is paused ({code}): resume it in Azure; the operator retries automatically"),
+        ServiceKind::PowerBi => {
+            format!("the capacity of the workspace is paused ({code}): resume it in Azure; the operator retries automatically")
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! A 400 to a refresh that is neither understood as busy nor as a quota: whether a refresh runs, by the service's list.
+//! Resolves a 400 to a refresh that is neither clearly busy nor a quota: checks in the list whether a refresh is running.
 //!
-//! Power BI answers 400 with one code where another refresh runs, where the day's refreshes are used up and where the request is
-//! wrong. The text that tells them apart may come in any language. A busy model taken for a wrong request would end the run, so
-//! the list decides that. If no refresh runs, the request is rejected with the service's own words: how many refreshes ran
-//! that day does not prove a quota.
+//! Power BI returns 400 with the same code if another refresh is running, if the daily limit is reached, and if the request is invalid. The
+//! text distinguishes them, but may be in any language. If a busy model counted as an invalid request, the run would end. Therefore the
+//! list decides. If no refresh is running, the request is rejected with the text of the service: the number of refreshes on that day does
+//! not prove a quota.
 
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -16,18 +16,18 @@ use crate::service::refreshes::{self, Row, Window};
 use crate::service::rows::RowFault;
 use crate::service::{Call, classify, text};
 
-/// What the list showed.
+/// The content of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Evidence {
-    /// By the service's clock, before the submission.
+    /// By the clock of the service, before the submission.
     submitted: Timestamp,
-    /// By the service's clock: what started before does not run any more, whatever its row shows.
+    /// By the clock of the service. A refresh that started earlier is no longer running, regardless of its row.
     oldest_running: Timestamp,
-    /// Whether a refresh was under way when the submission came.
+    /// Whether a refresh was running at the time of the submission.
     busy: bool,
-    /// Whether a row was read.
+    /// Whether a row was parsed.
     known: bool,
-    /// Whether a row that may be of a running refresh was not read.
+    /// Whether a row that may be of a running refresh was not parsed.
     unread: bool,
 }
 
@@ -38,18 +38,18 @@ impl Evidence {
 
     fn take(&mut self, row: Result<Row, RowFault>) {
         let Ok(row) = row else {
-            // A model runs one refresh at a time, and the newest comes first: what comes after another has ended.
+            // A model runs one refresh at a time, and the newest comes first. Any row after another one has ended.
             self.unread |= !self.known;
             return;
         };
         self.known = true;
-        // It may have ended between the submission and the list.
+        // The refresh may have ended between the submission and the list.
         let runs = !row.phase.ended() && row.start.is_none_or(|start| start >= self.oldest_running);
         let ran = runs || row.end.is_some_and(|end| end >= self.submitted);
         self.busy |= ran;
     }
 
-    /// What the refusal was about. Nothing was started, whichever it is.
+    /// The cause of the refusal. In each case, nothing was started.
     fn verdict(self, refusal: Refusal) -> Submission {
         let Refusal { trouble, said } = refusal;
         if self.busy {
@@ -59,7 +59,7 @@ impl Evidence {
     }
 }
 
-/// A refusal that is not understood.
+/// A refusal with an unclear cause.
 #[derive(Clone, Debug)]
 pub(in crate::service) struct Refusal {
     trouble: Trouble,
@@ -67,20 +67,20 @@ pub(in crate::service) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with what the service said.
+    /// A refusal with the text of the service.
     pub(in crate::service) fn new(trouble: Trouble, said: String) -> Self {
         Self { trouble, said }
     }
 }
 
-/// Reads the newest refreshes, and says what the refusal of a submission that was sent at `submitted` was about.
+/// Reads the newest refreshes, and returns the cause of the refusal of a submission that was sent at `submitted`.
 pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refusal, submitted: Timestamp, deadline: Instant) -> Submission {
     match evidence(call, newest, submitted, deadline).await {
         Ok(evidence) => evidence.verdict(refusal),
-        // Neither is known, so it is asked again.
+        // Both are unknown, so the operator retries.
         Err(trouble) => {
             let refusal = refusal.trouble;
-            let message = format!("{}; whether another refresh runs could not be seen: {}", refusal.message, trouble.message);
+            let message = format!("{}; failed to check whether another refresh is running: {}", refusal.message, trouble.message);
             Submission::Refused(Trouble {
                 kind: TroubleKind::ServiceError,
                 message: text::cut(&message, 1024),
@@ -103,7 +103,7 @@ async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Ins
     })
     .await?;
     if evidence.unread && !evidence.busy {
-        let message = "the newest row of the service's list cannot be read".to_owned();
+        let message = "the newest row of the list of the service is unreadable".to_owned();
         return Err(classify::trouble(TroubleKind::InvalidAnswer, message));
     }
     Ok(evidence)

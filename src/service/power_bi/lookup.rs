@@ -1,4 +1,4 @@
-//! From the names of a workspace and a semantic model to their ids.
+//! Resolves the names of a workspace and a semantic model to their ids.
 
 use std::marker::PhantomData;
 
@@ -17,16 +17,19 @@ use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
 use crate::service::rows::NEXT_PAGE;
 
-/// How many pages of one list are read. Power BI does not document pages for these lists, but may link to a next one.
+/// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
 const MOST_PAGES: usize = 20;
 
-/// How many rows of a page are kept: more than fit into the largest answer that is read.
+/// Maximum number of rows of a page: more than fit into the largest response.
 const MOST_ROWS: usize = 250_000;
 
-/// `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`: all of it within one call's time.
+/// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
 pub(in crate::service) async fn resolve(call: &Call, host: &str, workspace: &str, dataset: &str) -> Resolution {
     let Some(groups) = groups(host) else {
-        return Resolution::Trouble(classify::trouble(TroubleKind::Rejected, "the cloud's host of Power BI gives no address".to_owned()));
+        return Resolution::Trouble(classify::trouble(
+            TroubleKind::Rejected,
+            "the Power BI host of the cloud results in no URL".to_owned(),
+        ));
     };
     let deadline = call.deadline();
     match search(call, &groups, workspace, dataset, deadline).await {
@@ -53,11 +56,11 @@ async fn search(call: &Call, groups: &Url, workspace: &str, dataset: &str, deadl
     Ok(ModelIds { group_id, dataset_id })
 }
 
-/// `GET groups/<id>/datasets`: whether the semantic model is in its workspace. Of an identity that may not see the workspace Power BI says
-/// that the workspace is not there.
+/// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the
+/// workspace, Power BI reports that the workspace does not exist.
 pub(in crate::service) async fn find(call: &Call, host: &str, ids: &ModelIds) -> Presence {
     let Some(mut datasets) = groups(host) else {
-        return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the cloud's host of Power BI gives no address".to_owned()));
+        return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the Power BI host of the cloud results in no URL".to_owned()));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
     match rows_that(call, datasets, call.deadline(), |row| row.id == ids.dataset_id).await {
@@ -68,7 +71,7 @@ pub(in crate::service) async fn find(call: &Call, host: &str, ids: &ModelIds) ->
     }
 }
 
-/// The list of workspaces with this name: in `OData` a quote within a text is doubled.
+/// The list of workspaces with this name. `OData` doubles a quote within a text.
 fn filtered(groups: &Url, name: &str) -> Url {
     let quoted = format!("name eq '{}'", name.replace('\'', "''"));
     let mut url = groups.clone();
@@ -76,14 +79,14 @@ fn filtered(groups: &Url, name: &str) -> Url {
     url
 }
 
-/// The rows of a list whose names are `name` but for upper and lower case and blanks around it, over all its pages. A spec cannot
-/// name a workspace with such blanks.
+/// The rows of a list with this name, ignoring case and surrounding whitespace, over all pages. A spec cannot contain a name with
+/// surrounding whitespace.
 async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
     let wanted = UniCase::unicode(name.trim());
     rows_that(call, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
 }
 
-/// The rows of a list that fit, over all its pages.
+/// The matching rows of a list, over all pages.
 async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
@@ -96,24 +99,22 @@ async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row
             None => return Ok(found),
             Some(Target::Here(next)) => url = next,
             Some(Target::Elsewhere(_) | Target::Nonsense) => {
-                let message = "the service's list goes on at another host, which is not asked".to_owned();
+                let message = "the next page of the list is on another host, and the operator does not request it".to_owned();
                 return Err(Unfound::Trouble(classify::trouble(TroubleKind::InvalidAnswer, message)));
             }
         }
     }
-    Err(Unfound::Unclear(
-        "there are more workspaces or semantic models than are searched: name the model by groupId and datasetId".to_owned(),
-    ))
+    Err(Unfound::Unclear("there are too many workspaces or semantic models to search: set groupId and datasetId".to_owned()))
 }
 
-/// The page in an answer.
+/// The page in a response.
 pub(in crate::service) fn page_of(answer: &crate::service::answer::Answer) -> Result<Page, Trouble> {
     Page::read(classify::text_of(ServiceKind::PowerBi, answer)?)
-        .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of names".to_owned()))
+        .ok_or_else(|| classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of names".to_owned()))
 }
 
-/// The id of the only row with this name, or how many there are. One that is written in the same way goes before those that
-/// differ in upper and lower case; of workspaces, the service says itself which names are the same.
+/// The id of the only row with this name, or the number of rows. An exact match takes precedence over a match that ignores case. For
+/// workspaces, the service itself decides which names match.
 fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
     let distinct = |mut ids: Vec<String>| {
         ids.sort_unstable();
@@ -131,9 +132,9 @@ fn only(rows: Vec<Row>, name: &str) -> Result<String, usize> {
 fn unclear(what: &str, name: &str, count: usize) -> String {
     match count {
         0 => format!(
-            "this identity sees no {what} named {name:?}: check the name, upper and lower case too, and give the identity the role Contributor in the workspace"
+            "no {what} named {name:?} is visible to this identity: check the name and its case, and grant the identity the role Contributor in the workspace"
         ),
-        _ => format!("{count} {what}s are named {name:?}: name the model by groupId and datasetId"),
+        _ => format!("{count} {what}s are named {name:?}: set groupId and datasetId"),
     }
 }
 
@@ -152,8 +153,7 @@ pub(in crate::service) struct Page {
 }
 
 impl Page {
-    /// Reads `{"value": [{"id", "name"}], "@odata.nextLink"}`. A row without an id that is a GUID is none; one
-    /// without a name has none that anybody looks for.
+    /// Parses `{"value": [{"id", "name"}], "@odata.nextLink"}`. Ignores a row whose id is not a GUID, or that has no name.
     fn read(body: &[u8]) -> Option<Self> {
         let Object(fields) = serde_json::from_slice::<Object<PageFields>>(body).ok()?;
         Some(Self { rows: fields.rows?, next: fields.next.at_most(2048) })
@@ -216,7 +216,7 @@ mod tests {
     const B: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
 
     #[test]
-    fn a_name_is_quoted_and_encoded() {
+    fn name_is_quoted_and_encoded() {
         let groups = groups("api.powerbi.com").unwrap();
         let rows = [
             ("Sales", "%27Sales%27"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn one_row_is_the_one_and_several_are_told() {
+    fn one_match_is_found_and_several_are_ambiguous() {
         let row = |id: &str, name: &str| Row { id: id.to_owned(), name: name.to_owned() };
         let rows = [
             (vec![], Err(0)),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_read_as_far_as_its_rows_are_rows() {
+    fn invalid_rows_of_a_page_are_ignored() {
         let page = Page::read(
             format!(
                 r#"{{"@odata.context":"x","@odata.count":4,"value":[{{"id":"{}","name":" Sales ","isReadOnly":false}},

@@ -1,4 +1,4 @@
-//! Power BI: its names, what it is sent, and what is its alone: doubtful refusals and query scale-out.
+//! Power BI: its names, request bodies, ambiguous refusals and query scale-out.
 
 mod doubt;
 mod lookup;

@@ -1,4 +1,4 @@
-//! How a Power BI semantic model is named, and the addresses that its ids become.
+//! The identification of a Power BI semantic model, and the URLs of its ids.
 
 use std::fmt;
 
@@ -6,49 +6,49 @@ use url::Url;
 
 use crate::operation::ModelIds;
 
-/// The longest name of a workspace or a semantic model, in characters: what the API server admits.
+/// Maximum length of the name of a workspace or a semantic model, in characters, as in the admission rule.
 const LONGEST_NAME: usize = 256;
 
-/// A semantic model in its workspace: by their ids, or by their names, which have to be looked up first.
+/// A semantic model in its workspace: by their ids, or by their names, which must be resolved first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelName(Named);
 
-/// Made by [`ModelName`]'s functions alone, so that an id is always a GUID, and safe in a path as it is.
+/// Only the functions of [`ModelName`] create it, so an id is always a GUID and safe in a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::service) enum Named {
     /// By ids.
     Ids(ModelIds),
-    /// By names, as they were written.
+    /// By names, as given.
     Names { workspace: String, dataset: String },
 }
 
 impl ModelName {
-    /// A semantic model by the ids of its workspace and its own: GUIDs, in either case.
+    /// A semantic model by the ids of its workspace and itself: GUIDs, in upper or lower case.
     ///
     /// # Errors
-    /// One sentence that says which id is no GUID.
+    /// One sentence that states which id is not a GUID.
     pub fn by_ids(group_id: &str, dataset_id: &str) -> Result<Self, String> {
-        let group_id = guid(group_id).ok_or("groupId is not a GUID: it stands in the workspace's URL after /groups/")?;
-        let dataset_id = guid(dataset_id).ok_or("datasetId is not a GUID: it stands in the model's URL after /datasets/")?;
+        let group_id = guid(group_id).ok_or("groupId must be a GUID: the URL of the workspace contains it after /groups/")?;
+        let dataset_id = guid(dataset_id).ok_or("datasetId must be a GUID: the URL of the model contains it after /datasets/")?;
         Ok(Self(Named::Ids(ModelIds { group_id, dataset_id })))
     }
 
-    /// A semantic model by the names of its workspace and its own. Any characters but control characters: they are
-    /// quoted and encoded on the way.
+    /// A semantic model by the names of its workspace and itself. They may contain all characters except control characters, because the
+    /// URL quotes and encodes them.
     ///
     /// # Errors
-    /// One sentence that says what is wrong with which name.
+    /// One sentence that states the name and its problem.
     pub fn by_names(workspace: &str, dataset: &str) -> Result<Self, String> {
         let checked = |what: &str, name: &str| {
             let name = name.trim();
             if name.is_empty() {
-                return Err(format!("the name of the {what} is empty: write it as Power BI shows it"));
+                return Err(format!("the name of the {what} must not be empty: set it as Power BI shows it"));
             }
             if name.chars().count() > LONGEST_NAME {
-                return Err(format!("the name of the {what} is longer than {LONGEST_NAME} characters"));
+                return Err(format!("the name of the {what} must have at most {LONGEST_NAME} characters"));
             }
             if name.chars().any(char::is_control) {
-                return Err(format!("the name of the {what} holds a control character, such as a line break"));
+                return Err(format!("the name of the {what} must not contain control characters, such as a line break"));
             }
             Ok(name.to_owned())
         };
@@ -59,7 +59,7 @@ impl ModelName {
         &self.0
     }
 
-    /// The ids, where it is named by them.
+    /// The ids, if the model is given by ids.
     #[must_use]
     pub fn ids(&self) -> Option<&ModelIds> {
         match &self.0 {
@@ -68,7 +68,7 @@ impl ModelName {
         }
     }
 
-    /// What the model's workspace is told apart by. The capacity, whose limits hold, is not known from outside.
+    /// The key of the model's workspace. The limits apply to its capacity, which is not known outside the service.
     pub(in crate::service) fn workspace_key(&self) -> String {
         match &self.0 {
             Named::Ids(ids) => ids.group_id.clone(),
@@ -86,14 +86,14 @@ impl fmt::Display for ModelName {
     }
 }
 
-/// A GUID in lower case, if the text is one.
+/// A GUID in lower case, if the text is a GUID.
 pub(in crate::service) fn guid(text: &str) -> Option<String> {
     let text = text.trim();
     (text.len() == 36).then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(|id| id.hyphenated().to_string())
 }
 
-/// `https://<host>/v1.0/myorg/groups`, from which every address of Power BI follows. A service principal has no
-/// workspace of its own, so the addresses without a group are not for it.
+/// `https://<host>/v1.0/myorg/groups`, the base of all URLs of Power BI. A service principal has no workspace of its own, so the URLs
+/// without a group are not usable.
 pub(in crate::service) fn groups(host: &str) -> Option<Url> {
     Url::parse(&format!("https://{host}/v1.0/myorg/groups")).ok()
 }
@@ -114,7 +114,7 @@ mod tests {
     const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
 
     #[test]
-    fn ids_become_addresses_in_one_spelling() {
+    fn ids_result_in_normalized_urls() {
         let model = ModelName::by_ids(&GROUP.to_uppercase(), &format!(" {DATASET} ")).unwrap();
         assert_eq!(model, ModelName::by_ids(GROUP, DATASET).unwrap());
         let refreshes = of_dataset("api.powerbi.com", model.ids().unwrap(), "refreshes").unwrap();
@@ -122,12 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_or_no_name_is_one_sentence() {
+    fn invalid_id_or_name_is_one_sentence() {
         for id in ["", "..", "f089354e83664e18aea34cb4a3a50b48", &format!("{{{GROUP}}}"), &GROUP.replace('f', "g"), "../x"] {
-            assert!(ModelName::by_ids(id, DATASET).unwrap_err().starts_with("groupId is not a GUID"), "{id}");
-            assert!(ModelName::by_ids(GROUP, id).unwrap_err().starts_with("datasetId is not a GUID"), "{id}");
+            assert!(ModelName::by_ids(id, DATASET).unwrap_err().starts_with("groupId must be a GUID"), "{id}");
+            assert!(ModelName::by_ids(GROUP, id).unwrap_err().starts_with("datasetId must be a GUID"), "{id}");
         }
-        let rows = [("", "is empty"), (" \t", "is empty"), ("a\nb", "control character"), (&"x".repeat(257), "longer than 256")];
+        let rows =
+            [("", "must not be empty"), (" \t", "must not be empty"), ("a\nb", "control character"), (&"x".repeat(257), "at most 256")];
         for (name, expected) in rows {
             let message = ModelName::by_names("Sales", name).unwrap_err();
             assert!(message.starts_with("the name of the semantic model ") && message.contains(expected), "{message}");

@@ -7,16 +7,16 @@ use serde_json::Value;
 use crate::operation::RefreshRequest;
 use crate::service::request::{objects_of, parameters};
 
-/// The longest `timeout` that can be written: the documented pattern ends with the day.
+/// Maximum `timeout`: the documented pattern ends with the day.
 const LONGEST: Duration = Duration::from_secs(24 * 3600 - 1);
 
-/// The parameters in their documented spelling.
+/// The parameters in their documented format.
 ///
-/// Power BI documentation, enhanced refresh, "Parameters". A refresh is an enhanced one, which can be followed and
-/// cancelled, if any of them is there; so the type always is. `notifyOption` never is: it belongs to the other sort, and a
-/// service principal may not use it.
+/// Power BI documentation, enhanced refresh, "Parameters". Any of these parameters makes a refresh an enhanced one, which clients can poll
+/// and cancel. The type is therefore always set. `notifyOption` is never set: it belongs to the other type of refresh, and a service
+/// principal must not use it.
 pub(in crate::service) fn body(request: &RefreshRequest) -> Value {
-    // Exhaustive, so that a new parameter does not compile until it is sent or left out on purpose.
+    // Exhaustive, so that a new parameter does not compile until it is sent or omitted explicitly.
     let RefreshRequest {
         refresh_type,
         commit_mode,
@@ -76,12 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_without_parameters_is_an_enhanced_one_all_the_same() {
+    fn refresh_without_parameters_is_enhanced() {
         assert_eq!(body(&RefreshRequest::default()), json!({"type": "automatic"}));
     }
 
     #[test]
-    fn a_time_limit_is_written_as_a_time_of_the_day() {
+    fn time_limit_is_formatted_as_time_of_day() {
         let rows = [(60, "00:01:00"), (18_000, "05:00:00"), (86_399, "23:59:59"), (86_400, "23:59:59"), (59, "00:00:59"), (0, "00:00:00")];
         for (seconds, expected) in rows {
             assert_eq!(clock(Duration::from_secs(seconds)), expected);

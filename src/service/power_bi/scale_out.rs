@@ -1,9 +1,8 @@
-//! Query scale-out: the replicas of a semantic model are brought to its latest version.
+//! Query scale-out: syncs the replicas of a semantic model to its latest version.
 //!
-//! Power BI gives such a synchronisation no id of its own, and one status for the model. What a run has to wait for is the
-//! version that its own submission was answered with: later refreshes commit later versions, and who waits for those may
-//! wait for ever. So the id made here says that version, and when it was asked for, and a look needs nothing else, after a
-//! restart neither.
+//! Power BI gives such a sync no id, and returns one status for the model. A run has to wait for the version in the response to its own
+//! submission. Later refreshes commit later versions, and waiting for these might never end. The generated id therefore contains this
+//! version, and the time of the request. A poll needs nothing else, even after a restart.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -21,7 +20,7 @@ use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
 use crate::service::{Call, text, timestamp};
 
-/// How long the status may show what was before a submission. If by then it shows no synchronisation since, none was needed.
+/// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
 const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// `POST …/queryScaleOut/sync`.
@@ -39,7 +38,7 @@ pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
     classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
-/// `GET …/queryScaleOut/syncStatus`, held against what the id says.
+/// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
 pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId) -> Look {
     let mut answer = match call.get(call.target(CallKind::Poll(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
@@ -49,7 +48,7 @@ pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId
     seen(&answer, id)
 }
 
-/// The same, for what began in a window or is under way.
+/// The same, for a sync that started in a window or is running.
 pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
     let incoming = call.get(call.target(CallKind::List(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await?;
@@ -60,30 +59,30 @@ pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) 
     Ok(Listing { operations, truncated, ahead, ..Listing::default() })
 }
 
-/// The last synchronisation, if it began since a moment or is under way, and whether there may be one that is not shown.
+/// The last sync, if it started since a time or is running, and whether there may be another one that is not shown.
 pub(in crate::service) fn listed(answer: &Answer, since: Timestamp) -> Result<(Vec<Operation>, bool), Trouble> {
     let status = described(answer)?;
-    // Without a start, it may have begun at any time, unless the replicas are where the last one was to bring them.
+    // Without a start, the sync may have started at any time, unless the replicas have reached the target of the last sync.
     let doubt = status.start.is_none() && status.replicas < status.target;
     Ok((status.listed(since, answer).into_iter().collect(), doubt))
 }
 
-/// What became of a submission that was answered with 2xx. `asked` is when it was sent, by the service's clock.
+/// The result of a submission with a 2xx response. `asked` is the time of the request, by the clock of the service.
 pub(in crate::service) fn accepted(answer: &Answer, asked: Timestamp) -> Submission {
     let unanswered = |message: String| Submission::Unanswered { message };
     match described(answer) {
-        // Where the status shows the new one already, the id is the one that a listing gives it.
+        // If the status already shows the new sync, its id is the same as in a list.
         Ok(status) => match (Wanted { version: status.commit, asked: status.start.max(Some(asked)) }).id() {
             Some(id) => Submission::Accepted { id, location: None, activity_id: answer.activity_id(), retry_after: answer.retry_after() },
-            None => unanswered("the answer to the submission cannot be used".to_owned()),
+            None => unanswered("the response to the submission is unusable".to_owned()),
         },
         Err(trouble) if trouble.kind == TroubleKind::ScaleOutOff => Submission::Refused(trouble),
-        // It is under way, most likely; the status tells.
+        // The sync is probably running. The status shows it.
         Err(trouble) => unanswered(trouble.message),
     }
 }
 
-/// What a look showed of the synchronisation with this id.
+/// The result of polling the sync with this id.
 pub(in crate::service) fn seen(answer: &Answer, id: &OperationId) -> Look {
     let complaint = answer.complaint_unless_done();
     match classify::word(answer, &complaint) {
@@ -99,7 +98,7 @@ pub(in crate::service) fn seen(answer: &Answer, id: &OperationId) -> Look {
     }
 }
 
-/// Why a model's replicas cannot be synchronised, from the state that Power BI shows, and what to switch on.
+/// Why the replicas of a model cannot be synchronized, from the state that Power BI returns, with the remedy.
 ///
 /// Power BI documentation, semantic model scale-out, and its REST documentation, "Get Query Scale Out Sync Status".
 pub(in crate::service) fn off(state: &str) -> String {
@@ -116,35 +115,35 @@ pub(in crate::service) fn off(state: &str) -> String {
                                        maxReadOnlyReplicas of its queryScaleOutSettings to another value than 0"
             .to_owned(),
         _ => format!(
-            "query scale-out is not enabled for the semantic model ({}): switch it on in its settings",
-            if state.is_empty() { "no state given".to_owned() } else { text::tidy(state, 64) }
+            "query scale-out is not enabled for the semantic model ({}): enable it in its settings",
+            if state.is_empty() { "no state".to_owned() } else { text::tidy(state, 64) }
         ),
     }
 }
 
-/// The status in an answer with 2xx.
+/// The status in a 2xx response.
 fn described(answer: &Answer) -> Result<Status, Trouble> {
     let text = classify::text_of(ServiceKind::PowerBi, answer)?;
-    // Seen until the model is loaded, which the synchronisation itself may bring about.
+    // Returned until the model is loaded, which the sync itself may cause.
     if text.is_empty() {
         return Ok(Status::default());
     }
     let status = Status::read(text).ok_or_else(|| {
-        classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a status of query scale-out".to_owned())
+        classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a status of query scale-out".to_owned())
     })?;
     match status.state.to_ascii_lowercase().as_str() {
-        // The second and the third are for a model that is not loaded, too.
+        // The second and the third are also for a model that is not loaded.
         "enabled" | "" | "unavailable" => Ok(status),
         _ => Err(classify::trouble(TroubleKind::ScaleOutOff, off(&status.state))),
     }
 }
 
-/// What a synchronisation is to reach, as its id says it: `scaleout-<version>-<milliseconds since 1970>`.
+/// The target of a sync, as in its id: `scaleout-<version>-<milliseconds since 1970>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wanted {
-    /// The version to wait for; where the service did not say, the latest one that it shows.
+    /// The version to wait for; `None` for the latest version, if the service returned none.
     version: Option<u64>,
-    /// When it was asked for, or began, by the service's clock. An id that was not made here does not say.
+    /// When the sync was requested or started, by the clock of the service; `None` if the id was not generated by the operator.
     asked: Option<Timestamp>,
 }
 
@@ -165,13 +164,13 @@ impl Wanted {
     }
 }
 
-/// Where the replicas of a model stand.
+/// The versions of a model and its replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Status {
     state: String,
     /// The latest version of the model.
     commit: Option<u64>,
-    /// The version that the last synchronisation is to reach.
+    /// The target version of the last sync.
     target: Option<u64>,
     /// The version that every replica has reached.
     replicas: Option<u64>,
@@ -197,10 +196,10 @@ impl Status {
         })
     }
 
-    /// Where a synchronisation stands.
+    /// The state of a sync.
     ///
-    /// The replicas' version tells, and not the end of the last synchronisation, which may be that of another one. Nor does
-    /// it tell as long as the status may be from before the submission, for then it shows what was in step before.
+    /// The version of the replicas determines it, and not the end of the last sync, which may be another one. While the status may be from
+    /// before the submission, it determines nothing, because it would show the previous state.
     fn operation(&self, id: OperationId, wanted: Wanted, answer: &Answer) -> Operation {
         let version = wanted.version.or(self.commit);
         let now = server_time(&answer.headers).unwrap_or_else(Timestamp::now);
@@ -226,10 +225,10 @@ impl Status {
         }
     }
 
-    /// The last synchronisation, if it began since a moment or is under way.
+    /// The last sync, if it started since a time or is running.
     ///
-    /// Who began it does not matter (`triggerReason`): one that began after a submission brings the replicas to what that
-    /// submission was for.
+    /// It does not matter which client started it (`triggerReason`): a sync that started after a submission brings the replicas to the
+    /// version of that submission.
     fn listed(&self, since: Timestamp, answer: &Answer) -> Option<Operation> {
         let wanted = Wanted { version: self.target.or(self.commit), asked: Some(self.start?) };
         let operation = self.operation(wanted.id()?, wanted, answer);
@@ -240,7 +239,7 @@ impl Status {
 
 #[derive(Default)]
 struct StatusFields {
-    /// How many fields a status has that are there: an object without any is something else.
+    /// Number of fields that a status has. An object without any is not a status.
     known: u32,
     state: Text,
     commit: Text,

@@ -1,4 +1,4 @@
-//! The calls about refreshes: each sends what is documented and lets `classify` say what came of it.
+//! The calls about refreshes. Each sends the documented request, and `classify` interprets the response.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::service::http::{Fault, Incoming, LARGEST_BODY, LARGEST_WORD, REDIRECT
 use crate::service::rows::{RowFault, Rows};
 use crate::service::{Call, analysis_services, classify, power_bi};
 
-/// How many rows of a list are looked at at a time.
+/// Number of rows of a list whose details are read concurrently.
 const DETAILS_AT_ONCE: usize = 4;
 
-/// How long the body of a submission's answer is waited for, once its `Location` has named the operation.
+/// Maximum wait for the body of the response to a submission, after its `Location` has returned the id.
 const BODY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// `POST refreshes`.
@@ -51,9 +51,9 @@ pub(in crate::service) async fn submit(call: &Call, refreshes: &Url, request: &R
     }
 }
 
-/// `GET refreshes/<id>`. Where the service refuses the details of a refresh, or gives none that can be read, the list may still show
-/// how it stands: without that, nobody would learn of its end. A row of Power BI may also have the error of a failure that its details
-/// do not explain.
+/// `GET refreshes/<id>`. If the service refuses the details of a refresh, or returns unreadable ones, the list may still show its state.
+/// Without it, the operator would not observe its end. A row of Power BI may also contain the error of a failure that the details do not
+/// explain.
 pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &OperationId) -> Look {
     let (seen, of_details) = described(call, refreshes, id, call.deadline()).await;
     let asks = match &seen {
@@ -74,7 +74,7 @@ pub(in crate::service) async fn look(call: &Call, refreshes: &Url, id: &Operatio
     }
 }
 
-/// What the details show, and where they show nothing, whether that is about the details alone as far as the answer tells.
+/// The result of reading the details, and whether an inconclusive result concerns only the details, as far as the response shows it.
 async fn described(call: &Call, refreshes: &Url, id: &OperationId, deadline: Instant) -> (Look, bool) {
     let mut answer = match call.get(call.target(CallKind::Poll(OperationKind::Refresh)), one(refreshes, id), deadline, &REDIRECTS).await {
         Ok(incoming) => incoming.read_whole().await,
@@ -117,7 +117,7 @@ pub(in crate::service) async fn cancel(call: &Call, refreshes: &Url, id: &Operat
     classify::cancellation(call.service(), &answer)
 }
 
-/// `GET refreshes`, and then each row that matters. The list and the rows have a deadline each.
+/// `GET refreshes`, and then the details of each relevant row. The list and the rows have separate deadlines.
 pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Window) -> Result<Listing, Trouble> {
     let (asked, service) = (Instant::now(), call.service());
     let incoming =
@@ -146,7 +146,7 @@ pub(in crate::service) async fn list(call: &Call, refreshes: &Url, window: Windo
     Ok(selected.listing(operations, ahead))
 }
 
-/// The address of the list. Analysis Services gives all of 30 days.
+/// The URL of the list. Analysis Services returns all refreshes of 30 days.
 fn newest(service: ServiceKind, refreshes: &Url) -> Url {
     let mut url = refreshes.clone();
     match service {
@@ -159,15 +159,16 @@ fn newest(service: ServiceKind, refreshes: &Url) -> Url {
 /// How much of a list was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::service) enum Extent {
-    /// All of it.
+    /// The complete list.
     Whole,
-    /// All that the response has; the service says that there is more elsewhere.
+    /// The complete response; the service has more on another page.
     GoesOn,
-    /// Its beginning: it is longer than is read.
+    /// The start of the list, which exceeds the size limit.
     CutShort,
 }
 
-/// Gives each row of a list to `take` as it arrives; says how much was read. Where it is longer than is read, the rows so far count.
+/// Passes each row of a list to `take` as it arrives, and returns how much was read. If the list exceeds the size limit, the rows so far
+/// count.
 pub(in crate::service) async fn each_row(
     call: &Call,
     mut incoming: Incoming,
@@ -178,7 +179,7 @@ pub(in crate::service) async fn each_row(
         call.heed_as(CallKind::List(OperationKind::Refresh), &mut answer);
         return Err(classify::listing_trouble(call.service(), &answer));
     }
-    let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the service's answer is not a list of refreshes".to_owned());
+    let not_a_list = || classify::trouble(TroubleKind::InvalidAnswer, "the response of the service is not a list of refreshes".to_owned());
     let (mut rows, mut length) = (Rows::default(), 0);
     while let Some(piece) = incoming.chunk().await.map_err(classify::body_trouble)? {
         length += piece.len();
@@ -194,7 +195,7 @@ pub(in crate::service) async fn each_row(
     }
 }
 
-/// `refreshes/<id>`; an id is safe in a path as it is.
+/// `refreshes/<id>`. An id is safe in a path.
 fn one(refreshes: &Url, id: &OperationId) -> Url {
     let mut url = refreshes.clone();
     url.set_path(&format!("{}/{id}", refreshes.path()));

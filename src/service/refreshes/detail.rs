@@ -1,6 +1,6 @@
-//! The answer to `GET refreshes/<id>`, as an operation.
+//! Parses the response to `GET refreshes/<id>` into an operation.
 //!
-//! One reader serves both services: Power BI has the fields of Analysis Services, and more.
+//! One parser serves both services: Power BI has the fields of Analysis Services, and more.
 
 use std::marker::PhantomData;
 
@@ -13,14 +13,14 @@ use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::messages::Messages;
 use crate::service::{timestamp, words};
 
-/// How many objects of an operation are kept. A model has fewer partitions; an answer could hold millions.
+/// Maximum number of objects of an operation. A model has fewer partitions, but a response could contain millions.
 const MOST_OBJECTS: usize = 50_000;
 
-/// Reads the description of one operation. The error says what is wrong with it.
+/// Parses the description of one operation. The error states the problem.
 ///
-/// Analysis Services documentation, asynchronous refresh, "`GET /refreshes/<refreshId>`"; seen without objects and
-/// end while it runs, and with `messages` or without where it failed. Power BI REST documentation, "Get Refresh
-/// Execution Details In Group": `extendedStatus` and `refreshAttempts` too.
+/// Analysis Services documentation, asynchronous refresh, "`GET /refreshes/<refreshId>`". Observed without objects and end while it is
+/// running, and with or without `messages` after a failure. Power BI REST documentation, "Get Refresh Execution Details In Group": also
+/// `extendedStatus` and `refreshAttempts`.
 pub(in crate::service) fn operation(
     service: ServiceKind,
     body: &[u8],
@@ -29,15 +29,15 @@ pub(in crate::service) fn operation(
 ) -> Result<Operation, &'static str> {
     let Object(detail) = serde_json::from_slice::<Object<Detail>>(body).map_err(|_| "is not a description of a refresh")?;
     if detail.ids.iter().any(|id| !asked.same(id)) {
-        return Err("describes another refresh than was asked for");
+        return Err("describes another refresh");
     }
     let (phase, reported) = words::told(detail.status.at_most(64), detail.extended_status.at_most(64)).ok_or("has no status")?;
     let mut said = detail.said;
-    // Of attempts that failed while it still runs, the last one is worth a warning.
+    // While the refresh is still running, the last failed attempt is a warning.
     let severity = if phase.ended() { "Error" } else { "Warning" };
     let errors = [detail.exception, ErrorBody::all(&Node::Object(detail.error)), detail.attempt];
     let mut errors = errors.iter().map(|errors| messages(errors)).find(|errors| !errors.is_empty()).unwrap_or_default();
-    // Power BI repeats a message as the exception: that is one error, reported in two places.
+    // Power BI repeats a message as the exception: one error, reported in two places.
     errors.retain(|error| phase != Phase::Succeeded && !said.messages.contain(&error.text));
     for error in errors {
         said.push(ServiceMessage { severity: severity.to_owned(), ..error });
@@ -60,7 +60,7 @@ pub(in crate::service) fn operation(
     })
 }
 
-/// An operation of which nothing is known but that it runs.
+/// An operation of which only the running state is known.
 pub(in crate::service) fn running(id: &OperationId, activity_id: Option<String>) -> Operation {
     Operation {
         id: id.clone(),
@@ -87,17 +87,17 @@ struct Detail {
     end: Text,
     refresh_type: Text,
     objects: Vec<ObjectProgress>,
-    /// Whether there is an object of which no table can be read: it may be one that another client asked for.
+    /// Whether an object has no readable table. Another client may have requested that object.
     unnamed_objects: bool,
     said: Said,
-    /// What went wrong with the whole refresh, and with the last attempt that went wrong.
+    /// The error of the complete refresh, and of the last failed attempt.
     exception: Vec<ErrorBody>,
     attempt: Vec<ErrorBody>,
-    /// The fields of an error that stand beside those of the refresh.
+    /// The fields of an error next to those of the refresh.
     error: Vec<(String, Node)>,
 }
 
-/// The messages of the service, and the documented cause: searched in all of them, kept or not.
+/// The messages of the service, and the documented cause, which may be in a message beyond the limit.
 #[derive(Default)]
 struct Said {
     messages: Messages,
@@ -122,7 +122,7 @@ impl Fields for Detail {
         match name {
             "refreshid" | "operationid" | "requestid" => {
                 let id = value.next_value::<Text>()?.at_most(128);
-                // No more than tell a contradiction: an answer may repeat a field a million times.
+                // Enough to detect a contradiction: a response may repeat a field a million times.
                 if self.ids.len() < 8 {
                     self.ids.extend(id);
                 }
@@ -205,7 +205,7 @@ impl Fields for Part {
     }
 }
 
-/// What went wrong with an attempt.
+/// The error of an attempt.
 #[derive(Default)]
 struct Attempt(Vec<ErrorBody>);
 
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_answers_are_read_as_far_as_they_say_something_certain() {
+    fn odd_details_are_parsed_as_far_as_certain() {
         let rows = [
             (r#"{"status":"notStarted","objects":[]}"#, Phase::NotStarted),
             (r#"{"STATUS":"Failed","Messages":null,"objects":null,"startTime":7}"#, Phase::Failed),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn object_without_a_table_leaves_the_details_unread() {
+    fn object_without_table_leaves_details_unread() {
         let rows = [
             (r#"[{"table":"t","partition":"p"}]"#, (1, false)),
             (r#"[{"table":"t"},{"partition":"p"}]"#, (1, true)),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn invalid_details_are_rejected() {
         let rows = [
             ("", "is not a description"),
             ("null", "is not a description"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_partitions_are_read_and_a_million_are_not_kept() {
+    fn number_of_objects_is_bounded() {
         let of = |n: usize| {
             let part = r#"{"table":"t","partition":"p","status":"succeeded"}"#;
             read(&format!(r#"{{"status":"succeeded","objects":[{}]}}"#, vec![part; n].join(","))).unwrap().objects.len()
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_in_any_shape_has_text() {
+    fn failure_in_any_format_has_text() {
         let long = json!({"errorCode": "X", "errorDescription": "d".repeat(9_000)}).to_string();
         let code = json!({"error": {"code": "Premium_ASWL_Error"}});
         for exception in [json!(code.to_string()), code.clone(), json!("boom"), json!(long), json!([code])] {
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn message_is_read_in_any_shape() {
+    fn message_is_parsed_in_any_format() {
         let rows = [
             (json!([{"code": "1", "message": "no memory"}]), &[(Some("1"), "no memory")][..]),
             (json!({"Code": 1, "Message": "no memory"}), &[(Some("1"), "no memory")]),
@@ -384,17 +384,17 @@ mod tests {
             assert_eq!((messages.len(), messages[0].text.as_str()), (2, "Login failed for user."));
             assert_eq!(messages[1].times, u32::try_from(count).unwrap());
         }
-        // The cause may stand in the exception alone.
+        // The cause may be only in the exception.
         let texts = texts(&json!({"status": "Failed", "messages": [after], "serviceExceptionJson": "Login failed."}));
         assert_eq!(texts[0], "Login failed.");
-        // And an exception that repeats a message is no second one.
+        // An exception that repeats a message is not a second error.
         let repeated = json!({"errorCode": "0xC112001C", "errorDescription": "Login failed for user."}).to_string();
         let body = json!({"status": "Failed", "messages": [cause], "serviceExceptionJson": repeated}).to_string();
         assert_eq!(read(&body).unwrap().messages.iter().map(|message| message.times).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
-    fn documented_cause_is_found_in_a_message_that_is_not_kept() {
+    fn documented_cause_is_found_beyond_the_message_limit() {
         let warnings = (0..500).map(|n| json!({"type": "Error", "message": format!("{n}")}));
         let messages: Vec<_> = warnings.chain([json!({"type": "Warning", "code": "-1055129568", "message": "x"})]).collect();
         let operation = read(&json!({"status": "failed", "messages": messages}).to_string()).unwrap();
@@ -408,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn no_cut_or_torn_body_panics(cut in 0usize..200, at in 0usize..200, byte in proptest::num::u8::ANY) {
+        fn no_truncated_or_damaged_body_panics(cut in 0usize..200, at in 0usize..200, byte in proptest::num::u8::ANY) {
             let mut body = br#"{"status":"failed","objects":[{"table":"t","status":"x"}],"messages":[{"code":"1","message":"m"}]}"#.to_vec();
             let at = at % body.len();
             body[at] = byte;

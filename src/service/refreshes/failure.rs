@@ -1,21 +1,21 @@
-//! Why a refresh failed, where the services document the cause.
+//! The documented causes of a failed refresh.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::operation::{Failure, Phase, ServiceKind, ServiceMessage};
 use crate::service::messages::number;
 
-/// From how long a refresh took the limit of all its attempts is told from that of one: 24 hours, less what the clocks
-/// and the last poll of the service may differ. A single attempt is given at most that, too.
+/// Minimum duration of a refresh that exceeded the limit of all attempts, and not of one: 24 hours, minus the offset of clocks and the last
+/// poll of the service. A single attempt has at most this limit, too.
 const ALL_ATTEMPTS: SignedDuration = SignedDuration::from_mins(23 * 60 + 55);
 
 /// The code of an eviction. Power BI documentation, enhanced refresh, "Semantic model eviction".
 const EVICTED: u32 = 0xC11C_0020;
 
-/// The cause of a failure: the one that a message names ([`by_message`]), else what the service's status and times say.
+/// The cause of a failure: from a message ([`by_message`]), or else from the status and the times of the service.
 ///
-/// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation,
-/// asynchronous refresh, which asks to resubmit.
+/// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation, asynchronous refresh, which
+/// asks to resubmit.
 pub(super) fn cause(
     service: ServiceKind,
     (phase, reported): (Phase, &str),
@@ -41,7 +41,7 @@ pub(super) fn cause(
     }
 }
 
-/// The cause that one message names.
+/// The cause in one message.
 pub(super) fn by_message(message: &ServiceMessage) -> Option<Failure> {
     let code = message.code.as_deref().unwrap_or_default().to_ascii_lowercase();
     let text = message.text.to_ascii_lowercase();
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_documented_cause_is_told_apart() {
+    fn documented_causes_are_distinguished() {
         let evicted =
             "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
         let stuck = "Cancelling the refresh request since it was stuck without any updates. Please resubmit.";
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_of_one_attempt_is_told_from_that_of_all() {
+    fn limit_of_one_attempt_differs_from_limit_of_all() {
         let start = "2026-01-01T00:00:00Z".parse().ok();
         let rows = [
             (ServiceKind::PowerBi, Some("2026-01-01T05:00:00Z"), Some(Failure::AttemptTimeLimit)),

@@ -1,4 +1,4 @@
-//! The answer to `GET refreshes`: which of its rows matter.
+//! The response to `GET refreshes`: selects the relevant rows.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -14,36 +14,36 @@ use crate::service::messages::Messages;
 use crate::service::rows::RowFault;
 use crate::service::{text, timestamp, words};
 
-/// How many rows are kept, as [`crate::operation::Listing`] says.
+/// Maximum number of rows, as documented in [`crate::operation::Listing`].
 const MOST_ROWS: usize = 50;
 
-/// How far a row of the window may show an earlier start, where the service tells its own clock: the clocks of two machines that record
-/// and search for a submission may differ by 5 s, and the service's clock shows whole seconds.
+/// How much earlier the start of a row in the window may be, if the service shows its clock. The clocks of the machine that recorded a
+/// submission and of the one that searches for it may differ by 5 s, and the clock of the service has whole seconds.
 const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
 
-/// How far they may be apart where it does not.
+/// How much earlier it may be if the service does not show its clock.
 const UNKNOWN_CLOCK: SignedDuration = SignedDuration::from_mins(5);
 
-/// Which operations are looked for: those that run, and those that began since a submission was intended.
+/// The window of relevant operations: those that are running, and those that started since the intent of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// When the submission was intended, by our clock.
+    /// The time of the intent, by our clock.
     pub intent: Timestamp,
-    /// Our clock when the listing is asked for.
+    /// Our clock at the time of the list request.
     pub now: Timestamp,
 }
 
 impl Window {
-    /// How far the service's clock is ahead, where it says what it shows. `elapsed` is how long its answer took to begin.
+    /// How far the clock of the service is ahead, if the response shows it. `elapsed` is the time until the start of the response.
     pub(in crate::service) fn ahead(&self, server_time: Option<Timestamp>, elapsed: Duration) -> Option<Ahead> {
         let elapsed = SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX);
         let heard = self.now.checked_add(elapsed).unwrap_or(Timestamp::MAX);
         server_time.map(|server| Ahead::of(server, (self.now, heard)))
     }
 
-    /// The first moment of the window by the service's clock, of which so much is known.
+    /// The start of the window by the clock of the service.
     ///
-    /// Every doubt makes it earlier: a row too many is a question to the engine, a row too few a second submission.
+    /// Any uncertainty makes it earlier: an additional row is a question for the engine, but a missing row is a second submission.
     pub(in crate::service) fn since(&self, ahead: Option<Ahead>) -> Timestamp {
         let back = |moment: Timestamp, by: SignedDuration| moment.checked_sub(by).unwrap_or(Timestamp::MIN);
         let Some(ahead) = ahead else {
@@ -53,9 +53,9 @@ impl Window {
         if ahead.is_believable() { back(by_server, KNOWN_CLOCK) } else { back(self.intent.min(by_server), UNKNOWN_CLOCK) }
     }
 
-    /// The moment by the service's clock before which no refresh that still runs can have started, where one may run for `longest`.
+    /// The earliest possible start of a running refresh by the clock of the service, if one may run for `longest`.
     ///
-    /// Every doubt makes it earlier: an operation too many is waited for, one too few is overtaken.
+    /// Any uncertainty makes it earlier: the operator waits for an additional operation, but would overtake a missing one.
     pub(in crate::service) fn oldest_running(&self, ahead: Option<Ahead>, longest: Duration) -> Timestamp {
         let by_server = ahead.filter(|ahead| ahead.is_believable()).map_or(-UNKNOWN_CLOCK, |ahead| ahead.least);
         let longest = SignedDuration::try_from(longest).unwrap_or(SignedDuration::MAX);
@@ -73,20 +73,20 @@ pub(in crate::service) struct Row {
     pub(in crate::service) end: Option<Timestamp>,
     /// Who can have submitted it.
     pub(in crate::service) origin: Origin,
-    /// Its errors, where it failed: rows of Power BI have them.
+    /// Its errors if it failed. Rows of Power BI contain them.
     messages: Vec<ServiceMessage>,
     failure: Option<Failure>,
 }
 
 impl Row {
-    /// Reads one row.
+    /// Parses one row.
     pub(in crate::service) fn read(service: ServiceKind, row: &[u8]) -> Result<Self, RowFault> {
         let read = |row: &[u8]| serde_json::from_slice::<Object<RowFields>>(row);
         let Object(fields) = read(row).or_else(|_| read(&text::mended(row.to_vec()))).map_err(|_| RowFault)?;
         let told = words::told(fields.status.at_most(64), fields.extended_status.at_most(64));
         let (phase, reported) = told.unwrap_or((Phase::InProgress, String::new()));
         let origin = match service {
-            // It lists what came by this API alone.
+            // The service lists only operations of this API.
             ServiceKind::AnalysisServices => Origin::Client,
             ServiceKind::PowerBi => origin(fields.refresh_type.at_most(64).as_deref()),
         };
@@ -98,7 +98,7 @@ impl Row {
         Ok(Self { id: fields.id, phase, reported, start, end, origin, messages, failure })
     }
 
-    /// The operation as far as the row tells it, under the id that was read from it.
+    /// The operation from its row, with the id of the row.
     pub(in crate::service) fn bare(self, id: OperationId) -> Operation {
         Operation {
             id,
@@ -117,11 +117,11 @@ impl Row {
     }
 }
 
-/// Who can have submitted a refresh of this `refreshType`.
+/// Who can have submitted a refresh with this `refreshType`.
 ///
-/// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the
-/// data (seen in public reports). Two reports have a full refresh of a Direct Lake model listed as `DirectLakeFraming`, which the
-/// service starts itself as well; so that one proves nothing, like every value that nobody has documented.
+/// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the data (seen
+/// in public reports). In two reports, a full refresh of a Direct Lake model is listed as `DirectLakeFraming`, which the service also
+/// starts itself. That value therefore proves nothing, like every undocumented value.
 fn origin(refresh_type: Option<&str>) -> Origin {
     match refresh_type.unwrap_or_default().to_ascii_lowercase().as_str() {
         "viaenhancedapi" | "reliableprocessing" => Origin::Client,
@@ -130,38 +130,38 @@ fn origin(refresh_type: Option<&str>) -> Origin {
     }
 }
 
-/// The rows that matter, gathered one by one.
+/// The relevant rows, collected one by one.
 #[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "what each row and the end of the list show is independent")]
+#[allow(clippy::struct_excessive_bools, reason = "the facts of the rows and of the end of the list are independent")]
 pub(in crate::service) struct Selection {
     service: ServiceKind,
     since: Timestamp,
-    /// One that started before does not run any more, whatever its row shows.
+    /// A refresh that started earlier is no longer running, regardless of its row.
     oldest_running: Timestamp,
     rows: Vec<(OperationId, Row)>,
     truncated: bool,
-    /// Whether the list went on where reading it ended.
+    /// Whether the list continued after the part that was read.
     cut_short: bool,
-    /// Whether the service says that it has more rows.
+    /// Whether the service reports more rows.
     goes_on: bool,
-    /// Whether a row runs that cannot be named, and may be ours.
+    /// Whether a running row has no id and may be ours.
     nameless_runs: bool,
-    /// The newest row that runs, cannot be named, and is not ours.
+    /// The newest running row that has no id and is not ours.
     unnamed: Option<UnnamedOperation>,
-    /// How many rows the service was asked for at most.
+    /// Maximum number of rows that the client requested.
     top: Option<usize>,
     count: usize,
     order: Order,
 }
 
-/// In which order the rows come.
+/// The order of the rows.
 #[derive(Debug)]
 struct Order {
-    /// The start of the last row that says when it began.
+    /// The start of the last row with a start.
     last: Timestamp,
-    /// Whether those that say when they began come newest first.
+    /// Whether the rows with a start are sorted with the newest first.
     newest_first: bool,
-    /// Whether all say so.
+    /// Whether all rows have a start.
     dated: bool,
 }
 
@@ -172,29 +172,29 @@ impl Order {
         self.last = row.start.unwrap_or(self.last);
     }
 
-    /// Whether the last row is the oldest, and began before `since`.
+    /// Whether the last row is the oldest, and started before `since`.
     fn reaches_back(&self, since: Timestamp) -> bool {
         self.newest_first && self.dated && self.last < since
     }
 }
 
-/// What was gathered.
+/// The selected rows.
 #[derive(Debug)]
 pub(in crate::service) struct Selected {
-    /// The rows that matter most: those that run first, and then the newest.
+    /// The most relevant rows: running ones first, then the newest.
     pub(in crate::service) rows: Vec<(OperationId, Row)>,
-    /// As [`crate::operation::Listing`] has it.
+    /// As in [`crate::operation::Listing`].
     pub(in crate::service) truncated: bool,
-    /// As [`crate::operation::Listing`] has it.
+    /// As in [`crate::operation::Listing`].
     pub(in crate::service) may_hide_running: bool,
-    /// As [`crate::operation::Listing`] has it.
+    /// As in [`crate::operation::Listing`].
     pub(in crate::service) unnamed: Option<UnnamedOperation>,
-    /// What started before neither runs any more nor began in the window.
+    /// A refresh that started earlier is neither running nor in the window.
     pub(in crate::service) oldest: Timestamp,
 }
 
 impl Selection {
-    /// `since` and `oldest_running` are by the service's clock.
+    /// `since` and `oldest_running` are by the clock of the service.
     pub(in crate::service) fn new(service: ServiceKind, (since, oldest_running): (Timestamp, Timestamp), top: Option<usize>) -> Self {
         Self {
             service,
@@ -212,7 +212,8 @@ impl Selection {
         }
     }
 
-    /// Looks at one row. A row that is no refresh, or that cannot be read, leaves a doubt, not an error: the rest of the list counts.
+    /// Adds one row. A row that is not a refresh or is unreadable makes the list uncertain, but is not an error: the rest of the list
+    /// counts.
     pub(in crate::service) fn take(&mut self, row: &[u8]) {
         self.count = self.count.saturating_add(1);
         let Ok(row) = Row::read(self.service, row) else {
@@ -241,24 +242,24 @@ impl Selection {
         }
     }
 
-    /// Notes that the service has more rows than it gave.
+    /// Records that the service has more rows than it returned.
     pub(in crate::service) fn goes_on(&mut self) {
         self.goes_on = true;
     }
 
-    /// Notes that there was more than could be read.
+    /// Records that the list exceeds the size limit.
     pub(in crate::service) fn cut_short(&mut self) {
         self.cut_short = true;
     }
 
-    /// What was gathered, and what may be missing from it.
+    /// The selected rows, and what may be missing.
     pub(in crate::service) fn finish(mut self) -> Selected {
         self.sort();
-        // As many as were asked for, or a link to a next page: others may have been left out. None of the window was, if the last of them, being the
-        // oldest, began before it.
+        // With as many rows as requested, or a link to a next page, rows may be missing. No row of the window is missing if the last row is
+        // the oldest and started before the window.
         let full = self.goes_on || self.top.is_some_and(|top| self.count >= top);
         let reaches_back = self.order.reaches_back(self.since);
-        // A model runs one refresh at a time, so what is older than the newest has ended.
+        // A model runs one refresh at a time, so a refresh older than the newest has ended.
         let may_hide_running = self.nameless_runs || ((full || self.cut_short) && !self.order.newest_first);
         let truncated = self.truncated || self.cut_short || (full && !reaches_back);
         let oldest = self.since.min(self.oldest_running);
@@ -266,7 +267,7 @@ impl Selection {
     }
 
     fn sort(&mut self) {
-        // Without a start it may have begun just now.
+        // Without a start, it may have started just now.
         self.rows.sort_by(|(a_id, a), (b_id, b)| {
             let rank = |row: &Row| (!row.phase.ended(), row.start.unwrap_or(Timestamp::MAX));
             rank(b).cmp(&rank(a)).then_with(|| a_id.cmp(b_id))
@@ -298,7 +299,7 @@ impl Fields for RowFields {
         match name {
             "refreshid" | "operationid" | "requestid" => {
                 let id = value.next_value::<Text>()?.0.as_deref().and_then(OperationId::parse);
-                // The first name goes before the others, wherever it stands; a name that holds no id counts for nothing.
+                // The first name takes precedence, independent of its position. A name without a valid id is ignored.
                 self.id = if name == "refreshid" { id.or(self.id.take()) } else { self.id.take().or(id) };
             }
             "status" => self.status = value.next_value()?,

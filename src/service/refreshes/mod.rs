@@ -1,4 +1,4 @@
-//! Refreshes: the calls and the answers that both services have in common. What is Power BI's alone is said where it is read.
+//! Refreshes: the common calls and responses of both services. Code that is specific to Power BI states it.
 
 mod calls;
 mod detail;

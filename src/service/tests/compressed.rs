@@ -1,4 +1,4 @@
-//! Answers that come compressed, though nobody asked for it: gzip and deflate are unpacked, anything else is no answer.
+//! Compressed responses, although the request excluded compression: gzip and deflate are decompressed, others are errors.
 
 use std::io::Read as _;
 
@@ -12,13 +12,13 @@ use crate::operation::{
 };
 use crate::service::{Model, Window};
 
-/// A coding that is not unpacked.
+/// An unsupported coding.
 const BR: (&str, &str) = ("content-encoding", "br");
 
-/// The sentence that says what is wrong, and what to do.
+/// The sentence with the problem and the remedy.
 const SAID: &str = "is compressed although the request excluded it: disable compression";
 
-/// A stage where the services answer so, and the model of one of them.
+/// A stage whose services return this response, and the model of one of them.
 async fn stage(service: ServiceKind, answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stage, Model) {
     let host = match service {
         ServiceKind::AnalysisServices => SERVER,
@@ -40,7 +40,7 @@ async fn look(answer: impl Fn() -> Reply + Send + Sync + 'static) -> Look {
 }
 
 #[tokio::test]
-async fn it_is_asked_for_plainly() {
+async fn requests_exclude_compression() {
     let (stage, model) = stage(ServiceKind::AnalysisServices, || reply(200, &[], r#"{"status":"succeeded"}"#)).await;
     let call = model.prepare().await.unwrap();
     call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
@@ -51,7 +51,7 @@ async fn it_is_asked_for_plainly() {
     }
 }
 
-/// An answer that is compressed so, of which `cut` bytes are missing.
+/// A response with this compression, of which `cut` bytes are missing.
 fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
     let mut bytes = Vec::new();
     let read = match coding {
@@ -65,7 +65,7 @@ fn compressed(coding: &str, body: &[u8], cut: usize) -> Reply {
 }
 
 #[tokio::test]
-async fn what_comes_by_gzip_or_deflate_is_read_within_the_same_bounds() {
+async fn gzip_and_deflate_are_read_within_bounds() {
     for coding in ["gzip", "deflate"] {
         let seen = look(move || compressed(coding, br#"{"status":"succeeded"}"#, 0)).await;
         assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
@@ -79,8 +79,8 @@ async fn what_comes_by_gzip_or_deflate_is_read_within_the_same_bounds() {
 }
 
 #[tokio::test]
-async fn a_look_that_cannot_be_unpacked_ends_nothing() {
-    // Whatever the bytes would say were they taken as they are.
+async fn poll_with_unsupported_compression_ends_nothing() {
+    // Independent of the meaning of the uncompressed bytes.
     for coding in ["br", "zstd", "identity, GZIP", "x-unheard-of"] {
         for status in [200, 400, 404, 410] {
             match look(move || reply(status, &[("content-encoding", coding)], r#"{"status":"failed"}"#)).await {
@@ -95,17 +95,17 @@ async fn a_look_that_cannot_be_unpacked_ends_nothing() {
 }
 
 #[tokio::test]
-async fn a_coding_that_changes_nothing_is_none() {
+async fn identity_coding_is_accepted() {
     for coding in ["", "identity", " Identity "] {
         let seen = look(move || reply(200, &[("content-encoding", coding)], r#"{"status":"succeeded"}"#)).await;
         assert!(matches!(&seen, Look::Found { operation, .. } if operation.phase == Phase::Succeeded), "{coding}: {seen:?}");
     }
-    // There is nothing in it that could be read wrongly.
+    // An empty body cannot be misread.
     assert_eq!(look(|| reply(404, &[BR], "")).await, Look::Gone);
 }
 
 #[tokio::test]
-async fn a_submission_whose_answer_comes_compressed_is_refused_or_leaves_a_doubt() {
+async fn compressed_submit_response_is_error_or_unknown() {
     use OperationKind::{Refresh, Sync};
     use ServiceKind::{AnalysisServices, PowerBi};
     let submit = async |service, kind, status, headers: &'static [(&'static str, &'static str)]| {
@@ -121,7 +121,7 @@ async fn a_submission_whose_answer_comes_compressed_is_refused_or_leaves_a_doubt
             let became = submit(service, kind, status, &[BR]).await;
             assert!(matches!(&became, Submission::Unanswered { message } if message.contains(SAID)), "{service:?} {kind:?}: {became:?}");
         }
-        // What the service means by its 400 cannot be told, so it is no word on the request.
+        // The reason of the 400 is unknown, so it does not concern the request.
         let refused = submit(service, kind, 400, &[BR]).await;
         let unread = |trouble: &Trouble| trouble.kind == TroubleKind::InvalidAnswer && trouble.message.contains(SAID);
         assert!(matches!(&refused, Submission::Refused(trouble) if unread(trouble)), "{service:?} {kind:?}: {refused:?}");
@@ -132,7 +132,7 @@ async fn a_submission_whose_answer_comes_compressed_is_refused_or_leaves_a_doubt
 }
 
 #[tokio::test]
-async fn a_list_that_comes_compressed_teaches_nothing() {
+async fn compressed_list_is_an_error() {
     let at = "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap();
     for service in [ServiceKind::AnalysisServices, ServiceKind::PowerBi] {
         for kind in [OperationKind::Refresh, OperationKind::Sync] {
@@ -144,14 +144,14 @@ async fn a_list_that_comes_compressed_teaches_nothing() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_is_refused_so_is_not_taken_for_an_end() {
+async fn compressed_cancel_response_is_not_an_end() {
     let (_stage, model) = stage(ServiceKind::AnalysisServices, || reply(404, &[BR], "{}")).await;
     let became = model.prepare().await.unwrap().cancel(&OperationId::parse("1a").unwrap()).await;
     assert!(matches!(&became, Cancellation::Trouble(trouble) if trouble.message.contains(SAID)), "{became:?}");
 }
 
 #[tokio::test]
-async fn a_token_that_comes_compressed_is_none() {
+async fn compressed_token_is_an_error() {
     let token = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-token"}"#;
     let stage = Stage::new(move |request| request.line.contains(&format!(" {ENTRA}/")).then(|| reply(200, &[BR], token))).await;
     let trouble = stage.model().prepare().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! HTTP/2, where many calls share a connection that can end under any of them; and what the libraries log of it all.
+//! HTTP/2, with many calls on a connection that can end during any of them; and the logs of the libraries.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,22 +25,22 @@ use crate::operation::{self, Handle, Look, OperationId, OperationKind, RefreshRe
 use crate::service::http::LARGEST_WORD;
 use crate::service::{Model, Settings};
 
-/// A body, whole or in frames.
+/// A body, complete or in frames.
 type Body = Either<Full<Bytes>, StreamBody<Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>>;
 
-/// The largest frame that a client takes where it does not say more.
+/// Maximum size of a frame that a client accepts by default.
 const FRAME: usize = 16 * 1024;
 
-/// What the server does with its connection.
+/// The server's handling of its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It keeps it, and answers.
+    /// Keeps it and responds.
     Never,
-    /// It cuts it when a POST comes.
+    /// Closes it when a POST arrives.
     CutAtPost,
-    /// It says goodbye in order when a POST comes, and goes without having answered it.
+    /// Sends GOAWAY when a POST arrives, and closes it without a response.
     GoodbyeAtPost,
-    /// It says goodbye after every GET.
+    /// Sends GOAWAY after every GET.
     GoodbyeAfterGet,
 }
 
@@ -93,7 +93,7 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
         r#"{"operationId":"1a"}"#
     } else if path.contains("/large") {
         let body = Bytes::from(format!(r#"{{"status":"inProgress","more":"{}"}}"#, "x".repeat(4 * LARGEST_WORD)));
-        // Frame by frame, as a server does that writes all of them at once: each gets its share of the connection.
+        // Frame by frame, as a server that writes all bodies at the same time: each body gets its share of the connection.
         let frames = (0..body.len()).step_by(FRAME).map(move |at| Ok(Frame::data(body.slice(at..body.len().min(at + FRAME)))));
         return Ok(Response::new(Either::Right(StreamBody::new(stream::iter(frames.collect::<Vec<_>>())))));
     } else {
@@ -109,7 +109,7 @@ async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Respo
     Ok(Response::new(Either::Left(Full::from(body))))
 }
 
-/// Looks, so that there is a connection, and then submits. How many POSTs of a refresh the server saw, too.
+/// Polls, so that there is a connection, and then submits. Returns also the number of POSTs of a refresh that the server received.
 async fn look_and_submit(end: End) -> (Submission, usize) {
     let (server, model) = start(end).await;
     let look = model.prepare().await.unwrap().look(OperationKind::Refresh, &Handle::by_id(OperationId::parse("1a").unwrap())).await;
@@ -123,7 +123,7 @@ async fn look_and_submit(end: End) -> (Submission, usize) {
 }
 
 #[tokio::test]
-async fn a_shared_connection_that_ends_under_a_submission_leaves_a_doubt_and_no_second_one() {
+async fn submission_on_lost_connection_is_unknown_and_not_repeated() {
     for end in [End::CutAtPost, End::GoodbyeAtPost] {
         let (submission, posts) = look_and_submit(end).await;
         assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
@@ -132,20 +132,20 @@ async fn a_shared_connection_that_ends_under_a_submission_leaves_a_doubt_and_no_
 }
 
 #[tokio::test]
-async fn a_shared_connection_that_ended_before_is_replaced() {
+async fn closed_shared_connection_is_replaced() {
     let (submission, posts) = look_and_submit(End::GoodbyeAfterGet).await;
     assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");
     assert_eq!(posts, 1);
 }
 
 #[tokio::test]
-async fn large_answers_that_wait_to_be_read_stop_nobody() {
+async fn large_unread_responses_block_no_other_call() {
     let (_server, model) = start(End::Never).await;
     let look = async |id: &str| {
         let call = model.prepare().await.unwrap();
         call.look(OperationKind::Refresh, &Handle::by_id(OperationId::parse(id).unwrap())).await
     };
-    // So that there is a connection, and all of them are on it.
+    // Opens the connection for all of them.
     look("small").await;
     let large: Vec<String> = (0..30).map(|number| format!("large-{number}")).collect();
     for seen in futures::future::join_all(large.iter().map(|id| look(id))).await {
@@ -153,7 +153,7 @@ async fn large_answers_that_wait_to_be_read_stop_nobody() {
     }
 }
 
-/// A place for logs.
+/// A buffer for logs.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -174,8 +174,7 @@ async fn no_library_logs_a_secret_at_any_level() {
     let writer = lines.clone();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone()).finish();
-    // For the whole process: while other tests come and go on other threads, a subscriber of one thread misses places that
-    // one of theirs has reached first.
+    // For the process: with a subscriber for one thread, callsites that other test threads reach first would be missing.
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let (submission, _) = look_and_submit(End::Never).await;
     assert!(matches!(submission, Submission::Accepted { .. }), "{submission:?}");

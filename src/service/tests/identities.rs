@@ -1,4 +1,4 @@
-//! Tokens of every sort of identity, as they are asked for.
+//! Token requests of every kind of identity.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::stage::{ENTRA, GUID, Stage, model_as, reply, settings};
 use crate::operation::{Trouble, TroubleKind};
 use crate::service::identity::{AssertionSource, Environment, Identity, SecretText, Spelling};
 
-/// An issuer whose tokens say which they are.
+/// An issuer whose tokens contain their number.
 #[derive(Debug, Default)]
 struct Issuer {
     given: AtomicUsize,
@@ -57,7 +57,7 @@ fn with_certificate() -> Identity {
 }
 
 #[tokio::test]
-async fn a_certificate_is_shown_by_an_assertion() {
+async fn certificate_is_presented_as_assertion() {
     let stage = Stage::new(|_| None).await;
     let model = model_as(&stage.azure(stage.settings()), with_certificate());
     model.prepare().await.unwrap();
@@ -74,7 +74,7 @@ async fn a_certificate_is_shown_by_an_assertion() {
 }
 
 #[tokio::test]
-async fn a_federated_token_is_fresh_for_each_exchange() {
+async fn federated_token_is_new_for_each_exchange() {
     let body = |life| format!(r#"{{"token_type":"Bearer","expires_in":{life},"access_token":"planted-token"}}"#);
     let stage = Stage::new(move |_| Some(reply(200, &[], &body(0)))).await;
     let model = model_as(&stage.azure(stage.settings()), federated(Issuer::default()));
@@ -86,7 +86,7 @@ async fn a_federated_token_is_fresh_for_each_exchange() {
 }
 
 #[tokio::test]
-async fn a_federated_token_that_nobody_trusts_is_explained() {
+async fn untrusted_federated_token_is_explained() {
     let body = r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching record.","error_codes":[700213]}"#;
     let stage = Stage::new(move |_| Some(reply(401, &[], body))).await;
     let trouble = model_as(&stage.azure(stage.settings()), federated(Issuer::default())).prepare().await.unwrap_err();
@@ -97,7 +97,7 @@ async fn a_federated_token_that_nobody_trusts_is_explained() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_vouch_is_not_asked_again_at_once() {
+async fn failing_issuer_is_not_retried_immediately() {
     let stage = Stage::new(|_| None).await;
     let model = model_as(&stage.azure(stage.settings()), federated(Issuer { refuses: true, ..Issuer::default() }));
     for _ in 0..3 {
@@ -107,7 +107,7 @@ async fn whoever_does_not_vouch_is_not_asked_again_at_once() {
     assert!(stage.requests().is_empty());
 }
 
-/// A metadata service behind a proxy that is plain http, and the heads of the requests that came to it.
+/// A metadata service behind a plain http proxy, and the heads of the requests that it received.
 async fn metadata(status: u16, body: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -144,7 +144,7 @@ async fn managed(identity: Identity, status: u16, body: &'static str) -> (Result
 }
 
 #[tokio::test]
-async fn a_managed_identity_is_asked_of_the_machine() {
+async fn managed_identity_token_is_from_the_machine() {
     let token = r#"{"access_token":"planted-token","expires_in":"3599","resource":"x","token_type":"Bearer"}"#;
     let (prepared, heads) = managed(Identity::managed(None), 200, token).await;
     prepared.unwrap();
@@ -159,7 +159,7 @@ async fn a_managed_identity_is_asked_of_the_machine() {
 }
 
 #[tokio::test]
-async fn a_machine_without_a_managed_identity_is_one_sentence() {
+async fn missing_managed_identity_is_one_sentence() {
     let unknown = r#"{"error":"invalid_request","error_description":"Identity not found"}"#;
     let rows = [
         (Some(GUID), 400, unknown, TroubleKind::CredentialsRefused, "no managed identity with the client id"),
@@ -180,9 +180,9 @@ async fn a_machine_without_a_managed_identity_is_one_sentence() {
     }
 }
 
-/// What the metadata service says and what each of its sentences tells the user.
+/// Each error of the metadata service with its remedy.
 #[tokio::test]
-async fn each_refusal_of_the_metadata_service_has_its_own_remedy() {
+async fn metadata_service_errors_have_their_remedy() {
     let unknown_resource = r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://x was not found in the tenant named y.\r\nTrace ID: 0f"}"#;
     let old_resource =
         r#"{"error":"invalid_resource","error_description":"AADSTS50001: The application named https://x was not found in the tenant y."}"#;
@@ -251,7 +251,7 @@ async fn one_identity_never_gets_the_token_of_another() {
 }
 
 #[test]
-fn no_identity_prints_what_is_secret() {
+fn no_identity_prints_a_secret() {
     let identities = [
         Identity::service_principal_secret(GUID, GUID, "planted", Spelling::SECRET_KEYS).unwrap(),
         with_certificate(),

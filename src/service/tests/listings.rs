@@ -1,4 +1,4 @@
-//! What a listing brings: the rows that matter, each with its own description.
+//! Lists over the network: the relevant rows, each with its details.
 
 use jiff::Timestamp;
 
@@ -30,7 +30,7 @@ async fn list_in(window: Window, answer: impl Fn(&str) -> Option<Reply> + Send +
 const CLOCK: (&str, &str) = ("x-ms-current-utc-date", "1/1/2026 12:00:30 PM");
 
 #[tokio::test]
-async fn rows_that_matter_are_looked_at_one_by_one() {
+async fn relevant_rows_are_read_with_details() {
     let rows = r#"[
         {"refreshId":"old","startTime":"2026-01-01T09:00:00Z","endTime":"2026-01-01T09:01:00Z","status":"succeeded"},
         {"refreshId":"runs","startTime":"2026-01-01T10:00:00Z","status":"inProgress"},
@@ -63,14 +63,14 @@ async fn rows_that_matter_are_looked_at_one_by_one() {
     ];
     assert_eq!(seen, expected);
     assert_eq!(listing.operations[2].start, "2026-01-01T12:00:01.5Z".parse().ok());
-    // The clock was read when the list came, which the rows came long after.
+    // The clock was read when the list arrived, long before the rows were complete.
     let ahead = listing.ahead.unwrap();
     assert!(!listing.truncated && ahead.most.is_zero() && ahead.least.as_secs() > -5, "{ahead:?}");
     assert_eq!(stage.count("GET"), 5);
 }
 
 #[tokio::test]
-async fn a_list_without_end_is_cut_short_and_says_so() {
+async fn endless_list_is_truncated_and_marked() {
     let row = r#"{"refreshId":"old","startTime":"2026-01-01T09:00:00Z","status":"succeeded"},"#.repeat(1000);
     let (listing, _stage) =
         list(move |_| Some(Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n[".to_owned(), row.clone()))).await;
@@ -79,7 +79,7 @@ async fn a_list_without_end_is_cut_short_and_says_so() {
 }
 
 #[tokio::test]
-async fn more_rows_than_are_looked_at_are_said_to_be_more() {
+async fn list_with_more_rows_than_details_is_truncated() {
     let rows: Vec<String> =
         (0..30).map(|n| format!(r#"{{"refreshId":"r{n}","startTime":"2026-01-01T12:01:{n:02}Z","status":"succeeded"}}"#)).collect();
     let rows = format!("[{}]", rows.join(","));
@@ -94,7 +94,7 @@ async fn more_rows_than_are_looked_at_are_said_to_be_more() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_teaches_nothing() {
+async fn invalid_list_is_an_error() {
     let cases: [(u16, &str, &str, TroubleKind); 8] = [
         (200, "text/html", "<html>", TroubleKind::InvalidAnswer),
         (200, "application/json", "", TroubleKind::InvalidAnswer),
@@ -127,7 +127,7 @@ async fn refused_details_leave_the_row_as_listed() {
         let expected = [("a", Phase::InProgress, None, unread), ("b", Phase::Succeeded, Some("full"), false)];
         assert_eq!((seen.as_slice(), listing.truncated), (&expected[..], false), "{status}");
     }
-    // A throttle is about the caller: the rest of the calls would meet it too.
+    // A throttle concerns the caller, so the remaining calls would be throttled too.
     let (listing, _stage) = list(move |path| match path {
         "" => Some(reply(200, &[CLOCK], rows)),
         _ => Some(reply(429, &[], "")),
@@ -137,7 +137,7 @@ async fn refused_details_leave_the_row_as_listed() {
 }
 
 #[tokio::test]
-async fn the_later_start_of_row_and_details_counts() {
+async fn later_start_of_row_and_details_counts() {
     for (row, details) in [("2026-01-01T12:00:03Z", "2026-01-01T11:00:00Z"), ("2026-01-01T11:59:58Z", "2026-01-01T12:00:03Z")] {
         let list_body = format!(r#"[{{"refreshId":"a","startTime":"{row}","status":"inProgress"}}]"#);
         let (listing, _stage) = list(move |path| match path {
@@ -150,7 +150,7 @@ async fn the_later_start_of_row_and_details_counts() {
 }
 
 #[tokio::test]
-async fn start_in_the_details_tells_what_no_longer_runs() {
+async fn start_in_details_excludes_outdated_rows() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let early = Window { intent: at("2025-12-20T00:00:00Z"), ..window() };
     for (window, start, phase, expected) in [
@@ -170,7 +170,7 @@ async fn start_in_the_details_tells_what_no_longer_runs() {
 }
 
 #[tokio::test]
-async fn unreadable_row_is_a_doubt_only_if_it_may_run() {
+async fn unreadable_row_is_uncertain_only_if_it_may_run() {
     let row = |end: &str, status: &str| {
         format!(r#"{{"requestId":"a","refreshType":"Scheduled","startTime":"{}"{end},"status":"{status}"}}"#, Timestamp::now())
     };

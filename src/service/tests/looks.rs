@@ -1,4 +1,4 @@
-//! What a GET and a DELETE of one operation bring, with answers of every sort.
+//! Polls and cancellations of one operation, with all kinds of responses.
 
 use super::stage::{EVIL, Reply, SERVER, Stage, model_of, power_bi_of, reply};
 use crate::operation::{Cancellation, Failure, Handle, Look, OperationId, OperationKind, Phase, TroubleKind};
@@ -39,7 +39,7 @@ fn trouble(look: Look) -> (TroubleKind, String) {
 }
 
 #[tokio::test]
-async fn an_operation_is_seen_and_a_missing_one_is_gone() {
+async fn existing_operation_is_found_and_missing_one_is_gone() {
     let (seen, stage) = look(|path| (path == PATH).then(|| reply(200, &[], r#"{"status":"succeeded"}"#))).await;
     assert_eq!(phase(seen), Phase::Succeeded);
     assert!(stage.requests()[1].head.contains("authorization: Bearer planted-token"));
@@ -47,7 +47,7 @@ async fn an_operation_is_seen_and_a_missing_one_is_gone() {
 }
 
 #[tokio::test]
-async fn one_odd_message_hides_no_end() {
+async fn invalid_message_does_not_hide_the_end() {
     let bodies: [&[u8]; 3] = [
         br#"{"status":"failed","messages":["a",null,{"message":"cut \ud83d"}]}"#,
         b"{\"status\":\"failed\",\"messages\":[{\"message\":\"K\xf6ln\"}]}",
@@ -61,7 +61,7 @@ async fn one_odd_message_hides_no_end() {
 }
 
 #[tokio::test]
-async fn accepted_without_a_word_is_one_that_runs() {
+async fn empty_accepted_response_is_running() {
     assert_eq!(phase(look(|_| Some(reply(202, &[], ""))).await.0), Phase::InProgress);
     for status in [200, 201, 204] {
         let (kind, _) = trouble(look(move |_| Some(reply(status, &[], ""))).await.0);
@@ -96,7 +96,7 @@ async fn refused_details_leave_the_operation_as_listed() {
             assert_eq!(stage.count("GET"), 2);
         }
     }
-    // What the list does not show is as the details have it, and no throttled call is followed by another.
+    // An operation that is not in the list is as its details show it. After a throttled call, there is no further call.
     for (status, list, kind, calls) in [
         (400, "[]", TroubleKind::Rejected, 2),
         (500, "<html>", TroubleKind::ServiceError, 2),
@@ -126,7 +126,7 @@ async fn failure_without_text_is_explained_by_its_row() {
         (r#"{"status":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
         (r#"{"status":"Failed"}"#, evicted.as_str(), 1, Some(Failure::Evicted), 2),
         (r#"{"status":"Unknown","extendedStatus":"Failed"}"#, paused.as_str(), 1, Some(Failure::CapacityPaused), 2),
-        // Of another end, no row, or no list.
+        // Another end, no row, or no list.
         (r#"{"status":"Cancelled"}"#, paused.as_str(), 0, None, 2),
         (r#"{"status":"Failed"}"#, "[]", 0, None, 2),
         (r#"{"status":"Failed"}"#, "<html>", 0, None, 2),
@@ -144,7 +144,7 @@ async fn failure_without_text_is_explained_by_its_row() {
         let Look::Found { operation, .. } = call.look(OperationKind::Refresh, &Handle::by_id(id())).await else { panic!("{details}") };
         assert_eq!((operation.messages.len(), operation.failure, stage.count("GET")), (messages, failure, calls), "{details}");
     }
-    // The rows of Analysis Services have no errors.
+    // Rows of Analysis Services contain no errors.
     let (_, stage) = look(|_| Some(reply(200, &[], r#"{"status":"failed"}"#))).await;
     assert_eq!(stage.count("GET"), 1);
 }
@@ -168,7 +168,7 @@ async fn bodies_are_bounded_in_size_and_time() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_on_the_same_host_alone() {
+async fn redirects_are_followed_only_on_the_same_host() {
     let (seen, _stage) = look(|path| match path {
         PATH => Some(reply(302, &[("location", "/other")], "")),
         "/other" => Some(reply(200, &[], r#"{"status":"failed"}"#)),
@@ -190,7 +190,7 @@ async fn redirects_are_followed_on_the_same_host_alone() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_sent_once() {
+async fn cancellation_is_sent_once() {
     let stage = Stage::new(|request| request.line.starts_with("DELETE").then(|| reply(204, &[], ""))).await;
     let call = stage.model().prepare().await.unwrap();
     assert_eq!(call.cancel(&id()).await, Cancellation::Accepted);

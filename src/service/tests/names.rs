@@ -1,4 +1,4 @@
-//! From names to ids: with pages, and with answers of every sort.
+//! Resolution of names to ids, with pages and all kinds of responses.
 
 use super::stage::{DATASET, EVIL, GROUP, POWER_BI, Reply, Stage, power_bi_named, power_bi_of, reply};
 use crate::operation::{CallKind, ModelIds, OperationKind, Presence, Request, Resolution, Submission, TroubleKind};
@@ -26,7 +26,7 @@ fn datasets() -> String {
 }
 
 #[tokio::test]
-async fn names_become_ids_over_pages() {
+async fn names_are_resolved_over_pages() {
     let (found, stage) = resolve(|rest| match rest {
         FILTER => Some(reply(200, &[], &list(&[(&GROUP.to_uppercase(), "Sales & O'Brien")], None))),
         rest if rest == datasets() => {
@@ -42,10 +42,10 @@ async fn names_become_ids_over_pages() {
 }
 
 #[tokio::test]
-async fn no_name_and_two_names_are_explained() {
+async fn missing_and_ambiguous_names_are_explained() {
     let (none, _stage) = resolve(|_| Some(reply(200, &[], &list(&[], None)))).await;
     assert!(matches!(&none, Resolution::Unclear(why) if why.contains("no workspace named \"Sales & O'Brien\"")), "{none:?}");
-    // A service that does not filter is read all the same.
+    // A service that ignores the filter is supported too.
     let (two, _stage) = resolve(|rest| {
         let groups = list(&[(GROUP, "Sales & O'Brien"), (OTHER, "Other")], None);
         let datasets = list(&[(DATASET, "Orders"), (OTHER, "Orders")], None);
@@ -56,7 +56,7 @@ async fn no_name_and_two_names_are_explained() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_teaches_nothing_and_no_token_goes_elsewhere() {
+async fn invalid_list_of_names_is_an_error_and_sends_no_token() {
     let evil = list(&[], Some(&format!("https://{EVIL}/v1.0/myorg/groups?$skip=1")));
     let rows = [
         (200, String::new(), TroubleKind::InvalidAnswer),
@@ -81,7 +81,7 @@ async fn what_is_no_list_teaches_nothing_and_no_token_goes_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_throttled_lookup_delays_no_poll_and_no_cancellation() {
+async fn throttled_resolution_delays_no_poll_or_cancellation() {
     let stage = Stage::new(|request| {
         let groups = format!("GET {POWER_BI}/v1.0/myorg/groups?");
         request.line.starts_with(&groups).then(|| reply(429, &[("retry-after", "3392")], r#"{"message":"Retry in 3392 seconds."}"#))
@@ -123,7 +123,7 @@ async fn lists_are_bounded_in_pages_and_size() {
 }
 
 #[tokio::test]
-async fn ids_are_their_own_answer_and_names_have_no_address() {
+async fn ids_need_no_resolution_and_names_have_no_url() {
     let stage = Stage::new(|_| None).await;
     let azure = stage.azure(stage.settings());
     let ids = ModelIds { group_id: GROUP.to_owned(), dataset_id: DATASET.to_owned() };
@@ -150,7 +150,7 @@ async fn find(
 }
 
 #[tokio::test]
-async fn workspace_tells_a_deleted_semantic_model_from_lost_access() {
+async fn workspace_list_distinguishes_deletion_from_lost_access() {
     let model = |stage: &Stage| power_bi_of(&stage.azure(stage.hasty()));
     let datasets = format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets");
     let page = |rows: &[(&str, &str)], next: Option<&str>| list(rows, next);
@@ -161,7 +161,7 @@ async fn workspace_tells_a_deleted_semantic_model_from_lost_access() {
         (there, String::new(), Some(Presence::Gone)),
         (empty, String::new(), Some(Presence::Gone)),
         (next.clone(), here, Some(Presence::There)),
-        // The second page is no list.
+        // The second page is not a list.
         (next, String::new(), None),
         ("{}".to_owned(), String::new(), None),
     ] {
@@ -181,7 +181,7 @@ async fn workspace_tells_a_deleted_semantic_model_from_lost_access() {
 }
 
 #[tokio::test]
-async fn database_is_gone_only_where_its_server_says_so() {
+async fn database_is_gone_only_if_its_server_reports_it() {
     let model = |stage: &Stage| stage.model();
     let code = |code: &str| format!(r#"{{"code":"{code}","message":"m"}}"#);
     for (status, body, expected) in [

@@ -1,4 +1,4 @@
-//! Power BI's refreshes: what is sent, what a 400 turns out to be, and what the list shows.
+//! Refreshes of Power BI: requests, the resolution of a 400, and lists.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn path() -> String {
     format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/refreshes")
 }
 
-/// A stage that answers what follows `POST …/refreshes` and the like.
+/// A stage that responds by the method and the part of the path after `…/refreshes`.
 async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
     Stage::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
@@ -39,14 +39,14 @@ fn refused(submission: Submission) -> (TroubleKind, String) {
 }
 
 #[tokio::test]
-async fn a_refresh_is_asked_for_as_documented_and_named_by_what_there_is() {
+async fn refresh_is_requested_as_documented_and_identified() {
     let location = format!("https://{}/1a", path());
     let evil = format!("https://{EVIL}/refreshes/1a");
     let rows = [
         (vec![("location", location.as_str()), ("x-ms-request-id", "2b")], Some("1a")),
         (vec![("x-ms-request-id", "2b"), ("RequestId", "2B")], Some("2b")),
         (vec![("x-ms-request-id", "2b")], Some("2b")),
-        // One of them is the call's, and nobody knows which.
+        // One of them is the id of the call, and it is unknown which.
         (vec![("x-ms-request-id", "2b"), ("RequestId", "3c")], None),
         (vec![("RequestId", "3c")], Some("3c")),
         (vec![("location", evil.as_str()), ("RequestId", "3c")], Some("3c")),
@@ -67,7 +67,7 @@ async fn a_refresh_is_asked_for_as_documented_and_named_by_what_there_is() {
             (format!("POST {}", path()).as_str(), r#"{"type":"automatic"}"#)
         );
         assert!(requests[1].head.contains("accept-language: en-US"), "{}", requests[1].head);
-        assert_eq!(requests.len(), 2, "nothing goes elsewhere, and nothing twice");
+        assert_eq!(requests.len(), 2, "no request to another host, and none is repeated");
     }
 }
 
@@ -98,7 +98,7 @@ fn row(start: i64, end: Option<i64>, by: &str, status: &str) -> String {
     )
 }
 
-/// What a 400 is taken for, and how many lists were read to see.
+/// The resolution of a 400, and the number of lists that were read for it.
 async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
     let error = serde_json::json!({"error": {"code": code, "message": text}}).to_string();
     let stage = stage(move |method, _| Some(if method == "POST" { reply(400, &[], &error) } else { reply(200, &[], &list) })).await;
@@ -112,32 +112,32 @@ async fn settled(code: &str, text: &str, list: String) -> (String, usize) {
 }
 
 #[tokio::test]
-async fn busy_and_quota_are_never_mixed_up_whatever_language_they_come_in() {
+async fn busy_and_quota_are_distinguished_in_any_language() {
     let running = format!(r#"{{"@odata.context":"x","value":[{}]}}"#, row(-60, None, "Scheduled", "Unknown"));
     let ended = format!("[{}]", row(-7200, Some(-7000), "ViaEnhancedApi", "Completed"));
     for (n, text) in BUSY.iter().enumerate() {
-        // English is read; for the rest the list tells.
+        // The operator parses English texts. For others, the list decides.
         let lists = usize::from(n > 1);
         assert_eq!(settled("InvalidRequest", text, running.clone()).await, ("busy".to_owned(), lists), "{text}");
     }
     for (n, text) in QUOTA.iter().enumerate() {
-        // What is not understood is rejected with the service's own words, however many refreshes ran that day.
+        // An unclear refusal is rejected with the text of the service, regardless of the number of refreshes on that day.
         let (word, lists) = if n > 1 { ("Rejected", 1) } else { ("QuotaExceeded", 0) };
         assert_eq!(settled("InvalidRequest", text, ended.clone()).await, (word.to_owned(), lists), "{text}");
     }
-    // A code that says it goes before any text.
+    // A code takes precedence over any text.
     assert_eq!(settled("RefreshInProgress", QUOTA[0], ended.clone()).await, ("busy".to_owned(), 0));
     assert_eq!(settled("DailyQuotaReached", BUSY[0], running.clone()).await, ("QuotaExceeded".to_owned(), 0));
-    // A text that says both says neither.
+    // Contradictory texts are inconclusive.
     let both = format!("{} {}", BUSY[0], QUOTA[0]);
     assert_eq!(settled("InvalidRequest", &both, running).await, ("busy".to_owned(), 1));
-    // What nothing explains is a wrong request.
+    // An unexplained 400 is an invalid request.
     assert_eq!(settled("InvalidRequest", "The type of the request is not valid", ended).await, ("Rejected".to_owned(), 1));
     assert_eq!(settled("InvalidRequest", BUSY[2], "[]".to_owned()).await, ("Rejected".to_owned(), 1));
 }
 
 #[tokio::test]
-async fn unknown_400_is_reported_with_the_services_words() {
+async fn unknown_400_is_reported_with_text_of_service() {
     let many: Vec<_> = (1..50).map(|n| row(-1_000 * n, Some(-1_000 * n + 30), "Scheduled", "Completed")).collect();
     let list = format!("[{}]", many.join(","));
     let bodies = [
@@ -157,7 +157,7 @@ async fn unknown_400_is_reported_with_the_services_words() {
 }
 
 #[tokio::test]
-async fn row_says_why_it_failed_where_its_details_do_not() {
+async fn failure_without_details_is_explained_by_row() {
     let exception = r#""serviceExceptionJson":"{\"error\":{\"code\":\"CapacityNotActive\"}}""#;
     let list = row(-60, Some(-30), "ViaEnhancedApi", "Failed").replace(r#""id":1"#, exception);
     for details in [reply_of(404, ""), reply_of(200, "<html>"), reply_of(200, r#"{"status":"Failed"}"#)] {
@@ -174,7 +174,7 @@ async fn row_says_why_it_failed_where_its_details_do_not() {
 }
 
 #[tokio::test]
-async fn a_400_that_cannot_be_settled_ends_no_run() {
+async fn unresolved_400_ends_no_run() {
     for list in [reply_of(503, ""), reply_of(200, "<html>"), reply_of(200, r#"{"value":[{"requestId""#), reply_of(429, "")] {
         let stage = stage(move |method, _| {
             Some(if method == "POST" { reply(400, &[], r#"{"error":{"code":"InvalidRequest"}}"#) } else { Reply::Write(list.clone()) })
@@ -182,13 +182,13 @@ async fn a_400_that_cannot_be_settled_ends_no_run() {
         .await;
         let (kind, message) = refused(submit(&stage).await);
         assert_eq!(kind, TroubleKind::ServiceError);
-        assert!(message.contains("whether another refresh runs could not be seen"), "{message}");
+        assert!(message.contains("failed to check whether another refresh is running"), "{message}");
     }
     let stage =
         stage(|method, _| (method == "POST").then(|| reply(400, &[], "{}")).or_else(|| Some(Reply::WriteAndHang(String::new())))).await;
     let begun = std::time::Instant::now();
     assert_eq!(refused(submit(&stage).await).0, TroubleKind::ServiceError);
-    assert!(begun.elapsed() < Duration::from_millis(3500), "one call's time for both: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(3500), "the timeout of one call for both: {:?}", begun.elapsed());
 }
 
 fn reply_of(status: u16, body: &str) -> String {
@@ -197,16 +197,16 @@ fn reply_of(status: u16, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_refusal_says_what_to_switch_on_or_to_grant() {
+async fn refusals_state_what_to_enable_or_grant() {
     let rows = [
         (401, r#"{"error":{"code":"PowerBINotAuthorizedException"}}"#, TroubleKind::AccessDenied, "Service principals can call"),
         (401, "", TroubleKind::AccessDenied, "Contributor"),
-        (403, r#"{"Message":"API is not accessible for application"}"#, TroubleKind::AccessDenied, "keeps applications out"),
+        (403, r#"{"Message":"API is not accessible for application"}"#, TroubleKind::AccessDenied, "blocks applications"),
         (403, r#"{"error":{"code":"Forbidden"}}"#, TroubleKind::AccessDenied, "Contributor"),
         (403, r#"{"error":{"code":"TokenExpired"}}"#, TroubleKind::ServiceError, "requests a new one automatically"),
         (404, r#"{"error":{"code":"PowerBIEntityNotFound"}}"#, TroubleKind::NotFound, "hides them from this identity"),
-        (400, r#"{"error":{"code":"CapacityNotActive"}}"#, TroubleKind::Paused, "capacity is paused"),
-        (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, TroubleKind::QuotaExceeded, "plan fewer"),
+        (400, r#"{"error":{"code":"CapacityNotActive"}}"#, TroubleKind::Paused, "capacity of the workspace is paused"),
+        (409, r#"{"error":{"code":"DailyQuotaReached"}}"#, TroubleKind::QuotaExceeded, "schedule fewer"),
     ];
     for (status, body, kind, expected) in rows {
         let stage = stage(move |_, _| Some(reply(status, &[], body))).await;
@@ -216,7 +216,7 @@ async fn each_refusal_says_what_to_switch_on_or_to_grant() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_replaced() {
+async fn expired_token_is_replaced() {
     let first = Mutex::new(true);
     let stage =
         stage(move |_, _| std::mem::take(&mut *first.lock()).then(|| reply(403, &[], r#"{"error":{"code":"TokenExpired"}}"#))).await;
@@ -235,7 +235,7 @@ async fn look(status: u16, body: &str) -> Look {
 }
 
 #[tokio::test]
-async fn an_operation_is_seen_as_captured_and_as_documented() {
+async fn captured_and_documented_details_are_parsed() {
     let running = r#"{"startTime":"2021-12-14T03:46:04.833","type":"Full","commitMode":"Transactional","status":"Unknown",
         "extendedStatus":"NotStarted","currentRefreshType":"Full","numberOfAttempts":0}"#;
     let evicted = r#"{"status":"Failed","extendedStatus":"Failed","startTime":"2021-12-14T03:46:04.833","endTime":"2021-12-14T03:47:00Z","type":"Full",
@@ -276,7 +276,7 @@ async fn an_operation_is_seen_as_captured_and_as_documented() {
 }
 
 #[tokio::test]
-async fn a_cancellation_that_comes_too_late_is_nothing_to_cancel() {
+async fn late_cancellation_is_nothing_to_cancel() {
     let rows = [
         (200, "", Cancellation::Accepted),
         (202, "", Cancellation::Accepted),
@@ -291,7 +291,7 @@ async fn a_cancellation_that_comes_too_late_is_nothing_to_cancel() {
 }
 
 #[tokio::test]
-async fn the_list_shows_ours_with_details_and_others_while_they_run() {
+async fn list_has_ours_with_details_and_running_external() {
     let rows = [
         row(-1, None, "Scheduled", "Unknown"),
         row(-2, Some(-1), "ViaEnhancedApi", "Completed"),
@@ -311,11 +311,11 @@ async fn the_list_shows_ours_with_details_and_others_while_they_run() {
     let seen: Vec<_> = listing.operations.iter().map(|o| (o.id.as_str(), o.phase, o.origin, o.refresh_type.as_deref())).collect();
     assert_eq!(seen, [("r-1", Phase::InProgress, Origin::External, None), ("r-2", Phase::Succeeded, Origin::Client, Some("full"))]);
     assert!(!listing.truncated);
-    assert_eq!(stage.count("GET "), 2, "no details of what others began");
+    assert_eq!(stage.count("GET "), 2, "no details of external refreshes");
 }
 
 #[tokio::test]
-async fn nothing_that_is_printed_holds_a_secret() {
+async fn printed_values_contain_no_secret() {
     let stage = stage(|_, _| None).await;
     let model = power_bi_of(&stage.azure(stage.settings()));
     let call = model.prepare().await.unwrap();
@@ -324,7 +324,7 @@ async fn nothing_that_is_printed_holds_a_secret() {
 }
 
 #[tokio::test]
-async fn a_throttled_identity_stays_away_from_every_model_of_the_host() {
+async fn throttled_identity_backs_off_from_all_models_of_host() {
     let stage = stage(|_, _| Some(reply(429, &[("retry-after", "40")], ""))).await;
     let azure = stage.azure(stage.settings());
     let call = power_bi_of(&azure).prepare().await.unwrap();
@@ -335,9 +335,9 @@ async fn a_throttled_identity_stays_away_from_every_model_of_the_host() {
     assert!(trouble.retry_after.is_some_and(|wait| wait > Duration::from_secs(30)));
 }
 
-/// Each kind of call is throttled, and delays no other kind; an overloaded capacity delays none.
+/// A throttle applies to one kind of call. An overloaded capacity delays no call.
 #[tokio::test]
-async fn a_throttle_delays_calls_of_its_kind_only() {
+async fn throttle_delays_only_calls_of_its_kind() {
     let kinds = [CallKind::Submit(OperationKind::Refresh), CallKind::Poll(OperationKind::Refresh), CallKind::Cancel];
     for (n, throttled) in kinds.into_iter().enumerate() {
         for (body, pauses) in [("", true), (r#"{"error":{"code":"CapacityLimitExceeded"}}"#, false)] {
@@ -359,9 +359,9 @@ async fn a_throttle_delays_calls_of_its_kind_only() {
     }
 }
 
-/// The list that explains a refused submission is a call of its own kind.
+/// The list that explains a refused submission is a call of another kind.
 #[tokio::test]
-async fn a_throttled_list_after_a_submission_delays_no_other_submission() {
+async fn throttled_list_after_submission_delays_no_submission() {
     let stage = stage(|method, _| {
         let explained = r#"{"error":{"code":"InvalidRequest","message":"Ung\u00fcltig"}}"#;
         Some(if method == "POST" { reply(400, &[], explained) } else { reply(429, &[("retry-after", "3392")], "") })
@@ -390,7 +390,7 @@ async fn calls_in_flight_are_bounded_per_workspace() {
 }
 
 #[tokio::test]
-async fn a_list_of_millions_is_cut_short_and_says_so() {
+async fn list_of_millions_is_truncated_and_marked() {
     let old = row(-9000, Some(-8000), "Scheduled", "Completed");
     let piece = format!("{old},").repeat(500);
     let head = "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{\"value\":[";

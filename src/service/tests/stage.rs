@@ -1,4 +1,4 @@
-//! A server that plays Entra ID, Analysis Services and Power BI, under their real names, with any answer one can write.
+//! A server that simulates Entra ID, Analysis Services and Power BI under their real names, with arbitrary responses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) const GROUP: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 pub(super) const DATASET: &str = "cfafbeb1-8037-4d0c-896e-a46fb27ff229";
 pub(super) const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     /// `POST westus.asazure.windows.net/servers/…`.
@@ -37,21 +37,21 @@ pub(super) struct Request {
     pub(super) body: String,
 }
 
-/// What the server does after a request.
+/// The reaction of the server to a request.
 pub(super) enum Reply {
-    /// Writes this and closes.
+    /// Writes this and closes the connection.
     Write(String),
-    /// The same, of bytes.
+    /// The same, with bytes.
     WriteBytes(Vec<u8>),
-    /// Writes this, and then nothing, for ever.
+    /// Writes this, and then nothing.
     WriteAndHang(String),
-    /// Writes this, and then this again and again.
+    /// Writes the first text, and then the second one repeatedly.
     WriteEndlessly(String, String),
-    /// Closes without a word.
+    /// Closes the connection without a response.
     Close,
 }
 
-/// An answer with a status, some header lines and a body.
+/// A response with a status, header lines and a body.
 pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
     let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
     let length = body.len();
@@ -60,7 +60,7 @@ pub(super) fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply 
 
 type Script = dyn Fn(&Request) -> Option<Reply> + Send + Sync;
 
-/// The server, and what it was asked.
+/// The server, and the requests that it received.
 pub(super) struct Stage {
     pub(super) address: SocketAddr,
     ca_pem: String,
@@ -68,7 +68,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Starts it. Where the script has no reply, tokens are granted and all else is 404.
+    /// Starts the server. Without a reply of the script, it grants tokens and returns 404 to all other requests.
     pub(super) async fn new(script: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let (tls, ca_pem) = tls(&[]);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,7 +87,7 @@ impl Stage {
         self.requests.lock().clone()
     }
 
-    /// How many requests came whose line begins so.
+    /// Number of requests whose line starts with this text.
     pub(super) fn count(&self, start: &str) -> usize {
         self.requests.lock().iter().filter(|request| request.line.starts_with(start)).count()
     }
@@ -96,22 +96,22 @@ impl Stage {
         settings(&self.ca_pem)
     }
 
-    /// A client that finds this server under every name.
+    /// A client that resolves every name to this server.
     pub(super) fn azure(&self, settings: Settings) -> Azure {
         azure(settings, self.address, self.address)
     }
 
-    /// The same, with Analysis Services at an address of its own.
+    /// The same, with Analysis Services at another address.
     pub(super) fn azure_with(&self, settings: Settings, server: SocketAddr) -> Azure {
         azure(settings, self.address, server)
     }
 
-    /// The model that the tests are about.
+    /// The model of the tests.
     pub(super) fn model(&self) -> Model {
         model_of(&self.azure(self.settings()))
     }
 
-    /// Settings for what takes until its deadline.
+    /// Settings with a short timeout, for tests that wait for it.
     pub(super) fn hasty(&self) -> Settings {
         Settings { call_timeout: Duration::from_secs(2), ..self.settings() }
     }
@@ -130,12 +130,12 @@ pub(super) fn settings(ca_pem: &str) -> Settings {
     }
 }
 
-/// A client that finds Entra ID and all else at one address, and Analysis Services at another.
+/// A client that resolves Analysis Services to one address, and all other names to another one.
 pub(super) fn azure(settings: Settings, entra: SocketAddr, server: SocketAddr) -> Azure {
     let http = http::Client::build(&settings, |builder| {
         builder.https_only(true).no_proxy().resolve(ENTRA, entra).resolve(EVIL, entra).resolve(SERVER, server).resolve(POWER_BI, server)
     });
-    // Not the real address, nor a proxy of the environment's.
+    // Neither the real address nor a proxy from the environment.
     let metadata =
         Metadata::build(&settings, move |builder| builder.no_proxy().proxy(reqwest::Proxy::http(format!("http://{entra}")).unwrap()));
     Azure::assemble(settings, http.unwrap(), metadata)
@@ -145,20 +145,20 @@ pub(super) fn model_of(azure: &Azure) -> Model {
     model_as(azure, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap())
 }
 
-/// The same model, as somebody else sees it.
+/// The same model with another identity.
 pub(super) fn model_as(azure: &Azure, identity: Identity) -> Model {
     let server = ServerName::parse(&format!("asazure://{SERVER}/myserver"), azure.cloud()).unwrap();
     azure.analysis_services(server, DatabaseName::parse("Adventure Works").unwrap(), identity)
 }
 
 impl Model {
-    /// Gets ready for a call that may be of any kind: nothing that these tests do is throttled by kind, but where they say so.
+    /// Prepares a call of an arbitrary kind. Only tests of throttles depend on the kind.
     pub(super) async fn prepare(&self) -> Result<Call, Trouble> {
         self.prepare_for(CallKind::Submit(OperationKind::Refresh)).await
     }
 }
 
-/// The semantic model that the tests are about.
+/// The semantic model of the tests.
 pub(super) fn power_bi_of(azure: &Azure) -> Model {
     power_bi_named(azure, ModelName::by_ids(GROUP, DATASET).unwrap())
 }
@@ -167,7 +167,7 @@ pub(super) fn power_bi_named(azure: &Azure, name: ModelName) -> Model {
     azure.power_bi(name, Identity::service_principal_secret(GUID, GUID, SECRET, Spelling::SECRET_KEYS).unwrap()).unwrap()
 }
 
-/// A server's side of TLS for every name here, and the authority that vouches for it.
+/// The TLS settings of the server for all names, and the certificate of its authority.
 pub(super) fn tls(protocols: &[&[u8]]) -> (TlsAcceptor, String) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(vec![]).unwrap();
@@ -225,7 +225,7 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
     let _ = stream.flush().await;
 }
 
-/// The request, once all of it is there.
+/// Parses the request, if it is complete.
 fn request(text: &str) -> Option<Request> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let header = |name: &str| {

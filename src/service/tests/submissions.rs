@@ -1,4 +1,4 @@
-//! What becomes of a POST, when its answer comes and when it does not.
+//! Results of a POST, with and without a response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ fn posted(request: &Request) -> bool {
     request.line.starts_with(&format!("POST {SERVER}"))
 }
 
-/// A stage where the POST gets this reply, and what becomes of it.
+/// The result of a POST with this reply, and its stage.
 async fn submit(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Submission, Stage) {
     let stage = Stage::new(move |request| posted(request).then(&answer)).await;
     let call = model_of(&stage.azure(stage.hasty())).prepare().await.unwrap();
@@ -39,7 +39,7 @@ fn refused(submission: Submission) -> (TroubleKind, String) {
 }
 
 #[tokio::test]
-async fn a_refresh_is_asked_for_as_documented() {
+async fn refresh_is_requested_as_documented() {
     let location = format!("https://{SERVER}{PATH}/1a");
     let headers = [("location", location.as_str()), ("x-ms-root-activity-id", "act"), ("retry-after", "3")];
     let accepted = reply_text(202, &headers, r#"{"operationId":"2b"}"#);
@@ -83,7 +83,7 @@ fn reply_text(status: u16, headers: &[(&str, &str)], body: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_leaves_a_doubt_and_is_not_asked_for_again() {
+async fn lost_submit_response_is_unknown_and_not_repeated() {
     let (submission, stage) = submit(|| Reply::Close).await;
     assert!(matches!(submission, Submission::Unanswered { .. }), "{submission:?}");
     assert_eq!(stage.count(&format!("POST {SERVER}")), 1);
@@ -98,7 +98,7 @@ async fn an_answer_that_is_lost_leaves_a_doubt_and_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_named_operation_is_accepted_whatever_becomes_of_the_body() {
+async fn operation_with_location_is_accepted_without_body() {
     let head = format!("HTTP/1.1 202 X\r\nlocation: https://{SERVER}{PATH}/1a\r\n");
     let hang = format!("{head}content-length: 50\r\n\r\n{{\"oper");
     let begun = Instant::now();
@@ -120,7 +120,7 @@ async fn a_named_operation_is_accepted_whatever_becomes_of_the_body() {
 }
 
 #[tokio::test]
-async fn what_never_left_is_refused() {
+async fn unsent_submission_is_not_started() {
     let stage = Stage::new(|_| None).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let azure = stage.azure_with(stage.settings(), closed);
@@ -129,7 +129,7 @@ async fn what_never_left_is_refused() {
     assert_eq!(kind, TroubleKind::Unreachable);
     assert!(message.starts_with(&format!("failed to connect to {SERVER}: ")), "{message}");
 
-    // A listener that never speaks: the handshake does not end.
+    // A listener that never responds, so that the handshake does not complete.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let azure = stage.azure_with(stage.hasty(), silent.local_addr().unwrap());
     let call = model_of(&azure).prepare().await.unwrap();
@@ -138,7 +138,7 @@ async fn what_never_left_is_refused() {
 }
 
 #[tokio::test]
-async fn no_token_follows_a_redirect_or_a_foreign_location() {
+async fn no_token_is_sent_to_another_host() {
     let there = format!("https://{EVIL}{PATH}");
     let (submission, stage) = submit(move || reply(307, &[("location", &there)], "")).await;
     let (kind, message) = refused(submission);
@@ -153,7 +153,7 @@ async fn no_token_follows_a_redirect_or_a_foreign_location() {
 }
 
 #[tokio::test]
-async fn a_throttled_identity_stays_away_from_the_host() {
+async fn throttled_identity_backs_off_from_the_host() {
     let stage = Stage::new(|request| posted(request).then(|| reply(429, &[("retry-after", "40")], ""))).await;
     let azure = stage.azure(stage.settings());
     let call = model_of(&azure).prepare().await.unwrap();
@@ -173,7 +173,7 @@ async fn calls_in_flight_are_bounded_per_server() {
     let model = model_of(&stage.azure(settings));
     let call = model.prepare().await.unwrap();
     let trouble = model.prepare().await.unwrap_err();
-    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, None), "the pass comes back at its own pace");
+    assert_eq!((trouble.kind, trouble.retry_after), (TroubleKind::Throttled, None), "the error has no wait");
     drop(call);
     assert!(model.prepare().await.is_ok());
 }

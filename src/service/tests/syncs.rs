@@ -1,4 +1,4 @@
-//! Synchronisations of both services, over the wire.
+//! Syncs of both services over the network.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn handle(id: &str, location: Option<&str>) -> Handle {
     Handle { id: OperationId::parse(id).unwrap(), location: location.map(str::to_owned) }
 }
 
-/// A stage of Analysis Services that answers by method and address.
+/// A stage of Analysis Services that responds by method and path.
 async fn stage(answer: impl Fn(&str, &str) -> Option<Reply> + Send + Sync + 'static) -> Stage {
     Stage::new(move |request| {
         let (method, address) = request.line.split_once(' ')?;
@@ -40,7 +40,7 @@ fn window() -> Window {
 }
 
 #[tokio::test]
-async fn a_synchronisation_is_followed_from_one_location_to_the_next() {
+async fn sync_is_polled_at_each_next_location() {
     let stage = stage(|method, path| match (method, path) {
         ("POST", SYNC) => Some(reply(202, &[("location", &format!("{SYNC}?operationId=1a")), ("retry-after", "3")], "")),
         ("GET", path) if path == format!("{SYNC}?operationId=1a") => {
@@ -67,11 +67,11 @@ async fn a_synchronisation_is_followed_from_one_location_to_the_next() {
     }
     assert_eq!(waits, [Some(30), Some(4), None]);
     let calls: Vec<String> = stage.requests().into_iter().map(|request| request.line).filter(|line| line.contains(SERVER)).collect();
-    assert_eq!(calls.len(), 4, "each address once: {calls:?}");
+    assert_eq!(calls.len(), 4, "each URL once: {calls:?}");
 }
 
 #[tokio::test]
-async fn no_token_goes_to_a_location_elsewhere() {
+async fn no_token_is_sent_to_a_location_on_another_host() {
     let there = format!("https://{EVIL}/sync/1a");
     let foreign = there.clone();
     let stage = stage(move |method, path| match (method, path) {
@@ -83,7 +83,7 @@ async fn no_token_goes_to_a_location_elsewhere() {
     .await;
     let submission = stage.model().prepare().await.unwrap().submit(&Request::Sync).await;
     assert!(matches!(&submission, Submission::Accepted { location: None, .. }), "{submission:?}");
-    // A record that somebody has edited: it is looked for by its id instead.
+    // A record that another client has edited. The operator polls by id instead.
     for location in [there.as_str(), "http://westus.asazure.windows.net/sync", "//evil.example.com/x", "https://"] {
         let seen = look(&stage, &handle("1a", Some(location))).await;
         assert!(matches!(&seen, Look::Found { location: None, .. }), "{location}: {seen:?}");
@@ -94,7 +94,7 @@ async fn no_token_goes_to_a_location_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_location_that_has_expired_is_not_the_end_of_what_it_stood_for() {
+async fn expired_location_does_not_end_its_sync() {
     let stage =
         stage(|_, path| (path == format!("{SYNC}?operationId=1a")).then(|| reply(200, &[], r#"{"operationId":"1a","syncstate":0}"#))).await;
     assert_eq!(phase(&look(&stage, &handle("1a", Some("/operations/9"))).await), Phase::InProgress);
@@ -102,7 +102,7 @@ async fn a_location_that_has_expired_is_not_the_end_of_what_it_stood_for() {
 }
 
 #[tokio::test]
-async fn answers_are_bounded_and_lost_ones_leave_a_doubt() {
+async fn responses_are_bounded_and_lost_ones_are_unknown() {
     let endless = || Reply::WriteEndlessly("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n".to_owned(), " ".repeat(65_536));
     let stage = stage(move |_, _| Some(endless())).await;
     let seen = look(&stage, &handle("1a", None)).await;
@@ -122,7 +122,7 @@ async fn answers_are_bounded_and_lost_ones_leave_a_doubt() {
 }
 
 #[tokio::test]
-async fn a_lost_synchronisation_is_found_by_when_it_began() {
+async fn sync_of_lost_response_is_found_by_its_start() {
     let start = Timestamp::now().to_string();
     let body = format!(r#"{{"operationId":"1a","StartedAt":"{}","syncstate":0}}"#, start.trim_end_matches('Z'));
     let stage = stage(move |method, path| (method == "GET" && path == SYNC).then(|| reply(200, &[], &body))).await;
@@ -132,7 +132,7 @@ async fn a_lost_synchronisation_is_found_by_when_it_began() {
 }
 
 #[tokio::test]
-async fn another_operation_that_runs_is_busy() {
+async fn running_operation_is_busy() {
     let rows = [
         (409, ""),
         (400, r#"{"code":"Conflict","message":"A refresh operation is already running on this database."}"#),
@@ -146,7 +146,7 @@ async fn another_operation_that_runs_is_busy() {
 }
 
 #[tokio::test]
-async fn query_scale_out_is_asked_for_and_followed_as_documented() {
+async fn query_scale_out_is_requested_and_polled_as_documented() {
     let base = format!("{POWER_BI}/v1.0/myorg/groups/{GROUP}/datasets/{DATASET}/queryScaleOut");
     let body = |replicas: u64| {
         let start = Timestamp::now();
@@ -169,7 +169,7 @@ async fn query_scale_out_is_asked_for_and_followed_as_documented() {
     assert!(id.as_str().starts_with("scaleout-7-"), "{id}");
     let mut phases = Vec::new();
     for _ in 0..3 {
-        // Nothing but the id is kept: it is enough after a restart.
+        // Only the id is kept, and is sufficient after a restart.
         let model = power_bi_of(&stage.azure(stage.settings()));
         phases.push(phase(&model.prepare().await.unwrap().look(OperationKind::Sync, &Handle::by_id(id.clone())).await));
     }

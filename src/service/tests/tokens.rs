@@ -1,4 +1,4 @@
-//! How tokens are asked for, over the same client.
+//! Token requests over the shared client.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +10,7 @@ fn asked(line: &str) -> bool {
 }
 
 #[tokio::test]
-async fn one_token_serves_many_calls_and_is_asked_for_as_documented() {
+async fn token_is_requested_as_documented_and_reused() {
     let stage = Stage::new(|_| None).await;
     let mut settings = stage.settings();
     settings.max_calls_per_server = 50;
@@ -26,7 +26,7 @@ async fn one_token_serves_many_calls_and_is_asked_for_as_documented() {
 }
 
 #[tokio::test]
-async fn a_refused_secret_is_a_sentence_and_is_not_asked_about_again() {
+async fn rejected_secret_is_explained_and_not_retried() {
     let body =
         r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret.\r\nTrace ID: 1","error_codes":[7000215]}"#;
     let stage = Stage::new(move |request| asked(&request.line).then(|| reply(401, &[], body))).await;
@@ -40,7 +40,7 @@ async fn a_refused_secret_is_a_sentence_and_is_not_asked_about_again() {
 }
 
 #[tokio::test]
-async fn an_identity_provider_that_fails_is_given_time() {
+async fn failing_identity_provider_is_retried_with_backoff() {
     let stage = Stage::new(|request| asked(&request.line).then(|| reply(503, &[("content-type", "text/html")], "<html>down</html>"))).await;
     let model = stage.model();
     for _ in 0..3 {
@@ -52,7 +52,7 @@ async fn an_identity_provider_that_fails_is_given_time() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_once_more() {
+async fn lost_token_response_is_requested_once_more() {
     let count = AtomicUsize::new(0);
     let stage =
         Stage::new(move |request| (asked(&request.line) && count.fetch_add(1, Ordering::Relaxed) == 0).then_some(Reply::Close)).await;
@@ -70,7 +70,7 @@ async fn no_secret_follows_a_redirect() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_service_refuses_is_replaced_once() {
+async fn rejected_token_is_replaced_once() {
     let stage =
         Stage::new(|request| request.line.starts_with(&format!("GET {SERVER}")).then(|| reply(401, &[("www-authenticate", "Bearer")], "")))
             .await;
@@ -84,8 +84,8 @@ async fn a_token_that_the_service_refuses_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_good_before_has_ended_and_that_is_nobodys_fault() {
-    // Good for two looks, and then refused: once, as its end is, or for ever, as the loss of a right is.
+async fn previously_accepted_token_has_expired() {
+    // Valid for two polls, then rejected: once if the token expired, or permanently if a permission was lost.
     for (refusals, then) in [(1, None), (9, Some(TroubleKind::AccessDenied))] {
         let looks = AtomicUsize::new(0);
         let stage = Stage::new(move |request| {
@@ -109,7 +109,7 @@ async fn a_token_that_was_good_before_has_ended_and_that_is_nobodys_fault() {
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_said_with_what_to_do() {
+async fn unknown_authority_is_reported_with_remedy() {
     let stage = Stage::new(|_| None).await;
     let mut settings = stage.settings();
     settings.extra_ca_pem = None;
@@ -119,7 +119,7 @@ async fn an_unknown_authority_is_said_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn nothing_that_is_printed_holds_a_secret() {
+async fn printed_values_contain_no_secret() {
     let stage = Stage::new(|_| None).await;
     let azure = stage.azure(stage.settings());
     let model = model_of(&azure);

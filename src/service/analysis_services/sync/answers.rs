@@ -64,10 +64,7 @@ fn next(answer: &Answer, called: &Url) -> Option<Url> {
         // The URL is written to the status, so one that contains our token is ignored.
         Target::Here(url) if url.as_str().len() <= LONGEST_LOCATION && !text::token_like(url.as_str()) => Some(url),
         Target::Elsewhere(host) => {
-            tracing::warn!(
-                host = text::cut(&host, 253),
-                "ignoring a Location on another host in a response about a sync"
-            );
+            tracing::warn!(host = text::cut(&host, 253), "ignoring a Location on another host in a response about a sync");
             None
         }
         Target::Here(_) | Target::Nonsense => None,

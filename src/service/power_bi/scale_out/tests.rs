@@ -1,11 +1,11 @@
-//! The tables: a status of query scale-out in, what it means out.
+//! Tables of status responses of query scale-out, and their meaning.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::service::answer::BodyFault;
 
-/// What the service's clock shows when it answers.
+/// The clock of the service in responses.
 const CLOCK: &str = "2026-01-01T12:00:02Z";
 
 fn answer_at(clock: &str, status: u16, body: &str) -> Answer {
@@ -41,13 +41,13 @@ fn id_of(body: &str) -> OperationId {
 }
 
 #[test]
-fn the_version_to_wait_for_stands_in_the_id() {
+fn version_to_wait_for_is_in_the_id() {
     let id = id_of(&body("57", "57", "56", BEFORE, BEFORE));
     assert_eq!(id.as_str(), "scaleout-57-1767268800000");
     assert_eq!(Wanted::of(&id), Wanted { version: Some(57), asked: Some(at(ASKED)) });
     assert_eq!(id_of(&body("\"57\"", "null", "null", "", "")), id);
-    assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as a listing has it");
-    // Until the model is loaded, nothing is said.
+    assert_eq!(id_of(&body("57", "57", "56", SOON, "")).as_str(), "scaleout-57-1767268801500", "as in a list");
+    // Until the model is loaded, the response has no status.
     for unloaded in ["", r#"{"scaleOutStatus":""}"#, r#"{"scaleOutStatus":"Unavailable"}"#, r#"{"scaleOutStatus":null}"#] {
         assert_eq!(id_of(unloaded).as_str(), "scaleout-0-1767268800000", "{unloaded}");
     }
@@ -57,7 +57,7 @@ fn the_version_to_wait_for_stands_in_the_id() {
 }
 
 #[test]
-fn each_state_that_is_not_enabled_says_what_to_switch_on() {
+fn disabled_states_have_their_remedy() {
     let rows = [
         ("TenantSettingDisabled", "administrator of Power BI"),
         ("storageModeNotSupported", "large semantic model storage format"),
@@ -83,7 +83,7 @@ fn each_state_that_is_not_enabled_says_what_to_switch_on() {
 }
 
 #[test]
-fn a_success_that_cannot_be_read_leaves_a_doubt() {
+fn unreadable_success_is_inconclusive() {
     let mut broken = answer(200, "{");
     broken.fault = Some(BodyFault::Broken);
     for answer in [broken, answer(200, "<html>"), answer(200, "{}"), answer(200, "[]"), answer(200, "{"), answer(200, r#"{"a":1}"#)] {
@@ -93,18 +93,18 @@ fn a_success_that_cannot_be_read_leaves_a_doubt() {
 }
 
 #[test]
-fn the_replicas_version_tells_and_no_end_but_it() {
+fn only_replica_version_determines_the_end() {
     let late = "2026-01-01T12:00:40Z";
     let rows = [
-        // At its version, in a status that shows a synchronisation since.
+        // Its version is reached, in a status with a later sync.
         (CLOCK, body("57", "57", "57", SOON, ""), Phase::Succeeded),
         (CLOCK, body("57", "57", "56", SOON, SOON), Phase::InProgress),
         (CLOCK, body("57", "57", "null", SOON, ""), Phase::InProgress),
-        // A later refresh does not keep it waiting; a later synchronisation does, until its own version is reached.
+        // A later refresh does not extend the wait. A later sync does, until its own version is reached.
         (CLOCK, body("60", "57", "57", SOON, SOON), Phase::Succeeded),
         (CLOCK, body("60", "60", "58", SOON, ""), Phase::InProgress),
         (CLOCK, body("60", "60", "60", SOON, ""), Phase::Succeeded),
-        // The status is from before: what was in step then proves nothing, until it can no longer be late.
+        // The status is from before the submission. It proves nothing until it can no longer be late.
         (CLOCK, body("57", "57", "57", BEFORE, BEFORE), Phase::InProgress),
         (late, body("57", "57", "57", BEFORE, BEFORE), Phase::Succeeded),
         (late, body("57", "56", "56", BEFORE, BEFORE), Phase::InProgress),
@@ -117,7 +117,7 @@ fn the_replicas_version_tells_and_no_end_but_it() {
         let Look::Found { operation, .. } = seen(&answer_at(clock, 200, &body), &id) else { panic!("{body}") };
         assert_eq!((operation.phase, &operation.id), (expected, &id), "{clock} {body}");
     }
-    // An id that says no version, or that is none of these, waits for the latest.
+    // An id without a version, or any other id, waits for the latest version.
     for id in [id_of(""), OperationId::parse("adopted").unwrap()] {
         let phase = |body: &str| match seen(&answer(200, body), &id) {
             Look::Found { operation, .. } => operation.phase,
@@ -130,7 +130,7 @@ fn the_replicas_version_tells_and_no_end_but_it() {
 }
 
 #[test]
-fn after_a_lost_answer_the_status_shows_what_began_since() {
+fn status_shows_sync_of_a_lost_response() {
     let since = at(ASKED);
     let rows = [
         (body("57", "57", "56", SOON, ""), Some(("scaleout-57-1767268801500", Phase::InProgress))),
@@ -151,7 +151,7 @@ fn after_a_lost_answer_the_status_shows_what_began_since() {
 }
 
 #[test]
-fn status_behind_its_target_without_a_start_is_a_doubt() {
+fn status_behind_target_without_start_is_inconclusive() {
     for start in ["", "0001-01-01T00:00:00"] {
         for (body, doubt) in [
             (body("57", "57", "56", start, ""), true),

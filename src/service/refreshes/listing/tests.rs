@@ -1,4 +1,4 @@
-//! Which rows of a list matter, and what they prove.
+//! Tests of the relevant rows of a list, and what they prove.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 #[test]
-fn a_window_begins_no_later_than_the_intent_by_the_services_clock() {
+fn window_starts_at_the_intent_by_service_clock() {
     let window = Window { intent: at("2026-01-01T12:00:00Z"), now: at("2026-01-01T12:01:00Z") };
     let rows = [
         (Some("2026-01-01T12:01:00Z"), 0, "2026-01-01T11:59:54Z"),
@@ -38,7 +38,7 @@ fn select(rows: &[&str]) -> (Vec<String>, bool) {
 }
 
 #[test]
-fn what_runs_or_began_in_the_window_is_kept() {
+fn rows_running_or_started_in_window_are_kept() {
     let (kept, truncated) = select(&[
         r#"{"refreshId":"old","startTime":"2026-01-01T11:00:00Z","endTime":"2026-01-01T13:00:00Z","status":"succeeded"}"#,
         r#"{"refreshId":"early","startTime":"2026-01-01T12:00:00","status":"failed"}"#,
@@ -53,14 +53,14 @@ fn what_runs_or_began_in_the_window_is_kept() {
 }
 
 #[test]
-fn a_row_that_cannot_be_named_leaves_a_doubt() {
+fn row_without_id_makes_list_uncertain() {
     assert_eq!(select(&["{}"]), (vec![], true));
     assert_eq!(select(&[r#"{"refreshId":"a/b","status":"inProgress"}"#]), (vec![], true));
     assert_eq!(select(&[r#"{"startTime":"2020-01-01T12:00:00Z","status":"failed"}"#]), (vec![], false));
 }
 
 #[test]
-fn a_row_that_cannot_be_read_leaves_a_doubt_and_the_rest_of_the_list_counts() {
+fn unreadable_row_makes_list_uncertain_and_others_count() {
     let ours = r#"{"requestId":"ours","refreshType":"ViaEnhancedApi","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#;
     for row in ["null", "17", "\"requestId\"", "[]", r#"{"requestId":"odd","x":NaN}"#, r#"{"requestId":"cut","status":"Comp"#] {
         let mut selection = selection(None);
@@ -74,7 +74,7 @@ fn a_row_that_cannot_be_read_leaves_a_doubt_and_the_rest_of_the_list_counts() {
 }
 
 #[test]
-fn half_a_character_in_a_row_is_no_more_than_a_spoilt_letter() {
+fn half_a_surrogate_pair_in_a_row_is_repaired() {
     let rows: [&[u8]; 2] = [
         br#"{"requestId":"r","status":"Failed","startTime":"2026-01-01T12:00:05Z","serviceExceptionJson":"{\"errorDescription\":\"cut \\ud83d"}"#,
         b"{\"requestId\":\"r\",\"status\":\"Failed\",\"startTime\":\"2026-01-01T12:00:05Z\",\"serviceExceptionJson\":\"K\xf6ln\"}",
@@ -86,7 +86,7 @@ fn half_a_character_in_a_row_is_no_more_than_a_spoilt_letter() {
 }
 
 #[test]
-fn the_id_is_the_first_name_that_holds_one() {
+fn id_is_the_first_valid_name() {
     let rows = [
         (r#"{"requestId":"a","refreshId":null}"#, Some("a")),
         (r#"{"refreshId":"","requestId":"a"}"#, Some("a")),
@@ -103,7 +103,7 @@ fn the_id_is_the_first_name_that_holds_one() {
 }
 
 #[test]
-fn only_known_clients_types_are_of_client_origin() {
+fn only_documented_types_are_of_client_origin() {
     let rows = [
         ("ViaEnhancedApi", Origin::Client),
         ("RELIABLEPROCESSING", Origin::Client),
@@ -125,7 +125,7 @@ fn only_known_clients_types_are_of_client_origin() {
 }
 
 #[test]
-fn rows_beyond_the_longest_refresh_do_not_run() {
+fn rows_older_than_longest_refresh_are_not_running() {
     let row = |id: &str, by: &str, start: &str| {
         format!(r#"{{"requestId":"{id}","refreshType":"{by}","startTime":"{start}","status":"Unknown"}}"#)
     };
@@ -138,14 +138,14 @@ fn rows_beyond_the_longest_refresh_do_not_run() {
     ];
     let (kept, truncated) = select(&rows.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!((kept, truncated), (vec!["undated".to_owned(), "runs".to_owned()], false));
-    // One that an old, unresolved submission may have started is still a candidate.
+    // An operation that an old, unresolved submission may have started is still a candidate.
     let mut selection = Selection::new(ServiceKind::PowerBi, (at("2025-11-01T00:00:00Z"), at("2025-11-30T12:00:00Z")), None);
     selection.take(row("ours", "ViaEnhancedApi", "2025-11-02T00:00:00Z").as_bytes());
     assert_eq!(selection.finish().rows.len(), 1);
 }
 
 #[test]
-fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
+fn external_running_row_without_id_is_certain() {
     let rows = [
         (r#"{"refreshType":"OnDemand","startTime":"2026-01-01T12:00:05Z","status":"Unknown"}"#, (false, false, true)),
         (r#"{"requestId":"a/b","refreshType":"Scheduled","status":"Unknown"}"#, (false, false, true)),
@@ -163,7 +163,7 @@ fn running_row_without_id_is_no_doubt_where_it_cannot_be_ours() {
 }
 
 #[test]
-fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
+fn external_refresh_blocks_while_running() {
     let mut selection = selection(None);
     for (id, by, status) in [
         ("a", "Scheduled", "Unknown"),
@@ -183,7 +183,7 @@ fn what_others_began_blocks_while_it_runs_and_is_none_of_ours() {
 }
 
 #[test]
-fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
+fn newest_list_is_complete_if_it_covers_the_window() {
     let rows = [
         (&["12:03", "12:02"][..], false),
         (&["12:03", "12:02", "12:01"], true),
@@ -203,7 +203,7 @@ fn a_list_of_the_newest_is_whole_if_it_reaches_back_beyond_the_window() {
 }
 
 #[test]
-fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
+fn unread_rest_may_hide_running_unless_newest_first() {
     let rows: [(&[&str], bool); 6] = [
         (&["12:03", "12:02", "11:59"], false),
         (&["12:03", "12:03", ""], false),
@@ -234,7 +234,7 @@ fn one_that_runs_may_hide_in_what_was_not_read_unless_the_newest_come_first() {
 }
 
 #[test]
-fn a_list_with_a_next_page_is_whole_only_if_it_reaches_back_beyond_the_window() {
+fn paged_list_is_complete_only_if_it_covers_the_window() {
     for (start, expected) in [("11:59", false), ("12:01", true)] {
         let mut selection = selection(Some(100));
         for (n, start) in ["12:02", start].iter().enumerate() {
