@@ -1,4 +1,4 @@
-//! What a service answers, and the body of an answer as faults make it.
+//! A service's response, and its body as modified by faults.
 
 use std::{
     io::{self, Read as _},
@@ -24,50 +24,50 @@ use crate::{
     world::verbatim::{Clock, Scripted, Template},
 };
 
-/// A failure of a body, which ends the connection.
+/// An error while sending a body; it ends the connection.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of an answer: whole, or a stream that a fault has made.
+/// The body of a response: complete, or a stream produced by a fault.
 pub type Body = Either<Full<Bytes>, UnsyncBoxBody<Bytes, BodyError>>;
 
-/// How long what was sent has to leave before the connection is ended: it is written as soon as the body pauses.
+/// Time for sent data to leave before the connection ends. The data is written as soon as the body yields.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// Its headers, without those that are HTTP's own.
+    /// Its headers, without those that HTTP itself defines.
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
-    /// The operation that it is about, for the ledger.
+    /// The operation that it concerns, for the ledger.
     pub operation: Option<Uuid>,
 }
 
 impl Answer {
-    /// An answer without a body.
+    /// A response without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Bytes::new(), operation: None }
     }
 
-    /// An answer with a body of JSON.
+    /// A response with a JSON body.
     #[must_use]
     pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
-        // Our own types always serialise; an empty body would show at once if one did not.
+        // Serializing our own types cannot fail; an empty body would be noticed immediately.
         let body = serde_json::to_vec(value).unwrap_or_default();
         Self::empty(status).with_body(body, "application/json; charset=utf-8")
     }
 
-    /// An answer whose body is this text, with the content type of JSON.
+    /// A response with this text as its body and the content type of JSON.
     #[must_use]
     pub fn json_text(status: StatusCode, text: String) -> Self {
         Self::empty(status).with_body(text.into_bytes(), "application/json; charset=utf-8")
     }
 
-    /// A response that a test has written.
+    /// A response written by a test.
     #[must_use]
     pub fn scripted(response: &Scripted, clock: &Clock) -> Self {
         let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -75,7 +75,7 @@ impl Answer {
         response.headers.iter().fold(answer, |answer, (name, value)| answer.with_named(name, Some(value)))
     }
 
-    /// With the body of a test, if there is one: a text as it is, anything else as JSON.
+    /// Sets the body given by a test, if any: a string unchanged, any other value as JSON.
     #[must_use]
     pub fn with_template(mut self, body: Option<&Template>, clock: &Clock) -> Self {
         match body.and_then(|body| body.filled(clock)) {
@@ -86,13 +86,13 @@ impl Answer {
         self
     }
 
-    /// An answer with a text.
+    /// A plain-text response.
     #[must_use]
     pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
         Self::empty(status).with_body(text.into().into_bytes(), "text/plain; charset=utf-8")
     }
 
-    /// The page that a gateway gives when what is behind it does not answer.
+    /// The HTML page of a gateway whose backend does not respond.
     #[must_use]
     pub fn html(status: StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");
@@ -109,7 +109,7 @@ impl Answer {
         self
     }
 
-    /// With one more header; a value that no header can hold is left out.
+    /// Adds a header; an invalid value is omitted.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -118,13 +118,13 @@ impl Answer {
         self
     }
 
-    /// With a header, unless it has been set.
+    /// Adds a header unless it is already set.
     #[must_use]
     pub fn with_usual(self, name: HeaderName, value: &str) -> Self {
         if self.headers.contains_key(&name) { self } else { self.with(name, value) }
     }
 
-    /// With a header set, or removed. What no header can be called is left out.
+    /// Sets or removes a header. An invalid name is ignored.
     #[must_use]
     pub fn with_named(mut self, name: &str, value: Option<&str>) -> Self {
         match (HeaderName::try_from(name), value) {
@@ -137,7 +137,7 @@ impl Answer {
         }
     }
 
-    /// About this operation.
+    /// Sets the operation that the response concerns.
     #[must_use]
     pub fn about(mut self, operation: Uuid) -> Self {
         self.operation = Some(operation);
@@ -145,13 +145,13 @@ impl Answer {
     }
 }
 
-/// The body as it is.
+/// The unmodified body.
 #[must_use]
 pub fn whole(body: Bytes) -> Body {
     Either::Left(Full::new(body))
 }
 
-/// The first bytes of the body; then the connection ends, by a reset or by closing it.
+/// The first `bytes` bytes of the body; then the connection is reset or closed.
 #[must_use]
 pub fn cut(body: &Bytes, length: usize, connection: Arc<Connection>, reset: bool) -> Body {
     let start = body.slice(..length.min(body.len()));
@@ -163,10 +163,10 @@ pub fn cut(body: &Bytes, length: usize, connection: Arc<Connection>, reset: bool
     boxed(stream::iter([Ok(start)]).chain(end))
 }
 
-/// The body at so many bytes in a second.
+/// The body at this rate, in bytes per second.
 #[must_use]
 pub fn slow(body: Bytes, bytes_per_second: u64) -> Body {
-    // Ten times a second, or one byte as often as the rate says.
+    // Sends ten chunks per second, or single bytes at slow rates.
     let rate = bytes_per_second.max(1);
     let piece = usize::try_from((rate / 10).max(1)).unwrap_or(usize::MAX);
     let pause = if rate >= 10 { Duration::from_millis(100) } else { Duration::from_millis(1_000 / rate) };
@@ -180,7 +180,7 @@ pub fn slow(body: Bytes, bytes_per_second: u64) -> Body {
     }))
 }
 
-/// An array of operations that goes on for so many bytes (0: without end) and is then cut off without a closing bracket.
+/// A JSON array of operations with this many bytes (0: unlimited), cut off before its closing bracket.
 #[must_use]
 pub fn huge(bytes: u64) -> Body {
     let row = r#"{"refreshId":"00000000-0000-4000-8000-000000000000","startTime":"2017-12-07T02:06:57.1838734Z","status":"succeeded"},"#;
@@ -196,10 +196,10 @@ pub fn huge(bytes: u64) -> Body {
     })))
 }
 
-/// A piece that comes again and again, between a head and a tail.
+/// A repeated piece between a head and a tail.
 #[must_use]
 pub fn repeated(head: &str, piece: &str, count: u64, tail: &str) -> Body {
-    // Many at a time: a body of single bytes would take ages.
+    // Sends many pieces per chunk: chunks of single bytes would be too slow.
     let at_once = (65_536 / piece.len().max(1)).max(1);
     let block = Bytes::from(piece.repeat(at_once));
     let length = piece.len();
@@ -214,18 +214,18 @@ pub fn repeated(head: &str, piece: &str, count: u64, tail: &str) -> Body {
     boxed(head.chain(pieces).chain(tail))
 }
 
-/// How long that is.
+/// The total length.
 #[must_use]
 pub fn repeated_length(head: &str, piece: &str, count: u64, tail: &str) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(piece.len()).saturating_add(head.len() + tail.len())
 }
 
-/// The body, compressed, with so many blanks before it.
+/// The body, compressed, preceded by this many spaces.
 #[must_use]
 pub fn gzip(body: &Bytes, blanks: u64) -> Bytes {
     let mut plain = io::repeat(b' ').take(blanks).chain(&body[..]);
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into memory does not fail; an empty body would show at once if it did.
+    // Writing to memory cannot fail; an empty body would be noticed immediately.
     let packed = io::copy(&mut plain, &mut packed).and_then(|_| packed.finish());
     packed.unwrap_or_default().into()
 }

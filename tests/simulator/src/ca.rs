@@ -1,4 +1,4 @@
-//! The simulator's own certificate authority: made at start-up, with a leaf for each host name on demand.
+//! The simulator's certificate authority, created at startup; it issues a certificate per host name on demand.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,11 +12,11 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-/// A failure to make a certificate or a TLS configuration from it.
+/// Failure to create a certificate or its TLS configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The certificate could not be made.
-    #[error("failed to make a certificate: {0}")]
+    /// The certificate could not be created.
+    #[error("failed to create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// The certificate could not be used for TLS.
     #[error("failed to set up TLS: {0}")]
@@ -31,10 +31,10 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Makes a new authority, valid from last year to the year after next.
+    /// Creates a new authority, valid from last year to the year after next.
     ///
     /// # Errors
-    /// When the key or the certificate cannot be made.
+    /// When the key or the certificate cannot be created.
     pub fn new() -> Result<Self, Error> {
         let mut params = params(Vec::new(), "Tabular simulator authority")?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -44,16 +44,16 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate, configurations: Mutex::default() })
     }
 
-    /// The authority's certificate, as the PEM file that clients are to trust.
+    /// The authority's certificate as PEM, for the trust store of clients.
     #[must_use]
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }
 
-    /// The TLS configuration for `host`: a leaf for this name alone, HTTP/2 and HTTP/1.1 by ALPN.
+    /// The TLS configuration for `host`: a certificate for this name only, HTTP/2 and HTTP/1.1 by ALPN.
     ///
     /// # Errors
-    /// When the leaf cannot be made, as for a name that no certificate can hold.
+    /// When the certificate cannot be created, for example for an invalid name.
     pub fn server_config(&self, host: &str) -> Result<Arc<ServerConfig>, Error> {
         if let Some(config) = self.configurations.lock().get(host) {
             return Ok(Arc::clone(config));
@@ -82,7 +82,8 @@ impl Authority {
     }
 }
 
-/// What root and leaves have in common. Public clients refuse leaves valid for longer than 825 days, so the years are few.
+/// Common parameters of all certificates. Public clients reject certificates that are valid for more than 825 days, so the validity is
+/// short.
 fn params(names: Vec<String>, common_name: &str) -> Result<CertificateParams, Error> {
     let year = i32::from(jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year());
     let mut params = CertificateParams::new(names)?;

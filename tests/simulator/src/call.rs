@@ -1,14 +1,14 @@
-//! One call, as a service gets it.
+//! One call as a service receives it.
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method, header::AUTHORIZATION};
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
-/// A request with its whole body, and the time that it is answered at.
+/// A request with its complete body and the time at which it is handled.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The real name that it was sent to.
+    /// The real host name that the request addresses.
     pub host: std::sync::Arc<str>,
     /// Its method.
     pub method: Method,
@@ -20,12 +20,12 @@ pub struct Call {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
-    /// When it is handled.
+    /// The time at which it is handled.
     pub now: Timestamp,
 }
 
 impl Call {
-    /// The bearer token that came with it.
+    /// The bearer token of the request.
     #[must_use]
     pub fn bearer(&self) -> Option<&str> {
         let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
@@ -33,7 +33,7 @@ impl Call {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// The last segment of its path, decoded: the id, where it names an operation.
+    /// The last segment of its path, decoded: the operation's id on routes that have one.
     #[must_use]
     pub fn last_segment(&self) -> String {
         let path = self.path.trim_end_matches('/');

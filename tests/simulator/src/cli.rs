@@ -25,33 +25,33 @@ EXAMPLE
   curl $AZURE -i -H \"Authorization: Bearer $TOKEN\" --json '{\"Type\":\"Full\"}' $MODEL/refreshes
   curl $AZURE    -H \"Authorization: Bearer $TOKEN\" $MODEL/refreshes
 
-  curl http://127.0.0.1:40002/ledger          # what was asked of it
+  curl http://127.0.0.1:40002/ledger          # the received requests
   curl http://127.0.0.1:40002/faults -d '{\"match\":{\"method\":\"POST\"},\"action\":{\"dropAfter\":{}}}'
 
   tests/simulator/README.md has all of the control API.";
 
 /// A local Azure: Entra ID, Analysis Services and Power BI under their real names, behind an HTTPS CONNECT proxy on loopback.
 ///
-/// Point any client at it by its proxy setting (`HTTPS_PROXY`, `--proxy`) and by trusting the certificate in --ca-file. It leads
-/// nowhere else: other hosts are refused. When it is ready it prints one line of JSON that says where it listens. SIGTERM and
-/// Ctrl-C end it with exit code 0; bad usage or settings give 2, and the rest 1.
+/// Configure a client with its proxy setting (`HTTPS_PROXY`, `--proxy`) and trust the certificate in --ca-file. Other hosts are refused.
+/// When ready, it prints one line of JSON with its addresses. It exits with 0 after SIGTERM or Ctrl-C, with 2 after invalid usage or
+/// settings, and otherwise with 1.
 #[derive(Parser)]
 #[command(name = "simulator", version, after_long_help = EXAMPLE)]
 pub struct Cli {
-    /// Where the proxy listens: a loopback address; port 0 means any free one
+    /// Address of the proxy; loopback only, port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub proxy_address: SocketAddr,
-    /// Where the control API listens: a loopback address; port 0 means any free one
+    /// Address of the control API; loopback only, port 0 selects a free port
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     pub control_address: SocketAddr,
-    /// Where to write the certificate that clients are to trust (PEM); made anew at each start
+    /// File for the certificate that clients must trust (PEM); each start creates a new certificate
     #[arg(long, value_name = "FILE")]
     pub ca_file: PathBuf,
-    /// What there is at the start (JSON or YAML): {clouds: […], applications: […], issuers: […], managedIdentities: […], models: […],
-    /// entra: {…}, faults: […]}, each as the body of the control API; without it, the example below
+    /// Initial state (JSON or YAML): {clouds: […], applications: […], issuers: […], managedIdentities: […], models: […], entra: {…},
+    /// faults: […]}, each as in the control API; default: the example below
     #[arg(long, value_name = "FILE")]
     pub world: Option<PathBuf>,
-    /// End when standard input does, so that no simulator outlives whoever has started it
+    /// Exit when standard input ends, so that no simulator outlives the process that started it
     #[arg(long)]
     pub parent_exits: bool,
 }

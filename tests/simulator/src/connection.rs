@@ -1,4 +1,4 @@
-//! One connection of a client: how a fault ends it, and its socket, which can be closed or reset.
+//! One connection of a client: its end by a fault, and its socket, which can be closed or reset.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use tokio::{
     sync::Notify,
 };
 
-/// A way to end a connection from within a request on it.
+/// Handle that ends a connection from within one of its requests.
 #[derive(Default)]
 pub struct Connection {
     killed: Notify,
@@ -24,19 +24,19 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Ends the connection at once, without TLS's farewell: by a TCP reset, or by closing it.
+    /// Ends the connection immediately, without a TLS close notification: by a TCP reset or by closing it.
     pub fn kill(&self, reset: bool) {
         self.reset.store(reset, Ordering::Release);
         self.killed.notify_one();
     }
 
-    /// Waits until somebody ends it.
+    /// Waits until the connection is ended.
     pub async fn killed(&self) {
         self.killed.notified().await;
     }
 }
 
-/// The socket of a client.
+/// A client's socket.
 pub struct Socket {
     tcp: TcpStream,
     connection: Arc<Connection>,
@@ -53,7 +53,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.reset.load(Ordering::Acquire) {
-            // Without it the connection is closed instead, which is the next best.
+            // If this fails, the connection is closed instead of reset.
             let _ = self.tcp.set_zero_linger();
         }
     }
@@ -87,18 +87,18 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Counts open connections.
+/// Counter of open connections.
 #[derive(Default)]
 pub struct Gauge(AtomicUsize);
 
 impl Gauge {
-    /// How many there are.
+    /// The number of open connections.
     #[must_use]
     pub fn value(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// One more, until what is returned is dropped.
+    /// Counts one connection until the returned value is dropped.
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> Entered {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -106,7 +106,7 @@ impl Gauge {
     }
 }
 
-/// An open connection, as long as it lives.
+/// Guard of an open connection.
 pub struct Entered(Arc<Gauge>);
 
 impl Drop for Entered {

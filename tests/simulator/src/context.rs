@@ -1,32 +1,32 @@
-//! What a service needs to answer a request, besides the request itself.
+//! The context of a request: everything besides the request that a service needs to handle it.
 
 use uuid::Uuid;
 
 use crate::{call::Call, entra::Token, hosts::Site};
 
-/// What answering a request takes.
+/// The context of a request.
 pub struct Context<'a> {
     /// The request.
     pub call: &'a Call,
-    /// The host that it was sent to.
+    /// The service and cloud of the addressed host.
     pub site: Site,
-    /// What its token says, if Entra ID has issued it.
+    /// The claims of its token, if Entra ID issued it.
     pub token: Option<&'a Token>,
-    /// Where the ledger has it.
+    /// Its sequence number in the ledger.
     pub sequence: u64,
-    /// The id under which the service's support would find it.
+    /// The id that the service's support would use to find it.
     pub activity: Uuid,
 }
 
 impl Context<'_> {
-    /// The token, if it is for this service of this cloud; it may have expired.
+    /// The token, if its audience is this service in this cloud; it may have expired.
     #[must_use]
     pub fn known_token(&self) -> Option<&Token> {
-        // By name, since a declared cloud may have been declared anew in between.
+        // Compares names, because a declared cloud may have been replaced since.
         self.token.filter(|token| self.site.accepts(token.audience) && token.cloud.name() == self.site.cloud.name())
     }
 
-    /// The token, if it is for this service, of this cloud, and has not expired.
+    /// The token, if its audience is this service in this cloud and it has not expired.
     #[must_use]
     pub fn valid_token(&self) -> Option<&Token> {
         self.known_token().filter(|token| token.expires > self.call.now)
@@ -45,7 +45,7 @@ mod tests {
     };
 
     #[test]
-    fn a_token_is_for_one_service_of_one_cloud() {
+    fn token_is_valid_for_one_service_of_one_cloud() {
         let site = site("westus.asazure.windows.net").unwrap();
         let now = Timestamp::now();
         let call = Call {

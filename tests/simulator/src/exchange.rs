@@ -1,4 +1,4 @@
-//! One exchange: a request goes into the ledger, past the faults, to its service, and back.
+//! One exchange: a request is recorded in the ledger, passes the faults, and is handled by its service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,30 +29,30 @@ use crate::{
     world::{Lookup, SharedModel, timestamp::TimestampStyle, verbatim::Clock},
 };
 
-/// The largest body that a request may have.
+/// Maximum size of a request's body.
 const MAX_REQUEST: usize = 4 << 20;
 
-/// How many headers a fault adds at most: a map of them has a limit of its own.
+/// Maximum number of headers that a fault adds: a header map has a limit of its own.
 const MOST_HEADERS: u32 = 20_000;
 
-/// Where a request came from: a tunnel to one host, or the metadata service's place.
+/// The origin of a request: a tunnel to one host, or the metadata service's address.
 pub struct Tunnel {
-    /// Everything that there is.
+    /// The state of the local Azure.
     pub state: Arc<State>,
-    /// The host that the client believes to speak to.
+    /// The host that the client addressed.
     pub host: Arc<str>,
-    /// What stands behind that name.
+    /// The service and cloud of that name.
     pub site: Site,
-    /// The way to end the connection.
+    /// The handle that ends the connection.
     pub connection: Arc<Connection>,
 }
 
-/// No answer is given, because a fault says so.
+/// A fault suppresses the response.
 #[derive(Debug, thiserror::Error)]
-#[error("a fault has dropped the request")]
+#[error("a fault dropped the request")]
 pub struct Dropped;
 
-/// A request, taken apart for the service that it is for.
+/// A request, parsed for the addressed service.
 enum Target {
     Entra(entra::Request),
     AnalysisServices(analysis_services::Request),
@@ -60,7 +60,7 @@ enum Target {
     Metadata(imds::Request),
 }
 
-/// A call on its way through.
+/// A call in progress.
 struct Passage<'a> {
     tunnel: &'a Tunnel,
     call: Call,
@@ -69,10 +69,10 @@ struct Passage<'a> {
     entry: Entry,
 }
 
-/// Answers a request.
+/// Handles a request.
 ///
 /// # Errors
-/// Where a fault wants no answer to be given.
+/// When a fault suppresses the response.
 pub async fn answer(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST).collect().await {
@@ -128,9 +128,9 @@ impl Passage<'_> {
         }
     }
 
-    /// Lets the service do what is asked.
+    /// Passes the request to the service.
     async fn handle(&mut self) -> Answer {
-        // A fault may have held it back: what counts is when the service gets it.
+        // A fault may have delayed the request: the time at which the service receives it counts.
         self.call.now = Timestamp::now();
         let state = &self.tunnel.state;
         let answer = match &self.target {
@@ -143,7 +143,7 @@ impl Passage<'_> {
         answer
     }
 
-    /// Lets a fault do what it does.
+    /// Applies a fault.
     async fn with(&mut self, met: &Met) -> Result<Response<Body>, Dropped> {
         let (connection, fault) = (&self.tunnel.connection, &met.fault);
         Ok(match met.action() {
@@ -189,7 +189,7 @@ impl Passage<'_> {
             Action::Truncate { bytes } => {
                 let answer = self.handle().await;
                 let body = answer::cut(&answer.body, *bytes, Arc::clone(connection), false);
-                // More than is sent, also where all of a short body is.
+                // Exceeds what is sent, even if the body is short and sent completely.
                 let promised = answer.body.len().max(answer.body.len().min(*bytes) + 1);
                 streamed(answer, body, Some(promised))
             }
@@ -245,7 +245,7 @@ impl Passage<'_> {
         })
     }
 
-    /// The model that the request is for.
+    /// The model that the request addresses.
     fn model(&self) -> Option<SharedModel> {
         let world = &self.tunnel.state.world;
         match &self.target {
@@ -258,7 +258,7 @@ impl Passage<'_> {
         }
     }
 
-    /// How bodies of faults write the time: as the model's list does.
+    /// The timestamp format in bodies of faults: that of the model's list.
     fn clock(&self) -> Clock {
         let plain = Clock { post: None, style: TimestampStyle::default(), skew: SignedDuration::ZERO };
         let clock = self.model().map_or(plain, |model| {
@@ -268,7 +268,7 @@ impl Passage<'_> {
         clock.posted_by(Timestamp::now())
     }
 
-    /// Gives no answer: ends the stream alone, which is the connection in HTTP/1.1, or all of the connection.
+    /// Suppresses the response: resets the stream alone (the connection in HTTP/1.1), or ends the whole connection.
     async fn dropped(&self, alone: bool) -> Result<Response<Body>, Dropped> {
         if alone {
             return Err(Dropped);
@@ -336,7 +336,7 @@ fn response(answer: Answer) -> Response<Body> {
     assemble(answer.status, answer.headers, answer::whole(answer.body))
 }
 
-/// An answer whose body is a stream, with the length that it promises.
+/// A response whose body is a stream, with the declared length.
 fn streamed(answer: Answer, body: Body, promised: Option<usize>) -> Response<Body> {
     let mut headers = answer.headers;
     if let Some(length) = promised {

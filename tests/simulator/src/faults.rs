@@ -1,4 +1,4 @@
-//! The faults that were ordered: which request meets which, and how often.
+//! The ordered faults: which requests each one affects, and how often.
 
 pub mod action;
 
@@ -18,52 +18,52 @@ use self::action::Action;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
-    /// Which requests it concerns. Nothing: all.
+    /// The affected requests. Default: all.
     #[serde(default, rename = "match")]
     pub pattern: Pattern,
-    /// How many of them it lets pass first. Default 0.
+    /// Number of matching requests to skip first. Default 0.
     #[serde(default)]
     pub skip: u64,
-    /// How many of them it hits then; 0 for all. Default 1, or one for each action of a script.
+    /// Number of matching requests to affect after that; 0 for all. Default 1, or one for each action of a script.
     #[serde(default)]
     pub times: Option<u64>,
-    /// What it does to them.
+    /// The effect.
     pub action: Action,
 }
 
-/// Which requests a fault concerns: those that all given fields fit.
+/// Pattern of requests: all given fields must match.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Pattern {
     /// The method.
     pub method: Option<String>,
-    /// A part of the host's name, or all of it with `*` for any text.
+    /// A substring of the host's name, or the whole name with `*` as a wildcard.
     pub host: Option<String>,
-    /// A part of path and query, or all of it with `*` for any text.
+    /// A substring of path and query, or the whole text with `*` as a wildcard.
     pub path: Option<String>,
     /// The application.
     pub client_id: Option<String>,
-    /// What is asked for, as the ledger calls it: `refreshes`, `token`, …
+    /// The route's name in the ledger: `refreshes`, `token`, …
     pub route: Option<String>,
 }
 
-/// What a pattern looks at.
+/// The properties of a request that a pattern compares.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The request's method.
     pub method: &'a str,
-    /// The host that it was sent to.
+    /// The addressed host.
     pub host: &'a str,
     /// Its path and query.
     pub path: &'a str,
-    /// The application, where the request names one.
+    /// The application, if the request names one.
     pub client_id: Option<&'a str>,
-    /// What is asked for, as the ledger calls it.
+    /// The route's name in the ledger.
     pub route: &'a str,
 }
 
 impl Pattern {
-    /// Whether the request is one of those meant.
+    /// Whether the request matches.
     #[must_use]
     pub fn fits(&self, subject: Subject<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(subject.method))
@@ -74,7 +74,7 @@ impl Pattern {
     }
 }
 
-/// Whether `text` contains `pattern`, or is it, where it has a `*`. Case does not count.
+/// Whether `text` contains `pattern`, or matches it as a whole if it contains a `*`. Case-insensitive.
 fn text_fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_lowercase(), text.to_lowercase());
     if pattern.contains('*') { glob_fits(pattern.as_bytes(), text.as_bytes()) } else { text.contains(&pattern) }
@@ -88,7 +88,7 @@ fn glob_fits(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// A fault in force.
+/// An active fault.
 pub struct Fault {
     /// Its id.
     pub id: Arc<str>,
@@ -100,23 +100,23 @@ pub struct Fault {
     releases: watch::Sender<u64>,
 }
 
-/// A fault, as the control API shows it.
+/// A fault, as shown by the control API.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct View {
     /// Its id.
     pub fault_id: Arc<str>,
-    /// How many requests it has hit.
+    /// Number of requests affected so far.
     pub hits: u64,
-    /// How many it is holding now.
+    /// Number of requests on hold.
     pub held: u64,
-    /// What was ordered.
+    /// The order.
     #[serde(flatten)]
     pub order: Order,
 }
 
 impl Fault {
-    /// Counts a request that fits, and says the number of the hit if it is one; 0 is the first.
+    /// Counts a matching request and returns the zero-based number of the hit, if it is one.
     fn strikes(&self) -> Option<u64> {
         let number = self.seen.fetch_add(1, Ordering::Relaxed).checked_sub(self.order.skip)?;
         let strikes = self.times == 0 || number < self.times;
@@ -126,11 +126,11 @@ impl Fault {
         strikes.then_some(number)
     }
 
-    /// Holds the caller until the next release, or until the fault is removed.
+    /// Holds the caller until the next release or the removal of the fault.
     pub async fn hold(&self) {
         let mut releases = self.releases.subscribe();
         let _held = Held::new(&self.held);
-        // An error means that the fault is gone, which releases as well.
+        // An error means that the fault was removed, which also releases the request.
         let _ = releases.changed().await;
     }
 
@@ -144,7 +144,7 @@ impl Fault {
     }
 }
 
-/// A fault that a request has met.
+/// A fault that applies to a request.
 #[derive(Clone)]
 pub struct Met {
     /// The fault.
@@ -153,14 +153,14 @@ pub struct Met {
 }
 
 impl Met {
-    /// What the fault does to the request.
+    /// The effect on the request.
     #[must_use]
     pub fn action(&self) -> &Action {
         self.fault.order.action.at(self.number)
     }
 }
 
-/// Counts a held request for as long as it lives, however it ends.
+/// Counts a held request until it is dropped.
 struct Held<'a>(&'a AtomicU64);
 
 impl<'a> Held<'a> {
@@ -176,17 +176,17 @@ impl Drop for Held<'_> {
     }
 }
 
-/// All faults in force, in the order in which they were ordered.
+/// All active faults, in the order of their creation.
 #[derive(Default)]
 pub struct Faults {
     in_force: Mutex<Vec<Arc<Fault>>>,
-    // Looked at before the lock, since there are none most of the time.
+    // Checked before the lock: usually there are no faults.
     count: AtomicUsize,
     ordered: AtomicU64,
 }
 
 impl Faults {
-    /// Puts a fault into force, and says its id.
+    /// Activates a fault and returns its id.
     pub fn order(&self, mut order: Order) -> Arc<str> {
         order.action.pin(Timestamp::now());
         let times = *order.times.get_or_insert_with(|| order.action.requests());
@@ -206,7 +206,7 @@ impl Faults {
         id
     }
 
-    /// The fault that this request meets: the first that fits and still has hits left.
+    /// The fault that applies to this request: the first that matches and has hits left.
     pub fn meet(&self, subject: Subject<'_>) -> Option<Met> {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
@@ -217,7 +217,7 @@ impl Faults {
         })
     }
 
-    /// Lets go what `id` holds, and says whether there is such a fault.
+    /// Releases the requests held by `id`; returns whether the fault exists.
     pub fn release(&self, id: &str) -> bool {
         let fault = self.find(id);
         if let Some(fault) = &fault {
@@ -226,7 +226,7 @@ impl Faults {
         fault.is_some()
     }
 
-    /// Removes a fault, which lets go what it holds, and says whether there was one.
+    /// Removes a fault and releases the requests it holds; returns whether it existed.
     pub fn remove(&self, id: &str) -> bool {
         let mut faults = self.in_force.lock();
         let before = faults.len();
@@ -250,13 +250,13 @@ impl Faults {
         }
     }
 
-    /// A fault as it stands.
+    /// The current state of a fault.
     #[must_use]
     pub fn view(&self, id: &str) -> Option<View> {
         self.find(id).map(|fault| fault.view())
     }
 
-    /// All faults as they stand.
+    /// The current state of all faults.
     #[must_use]
     pub fn views(&self) -> Vec<View> {
         self.in_force.lock().iter().map(|fault| fault.view()).collect()
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_fit_parts_or_globs() {
+    fn patterns_match_substrings_or_globs() {
         for (pattern, text, fits) in [
             ("refreshes", "/m/refreshes/1", true),
             ("*/refreshes", "/m/refreshes/1", false),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn all_given_fields_must_fit() {
+    fn pattern_requires_all_given_fields() {
         let fits = |json| serde_json::from_value::<Pattern>(json).unwrap().fits(SUBJECT);
         assert!(fits(serde_json::json!({})));
         assert!(fits(serde_json::json!({"method": "post", "host": "*.windows.net", "path": "models/m", "clientId": "AB-C"})));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn strikes_after_the_skipped_as_often_as_ordered() {
+    fn fault_hits_ordered_count_after_skipped_requests() {
         let faults = Faults::default();
         let once = faults.order(order(serde_json::json!({"skip": 1, "action": {"dropBefore": {}}})));
         let hits: Vec<_> = (0..3).map(|_| faults.meet(SUBJECT).is_some()).collect();
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_has_an_action_for_each_request_and_keeps_the_last() {
+    fn script_has_action_per_request_and_repeats_last() {
         let faults = Faults::default();
         let met = |count| -> Vec<_> {
             let action = |met: Met| serde_json::to_value(met.action()).unwrap().as_object().unwrap().keys().next().unwrap().clone();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_not_understood_is_refused() {
+    fn invalid_order_is_refused() {
         for json in [
             serde_json::json!({"action": {"dropBefor": {}}}),
             serde_json::json!({"action": {"dropAfter": {}}, "tims": 1}),

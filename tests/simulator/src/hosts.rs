@@ -1,13 +1,13 @@
-//! The real names of the services: which hosts the simulator answers for, and which resource belongs to which cloud.
+//! The real names of the services: the hosts that the simulator serves, and the audiences of each cloud.
 //!
-//! Sources: "Asynchronous refresh with the REST API" of Azure Analysis Services (the audience with its literal star), the
-//! national-cloud pages of Entra ID, Power BI and Analysis Services for the sovereign names.
+//! Sources: "Asynchronous refresh with the REST API" of Azure Analysis Services (the audience with its literal star), the national-cloud
+//! pages of Entra ID, Power BI and Analysis Services for the sovereign names.
 
 pub mod custom;
 
 pub use self::custom::CustomCloud;
 
-/// A cloud with Entra ID authorities of its own. GCC has its own Power BI host but uses the public authority.
+/// A cloud with its own Entra ID authorities. GCC has its own Power BI host but uses the public authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cloud {
     /// Azure public, and the authority of GCC.
@@ -16,15 +16,15 @@ pub enum Cloud {
     UsGovernment,
     /// Azure China, operated by 21Vianet.
     China,
-    /// One that was declared.
+    /// A declared cloud.
     Custom(&'static CustomCloud),
 }
 
 impl Cloud {
-    /// Those that are always there.
+    /// The clouds that always exist.
     pub const REAL: [Self; 3] = [Self::Public, Self::UsGovernment, Self::China];
 
-    /// What the control API calls it.
+    /// Its name in the control API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl Cloud {
     }
 }
 
-/// A service of Azure that has names of its own.
+/// A service of Azure with its own host names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Entra ID, which issues tokens.
@@ -45,30 +45,30 @@ pub enum Service {
     AnalysisServices,
     /// The Power BI REST API.
     PowerBi,
-    /// The metadata service of the machine, which is reached without a tunnel.
+    /// The metadata service of the machine, which clients reach without a tunnel.
     Metadata,
 }
 
-/// What stands behind a host name.
+/// The service and cloud of a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The service that answers.
+    /// The service.
     pub service: Service,
     /// The cloud whose authority issues its tokens.
     pub cloud: Cloud,
-    /// The audience that a token for this host must have; empty for Entra ID, which asks for none.
+    /// The audience that a token for this host must have; empty for Entra ID, which requires none.
     pub audience: &'static str,
 }
 
 impl Site {
-    /// Whether a token for this audience opens it.
+    /// Whether the host accepts a token for this audience.
     #[must_use]
     pub fn accepts(&self, audience: &str) -> bool {
         audience == self.audience || ALIASES.iter().any(|&(alias, meant, _)| alias == audience && meant == self.audience)
     }
 }
 
-/// A host name, or a suffix when it begins with a dot, and what stands behind it.
+/// Host names, or suffixes if they start with a dot, with their service, cloud and audience.
 const HOSTS: &[(&str, Service, Cloud, &str)] = &[
     ("login.microsoftonline.com", Service::Entra, Cloud::Public, ""),
     ("login.microsoft.com", Service::Entra, Cloud::Public, ""),
@@ -86,10 +86,10 @@ const HOSTS: &[(&str, Service, Cloud, &str)] = &[
     ("api.powerbi.cn", Service::PowerBi, Cloud::China, "https://analysis.chinacloudapi.cn/powerbi/api"),
 ];
 
-/// Audiences that name one of the table above in another way: the Power BI documentation asks for this one.
+/// Other names of audiences in the table above: the Power BI documentation uses this one.
 const ALIASES: &[(&str, &str, Cloud)] = &[("https://api.powerbi.com", "https://analysis.windows.net/powerbi/api", Cloud::Public)];
 
-/// What stands behind `host`, if it is one of the services' real names.
+/// The service and cloud of `host`, if it is one of the services' real names.
 #[must_use]
 pub fn site(host: &str) -> Option<Site> {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -110,9 +110,9 @@ fn is_below(host: &str, suffix: &str) -> bool {
         && host[..cut].bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// The audience of a token for `resource` (a scope without `/.default`), where `cloud` issues tokens for it.
+/// The audience of a token for `resource` (a scope without `/.default`), if `cloud` issues tokens for it.
 ///
-/// A resource of another cloud is as unknown to an authority as one that does not exist (AADSTS500011).
+/// An authority does not distinguish a resource of another cloud from one that does not exist (AADSTS500011).
 #[must_use]
 pub fn audience(resource: &str, cloud: Cloud) -> Option<&'static str> {
     let resource = resource.strip_suffix('/').unwrap_or(resource);
@@ -149,7 +149,7 @@ pub fn issuer_host(cloud: Cloud) -> &'static str {
     }
 }
 
-/// The host of the issuer that version 2 of a cloud's authority gives for itself.
+/// The host of the issuer in version 2 of a cloud's authority.
 #[must_use]
 pub fn issuer_host_v2(cloud: Cloud) -> &'static str {
     match cloud {
@@ -159,7 +159,7 @@ pub fn issuer_host_v2(cloud: Cloud) -> &'static str {
     }
 }
 
-/// The authority of a cloud, under the name that its documentation gives.
+/// The authority of a cloud, under its documented name.
 #[must_use]
 pub fn authority_host(cloud: Cloud) -> &'static str {
     match cloud {
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_the_real_names_and_nothing_else() {
+    fn only_real_host_names_are_known() {
         assert_eq!(site("westus.asazure.windows.net").unwrap().service, Service::AnalysisServices);
         assert_eq!(site("LOGIN.microsoftonline.us").unwrap().cloud, Cloud::UsGovernment);
         assert_eq!(site("api.powerbi.cn").unwrap().service, Service::PowerBi);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resource_belongs_to_one_cloud() {
+    fn resource_belongs_to_one_cloud() {
         assert_eq!(audience("https://*.asazure.windows.net", Cloud::Public), Some("https://*.asazure.windows.net"));
         assert_eq!(audience("https://*.asazure.windows.net", Cloud::China), None);
         assert_eq!(audience("https://westus.asazure.windows.net", Cloud::Public), None);

@@ -1,4 +1,4 @@
-//! The ledger: what was asked of the local Azure and what it answered. Never a secret, an assertion or a token.
+//! The ledger: requests to the local Azure and its responses. It never contains a secret, an assertion or a token.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,39 +11,39 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// How many rows are kept; the oldest are dropped beyond it.
+/// Maximum number of rows; older rows are dropped.
 const MAX_ROWS: usize = 100_000;
 
-/// How much of a request's body is kept.
+/// Maximum stored size of a request's body.
 const MAX_BODY: usize = 4_096;
 
 /// One request.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// Counts all requests, and the submissions of the control API, since the start.
+    /// Number of the row. It counts all requests, and the submissions of the control API, since the start.
     pub sequence: u64,
-    /// When it came.
+    /// The time of its arrival.
     pub time: Timestamp,
-    /// The real name that it was sent to.
+    /// The addressed real host name.
     pub host: Arc<str>,
-    /// Its method; `CONNECT` where the proxy has refused a tunnel.
+    /// Its method; `CONNECT` if the proxy refused a tunnel.
     pub method: String,
     /// Its path and query.
     pub path: String,
-    /// Which of the services' routes that is, such as `refresh` or `token`.
+    /// The route, such as `refresh` or `token`.
     pub route: &'static str,
-    /// The server that the path names, as `asazure://…`.
+    /// The server in the path, as `asazure://…`.
     pub server: Option<String>,
-    /// The database that the path names.
+    /// The database in the path.
     pub database: Option<String>,
-    /// The workspace that the path names.
+    /// The workspace in the path.
     pub group_id: Option<Uuid>,
-    /// The semantic model that the path names.
+    /// The semantic model in the path.
     pub dataset_id: Option<Uuid>,
     /// The application, from the token or the token request.
     pub client_id: Option<Arc<str>>,
-    /// How the application has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    /// The kind of credential that the application used or presented: `secret`, `certificate`, `federated` or `managed`.
     pub credential: Option<&'static str>,
     /// The audience of the token.
     pub token_audience: Option<Arc<str>>,
@@ -53,22 +53,22 @@ pub struct Row {
     pub user_agent: Option<Arc<str>>,
     /// The request's `x-ms-client-request-id`.
     pub client_request_id: Option<String>,
-    /// The status of the answer; `null` while there is none, or if none was sent.
+    /// The response's status; `null` while the request is pending, or if no response was sent.
     pub status: Option<u16>,
-    /// Whether the service has done what was asked (or has refused it); false where a fault came first.
+    /// Whether the service handled the request (also by refusing it); false if a fault prevented it.
     pub handled: bool,
-    /// The fault that it met.
+    /// The fault that affected it.
     pub fault_id: Option<Arc<str>>,
-    /// The operation that it has started, or that it names.
+    /// The operation that it started or names.
     pub operation_id: Option<Uuid>,
-    /// The beginning of its body; secrets are left out.
+    /// The start of its body, without secrets.
     pub request_body: Option<String>,
-    /// How long it took until the answer was ready; `null` until then.
+    /// Time until the response was ready; `null` until then.
     pub duration_millis: Option<u64>,
 }
 
 impl Row {
-    /// Keeps the beginning of `body`.
+    /// Stores the start of `body`.
     pub fn set_body(&mut self, body: &[u8]) {
         if !body.is_empty() {
             self.request_body = Some(String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned());
@@ -76,25 +76,25 @@ impl Row {
     }
 }
 
-/// Which rows to show.
+/// Filter of rows.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Query {
-    /// Only those after this sequence number.
+    /// Only rows after this sequence number.
     pub after: Option<u64>,
-    /// Only those by this application, those for its tokens among them. Counts are not kept by application.
+    /// Only rows of this application, including its token requests. Does not apply to counts.
     pub client_id: Option<String>,
-    /// Only those for this server, `asazure://…`.
+    /// Only rows for this server, `asazure://…`.
     pub server: Option<String>,
-    /// Only those for this database.
+    /// Only rows for this database.
     pub database: Option<String>,
-    /// Only those for this workspace.
+    /// Only rows for this workspace.
     pub group_id: Option<Uuid>,
-    /// Only those for this semantic model.
+    /// Only rows for this semantic model.
     pub dataset_id: Option<Uuid>,
 }
 
-/// The model that a request names.
+/// The model in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Subject {
     server: Option<String>,
@@ -121,7 +121,7 @@ impl Query {
     }
 }
 
-/// How often a route was called with a method.
+/// Number of calls of a route with a method.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Count {
@@ -129,7 +129,7 @@ pub struct Count {
     pub method: String,
     /// The route, as in [`Row::route`].
     pub route: &'static str,
-    /// How often, since the start or since the ledger was cleared.
+    /// The number, since the start or since the ledger was cleared.
     pub count: u64,
 }
 
@@ -155,22 +155,22 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The next sequence number, for what is counted but has no row.
+    /// The next sequence number, for events without a row.
     pub fn next_sequence(&self) -> u64 {
         self.sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
     }
 
-    /// How many requests there were.
+    /// The number of requests.
     pub fn requests(&self) -> u64 {
         self.requests.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Enters a request as it comes. What becomes of it is told to the entry.
+    /// Records a request on arrival. The returned entry records its result.
     pub fn enter(self: &Arc<Self>, mut row: Row) -> Entry {
         self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let key = CountKey { method: row.method.clone(), route: row.route, subject: (&row).into() };
         let mut book = self.book.lock();
-        // Under the lock, so that rows stand in the order of their numbers.
+        // Under the lock, so that rows are in the order of their numbers.
         let sequence = self.next_sequence();
         row.sequence = sequence;
         *book.counts.entry(key).or_insert(0) += 1;
@@ -181,7 +181,7 @@ impl Ledger {
         Entry { ledger: Arc::clone(self), sequence, began: Instant::now() }
     }
 
-    /// The rows that match, newest last.
+    /// The matching rows, newest last.
     #[must_use]
     pub fn rows(&self, query: &Query) -> Vec<Row> {
         let book = self.book.lock();
@@ -195,7 +195,7 @@ impl Ledger {
         book.rows.range(first..).filter(matches).cloned().collect()
     }
 
-    /// How often each route was called, whether or not the rows are still kept.
+    /// Number of calls of each route, including dropped rows.
     #[must_use]
     pub fn counts(&self, query: &Query) -> Vec<Count> {
         let book = self.book.lock();
@@ -211,7 +211,7 @@ impl Ledger {
         counts
     }
 
-    /// Forgets all rows and counts. Sequence numbers go on.
+    /// Removes all rows and counts. Sequence numbers continue.
     pub fn clear(&self) {
         *self.book.lock() = Book::default();
     }
@@ -225,7 +225,7 @@ impl Ledger {
     }
 }
 
-/// A request that stands in the ledger and is being answered.
+/// A recorded request in progress.
 pub struct Entry {
     ledger: Arc<Ledger>,
     sequence: u64,
@@ -239,12 +239,12 @@ impl Entry {
         self.sequence
     }
 
-    /// It has met this fault.
+    /// Records the fault that affected it.
     pub fn met(&self, fault: &Arc<str>) {
         self.ledger.update(self.sequence, |row| row.fault_id = Some(Arc::clone(fault)));
     }
 
-    /// The service has handled it.
+    /// Records that the service handled it.
     pub fn handled(&self, operation: Option<Uuid>) {
         self.ledger.update(self.sequence, |row| {
             row.handled = true;
@@ -252,7 +252,7 @@ impl Entry {
         });
     }
 
-    /// The answer is on its way.
+    /// Records the response's status.
     pub fn answered(&self, status: u16) {
         let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.ledger.update(self.sequence, |row| {
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_what_is_asked_for_and_counts_it() {
+    fn ledger_filters_and_counts_rows() {
         let ledger = Arc::new(Ledger::default());
         let first = ledger.enter(row("asazure://a/s", "One"));
         let control = ledger.next_sequence();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn is_bounded() {
+    fn ledger_is_bounded() {
         let ledger = Arc::new(Ledger::default());
         let first = ledger.enter(row("s", "d"));
         for _ in 0..MAX_ROWS {

@@ -1,4 +1,4 @@
-//! The simulator's binary: start-up and end only.
+//! The simulator's binary: startup and exit only.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::cli::Cli;
 
-/// Why it ends, and with which code.
+/// The exit code and the message.
 struct Failure(u8, String);
 
 #[tokio::main]
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(code, sentence)) => {
-            // Nobody may be listening to standard error, which changes nothing.
+            // Standard error may be closed, which is not a reason to fail.
             let _ = writeln!(io::stderr(), "simulator: {sentence}");
             ExitCode::from(code)
         }
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), Failure> {
     let scene = scene(cli.world.as_deref()).map_err(|sentence| Failure(2, sentence))?;
-    // Before it is announced, so that a signal right after that is not lost.
+    // Installed before the announcement, so that an early signal is not lost.
     let mut terminated = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
     let settings = Settings { proxy_address: cli.proxy_address, control_address: cli.control_address, scene };
@@ -59,7 +59,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         _ = interrupted.recv() => {}
         () = end_of_input(), if cli.parent_exits => {}
     }
-    // A read of standard input may still be under way, and would hold up a regular end of the runtime.
+    // A pending read of standard input would block a regular shutdown of the runtime.
     std::process::exit(0)
 }
 

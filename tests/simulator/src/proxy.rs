@@ -1,5 +1,5 @@
-//! The HTTP proxy: it tunnels (`CONNECT`) to the services' real names and ends their TLS itself, answers for the machine's
-//! metadata service, which has no TLS, and refuses all else.
+//! The HTTP proxy. It tunnels (`CONNECT`) to the services' real names and terminates TLS, serves the machine's metadata service, which
+//! has no TLS, and refuses everything else.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,16 +20,16 @@ use crate::{
     state::State,
 };
 
-/// How long a client has for its TLS handshake.
+/// Timeout of a client's TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
-/// How long to wait after a connection could not be accepted, as when there are no file descriptors left.
+/// Delay after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// So many requests may be under way on one HTTP/2 connection.
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 10_000;
 
-/// Serves `listener` for ever.
+/// Serves `listener` indefinitely.
 pub async fn serve(listener: TcpListener, state: Arc<State>) {
     loop {
         match listener.accept().await {
@@ -43,7 +43,7 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
 
 /// Serves one connection to the proxy itself, until it becomes a tunnel.
 async fn front(stream: TcpStream, state: Arc<State>) {
-    // Answers are small and awaited; without it they would wait for the client's acknowledgement.
+    // Responses are small; without this option they would wait for the client's acknowledgment.
     let _ = stream.set_nodelay(true);
     let connection = Arc::new(Connection::default());
     let socket = Socket::new(stream, Arc::clone(&connection));
@@ -53,14 +53,14 @@ async fn front(stream: TcpStream, state: Arc<State>) {
     });
     let serving =
         hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(socket), service).with_upgrades();
-    // A client that goes away is no concern of ours.
+    // A client may disconnect at any time.
     tokio::select! {
         _ = serving => {}
         () = connection.killed() => {}
     }
 }
 
-/// Answers a request to the proxy itself: for a tunnel, or for the metadata service, which clients reach without one.
+/// Handles a request to the proxy itself: for a tunnel, or for the metadata service, which needs none.
 async fn direct(request: Request<Incoming>, state: Arc<State>, connection: Arc<Connection>) -> Result<Response<Body>, Dropped> {
     if request.method() == Method::CONNECT {
         return Ok(connect(request, &state, connection));
@@ -68,17 +68,17 @@ async fn direct(request: Request<Incoming>, state: Arc<State>, connection: Arc<C
     let uri = request.uri();
     let host = uri.host().unwrap_or_default().to_owned();
     if uri.scheme_str() == Some("http") && host == imds::HOST && matches!(uri.port_u16(), None | Some(80)) {
-        // What cloud the machine is in, its identities say; nobody presents a token here.
+        // The machine's cloud is a property of its identities; requests here carry no token.
         let site = Site { service: Service::Metadata, cloud: Cloud::Public, audience: "" };
         let tunnel = Tunnel { state, host: host.into(), site, connection };
         return exchange::answer(Arc::new(tunnel), request).await;
     }
-    let sentence = "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs, and answers for the metadata \
+    let sentence = "This proxy only tunnels (CONNECT) to the names of Azure's services, for https URLs, and serves the metadata \
                     service at http://169.254.169.254.";
     Ok(refuse(&state, &request, &host, sentence))
 }
 
-/// Begins a tunnel where it may.
+/// Opens a tunnel if the target is supported.
 fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<Connection>) -> Response<Body> {
     let authority = request.uri().authority().map(|authority| (authority.host().to_ascii_lowercase(), authority.port_u16()));
     let Some((host, Some(443))) = authority else {
@@ -86,15 +86,14 @@ fn connect(mut request: Request<Incoming>, state: &Arc<State>, connection: Arc<C
         return refuse(state, &request, &host, "This proxy only tunnels to port 443.");
     };
     let Some(site) = state.clouds.site(&host) else {
-        let sentence =
-            format!("This proxy stands in for Azure and leads nowhere else: '{host}' is not one of the names that it answers for.");
+        let sentence = format!("This proxy simulates Azure and serves no other hosts: '{host}' is not one of its names.");
         return refuse(state, &request, &host, &sentence);
     };
     let tunnel = Tunnel { state: Arc::clone(state), host: host.into(), site, connection };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            // A failed handshake is the client's to tell: it does not trust the certificate, or has gone.
+            // A failed handshake is reported by the client: it does not trust the certificate, or has disconnected.
             let _ = within(upgraded, Arc::new(tunnel)).await;
         }
     });
@@ -116,13 +115,13 @@ fn refuse(state: &State, request: &Request<Incoming>, host: &str, sentence: &str
     response
 }
 
-/// Serves what comes through a tunnel.
+/// Serves the connection within a tunnel.
 async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let _open = tunnel.state.connections.enter();
     let connection = Arc::clone(&tunnel.connection);
-    let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(|_| io::Error::other("the tunnel is no socket"))?;
+    let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(|_| io::Error::other("the tunnel is not a socket"))?;
     if !parts.read_buf.is_empty() {
-        return Err(io::Error::other("the client spoke before it was answered"));
+        return Err(io::Error::other("the client sent data before the response"));
     }
     let socket = parts.io.into_inner();
     let config = tunnel.state.authority.server_config(&tunnel.host).map_err(io::Error::other)?;
@@ -130,7 +129,7 @@ async fn within(upgraded: Upgraded, tunnel: Arc<Tunnel>) -> io::Result<()> {
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let io = TokioIo::new(tls);
     let service = service_fn(move |request| exchange::answer(Arc::clone(&tunnel), request));
-    // Whatever ends the connection, its requests end with it: those not yet handled never are.
+    // When the connection ends, its requests end too: those not yet handled never are.
     if http2 {
         let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

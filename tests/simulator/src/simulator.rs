@@ -1,4 +1,4 @@
-//! Starting and stopping a simulator: for the binary, and for tests that run one in their own process.
+//! Start and stop of a simulator: for the binary, and for tests that run it in their own process.
 
 use std::{
     io,
@@ -19,14 +19,14 @@ use crate::{
 /// A free port on loopback.
 const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// Where to listen, and what to begin with.
+/// The addresses and the initial state.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the proxy listens. Default: any port on loopback.
+    /// Address of the proxy. Default: any port on loopback.
     pub proxy_address: SocketAddr,
-    /// Where the control API listens. Default: any port on loopback.
+    /// Address of the control API. Default: any port on loopback.
     pub control_address: SocketAddr,
-    /// The scene to begin with. Default: nothing at all.
+    /// The initial state. Default: empty.
     pub scene: Scene,
 }
 
@@ -36,22 +36,22 @@ impl Default for Settings {
     }
 }
 
-/// Why a simulator cannot start.
+/// Reason for a failed start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It would be reachable from other machines.
-    #[error("{0} is not a loopback address: the simulator serves this machine alone")]
+    /// The address is reachable from other machines.
+    #[error("{0} is not a loopback address: the simulator serves only this machine")]
     NotLoopback(SocketAddr),
-    /// An address is taken, or not there.
+    /// An address is in use or unavailable.
     #[error("failed to listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
-    /// Its authority cannot be made.
+    /// The certificate authority cannot be created.
     #[error(transparent)]
     Authority(#[from] crate::ca::Error),
-    /// Its signing key cannot be made.
-    #[error("failed to make the key that tokens are signed with")]
+    /// The signing key cannot be created.
+    #[error("failed to create the key that signs tokens")]
     Key,
-    /// Its scene cannot be set.
+    /// The initial state is invalid.
     #[error(transparent)]
     Scene(#[from] control::scene::Error),
 }

@@ -1,4 +1,4 @@
-//! Everything that there is behind the proxy.
+//! The complete state of the local Azure.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
 pub struct State {
     /// The authority of its certificates.
     pub authority: Authority,
-    /// The names that it answers for.
+    /// The host names that it serves.
     pub clouds: Clouds,
     /// Entra ID.
     pub entra: Entra,
@@ -19,9 +19,9 @@ pub struct State {
     pub identities: Identities,
     /// Servers, workspaces, models and operations.
     pub world: World,
-    /// Faults in force.
+    /// Active faults.
     pub faults: Faults,
-    /// What was asked.
+    /// The received requests.
     pub ledger: Arc<Ledger>,
     /// Open tunnels.
     pub connections: Arc<Gauge>,

@@ -1,34 +1,34 @@
-//! The body of a refresh request, read as leniently as the service reads it.
+//! Parser of a refresh request's body, as lenient as the service.
 //!
-//! Keys and values are taken in any case, and what has the wrong shape below `Objects` is ignored, so that a misspelt
-//! request refreshes the whole model: users report both.
+//! Keys and values are case-insensitive, and malformed entries below `Objects` are ignored. A misspelled request therefore refreshes the
+//! whole model: users report both.
 
 use serde_json::{Map, Value};
 
 use crate::world::task::{ObjectName, RefreshType, Task};
 
-/// Why a body is refused.
+/// Reason to refuse a body.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// Not JSON, or no object.
+    /// Not a JSON object.
     #[error("The request body is not a valid JSON object.")]
     NotAnObject,
-    /// A parameter has a value that it cannot have.
+    /// A parameter has an invalid value.
     #[error("The value of the parameter '{0}' is not valid.")]
     Invalid(&'static str),
 }
 
-/// Reads a request's body.
+/// Parses a request's body.
 pub fn task(body: &[u8]) -> Result<Task, BodyError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let value: Value = serde_json::from_slice(body).map_err(|_| BodyError::NotAnObject)?;
     task_from_value(&value)
 }
 
-/// Reads a request's body that was parsed as JSON already.
+/// Parses a request's body from its JSON value.
 ///
 /// # Errors
-/// When it is no object, or one of its parameters has a value that it cannot have.
+/// When it is not an object, or one of its parameters has an invalid value.
 pub fn task_from_value(value: &Value) -> Result<Task, BodyError> {
     let fields = value.as_object().ok_or(BodyError::NotAnObject)?;
     let mut task = Task::default();
@@ -55,7 +55,7 @@ pub fn task_from_value(value: &Value) -> Result<Task, BodyError> {
     Ok(task)
 }
 
-/// The kind of processing of that name, in any case.
+/// The kind of processing of that name, case-insensitive.
 #[must_use]
 pub fn refresh_type(name: &str) -> Option<RefreshType> {
     match name.to_ascii_lowercase().as_str() {
@@ -75,13 +75,13 @@ fn object(value: &Value) -> Option<ObjectName> {
     Some(ObjectName { table: text("table")?, partition: text("partition") })
 }
 
-/// A field by its name in any case; `null` is as good as absent.
+/// A field by its name, case-insensitive; `null` counts as absent.
 #[must_use]
 pub fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value)
 }
 
-/// A whole number, also as a text, which .NET converts.
+/// An integer, also as a string, which .NET converts.
 fn number(value: &Value) -> Option<u32> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())?.try_into().ok()
 }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_documented_example_in_any_case() {
+    fn documented_example_is_parsed_in_any_case() {
         let expected = Task {
             kind: RefreshType::Full,
             partial_batch: true,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn has_the_documented_defaults() {
+    fn empty_body_has_documented_defaults() {
         assert_eq!(
             read("{}"),
             Ok(Task {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_object_means_the_whole_model() {
+    fn misspelled_object_refreshes_whole_model() {
         for text in
             [r#"{"Objects":[]}"#, r#"{"Objects":{"table":"A"}}"#, r#"{"Object":[{"table":"A"}]}"#, r#"{"Objects":[{"tabel":"A"},"B"]}"#]
         {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_read() {
+    fn invalid_body_is_refused() {
         for text in ["", "[]", "{", "\"full\""] {
             assert_eq!(read(text), Err(BodyError::NotAnObject), "{text}");
         }

@@ -1,7 +1,7 @@
 //! Azure Analysis Services: asynchronous refresh and sync under `/servers/<server>/models/<model>/`.
 //!
-//! Sources: "Asynchronous refresh with the REST API" for routes, values and 409; captures by users for the headers, 415,
-//! the raw bodies and the refusal of strangers. What nobody has written down is a setting of the model.
+//! Sources: "Asynchronous refresh with the REST API" for routes, values and 409; captures by users for the headers, 415, the raw bodies
+//! and the refusal of clients without access. Undocumented behavior is a setting of the model.
 
 mod body;
 mod path;
@@ -40,7 +40,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const ROOT_ACTIVITY_ID: HeaderName = HeaderName::from_static("x-ms-root-activity-id");
 const CURRENT_UTC_DATE: HeaderName = HeaderName::from_static("x-ms-current-utc-date");
 
-/// Answers a request.
+/// Handles a request.
 #[must_use]
 pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
@@ -63,7 +63,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
         (None, Some(Lookup::Found(model) | Lookup::NoModel(model))) => (refusal::no_token(context), model.lock().server_time(now)),
         (None, Some(Lookup::NoServer) | None) => (refusal::no_token(context), now),
     };
-    // Where an operation was accepted, clients may take its id from here too.
+    // Clients may also read the id of an accepted operation from this header.
     let accepted = answer.operation.filter(|_| answer.status == StatusCode::ACCEPTED);
     answer
         .with_usual(REQUEST_ID, &accepted.unwrap_or_else(Uuid::new_v4).to_string())
@@ -74,7 +74,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
         .with_usual(STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains")
 }
 
-/// Answers for a model that exists.
+/// Handles a request for a model that exists.
 fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     if !model.settings().admits(&token.tenant, &token.client) {
@@ -96,7 +96,7 @@ fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Con
     }
 }
 
-/// Answers for a model that does not exist on a server that does: `sibling` knows the server's administrators.
+/// Handles a request for a missing model on an existing server. `sibling` provides the server's administrators.
 fn without_model(sibling: &Model, token: &Token, request: &Request, context: &Context<'_>, now: Timestamp) -> Answer {
     if sibling.settings().admits(&token.tenant, &token.client) {
         refusal::unknown_model(request, context, now)

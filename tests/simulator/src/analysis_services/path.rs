@@ -6,26 +6,26 @@ use uuid::Uuid;
 
 use crate::call::Call;
 
-/// What follows a server's name where its management node is meant.
+/// Suffix of a server's name that addresses its management node.
 const MANAGEMENT: &str = ":rw";
 
-/// A request to Analysis Services, taken apart.
+/// A parsed request to Analysis Services.
 pub struct Request {
     /// The server's name, `asazure://<host>/<server>`.
     pub server: Option<String>,
     /// The database's name.
     pub database: Option<String>,
-    /// The operation that the path names.
+    /// The operation in the path.
     pub operation: Option<Uuid>,
-    /// What it is about.
+    /// The route of the request.
     pub(super) route: Route,
-    /// The path as it came, for the `Location`.
+    /// The original path, for the `Location`.
     pub(super) raw: String,
-    /// Whether the path names the server's management node; refreshes know none, so that there it is a part of the name.
+    /// Whether the path names the server's management node. Refresh routes do not support the suffix: there, it is part of the name.
     pub(super) management: bool,
-    /// The number of the `Location` that it follows.
+    /// The number of the `Location` that the client followed.
     pub(super) location: Option<u64>,
-    /// An operation is named, whether or not by an id that can be one.
+    /// Whether the path names an operation, by a valid id or not.
     pub(super) names_operation: bool,
 }
 
@@ -34,16 +34,16 @@ pub struct Request {
 pub(super) enum Route {
     /// All operations of a model.
     Refreshes,
-    /// One of them.
+    /// One operation.
     Refresh,
     /// The syncs of a model.
     Sync,
-    /// Nothing that the service has.
+    /// No route of the service.
     Unknown,
 }
 
 impl Request {
-    /// Takes a path apart. The fixed words are compared without regard to case.
+    /// Parses a path. The fixed segments are case-insensitive.
     #[must_use]
     pub fn parse(call: &Call) -> Self {
         let path = call.path.trim_end_matches('/');
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_paths_apart() {
+    fn paths_are_parsed() {
         let request = parse("/Servers/my/Models/Adventure%20Works/refreshes/");
         assert_eq!(request.route(), "refreshes");
         assert_eq!(request.server.as_deref(), Some("asazure://westus.asazure.windows.net/my"));

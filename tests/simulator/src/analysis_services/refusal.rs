@@ -1,4 +1,4 @@
-//! How Analysis Services refuses: the shape of its errors is that of a capture, their texts are assumed unless noted.
+//! Error responses of Analysis Services: their shape is from a capture; their texts are assumed unless noted.
 
 use hyper::{
     StatusCode,
@@ -17,7 +17,7 @@ use crate::{
     world::{model::Model, timestamp::TimestampStyle},
 };
 
-/// The header with the sentence that tells what is wrong, where the body does not.
+/// The header with the explanation, where the body has none.
 const EXTENDED: HeaderName = HeaderName::from_static("x-ms-xmlaerror-extended");
 
 /// The body of an error.
@@ -45,7 +45,7 @@ enum DetailMessage<'a> {
     Text(&'a str),
 }
 
-/// An error of the service; `server` is its only parameter, where it has one.
+/// An error of the service. `server` is its only parameter, if present.
 fn error(code: u16, word: &str, message: &str, server: Option<&str>, context: &Context<'_>, now: Timestamp) -> Answer {
     let mut details = vec![Detail { code: "RootActivityId", message: DetailMessage::Id(context.activity) }];
     details.extend(server.map(|server| Detail { code: "Param1", message: DetailMessage::Text(server) }));
@@ -53,14 +53,14 @@ fn error(code: u16, word: &str, message: &str, server: Option<&str>, context: &C
     Answer::json(status(code), &Body { code: word, sub_code: 0, message, time_stamp, http_status_code: code, details })
 }
 
-/// No token, or one that has expired, or is for something else.
+/// The token is missing, has expired, or has another audience.
 pub fn no_token(context: &Context<'_>) -> Answer {
     let authority = hosts::authority_host(context.site.cloud);
     let challenge = format!("Bearer authorization_uri=\"https://{authority}/common\", error=\"invalid_token\"");
     Answer::empty(StatusCode::UNAUTHORIZED).with(WWW_AUTHENTICATE, &challenge)
 }
 
-/// What strangers get, and whoever seeks a server that does not exist: the useful sentence is in the header. (Captured.)
+/// Response to clients without access and for unknown servers: only the header explains it. (Captured.)
 pub fn stranger(request: &Request, context: &Context<'_>) -> Answer {
     let server = request.server.as_deref().unwrap_or_default();
     let name = server.rsplit('/').next().unwrap_or_default();
@@ -87,7 +87,7 @@ pub fn unknown_sync(code: u16, context: &Context<'_>, now: Timestamp) -> Answer 
     error(code, "NotFound", "The synchronization operation cannot be found.", None, context, now)
 }
 
-/// A sync cannot begin now. (Assumed.)
+/// A sync cannot start now. (Assumed.)
 pub fn no_sync_now(code: u16, going_on: &str, context: &Context<'_>, now: Timestamp) -> Answer {
     error(code, "Conflict", &format!("A {going_on} operation is already running on this database."), None, context, now)
 }
@@ -103,12 +103,12 @@ pub fn media_type() -> Answer {
     Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &body)
 }
 
-/// The body cannot be read.
+/// The body is invalid.
 pub fn bad_body(why: &BodyError, context: &Context<'_>, now: Timestamp) -> Answer {
     error(400, "BadRequest", &why.to_string(), None, context, now)
 }
 
-/// A refresh is under way. (The status is documented, the body is not.)
+/// A refresh is in progress. (The status is documented, the body is not.)
 pub fn busy(model: &Model, context: &Context<'_>) -> Answer {
     let configured: Option<&Value> = model.settings().conflict_body.as_ref();
     configured.map_or_else(
@@ -120,13 +120,13 @@ pub fn busy(model: &Model, context: &Context<'_>) -> Answer {
     )
 }
 
-/// The route has no such method.
+/// The route does not support this method.
 pub fn wrong_method(allowed: &str) -> Answer {
     let body = json!({"Message": "The requested resource does not support this http method."});
     Answer::json(StatusCode::METHOD_NOT_ALLOWED, &body).with(ALLOW, allowed)
 }
 
-/// A status from a setting; one that is no HTTP status at all shows as 500.
+/// A status from a setting; an invalid HTTP status becomes 500.
 pub fn status(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -1,4 +1,4 @@
-//! The bodies that Analysis Services answers with, field by field as captures and the documentation show them.
+//! Response bodies of Analysis Services, field by field as in captures and the documentation.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,7 +23,7 @@ struct Listed {
     status: Status,
 }
 
-/// One operation in full.
+/// One operation with all fields.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Details<'a> {
@@ -86,7 +86,7 @@ fn rows(model: &Model, now: Timestamp) -> Vec<Listed> {
     }
 }
 
-/// The ended operations of past days that the settings ask for.
+/// The completed operations of past days that the settings request.
 fn past(model: &Model, now: Timestamp) -> impl Iterator<Item = Listed> {
     past::past(model.settings().past_operations, now).map(|past| Listed {
         refresh_id: past.id,

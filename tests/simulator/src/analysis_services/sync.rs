@@ -1,8 +1,8 @@
 //! The sync of a model to the server's read-only replicas.
 //!
-//! Sources: "Asynchronous refresh with the REST API" for the routes, the body and the states; `Sync-AzAnalysisServicesInstance` of
-//! Azure PowerShell for the 202 with `Location` and `Retry-After`, for a new `Location` at each poll, for the state -1 and for
-//! states that are texts. What neither says is a setting of the model.
+//! Sources: "Asynchronous refresh with the REST API" for the routes, the body and the states; `Sync-AzAnalysisServicesInstance` of Azure
+//! PowerShell for the 202 with `Location` and `Retry-After`, for a new `Location` at each poll, for the state -1 and for states as
+//! strings. Behavior that neither documents is a setting of the model.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// The body of a poll, field by field as documented, with its mixture of cases.
+/// The body of a poll response, field by field as documented, with its mixed capitalization.
 #[derive(Serialize)]
 struct View<'a> {
     #[serde(rename = "operationId")]
@@ -74,7 +74,7 @@ pub fn submit(model: &mut Model, token: &Token, request: &Request, context: &Con
     }
 }
 
-/// GET, with an operation's id or without.
+/// GET, with or without an operation id.
 pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     let time = model.server_time(now);
@@ -101,7 +101,7 @@ pub fn show(model: &mut Model, request: &Request, context: &Context<'_>) -> Answ
     }
 }
 
-/// The answer to a poll of a sync that is known.
+/// The response to a poll of a known sync.
 fn poll(found: &mut Sync, settings: &ModelSettings, request: &Request, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     let body = |code| Answer::json(code, &view(found, settings, now).unwrap_or_default());
@@ -117,10 +117,10 @@ fn poll(found: &mut Sync, settings: &ModelSettings, request: &Request, context: 
     onward(answer, found, &settings.sync, request, context)
 }
 
-/// The answer with a new `Location` and with `Retry-After`.
+/// The response with a new `Location` and `Retry-After`.
 fn onward(answer: Answer, sync: &mut Sync, settings: &SyncSettings, request: &Request, context: &Context<'_>) -> Answer {
     sync.locations += 1;
-    // The path may name an operation already, where it is polled.
+    // A polled path may already contain an operation id.
     let path = request.raw.to_ascii_lowercase().rfind("/sync").map_or("", |start| &request.raw[..start + "/sync".len()]);
     let (host, id, number) = (&context.call.host, sync.id, sync.locations);
     let location = match settings.location_style {

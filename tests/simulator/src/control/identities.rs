@@ -1,4 +1,4 @@
-//! The control API's view of identities: applications, the issuers that they trust, and the machine's managed identities.
+//! Identities in the control API: applications, their trusted issuers, and the machine's managed identities.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub async fn put_application(Shared(state): Shared<Arc<State>>, body: Bytes) -> 
     Ok(done())
 }
 
-/// Sets the keys that an issuer publishes.
+/// Sets the published keys of an issuer.
 pub async fn put_issuer(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
     state.entra.issuers.put(read(&body)?).map_err(Refused::bad)?;
     Ok(done())
 }
 
-/// Gives the machine a managed identity.
+/// Adds a managed identity to the machine.
 pub async fn put_managed(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Value> {
     scene::put_identity(&state, read(&body)?).map_err(Refused::bad)?;
     Ok(done())
@@ -36,14 +36,14 @@ pub async fn get_managed(Shared(state): Shared<Arc<State>>) -> Json<Vec<Arc<Iden
     Json(state.identities.all())
 }
 
-/// Which managed identity to take away.
+/// Selects the managed identity to remove.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selection {
     client_id: Option<String>,
 }
 
-/// Takes a managed identity away from the machine, or all of them.
+/// Removes one managed identity from the machine, or all of them.
 pub async fn remove_managed(Shared(state): Shared<Arc<State>>, selection: Result<UrlQuery<Selection>, QueryRejection>) -> Answer<Value> {
     let UrlQuery(Selection { client_id }) = selection.map_err(|error| Refused::bad(error.body_text()))?;
     match (state.identities.remove(client_id.as_deref()), client_id) {

@@ -1,4 +1,4 @@
-//! The control API: plain HTTP and JSON on loopback, for whoever sets the scene and looks at what happened.
+//! The control API: plain HTTP and JSON on loopback, for test setup and for inspection.
 
 mod identities;
 mod operations;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::{faults, ledger, state::State, world::SharedModel};
 
-/// A request that cannot be met, and why.
+/// A refused request, and the reason.
 #[derive(Debug)]
 pub struct Refused(StatusCode, String);
 
@@ -45,7 +45,7 @@ impl IntoResponse for Refused {
 
 type Answer<T> = Result<Json<T>, Refused>;
 
-/// Serves the control API on `listener` for ever.
+/// Serves the control API on `listener` until it fails.
 ///
 /// # Errors
 /// When the listener fails.
@@ -71,11 +71,11 @@ fn router(state: Arc<State>) -> Router {
         .route("/ledger", get(get_ledger).delete(clear_ledger))
         .route("/ledger/counts", get(get_counts))
         .route("/stats", get(get_stats))
-        .fallback(|| async { Refused::missing("there is no such route; tests/simulator/README.md lists them") })
+        .fallback(|| async { Refused::missing("unknown route: see tests/simulator/README.md") })
         .with_state(state)
 }
 
-/// Reads a body; what is unknown or of the wrong type is refused with a sentence that names it.
+/// Parses a body; the refusal names an unknown field or one of the wrong type.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(Refused::bad)
 }
@@ -103,7 +103,7 @@ async fn put_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Val
     Ok(done())
 }
 
-/// The model that a body names.
+/// The model named in a body.
 fn named(state: &State, body: &Value) -> Result<SharedModel, Refused> {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let id = |name: &str| text(name).and_then(|text| Uuid::try_parse(text).ok());
@@ -122,7 +122,7 @@ async fn patch_model(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<V
     let mut model = model.lock();
     let mut settings = model.settings().patched(&patch).map_err(Refused::bad)?;
     scene::check(&settings, &state.clouds).map_err(Refused::bad)?;
-    // The patch names them to find the model; they stay as they were written first.
+    // The patch contains these fields to find the model; their original spelling is kept.
     settings.server.clone_from(&model.settings().server);
     settings.database.clone_from(&model.settings().database);
     let restart = patch.get("outcomes").is_some() || patch.pointer("/sync/outcomes").is_some();
@@ -166,7 +166,7 @@ async fn clear_faults(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 }
 
 fn no_fault(id: &str) -> Refused {
-    Refused::missing(format!("there is no fault '{id}'"))
+    Refused::missing(format!("fault '{id}' not found"))
 }
 
 type LedgerQuery = Result<UrlQuery<ledger::Query>, axum::extract::rejection::QueryRejection>;

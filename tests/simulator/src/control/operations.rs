@@ -1,4 +1,4 @@
-//! Operations by the control API: other clients' ones, and ways to make any of them go otherwise.
+//! Operations in the control API: those of other clients, and changes to the course of any operation.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How a request names a model: `server` and `database`, or `groupId` and `datasetId`.
+/// Names of a model: `server` and `database`, or `groupId` and `datasetId`.
 pub struct Name<'a> {
     /// The server, `asazure://…`.
     pub server: Option<&'a str>,
@@ -41,31 +41,31 @@ pub struct Name<'a> {
     pub dataset: Option<Uuid>,
 }
 
-/// A model by its names.
+/// Finds a model by its names.
 pub fn find(state: &State, name: &Name<'_>) -> Result<SharedModel, Refused> {
     if let (Some(group), Some(dataset)) = (name.group, name.dataset) {
-        let missing = || Refused::missing(format!("there is no semantic model {dataset} in the workspace {group}; make it by PUT /models"));
+        let missing = || Refused::missing(format!("semantic model {dataset} not found in workspace {group}: create it with PUT /models"));
         return state.world.find_dataset(group, dataset).ok_or_else(missing);
     }
     let (Some(server), Some(database)) = (name.server, name.database) else {
-        return Err(Refused::bad("a model is named by server and database, or by groupId and datasetId"));
+        return Err(Refused::bad("name a model by server and database, or by groupId and datasetId"));
     };
     match state.world.find(server, database) {
         Lookup::Found(model) => Ok(model),
         Lookup::NoServer | Lookup::NoModel(_) => {
-            Err(Refused::missing(format!("there is no model '{database}' on '{server}'; make it by PUT /models")))
+            Err(Refused::missing(format!("model '{database}' not found on '{server}': create it with PUT /models")))
         }
     }
 }
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Kind {
-    /// It refreshes the model.
+    /// A refresh of the model.
     #[default]
     Refresh,
-    /// It brings the model to read-only replicas.
+    /// A sync to read-only replicas.
     Sync,
 }
 
@@ -111,7 +111,7 @@ pub async fn start(Shared(state): Shared<Arc<State>>, body: Bytes) -> Answer<Val
 fn start_refresh(model: &mut Model, start: Start, sequence: u64, now: Timestamp) -> Result<Uuid, Refused> {
     let processing = start.processing.unwrap_or_else(|| "full".to_owned());
     if refresh_type(&processing).is_none() {
-        return Err(Refused::bad(format!("'{processing}' is no type of a refresh")));
+        return Err(Refused::bad(format!("'{processing}' is not a type of refresh")));
     }
     let task = json!({"type": processing, "objects": start.objects, "maxParallelism": start.max_parallelism});
     let mut task = task_from_value(&task).map_err(Refused::bad)?;
@@ -179,7 +179,7 @@ struct Vanishing {
     ended: bool,
 }
 
-/// Makes the service forget an operation, which goes on occupying the model unless it is said to have ended.
+/// Makes the service forget an operation. The operation still occupies the model unless the body states that it has ended.
 pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, body: Bytes) -> Answer<Value> {
     let Vanishing { ended } = if body.is_empty() { Vanishing::default() } else { read(&body)? };
     let now = Timestamp::now();
@@ -200,5 +200,5 @@ pub async fn vanish(Shared(state): Shared<Arc<State>>, Path(id): Path<Uuid>, bod
 }
 
 fn model_of(state: &State, id: Uuid) -> Result<SharedModel, Refused> {
-    state.world.model_of(id).ok_or_else(|| Refused::missing(format!("there is no operation {id}")))
+    state.world.model_of(id).ok_or_else(|| Refused::missing(format!("operation {id} not found")))
 }

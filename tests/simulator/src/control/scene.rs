@@ -1,4 +1,4 @@
-//! The scene that a simulator starts with: from a world file, or the example that `--help` shows.
+//! The initial state of a simulator: from a world file, or the example in `--help`.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use crate::{
     world::settings::ModelSettings,
 };
 
-/// A world file: the bodies of the control API, in lists.
+/// A world file: lists of the control API's bodies.
 #[derive(Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Scene {
@@ -40,60 +40,60 @@ pub struct Scene {
     pub faults: Vec<Order>,
 }
 
-/// Why a scene cannot be set.
+/// Reason to refuse an initial state.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It is neither JSON nor YAML, or has a field that is unknown or of the wrong type.
+    /// Neither JSON nor YAML, or it has an unknown field or a field of the wrong type.
     #[error("failed to read the world: {0}")]
     Read(#[from] Box<serde_saphyr::Error>),
     /// An application's ids are missing.
     #[error("an application needs a tenantId and a clientId")]
     NoIds,
-    /// One of an application's certificates cannot be used, or its tenant is another cloud's.
+    /// One of an application's certificates is invalid, or its tenant belongs to another cloud.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
-    /// An issuer's keys cannot be used.
+    /// An issuer's keys are invalid.
     #[error(transparent)]
     Issuer(#[from] NoKey),
     /// A managed identity's ids are missing.
     #[error("a managed identity needs a tenantId and a clientId")]
     NoIdentityIds,
-    /// A model's server is not one that can be reached.
-    #[error("a model's server is named asazure://<rollout>.asazure.windows.net/<server>, or under a sovereign cloud's name; '{0}' is not")]
+    /// A model's server is not a supported host.
+    #[error("a model's server must be asazure://<rollout>.asazure.windows.net/<server> or in a sovereign cloud; '{0}' is not")]
     Server(String),
     /// A model has no name.
     #[error("a model needs a database")]
     NoDatabase,
-    /// A model has only one of the two ids, or names for both services.
-    #[error("a model has a server and a database, or a groupId and a datasetId")]
+    /// A model has only one of the two ids, or names of both services.
+    #[error("a model needs a server and a database, or a groupId and a datasetId")]
     Names,
-    /// A semantic model's host is not one that can be reached.
-    #[error("'{0}' is no host of the Power BI API")]
+    /// A semantic model's host is not a supported host.
+    #[error("'{0}' is not a host of the Power BI API")]
     ApiHost(String),
-    /// There is no such cloud.
-    #[error("there is no cloud '{0}': it is public, us-government or china, or has to be declared by PUT /clouds first")]
+    /// The cloud does not exist.
+    #[error("unknown cloud '{0}': use public, us-government or china, or declare it with PUT /clouds")]
     NoCloud(String),
     /// A cloud cannot be declared.
     #[error(transparent)]
     Cloud(#[from] custom::Error),
-    /// A status of a model's settings is no HTTP status.
-    #[error("{0} is no HTTP status")]
+    /// A status in a model's settings is not an HTTP status.
+    #[error("{0} is not an HTTP status")]
     Status(u16),
 }
 
 impl Scene {
-    /// Reads a world file, JSON or YAML.
+    /// Parses a world file, JSON or YAML.
     ///
     /// # Errors
-    /// When it cannot be understood.
+    /// When the file is invalid.
     pub fn read(text: &str) -> Result<Self, Error> {
         Ok(serde_saphyr::from_str(text).map_err(Box::new)?)
     }
 
-    /// The example: one application with a secret, and the documentation's server and model.
+    /// The example: one application with a secret, and the server and model of the documentation.
     ///
     /// # Errors
-    /// Never, as its test shows.
+    /// Never; a test checks it.
     pub fn example() -> Result<Self, Error> {
         let scene = json!({
             "applications": [{
@@ -118,10 +118,10 @@ impl Scene {
         Self::read(&scene.to_string())
     }
 
-    /// Sets the scene.
+    /// Applies the initial state.
     ///
     /// # Errors
-    /// When something in it cannot be.
+    /// When a part of it is invalid.
     pub fn set(self, state: &State) -> Result<(), Error> {
         for cloud in self.clouds {
             state.clouds.declare(cloud)?;
@@ -151,7 +151,7 @@ impl Scene {
 /// Registers an application.
 ///
 /// # Errors
-/// When it has no ids, or a certificate that cannot be used.
+/// When it has no ids or an invalid certificate.
 pub fn register(state: &State, registration: Registration) -> Result<(), Error> {
     if registration.tenant_id.is_empty() || registration.client_id.is_empty() {
         return Err(Error::NoIds);
@@ -166,10 +166,10 @@ fn check_cloud(state: &State, name: &str) -> Result<(), Error> {
     state.clouds.named(name).map(|_| ()).ok_or_else(|| Error::NoCloud(name.to_owned()))
 }
 
-/// Gives the machine a managed identity.
+/// Adds a managed identity to the machine.
 ///
 /// # Errors
-/// When it has no ids, or its cloud is none.
+/// When it has no ids or an unknown cloud.
 pub fn put_identity(state: &State, identity: Identity) -> Result<(), Error> {
     if identity.tenant_id.is_empty() || identity.client_id.is_empty() {
         return Err(Error::NoIdentityIds);
@@ -179,20 +179,20 @@ pub fn put_identity(state: &State, identity: Identity) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes a model or changes it.
+/// Creates or changes a model.
 ///
 /// # Errors
-/// When its settings cannot be.
+/// When its settings are invalid.
 pub fn put_model(state: &State, settings: ModelSettings) -> Result<(), Error> {
     check(&settings, &state.clouds)?;
     state.world.put(settings, Timestamp::now());
     Ok(())
 }
 
-/// Checks what the types of the settings do not.
+/// Checks the settings beyond their types.
 ///
 /// # Errors
-/// When they cannot be.
+/// When they are invalid.
 pub fn check(settings: &ModelSettings, clouds: &Clouds) -> Result<(), Error> {
     let stands_at = |host: &str, service| clouds.site(host).is_some_and(|site| site.service == service);
     if settings.group_id.is_some() || settings.dataset_id.is_some() {
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_can_be_read() {
+    fn example_is_valid() {
         let scene = Scene::example().unwrap();
         assert_eq!((scene.applications.len(), scene.models.len()), (1, 2));
         for model in &scene.models {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_yaml_and_names_what_it_does_not_know() {
+    fn yaml_is_parsed_and_unknown_field_is_named() {
         let scene =
             Scene::read("models:\n- {server: 'asazure://a.asazure.windows.net/s', database: M, outcome: {status: failed}}\n").unwrap();
         assert_eq!(scene.models[0].outcome.status, crate::world::settings::End::Failed);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_server_that_cannot_be_reached() {
+    fn unreachable_server_is_refused() {
         for server in ["", "westus.asazure.windows.net/s", "asazure://example.com/s", "asazure://westus.asazure.windows.net/s:rw"] {
             let settings = ModelSettings { server: server.into(), database: "M".into(), ..ModelSettings::default() };
             assert!(check(&settings, &Clouds::default()).is_err(), "{server}");

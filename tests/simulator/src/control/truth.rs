@@ -1,4 +1,4 @@
-//! Operations as they really are, whatever the services say of them.
+//! The actual state of operations, independent of what the services report.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Which operations to show.
+/// Filter of the operations to show.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Selection {
@@ -45,7 +45,7 @@ impl Selection {
     }
 }
 
-/// An operation as it really is.
+/// The actual state of an operation.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Truth {
@@ -60,7 +60,7 @@ pub struct Truth {
     #[serde(skip_serializing_if = "Option::is_none")]
     dataset_id: Option<Uuid>,
     client: String,
-    /// The service's word for where it stands; of a sync in lower case, such as `replicating`.
+    /// The service's status value; for a sync in lower case, such as `replicating`.
     status: Value,
     start_time: Timestamp,
     end_time: Option<Timestamp>,
@@ -70,7 +70,7 @@ pub struct Truth {
     refresh: Option<Refresh>,
 }
 
-/// What only a refresh has.
+/// Fields that only a refresh has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Refresh {

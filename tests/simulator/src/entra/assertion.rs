@@ -1,7 +1,7 @@
-//! Assertions by certificate: JWTs that an application signs with the key of a certificate of its own.
+//! Assertions by certificate: JWTs that an application signs with its certificate's key.
 //!
-//! Source: "Microsoft identity platform application authentication certificate credentials": `RS256` or `PS256`, the
-//! certificate by `x5t` or `x5t#S256`, `aud` the authority, `iss` and `sub` the application, a `jti`, `nbf` and `exp`.
+//! Source: "Microsoft identity platform application authentication certificate credentials": `RS256` or `PS256`, the certificate by `x5t`
+//! or `x5t#S256`, `aud` the authority, `iss` and `sub` the application, a `jti`, `nbf` and `exp`.
 
 use aws_lc_rs::signature::UnparsedPublicKey;
 
@@ -16,13 +16,13 @@ use crate::{
     hosts::{self, Cloud},
 };
 
-/// What a certificate's key may sign with.
+/// Supported signature algorithms of a certificate's key.
 const ALGORITHMS: &[&str] = &["RS256", "PS256"];
 
-/// Checks that `application` itself has signed the assertion, for the authority that was called, and lately.
+/// Checks that `application` signed the assertion for the called authority, and that the assertion is currently valid.
 ///
 /// # Errors
-/// When it has not.
+/// When one of these does not hold.
 pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call, cloud: Cloud) -> Result<(), Refusal> {
     let algorithm = jwt.algorithm(ALGORITHMS)?;
     let thumbprint = thumbprint(&jwt.header).ok_or(Refusal::NoThumbprint)?;
@@ -52,14 +52,14 @@ pub fn check(jwt: &Jwt<'_>, application: &Application, call: &Call, cloud: Cloud
     if !claims.aud.names().iter().any(|audience| is_authority(audience, cloud, &application.tenant)) {
         return Err(Refusal::AssertionAudience);
     }
-    // That it is asked for at all is assumed: the documentation lists it among the claims, and every library sends it.
+    // That this claim is required is assumed: the documentation lists it among the claims, and every library sends it.
     if claims.jti.as_ref().is_none_or(String::is_empty) {
         return Err(Refusal::MalformedAssertion("It has no 'jti'.".to_owned()));
     }
     jwt.check_time(call.now)
 }
 
-/// What the header names the certificate by, in hexadecimal digits.
+/// The thumbprint of the certificate in the header, in hexadecimal digits.
 fn thumbprint(header: &Header) -> Option<String> {
     match (&header.x5t_s256, &header.x5t, &header.kid) {
         (Some(sha256), ..) => Some(hexadecimal(sha256)),
@@ -72,7 +72,7 @@ fn is_named(certificate: &Certificate, header: &Header) -> bool {
     match (&header.x5t_s256, &header.x5t, &header.kid) {
         (Some(sha256), ..) => *sha256 == certificate.sha256,
         (None, Some(sha1), _) => *sha1 == certificate.sha1,
-        // Older libraries name the certificate by the thumbprint in hexadecimal digits.
+        // Older libraries send the hexadecimal thumbprint as the key id.
         (None, None, Some(kid)) => *kid == certificate.sha1 || kid.eq_ignore_ascii_case(&hexadecimal(&certificate.sha1)),
         (None, None, None) => false,
     }

@@ -1,4 +1,4 @@
-//! Certificates of applications: those that are registered, and those that an assertion brings along.
+//! Certificates of applications: registered ones, and those included in an assertion.
 
 use aws_lc_rs::digest;
 use base64::{
@@ -7,31 +7,31 @@ use base64::{
 };
 use x509_parser::{parse_x509_certificate, pem::Pem, public_key::PublicKey};
 
-/// What is kept of a registered certificate.
+/// The stored data of a registered certificate.
 pub struct Certificate {
     /// Its SHA-1 thumbprint, as in a JWT's `x5t`.
     pub sha1: String,
     /// Its SHA-256 thumbprint, as in a JWT's `x5t#S256`.
     pub sha256: String,
-    /// From when on it is valid, in seconds since 1970.
+    /// Start of its validity, in seconds since 1970.
     pub not_before: i64,
-    /// When it expires, in seconds since 1970.
+    /// End of its validity, in seconds since 1970.
     pub not_after: i64,
     /// Its public key, as a PKCS#1 `RSAPublicKey`.
     pub public_key: Vec<u8>,
 }
 
-/// Why a certificate cannot be registered.
+/// Reason to refuse a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// It is not PEM.
-    #[error("failed to read a certificate: it is no PEM file with a CERTIFICATE block")]
+    #[error("failed to read a certificate: it is not a PEM file with a CERTIFICATE block")]
     NoPem,
     /// It is not X.509.
-    #[error("failed to read a certificate: it is no X.509 certificate")]
+    #[error("failed to read a certificate: it is not an X.509 certificate")]
     NoX509,
-    /// Its key is not an RSA key, which is all that Entra ID takes.
-    #[error("failed to read a certificate: its key is no RSA key")]
+    /// Its key is not an RSA key, the only kind that Entra ID accepts.
+    #[error("failed to read a certificate: its key is not an RSA key")]
     NoRsa,
 }
 
@@ -65,7 +65,7 @@ impl Certificate {
     }
 }
 
-/// A thumbprint as Entra ID's messages show it: hexadecimal digits, in capitals.
+/// A thumbprint as in Entra ID's messages: upper-case hexadecimal digits.
 #[must_use]
 pub fn hexadecimal(thumbprint: &str) -> String {
     use std::fmt::Write as _;
@@ -76,26 +76,27 @@ pub fn hexadecimal(thumbprint: &str) -> String {
     })
 }
 
-/// Why the certificates of an assertion's `x5c` are refused; `None` where `named` comes first and each is signed by the next.
+/// The reason to refuse the certificates of an assertion's `x5c`. Returns `None` if `named` comes first and each certificate is signed by
+/// the next.
 ///
-/// What the real one makes of a broken chain is assumed: an application without subject name authentication is known by the
-/// thumbprint of its certificate, but what does not hold together has been put together wrongly.
+/// The real handling of a broken chain is assumed. Without subject name authentication, Entra ID identifies an application by its
+/// certificate's thumbprint, but a broken chain indicates an error of the client.
 #[must_use]
 pub fn chain_fault(x5c: &[String], named: &Certificate) -> Option<&'static str> {
     let Some(ders) = x5c.iter().map(|one| STANDARD.decode(one).ok().map(from_armour)).collect::<Option<Vec<_>>>() else {
-        return Some("A certificate of 'x5c' is no base64.");
+        return Some("A certificate of 'x5c' is not base64.");
     };
     let Some(chain) = ders.iter().map(|der| parse_x509_certificate(der).ok()).collect::<Option<Vec<_>>>() else {
-        return Some("A certificate of 'x5c' is no X.509 certificate.");
+        return Some("A certificate of 'x5c' is not an X.509 certificate.");
     };
     if ders.first().is_none_or(|first| URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, first)) != named.sha256) {
-        return Some("The first certificate of 'x5c' is not the one that the thumbprint names.");
+        return Some("The first certificate of 'x5c' does not match the thumbprint.");
     }
     let vouched = chain.windows(2).all(|pair| pair[0].1.verify_signature(Some(pair[1].1.public_key())).is_ok());
     (!vouched).then_some("A certificate of 'x5c' is not signed by the next.")
 }
 
-/// The certificate in `bytes`: itself, or a PEM file of it, which .NET reads as well and `azure_identity` for Rust sends.
+/// The certificate in `bytes`: DER, or a PEM file, which .NET accepts too and `azure_identity` for Rust sends.
 fn from_armour(bytes: Vec<u8>) -> Vec<u8> {
     let pem = Pem::iter_from_buffer(&bytes).next().and_then(Result::ok);
     pem.map_or(bytes, |pem| pem.contents)

@@ -1,4 +1,4 @@
-//! The applications that are registered with Entra ID, and their credentials.
+//! The applications registered with Entra ID, and their credentials.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,27 +14,27 @@ use super::{
 };
 use crate::hosts::Cloud;
 
-/// An application to register. The body of `PUT /applications`.
+/// Registration of an application. The body of `PUT /applications`.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registration {
-    /// The tenant's id; a tenant exists as soon as it has an application.
+    /// The tenant's id; a tenant exists once it has an application.
     pub tenant_id: String,
-    /// The name of the cloud that the tenant belongs to. Absent in all applications of a tenant: every cloud knows it.
+    /// The name of the tenant's cloud. If all applications of a tenant omit it, every cloud knows the tenant.
     #[serde(default)]
     pub cloud: Option<String>,
     /// The application's (client's) id.
     pub client_id: String,
-    /// Its secret. Absent: it has none.
+    /// Its secret. Absent: no secret.
     #[serde(default)]
     pub client_secret: Option<String>,
     /// Its certificates, as PEM.
     #[serde(default)]
     pub certificates: Vec<String>,
-    /// The tokens of others that it takes for its own.
+    /// Its federated credentials.
     #[serde(default)]
     pub federated_credentials: Vec<FederatedCredential>,
-    /// How long its tokens are valid, in seconds. Default 3599.
+    /// Lifetime of its tokens, in seconds. Default 3599.
     #[serde(default)]
     pub token_lifetime_seconds: Option<u64>,
     /// Whether its secret has expired.
@@ -48,7 +48,7 @@ pub struct Application {
     pub tenant: Arc<str>,
     /// The application's id.
     pub client: Arc<str>,
-    /// How long its tokens are valid, in seconds.
+    /// Lifetime of its tokens, in seconds.
     pub token_lifetime: u64,
     secret: Option<String>,
     secret_expired: bool,
@@ -75,52 +75,52 @@ impl Application {
         &self.certificates
     }
 
-    /// The tokens of others that it takes for its own.
+    /// Its federated credentials.
     pub(super) fn federated_credentials(&self) -> &[FederatedCredential] {
         &self.federated_credentials
     }
 }
 
-/// Why an application cannot be registered.
+/// Reason to refuse a registration.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// One of its certificates cannot be used.
+    /// One of its certificates is invalid.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
-    /// Its tenant belongs to another cloud already.
-    #[error("the tenant '{0}' belongs to another cloud already")]
+    /// Its tenant already belongs to another cloud.
+    #[error("the tenant '{0}' already belongs to another cloud")]
     OtherCloud(String),
 }
 
-/// Where a tenant is, seen from the authority of one cloud.
+/// The location of a tenant from the view of one cloud's authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
     /// In this cloud.
     Here,
-    /// In another cloud of which this one knows: the public one and that of the US government know of each other's tenants.
+    /// In another cloud that this one knows: the public cloud and that of the US government know each other's tenants.
     Elsewhere,
-    /// Nowhere that this cloud knows of.
+    /// In no cloud that this one knows.
     Unknown,
 }
 
 #[derive(Default)]
 struct Tenant {
-    /// By name, since a declared cloud may be declared anew.
+    /// A name, because a declared cloud may be replaced.
     cloud: Option<String>,
     applications: HashMap<String, Arc<Application>>,
 }
 
-/// All registered applications, by tenant. Ids are compared without regard to case.
+/// All registered applications, by tenant. Ids are case-insensitive.
 #[derive(Default)]
 pub struct Directory {
     tenants: RwLock<HashMap<String, Tenant>>,
 }
 
 impl Directory {
-    /// Registers an application, or changes it. Tokens that it has stay valid.
+    /// Registers an application, or changes it. Its existing tokens stay valid.
     ///
     /// # Errors
-    /// When one of its certificates cannot be used, or its tenant is another cloud's.
+    /// When one of its certificates is invalid, or its tenant belongs to another cloud.
     pub fn put(&self, registration: Registration) -> Result<(), RegistrationError> {
         let Registration {
             tenant_id,
@@ -151,7 +151,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Where a tenant is, seen from `cloud`.
+    /// The location of a tenant from the view of `cloud`.
     #[must_use]
     pub fn look_for(&self, tenant: &str, cloud: Cloud) -> Whereabouts {
         let tenants = self.tenants.read();

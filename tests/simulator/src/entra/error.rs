@@ -1,4 +1,4 @@
-//! Entra ID's refusals, with its codes and the shape that clients parse.
+//! Entra ID's error responses, with its codes and the shape that clients parse.
 
 use hyper::StatusCode;
 use jiff::Timestamp;
@@ -7,23 +7,23 @@ use uuid::Uuid;
 
 use crate::answer::Answer;
 
-/// Why no token is issued.
+/// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// A parameter is missing.
     MissingParameter(&'static str),
     /// Not a POST.
     WrongMethod,
-    /// No such tenant.
+    /// The tenant does not exist.
     UnknownTenant(String),
     /// The tenant has no such application.
     UnknownApplication {
-        /// The application asked for.
+        /// The requested application.
         client: String,
         /// The tenant that was searched.
         tenant: String,
     },
-    /// A flow other than that of client credentials.
+    /// A flow other than client credentials.
     UnsupportedGrant(String),
     /// Neither secret nor assertion.
     NoCredential,
@@ -31,24 +31,24 @@ pub enum Refusal {
     WrongSecret(String),
     /// The secret has expired.
     ExpiredSecret(String),
-    /// The assertion is no JWT, or lacks what it must have.
+    /// The assertion is not a JWT, or lacks a required part.
     MalformedAssertion(String),
-    /// The assertion says that it is something other than a JWT.
+    /// The assertion declares another type than JWT.
     AssertionType(String),
-    /// The assertion is signed in a way that is not taken.
+    /// The signature algorithm of the assertion is not supported.
     AssertionAlgorithm {
-        /// The way.
+        /// The algorithm.
         algorithm: String,
-        /// Those that are taken.
+        /// The supported algorithms.
         supported: &'static [&'static str],
     },
-    /// The assertion does not say whose key it is signed with.
+    /// The assertion does not identify its signing key.
     NoThumbprint,
     /// The assertion's certificate or signature is not one of the application's.
     WrongKey {
-        /// What is wrong.
+        /// The fault.
         fault: KeyFault,
-        /// The certificate's thumbprint, as the assertion tells it.
+        /// The certificate's thumbprint, from the assertion.
         thumbprint: String,
         /// The application.
         client: String,
@@ -59,14 +59,14 @@ pub enum Refusal {
     AssertionIssuer,
     /// The assertion has expired, or is not valid yet.
     AssertionTime {
-        /// The time here.
+        /// The current time.
         now: Timestamp,
-        /// From when on it is valid, in seconds since 1970.
+        /// Start of its validity, in seconds since 1970.
         from: i64,
-        /// Until when.
+        /// End of its validity, in seconds since 1970.
         until: i64,
     },
-    /// The application trusts nobody's tokens.
+    /// The application has no federated credentials.
     NotFederated(String),
     /// The application does not trust this issuer.
     FederatedIssuer(String),
@@ -74,12 +74,12 @@ pub enum Refusal {
     FederatedSubject {
         /// The subject.
         subject: String,
-        /// Whether it would, if capital and small letters were the same.
+        /// Whether it matches case-insensitively.
         case_alone: bool,
     },
-    /// The token is for somebody else.
+    /// The token has another audience.
     FederatedAudience(String),
-    /// The issuer's keys cannot be had.
+    /// The issuer's keys are unavailable.
     IssuerUnreachable,
     /// The issuer publishes no such key.
     UnknownIssuerKey {
@@ -88,11 +88,11 @@ pub enum Refusal {
         /// The issuer.
         issuer: String,
     },
-    /// The issuer's key has not signed the token.
+    /// The token is not signed by the issuer's key.
     FederatedSignature,
     /// The tenant belongs to another cloud.
     OtherCloud,
-    /// There is no such resource in this cloud.
+    /// The resource does not exist in this cloud.
     UnknownResource {
         /// The resource.
         resource: String,
@@ -101,18 +101,18 @@ pub enum Refusal {
     },
     /// The scope has no `/.default`.
     ScopeWithoutDefault(String),
-    /// The scope names nothing, or more than one resource.
+    /// The scope names no resource, or more than one.
     InvalidScope(String),
 }
 
-/// What is wrong with the key that an assertion is signed with; the validity is the certificate's, in seconds since 1970.
+/// A fault of an assertion's signing key; the validity is the certificate's, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
     /// The application has no such certificate.
     NotRegistered,
     /// The certificate has expired.
     Expired((i64, i64)),
-    /// The certificate's key has not signed it.
+    /// The signature is not by the certificate's key.
     Signature((i64, i64)),
 }
 
@@ -250,13 +250,13 @@ impl Refusal {
         }
     }
 
-    /// The code and the text, as all of Entra ID's messages begin.
+    /// The code and the text, the start of every message of Entra ID.
     #[must_use]
     pub fn description(&self) -> String {
         format!("AADSTS{}: {}", self.codes().2, self.text())
     }
 
-    /// The refusal as the authority `host` gives it.
+    /// The error response of the authority `host`.
     #[must_use]
     pub fn answer(&self, host: &str, now: Timestamp) -> Answer {
         let (status, error, code) = self.codes();

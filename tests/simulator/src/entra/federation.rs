@@ -1,9 +1,9 @@
-//! Federated credentials: an application trusts the tokens that an issuer elsewhere gives to one subject, such as a service
-//! account of a Kubernetes cluster.
+//! Federated credentials: an application trusts the tokens that an external issuer gives to one subject, such as a service account of a
+//! Kubernetes cluster.
 //!
-//! Sources: "Workload identity federation" of Entra ID for what is compared (issuer, subject and audience, each letter for
-//! letter) and for RS256 alone; the codes and sentences as users report them to azure-workload-identity and azure/login. The
-//! order in which the real one compares is assumed: the issuer, the subject, the audience, then the signature and the time.
+//! Sources: "Workload identity federation" of Entra ID for the comparison (issuer, subject and audience, case-sensitive) and for the
+//! restriction to RS256; the codes and texts are from reports of users of azure-workload-identity and azure/login. The order of the
+//! comparisons is assumed: the issuer, the subject, the audience, then the signature and the time.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 use super::{directory::Application, error::Refusal, jwt::Jwt};
 use crate::call::Call;
 
-/// What an issuer's key may sign with.
+/// Supported signature algorithms of an issuer's key.
 const ALGORITHMS: &[&str] = &["RS256"];
 
-/// The audience that a token for Entra ID has unless the credential says otherwise.
+/// The default audience of a token for Entra ID.
 const EXCHANGE: &str = "api://AzureADTokenExchange";
 
-/// A token of someone else's that an application takes for its own.
+/// A federated credential: an external token that authenticates an application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FederatedCredential {
-    /// Who issues it: the token's `iss`.
+    /// The token's issuer: its `iss`.
     pub issuer: String,
-    /// Whom it is issued to: the token's `sub`, `system:serviceaccount:<namespace>:<name>` for Kubernetes.
+    /// The token's subject: its `sub`, `system:serviceaccount:<namespace>:<name>` for Kubernetes.
     pub subject: String,
-    /// What it is for: one of them has to be in the token's `aud`. Default `api://AzureADTokenExchange`.
+    /// Accepted audiences: the token's `aud` must contain one of them. Default `api://AzureADTokenExchange`.
     #[serde(default = "exchange")]
     pub audiences: Vec<String>,
 }
@@ -38,17 +38,17 @@ fn exchange() -> Vec<String> {
     vec![EXCHANGE.to_owned()]
 }
 
-/// An issuer and the keys that it publishes. The body of `PUT /issuers`.
+/// An issuer and its published keys. The body of `PUT /issuers`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IssuerKeys {
     /// The issuer, as in its tokens' `iss`.
     pub issuer: String,
-    /// The document that it publishes at its `jwks_uri`.
+    /// The document at its `jwks_uri`.
     pub jwks: KeySet,
 }
 
-/// A JSON Web Key Set; what is not needed of it is not looked at.
+/// A JSON Web Key Set; unneeded fields are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct KeySet {
     keys: Vec<Key>,
@@ -65,9 +65,9 @@ struct Key {
     e: String,
 }
 
-/// An issuer's keys cannot be used.
+/// An issuer's keys are invalid.
 #[derive(Debug, thiserror::Error)]
-#[error("the keys of the issuer '{0}' hold no RSA key with a kid, n and e in base64url, which is all that Entra ID takes")]
+#[error("the issuer '{0}' needs an RSA key with a kid, n and e in base64url: Entra ID accepts no other keys")]
 pub struct NoKey(String);
 
 type PublicKey = RsaPublicKeyComponents<Vec<u8>>;
@@ -77,10 +77,10 @@ type PublicKey = RsaPublicKeyComponents<Vec<u8>>;
 pub struct Issuers(RwLock<HashMap<String, HashMap<String, Arc<PublicKey>>>>);
 
 impl Issuers {
-    /// Sets what an issuer publishes.
+    /// Sets the keys that an issuer publishes.
     ///
     /// # Errors
-    /// When that holds no key that can be used.
+    /// When none of the keys is valid.
     pub fn put(&self, issuer: IssuerKeys) -> Result<(), NoKey> {
         let IssuerKeys { issuer, jwks } = issuer;
         let keys: HashMap<_, _> = jwks.keys.into_iter().filter_map(usable).collect();
@@ -98,10 +98,10 @@ fn usable(key: Key) -> Option<(String, Arc<PublicKey>)> {
     (kty == "RSA" && !n.is_empty() && !e.is_empty()).then_some((kid?, Arc::new(RsaPublicKeyComponents { n, e })))
 }
 
-/// Checks that the assertion is a token that one of the application's federated credentials means.
+/// Checks that the assertion matches one of the application's federated credentials.
 ///
 /// # Errors
-/// When it is not.
+/// When it does not.
 pub fn check(jwt: &Jwt<'_>, application: &Application, issuers: &Issuers, call: &Call) -> Result<(), Refusal> {
     let trusted = matching(jwt, application)?;
     let algorithm = jwt.algorithm(ALGORITHMS)?;
@@ -113,7 +113,7 @@ pub fn check(jwt: &Jwt<'_>, application: &Application, issuers: &Issuers, call: 
     jwt.check_time(call.now)
 }
 
-/// The credential that the assertion fits in issuer, subject and audience.
+/// The credential that matches the assertion's issuer, subject and audience.
 fn matching<'a>(jwt: &Jwt<'_>, application: &'a Application) -> Result<&'a FederatedCredential, Refusal> {
     let claims = &jwt.claims;
     let all = application.federated_credentials();

@@ -1,4 +1,4 @@
-//! Client assertions as text: JWTs in their three segments, read but not yet believed.
+//! Client assertions as text: JWTs of three segments, parsed but not yet verified.
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaParameters};
 use base64::{
@@ -14,19 +14,19 @@ use serde_json::Number;
 
 use super::error::Refusal;
 
-/// base64url, with the padding that a JWT has not, or without: azure-identity's asynchronous client for Python writes it.
+/// base64url with or without padding. JWTs have none, but azure-identity's asynchronous client for Python writes it.
 const SEGMENT: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// How far the clocks may be apart, in seconds.
+/// The accepted clock skew, in seconds.
 const SKEW: i64 = 300;
 
 /// The header of an assertion.
 #[derive(Deserialize)]
 pub struct Header {
-    /// The algorithm that it is signed with.
+    /// The signature algorithm.
     pub alg: String,
-    /// What it is: a JWT, where it says so.
+    /// The type: JWT, if present.
     #[serde(default)]
     pub typ: Option<String>,
     /// The certificate's SHA-1 thumbprint, base64url.
@@ -35,53 +35,53 @@ pub struct Header {
     /// The certificate's SHA-256 thumbprint, base64url.
     #[serde(default, rename = "x5t#S256", deserialize_with = "thumbprint")]
     pub x5t_s256: Option<String>,
-    /// The certificate itself, and those that vouch for it, base64.
+    /// The certificate and its issuers, base64.
     #[serde(default)]
     pub x5c: Option<Vec<String>>,
-    /// The key's name.
+    /// The key id.
     #[serde(default)]
     pub kid: Option<String>,
 }
 
-/// The claims of an assertion that Entra ID looks at.
+/// The claims of an assertion that Entra ID checks.
 #[derive(Deserialize)]
 pub struct Claims {
-    /// Whom it is for.
+    /// The audience.
     pub aud: Audience,
-    /// Who says so.
+    /// The issuer.
     pub iss: String,
-    /// Of whom.
+    /// The subject.
     pub sub: String,
-    /// Until when, in seconds since 1970.
+    /// End of the validity, in seconds since 1970.
     #[serde(deserialize_with = "seconds")]
     pub exp: i64,
-    /// From when on, in seconds since 1970.
+    /// Start of the validity, in seconds since 1970.
     #[serde(default, deserialize_with = "maybe_seconds")]
     pub nbf: Option<i64>,
-    /// Its own id.
+    /// Its unique id.
     #[serde(default)]
     pub jti: Option<String>,
 }
 
-/// A thumbprint without the padding that base64url has not, and that MSAL for Python writes all the same.
+/// A thumbprint without padding. base64url has none, but MSAL for Python writes it.
 fn thumbprint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(|text| Some(text.trim_end_matches('=').to_owned()))
 }
 
-/// A time in seconds, with or without a fraction, as RFC 7519 allows: MSAL for Python writes one.
+/// A time in seconds, with or without a fraction (RFC 7519): MSAL for Python writes one.
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let number = Number::deserialize(deserializer)?;
-    // Far beyond any date the cast stops at the ends of i64, which is as good as the number itself.
+    // The cast saturates at the limits of i64, far beyond any valid date.
     #[allow(clippy::cast_possible_truncation)]
     let whole = number.as_i64().or_else(|| number.as_f64().map(|fraction| fraction.floor() as i64));
-    whole.ok_or_else(|| D::Error::custom(format!("{number} is no time")))
+    whole.ok_or_else(|| D::Error::custom(format!("{number} is not a time")))
 }
 
 fn maybe_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     seconds(deserializer).map(Some)
 }
 
-/// One audience or several, as RFC 7519 allows: Kubernetes writes a list.
+/// One audience or several (RFC 7519): Kubernetes writes a list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
@@ -101,23 +101,23 @@ impl Audience {
     }
 }
 
-/// An assertion, read.
+/// A parsed assertion.
 pub struct Jwt<'a> {
     /// Its header.
     pub header: Header,
     /// Its claims.
     pub claims: Claims,
-    /// What is signed: the first two segments.
+    /// The signed part: the first two segments.
     pub signed: &'a [u8],
     /// The signature.
     pub signature: Vec<u8>,
 }
 
 impl<'a> Jwt<'a> {
-    /// Reads an assertion.
+    /// Parses an assertion.
     ///
     /// # Errors
-    /// When it is no signed JWT with the claims that an assertion needs.
+    /// When it is not a signed JWT with the required claims.
     pub fn read(text: &'a str) -> Result<Self, Refusal> {
         let mut segments = text.split('.');
         let (Some(header), Some(claims), Some(signature), None) = (segments.next(), segments.next(), segments.next(), segments.next())
@@ -129,7 +129,7 @@ impl<'a> Jwt<'a> {
         if let Some(typ) = header.typ.as_ref().filter(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(Refusal::AssertionType(typ.clone()));
         }
-        let signature = SEGMENT.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is no base64url.".to_owned()))?;
+        let signature = SEGMENT.decode(signature).map_err(|_| Refusal::MalformedAssertion("Its signature is not base64url.".to_owned()))?;
         Ok(Self { header, claims: decode(claims)?, signed, signature })
     }
 
@@ -147,7 +147,7 @@ impl<'a> Jwt<'a> {
         }
     }
 
-    /// Checks that it is valid now.
+    /// Checks that it is currently valid.
     ///
     /// # Errors
     /// When it has expired, or is not valid yet.
@@ -160,7 +160,7 @@ impl<'a> Jwt<'a> {
     }
 }
 
-/// Who issued an assertion, as far as it can be read: what tells apart whose it is.
+/// The issuer of an assertion, if readable: it distinguishes the kinds of assertions.
 #[must_use]
 pub fn issuer(text: &str) -> Option<String> {
     #[derive(Deserialize)]
@@ -171,6 +171,6 @@ pub fn issuer(text: &str) -> Option<String> {
 }
 
 fn decode<T: DeserializeOwned>(segment: &str) -> Result<T, Refusal> {
-    let bytes = SEGMENT.decode(segment).map_err(|_| Refusal::MalformedAssertion("A segment is no base64url.".to_owned()))?;
+    let bytes = SEGMENT.decode(segment).map_err(|_| Refusal::MalformedAssertion("A segment is not base64url.".to_owned()))?;
     serde_json::from_slice(&bytes).map_err(|error| Refusal::MalformedAssertion(format!("A segment cannot be read: {error}.")))
 }

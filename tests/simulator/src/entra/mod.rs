@@ -1,7 +1,7 @@
-//! Entra ID: the token endpoint, and what client libraries ask an authority before they use it.
+//! Entra ID: the token endpoint, and the discovery documents that client libraries read before they use an authority.
 //!
-//! Sources: "OAuth 2.0 client credentials flow" and "Microsoft Entra authentication and authorization error codes" of the
-//! Microsoft identity platform; the texts of errors as client libraries' issue trackers quote them.
+//! Sources: "OAuth 2.0 client credentials flow" and "Microsoft Entra authentication and authorization error codes" of the Microsoft
+//! identity platform; the texts of errors as quoted in the issue trackers of client libraries.
 
 mod assertion;
 pub mod certificate;
@@ -39,30 +39,30 @@ use crate::{
     hosts::{self, Cloud},
 };
 
-/// The longest a token is valid by default, in seconds.
+/// The default maximum lifetime of a token, in seconds.
 pub const DEFAULT_LIFETIME: u64 = 3_599;
 
 /// Entra ID of all clouds.
 pub struct Entra {
     /// The registered applications.
     pub directory: Directory,
-    /// The issuers whose tokens applications may trust.
+    /// The issuers that applications may trust.
     pub issuers: Issuers,
     health: RwLock<Health>,
     mint: Mint,
 }
 
-/// How Entra ID as a whole is doing. The body of `PUT /entra`.
+/// The availability of Entra ID as a whole. The body of `PUT /entra`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Health {
-    /// Whether it answers everything with 503 and a page of HTML.
+    /// Whether every response is 503 with an HTML page.
     pub unavailable: bool,
-    /// How long it waits before it answers.
+    /// Delay of each response.
     pub delay_millis: u64,
 }
 
-/// A request to Entra ID, taken apart.
+/// A parsed request to Entra ID.
 pub struct Request {
     tenant: String,
     route: Route,
@@ -81,7 +81,7 @@ enum Route {
 }
 
 impl Request {
-    /// Takes a request apart.
+    /// Parses a request.
     #[must_use]
     pub fn parse(call: &Call) -> Self {
         let segments: Vec<_> = call.path.trim_matches('/').split('/').collect();
@@ -108,15 +108,15 @@ impl Request {
         }
     }
 
-    /// The application that asks.
+    /// The requesting application.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.field("client_id")
     }
 
-    /// How the application means to prove itself, where it says so.
+    /// The kind of credential of the request, if it has one.
     ///
-    /// An assertion whose issuer is a URL is a token of that issuer; any other the application must have signed itself.
+    /// An assertion whose issuer is a URL is a token of that issuer; any other must be signed by the application.
     #[must_use]
     pub fn way(&self) -> Option<Way> {
         match (self.field("client_assertion"), self.field("client_secret")) {
@@ -129,7 +129,7 @@ impl Request {
         }
     }
 
-    /// The request's body as the ledger may show it.
+    /// The request's body as it may appear in the ledger.
     #[must_use]
     pub fn redacted_body(&self) -> String {
         let shown = self.form.iter().map(|(name, value)| match name.as_str() {
@@ -156,32 +156,32 @@ impl Request {
 }
 
 impl Entra {
-    /// Entra ID without applications, with a signing key of its own.
+    /// Entra ID without applications, with its own signing key.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// When the key cannot be created.
     pub fn new() -> Result<Self, token::KeyError> {
         Ok(Self { directory: Directory::default(), issuers: Issuers::default(), health: RwLock::default(), mint: Mint::new()? })
     }
 
-    /// Sets how it is doing.
+    /// Sets its availability.
     pub fn set_health(&self, health: Health) {
         *self.health.write() = health;
     }
 
-    /// What a bearer token says, if it was issued here; it may have expired.
+    /// The claims of a bearer token, if it was issued here; it may have expired.
     #[must_use]
     pub fn token(&self, text: &str) -> Option<Arc<Token>> {
         self.mint.find(text)
     }
 
-    /// Issues a token, for whom everything was checked.
+    /// Issues a token without further checks.
     #[must_use]
     pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
         self.mint.issue(principal, audience, cloud, now)
     }
 
-    /// Answers a request.
+    /// Handles a request.
     pub async fn handle(&self, request: &Request, call: &Call, cloud: Cloud) -> Answer {
         let health = self.health.read().clone();
         if health.delay_millis > 0 {
@@ -207,7 +207,7 @@ impl Entra {
             .with(HeaderName::from_static("x-ms-request-id"), &Uuid::new_v4().to_string())
     }
 
-    /// Grants a token by the client credentials flow, checking in the order in which the real one complains.
+    /// Grants a token by the client credentials flow. The order of the checks is that of the real service.
     fn grant(&self, request: &Request, call: &Call, cloud: Cloud) -> Result<Answer, Refusal> {
         let grant = request.required("grant_type")?;
         let client = request.required("client_id")?;
@@ -230,7 +230,7 @@ impl Entra {
         match way {
             Way::Secret => application.check_secret(request.required("client_secret")?)?,
             Way::Certificate => assertion::check(&Jwt::read(request.assertion()?)?, &application, call, cloud)?,
-            // A managed identity never asks here: its machine does so for it.
+            // Managed identities never call this endpoint: their machine does.
             Way::Federated | Way::Managed => {
                 federation::check(&Jwt::read(request.assertion()?)?, &application, &self.issuers, call)?;
             }
@@ -291,7 +291,7 @@ fn requested_resource(request: &Request) -> Result<String, Refusal> {
     }
 }
 
-/// Which authorities are one and the same, as MSAL asks before it trusts one.
+/// The aliases of an authority, which MSAL requests before it trusts one.
 fn instance_discovery(request: &Request, cloud: Cloud) -> Answer {
     let host = hosts::authority_host(cloud);
     let default = format!("https://{host}/common/oauth2/v2.0/authorize");

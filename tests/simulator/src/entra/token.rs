@@ -1,4 +1,4 @@
-//! Access tokens: signed JWTs as Entra ID issues them, and what the services read from them.
+//! Access tokens: signed JWTs as Entra ID issues them, and the claims that the services read.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,29 +15,29 @@ use uuid::Uuid;
 
 use crate::hosts::{self, Cloud};
 
-/// So many tokens are remembered before those that have expired are forgotten.
+/// Number of remembered tokens above which expired ones are removed.
 const REMEMBERED: usize = 20_000;
 
-/// The signing key could not be made.
+/// The signing key could not be created.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to make the key that tokens are signed with")]
+#[error("failed to create the key that signs tokens")]
 pub struct KeyError;
 
-/// How an identity proves itself.
+/// The kind of credential of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// By a secret that it shares with Entra ID.
+    /// A secret shared with Entra ID.
     Secret,
-    /// By the key of a certificate.
+    /// The key of a certificate.
     Certificate,
-    /// By a token of an issuer that it trusts.
+    /// A token of a trusted issuer.
     Federated,
-    /// By the machine that it runs on.
+    /// The machine that the identity runs on.
     Managed,
 }
 
 impl Way {
-    /// Its word in the ledger.
+    /// Its name in the ledger.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Way {
         }
     }
 
-    /// The claim `appidacr`: 1 for a secret, 2 for anything that is signed.
+    /// The claim `appidacr`: 1 for a secret, 2 for signed credentials.
     fn strength(self) -> &'static str {
         match self {
             Self::Secret => "1",
@@ -57,40 +57,40 @@ impl Way {
     }
 }
 
-/// Whom a token is issued to.
+/// The subject of a token.
 pub struct Principal<'a> {
     /// The tenant.
     pub tenant: &'a Arc<str>,
     /// The application, or the managed identity's client id.
     pub client: &'a Arc<str>,
-    /// The service principal's id in the directory; one that is always the same where nobody has said.
+    /// The service principal's id in the directory; a constant if unset.
     pub object: Option<&'a str>,
-    /// The Azure resource that a managed identity is.
+    /// The Azure resource of a managed identity.
     pub resource: Option<&'a str>,
-    /// How it has proved itself.
+    /// The kind of its credential.
     pub way: Way,
-    /// How long the token is valid, in seconds.
+    /// The lifetime of the token, in seconds.
     pub lifetime: u64,
 }
 
-/// A token that was issued.
+/// An issued token.
 #[derive(Debug)]
 pub struct Token {
-    /// The resource that it is for.
+    /// Its audience.
     pub audience: &'static str,
     /// The tenant of the application.
     pub tenant: Arc<str>,
     /// The application.
     pub client: Arc<str>,
-    /// The cloud whose authority has issued it.
+    /// The cloud of the issuing authority.
     pub cloud: Cloud,
-    /// How the application has proved itself.
+    /// The kind of credential that the application used.
     pub way: Way,
     /// When it expires.
     pub expires: Timestamp,
 }
 
-/// Issues tokens, and knows those that it has issued, so that checking one costs a look instead of a signature.
+/// Issues tokens and stores them, so that a check is a map access instead of a signature verification.
 pub struct Mint {
     key: KeyPair,
     key_id: String,
@@ -98,14 +98,14 @@ pub struct Mint {
 }
 
 impl Mint {
-    /// A mint with a key of its own.
+    /// Creates a mint with its own key.
     pub fn new() -> Result<Self, KeyError> {
         let key = KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError)?;
         let key_id = URL_SAFE_NO_PAD.encode(Uuid::new_v4().as_bytes());
         Ok(Self { key, key_id, issued: RwLock::default() })
     }
 
-    /// Issues a token with the claims of a version 1 access token, which is what both services get.
+    /// Issues a token with the claims of a version 1 access token, the kind that both services receive.
     pub fn issue(&self, principal: &Principal<'_>, audience: &'static str, cloud: Cloud, now: Timestamp) -> String {
         let Principal { tenant, client, object, resource, way, lifetime } = *principal;
         let since = now.as_second();
@@ -138,7 +138,7 @@ impl Mint {
         }
         let mut text = format!("{}.{}", encode(&header), encode(&claims));
         let mut signature = vec![0; self.key.public_modulus_len()];
-        // With a buffer of the right length only a broken key could fail; the token is then as unsigned as it looks.
+        // With a buffer of the right length, only a broken key could fail; the token then has an invalid signature.
         let _ = self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature);
         text.push('.');
         text.push_str(&URL_SAFE_NO_PAD.encode(&signature));
@@ -158,12 +158,12 @@ impl Mint {
         text
     }
 
-    /// What a token says, if it was issued here.
+    /// The claims of a token, if it was issued here.
     pub fn find(&self, text: &str) -> Option<Arc<Token>> {
         self.issued.read().get(text).cloned()
     }
 
-    /// The public key, as `/discovery/v2.0/keys` shows it.
+    /// The public key, as in `/discovery/v2.0/keys`.
     pub fn published_keys(&self) -> Value {
         let public = self.key.public_key();
         let (modulus, exponent) = (public.modulus(), public.exponent());

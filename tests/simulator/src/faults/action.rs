@@ -1,4 +1,4 @@
-//! What a fault does to a request: the words of the control API.
+//! The effect of a fault on a request: the vocabulary of the control API.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::verbatim::Template;
 
-/// One kind of fault. "Handled" means that the service does what was asked before the fault shows.
+/// One kind of fault. "Handled" means that the service executes the request before the fault takes effect.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
@@ -15,127 +15,127 @@ pub enum Action {
     Status {
         /// The status.
         code: u16,
-        /// The body: a text as it is, anything else as JSON.
+        /// The body: a string unchanged, any other value as JSON.
         #[serde(default)]
         body: Option<Template>,
         /// Headers to add.
         #[serde(default)]
         headers: BTreeMap<String, String>,
-        /// Whether it is handled before. Default false.
+        /// Whether the request is handled first. Default false.
         #[serde(default)]
         handled: bool,
     },
     /// Closes the connection; not handled.
     DropBefore {
-        /// Whether other requests on an HTTP/2 connection go on: then this one's stream is reset. Default false.
+        /// Whether other requests on an HTTP/2 connection continue: only this one's stream is reset. Default false.
         #[serde(default)]
         alone: bool,
     },
-    /// Handled, and then the connection is closed without an answer.
+    /// Handled; then the connection is closed without a response.
     DropAfter {
         /// As for [`Self::DropBefore`].
         #[serde(default)]
         alone: bool,
     },
-    /// Waits.
+    /// Delays the request.
     Delay {
-        /// How long.
+        /// The delay.
         millis: u64,
-        /// Whether it is handled after the wait (default) or before it.
+        /// Whether it is handled after the delay (default) or before it.
         #[serde(default = "yes")]
         before: bool,
     },
-    /// Never answers.
+    /// Never responds.
     Hang {
         /// Whether it is handled. Default false.
         #[serde(default)]
         after: bool,
     },
-    /// Holds the request until it is released. A request held before it is handled never is if its client goes away.
+    /// Holds the request until it is released. A request held before it is handled is never handled if its client disconnects.
     Hold {
         /// Whether it is held before or after it is handled.
         at: Moment,
     },
-    /// Handled; the answer's `Content-Length` is right, but the connection ends after so many bytes of the body.
+    /// Handled; the response's `Content-Length` is right, but the connection ends after this many bytes of the body.
     Truncate {
-        /// How many bytes are sent.
+        /// Number of bytes sent.
         bytes: usize,
     },
-    /// Handled; the body is replaced by an array of operations that goes on.
+    /// Handled; the body is replaced by a very long array of operations.
     Huge {
-        /// For so many bytes; 0: without end.
+        /// Number of bytes; 0: unlimited.
         #[serde(default)]
         bytes: u64,
     },
-    /// Handled; the body is replaced by a piece that comes again and again. With a status of its own it is not handled.
+    /// Handled; the body is replaced by a repeated piece. If `code` is set, it is not handled.
     Repeat {
         /// The status.
         #[serde(default)]
         code: Option<u16>,
-        /// What comes before.
+        /// The text before the pieces.
         #[serde(default)]
         head: String,
         /// The piece.
         piece: String,
-        /// How often it comes.
+        /// Number of repetitions.
         count: u64,
-        /// What comes after.
+        /// The text after the pieces.
         #[serde(default)]
         tail: String,
-        /// Whether `Content-Length` says how long it is.
+        /// Whether `Content-Length` is sent.
         #[serde(default)]
         announced: bool,
     },
-    /// Handled; the body comes compressed by gzip, whatever was asked for.
+    /// Handled; the body is compressed with gzip, regardless of `Accept-Encoding`.
     Gzip {
-        /// How many blanks stand before it: a heap of them is small until it is unpacked. Default 0.
+        /// Number of spaces before the body: they are small until decompressed. Default 0.
         #[serde(default)]
         blanks: u64,
     },
-    /// Handled; so many headers of 1,000 characters are added, at most 20,000.
+    /// Handled; adds this many headers of 1,000 characters, at most 20,000.
     ManyHeaders {
-        /// How many.
+        /// Number of headers.
         count: u32,
     },
-    /// Handled; the body comes at this rate.
+    /// Handled; the body is sent at this rate.
     Slow {
-        /// Bytes in a second, at least 1.
+        /// Bytes per second, at least 1.
         bytes_per_second: u64,
     },
-    /// Answers with an HTML page, as gateways do.
+    /// Responds with an HTML page, as gateways do.
     Html {
         /// The status.
         code: u16,
-        /// Whether it is handled before. Default false.
+        /// Whether the request is handled first. Default false.
         #[serde(default)]
         handled: bool,
     },
-    /// Answers with a redirect and is not handled.
+    /// Responds with a redirect; not handled.
     Redirect {
         /// The status, 301 to 308.
         code: u16,
-        /// Where to.
+        /// The target.
         location: String,
     },
-    /// Handled; the answer's `Location` is replaced.
+    /// Handled; the response's `Location` is replaced.
     Location {
-        /// The new value; `null` for none at all.
+        /// The new value; `null` removes it.
         value: Option<String>,
     },
-    /// Handled; the answer's body is replaced: a text as it is, anything else as JSON.
+    /// Handled; the response's body is replaced: a string unchanged, any other value as JSON.
     Body(Template),
-    /// Handled; headers of the answer are set, or removed where the value is `null`.
+    /// Handled; headers of the response are set, or removed if the value is `null`.
     Headers(BTreeMap<String, Option<String>>),
-    /// Handled; the answer's status is replaced.
+    /// Handled; the response's status is replaced.
     StatusAfter {
         /// The new status.
         code: u16,
     },
     /// Handled; the connection is reset after half of the body.
     ResetMidBody {},
-    /// Nothing: the service responds as usual.
+    /// No effect: the service responds as usual.
     Pass {},
-    /// One action for each request, in this order. The last one stays where the fault hits more of them.
+    /// One action per request, in this order. The last one applies to all further requests.
     Responses(Script),
 }
 
@@ -144,9 +144,9 @@ pub enum Action {
 #[serde(try_from = "Vec<Action>", into = "Vec<Action>")]
 pub struct Script(Vec<Action>);
 
-/// A script that cannot be.
+/// An invalid script.
 #[derive(Debug, thiserror::Error)]
-#[error("responses need at least one action, and none of them can be responses")]
+#[error("responses needs at least one action, and no action may be responses itself")]
 pub struct NoScript;
 
 impl TryFrom<Vec<Action>> for Script {
@@ -165,7 +165,7 @@ impl From<Script> for Vec<Action> {
 }
 
 impl Action {
-    /// What it does to the request of this number; 0 is the first.
+    /// The effect on the request of this zero-based number.
     #[must_use]
     pub fn at(&self, number: u64) -> &Self {
         let Self::Responses(Script(actions)) = self else {
@@ -175,13 +175,13 @@ impl Action {
         actions.get(number).or(actions.last()).unwrap_or(self)
     }
 
-    /// For how many requests it is written.
+    /// The number of requests in the script.
     #[must_use]
     pub fn requests(&self) -> u64 {
         if let Self::Responses(Script(actions)) = self { u64::try_from(actions.len()).unwrap_or(u64::MAX) } else { 1 }
     }
 
-    /// Replaces `now` in its bodies by this time, so that it does not move.
+    /// Replaces `now` in its bodies by this time, so that it is fixed.
     pub fn pin(&mut self, now: Timestamp) {
         if let Self::Status { body: Some(body), .. } | Self::Body(body) = self {
             body.pin(now);

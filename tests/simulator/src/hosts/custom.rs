@@ -1,4 +1,4 @@
-//! Clouds that are declared at the start or by the control API: an air-gapped cloud, or one that does not exist yet.
+//! Clouds declared at startup or by the control API: an air-gapped cloud, or a future one.
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -9,29 +9,29 @@ use super::{Cloud, HOSTS, Service, Site, is_below};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomCloud {
-    /// Its name, which only tells it from others.
+    /// Its unique name.
     pub name: String,
     /// The host of its Entra ID, such as `login.cloud.example`.
     pub authority_host: String,
-    /// Its Analysis Services, if it has it.
+    /// Its Analysis Services, if present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis_services: Option<AnalysisServices>,
-    /// Its Power BI, if it has it.
+    /// Its Power BI, if present.
     #[serde(default, rename = "powerBI", skip_serializing_if = "Option::is_none")]
     pub power_bi: Option<PowerBi>,
 }
 
-/// Where a cloud's Analysis Services is.
+/// The location of a cloud's Analysis Services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnalysisServices {
-    /// What follows the rollout's name in a host's, such as `asazure.cloud.example`.
+    /// The suffix of its host names after the rollout's name, such as `asazure.cloud.example`.
     pub host_suffix: String,
     /// The audience of its tokens, such as `https://*.asazure.cloud.example`.
     pub audience: String,
 }
 
-/// Where a cloud's Power BI is.
+/// The location of a cloud's Power BI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PowerBi {
@@ -41,13 +41,13 @@ pub struct PowerBi {
     pub audience: String,
 }
 
-/// Why a cloud cannot be declared.
+/// Reason to refuse a cloud.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A host's name is none.
-    #[error("'{0}' is no host name: write it in lower case, without a scheme, a port or a path")]
+    /// A host name is invalid.
+    #[error("'{0}' is not a host name: write it in lower case, without a scheme, a port or a path")]
     Host(String),
-    /// A name, a host or an audience has another cloud already.
+    /// A name, a host or an audience already belongs to another cloud.
     #[error("'{0}' belongs to another cloud")]
     Taken(String),
 }
@@ -69,7 +69,7 @@ impl CustomCloud {
         std::iter::once(self.authority_host.as_str()).chain(analysis_services).chain(power_bi)
     }
 
-    /// What stands behind `host` in this cloud.
+    /// The service of `host` in this cloud.
     fn site(&'static self, host: &str) -> Option<Site> {
         let site = |service, audience| Some(Site { service, cloud: Cloud::Custom(self), audience });
         if host.eq_ignore_ascii_case(&self.authority_host) {
@@ -87,19 +87,19 @@ impl CustomCloud {
     }
 }
 
-/// The clouds of one simulator: those of the table, and the declared ones.
+/// The clouds of one simulator: the real ones and the declared ones.
 #[derive(Default)]
 pub struct Clouds {
     declared: RwLock<Vec<&'static CustomCloud>>,
 }
 
 impl Clouds {
-    /// Declares a cloud, or replaces the one of that name.
+    /// Declares a cloud, or replaces the cloud of that name.
     ///
-    /// A declared cloud stays in memory as long as the process, so that whatever names a cloud is as small as for the real ones.
+    /// Declared clouds stay in memory for the lifetime of the process, so that a reference to a cloud is as small as for the real ones.
     ///
     /// # Errors
-    /// When a host's name is none, or its name, a host or an audience is another cloud's.
+    /// When a host name is invalid, or a name, a host or an audience belongs to another cloud.
     pub fn declare(&self, cloud: CustomCloud) -> Result<(), Error> {
         let is_name = |host: &str| {
             host.contains('.')
@@ -130,7 +130,7 @@ impl Clouds {
         Ok(())
     }
 
-    /// What stands behind `host`, if it is a name of one of the services.
+    /// The service and cloud of `host`, if it is a name of one of the services.
     #[must_use]
     pub fn site(&self, host: &str) -> Option<Site> {
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declared_cloud_has_its_hosts_and_its_audiences() {
+    fn declared_cloud_has_its_hosts_and_audiences() {
         let clouds = Clouds::default();
         assert_eq!(clouds.site("login.cloud.example"), None);
         clouds.declare(cloud("a", "cloud.example")).unwrap();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_host_or_is_anothers() {
+    fn invalid_or_taken_host_is_refused() {
         let clouds = Clouds::default();
         for host in ["https://login.example", "login.example:443", "Login.example", "login", "login..example", ""] {
             let broken = CustomCloud { authority_host: host.into(), ..cloud("a", "cloud.example") };

@@ -1,4 +1,4 @@
-//! The managed identities that the machine has.
+//! The machine's managed identities.
 
 use std::sync::Arc;
 
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use super::Wanted;
 use crate::hosts::Cloud;
 
-/// How long a managed identity's token is valid unless said otherwise, in seconds: a day, as the real ones.
+/// Default lifetime of a managed identity's token, in seconds: one day, as for the real ones.
 const LIFETIME: u64 = 86_399;
 
 /// A managed identity of the machine. The body of `PUT /managed-identities`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Identity {
-    /// The tenant that it is in.
+    /// Its tenant.
     pub tenant_id: Arc<str>,
-    /// Its client id, which is what it is known by here.
+    /// Its client id, which identifies it in the control API.
     pub client_id: Arc<str>,
     /// Its object (principal) id.
     #[serde(default)]
     pub object_id: Option<String>,
-    /// The Azure resource that it is, where it is user-assigned.
+    /// Its Azure resource, if it is user-assigned.
     #[serde(default)]
     pub resource_id: Option<String>,
-    /// Whether it is the machine's own; there is one at most.
+    /// Whether it is system-assigned; at most one is.
     #[serde(default)]
     pub system_assigned: bool,
-    /// The name of the cloud that the machine runs in.
+    /// The name of the machine's cloud.
     #[serde(default = "public")]
     pub cloud: String,
-    /// How long its tokens are valid, in seconds.
+    /// Lifetime of its tokens, in seconds.
     #[serde(default = "lifetime")]
     pub token_lifetime_seconds: u64,
-    /// How the metadata service answers for it.
+    /// The metadata service's response for it.
     #[serde(default)]
     pub condition: Condition,
 }
@@ -47,32 +47,32 @@ fn lifetime() -> u64 {
     LIFETIME
 }
 
-/// How the metadata service answers for an identity.
+/// The metadata service's response for an identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Condition {
-    /// With tokens.
+    /// A token.
     #[default]
     Ready,
-    /// With 410: it is being updated.
+    /// 410: the service is being updated.
     Updating,
-    /// With 404: it is coming up.
+    /// 404: the service is starting.
     Starting,
-    /// With 429.
+    /// 429.
     Throttled,
-    /// With 500: Entra ID did not answer it.
+    /// 500: Entra ID did not respond.
     Failing,
-    /// With 400: managed identities are not configured correctly on the machine.
+    /// 400: managed identities are not configured correctly on the machine.
     Unauthorized,
 }
 
-/// Which identity a request means.
+/// The identity that a request selects.
 pub enum Choice {
     /// This one.
     One(Arc<Identity>),
-    /// None that the machine has.
+    /// No identity of the machine.
     None,
-    /// More than one.
+    /// Several.
     Several,
 }
 
@@ -81,7 +81,7 @@ pub enum Choice {
 pub struct Identities(RwLock<Vec<Arc<Identity>>>);
 
 impl Identities {
-    /// Gives the machine an identity, or changes the one of the same client id. A system-assigned one replaces another.
+    /// Adds an identity, or changes the one with the same client id. A system-assigned identity replaces the previous one.
     pub fn put(&self, identity: Identity) {
         let mut all = self.0.write();
         let replaced =
@@ -90,7 +90,7 @@ impl Identities {
         all.push(Arc::new(identity));
     }
 
-    /// Takes an identity away, or all of them, and says whether there was one.
+    /// Removes one identity, or all of them; returns whether one existed.
     pub fn remove(&self, client: Option<&str>) -> bool {
         let mut all = self.0.write();
         let before = all.len();
@@ -104,9 +104,9 @@ impl Identities {
         self.0.read().clone()
     }
 
-    /// The identity that is meant.
+    /// The selected identity.
     ///
-    /// Documented: without a name it is the system-assigned one, and where there is none, the only user-assigned one.
+    /// Documented: without a name it is the system-assigned one, or the only user-assigned one if there is no system-assigned one.
     #[must_use]
     pub fn find(&self, wanted: Wanted<'_>) -> Choice {
         let all = self.0.read();

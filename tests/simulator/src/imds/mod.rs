@@ -1,7 +1,7 @@
-//! The Instance Metadata Service of a virtual machine: tokens for the managed identities that the machine has.
+//! The Instance Metadata Service of a virtual machine: tokens for the machine's managed identities.
 //!
-//! Sources: "How to use managed identities for Azure resources on an Azure VM to acquire an access token" and "Azure Instance
-//! Metadata Service" for requests, answers and statuses; the sentences of refusals as users of Azure's libraries report them.
+//! Sources: "How to use managed identities for Azure resources on an Azure VM to acquire an access token" and "Azure Instance Metadata
+//! Service" for requests, responses and statuses; the texts of errors as reported by users of Azure's libraries.
 
 pub mod identities;
 pub mod refusal;
@@ -24,30 +24,30 @@ use crate::{
     state::State,
 };
 
-/// The link-local address that every machine of Azure reaches it at, by plain HTTP on port 80.
+/// The link-local address of the service on every Azure machine, by plain HTTP on port 80.
 pub const HOST: &str = "169.254.169.254";
 
-/// A request to the metadata service, taken apart.
+/// A parsed request to the metadata service.
 pub struct Request {
     token: bool,
     query: Vec<(String, String)>,
 }
 
-/// Which identity is asked for.
+/// The requested identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted<'a> {
-    /// None in particular: the system-assigned one, or the only one that there is.
+    /// No name: the system-assigned one, or the only one that exists.
     Any,
     /// The one with this client id.
     Client(&'a str),
     /// The one with this object (principal) id.
     Object(&'a str),
-    /// The one that is this Azure resource.
+    /// The one with this Azure resource id.
     Resource(&'a str),
 }
 
 impl Request {
-    /// Takes a request apart.
+    /// Parses a request.
     #[must_use]
     pub fn parse(call: &Call) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Request {
         if self.token { "imds" } else { "unknown" }
     }
 
-    /// Which identity it asks for.
+    /// The requested identity.
     #[must_use]
     pub fn wanted(&self) -> Wanted<'_> {
         let resource = || self.field("msi_res_id").or_else(|| self.field("mi_res_id"));
@@ -70,7 +70,7 @@ impl Request {
         named.or_else(|| resource().map(Wanted::Resource)).unwrap_or(Wanted::Any)
     }
 
-    /// The resource that a token is asked for.
+    /// The resource of the requested token.
     #[must_use]
     pub fn resource(&self) -> Option<&str> {
         self.field("resource")
@@ -81,7 +81,7 @@ impl Request {
     }
 }
 
-/// Answers a request.
+/// Handles a request.
 #[must_use]
 pub fn handle(state: &State, request: &Request, call: &Call) -> Answer {
     let answer = token(state, request, call).unwrap_or_else(|refusal| refusal.answer());
@@ -123,7 +123,7 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusa
         let (resource, tenant) = (resource.to_owned(), identity.tenant_id.to_string());
         Refusal::Resource(entra::Refusal::UnknownResource { resource, tenant })
     };
-    // A cloud is known by its name when the identity is put, and can be declared anew, but never taken back.
+    // The name is checked when the identity is put. A declared cloud can be replaced, but never removed.
     let cloud = state.clouds.named(&identity.cloud).ok_or_else(unknown)?;
     let audience = hosts::audience(resource, cloud).ok_or_else(unknown)?;
     let Identity { tenant_id, client_id, object_id, resource_id, token_lifetime_seconds, .. } = &*identity;
@@ -152,7 +152,7 @@ fn token(state: &State, request: &Request, call: &Call) -> Result<Answer, Refusa
     ))
 }
 
-/// Whether this is how versions are written, such as `2018-02-01`.
+/// Whether it has the form of a version, such as `2018-02-01`.
 fn is_version(text: &str) -> bool {
     text.parse::<jiff::civil::Date>().is_ok_and(|date| date.to_string() == text)
 }

@@ -1,45 +1,46 @@
-//! The metadata service's refusals: status, error and sentence.
+//! The metadata service's error responses: status, error and text.
 
 use hyper::{StatusCode, header::RETRY_AFTER};
 use serde_json::json;
 
 use crate::{answer::Answer, entra};
 
-/// Why no token is given.
+/// The reason why no token is issued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another path than the token's.
+    /// A path other than the token's.
     UnknownPath,
-    /// Another method than GET.
+    /// A method other than GET.
     Method,
     /// No `Metadata: true`.
     NoMetadataHeader,
-    /// An `X-Forwarded-For`: it refuses what was forwarded, so that no server can be talked into fetching a token for a stranger.
+    /// An `X-Forwarded-For` header. Forwarded requests are refused, so that a server cannot be tricked into fetching a token for a remote
+    /// client.
     Forwarded,
     /// A parameter is missing.
     Missing(&'static str),
-    /// Not a version as versions are written.
+    /// The version is malformed.
     Version,
     /// The machine has no such identity.
     NoIdentity,
-    /// The machine has several, and the request names none.
+    /// The machine has several identities, and the request names none.
     SeveralIdentities,
     /// Entra ID refuses the resource.
     Resource(entra::Refusal),
-    /// It is being updated, and back within 70 seconds (documented).
+    /// The service is being updated, for up to 70 seconds (documented).
     Updating,
-    /// It is coming up.
+    /// The service is starting.
     Starting,
     /// Too many requests.
     Throttled,
-    /// Entra ID did not answer it.
+    /// Entra ID did not respond.
     Failing,
     /// Managed identities are not configured correctly on the machine.
     Unauthorized,
 }
 
 impl Refusal {
-    /// The refusal as it goes out.
+    /// The error response.
     #[must_use]
     pub fn answer(&self) -> Answer {
         let (status, error, description) = self.parts();

@@ -1,4 +1,4 @@
-//! The body of a refresh request to Power BI, checked as the service documents its parameters.
+//! Parser of a refresh request's body for Power BI, with the documented checks of its parameters.
 
 use std::sync::LazyLock;
 
@@ -10,22 +10,22 @@ use crate::{
     world::task::{Origin, Task},
 };
 
-/// A parameter that cannot be what it is, and why.
+/// An invalid parameter, and the reason.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
 pub struct Invalid {
     /// The parameter; empty for the body as a whole.
     pub parameter: &'static str,
-    /// What is wrong with it.
+    /// The reason.
     pub sentence: String,
 }
 
-/// What is said of a parameter with a value that is none of its values.
+/// Error for a value that the parameter does not support.
 fn no_value(parameter: &'static str, value: &Value) -> Invalid {
     Invalid { parameter, sentence: format!("Error converting value {value} to the type of the parameter '{parameter}'.") }
 }
 
-/// Reads a request's body. An empty one, and one with nothing but `notifyOption`, asks for a standard refresh.
+/// Parses a request's body. An empty body, or one with only `notifyOption`, requests a standard refresh.
 pub fn task(body: &[u8]) -> Result<Task, Invalid> {
     static NOTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -70,7 +70,7 @@ fn not_an_object() -> Invalid {
     Invalid { parameter: "", sentence: "The request body is not a valid JSON object.".to_owned() }
 }
 
-/// A parameter as Power BI writes it, by the name of its counterpart in Analysis Services.
+/// Power BI's name of a parameter, by the name of its counterpart in Analysis Services.
 fn parameter(name: &'static str) -> &'static str {
     match name {
         "Type" => "type",
@@ -81,7 +81,7 @@ fn parameter(name: &'static str) -> &'static str {
     }
 }
 
-/// Every object names a table. (Assumed: Analysis Services is known to overlook what is misspelt, Power BI is not.)
+/// Checks that every object names a table. (Assumed: Analysis Services is known to ignore misspelled fields, Power BI is not.)
 fn check_objects(fields: &Map<String, Value>) -> Result<(), Invalid> {
     let Some(objects) = field(fields, "objects") else {
         return Ok(());
@@ -94,7 +94,7 @@ fn check_objects(fields: &Map<String, Value>) -> Result<(), Invalid> {
     if objects.as_array().is_some_and(|objects| objects.iter().all(is_object)) { Ok(()) } else { Err(no_value("objects", objects)) }
 }
 
-/// `2020-12-31`, also with a time, or the documented form of American dates: `12/31/2020`.
+/// `2020-12-31`, optionally with a time, or the documented American form: `12/31/2020`.
 fn is_date(text: &str) -> bool {
     text.parse::<Date>().is_ok() || text.parse::<jiff::Timestamp>().is_ok() || Date::strptime("%m/%d/%Y", text).is_ok()
 }
@@ -118,7 +118,7 @@ mod tests {
     use crate::world::task::{ObjectName, RefreshType};
 
     #[test]
-    fn reads_all_seven_parameters_and_the_timeout() {
+    fn all_seven_parameters_and_timeout_are_parsed() {
         let text = r#"{"type":"Full","commitMode":"partialBatch","maxParallelism":2,"retryCount":3,"objects":[{"table":"DimDate"}],
             "applyRefreshPolicy":false,"effectiveDate":"2026-01-31","timeout":"2:30:00","notifyOption":"NoNotification"}"#;
         let expected = Task {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_parameter_it_is_a_standard_refresh() {
+    fn body_without_parameters_is_standard_refresh() {
         for text in ["", " ", "{}", r#"{"notifyOption":"NoNotification"}"#, r#"{"type":null}"#] {
             let read = task(text.as_bytes()).unwrap();
             assert_eq!((read.origin, read.apply_refresh_policy, read.kind), (Origin::ViaApi, true, RefreshType::Automatic), "{text}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_parameter_that_is_wrong() {
+    fn invalid_parameter_is_named() {
         for (text, name) in [
             ("[]", ""),
             ("{", ""),

@@ -1,4 +1,4 @@
-//! Workspaces and semantic models by name: what an application may see of them.
+//! Workspaces and semantic models by name, as visible to an application.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 
 const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/";
 
-/// So many workspaces can be asked for at once, says the documentation.
+/// Documented maximum number of workspaces per request.
 const MAX_TOP: usize = 5_000;
 
 /// GET of all workspaces: `$filter` by name, `$top` and `$skip`.
@@ -106,8 +106,8 @@ fn entry(settings: &ModelSettings) -> Value {
     })
 }
 
-/// Looks at each model that the application may use at this host. Gives the refusal that one of them asks for, which holds where there
-/// is nothing else to be seen: most refusals are the tenant's, not the model's.
+/// Visits each model that the application may use at this host. Returns the refusal of one of them, which applies if nothing else is
+/// visible: most refusals concern the tenant, not the model.
 fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: impl FnMut(&ModelSettings)) -> Option<Answer> {
     let mut refused = None;
     for model in world.datasets() {
@@ -118,7 +118,7 @@ fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: i
         }
         match settings.power_bi.refusal {
             None => look(settings),
-            // Such a model is merely not there.
+            // Such a model is only omitted.
             Some(Refusal::NotFound) => {}
             Some(refusal) => refused = Some(refusal::of(refusal, &settings.power_bi)),
         }
@@ -126,12 +126,12 @@ fn each_visible(world: &World, token: &Token, context: &Context<'_>, mut look: i
     refused
 }
 
-/// A filter: `name eq '…'`, `tolower(name) eq '…'` as users' scripts have it, `contains(name,'…')`, or `id eq '…'`. A quote
-/// within the text is doubled.
+/// A filter: `name eq '…'`, `tolower(name) eq '…'` as in users' scripts, `contains(name,'…')`, or `id eq '…'`. Quotes within the text are
+/// doubled.
 fn filter(text: &str) -> Option<impl Fn(Uuid, &str) -> bool> {
     let quoted = |text: &str| {
         let inner = text.trim().strip_prefix('\'')?.strip_suffix('\'')?;
-        // What is left after doubled quotes may hold no single one.
+        // After removal of doubled quotes, no quote may be left.
         (!inner.replace("''", "").contains('\'')).then(|| inner.replace("''", "'"))
     };
     let equals = |text: &str| {
@@ -160,7 +160,7 @@ fn filter(text: &str) -> Option<impl Fn(Uuid, &str) -> bool> {
     })
 }
 
-/// What a filter looks at.
+/// The field that a filter compares.
 #[derive(Clone, Copy)]
 enum Form {
     Name,
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_by_name() {
+    fn filter_matches_by_name() {
         let id = Uuid::nil();
         for (text, name, fits) in [
             ("name eq 'Sales'", "Sales", true),

@@ -1,8 +1,7 @@
-//! The Power BI REST API, as far as refreshes, names and query scale-out go: `/v1.0/myorg/groups/…`.
+//! The part of the Power BI REST API that concerns refreshes, names and query scale-out: `/v1.0/myorg/groups/…`.
 //!
-//! Sources: "Enhanced refresh with the Power BI REST API" and the reference of the datasets' and groups' operations for routes,
-//! values and statuses; captures that users have published for headers, raw bodies and errors. What nobody has written down is a
-//! setting of the model.
+//! Sources: "Enhanced refresh with the Power BI REST API" and the reference of the datasets' and groups' operations for routes, values
+//! and statuses; published captures of users for headers, raw bodies and errors. Undocumented behavior is a setting of the model.
 
 mod body;
 mod catalogue;
@@ -27,16 +26,16 @@ use crate::{
     world::{World, model::Model},
 };
 
-/// The id of the request, for the service's support; of an accepted refresh it is the refresh's.
+/// The id of the request, for the service's support; for an accepted refresh it is the refresh's id.
 const REQUEST_ID: HeaderName = HeaderName::from_static("requestid");
 const MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const HOME_CLUSTER: HeaderName = HeaderName::from_static("home-cluster-uri");
 const REDIRECTED: HeaderName = HeaderName::from_static("request-redirected");
 
-/// The cluster behind the API, as captures show one.
+/// The cluster behind the API, from a capture.
 const CLUSTER: &str = "https://wabi-north-europe-redirect.analysis.windows.net/";
 
-/// Answers a request.
+/// Handles a request.
 #[must_use]
 pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer {
     let answer = answer(world, request, context);
@@ -56,7 +55,7 @@ pub fn handle(world: &World, request: &Request, context: &Context<'_>) -> Answer
 
 fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {
     let Some(token) = context.valid_token() else {
-        // An expired token is told from one that is none, or is for something else.
+        // The service distinguishes an expired token from an invalid one or one with another audience.
         return if context.known_token().is_some() { refusal::token_expired() } else { refusal::no_token() };
     };
     match (request.route, context.call.method.as_str()) {
@@ -71,7 +70,7 @@ fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {
         return refusal::not_found();
     };
     let mut model = model.lock();
-    // Another cloud does not know it.
+    // Other clouds do not know the model.
     if !model.settings().api_host.eq_ignore_ascii_case(&context.call.host) {
         return refusal::not_found();
     }
@@ -79,7 +78,7 @@ fn answer(world: &World, request: &Request, context: &Context<'_>) -> Answer {
     with_model(&mut model, token, request, context)
 }
 
-/// Answers for a semantic model that exists.
+/// Handles a request for an existing semantic model.
 fn with_model(model: &mut Model, token: &Token, request: &Request, context: &Context<'_>) -> Answer {
     let settings = model.settings();
     if let Some(refusal) = settings.power_bi.refusal {

@@ -4,17 +4,17 @@ use uuid::Uuid;
 
 use crate::call::Call;
 
-/// A request to Power BI, taken apart.
+/// A parsed request to Power BI.
 pub struct Request {
-    /// The workspace that the path names.
+    /// The workspace in the path.
     pub group: Option<Uuid>,
-    /// The semantic model that the path names.
+    /// The semantic model in the path.
     pub dataset: Option<Uuid>,
-    /// The operation that the path names.
+    /// The operation in the path.
     pub operation: Option<Uuid>,
-    /// What it is about.
+    /// The route of the request.
     pub(super) route: Route,
-    /// The path as it came, for the `Location`.
+    /// The original path, for the `Location`.
     pub(super) raw: String,
 }
 
@@ -25,22 +25,22 @@ pub(super) enum Route {
     Groups,
     /// The semantic models of a workspace.
     Datasets,
-    /// One of them.
+    /// One semantic model.
     Dataset,
     /// All refreshes of a semantic model.
     Refreshes,
-    /// One of them.
+    /// One refresh.
     Refresh,
     /// The sync of its replicas.
     Sync,
-    /// How the replicas stand.
+    /// The sync status of the replicas.
     SyncStatus,
-    /// Nothing that the service has.
+    /// No route of the service.
     Unknown,
 }
 
 impl Request {
-    /// Takes a path apart. The fixed words are compared without regard to case.
+    /// Parses a path. The fixed segments are case-insensitive.
     #[must_use]
     pub fn parse(call: &Call) -> Self {
         let path = call.path.trim_end_matches('/');
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_paths_apart() {
+    fn paths_are_parsed() {
         let (group, dataset, id) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
         let model = format!("/v1.0/myorg/groups/{group}/datasets/{dataset}");
         for (path, route) in [

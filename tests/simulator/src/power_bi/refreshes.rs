@@ -1,4 +1,4 @@
-//! The refreshes of a semantic model: accepted, shown, listed, cancelled.
+//! The refreshes of a semantic model: submit, show, list, cancel.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// The context of a list, as captures show one.
+/// The context of a list, from a capture.
 const ODATA_CONTEXT: &str = "http://wabi-north-europe-redirect.analysis.windows.net/v1.0/myorg/groups/";
 
 /// POST.
@@ -94,7 +94,7 @@ pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     if let Some(response) = model.scripted(&context.call.last_segment()) {
         return Answer::scripted(response, &clock);
     }
-    // Details are for enhanced refreshes alone, says the documentation; that the others are unknown is assumed.
+    // The documentation restricts details to enhanced refreshes; that the others are unknown is assumed.
     let shown = request.operation.and_then(|id| model.shown(id, now)).filter(|found| found.task.origin == Origin::ViaEnhancedApi);
     let Some(operation) = shown else {
         return refusal::unknown_refresh(model.settings().get_unknown_status);
@@ -108,7 +108,7 @@ pub fn show(model: &Model, request: &Request, context: &Context<'_>) -> Answer {
     Answer::json_text(status, model.settings().detail_patch.laid_over(&details(model, operation, now), &clock))
 }
 
-/// GET of all, the newest first unless a setting says otherwise, and no more than `$top`.
+/// GET of all, newest first unless a setting differs, at most `$top`.
 pub fn list(model: &Model, context: &Context<'_>) -> Answer {
     let now = context.call.now;
     let settings = model.settings();
@@ -133,7 +133,7 @@ pub fn list(model: &Model, context: &Context<'_>) -> Answer {
     Answer::json_text(StatusCode::OK, format!(r#"{{"@odata.context":"{ODATA_CONTEXT}{group}/$metadata#refreshes","value":{rows}}}"#))
 }
 
-/// The body of GET by id, field by field as captures show it.
+/// The body of GET by id, field by field as captured.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Details<'a> {
@@ -249,7 +249,7 @@ fn past_row(model: &Model, past: &past::Past) -> Row {
     }
 }
 
-/// The attempts, each with a phase that loads data; a success has one that refreshes caches too.
+/// The attempts, each with a phase that loads data; a success also has one that refreshes caches.
 fn attempts(model: &Model, operation: &Operation, style: TimestampStyle, now: Timestamp) -> Vec<Value> {
     let all = operation.attempts(now);
     let succeeded = matches!(operation.phase(now), Phase::Ended(_, End::Succeeded));
@@ -277,7 +277,7 @@ fn attempts(model: &Model, operation: &Operation, style: TimestampStyle, now: Ti
     shown
 }
 
-/// What the list says of a failure: JSON within a text.
+/// The list's description of a failure: JSON within a string.
 fn exception(operation: &Operation, now: Timestamp) -> Option<String> {
     let failed = matches!(operation.phase(now), Phase::Ended(_, End::Failed | End::TimedOut));
     failed.then(|| {
@@ -301,7 +301,7 @@ fn words(model: &Model, operation: &Operation, now: Timestamp) -> (&'static str,
             StatusStyle::Plain => return (extended, None),
         },
         Phase::Ended(_, End::Succeeded) => "Completed",
-        // `status` has no word for it.
+        // `status` has no value for it.
         Phase::Ended(_, End::Failed | End::TimedOut) => "Failed",
         Phase::Ended(_, End::Cancelled) => "Cancelled",
         Phase::Ended(_, End::Disabled) => "Disabled",

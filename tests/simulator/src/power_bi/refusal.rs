@@ -1,4 +1,4 @@
-//! How Power BI refuses: codes and shapes are documented or captured, texts are assumed unless noted.
+//! Error responses of Power BI: codes and shapes are documented or captured; texts are assumed unless noted.
 
 use hyper::{
     StatusCode,
@@ -23,38 +23,38 @@ fn error(status: StatusCode, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"error": error}))
 }
 
-/// No token, or one for something else. (The empty body is reported.)
+/// The token is missing or has another audience. (The empty body is reported.)
 pub fn no_token() -> Answer {
     Answer::empty(StatusCode::UNAUTHORIZED).with(WWW_AUTHENTICATE, "Bearer")
 }
 
-/// The token has expired. (Documented, word by word.)
+/// The token has expired. (Documented verbatim.)
 pub fn token_expired() -> Answer {
     error(StatusCode::FORBIDDEN, "TokenExpired", "Access token has expired, resubmit with a new access token")
 }
 
-/// There is no such workspace, model or refresh, or no access to it. (Documented code.)
+/// The workspace, model or refresh does not exist, or is not accessible. (Documented code.)
 pub fn not_found() -> Answer {
     error(StatusCode::NOT_FOUND, "PowerBIEntityNotFound", "")
 }
 
-/// There is no such refresh, or it is not known yet.
+/// The refresh does not exist, or is not known yet.
 pub fn unknown_refresh(code: u16) -> Answer {
     Answer { status: StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), ..not_found() }
 }
 
-/// There is no such route.
+/// The route does not exist.
 pub fn no_route() -> Answer {
     Answer::empty(StatusCode::NOT_FOUND)
 }
 
-/// The route has no such method.
+/// The route does not support this method.
 pub fn wrong_method(allowed: &str) -> Answer {
     let body = json!({"Message": "The requested resource does not support this http method."});
     Answer::json(StatusCode::METHOD_NOT_ALLOWED, &body).with(ALLOW, allowed)
 }
 
-/// A refusal that a setting asks for.
+/// A refusal configured by a setting.
 pub fn of(refusal: Refusal, settings: &PowerBiSettings) -> Answer {
     match refusal {
         Refusal::NotAuthorized => error(StatusCode::UNAUTHORIZED, "PowerBINotAuthorizedException", ""),
@@ -74,7 +74,7 @@ fn throttled(seconds: u64) -> Answer {
     Answer::json(StatusCode::TOO_MANY_REQUESTS, &json!({"message": message})).with(RETRY_AFTER, &seconds.to_string())
 }
 
-/// A refresh is under way: 400 (captured), or 409 as older documentation says.
+/// A refresh is in progress: 400 (captured), or 409 as in older documentation.
 pub fn busy(model: &Model) -> Answer {
     let settings = model.settings();
     let status = match settings.power_bi.when_busy {
@@ -93,13 +93,13 @@ fn configured(status: StatusCode, body: Option<&Value>, text: &str) -> Answer {
     body.map_or_else(|| error(status, "InvalidRequest", text), |body| Answer::json(status, body))
 }
 
-/// The refresh has ended. (The status is documented, the words are reported.)
+/// The refresh has ended. (The status is documented, the text is reported.)
 pub fn too_late(settings: &PowerBiSettings) -> Answer {
     let status = StatusCode::from_u16(settings.delete_ended_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if status.is_success() { Answer::empty(status) } else { error(status, "InvalidRequest", text::cannot_be_cancelled(settings.language)) }
 }
 
-/// A refresh that is not an enhanced one cannot be cancelled. (Documented, the status is assumed.)
+/// Only an enhanced refresh can be cancelled. (Documented; the status is assumed.)
 pub fn not_enhanced() -> Answer {
     error(StatusCode::BAD_REQUEST, "InvalidRequest", "Only a refresh request that was made by the enhanced API can be cancelled.")
 }
@@ -115,7 +115,7 @@ pub fn media_type() -> Answer {
     Answer::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &body)
 }
 
-/// A parameter is wrong. (The status is documented, the shape is assumed.)
+/// A parameter is invalid. (The status is documented, the shape is assumed.)
 pub fn invalid(why: &Invalid) -> Answer {
     let target =
         if why.parameter.is_empty() { "datasetRefreshRequest".to_owned() } else { format!("datasetRefreshRequest.{}", why.parameter) };
@@ -128,12 +128,12 @@ pub fn unsupported(sentence: &str) -> Answer {
     error(StatusCode::BAD_REQUEST, "InvalidRequest", &format!("Invalid dataset refresh request. {sentence}"))
 }
 
-/// A query option cannot be understood.
+/// A query option is invalid.
 pub fn bad_query(option: &str) -> Answer {
     error(StatusCode::BAD_REQUEST, "InvalidRequest", &format!("The query option '{option}' is not valid."))
 }
 
-/// Query scale-out is not to be had.
+/// Query scale-out is unavailable.
 pub fn no_scale_out(code: u16, status: &str) -> Answer {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     error(code, status, "Query scale-out is not enabled for the dataset.")

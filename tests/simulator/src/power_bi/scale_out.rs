@@ -1,4 +1,4 @@
-//! Query scale-out: the sync of read-only replicas, and how they stand.
+//! Query scale-out: the sync of read-only replicas, and their status.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The status in which replicas are synchronised.
+/// The status in which replicas are synchronized.
 const ENABLED: &str = "Enabled";
 
 /// POST of the sync.
@@ -40,10 +40,10 @@ pub fn status(model: &Model, context: &Context<'_>) -> Answer {
     let lag = SignedDuration::from_millis(i64::try_from(settings.status_lag_millis).unwrap_or(i64::MAX));
     let now = context.call.now.saturating_sub(lag).unwrap_or(context.call.now);
     match word(model, now).as_str() {
-        // Reported: the answer is empty until the model is loaded.
+        // Reported: the response is empty until the model is loaded.
         "" => Answer::empty(StatusCode::OK),
         ENABLED => Answer::json(StatusCode::OK, &enabled(model, now)),
-        // Clients read nothing else then.
+        // In this case, clients read no other field.
         other => Answer::json(StatusCode::OK, &json!({"scaleOutStatus": other})),
     }
 }

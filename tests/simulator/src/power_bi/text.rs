@@ -1,8 +1,8 @@
-//! The texts of the refusals that clients tell apart by nothing else: reported in English, assumed in other languages.
+//! Texts of refusals that clients can only distinguish by their text: reported in English, assumed in other languages.
 
 use crate::world::settings::power_bi::Language;
 
-/// A refresh is under way.
+/// A refresh is in progress.
 pub fn already_executing(language: Language) -> &'static str {
     match language {
         Language::English => "Invalid dataset refresh request. Another refresh request is already executing",
@@ -13,7 +13,7 @@ pub fn already_executing(language: Language) -> &'static str {
     }
 }
 
-/// So many refreshes in a day are too many.
+/// The daily limit of refreshes is exceeded.
 pub fn exceeded_limit(language: Language) -> &'static str {
     match language {
         Language::English => "Invalid dataset refresh request. Number of refresh requests in last 24 hours exceeded limit",

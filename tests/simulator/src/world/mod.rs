@@ -22,23 +22,23 @@ use uuid::Uuid;
 
 use self::{model::Model, settings::ModelSettings};
 
-/// A model behind its own lock, so that calls for different models do not wait for each other.
+/// A model behind its own lock, so that calls for different models do not block each other.
 pub type SharedModel = Arc<Mutex<Model>>;
 
-/// All servers and workspaces. Names are compared without regard to case, as the services do.
+/// All servers and workspaces. Names are case-insensitive, as in the services.
 #[derive(Default)]
 pub struct World {
     servers: RwLock<HashMap<String, HashMap<String, SharedModel>>>,
     datasets: RwLock<BTreeMap<(Uuid, Uuid), SharedModel>>,
-    /// Models that were deleted: their servers and workspaces are still there, and let in whom they let in.
+    /// Deleted models: their servers and workspaces still exist and keep their administrators.
     deleted: RwLock<Vec<SharedModel>>,
 }
 
-/// What a call for a model finds.
+/// The result of a lookup.
 pub enum Lookup {
-    /// There is no such server.
+    /// The server does not exist.
     NoServer,
-    /// The server has no such model; here is another of its models, which knows the server's administrators.
+    /// The server has no such model; contains another of its models, which provides the administrators.
     NoModel(SharedModel),
     /// The model.
     Found(SharedModel),
@@ -59,7 +59,7 @@ impl World {
         models.values().next().cloned().or_else(deleted).map_or(Lookup::NoServer, Lookup::NoModel)
     }
 
-    /// Deletes a model, and with it all of its operations; says whether there was one.
+    /// Deletes a model and all of its operations; returns whether it existed.
     pub fn delete(&self, model: &SharedModel) -> bool {
         let settings = model.lock().settings().clone();
         let removed = match settings.power_bi_ids() {
@@ -74,7 +74,7 @@ impl World {
         removed.is_some()
     }
 
-    /// Whether a deleted semantic model was in a workspace that fits.
+    /// Whether a deleted semantic model was in a matching workspace.
     #[must_use]
     pub fn had_dataset(&self, fits: impl Fn(&ModelSettings) -> bool) -> bool {
         self.deleted.read().iter().any(|model| fits(model.lock().settings()))
@@ -92,7 +92,7 @@ impl World {
         self.datasets.read().values().cloned().collect()
     }
 
-    /// Makes a model, or gives an existing one new settings; its operations stay.
+    /// Creates a model, or gives an existing one new settings; its operations stay.
     pub fn put(&self, settings: ModelSettings, now: Timestamp) {
         if let Some(ids) = settings.power_bi_ids() {
             let mut datasets = self.datasets.write();
@@ -132,12 +132,12 @@ impl World {
     }
 }
 
-/// So many milliseconds.
+/// Converts milliseconds.
 fn millis(millis: u64) -> SignedDuration {
     SignedDuration::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
-/// `time` plus `span`, as late as can be written where that would be later.
+/// `time` plus `span`, limited to the latest timestamp.
 fn later(time: Timestamp, span: SignedDuration) -> Timestamp {
     time.saturating_add(span).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! One model: its settings, its operations, and the service's rules for them. Pure: the time is passed in.
+//! One model: its settings, its operations, and the service's rules for them. Pure: the time is a parameter.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,14 +17,14 @@ use super::{
     verbatim::{self, Clock, Scripted},
 };
 
-/// Operations are listed for about this long, says the documentation.
+/// Documented time for which operations are listed.
 const RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A model and all operations on it.
 pub struct Model {
-    /// Its syncs, where it is one of Analysis Services.
+    /// Its syncs, if it is in Analysis Services.
     pub syncs: Syncs,
-    /// Its replicas, where it is one of Power BI.
+    /// Its replicas, if it is in Power BI.
     pub scale_out: ScaleOut,
     settings: ModelSettings,
     whole: Arc<[Part]>,
@@ -35,7 +35,7 @@ pub struct Model {
     post: Option<Timestamp>,
 }
 
-/// One operation at a time: this one is not over.
+/// The operation in progress: only one can run at a time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Busy(pub Uuid);
 
@@ -63,8 +63,8 @@ impl Model {
         &self.settings
     }
 
-    /// Changes its settings. Operations that were accepted go on as planned; a new sequence of outcomes starts anew. Only a capacity
-    /// that is paused or resumed concerns the one that is under way.
+    /// Changes its settings. Accepted operations continue as planned; a new sequence of outcomes starts from its beginning. Only pausing
+    /// or resuming a capacity affects the operation in progress.
     pub fn set(&mut self, mut settings: ModelSettings, restart_outcomes: bool, now: Timestamp) {
         settings.pin(now);
         if settings.rows != self.settings.rows {
@@ -84,20 +84,20 @@ impl Model {
         }
     }
 
-    /// What the server's clock shows.
+    /// The server's clock.
     #[must_use]
     pub fn server_time(&self, time: Timestamp) -> Timestamp {
         self.settings.server_time(time)
     }
 
-    /// The operation that occupies the model, whether or not it can be seen.
+    /// The operation that occupies the model, visible or not.
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Option<&Operation> {
-        // One at a time, and at most one more in the queue.
+        // At most one operation runs, and at most one more is queued.
         self.operations.iter().rev().take(2).find(|operation| !matches!(operation.phase(now), Phase::Ended(..)))
     }
 
-    /// Lets the operation in the queue begin, if its turn has come. To be called before anything is looked at.
+    /// Starts the queued operation if its turn has come. Must be called before any read.
     pub fn settle(&mut self, now: Timestamp) {
         if let [.., before, last] = self.operations.as_mut_slice()
             && last.is_queued()
@@ -107,10 +107,10 @@ impl Model {
         }
     }
 
-    /// Accepts a refresh, unless one is under way.
+    /// Accepts a refresh, unless one is in progress.
     ///
     /// # Errors
-    /// [`Busy`] with the operation that is in the way.
+    /// [`Busy`] with the operation in progress.
     pub fn submit(&mut self, client: Client, task: Task, outcome: Option<Outcome>, sequence: u64, now: Timestamp) -> Result<Uuid, Busy> {
         if let Some(running) = self.running(now) {
             return Err(Busy(running.id));
@@ -119,10 +119,10 @@ impl Model {
         Ok(self.add(operation))
     }
 
-    /// Lets a refresh wait for the one that is under way; there is room for one.
+    /// Queues a refresh behind the one in progress; the queue has one place.
     ///
     /// # Errors
-    /// [`Busy`] with the operation that waits already.
+    /// [`Busy`] with the queued operation.
     pub fn enqueue(&mut self, client: Client, task: Task, sequence: u64, now: Timestamp) -> Result<Uuid, Busy> {
         let waits = |operation: &&Operation| operation.is_queued() && !matches!(operation.phase(now), Phase::Ended(..));
         if let Some(waiting) = self.operations.last().filter(waits) {
@@ -132,7 +132,7 @@ impl Model {
         Ok(self.add(operation))
     }
 
-    /// How many refreshes the API has accepted in the 24 hours before `now`.
+    /// Number of refreshes that the API accepted in the 24 hours before `now`.
     #[must_use]
     pub fn accepted_in_a_day(&self, now: Timestamp) -> usize {
         let day = SignedDuration::from_hours(24);
@@ -165,7 +165,7 @@ impl Model {
         next.unwrap_or_else(|| self.settings.outcome.clone())
     }
 
-    /// The partitions that `objects` come to, and the first object that the model does not have.
+    /// The partitions of `objects`, and the first object that the model does not have.
     fn resolve(&self, objects: &[ObjectName]) -> (Arc<[Part]>, Option<ObjectName>) {
         if objects.is_empty() {
             return (Arc::clone(&self.whole), None);
@@ -194,7 +194,7 @@ impl Model {
         let settings = &self.settings;
         let not_started = millis(outcome.not_started_millis.unwrap_or(settings.not_started_millis));
         let mut attempt = millis(outcome.duration_millis.unwrap_or(settings.duration_millis));
-        // It is accepted all the same, and fails as soon as the engine looks for the object.
+        // It is accepted nevertheless, and fails when the engine resolves the object.
         let doomed = unknown.map(|object| not_found(&object)).or_else(|| self.unsupported(task));
         if let Some(sentence) = doomed {
             return Plan {
@@ -230,7 +230,7 @@ impl Model {
         Plan { not_started, attempt, attempts, end, messages, failed_objects, limit }
     }
 
-    /// Which of a task's combinations of parameters Power BI does not support. (Documented.)
+    /// The unsupported combination of parameters in a task, if any. (Documented for Power BI.)
     #[must_use]
     pub fn unsupported(&self, task: &Task) -> Option<String> {
         if self.settings.power_bi_ids().is_none() || !task.apply_refresh_policy {
@@ -256,7 +256,7 @@ impl Model {
         self.find(id).filter(|operation| !operation.vanished && has_lagged(operation, lag, now))
     }
 
-    /// The operations that the list shows, in its order.
+    /// The operations in the list, in its order.
     #[must_use]
     pub fn listed(&self, now: Timestamp) -> Vec<&Operation> {
         let lag = self.settings.list_lag_millis;
@@ -269,18 +269,18 @@ impl Model {
         match self.settings.list_order {
             ListOrder::Oldest => {}
             ListOrder::Newest => listed.reverse(),
-            // Ids are random, so their order is as good as none.
+            // Ids are random, and so is their order.
             ListOrder::Shuffled => listed.sort_unstable_by_key(|operation| operation.id),
         }
         listed
     }
 
-    /// A POST for the model has come, whatever becomes of it.
+    /// Records a POST for the model, whatever its result.
     pub fn posted(&mut self, now: Timestamp) {
         self.post.get_or_insert(now);
     }
 
-    /// How what is served verbatim writes the time.
+    /// The timestamp format of verbatim rows and bodies.
     #[must_use]
     pub fn clock(&self, style: TimestampStyle) -> Clock {
         Clock { post: self.post, style, skew: SignedDuration::from_millis(self.settings.clock_skew_millis) }
@@ -294,7 +294,7 @@ impl Model {
         verbatim::rows(&self.settings.rows, own, &clock)
     }
 
-    /// What GET of an id gets instead of the service's details.
+    /// The configured response to GET of an id, in place of the service's details.
     #[must_use]
     pub fn scripted(&self, id: &str) -> Option<&Scripted> {
         let details = &self.settings.details;
@@ -302,7 +302,7 @@ impl Model {
         named.or_else(|| details.get("*"))
     }
 
-    /// Asks for the cancellation of `id`.
+    /// Requests the cancellation of `id`.
     pub fn cancel(&mut self, id: Uuid, now: Timestamp) -> Cancel {
         let delay = millis(self.settings.cancel_millis);
         let Some(operation) = self.find_mut(id).filter(|operation| !operation.vanished) else {
@@ -315,18 +315,18 @@ impl Model {
         Cancel::Accepted
     }
 
-    /// Begins a sync of a semantic model's replicas, or gives the one that goes on.
+    /// Starts a sync of a semantic model's replicas, or returns the one in progress.
     pub fn sync_replicas(&mut self, client: Client, sequence: u64, now: Timestamp) -> Uuid {
         self.scale_out.sync(client, &self.operations, &self.settings.scale_out, sequence, now)
     }
 
-    /// Any operation, seen or not.
+    /// Any operation, visible or not.
     #[must_use]
     pub fn find(&self, id: Uuid) -> Option<&Operation> {
         self.by_id.get(&id).and_then(|index| self.operations.get(*index))
     }
 
-    /// Any operation, seen or not, to be changed.
+    /// Any operation, visible or not, for a change.
     pub fn find_mut(&mut self, id: Uuid) -> Option<&mut Operation> {
         self.by_id.get(&id).and_then(|index| self.operations.get_mut(*index))
     }
@@ -338,12 +338,12 @@ impl Model {
     }
 }
 
-/// What became of a request to cancel.
+/// The result of a cancel request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Cancel {
-    /// It will be cancelled, unless it ends before.
+    /// It will be cancelled, unless it ends earlier.
     Accepted,
-    /// It had ended.
+    /// It had already ended.
     Over,
     /// There is no such operation.
     Unknown,
@@ -372,7 +372,7 @@ fn not_found(object: &ObjectName) -> String {
     }
 }
 
-/// What the service says where the settings do not: assumed, after what users report.
+/// The service's messages if the settings have none: assumed, based on reports of users.
 fn default_messages(end: End) -> Vec<Message> {
     match end {
         End::Failed => vec![Message::error(

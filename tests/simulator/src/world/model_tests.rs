@@ -22,7 +22,7 @@ fn object(table: &str, partition: Option<&str>) -> ObjectName {
 }
 
 #[test]
-fn accepts_one_at_a_time() {
+fn second_concurrent_refresh_is_refused() {
     let mut model = model(&serde_json::json!({}));
     let first = submit(&mut model, at(0)).unwrap();
     assert_eq!(submit(&mut model, at(499)), Err(Busy(first)));
@@ -31,7 +31,7 @@ fn accepts_one_at_a_time() {
 }
 
 #[test]
-fn a_vanished_operation_is_forgotten_but_stays_in_the_way() {
+fn vanished_operation_is_hidden_but_occupies_model() {
     let mut model = model(&serde_json::json!({}));
     let id = submit(&mut model, at(0)).unwrap();
     model.find_mut(id).unwrap().vanished = true;
@@ -42,7 +42,7 @@ fn a_vanished_operation_is_forgotten_but_stays_in_the_way() {
 }
 
 #[test]
-fn lags_hide_a_new_operation() {
+fn lag_hides_new_operation() {
     let mut model = model(&serde_json::json!({"listLagMillis": 100, "getLagMillis": 30}));
     let id = submit(&mut model, at(0)).unwrap();
     assert!(model.shown(id, at(29)).is_none());
@@ -52,7 +52,7 @@ fn lags_hide_a_new_operation() {
 }
 
 #[test]
-fn lists_in_the_order_that_is_set_and_for_thirty_days() {
+fn list_has_configured_order_and_retention() {
     let mut model = model(&serde_json::json!({"listOrder": "oldest"}));
     let ids: Vec<_> = (0..5).map(|index| submit(&mut model, at(index * 1_000)).unwrap()).collect();
     let listed = |model: &Model, now| model.listed(now).iter().map(|operation| operation.id).collect::<Vec<_>>();
@@ -63,7 +63,7 @@ fn lists_in_the_order_that_is_set_and_for_thirty_days() {
 }
 
 #[test]
-fn outcomes_are_used_up_one_by_one() {
+fn outcomes_are_consumed_in_order() {
     let mut model =
         model(&serde_json::json!({"outcome": "succeeded", "outcomes": ["failed", {"status": "timedOut", "durationMillis": 1}]}));
     let ends: Vec<_> = (0..3)
@@ -76,7 +76,7 @@ fn outcomes_are_used_up_one_by_one() {
 }
 
 #[test]
-fn the_service_retries_by_itself() {
+fn failed_attempts_are_retried_automatically() {
     let mut model = model(&serde_json::json!({"outcome": {"status": "succeeded", "failedAttempts": 2}}));
     let mut run = |retry_count, start: i64| {
         let task = Task { retry_count, ..Task::default() };
@@ -88,7 +88,7 @@ fn the_service_retries_by_itself() {
 }
 
 #[test]
-fn names_objects_without_regard_to_case() {
+fn object_names_are_case_insensitive() {
     let mut model = model(&serde_json::json!({}));
     let objects = vec![object("dimcustomer", Some("DIMCUSTOMER")), object("FactSales", None)];
     let task = Task { kind: RefreshType::Full, objects, ..Task::default() };
@@ -97,7 +97,7 @@ fn names_objects_without_regard_to_case() {
 }
 
 #[test]
-fn an_unknown_object_is_accepted_and_fails() {
+fn unknown_object_is_accepted_and_fails() {
     let mut model = model(&serde_json::json!({}));
     let task = Task { objects: vec![object("DimDate", Some("Nothing"))], retry_count: 3, ..Task::default() };
     let id = model.submit(Client::Control, task, None, 1, at(0)).unwrap();
@@ -108,7 +108,7 @@ fn an_unknown_object_is_accepted_and_fails() {
 }
 
 #[test]
-fn a_patch_keeps_what_it_does_not_name_and_refuses_what_it_does_not_know() {
+fn patch_keeps_other_fields_and_refuses_unknown_ones() {
     let settings = model(&serde_json::json!({"outcomes": ["failed"], "messages": [{"message": "a"}]})).settings().clone();
     let patched = settings.patched(&serde_json::json!({"paused": true, "messages": null})).unwrap();
     assert!(patched.paused && patched.messages.is_none());
@@ -125,7 +125,7 @@ fn semantic_model(changes: &serde_json::Value) -> Model {
 }
 
 #[test]
-fn a_queue_holds_one() {
+fn queue_holds_one_refresh() {
     let mut model = semantic_model(&serde_json::json!({}));
     let first = submit(&mut model, at(0)).unwrap();
     let waiting = model.enqueue(Client::Control, Task::default(), 2, at(10)).unwrap();
@@ -134,12 +134,12 @@ fn a_queue_holds_one() {
     model.settle(at(700));
     assert_eq!(model.find(first).unwrap().phase(at(700)), Phase::Ended(at(500), End::Succeeded));
     assert_eq!(model.find(waiting).unwrap().phase(at(700)), Phase::InProgress);
-    // One that has left the queue no longer takes its room, and the model is free once both are over.
+    // A started operation no longer occupies the queue, and the model is free after both have ended.
     assert!(submit(&mut model, at(1_000)).is_ok());
 }
 
 #[test]
-fn one_that_is_cancelled_in_the_queue_leaves_the_first_in_the_way() {
+fn cancelled_queued_refresh_keeps_model_occupied() {
     let mut model = semantic_model(&serde_json::json!({}));
     let first = submit(&mut model, at(0)).unwrap();
     let waiting = model.enqueue(Client::Control, Task::default(), 2, at(10)).unwrap();
@@ -148,7 +148,7 @@ fn one_that_is_cancelled_in_the_queue_leaves_the_first_in_the_way() {
 }
 
 #[test]
-fn an_attempt_ends_at_its_timeout_and_the_service_tries_again() {
+fn timed_out_attempt_is_retried() {
     let mut model = semantic_model(&serde_json::json!({"durationMillis": 60_000}));
     let task = Task { retry_count: 1, timeout: Some(SignedDuration::from_secs(2)), ..Task::default() };
     let id = model.submit(Client::Control, task, None, 1, at(0)).unwrap();
@@ -156,7 +156,7 @@ fn an_attempt_ends_at_its_timeout_and_the_service_tries_again() {
 }
 
 #[test]
-fn counts_what_the_api_has_accepted_in_a_day() {
+fn accepted_refreshes_are_counted_per_day() {
     let mut model = semantic_model(&serde_json::json!({}));
     for (hour, origin) in [(0, Origin::ViaApi), (1, Origin::Scheduled), (2, Origin::ViaEnhancedApi), (3, Origin::OnDemand)] {
         model.submit(Client::Control, Task { origin, ..Task::default() }, None, 1, at(hour * 3_600_000)).unwrap();
@@ -165,7 +165,7 @@ fn counts_what_the_api_has_accepted_in_a_day() {
 }
 
 #[test]
-fn a_patch_changes_a_group_field_by_field() {
+fn patch_changes_group_field_by_field() {
     let settings =
         ModelSettings::default().patched(&serde_json::json!({"sync": {"replica": false}, "powerBI": {"dailyLimit": 8}})).unwrap();
     let settings = settings.patched(&serde_json::json!({"sync": {"noReplicaStatus": 204}, "powerBI": {"dailyLimit": null}})).unwrap();

@@ -1,6 +1,6 @@
-//! One refresh as a function of the clock: it is planned when it is accepted, and whoever looks at it passes the time in.
+//! One refresh as a function of the clock. It is planned when it is accepted; every read passes the time.
 //!
-//! So nothing runs in the background, and ten thousand running operations cost no more than their memory.
+//! Nothing runs in the background, so ten thousand running operations cost only their memory.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use super::{
     task::Task,
 };
 
-/// So many attempts are shown at most.
+/// Maximum number of attempts shown.
 const MAX_ATTEMPTS: u32 = 100;
 
-/// A partition that an operation works on.
+/// A partition that an operation processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
     /// The table's name.
@@ -26,35 +26,35 @@ pub struct Part {
     pub partition: Arc<str>,
 }
 
-/// Who has started an operation.
+/// The client that started an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Client {
     /// An application with a token.
     Application(Arc<str>),
-    /// The control API: another client, seen from outside.
+    /// The control API, which acts as another client.
     Control,
 }
 
-/// How an operation will go, if nobody intervenes.
+/// The course of an operation without intervention.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// How long it is `notStarted`.
     pub not_started: SignedDuration,
-    /// How long one attempt takes.
+    /// The duration of one attempt.
     pub attempt: SignedDuration,
-    /// How many attempts it takes to the end.
+    /// The number of attempts until the end.
     pub attempts: u32,
     /// The end.
     pub end: End,
-    /// What is said of a failure.
+    /// The messages of a failure.
     pub messages: Vec<Message>,
-    /// Which objects fail. Empty: those under way at the end.
+    /// The objects that fail. Empty: those in progress at the end.
     pub failed_objects: Vec<FailedObject>,
-    /// The longest that all attempts may take.
+    /// The maximum duration of all attempts.
     pub limit: Option<SignedDuration>,
 }
 
-/// An end that came otherwise than planned.
+/// An unplanned end.
 #[derive(Clone, Debug)]
 struct Intervention {
     at: Timestamp,
@@ -67,48 +67,48 @@ struct Intervention {
 pub struct Operation {
     /// Its id.
     pub id: Uuid,
-    /// Who asked for it.
+    /// The client that submitted it.
     pub client: Client,
-    /// What was asked for.
+    /// The requested task.
     pub task: Task,
-    /// What that comes to.
+    /// The partitions that the task resolves to.
     pub parts: Arc<[Part]>,
     /// When it was accepted.
     pub submitted: Timestamp,
-    /// Where the ledger has the submission.
+    /// The sequence number of its submission in the ledger.
     pub sequence: u64,
-    /// When somebody first asked for its cancellation.
+    /// The time of the first cancel request.
     pub cancel_requested: Option<Timestamp>,
-    /// Whether GET and the list have forgotten it.
+    /// Whether GET and the list no longer show it.
     pub vanished: bool,
     plan: Plan,
     interventions: Vec<Intervention>,
-    /// It waits for the end of another, which will say when it can begin.
+    /// It waits for the end of another operation, which determines its start.
     queued: bool,
     pause: Option<Pause>,
 }
 
-/// A time in which it stands still.
+/// A period in which it is suspended.
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     since: Timestamp,
-    /// When it times out, if it still stands still.
+    /// The time at which it times out if it is still suspended.
     limit: Timestamp,
 }
 
-/// Where an operation stands.
+/// The phase of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Accepted, not begun.
+    /// Accepted, not started.
     NotStarted,
-    /// Under way.
+    /// In progress.
     InProgress,
-    /// Over, since then and in this way.
+    /// Ended at this time, with this result.
     Ended(Timestamp, End),
 }
 
 impl Phase {
-    /// The service's word for it.
+    /// The service's status value.
     #[must_use]
     pub fn word(self) -> Status {
         match self {
@@ -123,7 +123,7 @@ impl Phase {
     }
 }
 
-/// The documented status values, of an operation or of an object. `Disabled` is Power BI's alone.
+/// The documented status values, of an operation or of an object. Only Power BI has `Disabled`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -157,33 +157,33 @@ impl Operation {
         }
     }
 
-    /// Lets it wait until [`Self::begin_after`] says that its turn has come.
+    /// Queues it until [`Self::begin_after`] is called.
     #[must_use]
     pub fn in_queue(mut self) -> Self {
         self.queued = true;
         self
     }
 
-    /// Whether it waits for its turn.
+    /// Whether it is queued.
     #[must_use]
     pub fn is_queued(&self) -> bool {
         self.queued
     }
 
-    /// Its turn has come, at this time.
+    /// Its turn comes at this time.
     pub fn begin_after(&mut self, turn: Timestamp) {
         self.queued = false;
         self.plan.not_started = self.plan.not_started.saturating_add(turn.duration_since(self.submitted));
     }
 
-    /// Lets it stand still from now on. After `limit` it times out.
+    /// Suspends it at `now`. After `limit` it times out.
     pub fn pause(&mut self, now: Timestamp, limit: SignedDuration) {
         if self.pause.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
             self.pause = Some(Pause { since: now, limit: later(now, limit) });
         }
     }
 
-    /// Lets it go on, unless it has timed out.
+    /// Resumes it, unless it has timed out.
     pub fn resume(&mut self, now: Timestamp) {
         if let Some(Pause { since, limit }) = self.pause
             && now < limit
@@ -193,12 +193,12 @@ impl Operation {
         }
     }
 
-    /// When it begins to work.
+    /// The time at which it starts.
     fn started(&self) -> Timestamp {
         if self.queued { Timestamp::MAX } else { later(self.submitted, self.plan.not_started) }
     }
 
-    /// When and how it ends: as planned, or by whatever comes before that.
+    /// The time, result and messages of its end: the planned one, or an earlier one.
     fn ending(&self) -> (Timestamp, End, &[Message]) {
         let attempts = i32::try_from(self.plan.attempts).unwrap_or(i32::MAX);
         let length = self.plan.attempt.saturating_mul(attempts);
@@ -217,7 +217,7 @@ impl Operation {
         )
     }
 
-    /// Where it stands.
+    /// Its phase.
     #[must_use]
     pub fn phase(&self, now: Timestamp) -> Phase {
         let (at, end, _) = self.ending();
@@ -230,12 +230,12 @@ impl Operation {
         }
     }
 
-    /// `now`, or when it came to stand still.
+    /// `now`, or the time at which it was suspended.
     fn working_time(&self, now: Timestamp) -> Timestamp {
         self.pause.map_or(now, |pause| now.min(pause.since))
     }
 
-    /// The attempts that have begun: when, and when they were over.
+    /// The start and end times of the started attempts.
     #[must_use]
     pub fn attempts(&self, now: Timestamp) -> Vec<(Timestamp, Option<Timestamp>)> {
         let over = match self.phase(now) {
@@ -259,15 +259,14 @@ impl Operation {
         attempts
     }
 
-    /// What the service says of its end, once it has ended.
+    /// The messages of its end, once it has ended.
     #[must_use]
     pub fn messages(&self, now: Timestamp) -> &[Message] {
         let (at, end, messages) = self.ending();
         if now >= at && end != End::Succeeded { messages } else { &[] }
     }
 
-    /// Asks for its cancellation, which takes effect after `delay`. Has no effect once it has ended; a repetition does not
-    /// put it off.
+    /// Requests its cancellation, which takes effect after `delay`. Has no effect after the end; a repeated request does not postpone it.
     pub fn cancel(&mut self, now: Timestamp, delay: SignedDuration) {
         if self.cancel_requested.is_none() && !matches!(self.phase(now), Phase::Ended(..)) {
             self.cancel_requested = Some(now);
@@ -280,7 +279,7 @@ impl Operation {
         self.interventions.push(Intervention { at: now, end, messages });
     }
 
-    /// Its objects and where each of them stands. There are none before it begins, as captures show.
+    /// Its objects and their statuses. Before the start there are none, as captured.
     pub fn progress(&self, now: Timestamp) -> impl Iterator<Item = (&Part, Status)> {
         let phase = self.phase(now);
         let (at, end, _) = self.ending();
@@ -298,7 +297,7 @@ impl Operation {
                 },
                 (Phase::Ended(..), End::Succeeded) => Status::Succeeded,
                 (Phase::Ended(..), End::Failed) => self.after_failure(part, of_part, failing_wave.unwrap_or(wave)),
-                // A batch that was committed stays; a transaction is undone as a whole.
+                // A committed batch stays; a transaction is rolled back as a whole.
                 (Phase::Ended(..), End::TimedOut | End::Cancelled | End::Disabled) if self.task.partial_batch && of_part < wave => {
                     Status::Succeeded
                 }
@@ -310,8 +309,8 @@ impl Operation {
         })
     }
 
-    /// An object after a failure in `failing`: named ones, or those under way then, have failed; the others were undone, or
-    /// stay as they were where each batch is committed.
+    /// The status of an object after a failure in wave `failing`: the named objects, or those in progress, have failed. The others were
+    /// rolled back, or keep their status if each batch is committed.
     fn after_failure(&self, part: &Part, of_part: usize, failing: usize) -> Status {
         let failed = if self.plan.failed_objects.is_empty() { of_part == failing } else { self.fails(part) };
         match (failed, self.task.partial_batch) {
@@ -336,12 +335,12 @@ impl Operation {
         self.parts.iter().position(|part| self.fails(part)).map(|index| index / self.wave_size())
     }
 
-    /// How many objects are worked on at a time.
+    /// Number of objects processed concurrently.
     fn wave_size(&self) -> usize {
         usize::try_from(self.task.max_parallelism).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Which wave of objects an attempt is working on at `now`: all waves take the same time.
+    /// The wave of objects that an attempt processes at `now`: all waves take the same time.
     fn wave(&self, now: Timestamp) -> usize {
         let waves = self.parts.len().div_ceil(self.wave_size()).max(1);
         let attempt = self.plan.attempt.as_nanos().max(1);

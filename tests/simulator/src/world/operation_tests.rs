@@ -1,4 +1,4 @@
-//! What an operation looks like at each time, without a clock.
+//! The state of an operation at each time, without a clock.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn words(operation: &Operation, now: Timestamp) -> Vec<Status> {
 }
 
 #[test]
-fn goes_from_not_started_to_its_end_wave_by_wave() {
+fn operation_progresses_wave_by_wave() {
     use Status::{InProgress, NotStarted, Succeeded};
     let operation = operation(plan(End::Succeeded), false);
     assert_eq!(operation.phase(at(99)), Phase::NotStarted);
@@ -47,7 +47,7 @@ fn goes_from_not_started_to_its_end_wave_by_wave() {
 }
 
 #[test]
-fn a_failure_says_so_at_its_end_only() {
+fn failure_is_visible_only_at_its_end() {
     let operation = operation(plan(End::Failed), false);
     assert!(operation.messages(at(499)).is_empty());
     assert_eq!(operation.messages(at(500)), [Message::error("no")]);
@@ -55,23 +55,23 @@ fn a_failure_says_so_at_its_end_only() {
 }
 
 #[test]
-fn committed_batches_stay_after_a_failure() {
+fn committed_batches_stay_after_failure() {
     let failed_objects = vec![FailedObject { table: "t".into(), partition: Some("p2".into()) }];
     let operation = operation(Plan { failed_objects, ..plan(End::Failed) }, true);
     assert_eq!(words(&operation, at(500)), [Status::Cancelled, Status::Failed, Status::NotStarted, Status::NotStarted]);
 }
 
 #[test]
-fn attempts_follow_each_other_within_one_operation() {
+fn attempts_run_sequentially_within_operation() {
     let operation = operation(Plan { attempts: 3, ..plan(End::Succeeded) }, false);
     assert_eq!(words(&operation, at(450))[0], Status::Succeeded);
-    assert_eq!(words(&operation, at(510))[0], Status::InProgress, "the second attempt starts over");
+    assert_eq!(words(&operation, at(510))[0], Status::InProgress, "the second attempt restarts");
     assert_eq!(operation.phase(at(1_299)), Phase::InProgress);
     assert_eq!(operation.phase(at(1_300)), Phase::Ended(at(1_300), End::Succeeded));
 }
 
 #[test]
-fn a_cancellation_takes_its_time_and_a_second_one_does_not_put_it_off() {
+fn repeated_cancel_request_does_not_delay_cancellation() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.cancel(at(150), SignedDuration::from_millis(100));
     operation.cancel(at(200), SignedDuration::from_millis(1_000));
@@ -81,7 +81,7 @@ fn a_cancellation_takes_its_time_and_a_second_one_does_not_put_it_off() {
 }
 
 #[test]
-fn a_cancellation_that_comes_too_late_changes_nothing() {
+fn late_cancel_request_has_no_effect() {
     let mut slow = operation(plan(End::Succeeded), false);
     slow.cancel(at(450), SignedDuration::from_millis(100));
     assert_eq!(slow.phase(at(600)), Phase::Ended(at(500), End::Succeeded));
@@ -91,7 +91,7 @@ fn a_cancellation_that_comes_too_late_changes_nothing() {
 }
 
 #[test]
-fn a_cancellation_before_the_start_leaves_no_objects() {
+fn cancellation_before_start_leaves_no_objects() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.cancel(at(10), SignedDuration::from_millis(10));
     assert_eq!(operation.phase(at(20)), Phase::Ended(at(20), End::Cancelled));
@@ -99,7 +99,7 @@ fn a_cancellation_before_the_start_leaves_no_objects() {
 }
 
 #[test]
-fn an_end_by_force_is_final() {
+fn forced_end_is_final() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.end(at(200), End::TimedOut, Vec::new());
     operation.end(at(300), End::Failed, Vec::new());
@@ -107,7 +107,7 @@ fn an_end_by_force_is_final() {
 }
 
 #[test]
-fn a_duration_beyond_all_time_never_ends() {
+fn unrepresentable_duration_never_ends() {
     let forever = Plan { attempt: SignedDuration::MAX, attempts: 3, ..plan(End::Succeeded) };
     let operation = operation(forever, false);
     assert_eq!(operation.phase(at(i64::from(i32::MAX))), Phase::InProgress);
@@ -115,7 +115,7 @@ fn a_duration_beyond_all_time_never_ends() {
 }
 
 #[test]
-fn stands_still_while_it_is_paused_and_goes_on_from_there() {
+fn paused_operation_continues_where_it_stopped() {
     let hour = SignedDuration::from_hours(1);
     let mut operation = operation(plan(End::Succeeded), false);
     operation.pause(at(350), hour);
@@ -127,14 +127,14 @@ fn stands_still_while_it_is_paused_and_goes_on_from_there() {
 }
 
 #[test]
-fn does_not_begin_while_it_is_paused() {
+fn paused_operation_does_not_start() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.pause(at(50), SignedDuration::from_hours(1));
     assert_eq!(operation.phase(at(60_000)), Phase::NotStarted);
 }
 
 #[test]
-fn times_out_when_it_is_paused_for_too_long() {
+fn operation_times_out_after_long_pause() {
     let mut operation = operation(plan(End::Succeeded), false);
     operation.pause(at(200), SignedDuration::from_millis(1_000));
     assert_eq!(operation.phase(at(1_199)), Phase::InProgress);
@@ -144,7 +144,7 @@ fn times_out_when_it_is_paused_for_too_long() {
 }
 
 #[test]
-fn begins_when_its_turn_has_come() {
+fn queued_operation_starts_at_its_turn() {
     let mut operation = operation(plan(End::Succeeded), false).in_queue();
     assert_eq!(operation.phase(at(99_999)), Phase::NotStarted);
     operation.begin_after(at(1_000));
@@ -153,7 +153,7 @@ fn begins_when_its_turn_has_come() {
 }
 
 #[test]
-fn tells_its_attempts_and_has_a_limit_for_all_of_them() {
+fn attempts_are_shown_and_limited() {
     let mut failing = plan(End::Failed);
     failing.attempts = 3;
     let operation_of = |plan| operation(plan, false);

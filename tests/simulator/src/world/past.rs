@@ -1,19 +1,19 @@
-//! The ended operations of past days that a list shows besides the real ones, the same at each call of a day.
+//! The ended operations of past days that a list shows besides the real ones; they stay the same for a day.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-/// One of them. It has succeeded.
+/// A past operation. It succeeded.
 pub struct Past {
     /// Its id.
     pub id: Uuid,
-    /// When it began.
+    /// The time of its start.
     pub start: Timestamp,
-    /// When it ended.
+    /// The time of its end.
     pub end: Timestamp,
 }
 
-/// So many of them over the last 28 days, newest first.
+/// This many past operations over the last 28 days, newest first.
 pub fn past(count: u32, now: Timestamp) -> impl Iterator<Item = Past> {
     let day = 24 * 3_600;
     let today = Timestamp::from_second(now.as_second() / day * day).unwrap_or(now);

@@ -1,6 +1,6 @@
-//! Query scale-out of a semantic model: which version is committed and which one its replicas serve. Pure.
+//! Query scale-out of a semantic model: the committed version and the version that its replicas serve. Pure.
 //!
-//! A version is its commit's time in ticks of 100 ns since 1601, as the documentation's example shows.
+//! A version is its commit's time in ticks of 100 ns since 1601, as in the documentation's example.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
 /// The ticks between 1601 and 1970.
 const EPOCH_TICKS: i128 = 116_444_736_000_000_000;
 
-/// The version that a commit at this time makes.
+/// The version of a commit at this time.
 #[must_use]
 pub fn version(commit: Timestamp) -> i64 {
     i64::try_from(commit.as_nanosecond() / 100 + EPOCH_TICKS).unwrap_or(i64::MAX)
@@ -23,41 +23,41 @@ pub fn version(commit: Timestamp) -> i64 {
 /// One sync of the replicas.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its id, which only the control API and the ledger show.
+    /// Its id, visible only in the control API and the ledger.
     pub id: Uuid,
-    /// Who asked for it.
+    /// The client that requested it.
     pub client: Client,
-    /// Where the ledger has the request.
+    /// The sequence number of the request in the ledger.
     pub sequence: u64,
-    /// When it began.
+    /// The time of its start.
     pub start: Timestamp,
-    /// When it ends; `None` if it never does.
+    /// The time of its end; `None` if it never ends.
     pub end: Option<Timestamp>,
-    /// The commit that it brings to the replicas.
+    /// The commit that it copies to the replicas.
     pub target: Timestamp,
 }
 
-/// What can be seen at one time.
+/// The visible state at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// The latest commit.
     pub commit: Timestamp,
-    /// The oldest commit that some replica serves.
+    /// The oldest commit that a replica serves.
     pub min_active: Timestamp,
-    /// The latest sync, if there was one.
+    /// The latest sync, if any.
     pub latest: Option<Latest>,
 }
 
 /// The latest sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latest {
-    /// When it began.
+    /// The time of its start.
     pub start: Timestamp,
-    /// When it ended, if it has.
+    /// The time of its end, if it has ended.
     pub end: Option<Timestamp>,
-    /// The commit that it brings to the replicas.
+    /// The commit that it copies to the replicas.
     pub target: Timestamp,
-    /// Whether somebody asked for it.
+    /// Whether a client requested it.
     pub explicit: bool,
 }
 
@@ -74,7 +74,7 @@ impl ScaleOut {
         Self { created: now.saturating_add(SignedDuration::from_hours(-24)).unwrap_or(now), runs: Vec::new() }
     }
 
-    /// Begins a sync, or gives the one that goes on.
+    /// Starts a sync, or returns the one in progress.
     pub fn sync(&mut self, client: Client, operations: &[Operation], settings: &ScaleOutSettings, sequence: u64, now: Timestamp) -> Uuid {
         if let Some(running) = self.runs.last().filter(|run| run.end.is_none_or(|end| end > now)) {
             return running.id;
@@ -85,7 +85,7 @@ impl ScaleOut {
         id
     }
 
-    /// What can be seen at `now`.
+    /// The visible state at `now`.
     #[must_use]
     pub fn view(&self, operations: &[Operation], settings: &ScaleOutSettings, now: Timestamp) -> View {
         let explicit = self.runs.iter().map(|run| Latest { start: run.start, end: run.end, target: run.target, explicit: true });
@@ -108,7 +108,7 @@ impl ScaleOut {
         view
     }
 
-    /// The syncs that were asked for.
+    /// The requested syncs.
     #[must_use]
     pub fn runs(&self) -> &[Run] {
         &self.runs
@@ -126,7 +126,7 @@ impl ScaleOut {
     }
 }
 
-/// When refreshes have committed: at their end, if they have succeeded.
+/// The commit times of refreshes: their end, if they succeeded.
 pub fn commits(operations: &[Operation], now: Timestamp) -> impl Iterator<Item = Timestamp> {
     operations.iter().filter_map(move |operation| match operation.phase(now) {
         Phase::Ended(at, End::Succeeded) => Some(at),
@@ -143,18 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_the_documented_one() {
+    fn version_matches_documented_example() {
         assert_eq!(version("2023-01-19T17:15:25.1720662Z".parse().unwrap()), 133_186_221_251_720_662);
     }
 
     #[test]
-    fn a_sync_brings_the_replicas_to_the_commit_that_it_began_with() {
+    fn sync_updates_replicas_to_commit_at_its_start() {
         let settings = ScaleOutSettings { sync_millis: 10, ..ScaleOutSettings::default() };
         let mut scale_out = ScaleOut::new(at(0));
         let view = scale_out.view(&[], &settings, at(0));
         assert_eq!((view.commit, view.latest), (view.min_active, None));
         let first = scale_out.sync(Client::Control, &[], &settings, 1, at(0));
-        assert_eq!(scale_out.sync(Client::Control, &[], &settings, 2, at(9)), first, "it joins the one that goes on");
+        assert_eq!(scale_out.sync(Client::Control, &[], &settings, 2, at(9)), first, "returns the sync in progress");
         assert_eq!(scale_out.view(&[], &settings, at(9)).latest.unwrap().end, None);
         assert_eq!(scale_out.view(&[], &settings, at(10)).latest.unwrap().end, Some(at(10)));
         assert_ne!(scale_out.sync(Client::Control, &[], &settings, 3, at(10)), first);

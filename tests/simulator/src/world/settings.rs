@@ -1,4 +1,4 @@
-//! The settings of one model: what its operations do, and how the service shows them. The bodies of `PUT /models`.
+//! The settings of one model: the course of its operations, and their presentation by the service. The bodies of `PUT /models`.
 
 pub mod power_bi;
 pub mod scale_out;
@@ -20,7 +20,7 @@ use super::{
 /// Groups of settings that a patch changes field by field.
 const GROUPS: [&str; 3] = ["powerBI", "scaleOut", "sync"];
 
-/// A model and its behaviour, as the control API takes it. Whatever is absent has the default that is named at the field.
+/// A model and its behavior in the control API. Each field's comment names its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ModelSettings {
@@ -40,7 +40,7 @@ pub struct ModelSettings {
     pub dataset: String,
     /// The host of the Power BI API that has the workspace. Default `api.powerbi.com`.
     pub api_host: String,
-    /// Who may refresh it. Absent: every registered application.
+    /// The applications that may refresh it. Absent: every registered application.
     pub administrators: Option<Vec<Principal>>,
     /// Its tables and partitions. Default: those of the example, `DimCustomer`, `DimDate` and `FactSales`.
     pub tables: Vec<Table>,
@@ -50,45 +50,45 @@ pub struct ModelSettings {
     pub duration_millis: u64,
     /// How an operation ends. Default `succeeded`.
     pub outcome: Outcome,
-    /// How the next operations end, one after the other; then `outcome` holds again. Default none.
+    /// Results of the next operations, in order; then `outcome` applies again. Default none.
     pub outcomes: Vec<Outcome>,
-    /// What a failed operation says. Default: one message of a data source that refused the credentials.
+    /// The messages of a failed operation. Default: one message of a data source that refused the credentials.
     pub messages: Option<Vec<Message>>,
-    /// Which objects of a failed operation have failed. Default: those that it was working on.
+    /// The objects that fail in a failed operation. Default: those in progress.
     pub failed_objects: Vec<FailedObject>,
-    /// How long a new operation is missing from the list. Default 0.
+    /// How long the list omits a new operation. Default 0.
     pub list_lag_millis: u64,
     /// How long a new operation is unknown to GET by its id. Default 0.
     pub get_lag_millis: u64,
-    /// How long an operation goes on after DELETE before it is `cancelled`. Default 200.
+    /// How long an operation continues after DELETE before it is `cancelled`. Default 200.
     pub cancel_millis: u64,
-    /// The order of the list, which the documentation does not promise. Default `newest`.
+    /// The order of the list, which the documentation does not specify. Default `newest`.
     pub list_order: ListOrder,
-    /// How timestamps are written. Default seven digits and `Z`.
+    /// The format of timestamps. Default seven digits and `Z`.
     pub timestamp_style: TimestampStyle,
-    /// How far the server's clock is ahead, in its timestamps and headers. Default 0; negative is behind.
+    /// How far the server's clock is ahead, in its timestamps and headers. Default 0; negative values are behind.
     pub clock_skew_millis: i64,
-    /// Whether the server is paused: every call is refused with `ServerPausedOrScaling`; or whether the capacity is: refreshes
-    /// stand still, and no new one is accepted. Default false.
+    /// Whether the server is paused: every call is refused with `ServerPausedOrScaling`. For Power BI, whether the capacity is paused:
+    /// refreshes are suspended and new ones are refused. Default false.
     pub paused: bool,
-    /// The status of that refusal, which is documented nowhere. Default 400, as for the service's other refusals.
+    /// The status of that refusal, which is undocumented. Default 400, as for the service's other refusals.
     pub paused_status: u16,
-    /// The body of 409, which is documented nowhere. Default: the service's usual error body.
+    /// The body of 409, which is undocumented. Default: the service's usual error body.
     pub conflict_body: Option<Value>,
-    /// The status of DELETE while it runs. Default 200.
+    /// The status of DELETE while the operation runs. Default 200.
     pub delete_status: u16,
-    /// The status of DELETE once it has ended; it has no effect then. Default 200.
+    /// The status of DELETE after the operation has ended, without effect. Default 200.
     pub delete_ended_status: u16,
     /// The status of DELETE for an id that the service does not know. Default 404.
     pub delete_unknown_status: u16,
     /// The status of GET for an id that the service does not know. Default 404.
     pub get_unknown_status: u16,
-    /// How many ended operations of the past days the list shows besides the real ones. Default 0.
+    /// Number of ended operations of past days that the list shows besides the real ones. Default 0.
     pub past_operations: u32,
-    /// The rows of the list: as they are given, a text as the text of a row. `{own}` stands for those of the model's operations.
-    /// Default `["{own}"]`.
+    /// The rows of the list, unchanged; a string is the text of a row. `{own}` stands for those of the model's operations. Default
+    /// `["{own}"]`.
     pub rows: Vec<Template>,
-    /// What GET of an id gets instead of the service's details, by id; `*` is every other id. Default none.
+    /// Responses to GET by id in place of the service's details, by id; `*` is every other id. Default none.
     pub details: BTreeMap<String, Scripted>,
     /// A merge patch of the rows of the model's operations. Default none.
     pub row_patch: Template,
@@ -96,7 +96,7 @@ pub struct ModelSettings {
     pub detail_patch: Template,
     /// Syncs of Analysis Services.
     pub sync: SyncSettings,
-    /// What Power BI alone does.
+    /// Settings that only Power BI has.
     #[serde(rename = "powerBI")]
     pub power_bi: PowerBiSettings,
     /// Query scale-out of Power BI.
@@ -147,25 +147,25 @@ impl Default for ModelSettings {
 }
 
 impl ModelSettings {
-    /// The workspace's and the semantic model's id, where it is one of Power BI.
+    /// The workspace's and the semantic model's id, if it is in Power BI.
     #[must_use]
     pub fn power_bi_ids(&self) -> Option<(Uuid, Uuid)> {
         self.group_id.zip(self.dataset_id)
     }
 
-    /// How its list writes the time.
+    /// The timestamp format of its list.
     #[must_use]
     pub fn list_style(&self) -> TimestampStyle {
         if self.power_bi_ids().is_some() { self.power_bi.list_timestamp_style } else { self.timestamp_style }
     }
 
-    /// What the server's clock shows.
+    /// The server's clock.
     #[must_use]
     pub fn server_time(&self, time: Timestamp) -> Timestamp {
         time.saturating_add(SignedDuration::from_millis(self.clock_skew_millis)).unwrap_or(time)
     }
 
-    /// Replaces `now` in what is served verbatim by this time, so that it does not move.
+    /// Replaces `now` in verbatim settings by this time, so that it is fixed.
     pub fn pin(&mut self, now: Timestamp) {
         let bodies = self.details.values_mut().filter_map(|response| response.body.as_mut());
         for template in self.rows.iter_mut().chain(bodies).chain([&mut self.row_patch, &mut self.detail_patch]) {
@@ -184,8 +184,8 @@ impl ModelSettings {
         })
     }
 
-    /// These settings with the fields of `patch` laid over them; `null` brings a default back. Of `sync`, `powerBI` and `scaleOut`
-    /// only the fields that are named change.
+    /// These settings with the fields of `patch` applied; `null` restores a default. Of `sync`, `powerBI` and `scaleOut` only the named
+    /// fields change.
     ///
     /// # Errors
     /// When the patch is not an object, or a field of it is unknown or of the wrong type.
@@ -211,7 +211,7 @@ fn lay_over(fields: &mut Map<String, Value>, changes: &Map<String, Value>) {
     }
 }
 
-/// Sets a field; `null` leaves it out, so that its default holds.
+/// Sets a field; `null` removes it, so that its default applies.
 fn lay(fields: &mut Map<String, Value>, name: &str, value: &Value) {
     if value.is_null() {
         fields.remove(name);
@@ -236,48 +236,48 @@ pub struct Principal {
 pub struct Table {
     /// The table's name.
     pub name: String,
-    /// Its partitions. None: one that is named as the table is, which is what the designers make.
+    /// Its partitions. Empty: one with the table's name, as the designers create it.
     #[serde(default)]
     pub partitions: Vec<String>,
 }
 
-/// How an operation ends.
+/// The result of an operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum End {
     /// All objects were refreshed.
     #[default]
     Succeeded,
-    /// Some object could not be refreshed.
+    /// An object could not be refreshed.
     Failed,
-    /// The service gave up for its time limit.
+    /// The service's time limit has passed.
     TimedOut,
-    /// Somebody, or the service itself, has cancelled it.
+    /// A client or the service cancelled it.
     Cancelled,
-    /// Power BI alone: selective refresh has disabled it.
+    /// Power BI only: selective refresh disabled it.
     Disabled,
 }
 
-/// How an operation is to go: a mere status, or with details.
+/// The planned course of an operation: a status, or a status with details.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "OutcomeForm", rename_all = "camelCase")]
 pub struct Outcome {
-    /// The status that it ends with.
+    /// The final status.
     pub status: End,
-    /// Attempts that fail before that. Absent: all of them for `failed` and `timedOut`, otherwise none. The operation's
-    /// `retryCount` says how many more attempts the service makes by itself.
+    /// Number of attempts that fail first. Absent: all of them for `failed` and `timedOut`, otherwise none. The operation's `retryCount`
+    /// limits the service's automatic attempts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_attempts: Option<u32>,
-    /// In place of the model's messages.
+    /// Overrides the model's messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages: Option<Vec<Message>>,
-    /// In place of the model's failed objects.
+    /// Overrides the model's failed objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_objects: Option<Vec<FailedObject>>,
-    /// In place of the model's time before the start.
+    /// Overrides the model's time before the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_started_millis: Option<u64>,
-    /// In place of the model's duration.
+    /// Overrides the model's duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_millis: Option<u64>,
 }
@@ -288,7 +288,7 @@ impl From<End> for Outcome {
     }
 }
 
-/// The two ways to write an [`Outcome`].
+/// The two forms of an [`Outcome`].
 #[derive(Deserialize)]
 #[serde(
     untagged,
@@ -299,7 +299,7 @@ enum OutcomeForm {
     Detailed(Detailed),
 }
 
-/// The long way to write an [`Outcome`]; the fields are described there.
+/// The long form of an [`Outcome`], which describes the fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Detailed {
@@ -326,7 +326,7 @@ impl From<OutcomeForm> for Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Message {
-    /// The service's code, a text or a number; often absent.
+    /// The service's code, a string or a number; often absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Value>,
     /// The text.
@@ -341,20 +341,20 @@ fn error_type() -> String {
 }
 
 impl Message {
-    /// An error without a code, as the service gives for what a data source has said.
+    /// An error without a code, as the service reports errors of a data source.
     #[must_use]
     pub fn error(message: impl Into<String>) -> Self {
         Self { code: None, message: message.into(), kind: error_type() }
     }
 }
 
-/// An object that fails: a whole table, or one partition of it.
+/// An object that fails: a whole table, or one of its partitions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FailedObject {
     /// The table's name.
     pub table: String,
-    /// The partition's name. Absent: all of the table's.
+    /// The partition's name. Absent: all partitions of the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
 }
@@ -363,11 +363,11 @@ pub struct FailedObject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ListOrder {
-    /// The newest first, as the documentation's example has it.
+    /// Newest first, as in the documentation's example.
     Newest,
-    /// The oldest first.
+    /// Oldest first.
     Oldest,
-    /// In no order, but the same at each call.
+    /// Unordered, but stable between calls.
     Shuffled,
 }
 

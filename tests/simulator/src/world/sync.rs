@@ -1,4 +1,4 @@
-//! One sync of a server's replicas as a function of the clock, planned when it is accepted, as a refresh is.
+//! One sync of a server's replicas as a function of the clock, planned when it is accepted, like a refresh.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -10,20 +10,20 @@ use super::{
     settings::sync::{SyncEnd, SyncOutcome, SyncSettings},
 };
 
-/// The documented values of `syncstate`, and -1, which a client of Microsoft's knows.
+/// The documented values of `syncstate`, and -1, which a client by Microsoft supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SyncState {
     /// Files are copied to a target folder.
     Replicating,
     /// The database is loaded on the read-only instances.
     Rehydrating,
-    /// Over, with success.
+    /// Succeeded.
     Completed,
-    /// Over, without.
+    /// Failed.
     Failed,
-    /// Over with success, but still cleaning up.
+    /// Succeeded, but still cleaning up.
     Finalizing,
-    /// Nothing can be said of it.
+    /// The state is unknown.
     Invalid,
 }
 
@@ -54,7 +54,7 @@ impl SyncState {
         }
     }
 
-    /// Whether it stays so.
+    /// Whether the state is final.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -74,12 +74,12 @@ impl From<SyncEnd> for SyncState {
     }
 }
 
-/// Where a sync stands, and since when.
+/// The state of a sync, and the time at which it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Its state.
     pub state: SyncState,
-    /// When it came to that.
+    /// The time at which the state started.
     pub since: Timestamp,
 }
 
@@ -88,15 +88,15 @@ pub struct Stage {
 pub struct Sync {
     /// Its id.
     pub id: Uuid,
-    /// Who asked for it.
+    /// The client that requested it.
     pub client: Client,
     /// When it was accepted.
     pub submitted: Timestamp,
-    /// Where the ledger has the submission.
+    /// The sequence number of its submission in the ledger.
     pub sequence: u64,
-    /// Whether GET has forgotten it.
+    /// Whether GET no longer shows it.
     pub vanished: bool,
-    /// The number of the newest `Location` that was given for it.
+    /// The number of its newest `Location`.
     pub locations: u64,
     replicating: SignedDuration,
     rehydrating: SignedDuration,
@@ -131,7 +131,7 @@ impl Sync {
         }
     }
 
-    /// Where it stands.
+    /// Its state.
     #[must_use]
     pub fn stage(&self, now: Timestamp) -> Stage {
         if let Some((at, end, _)) = self.intervention.as_ref().filter(|(at, ..)| now >= *at) {
@@ -151,7 +151,7 @@ impl Sync {
         }
     }
 
-    /// What `details` says: nothing before it has ended.
+    /// The value of `details`: `null` before the end.
     #[must_use]
     pub fn details(&self, now: Timestamp) -> &Value {
         match &self.intervention {
@@ -169,7 +169,7 @@ impl Sync {
     }
 }
 
-/// What the service says where the settings do not: assumed.
+/// The details if the settings have none: assumed.
 fn default_details(end: SyncEnd) -> Value {
     match end {
         SyncEnd::Completed | SyncEnd::Invalid => Value::Null,

@@ -12,7 +12,7 @@ fn sync(settings: &Value) -> Sync {
 }
 
 #[test]
-fn passes_through_its_states() {
+fn sync_passes_through_its_states() {
     let sync = sync(&json!({"replicatingMillis": 10, "rehydratingMillis": 20, "finalizingMillis": 30}));
     let states: Vec<_> = [0, 9, 10, 29, 30, 59, 60].into_iter().map(|millis| sync.stage(at(millis)).state.number()).collect();
     assert_eq!(states, [0, 0, 1, 1, 4, 4, 2]);
@@ -21,7 +21,7 @@ fn passes_through_its_states() {
 }
 
 #[test]
-fn fails_with_details_and_is_never_finalizing_then() {
+fn failed_sync_has_details_and_skips_finalizing() {
     let sync = sync(
         &json!({"replicatingMillis": 1, "rehydratingMillis": 1, "finalizingMillis": 9, "outcome": {"state": "failed", "details": {"a": 1}}}),
     );
@@ -30,7 +30,7 @@ fn fails_with_details_and_is_never_finalizing_then() {
 }
 
 #[test]
-fn an_end_from_outside_counts_only_before_its_own() {
+fn forced_end_applies_only_before_planned_end() {
     let mut running = sync(&json!({"replicatingMillis": 10}));
     running.end(at(5), SyncEnd::Invalid, None);
     assert_eq!((running.stage(at(4)).state, running.stage(at(5)).state.name()), (SyncState::Replicating, "Invalid"));

@@ -1,4 +1,4 @@
-//! The syncs of one model of Analysis Services: the server's rules for them. Pure: the time is passed in.
+//! The syncs of one model of Analysis Services: the server's rules for them. Pure: the time is a parameter.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,12 +18,12 @@ pub struct Syncs {
 }
 
 impl Syncs {
-    /// A new sequence of outcomes starts.
+    /// Starts a new sequence of outcomes.
     pub fn restart_outcomes(&mut self) {
         self.outcomes_used = 0;
     }
 
-    /// The one that goes on, whether or not it can be seen. Cleaning up is no obstacle to the next.
+    /// The sync in progress, visible or not. A sync that is cleaning up does not block the next one.
     #[must_use]
     pub fn running(&self, now: Timestamp) -> Option<&Sync> {
         self.all.last().filter(|sync| !sync.stage(now).state.is_final())
@@ -54,13 +54,13 @@ impl Syncs {
         self.find_mut(id).filter(|sync| is_visible(sync, settings.get_lag_millis, now))
     }
 
-    /// The syncs that GET without an id shows, the newest first.
+    /// The syncs that GET without an id shows, newest first.
     pub fn listed(&mut self, settings: &SyncSettings, now: Timestamp) -> impl Iterator<Item = &mut Sync> {
         let lag = settings.list_lag_millis;
         self.all.iter_mut().rev().filter(move |sync| is_visible(sync, lag, now))
     }
 
-    /// Any sync, seen or not, to be changed.
+    /// Any sync, visible or not, for a change.
     pub fn find_mut(&mut self, id: Uuid) -> Option<&mut Sync> {
         self.all.iter_mut().find(|sync| sync.id == id)
     }

@@ -1,28 +1,28 @@
-//! What a client asks for: a refresh of either service, with the documented defaults.
+//! The task of a request: a refresh of either service, with the documented defaults.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// What a client asks for. Defaults and values are those of the service's documentation.
+/// The task of a request. Defaults and values are those of the service's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// The kind of processing.
     pub kind: RefreshType,
-    /// `partialBatch` commits batch by batch; otherwise all or nothing.
+    /// `partialBatch` commits batch by batch; otherwise a refresh is all or nothing.
     pub partial_batch: bool,
-    /// How many objects are processed at a time. Default 10.
+    /// Number of objects processed concurrently. Default 10.
     pub max_parallelism: u32,
-    /// How many more attempts the service makes by itself. Default 0.
+    /// Number of additional automatic attempts by the service. Default 0.
     pub retry_count: u32,
-    /// What to refresh. Empty: the whole model.
+    /// The objects to refresh. Empty: the whole model.
     pub objects: Vec<ObjectName>,
-    /// Power BI alone: where it comes from. Default an enhanced refresh.
+    /// Power BI only: its origin. Default an enhanced refresh.
     pub origin: Origin,
-    /// Power BI alone: whether a policy of incremental refresh is applied. Default true.
+    /// Power BI only: whether an incremental refresh policy is applied. Default true.
     pub apply_refresh_policy: bool,
-    /// Power BI alone: the date that takes the place of today's for that.
+    /// Power BI only: the date that the policy uses instead of today.
     pub effective_date: Option<String>,
-    /// Power BI alone: the longest that one attempt may take.
+    /// Power BI only: the maximum duration of one attempt.
     pub timeout: Option<SignedDuration>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Task {
     }
 }
 
-/// Where a refresh of Power BI comes from: the documented values of `refreshType`.
+/// The origin of a refresh in Power BI: the documented values of `refreshType`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Origin {
@@ -52,25 +52,25 @@ pub enum Origin {
     ViaEnhancedApi,
 }
 
-/// The kinds of processing. `add` is documented as not supported, so it is none.
+/// The kinds of processing. `add` is documented as unsupported, so it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum RefreshType {
     /// Data and calculations.
     Full,
-    /// Empties the objects.
+    /// Clears the objects' values.
     ClearValues,
-    /// Calculations alone.
+    /// Calculations only.
     Calculate,
-    /// Data alone.
+    /// Data only.
     DataOnly,
-    /// What is not up to date.
+    /// Objects that are not up to date.
     Automatic,
     /// Clears dictionaries of unused values.
     Defragment,
 }
 
-/// A table or one of its partitions, as a request names it.
+/// A table or one of its partitions, as named in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectName {
     /// The table.

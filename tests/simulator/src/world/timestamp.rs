@@ -1,12 +1,12 @@
-//! How a service writes the time.
+//! Timestamp formats of the services.
 
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::Offset};
 use serde::{Deserialize, Serialize};
 
-/// The style of timestamps in bodies. Captures of Analysis Services show seven digits and `Z`; Power BI and the sync
-/// routes have been seen without `Z` and with fewer digits.
+/// The format of timestamps in bodies. Captures of Analysis Services show seven digits and `Z`; Power BI and the sync routes were
+/// observed without `Z` and with fewer digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct TimestampStyle {
@@ -14,7 +14,7 @@ pub struct TimestampStyle {
     pub digits: u8,
     /// Whether a `Z` follows. Default true.
     pub zone: bool,
-    /// Whether zeros at the end of the fraction are left out, as .NET serialisers do. Default false.
+    /// Whether trailing zeros of the fraction are omitted, as by .NET serializers. Default false.
     pub trim_zeros: bool,
 }
 
@@ -25,7 +25,7 @@ impl Default for TimestampStyle {
 }
 
 impl TimestampStyle {
-    /// The time in this style.
+    /// The time in this format.
     #[must_use]
     pub fn format(self, time: Timestamp) -> String {
         let civil = Offset::UTC.to_datetime(time);
@@ -57,7 +57,7 @@ impl TimestampStyle {
     }
 }
 
-/// The value of `x-ms-current-utc-date`, in the form that captures of the shared front end show: `11/17/2025 8:25:35 AM`.
+/// The value of `x-ms-current-utc-date`, in the captured form of the shared front end: `11/17/2025 8:25:35 AM`.
 #[must_use]
 pub fn current_utc_date(time: Timestamp) -> String {
     let civil = Offset::UTC.to_datetime(time);
@@ -83,7 +83,7 @@ mod tests {
     const STYLE: fn(u8, bool, bool) -> TimestampStyle = |digits, zone, trim_zeros| TimestampStyle { digits, zone, trim_zeros };
 
     #[test]
-    fn writes_every_style() {
+    fn timestamps_have_every_format() {
         let time: Timestamp = "2020-12-15T21:58:20.271220099Z".parse().unwrap();
         assert_eq!(TimestampStyle::default().format(time), "2020-12-15T21:58:20.2712200Z");
         assert_eq!(STYLE(7, true, true).format(time), "2020-12-15T21:58:20.27122Z");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn writes_the_dates_of_headers() {
+    fn header_dates_have_their_format() {
         let time: Timestamp = "2025-11-17T00:05:09Z".parse().unwrap();
         assert_eq!(current_utc_date(time), "11/17/2025 12:05:09 AM");
         assert_eq!(http_date(time), "Mon, 17 Nov 2025 00:05:09 GMT");

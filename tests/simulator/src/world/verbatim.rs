@@ -1,5 +1,5 @@
-//! What a test serves verbatim: rows, details and bodies with placeholders for times, and edits of what the service shows.
-//! Pure: the time is passed in.
+//! Verbatim content of a test: rows, details and bodies with placeholders for times, and edits of the service's own content. Pure: the
+//! time is a parameter.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,19 @@ use super::timestamp::TimestampStyle;
 /// The row that stands for the rows of the model's own operations.
 const OWN: &str = "{own}";
 
-/// JSON of any shape. Its texts may contain placeholders:
+/// JSON of any shape. Its strings may contain placeholders:
 ///
-/// - `{now}`, `{now-4s}`, `{now+90ms}`: the time at which it was set, and before or after it in `ms`, `s`, `m`, `h` or `d`;
-/// - `{post-4s}`: the same for the first POST for the model since then;
-/// - `{2026-07-30T12:00:00Z}`: that time, in the style of the model and by its clock;
-/// - `{.name}`: in an edit, the field `name` as it was before.
+/// - `{now}`, `{now-4s}`, `{now+90ms}`: the time at which it was set, or a time before or after it in `ms`, `s`, `m`, `h` or `d`;
+/// - `{post-4s}`: the same relative to the first POST for the model since then;
+/// - `{2026-07-30T12:00:00Z}`: that time, in the model's format and by its clock;
+/// - `{.name}`: in an edit, the previous value of the field `name`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Template(Value);
 
-/// A placeholder that cannot be read.
+/// An invalid placeholder.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{{{0}}}' is no time: write {{now}}, {{now-4s}} or {{post+90ms}}, with ms, s, m, h or d")]
+#[error("'{{{0}}}' is not a time: write {{now}}, {{now-4s}} or {{post+90ms}}, with ms, s, m, h or d")]
 pub struct NoTime(String);
 
 /// A response in place of the service's details of an operation.
@@ -34,7 +34,7 @@ pub struct Scripted {
     /// The status. Default 200.
     #[serde(default = "ok")]
     pub status: u16,
-    /// The body: a text as it is, anything else as JSON. Default none.
+    /// The body: a string unchanged, any other value as JSON. Default none.
     #[serde(default)]
     pub body: Option<Template>,
     /// Headers, in place of the service's own.
@@ -46,25 +46,25 @@ fn ok() -> u16 {
     200
 }
 
-/// The rows that a list has by default.
+/// The default rows of a list.
 #[must_use]
 pub fn own_rows() -> Vec<Template> {
     vec![Template(OWN.into())]
 }
 
-/// How a model writes the time.
+/// The timestamp format of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// The first POST, if one has come.
+    /// The first POST, if received.
     pub post: Option<Timestamp>,
-    /// The style.
+    /// The format.
     pub style: TimestampStyle,
     /// How far the clock is ahead.
     pub skew: SignedDuration,
 }
 
 impl Clock {
-    /// The clock, where the first POST counts as coming at `now` unless it has come.
+    /// The clock, with `now` as the first POST unless one was received.
     #[must_use]
     pub fn posted_by(mut self, now: Timestamp) -> Self {
         self.post.get_or_insert(now);
@@ -116,7 +116,7 @@ fn offset(text: &str) -> Option<SignedDuration> {
     Some(SignedDuration::from_millis(if sign == "-" { -millis } else { millis }))
 }
 
-/// `text` with its placeholders replaced by what `write` makes of each, and of how it is written.
+/// `text` with each placeholder replaced by the result of `write`, which receives the placeholder and its text.
 fn replaced(text: &str, write: &mut impl FnMut(Placeholder<'_>, &str) -> Option<String>) -> Option<String> {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text;
@@ -135,7 +135,7 @@ fn replaced(text: &str, write: &mut impl FnMut(Placeholder<'_>, &str) -> Option<
     Some(whole)
 }
 
-/// `value` with every text in it replaced. None where one cannot be.
+/// `value` with every string in it mapped. None if one mapping returns none.
 fn map_texts(value: &Value, map: &mut impl FnMut(&str) -> Option<Value>) -> Option<Value> {
     Some(match value {
         Value::String(text) => map(text)?,
@@ -171,7 +171,7 @@ impl From<Template> for Value {
 }
 
 impl Template {
-    /// Replaces `now` in it by this time, so that it does not move.
+    /// Replaces `now` in it by this time, so that it is fixed.
     pub fn pin(&mut self, now: Timestamp) {
         let mut write = |placeholder: Placeholder<'_>, inner: &str| {
             Some(match placeholder {
@@ -183,13 +183,13 @@ impl Template {
         self.0 = pinned.unwrap_or_default();
     }
 
-    /// With its times by `clock`. None where one of them is not known yet.
+    /// Fills in its times by `clock`. None if one of them is not known yet.
     #[must_use]
     pub fn filled(&self, clock: &Clock) -> Option<Value> {
         self.filled_from(&Map::new(), clock)
     }
 
-    /// With its times, and with fields of `own`: a text that is no more than the name of one becomes its value, whatever that is.
+    /// Fills in its times and fields of `own`. A string that consists of one placeholder becomes the field's value, of any type.
     fn filled_from(&self, own: &Map<String, Value>, clock: &Clock) -> Option<Value> {
         let mut write = |placeholder: Placeholder<'_>, inner: &str| {
             let at = |time: Timestamp, offset| clock.written(time.saturating_add(offset).unwrap_or(time));
@@ -197,7 +197,7 @@ impl Template {
                 Placeholder::Post(offset) => at(clock.post?, offset),
                 Placeholder::At(time) => clock.written(time),
                 Placeholder::Field(name) => own.get(name).map_or_else(|| format!("{{{inner}}}"), text),
-                // It is pinned when it is set.
+                // `now` is replaced when the value is set.
                 Placeholder::Now(_) => format!("{{{inner}}}"),
             })
         };
@@ -210,10 +210,10 @@ impl Template {
         })
     }
 
-    /// `own` as JSON, with this laid over it as a merge patch (RFC 7396): `null` removes a field.
+    /// `own` as JSON, with this value applied as a merge patch (RFC 7396): `null` removes a field.
     #[must_use]
     pub fn laid_over(&self, own: &impl Serialize, clock: &Clock) -> String {
-        // Our own types always serialise; an empty text would show at once if one did not.
+        // Serializing our own types cannot fail; an empty text would be noticed immediately.
         if self.0.is_null() {
             return serde_json::to_string(own).unwrap_or_default();
         }
@@ -226,7 +226,7 @@ impl Template {
     }
 }
 
-/// A text as it is, anything else as JSON.
+/// A string unchanged, any other value as JSON.
 #[must_use]
 pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
@@ -251,7 +251,7 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
-/// The rows of a list, in their order, each as the text that it is sent as. A row whose time is not known yet is not among them.
+/// The rows of a list, in order, each as the text to send. Rows whose time is not known yet are omitted.
 #[must_use]
 pub fn rows(templates: &[Template], own: Vec<String>, clock: &Clock) -> Vec<String> {
     let mut own = Some(own);

@@ -16,7 +16,7 @@ fn template(value: Value) -> Template {
     serde_json::from_value(value).unwrap()
 }
 
-/// As it is served, where it was set at noon.
+/// The served value, if it was set at noon.
 fn served(value: Value, post: Option<&str>) -> Option<Value> {
     let mut template = template(value);
     template.pin("2026-07-30T12:00:00Z".parse().unwrap());
@@ -24,7 +24,7 @@ fn served(value: Value, post: Option<&str>) -> Option<Value> {
 }
 
 #[test]
-fn times_follow_the_setting_or_the_first_post() {
+fn times_are_relative_to_setting_or_first_post() {
     for (written, shown) in [
         ("{now}", "2026-07-30T12:01:00Z"),
         ("{now-4s}", "2026-07-30T12:00:56Z"),
@@ -42,7 +42,7 @@ fn times_follow_the_setting_or_the_first_post() {
 }
 
 #[test]
-fn a_time_stays_what_it_was_when_it_was_set() {
+fn time_is_fixed_when_set() {
     let mut once = template(json!("{now-4s}"));
     once.pin("2026-07-30T12:00:00Z".parse().unwrap());
     let mut twice = once.clone();
@@ -51,7 +51,7 @@ fn a_time_stays_what_it_was_when_it_was_set() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_is_refused() {
+fn invalid_time_is_refused() {
     for text in ["{now-4}", "{now-4 s}", "{post+s}", "a {now+1w} b"] {
         let error = serde_json::from_value::<Template>(json!({"startTime": text})).unwrap_err();
         assert!(error.to_string().contains("{now-4s}"), "{text}: {error}");
@@ -59,7 +59,7 @@ fn a_time_that_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn an_edit_drops_renames_retypes_and_replaces_fields() {
+fn edit_drops_renames_retypes_and_replaces_fields() {
     let own = json!({"requestId": "1", "id": 7, "status": "Unknown", "extendedStatus": "InProgress", "nested": {"a": 1, "b": 2}});
     let edit = template(json!({
         "requestId": null,
@@ -81,7 +81,7 @@ fn an_edit_drops_renames_retypes_and_replaces_fields() {
 }
 
 #[test]
-fn rows_come_in_the_given_order_around_the_own_ones() {
+fn rows_keep_given_order_around_own_rows() {
     let shown = |rows_of: Value, post| {
         let templates: Vec<Template> = serde_json::from_value(rows_of).unwrap();
         rows(&templates, vec!["1".into(), "2".into()], &clock(post))

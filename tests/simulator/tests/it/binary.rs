@@ -1,4 +1,4 @@
-//! The binary: what it prints, how it ends, what it refuses.
+//! The binary: its output, exit codes and refusals.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -42,7 +42,7 @@ fn start(name: &str, arguments: &[&str]) -> Running {
 }
 
 #[tokio::test]
-async fn is_ready_when_it_says_so_and_ends_with_its_parent() {
+async fn binary_announces_readiness_and_exits_with_parent() {
     let mut running = start("parent", &["--parent-exits"]);
     let address = |name: &str| running.ready[name].as_str().unwrap().to_owned();
     let ca = std::fs::read(address("caFile")).unwrap();
@@ -62,7 +62,7 @@ async fn is_ready_when_it_says_so_and_ends_with_its_parent() {
 }
 
 #[test]
-fn sigterm_ends_it_with_0() {
+fn sigterm_exits_with_0() {
     let mut running = start("sigterm", &[]);
     let killed = Command::new("kill").arg("-TERM").arg(running.child.id().to_string()).status().unwrap();
     assert!(killed.success());
@@ -70,7 +70,7 @@ fn sigterm_ends_it_with_0() {
 }
 
 #[test]
-fn reads_a_world_and_refuses_bad_ones() {
+fn world_file_is_read_and_invalid_ones_refused() {
     let directory = std::env::temp_dir().join(format!("simulator-worlds-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let world = directory.join("world.yaml");
@@ -91,7 +91,7 @@ fn reads_a_world_and_refuses_bad_ones() {
 }
 
 #[test]
-fn help_teaches() {
+fn help_shows_usage_examples() {
     let mut child = command().arg("--help").stdout(Stdio::piped()).spawn().unwrap();
     let mut help = String::new();
     child.stdout.take().unwrap().read_to_string(&mut help).unwrap();

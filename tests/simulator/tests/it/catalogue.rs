@@ -26,7 +26,7 @@ async fn put(power_bi: &PowerBi, mut model: Value) {
 }
 
 #[tokio::test]
-async fn workspaces_are_found_by_name() {
+async fn workspace_is_found_by_name() {
     let power_bi = PowerBi::new(json!({"workspace": "Sales"})).await;
     put(&power_bi, json!({"groupId": OTHER_GROUP, "datasetId": OTHER_DATASET, "workspace": "Bob's sales"})).await;
     let (status, all) = get(&power_bi, "/groups", &[]).await;
@@ -50,7 +50,7 @@ async fn workspaces_are_found_by_name() {
 }
 
 #[tokio::test]
-async fn names_can_be_ambiguous_and_can_move() {
+async fn names_can_be_ambiguous_and_change() {
     let power_bi = PowerBi::new(json!({"workspace": "Sales", "dataset": "Orders"})).await;
     put(&power_bi, json!({"groupId": OTHER_GROUP, "workspace": "Sales", "datasetId": OTHER_DATASET})).await;
     put(&power_bi, json!({"datasetId": OTHER_GROUP, "workspace": "Sales", "dataset": "Orders"})).await;
@@ -67,7 +67,7 @@ async fn names_can_be_ambiguous_and_can_move() {
 }
 
 #[tokio::test]
-async fn a_tenants_refusal_holds_for_names_too() {
+async fn tenant_refusal_applies_to_names() {
     let power_bi = PowerBi::new(json!({})).await;
     let datasets = format!("/groups/{GROUP}/datasets");
     for (refusal, of_groups, of_datasets) in
@@ -81,7 +81,7 @@ async fn a_tenants_refusal_holds_for_names_too() {
 }
 
 #[tokio::test]
-async fn nobody_sees_what_they_may_not_use() {
+async fn inaccessible_models_are_hidden() {
     let power_bi = PowerBi::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "somebody"}]})).await;
     assert_eq!(ids(&get(&power_bi, "/groups", &[]).await.1), Vec::<&str>::new());
     assert_eq!(get(&power_bi, &format!("/groups/{GROUP}/datasets"), &[]).await.0, 404);

@@ -1,4 +1,4 @@
-//! Entra ID: tokens by a certificate, for assertions as the real one accepts them and for no others.
+//! Entra ID: tokens by certificate, for the assertions that the real service accepts and for no others.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ async fn registered(scene: &Scene, signers: &[&Signer]) {
 }
 
 #[tokio::test]
-async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
+async fn only_registered_certificate_gives_token() {
     let scene = Scene::new(json!({})).await;
     let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
     registered(&scene, &[&good, &stale]).await;
@@ -43,7 +43,7 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         json!({"alg": "RS256", "x5t": good.sha1()}),
         // MSAL for Python writes the padding.
         json!({"alg": "PS256", "x5t#S256": format!("{}=", good.sha256())}),
-        // azure_identity for Rust puts the PEM file into it.
+        // azure_identity for Rust sends the PEM file.
         json!({"alg": "RS256", "x5t": good.sha1(), "x5c": [base64(good.pem.as_bytes())]}),
     ] {
         let answer = scene.assert(&assertion(&good, &header, &unchanged)).await;
@@ -52,10 +52,10 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
         assert_eq!((&row["credential"], &row["clientId"]), (&json!("certificate"), &json!(CLIENT)));
     }
     let padded = format!("{}==", assertion(&good, &named(&good), &unchanged));
-    assert_eq!(scene.assert(&padded).await.status(), 200, "as azure-identity's asynchronous client for Python writes segments");
+    assert_eq!(scene.assert(&padded).await.status(), 200, "segments of azure-identity's asynchronous client for Python");
     let now = jiff::Timestamp::now().as_second();
     let fractions = serde_json::from_str(&format!(r#"{{"nbf": {now}.25, "exp": {}.5}}"#, now + 600)).unwrap();
-    assert_eq!(scene.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "as MSAL for Python writes times");
+    assert_eq!(scene.assert(&assertion(&good, &named(&good), &fractions)).await.status(), 200, "times of MSAL for Python");
     for (assertion, code) in [
         (assertion(&foreign, &named(&good), &unchanged), 700_027),
         (assertion(&foreign, &named(&foreign), &unchanged), 700_027),
@@ -78,13 +78,13 @@ async fn a_certificate_gives_a_token_and_only_the_right_one_does() {
     ] {
         assert_eq!(refused(scene.assert(&assertion).await).await, (401, code));
     }
-    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "it has no secret any more");
+    assert_eq!(refused(scene.sign_in(CLIENT, SECRET, SCOPE).await).await, (401, 7_000_215), "its secret was removed");
     let broken = json!({"tenantId": TENANT, "clientId": CLIENT, "certificates": ["nonsense"]});
     assert_eq!(scene.try_control(Method::PUT, "/applications", broken).await.0, 400);
 }
 
 #[tokio::test]
-async fn a_refusal_says_which_key_was_used_and_what_is_wrong_with_it() {
+async fn refusal_names_key_and_its_fault() {
     let scene = Scene::new(json!({})).await;
     let (good, stale, foreign) = (Signer::own(false), Signer::own(true), Signer::own(false));
     registered(&scene, &[&good, &stale]).await;
@@ -108,22 +108,22 @@ async fn a_refusal_says_which_key_was_used_and_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn a_chain_has_to_hold_together() {
+async fn broken_certificate_chain_is_refused() {
     let scene = Scene::new(json!({})).await;
     let (leaf, authority) = Signer::vouched_for();
-    let stranger = Signer::own(false);
+    let foreign = Signer::own(false);
     registered(&scene, &[&leaf]).await;
     let with = |x5c: Value| json!({"alg": "PS256", "typ": "JWT", "x5t#S256": leaf.sha256(), "x5c": x5c});
-    let (own, above, other) = (base64(&leaf.der), base64(&authority), base64(&stranger.der));
+    let (own, above, other) = (base64(&leaf.der), base64(&authority), base64(&foreign.der));
     for x5c in [json!([own]), json!([own, above])] {
         assert_eq!(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await.status(), 200);
     }
     for (x5c, words) in [
         (json!([own, other]), "not signed by the next"),
-        (json!([above, own]), "not the one that the thumbprint names"),
-        (json!([]), "not the one that the thumbprint names"),
-        (json!(["%"]), "no base64"),
-        (json!([base64(b"nonsense")]), "no X.509 certificate"),
+        (json!([above, own]), "does not match the thumbprint"),
+        (json!([]), "does not match the thumbprint"),
+        (json!(["%"]), "not base64"),
+        (json!([base64(b"nonsense")]), "not an X.509 certificate"),
     ] {
         let text = description(scene.assert(&assertion(&leaf, &with(x5c), &json!({}))).await).await;
         assert!(text.starts_with("AADSTS50027: ") && text.contains(words), "{text}");

@@ -1,11 +1,11 @@
-//! Every cloud, and one that is declared: its own hosts, its own tokens, and no others.
+//! Every real cloud, and a declared one: each serves its own hosts and tokens only.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{CLIENT, DATABASE, DATASET, GROUP, SECRET, Scene, TENANT};
 
-/// An authority, and the services that it issues tokens for: a host and a scope each.
+/// An authority, and the host and scope of each of its services.
 struct Cloud {
     authority: &'static str,
     analysis_services: Option<(&'static str, &'static str)>,
@@ -65,10 +65,10 @@ async fn token(scene: &Scene, authority: &str, resource: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn each_cloud_takes_its_own_tokens_and_no_others() {
+async fn cloud_accepts_only_its_own_tokens() {
     let scene = Scene::new(json!({})).await;
     scene.control(Method::PUT, "/clouds", declaration()).await;
-    // Each service of each cloud: its URL, and what a token for it is asked by.
+    // The URL and scope of each service of each cloud.
     let mut services = Vec::new();
     for cloud in &CLOUDS {
         if let Some((host, resource)) = cloud.analysis_services {
@@ -101,7 +101,7 @@ fn uuid(number: usize) -> String {
 }
 
 #[tokio::test]
-async fn an_authority_issues_nothing_for_another_cloud() {
+async fn authority_issues_no_token_for_another_cloud() {
     let scene = Scene::new(json!({})).await;
     scene.control(Method::PUT, "/clouds", declaration()).await;
     for cloud in &CLOUDS {
@@ -113,7 +113,7 @@ async fn an_authority_issues_nothing_for_another_cloud() {
 }
 
 #[tokio::test]
-async fn a_workspace_is_in_one_cloud() {
+async fn workspace_is_in_one_cloud() {
     let scene = Scene::new(json!({})).await;
     scene.control(Method::PUT, "/models", json!({"groupId": GROUP, "datasetId": DATASET, "apiHost": "api.powerbigov.us"})).await;
     let public = scene.token_for("https://analysis.windows.net/powerbi/api/.default").await;
@@ -124,7 +124,7 @@ async fn a_workspace_is_in_one_cloud() {
 }
 
 #[tokio::test]
-async fn a_cloud_exists_once_it_is_declared() {
+async fn cloud_exists_after_declaration() {
     let scene = Scene::new(json!({})).await;
     let model = json!({"server": "asazure://west.asazure.cloud.example/s", "database": DATABASE});
     assert_eq!(scene.try_control(Method::PUT, "/models", model.clone()).await.0, 400);

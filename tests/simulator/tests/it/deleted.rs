@@ -1,4 +1,4 @@
-//! Models that are deleted and published anew, and access that is lost.
+//! Models that are deleted and published again, and revoked access.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,14 +13,14 @@ async fn datasets(power_bi: &PowerBi) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn database_goes_with_its_operations_and_comes_back_empty() {
+async fn recreated_database_has_no_operations() {
     let scene = Scene::new(json!({})).await;
     let id = scene.start().await;
     let names = json!({"server": SERVER, "database": DATABASE});
     scene.control(Method::DELETE, "/models", names.clone()).await;
     for path in [format!("/refreshes/{id}"), "/refreshes".to_owned()] {
-        let (status, said) = scene.get(&path).await;
-        assert_eq!((status, said["code"].as_str()), (404, Some("DatabaseNotFound")), "{path}");
+        let (status, body) = scene.get(&path).await;
+        assert_eq!((status, body["code"].as_str()), (404, Some("DatabaseNotFound")), "{path}");
     }
     assert_eq!(scene.try_control(Method::DELETE, "/models", names.clone()).await.0, 404);
     scene.control(Method::PUT, "/models", names).await;
@@ -29,7 +29,7 @@ async fn database_goes_with_its_operations_and_comes_back_empty() {
 }
 
 #[tokio::test]
-async fn semantic_model_is_no_longer_in_its_workspace() {
+async fn deleted_semantic_model_is_not_found() {
     let power_bi = PowerBi::new(json!({"workspace": "Sales", "dataset": "Orders"})).await;
     let id = power_bi.start().await;
     power_bi.scene.control(Method::DELETE, "/models", json!({"groupId": GROUP, "datasetId": DATASET})).await;
@@ -38,14 +38,14 @@ async fn semantic_model_is_no_longer_in_its_workspace() {
     }
     let (status, list) = datasets(&power_bi).await;
     assert_eq!((status, &list["value"]), (200, &json!([])));
-    let anew = json!({"groupId": GROUP, "datasetId": NEXT, "workspace": "Sales", "dataset": "Orders"});
-    power_bi.scene.control(Method::PUT, "/models", anew).await;
+    let successor = json!({"groupId": GROUP, "datasetId": NEXT, "workspace": "Sales", "dataset": "Orders"});
+    power_bi.scene.control(Method::PUT, "/models", successor).await;
     assert_eq!(datasets(&power_bi).await.1["value"][0]["id"], NEXT);
     assert_eq!(power_bi.get("/refreshes").await.0, 404);
 }
 
 #[tokio::test]
-async fn lost_access_is_answered_like_a_deletion_but_for_the_workspace() {
+async fn revoked_access_looks_like_deletion_except_workspace() {
     let power_bi = PowerBi::new(json!({})).await;
     let id = power_bi.start().await;
     power_bi.patch(json!({"administrators": []})).await;

@@ -1,4 +1,4 @@
-//! Entra ID: tokens by secret, what libraries ask for first, and its refusals.
+//! Entra ID: tokens by secret, discovery documents, and error responses.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use reqwest::Method;
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::support::{AUTHORITY, CLIENT, SCOPE, SECRET, Scene, TENANT};
 
-/// The sentence of a refusal.
+/// The text of an error response.
 pub async fn description(answer: reqwest::Response) -> String {
     let body: Value = answer.json().await.unwrap();
     body["error_description"].as_str().unwrap().to_owned()
 }
 
-/// Status and code of a refusal that has the shape of the real ones.
+/// Status and code of an error response, after a check of its shape.
 pub async fn refused(answer: reqwest::Response) -> (u16, u64) {
     let status = answer.status().as_u16();
     let body: Value = answer.json().await.unwrap();
@@ -27,7 +27,7 @@ pub async fn refused(answer: reqwest::Response) -> (u16, u64) {
 }
 
 #[tokio::test]
-async fn a_secret_gives_a_token_with_the_claims_of_the_real_ones() {
+async fn secret_gives_token_with_real_claims() {
     let scene = Scene::new(json!({})).await;
     let claims: Value = serde_json::from_slice(&BASE64.decode(scene.token.split('.').nth(1).unwrap()).unwrap()).unwrap();
     assert_eq!(
@@ -40,7 +40,7 @@ async fn a_secret_gives_a_token_with_the_claims_of_the_real_ones() {
 }
 
 #[tokio::test]
-async fn refusals_have_their_codes() {
+async fn refusals_have_documented_codes() {
     let scene = Scene::new(json!({})).await;
     assert_eq!(refused(scene.sign_in(CLIENT, "wrong", SCOPE).await).await, (401, 7_000_215));
     assert_eq!(refused(scene.sign_in("unknown", SECRET, SCOPE).await).await, (400, 700_016));
@@ -62,7 +62,7 @@ async fn refusals_have_their_codes() {
 }
 
 #[tokio::test]
-async fn it_can_be_down() {
+async fn entra_id_can_be_unavailable() {
     let scene = Scene::new(json!({})).await;
     scene.control(Method::PUT, "/entra", json!({"unavailable": true, "delayMillis": 1})).await;
     let answer = scene.sign_in(CLIENT, SECRET, SCOPE).await;
@@ -72,7 +72,7 @@ async fn it_can_be_down() {
 }
 
 #[tokio::test]
-async fn libraries_find_what_they_ask_for_first() {
+async fn discovery_documents_are_served() {
     let scene = Scene::new(json!({})).await;
     let get = async |path: String| scene.http.get(format!("{AUTHORITY}{path}")).send().await.unwrap().json::<Value>().await.unwrap();
     let instance =
@@ -92,7 +92,7 @@ async fn libraries_find_what_they_ask_for_first() {
 }
 
 #[tokio::test]
-async fn version_one_and_the_sovereign_clouds_answer_too() {
+async fn version_one_and_sovereign_clouds_respond() {
     let scene = Scene::new(json!({})).await;
     let post = async |url: String, body: String| {
         scene.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()

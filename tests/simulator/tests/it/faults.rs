@@ -1,4 +1,4 @@
-//! Every kind of fault, as the client meets it and as the ledger tells it.
+//! Every kind of fault, as seen by the client and in the ledger.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn over_both(test: impl AsyncFn(Scene)) {
     }
 }
 
-/// Whether the last request was handled, and how it was answered.
+/// Whether the last request was handled, and the status of its response.
 async fn last(scene: &Scene) -> (bool, Value) {
     let row = scene.last_row().await;
     assert!(row["faultId"].is_string());
@@ -23,7 +23,7 @@ async fn last(scene: &Scene) -> (bool, Value) {
 }
 
 #[tokio::test]
-async fn a_status_comes_in_place_of_the_service() {
+async fn status_fault_replaces_response() {
     over_both(async |scene| {
         scene.fault("POST", json!({"status": {"code": 429, "body": {"error": "slow down"}, "headers": {"Retry-After": "7"}}})).await;
         let answer = scene.submit(json!({})).await;
@@ -37,7 +37,7 @@ async fn a_status_comes_in_place_of_the_service() {
 }
 
 #[tokio::test]
-async fn an_answer_is_lost_before_or_after_it_counts() {
+async fn response_is_dropped_before_or_after_handling() {
     over_both(async |scene| {
         for (action, count) in [(json!({"dropBefore": {}}), 0), (json!({"dropAfter": {}}), 1)] {
             scene.fault("POST", action).await;
@@ -51,7 +51,7 @@ async fn an_answer_is_lost_before_or_after_it_counts() {
 }
 
 #[tokio::test]
-async fn one_request_alone_is_dropped() {
+async fn single_request_is_dropped() {
     over_both(async |scene| {
         let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
         let drop = async {
@@ -74,7 +74,7 @@ async fn one_request_alone_is_dropped() {
 }
 
 #[tokio::test]
-async fn delays_and_hangs() {
+async fn faults_delay_and_hang_requests() {
     over_both(async |scene| {
         scene.fault("GET", json!({"delay": {"millis": 30}})).await;
         let began = std::time::Instant::now();
@@ -91,7 +91,7 @@ async fn delays_and_hangs() {
                 .await;
             };
             tokio::select! {
-                _ = scene.submit(json!({})) => panic!("it was answered"),
+                _ = scene.submit(json!({})) => panic!("unexpected response"),
                 () = hanging => {}
             }
             assert_eq!(last(&scene).await, (after, Value::Null));
@@ -102,7 +102,7 @@ async fn delays_and_hangs() {
 }
 
 #[tokio::test]
-async fn a_held_request_goes_on_when_it_is_released() {
+async fn held_request_continues_after_release() {
     over_both(async |scene| {
         for (at, while_held) in [("before", 0), ("after", 2)] {
             let fault = scene.fault("POST", json!({"hold": {"at": at}})).await;
@@ -126,7 +126,7 @@ async fn a_held_request_goes_on_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn who_leaves_while_held_before_is_not_handled() {
+async fn disconnected_client_of_held_request_is_not_handled() {
     over_both(async |scene| {
         let fault = scene.fault("POST", json!({"hold": {"at": "before"}})).await;
         let view = format!("/faults/{fault}");
@@ -134,10 +134,10 @@ async fn who_leaves_while_held_before_is_not_handled() {
             until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
         };
         tokio::select! {
-            _ = scene.submit(json!({})) => panic!("it was answered"),
+            _ = scene.submit(json!({})) => panic!("unexpected response"),
             () = leave => {}
         }
-        until("the client's leaving", async || (scene.look(&view).await["held"] == 0).then_some(())).await;
+        until("the client's disconnect", async || (scene.look(&view).await["held"] == 0).then_some(())).await;
         scene.control(Method::POST, &format!("{view}/release"), Value::Null).await;
         assert_eq!(last(&scene).await, (false, Value::Null));
         assert_eq!(scene.operations().await.len(), 0);
@@ -146,7 +146,7 @@ async fn who_leaves_while_held_before_is_not_handled() {
 }
 
 #[tokio::test]
-async fn bodies_are_cut_off_or_reset() {
+async fn bodies_are_truncated_or_reset() {
     over_both(async |scene| {
         for action in [json!({"truncate": {"bytes": 10}}), json!({"truncate": {"bytes": 1_000}}), json!({"resetMidBody": {}})] {
             scene.fault("POST", action.clone()).await;
@@ -198,7 +198,7 @@ async fn bodies_are_huge_or_slow() {
 }
 
 #[tokio::test]
-async fn a_body_comes_compressed_by_nobodys_wish() {
+async fn body_is_compressed_without_request() {
     over_both(async |scene| {
         for blanks in [0, 100_000_000] {
             scene.fault("GET", json!({"gzip": {"blanks": blanks}})).await;
@@ -207,15 +207,15 @@ async fn a_body_comes_compressed_by_nobodys_wish() {
             let packed = answer.bytes().await.unwrap();
             assert!(packed.len() < 1_000_000, "{}", packed.len());
             let mut plain = flate2::read::GzDecoder::new(&packed[..]);
-            let told = std::io::copy(&mut (&mut plain).take(blanks), &mut std::io::sink()).unwrap();
-            assert_eq!((told, serde_json::from_reader::<_, Value>(plain).unwrap()), (blanks, json!([])));
+            let unpacked = std::io::copy(&mut (&mut plain).take(blanks), &mut std::io::sink()).unwrap();
+            assert_eq!((unpacked, serde_json::from_reader::<_, Value>(plain).unwrap()), (blanks, json!([])));
         }
     })
     .await;
 }
 
 #[tokio::test]
-async fn answers_are_not_what_they_should_be() {
+async fn responses_are_replaced_by_faults() {
     over_both(async |scene| {
         scene.fault("GET", json!({"html": {"code": 502}})).await;
         let answer = scene.call(Method::GET, "/refreshes").send().await.unwrap();
@@ -240,7 +240,7 @@ async fn answers_are_not_what_they_should_be() {
 }
 
 #[tokio::test]
-async fn locations_are_foreign_or_missing() {
+async fn location_is_replaced_or_removed() {
     let scene = Scene::new(json!({})).await;
     for value in [json!("https://evil.example/refreshes/1"), Value::Null] {
         scene.fault("POST", json!({"location": {"value": value}})).await;
@@ -253,7 +253,7 @@ async fn locations_are_foreign_or_missing() {
 }
 
 #[tokio::test]
-async fn entra_id_has_faults_by_application() {
+async fn faults_match_token_requests_by_application() {
     use crate::support::{CLIENT, SCOPE, SECRET};
     let scene = Scene::new(json!({})).await;
     let order = json!({"match": {"host": "login.*", "clientId": CLIENT}, "skip": 1, "times": 2, "action": {"html": {"code": 503, "handled": true}}});

@@ -1,4 +1,4 @@
-//! Entra ID: tokens by somebody else's token, as a service account of a Kubernetes cluster has one.
+//! Entra ID: tokens by an external token, such as that of a Kubernetes service account.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ const ISSUER: &str = "https://kubernetes.default.svc";
 const SUBJECT: &str = "system:serviceaccount:bi:Refresher";
 const KEY: &str = "key-1";
 
-/// What the API server writes into the token of a service account.
+/// The claims of a service account's token, as issued by the API server.
 fn claims(changes: &Value) -> Value {
     let now = jiff::Timestamp::now().as_second();
     let mut claims = json!({
@@ -36,9 +36,9 @@ async fn federated(scene: &Scene, cluster: &Signer) {
 }
 
 #[tokio::test]
-async fn a_token_of_the_service_account_gives_one_of_azure_and_no_other_does() {
+async fn only_matching_service_account_token_is_exchanged() {
     let scene = Scene::new(json!({})).await;
-    let (cluster, stranger) = (Signer::own(false), Signer::own(false));
+    let (cluster, other) = (Signer::own(false), Signer::own(false));
     federated(&scene, &cluster).await;
     let header = json!({"alg": "RS256", "kid": KEY});
     let presented = cluster.sign(&header, &claims(&json!({})));
@@ -59,7 +59,7 @@ async fn a_token_of_the_service_account_gives_one_of_azure_and_no_other_does() {
         (cluster.sign(&json!({"alg": "RS256", "kid": "key-2"}), &claims(&json!({}))), 401, 7_000_272),
         (cluster.sign(&json!({"alg": "RS256"}), &claims(&json!({}))), 401, 7_000_272),
         (cluster.sign(&json!({"alg": "ES256", "kid": KEY}), &claims(&json!({}))), 401, 5_002_738),
-        (stranger.sign(&header, &claims(&json!({}))), 401, 7_000_274),
+        (other.sign(&header, &claims(&json!({}))), 401, 7_000_274),
         (cluster.sign(&header, &claims(&json!({"exp": now - 3_600}))), 401, 700_024),
     ] {
         assert_eq!(refused(scene.assert(&assertion).await).await, (status, code));
@@ -70,7 +70,7 @@ async fn a_token_of_the_service_account_gives_one_of_azure_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn who_trusts_nobody_says_so_and_useless_keys_are_refused() {
+async fn untrusted_tokens_and_unusable_keys_are_refused() {
     let scene = Scene::new(json!({})).await;
     let cluster = Signer::own(false);
     let presented = cluster.sign(&json!({"alg": "RS256", "kid": KEY}), &claims(&json!({})));
@@ -87,7 +87,7 @@ async fn who_trusts_nobody_says_so_and_useless_keys_are_refused() {
 }
 
 #[tokio::test]
-async fn faults_meet_token_requests_of_every_kind() {
+async fn faults_apply_to_every_kind_of_token_request() {
     let scene = Scene::new(json!({})).await;
     let cluster = Signer::own(false);
     federated(&scene, &cluster).await;

@@ -1,4 +1,4 @@
-//! The simulator as a client meets it: through the proxy, under the real names, trusting its authority.
+//! The simulator as seen by a client: through the proxy, under the real names, with its authority trusted.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binary;

@@ -1,4 +1,4 @@
-//! The metadata service of the machine: tokens for managed identities, asked for in plain HTTP.
+//! The metadata service of the machine: tokens for managed identities by plain HTTP.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ const SECOND: &str = "22222222-0000-4000-8000-000000000002";
 const RESOURCE: &str = "https://*.asazure.windows.net";
 const ENDPOINT: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
-/// A client that reaches plain HTTP through the proxy, as `HTTP_PROXY` makes one.
+/// A client that sends plain HTTP through the proxy, as with `HTTP_PROXY`.
 pub fn plain(scene: &Scene) -> Client {
     Client::builder().proxy(Proxy::http(scene.simulator.proxy_url()).unwrap()).timeout(Duration::from_secs(20)).build().unwrap()
 }
 
-/// Asks for a token, with the header that it takes.
+/// Requests a token, with the required header.
 pub async fn ask(client: &Client, query: &str) -> Response {
     client.get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await.unwrap()
 }
@@ -32,7 +32,7 @@ async fn assign(scene: &Scene, identity: Value) {
 }
 
 #[tokio::test]
-async fn an_identity_of_the_machine_has_a_token_that_the_service_takes() {
+async fn managed_identity_token_is_accepted_by_service() {
     let scene = Scene::new(json!({})).await;
     let client = plain(&scene);
     assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "resourceId": "/subscriptions/1/refresher"})).await;
@@ -40,7 +40,7 @@ async fn an_identity_of_the_machine_has_a_token_that_the_service_takes() {
     assert_eq!((answer.status().as_u16(), answer.headers()["server"].to_str().unwrap().starts_with("IMDS/")), (200, true));
     let token: Value = answer.json().await.unwrap();
     for field in ["access_token", "client_id", "expires_in", "expires_on", "ext_expires_in", "not_before", "resource", "token_type"] {
-        assert!(token[field].is_string(), "{field} is a text: {token}");
+        assert!(token[field].is_string(), "{field} is not a string: {token}");
     }
     assert_eq!((&token["resource"], &token["token_type"], &token["expires_in"]), (&json!(RESOURCE), &json!("Bearer"), &json!("86399")));
     let times = ["expires_on", "not_before"].map(|field| token[field].as_str().unwrap().parse::<i64>().unwrap());
@@ -56,22 +56,22 @@ async fn an_identity_of_the_machine_has_a_token_that_the_service_takes() {
 }
 
 #[tokio::test]
-async fn it_tells_its_identities_apart() {
+async fn identities_are_selected_by_their_ids() {
     let scene = Scene::new(json!({})).await;
     let client = plain(&scene);
     let query = format!("api-version=2018-02-01&resource={RESOURCE}");
     let none = (400, "invalid_request: Identity not found".to_owned());
     assert_eq!(refusal(ask(&client, &query).await).await, none);
     assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT, "objectId": "o-1", "resourceId": "/r/1"})).await;
-    assert_eq!(ask(&client, &query).await.status(), 200, "the only one is meant where none is named");
+    assert_eq!(ask(&client, &query).await.status(), 200, "a single identity is the default");
     assign(&scene, json!({"tenantId": TENANT, "clientId": SECOND})).await;
     let (status, text) = refusal(ask(&client, &query).await).await;
     assert!(status == 400 && text.contains("Multiple user assigned identities exist"), "{text}");
     for (named, id) in [("client_id", CLIENT), ("client_id", SECOND), ("object_id", "o-1"), ("msi_res_id", "/r/1"), ("mi_res_id", "/r/1")] {
         assert_eq!(ask(&client, &format!("{query}&{named}={id}")).await.status(), 200, "{named}");
     }
-    for stranger in ["client_id=x", "object_id=x", "msi_res_id=x"] {
-        assert_eq!(refusal(ask(&client, &format!("{query}&{stranger}")).await).await, none, "{stranger}");
+    for foreign in ["client_id=x", "object_id=x", "msi_res_id=x"] {
+        assert_eq!(refusal(ask(&client, &format!("{query}&{foreign}")).await).await, none, "{foreign}");
     }
     assign(&scene, json!({"tenantId": TENANT, "clientId": "system", "systemAssigned": true})).await;
     let token: Value = ask(&client, &query).await.json().await.unwrap();
@@ -86,7 +86,7 @@ async fn it_tells_its_identities_apart() {
 }
 
 #[tokio::test]
-async fn it_refuses_what_the_real_one_refuses() {
+async fn invalid_requests_are_refused_as_documented() {
     let scene = Scene::new(json!({})).await;
     let client = plain(&scene);
     assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
@@ -116,7 +116,7 @@ async fn it_refuses_what_the_real_one_refuses() {
 }
 
 #[tokio::test]
-async fn faults_meet_it_and_other_hosts_stay_refused() {
+async fn faults_apply_and_other_hosts_stay_refused() {
     let scene = Scene::new(json!({})).await;
     let client = plain(&scene);
     assign(&scene, json!({"tenantId": TENANT, "clientId": CLIENT})).await;
@@ -124,7 +124,7 @@ async fn faults_meet_it_and_other_hosts_stay_refused() {
     let order = |action: Value| json!({"match": {"host": "169.254.169.254", "clientId": CLIENT}, "action": action});
     for action in [json!({"dropBefore": {}}), json!({"dropAfter": {"alone": true}})] {
         scene.control(Method::POST, "/faults", order(action)).await;
-        // A fresh connection each: the client repeats what was lost on one that it had kept.
+        // A new connection each time: the client would repeat a request lost on a reused one.
         let lost = plain(&scene).get(format!("{ENDPOINT}?{query}")).header("Metadata", "true").send().await;
         assert!(lost.is_err(), "{lost:?}");
     }

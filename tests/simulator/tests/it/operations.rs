@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{CLIENT, DATABASE, SERVER, Scene};
 
 #[tokio::test]
-async fn another_clients_refresh_is_in_the_way() {
+async fn refresh_of_other_client_blocks_submission() {
     let scene = Scene::new(json!({})).await;
     let start =
         json!({"server": SERVER, "database": DATABASE, "type": "calculate", "objects": [{"table": "DimDate"}], "durationMillis": 600_000});
@@ -27,20 +27,20 @@ async fn another_clients_refresh_is_in_the_way() {
 }
 
 #[tokio::test]
-async fn an_operation_vanishes() {
+async fn vanished_operation_is_hidden() {
     let scene = Scene::new(json!({})).await;
     let id = scene.start().await;
     scene.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;
     assert_eq!(scene.get(&format!("/refreshes/{id}")).await.0, 404);
     assert_eq!(scene.get("/refreshes").await.1, json!([]));
-    assert_eq!(scene.submit(json!({})).await.status(), 409, "it still runs");
+    assert_eq!(scene.submit(json!({})).await.status(), 409, "the operation still runs");
     scene.control(Method::POST, &format!("/operations/{id}/vanish"), json!({"ended": true})).await;
     scene.start().await;
     assert_eq!((scene.operations().await.len(), &scene.operations().await[0]["vanished"]), (2, &json!(true)));
 }
 
 #[tokio::test]
-async fn outcomes_come_in_sequence() {
+async fn outcomes_apply_in_sequence() {
     let scene = Scene::new(json!({"durationMillis": 0, "outcomes": ["failed", "cancelled", {"status": "timedOut", "messages": []}]})).await;
     let mut ends = Vec::new();
     for _ in 0..4 {
@@ -51,7 +51,7 @@ async fn outcomes_come_in_sequence() {
 }
 
 #[tokio::test]
-async fn the_ledger_tells_what_was_asked() {
+async fn ledger_records_requests() {
     let scene = Scene::new(json!({})).await;
     let before = scene.last_row().await["sequence"].as_u64().unwrap();
     let request = scene.call(Method::POST, "/refreshes").header("user-agent", "probe/1").header("x-ms-client-request-id", "abc");
@@ -87,7 +87,7 @@ async fn the_ledger_tells_what_was_asked() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_refused_with_a_sentence() {
+async fn invalid_control_request_is_refused_with_reason() {
     let scene = Scene::new(json!({})).await;
     let model = json!({"server": SERVER, "database": DATABASE});
     let with = |field: &str, value: Value| {
@@ -105,7 +105,7 @@ async fn what_is_not_understood_is_refused_with_a_sentence() {
         (Method::PUT, "/models", json!({"groupId": CLIENT, "datasetId": CLIENT, "apiHost": "api.example"}), 400, "api.example"),
         (Method::PUT, "/models", json!({"groupId": "Sales", "datasetId": CLIENT}), 400, "UUID"),
         (Method::PUT, "/models", with("powerBI", json!({"whenBusy": "wait"})), 400, "wait"),
-        (Method::PUT, "/models", with("sync", json!({"noReplicaStatus": 1})), 400, "1 is no HTTP status"),
+        (Method::PUT, "/models", with("sync", json!({"noReplicaStatus": 1})), 400, "1 is not an HTTP status"),
         (Method::PATCH, "/models", json!({"durationMillis": 1}), 400, "groupId"),
         (Method::PATCH, "/models", json!({"groupId": CLIENT, "datasetId": CLIENT}), 404, CLIENT),
         (Method::POST, "/operations", with("kind", json!("copy")), 400, "copy"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{API, CLIENT, DATASET, GROUP, PowerBi, until};
 
 #[tokio::test]
-async fn a_refresh_goes_to_its_end() {
+async fn refresh_completes() {
     let power_bi = PowerBi::new(json!({"notStartedMillis": 600_000})).await;
     let body =
         json!({"type": "Full", "commitMode": "transactional", "maxParallelism": 2, "retryCount": 2, "objects": [{"table": "DimDate"}]});
@@ -44,7 +44,7 @@ async fn a_refresh_goes_to_its_end() {
 }
 
 #[tokio::test]
-async fn every_end_has_its_words() {
+async fn every_end_has_its_status_values() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0})).await;
     for (outcome, status, extended) in [
         ("succeeded", "Completed", "Completed"),
@@ -63,7 +63,7 @@ async fn every_end_has_its_words() {
 }
 
 #[tokio::test]
-async fn a_failure_carries_its_messages_and_its_attempts() {
+async fn failure_has_messages_and_attempts() {
     let sentence = "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
     let messages = json!([{"code": "0xC11C0020", "message": sentence, "type": "Error"}]);
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "outcome": {"status": "failed", "messages": messages}})).await;
@@ -78,7 +78,7 @@ async fn a_failure_carries_its_messages_and_its_attempts() {
 }
 
 #[tokio::test]
-async fn one_refresh_at_a_time_in_every_way() {
+async fn concurrent_refresh_is_handled_in_every_mode() {
     let power_bi = PowerBi::new(json!({})).await;
     let first = power_bi.start().await;
     let busy = async || {
@@ -103,7 +103,7 @@ async fn one_refresh_at_a_time_in_every_way() {
     power_bi.patch(json!({"powerBI": {"whenBusy": "queue"}})).await;
     let (_, _, second) = busy().await;
     let (_, _, third) = busy().await;
-    assert_eq!(power_bi.get(&format!("/refreshes/{third}")).await.0, 404, "there is room for one");
+    assert_eq!(power_bi.get(&format!("/refreshes/{third}")).await.0, 404, "the queue holds one refresh");
     assert_eq!(power_bi.get(&format!("/refreshes/{second}")).await.1["extendedStatus"], "NotStarted");
     power_bi.end(&first, json!("succeeded")).await;
     assert_eq!(power_bi.get(&format!("/refreshes/{second}")).await.1["extendedStatus"], "InProgress");
@@ -111,7 +111,7 @@ async fn one_refresh_at_a_time_in_every_way() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_accepted_first_and_done_later() {
+async fn cancellation_is_accepted_and_completes_later() {
     let power_bi = PowerBi::new(json!({"cancelMillis": 600_000, "powerBI": {"showsCancelling": true}})).await;
     let id = power_bi.start().await;
     let path = format!("/refreshes/{id}");
@@ -132,10 +132,10 @@ async fn a_cancellation_is_accepted_first_and_done_later() {
 }
 
 #[tokio::test]
-async fn a_standard_refresh_has_no_details_and_no_end_but_its_own() {
+async fn standard_refresh_has_no_details_or_cancellation() {
     let power_bi = PowerBi::new(json!({})).await;
     let accepted = power_bi.call(Method::POST, "/refreshes").send().await.unwrap();
-    assert_eq!(accepted.status(), 202, "a request without a body is one for a standard refresh");
+    assert_eq!(accepted.status(), 202, "a request without a body starts a standard refresh");
     let id = accepted.headers()["requestid"].to_str().unwrap().to_owned();
     assert_eq!(power_bi.get(&format!("/refreshes/{id}")).await.0, 404);
     assert_eq!(power_bi.delete(&id).await.0, 400);
@@ -151,7 +151,7 @@ async fn a_standard_refresh_has_no_details_and_no_end_but_its_own() {
 }
 
 #[tokio::test]
-async fn an_attempt_and_all_attempts_have_limits() {
+async fn attempts_have_single_and_total_limits() {
     let power_bi = PowerBi::new(json!({})).await;
     let start = async |body: Value| power_bi.submit(body).await.headers()["requestid"].to_str().unwrap().to_owned();
     let ended = async |id: String| {
@@ -169,7 +169,7 @@ async fn an_attempt_and_all_attempts_have_limits() {
 }
 
 #[tokio::test]
-async fn a_paused_capacity_lets_refreshes_stand_still() {
+async fn paused_capacity_suspends_refreshes() {
     let power_bi = PowerBi::new(json!({"durationMillis": 1_000})).await;
     let id = power_bi.start().await;
     let path = format!("/refreshes/{id}");
@@ -191,11 +191,11 @@ async fn a_paused_capacity_lets_refreshes_stand_still() {
     let end = until("the end", async || Some(power_bi.get(&path).await.1).filter(|seen| seen["status"] != "Unknown")).await;
     assert_eq!((&end["status"], &end["extendedStatus"]), (&json!("Failed"), &json!("TimedOut")));
     power_bi.patch(json!({"paused": false})).await;
-    assert_eq!(power_bi.get(&path).await.1["extendedStatus"], "TimedOut", "it does not come back");
+    assert_eq!(power_bi.get(&path).await.1["extendedStatus"], "TimedOut", "it stays ended");
 }
 
 #[tokio::test]
-async fn the_other_styles_of_answers_can_be_set() {
+async fn response_formats_are_configurable() {
     let settings = json!({"bareList": true, "statusStyle": "plain", "runningStatus": 200, "objectsWhileRunning": true, "enhancedType": "ReliableProcessing"});
     let power_bi = PowerBi::new(json!({"powerBI": settings, "pastOperations": 3})).await;
     let id = power_bi.start().await;
@@ -214,7 +214,7 @@ async fn the_other_styles_of_answers_can_be_set() {
 }
 
 #[tokio::test]
-async fn faults_and_the_ledger_know_its_routes() {
+async fn faults_and_ledger_name_its_routes() {
     let power_bi = PowerBi::new(json!({})).await;
     let order = json!({"match": {"method": "POST", "host": "api.powerbi.com"}, "action": {"dropAfter": {}}});
     power_bi.scene.control(Method::POST, "/faults", order).await;

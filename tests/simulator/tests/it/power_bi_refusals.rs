@@ -1,4 +1,4 @@
-//! The refusals of Power BI: tokens, strangers, parameters, limits.
+//! The refusals of Power BI: tokens, clients without access, parameters, limits.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{API, CLIENT, DATASET, GROUP, POWER_BI_SCOPE, PowerBi, SECRET, TENANT};
 
 #[tokio::test]
-async fn refuses_bad_tokens() {
+async fn invalid_tokens_are_refused() {
     let power_bi = PowerBi::new(json!({})).await;
     let url = format!("{API}/groups/{GROUP}/datasets/{DATASET}/refreshes");
     for token in ["nonsense", &power_bi.scene.token] {
@@ -25,7 +25,7 @@ async fn refuses_bad_tokens() {
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_shape() {
+async fn every_refusal_has_its_shape_and_code() {
     let power_bi = PowerBi::new(json!({})).await;
     for (refusal, status, pointer, value) in [
         ("notAuthorized", 401, "/error/code", json!("PowerBINotAuthorizedException")),
@@ -49,8 +49,8 @@ async fn every_refusal_has_its_shape() {
         let body: Value = answer.json().await.unwrap_or_default();
         assert_eq!(body.pointer(pointer).unwrap(), &value, "{refusal}");
     }
-    let strangers = json!([{"tenantId": TENANT, "clientId": "somebody"}]);
-    power_bi.patch(json!({"administrators": strangers, "powerBI": {"refusal": null}})).await;
+    let others = json!([{"tenantId": TENANT, "clientId": "somebody"}]);
+    power_bi.patch(json!({"administrators": others, "powerBI": {"refusal": null}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 404);
     power_bi.patch(json!({"powerBI": {"strangerRefusal": "notAuthorized"}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 401);
@@ -58,7 +58,7 @@ async fn every_refusal_has_its_shape() {
 }
 
 #[tokio::test]
-async fn what_does_not_exist_is_not_found() {
+async fn missing_objects_are_not_found() {
     let power_bi = PowerBi::new(json!({})).await;
     for path in [
         format!("/groups/{DATASET}/datasets/{DATASET}/refreshes"),
@@ -84,7 +84,7 @@ async fn what_does_not_exist_is_not_found() {
 }
 
 #[tokio::test]
-async fn parameters_are_checked_as_they_are_documented() {
+async fn parameters_are_validated_as_documented() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "powerBI": {"incrementalTables": ["FactSales"]}})).await;
     for (body, target) in [
         (json!({"type": "add"}), "datasetRefreshRequest.type"),
@@ -119,7 +119,7 @@ async fn parameters_are_checked_as_they_are_documented() {
 }
 
 #[tokio::test]
-async fn a_day_has_a_limit() {
+async fn daily_limit_is_enforced() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "powerBI": {"dailyLimit": 2}})).await;
     let other = json!({"groupId": GROUP, "datasetId": DATASET, "refreshType": "Scheduled", "durationMillis": 0});
     power_bi.scene.control(Method::POST, "/operations", other).await;

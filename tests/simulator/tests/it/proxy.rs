@@ -1,4 +1,4 @@
-//! The proxy itself: where it leads, and that it leads nowhere else.
+//! The proxy itself: its tunnels, and its refusal of all other targets.
 
 use serde_json::json;
 use simulator::{Settings, Simulator, simulator::Error};
@@ -9,8 +9,8 @@ use tokio::{
 
 use crate::support::Scene;
 
-/// What the proxy answers to these bytes.
-async fn say(scene: &Scene, text: &str) -> String {
+/// The proxy's response to these bytes.
+async fn send_raw(scene: &Scene, text: &str) -> String {
     let mut stream = TcpStream::connect(scene.simulator.proxy_url().trim_start_matches("http://")).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4_096];
@@ -19,14 +19,14 @@ async fn say(scene: &Scene, text: &str) -> String {
         || (answer.starts_with(b"HTTP/1.1 403") && !answer[..length].ends_with(b".\n"))
     {
         let read = stream.read(&mut answer[length..]).await.unwrap();
-        assert!(read > 0, "it was closed");
+        assert!(read > 0, "the connection was closed");
         length += read;
     }
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
 #[tokio::test]
-async fn refuses_to_lead_elsewhere() {
+async fn tunnels_to_other_targets_are_refused() {
     let scene = Scene::new(json!({})).await;
     for (request, word) in [
         ("CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n", "example.com"),
@@ -34,24 +34,24 @@ async fn refuses_to_lead_elsewhere() {
         ("CONNECT westus.asazure.windows.net:22 HTTP/1.1\r\nhost: x\r\n\r\n", "443"),
         ("GET http://westus.asazure.windows.net/ HTTP/1.1\r\nhost: x\r\n\r\n", "CONNECT"),
     ] {
-        let answer = say(&scene, request).await;
+        let answer = send_raw(&scene, request).await;
         assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.contains(word), "{answer}");
         let row = scene.last_row().await;
         assert_eq!((&row["route"], &row["status"], &row["handled"]), (&json!("refused"), &json!(403), &json!(false)));
     }
-    assert!(say(&scene, "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    assert!(send_raw(&scene, "CONNECT api.powerbi.com:443 HTTP/1.1\r\nhost: x\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
     let error = scene.http.get("https://example.com/").send().await.unwrap_err();
     assert!(error.is_connect(), "{error:?}");
 }
 
 #[tokio::test]
-async fn serves_this_machine_alone() {
+async fn non_loopback_address_is_refused() {
     let settings = Settings { proxy_address: "0.0.0.0:0".parse().unwrap(), ..Settings::default() };
     assert!(matches!(Simulator::start(settings).await, Err(Error::NotLoopback(_))));
 }
 
 #[tokio::test]
-async fn only_its_own_authority_vouches_for_it() {
+async fn certificate_is_signed_by_own_authority() {
     let scene = Scene::new(json!({})).await;
     let other = Simulator::start(Settings::default()).await.unwrap();
     let distrustful = reqwest::Client::builder()

@@ -1,10 +1,10 @@
-//! The README names every setting of a model, so that none is there for those alone who read the source.
+//! The README names every setting of a model, so that users need not read the source.
 
 use serde_json::Value;
 use simulator::world::settings::ModelSettings;
 
 #[test]
-fn names_every_setting_of_a_model() {
+fn readme_names_every_model_setting() {
     let readme = include_str!("../../README.md");
     let named = |field: &str| readme.contains(&format!("`{field}`"));
     let settings = serde_json::to_value(ModelSettings::default()).unwrap();
@@ -17,11 +17,11 @@ fn names_every_setting_of_a_model() {
             missing.extend(group.keys().filter(|inner| !named(inner)).map(|inner| format!("{field}.{inner}")));
         }
     }
-    assert_eq!(missing, [""; 0], "each of them belongs into a table of README.md");
+    assert_eq!(missing, [""; 0], "add each of them to a table of README.md");
 }
 
 #[test]
-fn the_page_on_fidelity_names_settings_that_there_are() {
+fn fidelity_page_names_existing_settings() {
     let page = include_str!("../../../../docs/fidelity.md");
     let settings = serde_json::to_value(ModelSettings::default()).unwrap();
     let groups = ["sync", "powerBI", "scaleOut"].map(|group| settings[group].as_object().unwrap());
@@ -33,9 +33,9 @@ fn the_page_on_fidelity_names_settings_that_there_are() {
             continue;
         };
         for name in setting.split('`').skip(1).step_by(2).filter(|name| *name != "…Millis") {
-            assert!(there_is(name.rsplit('.').next().unwrap()), "there is no setting '{name}'");
+            assert!(there_is(name.rsplit('.').next().unwrap()), "setting '{name}' does not exist");
             seen += 1;
         }
     }
-    assert!(seen > 50, "the page has lost its third column: {seen}");
+    assert!(seen > 50, "the third column of the page is incomplete: {seen}");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{DATABASE, MODEL, SERVER, Scene, TENANT, client, until};
 
 #[tokio::test]
-async fn a_refresh_goes_to_its_end() {
+async fn refresh_completes() {
     for http1 in [false, true] {
         let scene = Scene::over(json!({"notStartedMillis": 600_000}), http1).await;
         let objects = json!([{"table": "DimDate"}, {"table": "FactSales", "partition": "FactSales 2025"}]);
@@ -46,7 +46,7 @@ async fn a_refresh_goes_to_its_end() {
 }
 
 #[tokio::test]
-async fn one_refresh_at_a_time() {
+async fn second_concurrent_refresh_is_refused() {
     let scene = Scene::new(json!({})).await;
     scene.start().await;
     let second = scene.submit(json!({"type": "full"})).await;
@@ -58,7 +58,7 @@ async fn one_refresh_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_cancellation_is_accepted_first_and_done_later() {
+async fn cancellation_is_accepted_and_completes_later() {
     let scene = Scene::new(json!({"cancelMillis": 600_000})).await;
     let id = scene.start().await;
     let path = format!("/refreshes/{id}");
@@ -67,7 +67,7 @@ async fn a_cancellation_is_accepted_first_and_done_later() {
     assert!(scene.operations().await[0]["cancelRequestedTime"].is_string());
     scene.control(Method::POST, &format!("/operations/{id}/end"), json!({"outcome": "cancelled"})).await;
     assert_eq!(scene.get(&path).await.1["status"], "cancelled");
-    assert_eq!(scene.call(Method::DELETE, &path).send().await.unwrap().status(), 200, "too late, and without effect");
+    assert_eq!(scene.call(Method::DELETE, &path).send().await.unwrap().status(), 200, "late and without effect");
     let unknown = format!("/refreshes/{TENANT}");
     assert_eq!(scene.call(Method::DELETE, &unknown).send().await.unwrap().status(), 404);
     assert_eq!(scene.get(&unknown).await.0, 404);
@@ -85,7 +85,7 @@ async fn a_cancellation_is_accepted_first_and_done_later() {
 }
 
 #[tokio::test]
-async fn a_failure_carries_the_messages() {
+async fn failure_has_messages() {
     let messages = json!([{"code": "0xC11C0020", "message": "no memory", "type": "Error"}, {"message": "and so on", "type": "Warning"}]);
     let scene = Scene::new(json!({
         "durationMillis": 0,
@@ -102,7 +102,7 @@ async fn a_failure_carries_the_messages() {
 }
 
 #[tokio::test]
-async fn the_servers_clock_and_the_style_of_its_times_can_be_set() {
+async fn clock_and_timestamp_format_are_configurable() {
     let scene = Scene::new(json!({"clockSkewMillis": -3_600_000, "timestampStyle": {"digits": 3, "zone": false}})).await;
     let id = scene.start().await;
     let answer = scene.call(Method::GET, &format!("/refreshes/{id}")).send().await.unwrap();
@@ -118,7 +118,7 @@ async fn the_servers_clock_and_the_style_of_its_times_can_be_set() {
 }
 
 #[tokio::test]
-async fn lists_lag_and_can_be_long() {
+async fn list_lags_and_can_be_long() {
     let scene = Scene::new(json!({"listLagMillis": 600_000, "getLagMillis": 600_000})).await;
     let id = scene.start().await;
     assert_eq!(scene.get("/refreshes").await, (200, json!([])));
@@ -133,7 +133,7 @@ async fn lists_lag_and_can_be_long() {
 }
 
 #[tokio::test]
-async fn a_hundred_clients_get_one_refresh() {
+async fn hundred_clients_start_one_refresh() {
     let scene = Scene::new(json!({})).await;
     let http1 = client(&scene.simulator, true);
     let submissions = (0..100).map(|index| {

@@ -1,4 +1,4 @@
-//! The refusals of Analysis Services: tokens, strangers, bodies, and a paused server.
+//! The refusals of Analysis Services: tokens, clients without access, bodies, and a paused server.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{CLIENT, MODEL, SCOPE, SECRET, Scene, TENANT};
 
 #[tokio::test]
-async fn refuses_what_is_no_json_request() {
+async fn non_json_request_is_refused() {
     let scene = Scene::new(json!({})).await;
     for content_type in [None, Some("text/plain")] {
         let mut request = scene.call(Method::POST, "/refreshes").body(r#"{"Type":"Full"}"#);
@@ -24,7 +24,7 @@ async fn refuses_what_is_no_json_request() {
 }
 
 #[tokio::test]
-async fn refuses_bad_tokens() {
+async fn invalid_tokens_are_refused() {
     let scene = Scene::new(json!({})).await;
     let power_bi = scene.sign_in(CLIENT, SECRET, "https://analysis.windows.net/powerbi/api/.default").await.json::<Value>().await.unwrap();
     let forged = format!("{}x", scene.token);
@@ -42,7 +42,7 @@ async fn refuses_bad_tokens() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused() {
+async fn expired_token_is_refused() {
     let scene = Scene::new(json!({})).await;
     let application = json!({"tenantId": TENANT, "clientId": CLIENT, "clientSecret": SECRET, "tokenLifetimeSeconds": 0});
     scene.control(Method::PUT, "/applications", application).await;
@@ -50,11 +50,11 @@ async fn an_expired_token_is_refused() {
     assert_eq!(token["expires_in"], 0);
     let answer = scene.http.get(format!("{MODEL}/refreshes")).bearer_auth(token["access_token"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(answer.status(), 401);
-    assert_eq!(scene.get("/refreshes").await.0, 200, "the token of before is still good");
+    assert_eq!(scene.get("/refreshes").await.0, 200, "the previous token is still valid");
 }
 
 #[tokio::test]
-async fn strangers_and_missing_servers_look_alike() {
+async fn denied_client_and_missing_server_get_same_response() {
     let scene = Scene::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "somebody"}]})).await;
     let other = "https://westus.asazure.windows.net/servers/myserver:rw/models/AdventureWorks/refreshes";
     for url in [format!("{MODEL}/refreshes"), other.to_owned()] {
@@ -77,7 +77,7 @@ async fn strangers_and_missing_servers_look_alike() {
 }
 
 #[tokio::test]
-async fn a_paused_server_says_so() {
+async fn paused_server_refuses_calls() {
     let scene = Scene::new(json!({"paused": true})).await;
     let (status, body) = scene.get("/refreshes").await;
     assert_eq!((status, &body["code"]), (400, &json!("ServerPausedOrScaling")));

@@ -28,7 +28,7 @@ fn in_sync(status: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn a_refresh_commits_and_a_sync_brings_it_to_the_replicas() {
+async fn sync_copies_committed_refresh_to_replicas() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "scaleOut": {"syncMillis": 600_000, "replicas": 2}})).await;
     let before = status(&power_bi).await;
     assert!(in_sync(&before) && before["scaleOutStatus"] == "Enabled", "{before}");
@@ -45,7 +45,7 @@ async fn a_refresh_commits_and_a_sync_brings_it_to_the_replicas() {
     let (code, begun) = sync(&power_bi).await;
     assert_eq!((code, &begun["triggerReason"], &begun["syncEndTime"]), (200, &json!("explicit"), &Value::Null));
     assert_eq!((&begun["targetSyncVersion"], in_sync(&begun)), (&behind["commitVersion"], false));
-    assert_eq!(sync(&power_bi).await.1["syncStartTime"], begun["syncStartTime"], "it joins the one that goes on");
+    assert_eq!(sync(&power_bi).await.1["syncStartTime"], begun["syncStartTime"], "returns the sync in progress");
     let truth = &power_bi.scene.look("/operations?kind=sync").await;
     assert_eq!((truth.as_array().unwrap().len(), &truth[0]["client"]), (1, &json!(format!("application {CLIENT}"))));
     let id = truth[0]["operationId"].as_str().unwrap();
@@ -58,11 +58,11 @@ async fn a_refresh_commits_and_a_sync_brings_it_to_the_replicas() {
 
     let failed = json!({"groupId": GROUP, "datasetId": DATASET, "outcome": "failed", "durationMillis": 0});
     power_bi.scene.control(Method::POST, "/operations", failed).await;
-    assert_eq!(status(&power_bi).await["commitVersion"], after["commitVersion"], "a failure commits nothing");
+    assert_eq!(status(&power_bi).await["commitVersion"], after["commitVersion"], "a failed refresh commits nothing");
 }
 
 #[tokio::test]
-async fn a_commit_during_a_sync_needs_another_one() {
+async fn commit_during_sync_needs_another_sync() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "scaleOut": {"syncMillis": 600_000}})).await;
     power_bi.start().await;
     let other = json!({"groupId": GROUP, "datasetId": DATASET, "kind": "sync"});
@@ -76,7 +76,7 @@ async fn a_commit_during_a_sync_needs_another_one() {
 }
 
 #[tokio::test]
-async fn commits_can_be_synchronised_by_themselves() {
+async fn commits_can_sync_automatically() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "scaleOut": {"autoSync": true, "syncMillis": 30}})).await;
     power_bi.start().await;
     let seen =
@@ -88,7 +88,7 @@ async fn commits_can_be_synchronised_by_themselves() {
 }
 
 #[tokio::test]
-async fn a_sync_can_be_stuck_and_its_status_late() {
+async fn sync_can_be_stuck_and_status_can_lag() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0, "scaleOut": {"syncMillis": 0, "statusLagMillis": 600_000}})).await;
     let before = status(&power_bi).await;
     power_bi.start().await;
@@ -102,7 +102,7 @@ async fn a_sync_can_be_stuck_and_its_status_late() {
 }
 
 #[tokio::test]
-async fn every_status_but_enabled_says_so() {
+async fn every_other_status_is_returned() {
     let power_bi = PowerBi::new(json!({"durationMillis": 0})).await;
     for word in ["TenantSettingDisabled", "StorageModeNotSupported", "ReadOnlyReplicasDisabled", "Unavailable", "Novelty"] {
         power_bi.patch(json!({"scaleOut": {"status": word}})).await;
@@ -116,5 +116,5 @@ async fn every_status_but_enabled_says_so() {
     assert_eq!((status(&power_bi).await, sync(&power_bi).await), (Value::Null, (200, Value::Null)));
     assert_eq!(power_bi.scene.look("/operations?kind=sync").await, json!([]));
     power_bi.start().await;
-    assert_eq!(status(&power_bi).await["scaleOutStatus"], "Enabled", "a refresh has loaded it");
+    assert_eq!(status(&power_bi).await["scaleOutStatus"], "Enabled", "a refresh loaded the model");
 }

@@ -1,4 +1,4 @@
-//! Keys and certificates of the test's own, and JWTs that they sign.
+//! Keys and certificates of the tests, and JWTs signed with them.
 
 use aws_lc_rs::{
     digest,
@@ -12,7 +12,7 @@ use base64::{
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
 use serde_json::{Value, json};
 
-/// A key, and the certificate that goes with it.
+/// A key and its certificate.
 pub struct Signer {
     key: RsaKeyPair,
     pub pem: String,
@@ -24,7 +24,7 @@ impl Signer {
         Self { key: RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap(), pem: certificate.pem(), der: certificate.der().to_vec() }
     }
 
-    /// One that vouches for itself.
+    /// Creates a self-signed certificate.
     pub fn own(expired: bool) -> Self {
         let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
@@ -36,7 +36,7 @@ impl Signer {
         Self::new(&key, &certificate)
     }
 
-    /// One that an authority vouches for, and the authority's certificate.
+    /// Creates a certificate signed by an authority; also returns the authority's certificate.
     pub fn vouched_for() -> (Self, Vec<u8>) {
         let authority_key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
@@ -58,7 +58,7 @@ impl Signer {
         BASE64.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.der))
     }
 
-    /// A JWT that it signs, by the algorithm that the header names.
+    /// A JWT signed with the algorithm in the header.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let message = format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims.to_string()));
         let padding: &'static dyn RsaEncoding = if header["alg"] == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
@@ -67,7 +67,7 @@ impl Signer {
         format!("{message}.{}", BASE64.encode(signature))
     }
 
-    /// Its public key as an issuer publishes it.
+    /// Its public key, as published by an issuer.
     pub fn jwks(&self, kid: &str) -> Value {
         let public = self.key.public_key();
         let part = |bytes: &[u8]| BASE64.encode(bytes);
@@ -76,7 +76,7 @@ impl Signer {
     }
 }
 
-/// A certificate as `x5c` has it.
+/// A certificate in the encoding of `x5c`.
 pub fn base64(der: &[u8]) -> String {
     STANDARD.encode(der)
 }

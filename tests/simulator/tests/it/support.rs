@@ -1,4 +1,4 @@
-//! A simulator of one's own, a client that uses it, and its control API.
+//! The tests' own simulator, a client that uses it, and its control API.
 
 use std::time::{Duration, Instant};
 
@@ -27,9 +27,9 @@ pub struct Scene {
     plain: Client,
 }
 
-/// A client of the services, as the simulator's users make one.
+/// A client of the services, configured like a user's.
 pub fn client(simulator: &Simulator, http1: bool) -> Client {
-    // Answers are looked at as they come, whatever else in the workspace has reqwest unpack them.
+    // Tests inspect raw responses, even if the workspace enables decompression in reqwest.
     let builder = Client::builder()
         .no_gzip()
         .no_deflate()
@@ -74,7 +74,7 @@ impl Scene {
         request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap()
     }
 
-    /// Asks for a token by an assertion.
+    /// Requests a token with an assertion.
     pub async fn assert(&self, assertion: &str) -> Response {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         let form = [
@@ -102,7 +102,7 @@ impl Scene {
         self.call(Method::POST, "/refreshes").json(&body).send().await.unwrap()
     }
 
-    /// Starts a refresh of the whole model, and gives its id.
+    /// Starts a refresh of the whole model and returns its id.
     pub async fn start(&self) -> String {
         let answer = self.submit(json!({"Type": "full"})).await;
         assert_eq!(answer.status(), 202);
@@ -114,7 +114,7 @@ impl Scene {
         (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// A call to the control API that must be met.
+    /// A call to the control API that must succeed.
     pub async fn control(&self, method: Method, path: &str, body: Value) -> Value {
         let (status, answer) = self.try_control(method, path, body).await;
         assert_eq!(status, 200, "{path}: {answer}");
@@ -154,7 +154,7 @@ impl Scene {
     }
 }
 
-/// A scene with a semantic model too, and a token for Power BI.
+/// A scene with an additional semantic model, and a token for Power BI.
 pub struct PowerBi {
     pub scene: Scene,
     pub token: String,
@@ -186,7 +186,7 @@ impl PowerBi {
         self.call(Method::POST, "/refreshes").json(&body).send().await.unwrap()
     }
 
-    /// Starts an enhanced refresh, and gives its id.
+    /// Starts an enhanced refresh and returns its id.
     pub async fn start(&self) -> String {
         let answer = self.submit(json!({"type": "full"})).await;
         assert_eq!(answer.status(), 202);
@@ -215,14 +215,14 @@ impl PowerBi {
     }
 }
 
-/// Waits until `check` gives something, for at most ten seconds.
+/// Waits until `check` returns a value, for at most ten seconds.
 pub async fn until<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         if let Some(found) = check().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "{what} did not come");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The sync of Analysis Services: to its end, in every style, and what is in its way.
+//! The sync of Analysis Services: success, every format, and refusals.
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn post(scene: &Scene) -> Response {
     scene.http.post(format!("{MANAGEMENT}/sync")).bearer_auth(&scene.token).send().await.unwrap()
 }
 
-/// Begins a sync, and gives its id and its first Location.
+/// Starts a sync and returns its id and its first Location.
 async fn begin(scene: &Scene) -> (String, String) {
     let accepted = post(scene).await;
     assert_eq!(accepted.status(), 202);
@@ -29,7 +29,7 @@ fn header(answer: &Response, name: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_sync_goes_to_its_end() {
+async fn sync_completes() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 200, "rehydratingMillis": 200, "finalizingMillis": 200}})).await;
     let accepted = post(&scene).await;
     assert_eq!((accepted.status().as_u16(), header(&accepted, "retry-after").as_deref()), (202, Some("1")));
@@ -46,7 +46,7 @@ async fn a_sync_goes_to_its_end() {
         let Some(next) = next else {
             return Some(body);
         };
-        assert_ne!(next, location, "each answer has a new one");
+        assert_ne!(next, location, "each response has a new one");
         location = next;
         None
     })
@@ -69,7 +69,7 @@ async fn a_sync_goes_to_its_end() {
 }
 
 #[tokio::test]
-async fn polls_have_styles() {
+async fn poll_responses_have_configurable_form() {
     let long = json!({"replicatingMillis": 600_000, "retryAfterSeconds": 0});
     let scene = Scene::new(json!({"sync": long})).await;
     let (id, first) = begin(&scene).await;
@@ -95,7 +95,7 @@ async fn polls_have_styles() {
 }
 
 #[tokio::test]
-async fn states_are_numbers_texts_or_names() {
+async fn states_are_numbers_strings_or_names() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 0, "rehydratingMillis": 600_000}})).await;
     let (id, location) = begin(&scene).await;
     for (style, state) in [("number", json!(1)), ("numericText", json!("1")), ("name", json!("Rehydrating"))] {
@@ -109,7 +109,7 @@ async fn states_are_numbers_texts_or_names() {
 }
 
 #[tokio::test]
-async fn outcomes_come_in_sequence() {
+async fn outcomes_apply_in_sequence() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 0, "rehydratingMillis": 0, "outcomes": ["failed", "invalid"]}})).await;
     let mut states = Vec::new();
     for _ in 0..3 {
@@ -121,7 +121,7 @@ async fn outcomes_come_in_sequence() {
 }
 
 #[tokio::test]
-async fn without_a_replica_there_is_nothing_to_do() {
+async fn sync_without_replica_does_nothing() {
     let scene = Scene::new(json!({"sync": {"replica": false}})).await;
     let answer = post(&scene).await;
     assert_eq!((answer.status().as_u16(), header(&answer, "location"), answer.text().await.unwrap()), (200, None, String::new()));
@@ -131,7 +131,7 @@ async fn without_a_replica_there_is_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn the_servers_suffix_is_a_setting() {
+async fn server_suffix_is_configurable() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 0, "rehydratingMillis": 0}})).await;
     let bare = async || scene.call(Method::POST, "/sync").send().await.unwrap();
     assert_eq!((bare().await.status().as_u16(), post(&scene).await.status().as_u16()), (202, 202));
@@ -145,7 +145,7 @@ async fn the_servers_suffix_is_a_setting() {
 }
 
 #[tokio::test]
-async fn what_is_in_its_way() {
+async fn concurrent_operations_block_sync() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 600_000}})).await;
     let refresh = scene.start().await;
     scene.patch(json!({"sync": {"duringRefresh": false}})).await;
@@ -158,19 +158,19 @@ async fn what_is_in_its_way() {
 
     let other = json!({"server": SERVER, "database": DATABASE, "kind": "sync", "durationMillis": 600_000});
     let id = scene.control(Method::POST, "/operations", other.clone()).await["operationId"].as_str().unwrap().to_owned();
-    assert_eq!(post(&scene).await.status(), 400, "another client's sync");
+    assert_eq!(post(&scene).await.status(), 400, "a sync of another client");
     assert_eq!(scene.try_control(Method::POST, "/operations", other).await.0, 409);
     scene.patch(json!({"sync": {"whileSyncing": "join"}})).await;
     assert_eq!(begin(&scene).await.0, id);
     let typed = json!({"server": SERVER, "database": DATABASE, "kind": "sync", "type": "full"});
     assert_eq!(scene.try_control(Method::POST, "/operations", typed).await.0, 400);
-    assert_eq!(scene.call(Method::DELETE, &format!("/sync/{id}")).send().await.unwrap().status(), 405, "nothing ends it");
+    assert_eq!(scene.call(Method::DELETE, &format!("/sync/{id}")).send().await.unwrap().status(), 405, "a sync cannot be cancelled");
 }
 
 #[tokio::test]
-async fn a_lost_sync_can_be_looked_for() {
+async fn unknown_sync_is_found_without_id() {
     let scene = Scene::new(json!({"sync": {"replicatingMillis": 600_000}})).await;
-    assert_eq!(scene.get("/sync").await.0, 404, "there was none");
+    assert_eq!(scene.get("/sync").await.0, 404, "there is no sync");
     scene.fault("POST", json!({"dropAfter": {}})).await;
     assert!(scene.http.post(format!("{MANAGEMENT}/sync")).bearer_auth(&scene.token).send().await.is_err());
     let (status, latest) = scene.get("/sync").await;

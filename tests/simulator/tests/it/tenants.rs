@@ -1,4 +1,4 @@
-//! Entra ID of each cloud: its own names, its own issuer, its own tenants.
+//! Entra ID of each cloud: its names, issuer and tenants.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use reqwest::Method;
@@ -28,7 +28,7 @@ async fn sign_in(scene: &Scene, authority: &str, tenant: &str, resource: &str) -
 }
 
 #[tokio::test]
-async fn each_cloud_issues_for_its_own_tenants_under_its_own_name() {
+async fn cloud_issues_tokens_for_its_own_tenants_only() {
     let scene = Scene::new(json!({})).await;
     for (cloud, ..) in CLOUDS {
         let application = json!({"tenantId": tenant(cloud), "cloud": cloud, "clientId": CLIENT, "clientSecret": SECRET});
@@ -64,7 +64,7 @@ async fn each_cloud_issues_for_its_own_tenants_under_its_own_name() {
 }
 
 #[tokio::test]
-async fn a_tenant_belongs_to_one_cloud() {
+async fn tenant_belongs_to_one_cloud() {
     let scene = Scene::new(json!({})).await;
     let application = |cloud: Value| json!({"tenantId": "t", "cloud": cloud, "clientId": CLIENT, "clientSecret": SECRET});
     scene.control(Method::PUT, "/applications", application(json!("china"))).await;
@@ -77,7 +77,7 @@ async fn a_tenant_belongs_to_one_cloud() {
 }
 
 #[tokio::test]
-async fn a_declared_cloud_has_every_identity_too() {
+async fn declared_cloud_supports_every_identity() {
     let scene = Scene::new(json!({})).await;
     let application = json!({"tenantId": "t", "cloud": "island", "clientId": CLIENT, "clientSecret": SECRET});
     let (status, answer) = scene.try_control(Method::PUT, "/applications", application.clone()).await;
@@ -94,7 +94,7 @@ async fn a_declared_cloud_has_every_identity_too() {
         let url = "https://west.asazure.island.example/servers/s/models/M/refreshes";
         scene.http.get(url).bearer_auth(token).send().await.unwrap().status().as_u16()
     };
-    assert_eq!(list(&scene.token).await, 401, "a token of the public cloud opens nothing here");
+    assert_eq!(list(&scene.token).await, 401, "a token of the public cloud is not accepted");
 
     let (authority, resource) = ("login.island.example", "https://*.asazure.island.example");
     scene.control(Method::PUT, "/applications", application).await;

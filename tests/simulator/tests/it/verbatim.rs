@@ -1,4 +1,4 @@
-//! Rows, details and responses that a test has written.
+//! Rows, details and responses written by a test.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
@@ -8,7 +8,7 @@ use crate::support::{DATASET, GROUP, PowerBi, Scene};
 
 const ROW: &str = "87f31ef7-0000-4000-8000-0000000000aa";
 
-/// How long before now a row started, by the clock of the client.
+/// The age of a row's start, by the client's clock.
 fn age(row: &Value) -> SignedDuration {
     let text = row["startTime"].as_str().unwrap();
     let text = if text.ends_with('Z') { text.to_owned() } else { format!("{text}Z") };
@@ -20,7 +20,7 @@ fn close_to(age: SignedDuration, seconds: i64) -> bool {
 }
 
 #[tokio::test]
-async fn rows_are_served_as_given() {
+async fn rows_are_served_verbatim() {
     let row = json!({"requestId": ROW, "refreshType": "WebModeling", "startTime": "{now-5d}", "status": "Unknown", "more": [1]});
     let power_bi = PowerBi::new(json!({"rows": ["{own}", row, "{\"requestId\":1,\"requestId\":2}"]})).await;
     let own = power_bi.start().await;
@@ -37,12 +37,12 @@ async fn rows_are_served_as_given() {
 }
 
 #[tokio::test]
-async fn times_have_the_style_and_the_clock_of_the_service() {
+async fn times_use_format_and_clock_of_service() {
     let style = json!({"digits": 0, "zone": false, "trimZeros": false});
     let rows = json!([{"refreshId": "1", "startTime": "{now-4s}"}, {"refreshId": "2", "startTime": "{post-4s}"}]);
     let scene = Scene::new(json!({"rows": rows, "timestampStyle": style, "clockSkewMillis": 3_600_000})).await;
     let (_, before) = scene.get("/refreshes").await;
-    assert_eq!(before.as_array().unwrap().len(), 1, "no POST has come: {before}");
+    assert_eq!(before.as_array().unwrap().len(), 1, "no POST was received: {before}");
     assert_eq!(before[0]["startTime"].as_str().unwrap().len(), "2026-07-30T12:00:00".len());
     assert!(close_to(age(&before[0]), 4 - 3_600), "{before}");
     scene.fault("POST", json!({"dropBefore": {}})).await;
@@ -51,13 +51,13 @@ async fn times_have_the_style_and_the_clock_of_the_service() {
     assert_eq!(after[0], before[0], "it was fixed when it was set");
     assert!(close_to(age(&after[1]), 4 - 3_600), "{after}");
     scene.start().await;
-    assert_eq!(scene.get("/refreshes").await.1, after, "the first POST counts, and the own row is not shown");
+    assert_eq!(scene.get("/refreshes").await.1, after, "times are relative to the first POST, and the own row is hidden");
     scene.patch(json!({"rows": ["{own}", {"startTime": "{post}"}]})).await;
-    assert_eq!(scene.get("/refreshes").await.1.as_array().unwrap().len(), 1, "it waits for the next POST");
+    assert_eq!(scene.get("/refreshes").await.1.as_array().unwrap().len(), 1, "the row waits for the next POST");
 }
 
 #[tokio::test]
-async fn details_of_an_id_are_served_as_given() {
+async fn details_are_served_verbatim() {
     let details = json!({
         ROW: {"status": 400, "body": {"error": {"code": "BadRequest"}}, "headers": {"x-ms-error-code": "BadRequest", "requestid": "mine"}},
         "not-a-guid": {"body": "plain {now-1s}", "headers": {"content-type": "text/plain"}},
@@ -83,7 +83,7 @@ async fn details_of_an_id_are_served_as_given() {
 }
 
 #[tokio::test]
-async fn rows_and_details_of_own_operations_are_edited() {
+async fn own_rows_and_details_are_edited() {
     let edits = json!({
         "rowPatch": {"refreshId": null, "RefreshId": "{.refreshId}", "status": "INPROGRESS", "startTime": "{now-2d}"},
         "detailPatch": {"type": null, "objects": [{"table": "dimdate"}], "startTime": 7},
@@ -105,7 +105,7 @@ async fn rows_and_details_of_own_operations_are_edited() {
 }
 
 #[tokio::test]
-async fn responses_come_in_their_order() {
+async fn scripted_responses_are_sent_in_order() {
     let power_bi = PowerBi::new(json!({})).await;
     let throttled = json!({"code": 429, "body": "busy since {now-4s}", "headers": {"Retry-After": "1", "x-ms-error-code": "Rejected"}});
     let order = json!({
@@ -126,19 +126,19 @@ async fn responses_come_in_their_order() {
     let response = power_bi.submit(json!({"type": "full"})).await;
     assert_eq!(response.status().as_u16(), 500);
     assert!(close_to(age(&response.json().await.unwrap()), 0));
-    assert_eq!(power_bi.scene.operations().await.len(), 1, "it was accepted all the same");
+    assert_eq!(power_bi.scene.operations().await.len(), 1, "the refresh was accepted");
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "it runs");
-    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "the script is at its end");
+    assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "the script has ended");
     let view = power_bi.scene.look(&format!("/faults/{fault}")).await;
     assert_eq!((&view["hits"], &view["times"]), (&json!(4), &json!(4)));
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_served_are_refused() {
+async fn invalid_settings_are_refused() {
     let scene = Scene::new(json!({})).await;
     for (fields, wanted) in [
         (json!({"rows": [{"startTime": "{now-4}"}]}), "{now-4s}"),
-        (json!({"details": {ROW: {"status": 42}}}), "42 is no HTTP status"),
+        (json!({"details": {ROW: {"status": 42}}}), "42 is not an HTTP status"),
         (json!({"details": {ROW: {"code": 400}}}), "unknown field"),
         (json!({"rows": {}}), "sequence"),
     ] {

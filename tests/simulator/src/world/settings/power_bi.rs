@@ -1,57 +1,57 @@
-//! What Power BI does that Analysis Services does not: `powerBI` in the body of `PUT /models`.
+//! Behavior that only Power BI has: `powerBI` in the body of `PUT /models`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::world::timestamp::TimestampStyle;
 
-/// The settings of a semantic model. Whatever is absent has the default that is named at the field.
+/// The settings of a semantic model. Each field's comment names its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PowerBiSettings {
-    /// What a POST gets while a refresh goes on. Default `refuse`.
+    /// The response to a POST while a refresh is in progress. Default `refuse`.
     pub when_busy: WhenBusy,
-    /// How many refreshes the API accepts in 24 hours; then 400. Default none: without limit.
+    /// Number of refreshes that the API accepts in 24 hours; then 400. Default none: unlimited.
     pub daily_limit: Option<u32>,
     /// The body of that refusal. Default: the reported one.
     pub limit_body: Option<Value>,
     /// The language of the refusals' texts. Default `english`.
     pub language: Language,
-    /// How all calls for this model are refused, if they are. Default not at all.
+    /// The refusal of all calls for this model. Default none.
     pub refusal: Option<Refusal>,
-    /// How whoever is none of `administrators` is refused. Default `notFound`.
+    /// The refusal of clients that are not in `administrators`. Default `notFound`.
     pub stranger_refusal: Refusal,
     /// The `Retry-After` of the refusal `throttled`, in seconds. Default 1.
     pub retry_after_seconds: u64,
-    /// What an unsupported combination of parameters gets. Default `refuse`; both are reported.
+    /// The response to an unsupported combination of parameters. Default `refuse`; both are reported.
     pub validation: Validation,
-    /// The status of GET by id while the refresh goes on. Default 202, as documented; 200 is seen too.
+    /// The status of GET by id while the refresh is in progress. Default 202, as documented; 200 was also observed.
     pub running_status: u16,
-    /// What `status` says while a refresh goes on. Default `unknown`, as captured.
+    /// The value of `status` while a refresh is in progress. Default `unknown`, as captured.
     pub status_style: StatusStyle,
-    /// Whether GET by id shows objects while the refresh goes on. Default false, as captured.
+    /// Whether GET by id shows objects while the refresh is in progress. Default false, as captured.
     pub objects_while_running: bool,
     /// Whether `extendedStatus` is `Cancelling` between DELETE and the end. Default false.
     pub shows_cancelling: bool,
     /// Whether the list is a bare array, as one page documents it. Default false.
     pub bare_list: bool,
-    /// The word for an enhanced refresh in the list. Default `ViaEnhancedApi`; formerly `ReliableProcessing`.
+    /// The type of an enhanced refresh in the list. Default `ViaEnhancedApi`; formerly `ReliableProcessing`.
     pub enhanced_type: String,
-    /// How many entries the list has where `$top` does not say. Default 60.
+    /// Number of entries in the list without `$top`. Default 60.
     pub default_top: u32,
-    /// The status of DELETE once the refresh has ended. Default 409.
+    /// The status of DELETE after the refresh has ended. Default 409.
     pub delete_ended_status: u16,
-    /// How GET by id writes the time. Default up to three digits and no `Z`, as captured.
+    /// The timestamp format of GET by id. Default up to three digits and no `Z`, as captured.
     pub detail_timestamp_style: TimestampStyle,
-    /// How the list writes the time. Default up to three digits and `Z`, as captured.
+    /// The timestamp format of the list. Default up to three digits and `Z`, as captured.
     pub list_timestamp_style: TimestampStyle,
-    /// The longest that one attempt may take where `timeout` does not say. Default 5 hours.
+    /// Maximum duration of one attempt without `timeout`. Default 5 hours.
     pub attempt_limit_millis: u64,
-    /// The longest that all attempts may take. Default 24 hours.
+    /// Maximum duration of all attempts. Default 24 hours.
     pub total_limit_millis: u64,
-    /// How long a refresh outlasts a paused capacity before it times out. Default 6 hours.
+    /// How long a refresh survives a paused capacity before it times out. Default 6 hours.
     pub pause_limit_millis: u64,
-    /// Tables with a policy of incremental refresh: their partitions cannot be named while the policy is applied. Default none.
+    /// Tables with an incremental refresh policy: a request must not name their partitions while the policy is applied. Default none.
     pub incremental_tables: Vec<String>,
 }
 
@@ -86,21 +86,21 @@ impl Default for PowerBiSettings {
     }
 }
 
-/// What a POST gets while a refresh goes on.
+/// The response to a POST while a refresh is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WhenBusy {
     /// 400 "already executing".
     Refuse,
-    /// 409, as older documentation says.
+    /// 409, as in older documentation.
     Conflict,
     /// 202, and the request is dropped: its id never becomes known.
     Drop,
-    /// 202: the next one waits for its turn, and all others are dropped.
+    /// 202: the next one is queued, and all others are dropped.
     Queue,
 }
 
-/// A language of the service's texts.
+/// A language of the service's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -110,25 +110,25 @@ pub enum Language {
     Chinese,
 }
 
-/// A way to refuse a call.
+/// A refusal of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Refusal {
     /// 401 `PowerBINotAuthorizedException`.
     NotAuthorized,
-    /// 401 without a body: the tenant does not let service principals in.
+    /// 401 without a body: the tenant does not admit service principals.
     TenantSetting,
     /// 403 `API is not accessible for application`.
     NotAccessible,
     /// 403 `TokenExpired`.
     TokenExpired,
-    /// 404 `PowerBIEntityNotFound`: missing, or no access.
+    /// 404 `PowerBIEntityNotFound`: missing, or not accessible.
     NotFound,
     /// 429 with `Retry-After`.
     Throttled,
 }
 
-/// What an unsupported combination of parameters gets.
+/// The response to an unsupported combination of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Validation {
@@ -138,11 +138,11 @@ pub enum Validation {
     Fail,
 }
 
-/// What `status` says while a refresh goes on.
+/// The value of `status` while a refresh is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StatusStyle {
-    /// `Unknown`; `extendedStatus` tells more.
+    /// `Unknown`; `extendedStatus` has the details.
     Unknown,
     /// `NotStarted` and `InProgress`, as one page documents it, and no `extendedStatus`.
     Plain,

@@ -1,55 +1,55 @@
-//! How a server synchronises its read-only replicas, and how it shows that: `sync` in the body of `PUT /models`.
+//! The synchronization of a server's read-only replicas, and its presentation: `sync` in the body of `PUT /models`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::world::timestamp::TimestampStyle;
 
-/// The settings of a model's sync. Whatever is absent has the default that is named at the field.
+/// The settings of a model's sync. Each field's comment names its default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SyncSettings {
-    /// Whether the server has a read-only replica. Default true; without one nothing is synchronised.
+    /// Whether the server has a read-only replica. Default true; without one nothing is synchronized.
     pub replica: bool,
-    /// The status of the POST where there is no replica: one of success that is not 202. Default 200.
+    /// The status of the POST without a replica: a success other than 202. Default 200.
     pub no_replica_status: u16,
-    /// Whether the path must name the server with its management suffix `:rw`. Default `either`: clients do both.
+    /// Whether the path must contain the server's management suffix `:rw`. Default `either`: clients do both.
     pub suffix: Suffix,
     /// How long a sync is `Replicating`. Default 500.
     pub replicating_millis: u64,
     /// How long a sync is `Rehydrating` after that. Default 500.
     pub rehydrating_millis: u64,
-    /// How long a sync that will be `Completed` is `Finalizing` before it. Default 0: not at all.
+    /// How long a sync is `Finalizing` before it is `Completed`. Default 0: not at all.
     pub finalizing_millis: u64,
-    /// How a sync ends. Default `completed`.
+    /// The result of a sync. Default `completed`.
     pub outcome: SyncOutcome,
-    /// How the next syncs end, one after the other; then `outcome` holds again. Default none.
+    /// Results of the next syncs, in order; then `outcome` applies again. Default none.
     pub outcomes: Vec<SyncOutcome>,
-    /// How `syncstate` is written. Default `number`, as documented.
+    /// The format of `syncstate`. Default `number`, as documented.
     pub state_style: StateStyle,
-    /// How a poll is answered while the sync goes on. Default `ok`.
+    /// The response to a poll while the sync is in progress. Default `ok`.
     pub poll_style: PollStyle,
-    /// How a `Location` names the operation. Default `query`, as documented.
+    /// The form of the operation in a `Location`. Default `query`, as documented.
     pub location_style: LocationStyle,
-    /// Whether only the newest `Location` is answered and older ones are unknown. Default false.
+    /// Whether only the newest `Location` is valid and older ones are unknown. Default false.
     pub locations_expire: bool,
-    /// The `Retry-After` of the POST and of polls, in seconds. Default 1; 0 leaves it out.
+    /// The `Retry-After` of the POST and of polls, in seconds. Default 1; 0 omits it.
     pub retry_after_seconds: u64,
     /// How long a new sync is unknown to GET by its id. Default 0.
     pub get_lag_millis: u64,
     /// How long a new sync is unknown to GET without an id. Default 0.
     pub list_lag_millis: u64,
-    /// What GET without an id answers, which is documented nowhere. Default `latest`.
+    /// The response to GET without an id, which is undocumented. Default `latest`.
     pub bare_get: BareGet,
-    /// What a POST gets while a sync goes on. Default `refuse`.
+    /// The response to a POST while a sync is in progress. Default `refuse`.
     pub while_syncing: WhileSyncing,
-    /// Whether a POST is accepted while a refresh goes on. Default true; it is documented nowhere.
+    /// Whether a POST is accepted while a refresh is in progress. Default true; this is undocumented.
     pub during_refresh: bool,
     /// The status of those two refusals. Default 409.
     pub refused_status: u16,
     /// The status of GET for a sync that the server does not know. Default 404.
     pub unknown_status: u16,
-    /// How its timestamps are written. Default up to three digits and no `Z`, as documented.
+    /// The format of its timestamps. Default up to three digits and no `Z`, as documented.
     pub timestamp_style: TimestampStyle,
 }
 
@@ -87,7 +87,7 @@ impl Default for SyncSettings {
 pub enum Suffix {
     /// With or without it.
     Either,
-    /// Only with it; without it the server is not found.
+    /// Only with it; otherwise the server is not found.
     Required,
     /// Only without it.
     Refused,
@@ -101,11 +101,11 @@ pub enum StateStyle {
     Number,
     /// `"2"`.
     NumericText,
-    /// `"Completed"`, as a client's own tests have it.
+    /// `"Completed"`, as in the tests of a client.
     Name,
 }
 
-/// The answer to a poll while the sync goes on. Once it has ended, a poll gets 200.
+/// The response to a poll while the sync is in progress. After its end, a poll gets 200.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PollStyle {
@@ -113,9 +113,9 @@ pub enum PollStyle {
     Ok,
     /// 202 with the state and a new `Location`.
     Accepted,
-    /// 303 with a new `Location` and no body, as long as it goes on.
+    /// 303 with a new `Location` and no body while it is in progress.
     SeeOther,
-    /// 303 to a new `Location`, which answers 200 with the state and the next `Location`: in turns.
+    /// 303 to a new `Location`, which responds with 200, the state and the next `Location`; the two alternate.
     Alternating,
 }
 
@@ -129,62 +129,62 @@ pub enum LocationStyle {
     Path,
 }
 
-/// The answer to GET without an id.
+/// The response to GET without an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BareGet {
     /// The latest sync.
     Latest,
-    /// An array of all syncs, the newest first.
+    /// An array of all syncs, newest first.
     List,
-    /// The status for what is unknown.
+    /// The status for an unknown sync.
     Unknown,
 }
 
-/// What a POST gets while a sync goes on.
+/// The response to a POST while a sync is in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WhileSyncing {
     /// A refusal.
     Refuse,
-    /// 202 and the id of the sync that goes on.
+    /// 202 and the id of the sync in progress.
     Join,
 }
 
-/// How a sync ends.
+/// The result of a sync.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SyncEnd {
     /// All replicas have the data.
     #[default]
     Completed,
-    /// Some replica could not be synchronised.
+    /// A replica could not be synchronized.
     Failed,
-    /// The server no longer knows what to say of it.
+    /// The server no longer has the sync's state.
     Invalid,
 }
 
-/// How a sync is to go: a mere state, or with details.
+/// The planned course of a sync: a state, or a state with details.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(from = "SyncOutcomeForm", rename_all = "camelCase")]
 pub struct SyncOutcome {
-    /// The state that it ends with.
+    /// The final state.
     pub state: SyncEnd,
-    /// What `details` says then. Default `null`, and a sentence for a failure.
+    /// The final value of `details`. Default `null`, and a message for a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
-    /// In place of the model's.
+    /// Overrides the model's setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicating_millis: Option<u64>,
-    /// In place of the model's.
+    /// Overrides the model's setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rehydrating_millis: Option<u64>,
-    /// In place of the model's.
+    /// Overrides the model's setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finalizing_millis: Option<u64>,
 }
 
-/// The two ways to write a [`SyncOutcome`].
+/// The two forms of a [`SyncOutcome`].
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "a sync's outcome is completed, failed or invalid, or an object with such a state and details")]
 enum SyncOutcomeForm {
@@ -192,7 +192,7 @@ enum SyncOutcomeForm {
     Detailed(Detailed),
 }
 
-/// The long way to write a [`SyncOutcome`]; the fields are described there.
+/// The long form of a [`SyncOutcome`], which describes the fields.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Detailed {
