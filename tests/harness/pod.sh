@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs a program as a pod under the `restricted` security standard does: ROOT is its whole file system and read-only, it is user
-# 65532, has no capabilities, and cannot gain any. Its environment is what is given. Its network is this machine's, and so are the
-# numbers of processes: the program has this script's.
+# Runs a program like a pod under the `restricted` security standard. ROOT is its complete, read-only file system. The program runs as
+# user 65532, without capabilities and without a way to gain any. Its environment contains only the given variables. It uses the
+# network and the process ids of this machine: the program has the pid of this script.
 #
 #   pod.sh ROOT NAME=VALUE… -- PROGRAM ARGUMENTS…
 #
-# As root it becomes that user. As anybody else it does so in a user namespace, where its files are then that user's own.
+# As root, the script switches to that user. Otherwise it uses a user namespace, in which the program owns its files.
 set -euo pipefail
 root=$1
 shift

@@ -1,4 +1,4 @@
-//! The API server's audit log: every request of the operator, counted where it arrives.
+//! The API server's audit log: every request of the operator, counted on arrival.
 
 use std::path::PathBuf;
 
@@ -16,12 +16,12 @@ pub struct AuditLine {
     pub stage: String,
     /// get, list, watch, create, update, patch or delete.
     pub verb: String,
-    /// Who asked.
+    /// The user.
     pub user: User,
-    /// What for.
+    /// The object of the request.
     #[serde(default)]
     pub object_ref: ObjectRef,
-    /// What was answered.
+    /// The response.
     #[serde(default)]
     pub response_status: ResponseStatus,
     /// Path and query.
@@ -29,31 +29,31 @@ pub struct AuditLine {
     pub request_uri: String,
 }
 
-/// Who asked.
+/// The user of a request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct User {
     /// Such as `system:serviceaccount:operators:t-1`.
     pub username: String,
 }
 
-/// What was asked for.
+/// The object of a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ObjectRef {
     /// The resource, in the plural.
     #[serde(default)]
     pub resource: String,
-    /// The namespace, where it has one.
+    /// The namespace, if present.
     #[serde(default)]
     pub namespace: String,
-    /// The name, where one was given.
+    /// The name, if present.
     #[serde(default)]
     pub name: String,
-    /// Such as `status`.
+    /// The subresource, such as `status`.
     #[serde(default)]
     pub subresource: String,
 }
 
-/// What was answered.
+/// The response to a request.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ResponseStatus {
     /// The HTTP status.
@@ -62,13 +62,13 @@ pub struct ResponseStatus {
 }
 
 impl AuditLine {
-    /// Whether it changes something, or tries to.
+    /// Whether it is a write or an attempted write.
     #[must_use]
     pub fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
-    /// The verb and what it was for, such as `patch modelrefreshes/status orders`.
+    /// The verb and its object, such as `patch modelrefreshes/status orders`.
     #[must_use]
     pub fn summary(&self) -> String {
         let ObjectRef { resource, name, subresource, .. } = &self.object_ref;
@@ -82,18 +82,18 @@ impl Audit {
         Self(path)
     }
 
-    /// Every request by this user that is done, oldest first.
+    /// Every completed request of this user, oldest first.
     #[must_use]
     pub fn by(&self, user: &str) -> Vec<AuditLine> {
         let text = std::fs::read_to_string(&self.0).unwrap_or_else(|error| panic!("failed to read the audit log: {error}"));
-        // The last line may be half written; what mentions the user by the way is sorted out after parsing.
+        // The last line may be incomplete. Lines that only mention the user are removed after parsing.
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let lines = whole.lines().filter(|line| line.contains(user));
         let lines = lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("failed to read '{line}': {error}")));
         lines.filter(|line: &AuditLine| line.user.username == user && line.stage != "ResponseStarted").collect()
     }
 
-    /// The writes by this user to these resources (all but leases, with none named).
+    /// The writes of this user to these resources (if none are named: all but leases).
     #[must_use]
     pub fn writes(&self, user: &str, resources: &[&str]) -> Vec<AuditLine> {
         let wanted = |line: &AuditLine| {

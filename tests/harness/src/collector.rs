@@ -1,4 +1,4 @@
-//! A small collector of traces: it takes OTLP over HTTP as any does, and keeps what it was sent.
+//! A small trace collector: it receives OTLP over HTTP and stores it.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A collector on a port of this machine; it ends with the runtime.
+/// A collector on a local port; it ends with the runtime.
 #[derive(Clone, Debug)]
 pub struct Collector {
     address: String,
@@ -33,49 +33,49 @@ struct Kept {
     manner: Mutex<Manner>,
 }
 
-/// What it does with what it is sent.
+/// The response to received data.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Manner {
-    /// It takes it.
+    /// Accepts it.
     #[default]
     Takes,
-    /// It answers by 503.
+    /// Responds with 503.
     Refuses,
-    /// It reads it and never answers.
+    /// Reads it and never responds.
     Hangs,
 }
 
 impl Collector {
-    /// Starts it.
+    /// Starts a collector.
     pub async fn start() -> Self {
         Self::serve("http", |stream| async move { Some(stream) }).await
     }
 
-    /// Starts one that speaks TLS, and gives the certificate of its authority, as PEM.
+    /// Starts a collector with TLS and returns its authority's certificate as PEM.
     pub async fn start_tls() -> (Self, String) {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key can be made");
-        let trusted = authority.self_signed(&key).expect("a certificate can be made").pem();
+        let key = KeyPair::generate().expect("the key is created");
+        let trusted = authority.self_signed(&key).expect("the certificate is created").pem();
         let issuer = Issuer::new(authority, key);
-        let key = KeyPair::generate().expect("a key can be made");
+        let key = KeyPair::generate().expect("the key is created");
         let own = CertificateParams::new(vec!["127.0.0.1".to_owned()]).and_then(|params| params.signed_by(&key, &issuer));
-        let chain = vec![own.expect("a certificate can be made").der().clone()];
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key");
+        let chain = vec![own.expect("the certificate is created").der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is valid");
         let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("they fit");
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let collector = Self::serve("https", move |stream| {
             let acceptor = acceptor.clone();
-            // Whoever does not trust it ends the handshake.
+            // A client that does not trust the certificate ends the handshake.
             async move { acceptor.accept(stream).await.ok() }
         });
         (collector.await, trusted)
     }
 
-    /// Where one was that is gone.
+    /// The URL of a collector that has ended.
     pub async fn gone() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        format!("http://{}", listener.local_addr().expect("it is bound"))
+        format!("http://{}", listener.local_addr().expect("the listener is bound"))
     }
 
     async fn serve<S, F>(scheme: &str, greet: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
@@ -84,7 +84,7 @@ impl Collector {
         F: Future<Output = Option<S>> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = format!("{scheme}://{}", listener.local_addr().expect("it is bound"));
+        let address = format!("{scheme}://{}", listener.local_addr().expect("the listener is bound"));
         let kept = Arc::new(Kept::default());
         let collector = Self { address, kept: Arc::clone(&kept) };
         tokio::spawn(async move {
@@ -97,7 +97,7 @@ impl Collector {
                 let greeted = greet(stream);
                 tokio::spawn(async move {
                     let Some(stream) = greeted.await else { return };
-                    // One that gives up has its reasons.
+                    // Clients may close the connection at any time.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -105,18 +105,18 @@ impl Collector {
         collector
     }
 
-    /// Its base URL, as `--otlp-endpoint` takes it.
+    /// Its base URL, for `--otlp-endpoint`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.address
     }
 
-    /// What it does from now on with what it is sent.
+    /// Sets the response to all further data.
     pub fn behave(&self, manner: Manner) {
         *self.kept.manner.lock().unwrap() = manner;
     }
 
-    /// All spans so far, in the order in which they came.
+    /// All spans so far, in the order of arrival.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         let requests = self.kept.requests.lock().unwrap();
@@ -124,7 +124,7 @@ impl Collector {
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    /// What the senders say of themselves: attribute and value.
+    /// The resource attributes of the senders: name and value.
     #[must_use]
     pub fn senders(&self) -> Vec<(String, String)> {
         let requests = self.kept.requests.lock().unwrap();
@@ -135,7 +135,7 @@ impl Collector {
             .collect()
     }
 
-    /// All that it was sent, as text to search.
+    /// All received data, as searchable text.
     #[must_use]
     pub fn text(&self) -> String {
         format!("{:?}", self.kept.requests.lock().unwrap())
@@ -149,7 +149,7 @@ pub fn attribute(span: &Span, key: &str) -> Option<String> {
     Some(shown(found.value.as_ref()))
 }
 
-/// An id of a trace, as people write it.
+/// An id of a trace in hexadecimal.
 #[must_use]
 pub fn hex(id: &[u8]) -> String {
     id.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
@@ -165,7 +165,7 @@ fn shown(value: Option<&opentelemetry_proto::tonic::common::v1::AnyValue>) -> St
 
 impl Kept {
     async fn take(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
-        let answer = |status: StatusCode| {
+        let respond = |status: StatusCode| {
             let mut response = Response::new(Full::default());
             *response.status_mut() = status;
             response
@@ -173,14 +173,14 @@ impl Kept {
         let manner = *self.manner.lock().unwrap();
         match manner {
             Manner::Takes => {}
-            Manner::Refuses => return answer(StatusCode::SERVICE_UNAVAILABLE),
+            Manner::Refuses => return respond(StatusCode::SERVICE_UNAVAILABLE),
             Manner::Hangs => std::future::pending().await,
         }
         assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v1/traces"));
         assert_eq!(request.headers()["content-type"], "application/x-protobuf");
-        let body = request.into_body().collect().await.expect("the request comes whole").to_bytes();
-        let decoded = ExportTraceServiceRequest::decode(body).expect("the request is one of OTLP");
+        let body = request.into_body().collect().await.expect("the request is complete").to_bytes();
+        let decoded = ExportTraceServiceRequest::decode(body).expect("the request is OTLP");
         self.requests.lock().unwrap().push(decoded);
-        answer(StatusCode::OK)
+        respond(StatusCode::OK)
     }
 }

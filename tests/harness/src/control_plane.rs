@@ -21,7 +21,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Builds it, if no build of its sources is there, and starts it with its data in `directory`/control-plane.
+    /// Starts it with its data in `directory`/control-plane; builds it first if necessary.
     #[must_use]
     pub fn start(directory: &Path) -> Self {
         let program = paths::built("tests/control-plane/build.sh");
@@ -33,7 +33,7 @@ impl ControlPlane {
         Self { server, program, kubeconfig: text(&ready, "kubeconfig").into(), url: text(&ready, "server"), audit: Audit::new(audit) }
     }
 
-    /// An administrator's client. It belongs to the runtime that it is made in.
+    /// An administrator's client. It belongs to the current runtime.
     pub async fn client(&self) -> Client {
         kubeconfig::client(&self.kubeconfig).await
     }
@@ -44,25 +44,25 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
-    /// The program that it is, which is kubectl too.
+    /// Its program, which also is kubectl.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Where the API server is.
+    /// The endpoint of the API server.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What was asked of the API server.
+    /// The requests that the API server received.
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.audit
     }
 
-    /// Who issues the tokens of its service accounts, and the keys that it publishes for them (a JWKS).
+    /// The issuer of its service account tokens, and the published keys (a JWKS).
     pub async fn issuer(&self) -> (String, serde_json::Value) {
         let document = async |path: &str| -> serde_json::Value {
             serde_json::from_str(&self.kubectl(&["get", "--raw", path]).await).expect("the API server publishes JSON")
@@ -90,13 +90,13 @@ impl ControlPlane {
             .spawn()
             .expect("failed to start kubectl");
         let mut stdin = child.stdin.take().expect("its input is piped");
-        // It may have ended without reading, and says why itself.
+        // It may have exited without reading; its output has the reason.
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
         child.wait_with_output().await.expect("failed to wait for kubectl")
     }
 
-    /// Runs kubectl as the administrator, and gives what it prints. It must not fail.
+    /// Runs kubectl as the administrator and returns its output. Panics if it fails.
     pub async fn kubectl(&self, arguments: &[&str]) -> String {
         let output = self.kubectl_with(arguments, "").await;
         let errors = String::from_utf8_lossy(&output.stderr);

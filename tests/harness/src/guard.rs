@@ -1,5 +1,5 @@
-//! Nothing outlives the test process: a small shell kills what is left and removes the directory when its input ends,
-//! which it does however this process ends, by SIGKILL too.
+//! Cleanup after the test process: a small shell kills remaining processes and removes the directory when its input ends, which happens
+//! after any exit of this process, including SIGKILL.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -9,8 +9,8 @@ use std::sync::Mutex;
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 children=' '
-while read -r word what; do
-  case $word in
+while read -r command what; do
+  case $command in
     watch) children="$children$what " ;;
     ended) kept=' '; for child in $children; do [ "$child" = "$what" ] || kept="$kept$child "; done; children=$kept ;;
   esac
@@ -20,16 +20,16 @@ tries=0
 while [ -n "$1" ] && [ -e "$1" ] && [ "$tries" -lt 50 ]; do rm -rf "$1"; tries=$((tries + 1)); sleep 0.2; done
 "#;
 
-/// The shell's input: what is written to it names a process to end with this one.
+/// The shell's input: each line names a process to end with this one.
 #[derive(Debug)]
 pub struct Guard {
     input: Mutex<ChildStdin>,
-    // Not waited for: it outlives us.
+    // Not awaited: it outlives this process.
     _shell: Child,
 }
 
 impl Guard {
-    /// Starts it. `directory` goes at the end; with `None`, nothing does.
+    /// Starts it. It removes `directory` at the end, if given.
     #[must_use]
     pub fn start(directory: Option<&Path>) -> Self {
         let mut child = Command::new("sh")
@@ -46,19 +46,19 @@ impl Guard {
         Self { input, _shell: child }
     }
 
-    /// Ends this process with ours.
+    /// Ends this process together with the test process.
     pub fn watch(&self, pid: u32) {
-        self.tell("watch", pid);
+        self.send("watch", pid);
     }
 
-    /// This process has ended; its number may be another's from now on.
+    /// Removes an ended process: its pid may be reused.
     pub fn ended(&self, pid: u32) {
-        self.tell("ended", pid);
+        self.send("ended", pid);
     }
 
-    fn tell(&self, word: &str, pid: u32) {
+    fn send(&self, command: &str, pid: u32) {
         let mut input = self.input.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Fails only where somebody has killed the shell, and then no test is the worse for it.
-        let _ = writeln!(input, "{word} {pid}");
+        // Fails only if the shell was killed, which does not affect a test.
+        let _ = writeln!(input, "{command} {pid}");
     }
 }

@@ -1,4 +1,4 @@
-//! The kinds of resources, and how tests name a resource: `orders` is a `ModelRefresh`, `modelsync/orders` a `ModelSync`.
+//! The kinds of resources, and their names in tests: `orders` is a `ModelRefresh`, `modelsync/orders` a `ModelSync`.
 
 use kube::api::Api;
 use kube::core::{ApiResource, Object};
@@ -6,7 +6,7 @@ use kube::{Client, Resource as _};
 use serde_json::Value;
 use tabular_operator::api::{ModelRefresh, ModelSync, Status};
 
-/// A resource of either kind, its spec as it was written.
+/// A resource of either kind with an untyped spec.
 pub type AnyObject = Object<Value, Status>;
 
 /// A kind.
@@ -22,7 +22,7 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Refresh, Self::Sync];
 
-    /// How the API server knows it.
+    /// The resource in the API.
     #[must_use]
     pub fn resource(self) -> ApiResource {
         match self {
@@ -31,13 +31,13 @@ impl Kind {
         }
     }
 
-    /// Its name, as a manifest has it.
+    /// Its name in a manifest.
     #[must_use]
     pub fn name(self) -> String {
         self.resource().kind
     }
 
-    /// How tests name a resource of this kind.
+    /// The test name of a resource of this kind.
     #[must_use]
     pub fn prefix(self) -> &'static str {
         match self {
@@ -46,7 +46,7 @@ impl Kind {
         }
     }
 
-    /// The kind and the name that a test means.
+    /// The kind and the name in a test name.
     #[must_use]
     pub fn of(named: &str) -> (Self, &str) {
         named.strip_prefix(Self::Sync.prefix()).map_or((Self::Refresh, named), |name| (Self::Sync, name))
@@ -58,7 +58,7 @@ impl Kind {
         Api::namespaced_with(client.clone(), namespace, &self.resource())
     }
 
-    /// What a manifest gives as its version.
+    /// The `apiVersion` in a manifest.
     #[must_use]
     pub fn api_version() -> String {
         ModelRefresh::api_version(&()).into_owned()

@@ -1,4 +1,4 @@
-//! Kubeconfigs: reading the administrator's, writing one for a token.
+//! Kubeconfigs: reads the administrator's, writes one for a token.
 
 use std::fs;
 use std::path::Path;
@@ -7,22 +7,22 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
 
-/// A client by the kubeconfig at `path`.
+/// A client for the kubeconfig at `path`.
 pub async fn client(path: &Path) -> Client {
     let kubeconfig = Kubeconfig::read_from(path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()));
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("the kubeconfig is whole");
-    Client::try_from(config).expect("the kubeconfig can be used")
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("the kubeconfig is complete");
+    Client::try_from(config).expect("the kubeconfig is valid")
 }
 
-/// The API server's certificate authority, in base64 of PEM, as the kubeconfig at `path` has it.
+/// The API server's certificate authority in the kubeconfig at `path`, as base64 of PEM.
 #[must_use]
 pub fn authority(path: &Path) -> String {
     let kubeconfig = Kubeconfig::read_from(path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()));
     let cluster = kubeconfig.clusters.into_iter().find_map(|named| named.cluster).expect("it has a cluster");
-    cluster.certificate_authority_data.expect("it has its authority's certificate in it")
+    cluster.certificate_authority_data.expect("it contains its authority's certificate")
 }
 
-/// How to reach an API server: its URL and who signed its certificate.
+/// The endpoint of an API server: its URL and its certificate authority.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// `https://127.0.0.1:…`.
@@ -31,7 +31,7 @@ pub struct Endpoint {
     pub authority: String,
 }
 
-/// Writes a kubeconfig for `token`, whose default namespace is `namespace`.
+/// Writes a kubeconfig for `token` with the default namespace `namespace`.
 pub fn write(path: &Path, endpoint: &Endpoint, token: &str, namespace: &str) {
     let Endpoint { url, authority } = endpoint;
     let content = json!({

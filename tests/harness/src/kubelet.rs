@@ -1,8 +1,8 @@
-//! What a node would do: runs the pods of the operator's Deployments and Jobs, on a control plane that has none.
+//! A simulated node: runs the pods of the operator's Deployments and Jobs, on a control plane without nodes.
 //!
-//! A pod is a process with the settings, the `ServiceAccount` and the permissions that its template says. Only where Azure is and
-//! where metrics are served are the test's. A Deployment is rolled over as its controller does it, the new one first; its status
-//! and that of a Job are written, so that whoever waits for them (Helm, `kubectl rollout status`) is told.
+//! A pod is a process with the settings, the `ServiceAccount` and the permissions of its template. Only the addresses of Azure and of the
+//! metrics server are replaced by the test's. A Deployment is rolled out as its controller does it, the new pod first. The statuses of
+//! Deployments and Jobs are written for clients that wait for them (Helm, `kubectl rollout status`).
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,17 +26,17 @@ use tokio::task::JoinHandle;
 use crate::operator;
 use crate::{Site, kubeconfig};
 
-/// The program of the pods that are run; others are let be.
+/// The program of the pods to run; others are ignored.
 const PROGRAM: &str = "/tabular-operator";
-/// From one look at the cluster to the next.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The interval between checks of the cluster.
+const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A site that is shared, or that of the whole process.
+/// A shared site, or the site of the process.
 pub trait Sited: Deref<Target = Site> + Clone + Send + Sync + 'static {}
 
 impl<S: Deref<Target = Site> + Clone + Send + Sync + 'static> Sited for S {}
 
-/// A node's agent. It and its pods end when it is dropped.
+/// A node agent. It and its pods end when dropped.
 #[derive(Debug)]
 pub struct Kubelet {
     task: JoinHandle<()>,
@@ -44,12 +44,12 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// Starts it, for all that is there: for a site that nobody else uses.
+    /// Starts it for all namespaces of an exclusive site.
     pub async fn start<S: Sited>(site: S) -> Self {
         Self::of(site, None).await
     }
 
-    /// Starts it for the Jobs of one namespace alone, where a test runs the operator itself.
+    /// Starts it for the Jobs of one namespace only, if a test runs the operator itself.
     pub async fn of_jobs<S: Sited>(site: S, namespace: &str) -> Self {
         Self::of(site, Some(namespace.to_owned())).await
     }
@@ -61,20 +61,20 @@ impl Kubelet {
         let mut node = Node { client, site, directory: directory.clone(), jobs_of, pods: HashMap::new(), jobs: HashMap::new() };
         let task = tokio::spawn(async move {
             loop {
-                node.look().await;
-                tokio::time::sleep(PAUSE).await;
+                node.poll().await;
+                tokio::time::sleep(INTERVAL).await;
             }
         });
         Self { task, directory }
     }
 
-    /// What a Deployment or a Job has said, over all its pods: the file may not be there yet.
+    /// The log of all pods of a Deployment or a Job; empty if the file does not exist yet.
     #[must_use]
     pub fn log(&self, namespace: &str, name: &str) -> PathBuf {
         file(&self.directory, namespace, name, "log")
     }
 
-    /// A script that runs its arguments as `kubectl exec` would in a pod of a Deployment; it is there when the pod runs.
+    /// A script that runs its arguments like `kubectl exec` in a pod of a Deployment. It exists while the pod runs.
     #[must_use]
     pub fn exec(&self, namespace: &str, name: &str) -> PathBuf {
         file(&self.directory, namespace, name, "exec")
@@ -87,21 +87,21 @@ impl Drop for Kubelet {
     }
 }
 
-/// Of which Deployment or Job: its namespace and name.
+/// Namespace and name of a Deployment or Job.
 type Owner = (String, String);
 
 struct Node<S: Sited> {
     site: S,
     client: Client,
     directory: PathBuf,
-    /// The namespace whose Jobs alone are run.
+    /// If set, only Jobs of this namespace are run.
     jobs_of: Option<String>,
     pods: HashMap<Owner, Vec<Pod<S>>>,
-    /// The uids of the Jobs that were run, by their owner.
+    /// The uids of the started Jobs, by their owner.
     jobs: HashMap<Owner, (String, Option<Pod<S>>)>,
 }
 
-/// A process that stands for a pod.
+/// A process that represents a pod.
 struct Pod<S: Sited> {
     site: S,
     pid: u32,
@@ -119,7 +119,7 @@ impl<S: Sited> Pod<S> {
     }
 
     fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("failed to look at a pod")
+        self.child.try_wait().expect("failed to poll a pod")
     }
 }
 
@@ -131,7 +131,7 @@ impl<S: Sited> Drop for Pod<S> {
 }
 
 impl<S: Sited> Node<S> {
-    async fn look(&mut self) {
+    async fn poll(&mut self) {
         let all = ListParams::default();
         let Ok(deployments) = Api::<Deployment>::all(self.client.clone()).list(&all).await else { return };
         let Ok(jobs) = Api::<Job>::all(self.client.clone()).list(&all).await else { return };
@@ -169,7 +169,7 @@ impl<S: Sited> Node<S> {
         }
         let (mut new, old): (Vec<Pod<S>>, Vec<Pod<S>>) = pods.into_iter().partition(|pod| pod.template == template);
         let ready = new.iter().filter(|pod| pod.ready).count();
-        // The old ones go when as many new ones are ready, as a rolling update has it.
+        // As in a rolling update, old pods end when enough new ones are ready.
         if ready >= wanted {
             old.iter().for_each(Pod::terminate);
         }
@@ -190,7 +190,7 @@ impl<S: Sited> Node<S> {
                 condition("Progressing", "True", if done { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" }),
             ],
         });
-        if !says(&serde_json::to_value(&deployment.status).unwrap(), &status) {
+        if !is_same_status(&serde_json::to_value(&deployment.status).unwrap(), &status) {
             self.report::<Deployment>(deployment.namespace(), &deployment.name_any(), &status).await;
         }
         Some(())
@@ -202,7 +202,7 @@ impl<S: Sited> Node<S> {
         let container = ours(template)?;
         let uid = job.uid()?;
         if self.jobs.get(&owner).is_none_or(|(known, _)| *known != uid) {
-            // Another has begun it.
+            // Another agent started it.
             if job.status.as_ref().is_some_and(|status| status.start_time.is_some()) {
                 return None;
             }
@@ -237,7 +237,7 @@ impl<S: Sited> Node<S> {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &namespace.unwrap_or_default());
         let patched = api.patch_status(name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await;
-        // It may have gone meanwhile.
+        // It may have been deleted meanwhile.
         if let Err(error) = patched {
             assert!(
                 matches!(&error, kube::Error::Api(status) if status.code == 404 || status.code == 409),
@@ -246,7 +246,7 @@ impl<S: Sited> Node<S> {
         }
     }
 
-    /// Starts a pod, unless its account is not there yet.
+    /// Starts a pod, unless its account does not exist yet.
     async fn run(&self, owner: &Owner, template_text: &str, template: &PodTemplateSpec, container: &Container) -> Option<Pod<S>> {
         let (namespace, name) = owner;
         let account = template.spec.as_ref()?.service_account_name.clone()?;
@@ -284,7 +284,7 @@ impl<S: Sited> Node<S> {
         Some(Pod { site: self.site.clone(), pid, template: template_text.to_owned(), child, log_offset, ready: false })
     }
 
-    /// Leaves what `kubectl exec` is played by.
+    /// Writes the script that simulates `kubectl exec`.
     fn script(&self, (namespace, name): &Owner, variables: &[(String, String)]) {
         let mut text = "#!/usr/bin/env bash\n".to_owned();
         for (name, value) in variables {
@@ -303,20 +303,20 @@ fn file(directory: &Path, namespace: &str, name: &str, extension: &str) -> PathB
     directory.join(format!("{namespace}_{name}.{extension}"))
 }
 
-/// The operator's container, where the pod is one of its.
+/// The operator's container, if the pod has one.
 fn ours(template: &PodTemplateSpec) -> Option<&Container> {
     let container = template.spec.as_ref()?.containers.first()?;
     (container.command.as_deref() == Some(&[PROGRAM.to_owned()])).then_some(container)
 }
 
-/// Whether a pod that began to log here answers that it is ready.
+/// Whether a pod that logs here from `offset` on reports that it is ready.
 async fn is_ready(log: &Path, offset: u64) -> bool {
     let text = fs::read(log).unwrap_or_default();
     let from = usize::try_from(offset).unwrap_or(0).min(text.len());
-    let said = String::from_utf8_lossy(&text[from..]).into_owned();
-    let Some(address) = said.lines().find_map(|line| operator::address(line, "serving probes")) else { return false };
-    let answer = operator::plain_http().get(format!("http://{address}/readyz")).send().await;
-    answer.is_ok_and(|answer| answer.status().is_success())
+    let log_text = String::from_utf8_lossy(&text[from..]).into_owned();
+    let Some(address) = log_text.lines().find_map(|line| operator::address(line, "serving probes")) else { return false };
+    let response = operator::plain_http().get(format!("http://{address}/readyz")).send().await;
+    response.is_ok_and(|response| response.status().is_success())
 }
 
 fn condition(kind: &str, status: &str, reason: &str) -> Value {
@@ -324,8 +324,8 @@ fn condition(kind: &str, status: &str, reason: &str) -> Value {
     json!({"type": kind, "status": status, "reason": reason, "message": reason, "lastTransitionTime": now, "lastUpdateTime": now})
 }
 
-/// Whether a status says the same already, times aside.
-fn says(found: &Value, wanted: &Value) -> bool {
+/// Whether a status has the same content, except times.
+fn is_same_status(found: &Value, wanted: &Value) -> bool {
     let bare = |status: &Value| {
         let mut status = status.clone();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {

@@ -1,14 +1,14 @@
-//! Starts the real parts for tests, the demo and the benchmark, and looks at what they do.
+//! Starts the real components for tests, the demo and the benchmark, and observes them.
 //!
-//! A test process has one [`Site`]: a control plane and a local Azure, started once and ended with the process, however
-//! that ends. Each test has a [`World`] of its own in it: a namespace, a model, an application, a recorder of every version
-//! of its resources, and as many [`Operator`] processes as it likes. An [`ApiProxy`] may stand between an operator and the
-//! API server, and knows and spoils each request.
+//! A test process has one [`Site`]: a control plane and a local Azure, started once and stopped with the process, however it exits. Each
+//! test has its own [`World`] in it: a namespace, a model, an application, a recorder of every version of its resources, and any number
+//! of [`Operator`] processes. An [`ApiProxy`] can be placed between an operator and the API server; it records requests and injects
+//! faults.
 //!
-//! It panics where it cannot go on: that is how a test fails.
+//! Functions panic on an error, which fails the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::missing_panics_doc, reason = "everything here may panic: that is how a test fails")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is the way to fail a test")]
 
 pub mod api_proxy;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! The operator under test: the released binary, with nothing changed but its settings.
+//! The operator under test: the unmodified released binary with test settings.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,51 +11,51 @@ use crate::guard::Guard;
 use crate::wait::{eventually, within};
 use crate::{paths, pod};
 
-/// How to run it.
+/// Settings of a process.
 #[derive(Clone, Debug)]
 pub struct OperatorSettings {
-    /// Who it is to the API server, and where that is.
+    /// Its identity and the endpoint of the API server.
     pub kubeconfig: PathBuf,
     /// `HTTPS_PROXY`.
     pub proxy: String,
     /// `--extra-ca-file`.
     pub authority: PathBuf,
-    /// `--watch-namespace`, `--lease-name` and whatever else, each as `--name=value`.
+    /// Flags such as `--watch-namespace` and `--lease-name`, each as `--name=value`.
     pub arguments: Vec<String>,
-    /// More variables of its environment.
+    /// Additional environment variables.
     pub environment: Vec<(String, String)>,
-    /// Where its log goes.
+    /// The log file.
     pub log: PathBuf,
-    /// The file system that it runs in as a pod does, with nothing else in it: see [`crate::pod`]. With `None`, this machine's.
+    /// The file system of a pod to run in, which contains nothing else: see [`crate::pod`]. With `None`, this machine's.
     pub pod: Option<PathBuf>,
 }
 
-/// Settings that make tests fast. The proportions are those of the defaults, but for the lease.
+/// Settings that make tests fast, in the proportions of the defaults except for the lease.
 pub const FAST: &[&str] = &[
     "--poll-min=100ms",
     "--poll-max=1s",
     "--listing-lag=3s",
     "--call-timeout=5s",
     "--reference-grace=1s",
-    // Long enough that a busy machine does not lose it; whoever kills a leader waits for it.
+    // Long enough that a busy machine keeps it; tests that kill a leader wait for its expiry.
     "--lease-duration=5s",
     "--metrics-address=127.0.0.1:0",
     "--log-format=json",
 ];
 
-/// A process of the operator. It is killed when this is dropped, and when the test process ends.
+/// A process of the operator. It is killed when dropped, and when the test process ends.
 #[derive(Debug)]
 pub struct Operator {
     child: Child,
     settings: OperatorSettings,
     guard: &'static Guard,
-    // Where in the log this process begins: a restarted one goes on in the same file.
+    // The start of this process in the log: a restarted one continues the same file.
     log_offset: u64,
     ended: bool,
 }
 
 impl Operator {
-    /// Starts it with settings that make tests fast, where its own do not say otherwise, and does not wait.
+    /// Starts it with the fast settings, overridden by its own, without waiting.
     #[must_use]
     pub fn start(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let mut settings = settings.clone();
@@ -65,7 +65,7 @@ impl Operator {
         Self::start_as_is(&settings, guard)
     }
 
-    /// Starts it with nothing but its own settings, and does not wait.
+    /// Starts it with only its own settings, without waiting.
     #[must_use]
     pub fn start_as_is(settings: &OperatorSettings, guard: &'static Guard) -> Self {
         let log = File::options().create(true).append(true).open(&settings.log).expect("failed to open the operator's log");
@@ -81,15 +81,15 @@ impl Operator {
         self.child.id()
     }
 
-    /// The most memory that it has had resident at once so far, in KiB.
+    /// Its peak resident memory so far, in KiB.
     #[must_use]
     pub fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("failed to read /proc: it is Linux's");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("failed to read /proc, which needs Linux");
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak.expect("the kernel tells the peak")
+        peak.expect("the kernel reports the peak")
     }
 
-    /// What this process has logged so far.
+    /// The log of this process so far.
     #[must_use]
     pub fn log(&self) -> String {
         let text = fs::read(&self.settings.log).unwrap_or_default();
@@ -97,7 +97,7 @@ impl Operator {
         String::from_utf8_lossy(&text[from..]).into_owned()
     }
 
-    /// Waits until it serves metrics, and says where.
+    /// Waits until it serves metrics, and returns the address.
     pub async fn metrics_address(&mut self) -> String {
         let what = "the operator to serve metrics";
         eventually(what, async || {
@@ -108,19 +108,19 @@ impl Operator {
         .await
     }
 
-    /// Waits until it is ready: its caches are full, and it leads or stands by.
+    /// Waits until it is ready: its caches are synced, and it leads or is a candidate.
     pub async fn ready(&mut self) {
         let url = format!("http://{}/readyz", self.metrics_address().await);
         let http = plain_http();
         eventually("the operator to be ready", async || {
             self.must_run();
-            let answer = http.get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let response = http.get(&url).send().await.ok()?;
+            response.status().is_success().then_some(())
         })
         .await;
     }
 
-    /// Waits until it is ready, and starts it again where it ends before: on a busy machine it may lose its lease.
+    /// Waits until it is ready and restarts it if it exits: on a busy machine it may lose its lease.
     pub async fn ready_at_last(&mut self) {
         let http = plain_http();
         eventually("the operator to be ready", async || {
@@ -128,39 +128,39 @@ impl Operator {
                 self.restart();
             }
             let address = self.log().lines().find_map(metrics_address)?;
-            let answer = http.get(format!("http://{address}/readyz")).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let response = http.get(format!("http://{address}/readyz")).send().await.ok()?;
+            response.status().is_success().then_some(())
         })
         .await;
     }
 
-    /// What it counts.
+    /// Its metrics.
     pub async fn metrics(&mut self) -> String {
         let url = format!("http://{}/metrics", self.metrics_address().await);
         plain_http().get(url).send().await.expect("failed to read the metrics").text().await.expect("metrics are text")
     }
 
-    /// What it answers to a path, such as `/readyz`: the status and the body.
+    /// Its response to a path such as `/readyz`: the status and the body.
     pub async fn get(&mut self, path: &str) -> (u16, String) {
         let url = format!("http://{}{path}", self.metrics_address().await);
-        let answer = plain_http().get(url).send().await.expect("failed to ask the operator");
-        (answer.status().as_u16(), answer.text().await.expect("the answer is text"))
+        let response = plain_http().get(url).send().await.expect("failed to reach the operator");
+        (response.status().as_u16(), response.text().await.expect("the response is text"))
     }
 
-    /// The same, in another format.
+    /// Its metrics in another format.
     pub async fn metrics_as(&mut self, format: &str) -> String {
         let url = format!("http://{}/metrics", self.metrics_address().await);
-        let answer = plain_http().get(url).header("accept", format).send().await.expect("failed to read the metrics");
-        answer.text().await.expect("metrics are text")
+        let response = plain_http().get(url).header("accept", format).send().await.expect("failed to read the metrics");
+        response.text().await.expect("metrics are text")
     }
 
     fn must_run(&mut self) {
         if let Ok(Some(status)) = self.child.try_wait() {
-            panic!("the operator has ended with {status}:\n{}", tail(&self.settings.log, 30));
+            panic!("the operator exited with {status}:\n{}", tail(&self.settings.log, 30));
         }
     }
 
-    /// Ends it as a crash of the machine would, and waits until it is gone.
+    /// Kills it like a crash of the machine, and waits until it has exited.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -173,31 +173,31 @@ impl Operator {
         assert!(sent.is_ok_and(|status| status.success()), "failed to send SIG{name} to the operator");
     }
 
-    /// Ends it as Kubernetes does, and waits.
+    /// Terminates it as Kubernetes does, and waits.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.end(Duration::from_secs(30)).await
     }
 
-    /// Whether it has ended, by itself or not.
+    /// Whether it has exited.
     pub fn has_ended(&mut self) -> bool {
-        let ended = self.ended || self.child.try_wait().expect("failed to look at it").is_some();
+        let ended = self.ended || self.child.try_wait().expect("failed to poll the operator").is_some();
         if ended {
             self.gone();
         }
         ended
     }
 
-    /// Waits for its end.
+    /// Waits for its exit.
     pub async fn end(&mut self, limit: Duration) -> ExitStatus {
-        let status = within(limit, "the operator to end", async || self.child.try_wait().expect("failed to look at it")).await;
+        let status = within(limit, "the operator to end", async || self.child.try_wait().expect("failed to poll the operator")).await;
         self.gone();
         status
     }
 
-    /// Starts the next process with the same settings; this one has to be gone.
+    /// Starts the next process with the same settings; this one must have exited.
     pub fn restart(&mut self) {
-        assert!(self.ended, "kill or terminate the operator before it is started again");
+        assert!(self.ended, "kill or terminate the operator before a restart");
         *self = Self::start_as_is(&self.settings, self.guard);
     }
 
@@ -217,7 +217,7 @@ impl Drop for Operator {
     }
 }
 
-/// The program with none of the variables of whoever runs the tests.
+/// The program, without the environment variables of the user.
 #[must_use]
 pub fn program() -> Command {
     let mut command = Command::new(paths::operator());
@@ -234,7 +234,7 @@ pub fn program() -> Command {
     command
 }
 
-/// The command line, ready for a redirection of its errors.
+/// The command line; its standard error is not redirected yet.
 #[must_use]
 pub fn command(settings: &OperatorSettings) -> Command {
     if let Some(root) = &settings.pod {
@@ -248,7 +248,7 @@ pub fn command(settings: &OperatorSettings) -> Command {
         .arg(&settings.authority)
         .env("KUBECONFIG", &settings.kubeconfig)
         .env("HTTPS_PROXY", &settings.proxy)
-        // So that no test sends a packet to the real metadata service.
+        // No test sends a packet to the real metadata service.
         .env("HTTP_PROXY", &settings.proxy)
         .envs(settings.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -260,7 +260,7 @@ fn metrics_address(line: &str) -> Option<String> {
     address(line, "serving metrics")
 }
 
-/// Where it serves something, if this line of its log states that.
+/// The address that it serves, if this log line reports it.
 pub(crate) fn address(line: &str, serving: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let find = |name: &str| line.get(name).or_else(|| line.get("fields")?.get(name)).and_then(Value::as_str);
@@ -268,7 +268,7 @@ pub(crate) fn address(line: &str, serving: &str) -> Option<String> {
 }
 
 pub(crate) fn plain_http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a plain client can be made")
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("the client is created")
 }
 
 /// The last lines of a log.

@@ -1,4 +1,4 @@
-//! Where things are: the workspace, and the programs that are built from it.
+//! Paths of the workspace and of the programs built from it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/harness is in the workspace").to_owned()
 }
 
-/// What a script builds that prints where it is, such as `tests/control-plane/build.sh`.
+/// The path printed by a build script such as `tests/control-plane/build.sh`.
 #[must_use]
 pub fn built(script: &str) -> PathBuf {
     let output = Command::new(workspace().join(script)).stderr(Stdio::inherit()).output();
@@ -33,11 +33,11 @@ pub fn simulator() -> PathBuf {
 
 fn program(variable: &str, name: &str) -> PathBuf {
     let path = env::var_os(variable).map_or_else(|| target().join("release").join(name), PathBuf::from);
-    assert!(path.is_file(), "{} is not there: build it with `make build`, or name another by {variable}", path.display());
+    assert!(path.is_file(), "{} not found: build it with `make build`, or set {variable}", path.display());
     path
 }
 
-/// Cargo's target directory: the one that this test program lies in, unless it was moved.
+/// Cargo's target directory: the one that contains this test program, unless it was moved.
 #[must_use]
 pub fn target() -> PathBuf {
     let here = env::current_exe().ok();

@@ -1,4 +1,4 @@
-//! The operator as a pod runs it: in a file system that is read-only and has nothing but an image in it and what the kubelet adds.
+//! The operator as in a pod: in a read-only file system that contains only an image and the kubelet's files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use crate::operator::OperatorSettings;
 use crate::paths;
 
-/// Where a pod finds its `ServiceAccount`.
+/// The path of a pod's `ServiceAccount`.
 const ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 
-/// What a kubelet puts into a container's file system.
+/// The files that a kubelet adds to a container's file system.
 #[derive(Debug)]
 pub struct Mounts<'a> {
-    /// The `ServiceAccount`'s token, its namespace, and who signed the API server's certificate (PEM).
+    /// The `ServiceAccount`'s token, its namespace, and the API server's certificate authority (PEM).
     pub account: [&'a str; 3],
     /// `/etc/hosts`.
     pub hosts: &'a str,
@@ -22,7 +22,7 @@ pub struct Mounts<'a> {
 }
 
 impl Mounts<'_> {
-    /// Puts them below `root`, where nothing of them may be yet: an image that has them would hide what Kubernetes says.
+    /// Writes them below `root`, where none of them may exist: files of an image would hide those of Kubernetes.
     pub fn put_into(&self, root: &Path) {
         let [token, namespace, authority] = self.account;
         for (path, content) in [
@@ -37,15 +37,15 @@ impl Mounts<'_> {
     }
 }
 
-/// Adds a file that a volume would bring.
+/// Adds a file of a volume.
 pub fn add(root: &Path, path: &str, content: &str) {
     let file = root.join(path);
-    assert!(!file.exists(), "the image has {path} in it");
-    fs::create_dir_all(file.parent().expect("it has a directory")).expect("failed to make a directory");
+    assert!(!file.exists(), "the image already contains {path}");
+    fs::create_dir_all(file.parent().expect("it has a directory")).expect("failed to create a directory");
     fs::write(file, content).expect("failed to write a file");
 }
 
-/// Why this machine cannot run anything as a pod does, where it cannot.
+/// The reason why this machine cannot run a program as in a pod, if any.
 #[must_use]
 pub fn hindrance() -> Option<String> {
     let tried = Command::new(script()).args(["/", "--", "/bin/true"]).stdin(Stdio::null()).output();
@@ -56,7 +56,7 @@ pub fn hindrance() -> Option<String> {
     }
 }
 
-/// The command line in `root`. The environment is the pod's: none of this machine's is in it.
+/// The command line in `root`. The environment is the pod's, without variables of this machine.
 pub(crate) fn command(root: &Path, settings: &OperatorSettings) -> Command {
     let mut command = Command::new(script());
     command.arg(root).arg(format!("HTTPS_PROXY={}", settings.proxy)).arg(format!("HTTP_PROXY={}", settings.proxy));

@@ -1,4 +1,4 @@
-//! A program that serves this process: it says by one JSON line that it is ready, and ends when its input does.
+//! A server program of this process: it reports readiness with one line of JSON, and ends when its input ends.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-/// A running server of ours. Its input stays open for as long as this process lives.
+/// A running server. Its input stays open for the lifetime of this process.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -15,7 +15,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `command` with its errors in `log`, and waits for the line that says that it is ready.
+    /// Starts `command` with its errors in `log`, and waits for its ready line.
     #[must_use]
     pub fn start(command: &mut Command, log: &Path) -> (Self, Value) {
         let errors = File::create(log).unwrap_or_else(|error| panic!("failed to write {}: {error}", log.display()));
@@ -30,8 +30,8 @@ impl Server {
         let read = BufReader::new(output).read_line(&mut line);
         let ready = read.ok().and_then(|_| serde_json::from_str(&line).ok());
         let Some(ready) = ready else {
-            let said = std::fs::read_to_string(log).unwrap_or_default();
-            panic!("{command:?} did not get ready: it said '{line}', and\n{said}");
+            let errors = std::fs::read_to_string(log).unwrap_or_default();
+            panic!("{command:?} did not become ready. Output: '{line}', errors:\n{errors}");
         };
         (Self { child, log: log.to_owned() }, ready)
     }
@@ -42,7 +42,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Where its errors go.
+    /// The file of its errors.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log

@@ -1,4 +1,4 @@
-//! A real Prometheus that scrapes operators every second, with rules, asked by its HTTP API as Grafana does.
+//! A real Prometheus with rules that scrapes operators every second; queried over its HTTP API, as Grafana does.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::guard::Guard;
 use crate::{tools, wait};
 
-/// How often it scrapes, and looks at its rules.
+/// The interval of scrapes and rule evaluations.
 const INTERVAL: &str = "1s";
 
-/// A running Prometheus, with its data in a directory of its own.
+/// A running Prometheus, with its data in its own directory.
 #[derive(Debug)]
 pub struct Prometheus {
     child: Child,
@@ -24,10 +24,10 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts it for these targets (`host:port`), as a monitor in the namespace `tabular-system` would find them, with the rules of a file,
-    /// and waits until it is ready. Everything of it is in `directory`.
+    /// Starts it for these targets (`host:port`), as discovered by a monitor in the namespace `tabular-system`, with the rules of a file,
+    /// and waits until it is ready. All of its files are in `directory`.
     pub async fn start(directory: &Path, guard: &'static Guard, targets: &[String], rules: &Path) -> Self {
-        fs::create_dir_all(directory).expect("failed to make its directory");
+        fs::create_dir_all(directory).expect("failed to create its directory");
         let scrape = json!({
             "job_name": "tabular-operator",
             "static_configs": [{"targets": targets, "labels": {"namespace": "tabular-system", "pod": "tabular-operator-0"}}],
@@ -39,7 +39,7 @@ impl Prometheus {
         });
         let (file, log) = (directory.join("prometheus.yaml"), directory.join("prometheus.log"));
         fs::write(&file, config.to_string()).expect("failed to write its configuration");
-        // Free when it was asked; nobody else on this machine asks for a number of its own.
+        // Other processes on this machine use ports assigned by the kernel, so this one stays free.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port();
         let child = Command::new(tools::directory().join("prometheus"))
             .arg(format!("--config.file={}", file.display()))
@@ -48,37 +48,37 @@ impl Prometheus {
             .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("failed to make its log"))
+            .stderr(File::create(&log).expect("failed to create its log"))
             .spawn()
             .expect("failed to start prometheus");
         guard.watch(child.id());
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a plain client can be made");
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("the client is created");
         let mut prometheus = Self { child, guard, url: format!("http://127.0.0.1:{port}"), http };
         wait::eventually("Prometheus to be ready", async || {
-            let ended = prometheus.child.try_wait().expect("failed to look at it");
-            assert!(ended.is_none(), "Prometheus has ended: {}", fs::read_to_string(&log).unwrap_or_default());
-            let answer = prometheus.http.get(format!("{}/-/ready", prometheus.url)).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            let ended = prometheus.child.try_wait().expect("failed to poll Prometheus");
+            assert!(ended.is_none(), "Prometheus exited: {}", fs::read_to_string(&log).unwrap_or_default());
+            let response = prometheus.http.get(format!("{}/-/ready", prometheus.url)).send().await.ok()?;
+            response.status().is_success().then_some(())
         })
         .await;
         prometheus
     }
 
-    /// What it answers to a request of its API, below `/api/v1/`.
+    /// Its response to a request below `/api/v1/`.
     ///
     /// # Errors
-    /// What it says is wrong.
+    /// The error that it reports.
     pub async fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let request = self.http.get(format!("{}/api/v1/{path}", self.url)).query(parameters);
-        let answer = request.send().await.expect("Prometheus answers");
-        let answer: Value = answer.json().await.expect("its answer is JSON");
-        if answer["status"] == "success" { Ok(answer["data"].clone()) } else { Err(answer["error"].to_string()) }
+        let response = request.send().await.expect("Prometheus responds");
+        let response: Value = response.json().await.expect("its response is JSON");
+        if response["status"] == "success" { Ok(response["data"].clone()) } else { Err(response["error"].to_string()) }
     }
 
-    /// The series that a query has now.
+    /// The current series of a query.
     ///
     /// # Errors
-    /// Why it is no query.
+    /// The reason why the query is invalid.
     pub async fn query(&self, query: &str) -> Result<Vec<Value>, String> {
         let data = self.ask("query", &[("query", query)]).await?;
         Ok(data["result"].as_array().cloned().unwrap_or_default())

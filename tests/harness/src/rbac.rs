@@ -1,4 +1,4 @@
-//! What an operator may do: the least that it needs, and a `ServiceAccount` for each test.
+//! The permissions of an operator: the minimum that it needs, and a `ServiceAccount` for each test.
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 
 /// The namespace of the operators' `ServiceAccount`s and Leases.
 pub const OPERATORS: &str = "operators";
-/// The role of an operator, in the namespaces that it serves: what is deployed, and Secrets.
+/// The role of an operator in its namespaces: the deployed one, and Secrets.
 pub const ROLE: &str = "tabular-operator";
 /// The same without Secrets.
 pub const BARE_ROLE: &str = "tabular-operator-bare";
 
-/// The user that a `ServiceAccount` of [`OPERATORS`] is to the API server.
+/// The user name of a `ServiceAccount` of [`OPERATORS`].
 #[must_use]
 pub fn user(name: &str) -> String {
     format!("system:serviceaccount:{OPERATORS}:{name}")
 }
 
-/// Makes what all operators share: the role, and the right to Leases of their own namespace.
+/// Creates the objects that all operators share: the role, and the permission for Leases of their namespace.
 pub async fn install(client: &Client) {
     make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": OPERATORS}})).await;
-    // What the deployment grants, and nothing more: a permission that is missing there is a red test here.
+    // Exactly the permissions of the deployment: a missing permission fails a test.
     let wanted: [(&str, &[&str]); 4] = [
         (ROLE, &["tabular-operator", "tabular-operator-secrets"]),
         (BARE_ROLE, &["tabular-operator"]),
@@ -38,7 +38,7 @@ pub async fn install(client: &Client) {
     }
     let mut leases = deployed("Role", "tabular-operator-lease");
     for rule in &mut leases {
-        // Each world has a Lease of its own, under a name of its own.
+        // Each world has its own Lease with its own name.
         rule.as_object_mut().expect("a rule is an object").remove("resourceNames");
     }
     make::<Role>(&Api::namespaced(client.clone(), OPERATORS), json!({"metadata": {"name": "leases"}, "rules": leases})).await;
@@ -54,13 +54,13 @@ pub async fn install(client: &Client) {
 /// The rules of a role of `deploy/base`.
 fn deployed(kind: &str, name: &str) -> Vec<Value> {
     let objects: Vec<Value> =
-        serde_saphyr::from_multiple(include_str!("../../../deploy/base/rbac.yaml")).expect("deploy/base/rbac.yaml can be read");
+        serde_saphyr::from_multiple(include_str!("../../../deploy/base/rbac.yaml")).expect("deploy/base/rbac.yaml is valid");
     let role = |object: &Value| object["kind"] == kind && object["metadata"]["name"] == name;
     let object = objects.into_iter().find(role).unwrap_or_else(|| panic!("{kind} {name} is not in deploy/base/rbac.yaml"));
     object["rules"].as_array().expect("a role has rules").clone()
 }
 
-/// Makes a `ServiceAccount` that has a role in `namespace`, or in the whole cluster, and gives its token.
+/// Creates a `ServiceAccount` that has a role in `namespace` or in the whole cluster, and returns its token.
 pub async fn account(client: &Client, name: &str, namespace: &str, role: &str, everywhere: bool) -> String {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), OPERATORS);
     make(&accounts, json!({"metadata": {"name": name}})).await;
@@ -84,8 +84,8 @@ pub async fn token(client: &Client, name: &str) -> String {
         spec: TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() },
         ..TokenRequest::default()
     };
-    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await;
-    answer.expect("failed to ask for a token").status.expect("a token was given").token
+    let response = accounts.create_token_request(name, &PostParams::default(), &request).await;
+    response.expect("failed to request a token").status.expect("the response has a token").token
 }
 
 /// Creates an object from JSON.
@@ -93,8 +93,8 @@ pub async fn make<K>(api: &Api<K>, object: Value) -> K
 where
     K: Clone + std::fmt::Debug + DeserializeOwned + Serialize,
 {
-    let said = object.to_string();
-    let object = serde_json::from_value(object).unwrap_or_else(|error| panic!("failed to read {said}: {error}"));
+    let json = object.to_string();
+    let object = serde_json::from_value(object).unwrap_or_else(|error| panic!("failed to read {json}: {error}"));
     let made = api.create(&PostParams::default(), &object).await;
-    made.unwrap_or_else(|error| panic!("failed to create {said}: {error}"))
+    made.unwrap_or_else(|error| panic!("failed to create {json}: {error}"))
 }

@@ -1,17 +1,17 @@
-//! Reading a resource, for assertions: what has to be there is, or the test fails.
+//! Accessors of a resource for assertions; they panic if the value is missing.
 
 use serde_json::Value;
 use tabular_operator::api::{ConditionStatus, ConditionType, Run, RunState, Status};
 
 use crate::AnyObject;
 
-/// Where the latest run of a resource stands.
+/// The state of the latest run of a resource.
 #[must_use]
 pub fn run_state(object: &AnyObject) -> Option<RunState> {
     object.status.as_ref()?.run.as_ref().map(|run| run.state)
 }
 
-/// The latest run, which has to be there.
+/// The latest run. Panics if it is missing.
 #[must_use]
 pub fn run(object: &AnyObject) -> &Run {
     status(object).run.as_ref().expect("there is a run")
@@ -23,13 +23,13 @@ pub fn condition(object: &AnyObject, wanted: ConditionType) -> Option<ConditionS
     status(object).conditions.iter().find(|condition| condition.r#type == wanted).map(|condition| condition.status)
 }
 
-/// The status, which has to be there.
+/// The status. Panics if it is missing.
 #[must_use]
 pub fn status(object: &AnyObject) -> &Status {
     object.status.as_ref().expect("there is a status")
 }
 
-/// `over` laid over `base`, object by object; `null` removes.
+/// `over` merged into `base`, object by object; `null` removes.
 #[must_use]
 pub fn merged(base: &Value, over: &Value) -> Value {
     let (Value::Object(base), Value::Object(over)) = (base, over) else { return over.clone() };

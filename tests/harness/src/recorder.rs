@@ -1,4 +1,4 @@
-//! Keeps every version of the resources of a namespace that a watch sees, from the start.
+//! Records every version of a namespace's resources from a watch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::{AnyObject, Kind};
 /// One version of one resource.
 #[derive(Clone, Debug)]
 pub struct Version {
-    /// As tests name it ([`Kind::of`]).
+    /// Its name in tests ([`Kind::of`]).
     pub named: String,
-    /// As it was, spec and status as they came.
+    /// The object, with spec and status as received.
     pub object: DynamicObject,
-    /// Whether this is how it was when it went.
+    /// Whether this is the final version of a deleted object.
     pub deleted: bool,
 }
 
@@ -27,19 +27,19 @@ impl Version {
         Self { named: format!("{}{}", kind.prefix(), object.name_any()), object, deleted }
     }
 
-    /// The resource with its types.
+    /// The typed resource.
     ///
     /// # Errors
-    /// Where it does not fit them.
+    /// When it does not match the types.
     pub fn decode(&self) -> Result<AnyObject, serde_json::Error> {
         serde_json::from_value(serde_json::to_value(&self.object)?)
     }
 }
 
-/// What was seen so far, oldest first.
+/// The versions so far, oldest first.
 type Versions = Arc<Mutex<Vec<Arc<Version>>>>;
 
-/// A watch that goes on until this is dropped.
+/// A watch that continues until dropped.
 #[derive(Debug)]
 pub struct Recorder {
     versions: Versions,
@@ -48,10 +48,10 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Begins to record in `namespace`.
+    /// Starts to record in `namespace`.
     pub async fn start(client: Client, namespace: &str) -> Self {
         let versions = Versions::default();
-        let (told, count) = watch::channel(0);
+        let (changed, count) = watch::channel(0);
         let mut tasks = JoinSet::new();
         for kind in Kind::ALL {
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind.resource());
@@ -61,7 +61,7 @@ impl Recorder {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(list.items.into_iter().map(|object| Arc::new(Version::new(kind, object, false))));
-            tasks.spawn(record(kind, api, from, Arc::clone(&versions), told.clone()));
+            tasks.spawn(record(kind, api, from, Arc::clone(&versions), changed.clone()));
         }
         Self { versions, count, _tasks: tasks }
     }
@@ -85,8 +85,7 @@ impl Recorder {
         versions.iter().rev().find(|version| version.named == name).cloned()
     }
 
-    /// Waits for a version of this resource for which `look` gives something, beginning with the latest one; the caller
-    /// sets the deadline.
+    /// Waits for a version of this resource for which `look` returns a value, starting with the latest one; the caller sets the deadline.
     pub async fn wait<T>(&self, name: &str, mut look: impl FnMut(&Version) -> Option<T>) -> T {
         let mut count = self.count.clone();
         let mut next = self.all().iter().rposition(|version| version.named == name).unwrap_or(0);
@@ -98,17 +97,17 @@ impl Recorder {
             if let Some(found) = ours.find_map(|version| look(version)) {
                 return found;
             }
-            count.changed().await.expect("the watch goes on");
+            count.changed().await.expect("the watch is running");
         }
     }
 }
 
-/// Follows the watch. It never lists again: a version that was missed would be missed silently.
-async fn record(kind: Kind, api: Api<DynamicObject>, mut from: String, versions: Versions, told: watch::Sender<usize>) {
+/// Consumes the watch. It never lists again: a missed version would be missed silently.
+async fn record(kind: Kind, api: Api<DynamicObject>, mut from: String, versions: Versions, changed: watch::Sender<usize>) {
     loop {
         let mut events = match api.watch(&WatchParams::default(), &from).await {
             Ok(events) => events.boxed(),
-            // Without an answer nothing was missed: it goes on where it was.
+            // Without a response nothing was missed: the watch continues at its last version.
             Err(kube::Error::HyperError(_) | kube::Error::Service(_)) => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -124,13 +123,13 @@ async fn record(kind: Kind, api: Api<DynamicObject>, mut from: String, versions:
                     continue;
                 }
                 Ok(WatchEvent::Error(error)) => panic!("the recorder's watch failed: {error:?}"),
-                // The connection ended; the watch goes on where it was.
+                // The connection ended; the watch continues at its last version.
                 Err(_) => break,
             };
             from = object.resource_version().unwrap_or(from);
             let mut all = versions.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(Arc::new(Version::new(kind, object, deleted)));
-            told.send_replace(all.len());
+            changed.send_replace(all.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The local Azure: its process, and in the folder what speaks to it.
+//! The local Azure: its process; its clients are in the folder.
 
 mod client;
 mod fault;
@@ -36,19 +36,19 @@ impl Simulator {
         Self { server, proxy: text(&ready, "proxy"), control: text(&ready, "control"), authority }
     }
 
-    /// What `HTTPS_PROXY` has to be.
+    /// The value for `HTTPS_PROXY`.
     #[must_use]
     pub fn proxy(&self) -> &str {
         &self.proxy
     }
 
-    /// Who signs its certificates, a PEM file.
+    /// Its certificate authority, a PEM file.
     #[must_use]
     pub fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// Where its control interface is.
+    /// The address of its control API.
     #[must_use]
     pub fn control(&self) -> &str {
         &self.control
@@ -60,7 +60,7 @@ impl Simulator {
         self.server.pid()
     }
 
-    /// A client of its control interface.
+    /// A client of its control API.
     #[must_use]
     pub fn client(&self) -> SimulatorClient {
         SimulatorClient::new(&self.control)

@@ -1,4 +1,4 @@
-//! What all tests of a process share: one control plane with the definitions installed, and one local Azure.
+//! The components shared by all tests of a process: one control plane with the definitions installed, and one local Azure.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -15,7 +15,7 @@ use crate::kubeconfig::{self, Endpoint};
 use crate::wait::eventually;
 use crate::{ControlPlane, Simulator, rbac};
 
-/// The running parts, which end with this process.
+/// The running components, which end with this process.
 #[derive(Debug)]
 pub struct Site {
     /// The API server.
@@ -27,28 +27,28 @@ pub struct Site {
 }
 
 static SITE: OnceLock<Site> = OnceLock::new();
-/// What failed once fails for every test, and need not be waited for again.
+/// A failed start fails for every test, without another wait.
 static TRIED: AtomicBool = AtomicBool::new(false);
 
 impl Site {
-    /// The site of this process, started by whoever asks first.
+    /// The site of this process; the first caller starts it.
     pub fn get() -> &'static Self {
         SITE.get_or_init(|| {
-            assert!(!TRIED.swap(true, Ordering::SeqCst), "the control plane or the local Azure did not start: the first failure says why");
+            assert!(!TRIED.swap(true, Ordering::SeqCst), "the control plane or the local Azure did not start: see the first failure");
             let site = Self::start();
-            // On a thread of its own: whoever asks may be inside a runtime already.
+            // On its own thread: the caller may be inside a runtime.
             std::thread::scope(|scope| scope.spawn(|| runtime().block_on(site.install())).join()).expect("failed to install");
             site
         })
     }
 
-    /// Starts the parts, both at once, with nothing installed.
+    /// Starts both components concurrently, with nothing installed.
     #[must_use]
     pub fn start() -> Self {
-        // Fails only where one is installed already, which is as good.
+        // Fails only if a provider is already installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let directory = std::env::temp_dir().join(format!("tabular-operator-{}", uuid::Uuid::new_v4().simple()));
-        fs::DirBuilder::new().mode(0o700).create(&directory).expect("failed to make a temporary directory");
+        fs::DirBuilder::new().mode(0o700).create(&directory).expect("failed to create a temporary directory");
         let keep = std::env::var_os("TABULAR_OPERATOR_TEST_KEEP").is_some();
         let guard = Guard::start((!keep).then_some(&directory));
         let (control_plane, simulator) = std::thread::scope(|scope| {
@@ -59,11 +59,11 @@ impl Site {
         Self { control_plane, simulator, guard, directory }
     }
 
-    /// Installs the definitions and what operators may do.
+    /// Installs the definitions and the operators' permissions.
     pub async fn install(&self) {
         let client = self.client().await;
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        for definition in tabular_operator::api::crds().expect("the definitions can be made") {
+        for definition in tabular_operator::api::crds().expect("the definitions are valid") {
             let name = definition.metadata.name.clone().expect("a definition has a name");
             definitions.create(&PostParams::default(), &definition).await.expect("failed to install a definition");
             eventually(&format!("{name} to be served"), async || {
@@ -76,24 +76,24 @@ impl Site {
         rbac::install(&client).await;
     }
 
-    /// An administrator's client, for the runtime that asks.
+    /// An administrator's client for the current runtime.
     pub async fn client(&self) -> Client {
         self.control_plane.client().await
     }
 
-    /// The API server itself, for a kubeconfig.
+    /// The endpoint of the API server, for a kubeconfig.
     #[must_use]
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { url: self.control_plane.url().to_owned(), authority: kubeconfig::authority(self.control_plane.kubeconfig()) }
     }
 
-    /// Where files of tests go. It is removed when this process ends; `TABULAR_OPERATOR_TEST_KEEP=1` keeps it.
+    /// The directory for files of tests. It is removed when this process ends, unless `TABULAR_OPERATOR_TEST_KEEP=1`.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What ends processes with this one.
+    /// Ends processes together with this one.
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -101,5 +101,5 @@ impl Site {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts")
 }

@@ -1,4 +1,4 @@
-//! Other projects' tools, as `tests/tools` pins them: Helm, helm-unittest, kubeconform, and other projects' definitions.
+//! Tools of other projects, as pinned by `tests/tools`: Helm, helm-unittest, kubeconform, and definitions of other projects.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -8,14 +8,14 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::paths;
 
-/// The directory of the tools, built if no build of their module is there.
+/// The directory of the tools; they are built if necessary.
 #[must_use]
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| paths::built("tests/tools/build.sh"))
 }
 
-/// How to call one of them.
+/// A command that calls one of the tools.
 #[derive(Clone, Debug)]
 pub struct Tool {
     program: PathBuf,
@@ -35,7 +35,7 @@ impl Tool {
         Self { program, variables: Vec::new() }
     }
 
-    /// Helm (`helm`, or `helm3`) for one cluster, with its own files in `home`, not in the user's.
+    /// Helm (`helm`, or `helm3`) for one cluster, with its files in `home` instead of the user's.
     #[must_use]
     pub fn helm(name: &str, kubeconfig: &Path, home: &Path) -> Self {
         let mut helm = Self::named(name);
@@ -62,7 +62,7 @@ impl Tool {
             .unwrap_or_else(|error| panic!("failed to start {}: {error}", self.program.display()));
         let mut stdin = child.stdin.take().expect("its input is piped");
         let write = async {
-            // It may have ended without reading, and says why itself.
+            // It may have exited without reading; its output has the reason.
             let _ = stdin.write_all(input.as_bytes()).await;
             drop(stdin);
         };
@@ -70,11 +70,11 @@ impl Tool {
         output.expect("failed to wait for it")
     }
 
-    /// Runs it in the workspace, and gives what it prints. It must not fail.
+    /// Runs it in the workspace and returns its output. Panics if it fails.
     pub async fn run(&self, arguments: &[&str]) -> String {
         let output = self.run_with(arguments, "").await;
-        let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{} {} failed:\n{said}\n{errors}", self.program.display(), arguments.join(" "));
-        said.into_owned()
+        let (output_text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{} {} failed:\n{output_text}\n{errors}", self.program.display(), arguments.join(" "));
+        output_text.into_owned()
     }
 }

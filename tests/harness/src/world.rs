@@ -1,4 +1,4 @@
-//! What one test has for itself: a namespace, a model, an application with its Secret, and operators that serve them.
+//! The environment of one test: a namespace, a model, an application with its Secret, and operators.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,28 +22,28 @@ pub const TENANT: &str = "72f988bf-0000-4000-8000-0000000000aa";
 /// The name of each world's Secret.
 pub const SECRET: &str = "aas-sp";
 
-/// What may be other than usual.
+/// Deviations from the defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Setting {
-    /// Settings of the model at the local Azure, laid over the usual ones.
+    /// Settings of the model in the local Azure, merged into the defaults.
     pub model: Option<Value>,
-    /// Whether operators reach the API server by an [`ApiProxy`].
+    /// Whether operators reach the API server through an [`ApiProxy`].
     pub api_proxy: bool,
-    /// Whether operators may act in all namespaces, so that they still can in one that is being deleted.
+    /// Whether operators have permissions in all namespaces, so that they can act in a namespace that is being deleted.
     pub everywhere: bool,
-    /// More flags for operators.
+    /// Additional flags for operators.
     pub arguments: Vec<String>,
-    /// More variables of their environment.
+    /// Additional environment variables.
     pub environment: Vec<(String, String)>,
-    /// Whether they may read no Secret, until a test grants it.
+    /// Whether operators cannot read Secrets until a test grants it.
     pub without_secrets: bool,
 }
 
-/// One test's world.
+/// The environment of one test.
 pub struct World {
-    /// What it shares with the other tests.
+    /// The shared components.
     pub site: &'static Site,
-    /// An administrator of the cluster.
+    /// An administrator's client.
     pub client: Client,
     /// The local Azure.
     pub azure: SimulatorClient,
@@ -57,23 +57,23 @@ pub struct World {
     pub client_id: String,
     /// Every version of its resources.
     pub recorder: Recorder,
-    /// Between its operators and the API server, where it was asked for.
+    /// The proxy between its operators and the API server, if requested.
     pub api_proxy: Option<ApiProxy>,
     settings: OperatorSettings,
 }
 
 impl World {
-    /// A usual world, with no operator yet.
+    /// A world with the defaults, without an operator.
     pub async fn new(name: &str) -> Self {
         Self::with(name, Setting::default()).await
     }
 
-    /// A world with this and that other than usual.
+    /// A world with these settings.
     pub async fn with(name: &str, setting: Setting) -> Self {
         let site = Site::get();
         let client = site.client().await;
         let id = Uuid::new_v4().simple().to_string();
-        // A crash matrix has thousands of worlds: six digits would meet again.
+        // The crash matrix creates thousands of worlds: six digits would collide.
         let namespace = format!("{name}-{}", &id[..10]);
         make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": namespace}})).await;
         let role = if setting.without_secrets { rbac::BARE_ROLE } else { rbac::ROLE };
@@ -126,13 +126,13 @@ impl World {
         (world, operator)
     }
 
-    /// Starts an operator, and does not wait.
+    /// Starts an operator without waiting.
     #[must_use]
     pub fn start_operator(&self) -> Operator {
         Operator::start(&self.settings, self.site.guard())
     }
 
-    /// One more operator, which reaches the API server by a proxy of its own; the others by theirs. It is not waited for.
+    /// Starts another operator with its own proxy; the others keep theirs. Does not wait.
     pub async fn start_beside(&self) -> (ApiProxy, Operator) {
         let proxy = ApiProxy::start(&self.site.endpoint());
         let mut settings = self.settings.clone();
@@ -144,25 +144,25 @@ impl World {
         (proxy, Operator::start(&settings, self.site.guard()))
     }
 
-    /// How operators of this world are run.
+    /// The settings of this world's operators.
     #[must_use]
     pub fn operator_settings(&self) -> &OperatorSettings {
         &self.settings
     }
 
-    /// The proxy before the API server, which has to have been asked for.
+    /// The proxy in front of the API server. Panics if it was not requested.
     #[must_use]
     pub fn proxy(&self) -> &ApiProxy {
-        self.api_proxy.as_ref().expect("ask for it by Setting::api_proxy")
+        self.api_proxy.as_ref().expect("set Setting::api_proxy")
     }
 
-    /// Who the operators are to the API server.
+    /// The operators' user name at the API server.
     #[must_use]
     pub fn user(&self) -> String {
         rbac::user(&self.namespace)
     }
 
-    /// The writes of the operators so far, events and leases aside, in the order in which they were done.
+    /// The writes of the operators so far, without events and leases, in order.
     #[must_use]
     pub fn writes(&self) -> Vec<String> {
         let lines = self.site.control_plane.audit().writes(&self.user(), &["modelrefreshes", "modelsyncs"]);
@@ -175,7 +175,7 @@ impl World {
         self.azure.put_model(self.named(settings)).await;
     }
 
-    /// Makes one more model on the server, and gives what a manifest's spec has to say to mean it.
+    /// Creates another model on the server, and returns the part of a spec that refers to it.
     pub async fn put_database(&self, database: &str, settings: &Value) -> Value {
         self.put_model(&merged(settings, &json!({"database": database}))).await;
         json!({"model": {"analysisServices": {"database": database}}})
@@ -195,23 +195,23 @@ impl World {
         merged(&json!({"server": self.server, "database": self.database}), settings)
     }
 
-    /// The model, as the local Azure is asked about it.
+    /// The model, as named in the control API.
     #[must_use]
     pub fn model(&self) -> Model {
         Model::analysis_services(&self.server, &self.database)
     }
 
-    /// The model's syncs as they really are.
+    /// The actual state of the model's syncs.
     pub async fn syncs(&self) -> Vec<Sync> {
         self.azure.syncs(&self.model()).await
     }
 
-    /// The model's operations as they really are.
+    /// The actual state of the model's operations.
     pub async fn operations(&self) -> Vec<Operation> {
         self.azure.operations(&self.server, &self.database).await
     }
 
-    /// Starts another client's refresh, and gives its id.
+    /// Starts a refresh of another client, and returns its id.
     pub async fn start_foreign(&self, operation: &Value) -> String {
         self.azure.start(self.named(operation)).await
     }
@@ -221,15 +221,15 @@ impl World {
         self.azure.ledger(&self.server, &self.database).await
     }
 
-    /// How many POSTs of refreshes there were.
+    /// Number of POSTs of refreshes.
     pub async fn posts(&self) -> usize {
         self.ledger().await.iter().filter(|row| row.method == "POST").count()
     }
 
-    /// Orders a fault for requests for this world's model: `method`, a glob that the path has to fit, and what to do.
+    /// Orders a fault for requests for this world's model: `method`, a glob for the end of the path, and the fault.
     pub async fn fault(&self, method: &str, path_end: &str, order: &Value) -> Fault {
         let server = self.server.rsplit('/').next().unwrap_or_default();
-        // Syncs go to the server's management name, `<server>:rw`.
+        // Syncs address the server's management name, `<server>:rw`.
         let path = format!("*/{server}*/*{path_end}");
         self.azure.fault(merged(&json!({"match": {"method": method, "path": path}}), order)).await
     }
@@ -242,12 +242,12 @@ impl World {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Makes or changes the Secret of the application.
+    /// Creates or changes the Secret of the application.
     pub async fn put_secret(&self, secret: &str) {
         self.put_secret_keys(json!({"tenantId": TENANT, "clientId": self.client_id, "clientSecret": secret})).await;
     }
 
-    /// Makes the Secret with just these keys.
+    /// Creates the Secret with only these keys.
     pub async fn put_secret_keys(&self, keys: Value) {
         let object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": keys});
         let _ = self.secrets().delete(SECRET, &DeleteParams::default()).await;
@@ -260,8 +260,8 @@ impl World {
         kind.api(&self.client, &self.namespace)
     }
 
-    /// A manifest: the usual one of the kind with `spec` laid over its spec. Here and below a resource is named as [`Kind::of`]
-    /// reads it.
+    /// A manifest: the default one of the kind with `spec` merged into its spec. Here and below, resources have the names of
+    /// [`Kind::of`].
     #[must_use]
     pub fn manifest(&self, named: &str, spec: &Value) -> Value {
         let (kind, name) = Kind::of(named);
@@ -280,7 +280,7 @@ impl World {
         })
     }
 
-    /// Applies the usual manifest with `spec` laid over its spec.
+    /// Applies the default manifest with `spec` merged into its spec.
     pub async fn apply(&self, named: &str, spec: &Value) -> AnyObject {
         let (kind, name) = Kind::of(named);
         let apply = PatchParams::apply("test").force();
@@ -295,12 +295,12 @@ impl World {
         edited.unwrap_or_else(|error| panic!("failed to edit {named}: {error}"))
     }
 
-    /// Sets an annotation of ours, or removes it.
+    /// Sets or removes an annotation of the operator.
     pub async fn annotate(&self, name: &str, annotation: &str, value: Option<&str>) {
         self.edit(name, &json!({"metadata": {"annotations": {annotation: value}}})).await;
     }
 
-    /// Asks for the deletion of a resource, and does not wait.
+    /// Requests the deletion of a resource, without waiting.
     pub async fn delete(&self, named: &str) {
         let (kind, name) = Kind::of(named);
         self.api(kind).delete(name, &DeleteParams::default()).await.expect("failed to delete");
@@ -308,12 +308,12 @@ impl World {
 
     // ---- waiting ----
 
-    /// Waits for a version of a resource that fits, beginning with the present one.
+    /// Waits for a matching version of a resource, starting with the current one.
     pub async fn until(&self, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
         self.until_within(DEADLINE, name, what, fits).await
     }
 
-    /// The same, at most for `limit`.
+    /// The same, for at most `limit`.
     pub async fn until_within(&self, limit: Duration, name: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) -> AnyObject {
         self.wait_within(limit, name, what, |version| {
             let object = version.decode().ok()?;
@@ -322,7 +322,7 @@ impl World {
         .await
     }
 
-    /// Waits until the latest run is in this state, at most for `limit`.
+    /// Waits until the latest run is in this state, for at most `limit`.
     pub async fn until_state_within(&self, limit: Duration, name: &str, state: RunState) -> AnyObject {
         self.wait_within(limit, name, &format!("{state:?}"), |version| {
             let object = version.decode().ok()?;
@@ -345,7 +345,7 @@ impl World {
         self.until(name, &format!("{state:?} in run {number}"), fits).await
     }
 
-    /// Waits until there is a condition of this type with this reason.
+    /// Waits until a condition of this type has this reason.
     pub async fn until_reason(&self, name: &str, condition: &str, reason: &str) -> AnyObject {
         let fits = |object: &AnyObject| {
             let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
@@ -354,7 +354,7 @@ impl World {
         self.until(name, &format!("{condition} with reason {reason}"), fits).await
     }
 
-    /// Waits until a resource is gone.
+    /// Waits until a resource is deleted.
     pub async fn until_gone(&self, name: &str) {
         self.wait(name, "its deletion", |version| version.deleted.then_some(())).await;
     }
@@ -375,7 +375,7 @@ impl World {
             self.ledger().await.iter().map(|row| format!("{} {} {} -> {:?}", row.time, row.method, row.path, row.status)).collect();
         let ledger = ledger[ledger.len().saturating_sub(20)..].join("\n");
         panic!(
-            "waited {limit:?} in vain for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
+            "timed out after {limit:?} waiting for {what} of {name}. Its status:\n{latest}\nIts events:\n{events}\n\
              At the service:\n{azure:#?}\nThe last requests:\n{ledger}"
         );
     }
@@ -389,8 +389,8 @@ impl World {
             let regarding = event.regarding.as_ref();
             regarding.is_some_and(|about| about.name.as_deref() == Some(name) && about.kind == Some(kind.name()))
         });
-        let said = ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()));
-        said.collect()
+        let notes = ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default()));
+        notes.collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! One connection of the operator, and one of ours to the API server for it.
+//! One connection of the operator, and the corresponding connection to the API server.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,10 +24,10 @@ use tokio_rustls::TlsConnector;
 use super::{Action, Moment, Order, Seen, Shared};
 
 type Body = BoxBody<Bytes, io::Error>;
-/// Our connection for one of the operator's; requests on it come one after the other.
+/// The proxy's connection for one of the operator's; requests on it are sequential.
 type Upstream = Arc<Mutex<Option<SendRequest<Full<Bytes>>>>>;
 
-/// Serves connections for ever.
+/// Serves connections indefinitely.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     // All of them end with the proxy.
     let mut connections = JoinSet::new();
@@ -45,7 +45,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let (shared, upstream) = (Arc::clone(&shared), Arc::clone(&upstream));
                 async move { serve(&shared, &upstream, request).await }
             });
-            // An error is a connection that was closed, by a fault or by the operator.
+            // An error means that a fault or the operator closed the connection.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         };
         connections.spawn(async move {
@@ -58,7 +58,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// An error closes the connection.
+/// Handles a request; an error closes the connection.
 async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incoming>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
@@ -66,7 +66,7 @@ async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incom
     let (is_watch, list) = (seen.verb == "watch", (seen.verb == "list").then(|| seen.path.clone()));
     let (index, order) = shared.meet(seen);
     let request = Request::from_parts(head, Full::new(body));
-    let streamed = |answer| streamed(shared, answer, index, is_watch);
+    let streamed = |response| streamed(shared, response, index, is_watch);
     let Some(order) = order else {
         let Some(path) = list else { return forward(shared, upstream, request, index).await.map(streamed) };
         let (head, body) = whole(shared, upstream, request, index).await?;
@@ -98,13 +98,13 @@ async fn serve(shared: &Arc<Shared>, upstream: &Upstream, request: Request<Incom
         Action::Answer(code) => {
             struck();
             shared.update(index, |seen| seen.status = Some(code));
-            Ok(said(code))
+            Ok(error_response(code))
         }
         Action::AnswerAfter(code) => {
             whole(shared, upstream, request, index).await?;
             struck();
             shared.update(index, |seen| seen.status = Some(code));
-            Ok(said(code))
+            Ok(error_response(code))
         }
         Action::Hang => {
             struck();
@@ -137,7 +137,7 @@ async fn released(order: &Order) {
     let _ = progress.wait_for(|progress| progress.released).await;
 }
 
-/// Passes a request on.
+/// Forwards a request.
 async fn forward(shared: &Shared, upstream: &Upstream, request: Request<Full<Bytes>>, index: usize) -> io::Result<Response<Incoming>> {
     let mut connection = upstream.lock().await;
     let usable = match connection.as_mut() {
@@ -153,7 +153,7 @@ async fn forward(shared: &Shared, upstream: &Upstream, request: Request<Full<Byt
     Ok(answer)
 }
 
-/// Passes a request on and reads the whole answer.
+/// Forwards a request and reads the complete response.
 async fn whole(
     shared: &Shared,
     upstream: &Upstream,
@@ -166,7 +166,7 @@ async fn whole(
     Ok((head, body))
 }
 
-/// The answer as it comes, counted: a watch goes on for minutes.
+/// The streamed response, counted: a watch lasts for minutes.
 fn streamed(shared: &Arc<Shared>, answer: Response<Incoming>, index: usize, is_watch: bool) -> Response<Body> {
     let shared = Arc::clone(shared);
     answer.map(|body| {
@@ -190,7 +190,7 @@ async fn connect(shared: &Shared) -> io::Result<SendRequest<Full<Bytes>>> {
     stream.set_nodelay(true)?;
     let stream = shared.connector.connect(shared.upstream_name.clone(), stream).await?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    // It ends when the sender is dropped, and the sender's error says why.
+    // It ends when the sender is dropped; the sender's error has the reason.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -203,9 +203,9 @@ fn full(body: Bytes) -> Body {
     BodyExt::boxed(Full::new(body).map_err(|never: Infallible| match never {}))
 }
 
-/// A refusal in the API server's words.
-fn said(code: u16) -> Response<Body> {
-    let mut response = json(StatusCode::from_u16(code).expect("an order names a status"), status(code).to_string());
+/// An error in the format of the API server.
+fn error_response(code: u16) -> Response<Body> {
+    let mut response = json(StatusCode::from_u16(code).expect("an order contains a valid status"), status(code).to_string());
     if code == 429 {
         response.headers_mut().insert(hyper::header::RETRY_AFTER, hyper::header::HeaderValue::from_static("1"));
     }
@@ -237,26 +237,26 @@ fn json(code: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// Where an API server's URL leads.
+/// The address and name in an API server's URL.
 pub(super) fn address(url: &str) -> (SocketAddr, ServerName<'static>) {
-    let uri: Uri = url.parse().expect("the API server's URL is one");
+    let uri: Uri = url.parse().expect("the API server's URL is valid");
     let authority = uri.authority().expect("the URL has a host").as_str();
     let address: SocketAddr = authority.parse().expect("the local control plane is at an IP address");
     (address, ServerName::IpAddress(address.ip().into()))
 }
 
-/// TLS to whoever is signed by `authority` (PEM in base64).
+/// TLS to servers with a certificate by `authority` (PEM in base64).
 pub(super) fn connector(authority: &str) -> TlsConnector {
     let pem = unbase64(authority);
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        roots.add(certificate.expect("the authority's certificate is PEM")).expect("it is a certificate");
+        roots.add(certificate.expect("the authority's certificate is PEM")).expect("the certificate is valid");
     }
     TlsConnector::from(Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
 pub(super) fn base64(bytes: &[u8]) -> String {
-    let value = serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).expect("bytes can be written");
+    let value = serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).expect("bytes are serializable");
     value.as_str().expect("as a text").to_owned()
 }
 

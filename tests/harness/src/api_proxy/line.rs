@@ -1,22 +1,22 @@
-//! The line as a whole: whether there is one, and how it passes on what watches show.
+//! The state of all connections: up or cut, and the delivery of watch events.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// How watches are passed on.
+/// The delivery of watch events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Watches {
-    /// As they come.
+    /// Immediate.
     #[default]
     Flow,
-    /// Each piece so much later.
+    /// Delayed by this duration.
     Lag(Duration),
-    /// Not at all; what comes meanwhile is passed on afterwards.
+    /// Suspended; pending events are delivered afterwards.
     Stall,
 }
 
-/// The line as it is.
+/// The current state.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     state: watch::Sender<State>,
@@ -25,7 +25,7 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     away: bool,
-    /// How often all connections were broken.
+    /// Number of times that all connections were broken.
     breaks: u64,
     watches: Watches,
 }
@@ -46,19 +46,19 @@ impl Line {
         self.state.send_modify(|state| state.watches = how);
     }
 
-    /// Whether connections are taken.
+    /// Whether connections are accepted.
     pub(super) fn is_up(&self) -> bool {
         !self.state.borrow().away
     }
 
-    /// Waits until all connections that there are now are broken.
+    /// Waits until all current connections are broken.
     pub(super) async fn broken(&self) {
         let mut state = self.state.subscribe();
         let breaks = state.borrow().breaks;
         let _ = state.wait_for(|state| state.breaks > breaks).await;
     }
 
-    /// Waits until a piece of a watch may be passed on.
+    /// Waits until an event of a watch may be delivered.
     pub(super) async fn passes_watches(&self) {
         let mut state = self.state.subscribe();
         let Ok(now) = state.wait_for(|state| state.watches != Watches::Stall).await.map(|state| state.watches) else { return };

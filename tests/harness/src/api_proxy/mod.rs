@@ -1,8 +1,7 @@
-//! A proxy before the API server that sees each request of one operator, and can spoil any of them.
+//! A proxy in front of the API server that records each request of one operator and can inject a fault into any of them.
 //!
-//! The operator's kubeconfig names it and trusts its certificate; tokens pass through, and watches stream. The crash
-//! matrix is built on it: a clean run is [recorded](ApiProxy::seen), and then run again with a fault at the k-th of its
-//! requests.
+//! The operator's kubeconfig names it and trusts its certificate. Tokens pass through, and watches are streamed. The crash matrix uses
+//! it: it [records](ApiProxy::seen) a run without faults, and repeats it with a fault at the k-th request.
 
 mod connection;
 mod line;
@@ -26,47 +25,47 @@ use crate::kubeconfig::Endpoint;
 pub use line::Watches;
 pub use seen::Seen;
 
-/// Before or after the API server has handled a request.
+/// Before or after the API server handles a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// It never sees the request, unless it is released.
+    /// The API server does not receive the request unless it is released.
     Before,
-    /// It has done what was asked, and the answer waits.
+    /// The API server has handled the request, and the response is held.
     After,
 }
 
-/// What is done to a request.
+/// The fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It waits there until it is released, or until its connection goes: the moment to kill the operator.
+    /// Holds the request until it is released or its connection ends. Tests kill the operator at this point.
     Hold(Moment),
-    /// The connection is closed without an answer, before or after the request is handled.
+    /// Closes the connection without a response, before or after the request is handled.
     Drop(Moment),
-    /// It is answered with this status, as the API server words it, and not handled.
+    /// Responds with this status in the API server's format; not handled.
     Answer(u16),
-    /// It is handled, and answered with this status all the same.
+    /// Responds with this status after the request is handled.
     AnswerAfter(u16),
-    /// It is never answered, and never handled.
+    /// Never responds; not handled.
     Hang,
-    /// It is handled, and half of the answer's body comes; then the connection is closed.
+    /// Handles the request and closes the connection after half of the response's body.
     Truncate,
-    /// A watch is told that what it asks for is too long ago: list again. It is not handled.
+    /// Responds to a watch that its resource version has expired, so that the client must list again. Not handled.
     Expired,
-    /// A list is answered as the first list of this path was, however long ago that is.
+    /// Responds to a list with the first response for this path, which may be outdated.
     AsAtFirst,
 }
 
 type Pattern = Box<dyn Fn(&Seen) -> bool + Send + Sync>;
 
-/// An order to spoil some request.
+/// A fault ordered for matching requests.
 struct Order {
     pattern: Pattern,
-    /// How many more fitting requests pass untouched.
+    /// Number of matching requests to skip.
     skip: AtomicUsize,
-    /// How many are hit then.
+    /// Number of requests to affect after that.
     times: AtomicUsize,
     action: Action,
-    /// How many were hit, and whether held ones may go on.
+    /// Number of affected requests, and whether held ones may continue.
     progress: watch::Sender<Progress>,
 }
 
@@ -91,12 +90,12 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     orders: Mutex<Vec<Arc<Order>>>,
     line: line::Line,
-    /// The first answer to the lists of each path.
+    /// The first response to the lists of each path.
     first_lists: Mutex<HashMap<String, Bytes>>,
 }
 
 impl Shared {
-    /// Notes a request, and says what is to be done to it.
+    /// Records a request and returns the fault that applies to it.
     fn meet(&self, mut seen: Seen) -> (usize, Option<Arc<Order>>) {
         let order = lock(&self.orders).iter().find(|order| order.strikes(&seen)).cloned();
         seen.action = order.as_ref().map(|order| order.action);
@@ -116,7 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running proxy. It ends when this is dropped.
+/// A running proxy. It ends when dropped.
 pub struct ApiProxy {
     endpoint: Endpoint,
     shared: Arc<Shared>,
@@ -131,18 +130,18 @@ impl fmt::Debug for ApiProxy {
 }
 
 impl ApiProxy {
-    /// Starts one before `upstream`, on a thread of its own: what a test computes does not hold up the operator.
+    /// Starts a proxy in front of `upstream`, on its own thread: computations of a test do not delay the operator.
     #[must_use]
     pub fn start(upstream: &Endpoint) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        listener.set_nonblocking(true).expect("it can be asynchronous");
-        let address = listener.local_addr().expect("it is bound");
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
-        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("the key is a key");
+        listener.set_nonblocking(true).expect("the listener supports non-blocking mode");
+        let address = listener.local_addr().expect("the listener is bound");
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("the certificate is created");
+        let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("the key is valid");
         let server = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key);
         let (upstream_address, upstream_name) = connection::address(&upstream.url);
         let shared = Arc::new(Shared {
-            acceptor: TlsAcceptor::from(Arc::new(server.expect("the certificate fits its key"))),
+            acceptor: TlsAcceptor::from(Arc::new(server.expect("the certificate matches its key"))),
             connector: connection::connector(&upstream.authority),
             upstream: upstream_address,
             upstream_name,
@@ -154,7 +153,7 @@ impl ApiProxy {
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the runtime starts");
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).expect("it listens");
                 tokio::select! {
@@ -167,22 +166,22 @@ impl ApiProxy {
         Self { endpoint, shared, _stop: stop }
     }
 
-    /// Breaks every connection and takes no new one, or takes them again: the API server is away, or back.
+    /// Breaks every connection and accepts no new one, or accepts connections again: simulates an unavailable API server.
     pub fn cut(&self, away: bool) {
         self.shared.line.cut(away);
     }
 
-    /// Breaks every connection that there is; new ones are taken.
+    /// Breaks every current connection; new ones are accepted.
     pub fn shake(&self) {
         self.shared.line.shake();
     }
 
-    /// How watches are passed on from now on, those that are under way among them.
+    /// Sets the delivery of watch events, also for current watches.
     pub fn watches(&self, how: Watches) {
         self.shared.line.watches(how);
     }
 
-    /// What a kubeconfig has to say to reach it.
+    /// The endpoint for a kubeconfig.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -194,12 +193,12 @@ impl ApiProxy {
         lock(&self.shared.seen).clone()
     }
 
-    /// Does `action` to the request that fits `pattern` after `skip` others that do, from now on.
+    /// From now on, applies `action` to the request that matches `pattern` after `skip` other matches.
     pub fn strike(&self, skip: usize, action: Action, pattern: impl Fn(&Seen) -> bool + Send + Sync + 'static) -> Strike {
         self.strike_times(skip, 1, action, pattern)
     }
 
-    /// The same for `times` requests in a row.
+    /// The same for `times` consecutive requests.
     pub fn strike_times(
         &self,
         skip: usize,
@@ -214,26 +213,26 @@ impl ApiProxy {
     }
 }
 
-/// A fault that was ordered. It is withdrawn when this is dropped; what it holds stays held until its connection goes.
+/// An ordered fault. It is withdrawn when dropped; held requests stay held until their connection ends.
 pub struct Strike {
     order: Arc<Order>,
     shared: Arc<Shared>,
 }
 
 impl Strike {
-    /// Waits until a request was hit; where it is to be held, until it is. The caller sets the deadline.
+    /// Waits until a request was affected or is held. The caller sets the deadline.
     pub async fn struck(&self) {
         let mut progress = self.order.progress.subscribe();
-        progress.wait_for(|progress| progress.struck > 0).await.expect("the order is there");
+        progress.wait_for(|progress| progress.struck > 0).await.expect("the order still exists");
     }
 
-    /// How many requests were hit.
+    /// Number of affected requests.
     #[must_use]
     pub fn count(&self) -> usize {
         self.order.progress.borrow().struck
     }
 
-    /// Lets go what is held.
+    /// Releases the held requests.
     pub fn release(&self) {
         self.order.progress.send_modify(|progress| progress.released = true);
     }

@@ -1,33 +1,33 @@
-//! A request to the API server, in Kubernetes' words.
+//! A request to the API server, in Kubernetes terms.
 
 use hyper::{Method, Uri};
 
 use super::Action;
 
-/// One request that came by.
+/// A recorded request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// get, list, watch, create, update, patch, delete, or the path's own for what is no resource.
+    /// get, list, watch, create, update, patch or delete; for a non-resource path, the HTTP method.
     pub verb: String,
-    /// The resource in the plural, such as `modelrefreshes`; empty for what is none, such as `/version`.
+    /// The resource in the plural, such as `modelrefreshes`; empty for a non-resource path such as `/version`.
     pub resource: String,
-    /// Such as `status`.
+    /// The subresource, such as `status`.
     pub subresource: String,
-    /// The namespace, where the path has one.
+    /// The namespace, if the path has one.
     pub namespace: String,
-    /// The object's name, where the path has one.
+    /// The object's name, if the path has one.
     pub name: String,
     /// Path and query.
     pub path: String,
     /// Bytes of the request's body.
     pub sent: usize,
-    /// Whether the body names the version of the object that it is meant for.
+    /// Whether the body contains a resource version as a precondition.
     pub fenced: bool,
-    /// Bytes of the answer's body that came through so far.
+    /// Bytes of the response's body received so far.
     pub received: usize,
-    /// The answer's status, once there is one.
+    /// The response's status, once received.
     pub status: Option<u16>,
-    /// What was done to it.
+    /// The fault applied to it.
     pub action: Option<Action>,
 }
 
@@ -69,19 +69,19 @@ impl Seen {
         }
     }
 
-    /// Whether it changes something.
+    /// Whether it is a write.
     #[must_use]
     pub fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
-    /// Whether it writes one of our resources, or its status.
+    /// Whether it writes one of the operator's resources or its status.
     #[must_use]
     pub fn writes_resource(&self) -> bool {
         self.is_write() && matches!(self.resource.as_str(), "modelrefreshes" | "modelsyncs")
     }
 
-    /// What it does, without names: the same from run to run.
+    /// Verb and resource without names: identical between runs.
     #[must_use]
     pub fn signature(&self) -> String {
         let Self { verb, resource, subresource, .. } = self;
@@ -89,7 +89,7 @@ impl Seen {
     }
 }
 
-/// The resource version that a body names.
+/// The resource version in a body.
 fn version(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     body["metadata"]["resourceVersion"].as_str().filter(|version| !version.is_empty()).map(str::to_owned)
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_kubernetes_paths() {
+    fn kubernetes_paths_are_parsed() {
         for (method, uri, signature, namespace, name) in [
             ("GET", "/apis/tabular-operator.dev/v1alpha1/namespaces/a/modelrefreshes?watch=true", "watch modelrefreshes", "a", ""),
             ("GET", "/apis/tabular-operator.dev/v1alpha1/modelrefreshes?limit=5", "list modelrefreshes", "", ""),

@@ -1,4 +1,4 @@
-//! A client of the local Azure's control interface: what is there, what goes wrong, what was asked of it.
+//! A client of the local Azure's control API: models, faults, and received requests.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Fault, Model, Operation, Row, Sync};
 use crate::process::text;
 
-/// A client of the control interface. It belongs to the runtime that it is first used in.
+/// A client of the control API. It belongs to the runtime of its first use.
 #[derive(Clone, Debug)]
 pub struct SimulatorClient {
     http: Client,
@@ -17,10 +17,10 @@ pub struct SimulatorClient {
 }
 
 impl SimulatorClient {
-    /// A client of the control interface at `base`.
+    /// A client of the control API at `base`.
     #[must_use]
     pub fn new(base: &str) -> Self {
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("a plain client can be made");
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().expect("the client is created");
         Self { http, base: base.to_owned() }
     }
 
@@ -33,16 +33,16 @@ impl SimulatorClient {
         if let Some(body) = &body {
             request = request.json(body);
         }
-        let answer = request.send().await.unwrap_or_else(|error| panic!("failed to reach the simulator: {error}"));
-        let status = answer.status();
-        let said = answer.text().await.unwrap_or_default();
-        assert!(status.is_success(), "the simulator refused {method} {path} {body:?}: {status} {said}");
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("failed to read '{said}': {error}"))
+        let response = request.send().await.unwrap_or_else(|error| panic!("failed to reach the simulator: {error}"));
+        let status = response.status();
+        let body_text = response.text().await.unwrap_or_default();
+        assert!(status.is_success(), "the simulator refused {method} {path} {body:?}: {status} {body_text}");
+        serde_json::from_str(&body_text).unwrap_or_else(|error| panic!("failed to read '{body_text}': {error}"))
     }
 
     pub(super) async fn read<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> T {
-        let said = self.send_query(Method::GET, path, query, None).await;
-        serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("failed to read {said}: {error}"))
+        let body_text = self.send_query(Method::GET, path, query, None).await;
+        serde_json::from_value(body_text.clone()).unwrap_or_else(|error| panic!("failed to read {body_text}: {error}"))
     }
 
     /// Registers an application, or changes its secret.
@@ -57,9 +57,9 @@ impl SimulatorClient {
         self.send(Method::PUT, "/applications", Some(body)).await;
     }
 
-    /// Registers an application that takes the tokens of a service account for its own, and no other credential.
+    /// Registers an application with a federated credential for a service account, and no other credential.
     ///
-    /// `issuer` is the API server's, whose keys [`Self::put_issuer`] makes known.
+    /// `issuer` is the API server's; [`Self::put_issuer`] publishes its keys.
     pub async fn put_federated(&self, tenant: &str, client: &str, issuer: &str, namespace: &str, service_account: &str) {
         let subject = format!("system:serviceaccount:{namespace}:{service_account}");
         let credential = json!({"issuer": issuer, "subject": subject});
@@ -67,27 +67,27 @@ impl SimulatorClient {
         self.send(Method::PUT, "/applications", Some(body)).await;
     }
 
-    /// Makes known which keys an issuer publishes (a JWKS), as if Entra ID had asked it.
+    /// Sets the published keys of an issuer (a JWKS), as if Entra ID had fetched them.
     pub async fn put_issuer(&self, issuer: &str, jwks: &Value) {
         self.send(Method::PUT, "/issuers", Some(json!({"issuer": issuer, "jwks": jwks}))).await;
     }
 
-    /// Registers an application by the whole body of `PUT /applications`: for a cloud, or for several credentials.
+    /// Registers an application with the complete body of `PUT /applications`: for a cloud, or for several credentials.
     pub async fn put_registration(&self, registration: Value) {
         self.send(Method::PUT, "/applications", Some(registration)).await;
     }
 
-    /// Gives the machine a user-assigned managed identity.
+    /// Adds a user-assigned managed identity to the machine.
     pub async fn put_managed_identity(&self, tenant: &str, client: &str) {
         self.put_managed(json!({"tenantId": tenant, "clientId": client})).await;
     }
 
-    /// Gives the machine a managed identity by the whole body of `PUT /managed-identities`.
+    /// Adds a managed identity with the complete body of `PUT /managed-identities`.
     pub async fn put_managed(&self, identity: Value) {
         self.send(Method::PUT, "/managed-identities", Some(identity)).await;
     }
 
-    /// Takes a managed identity away from the machine.
+    /// Removes a managed identity from the machine.
     pub async fn remove_managed_identity(&self, client: &str) {
         self.send_query(Method::DELETE, "/managed-identities", &[("clientId", client)], None).await;
     }
@@ -97,7 +97,7 @@ impl SimulatorClient {
         self.send(Method::PUT, "/clouds", Some(cloud)).await;
     }
 
-    /// Makes a model of either service.
+    /// Creates a model of either service.
     pub async fn put(&self, model: &Model, settings: Value) {
         self.put_model(model.named(settings)).await;
     }
@@ -107,17 +107,17 @@ impl SimulatorClient {
         self.patch_model(model.named(changes)).await;
     }
 
-    /// Deletes a model of either service, and its operations with it.
+    /// Deletes a model of either service and its operations.
     pub async fn delete(&self, model: &Model) {
         self.send(Method::DELETE, "/models", Some(model.named(json!({})))).await;
     }
 
-    /// Starts a refresh of either service as another client would, and gives its id.
+    /// Starts a refresh of either service as another client would, and returns its id.
     pub async fn start_refresh(&self, model: &Model, operation: Value) -> String {
         self.start(model.named(operation)).await
     }
 
-    /// Starts a sync of either service as another client would, and gives its id.
+    /// Starts a sync of either service as another client would, and returns its id.
     pub async fn start_sync(&self, model: &Model, mut operation: Value) -> String {
         operation["kind"] = "sync".into();
         self.start(model.named(operation)).await
@@ -140,27 +140,27 @@ impl SimulatorClient {
         self.read("/ledger", &model.names()).await
     }
 
-    /// How many requests of a method and a route there were for a model of either service.
+    /// Number of requests of a method and a route for a model of either service.
     pub async fn count_of(&self, model: &Model, method: &str, route: &str) -> u64 {
         count(&self.read::<Vec<Value>>("/ledger/counts", &model.names()).await, method, route)
     }
 
-    /// Makes a model.
+    /// Creates a model.
     pub async fn put_model(&self, settings: Value) {
         self.send(Method::PUT, "/models", Some(settings)).await;
     }
 
-    /// Changes a model: `server`, `database` and what is to be other.
+    /// Changes a model: `server`, `database` and the changed fields.
     pub async fn patch_model(&self, changes: Value) {
         self.send(Method::PATCH, "/models", Some(changes)).await;
     }
 
-    /// How many requests of a method and a route (`refreshes`, `refresh`, `sync`, `token`, …) there were, of all models.
+    /// Number of requests of a method and a route (`refreshes`, `refresh`, `sync`, `token`, …), of all models.
     pub async fn count(&self, method: &str, route: &str) -> u64 {
         count(&self.read::<Vec<Value>>("/ledger/counts", &[]).await, method, route)
     }
 
-    /// Starts a refresh as another client would, and gives its id.
+    /// Starts a refresh as another client would, and returns its id.
     pub async fn start(&self, operation: Value) -> String {
         text(&self.send(Method::POST, "/operations", Some(operation)).await, "operationId")
     }
@@ -170,7 +170,7 @@ impl SimulatorClient {
         self.refreshes(&Model::analysis_services(server, database)).await
     }
 
-    /// Ends an operation now, in a way that has details: `{status, messages}` for a refresh, `{state, details}` for a sync.
+    /// Ends an operation now with details: `{status, messages}` for a refresh, `{state, details}` for a sync.
     pub async fn end_with(&self, id: &str, outcome: Value) {
         self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
     }
@@ -180,7 +180,7 @@ impl SimulatorClient {
         self.send(Method::POST, &format!("/operations/{id}/end"), Some(json!({"outcome": outcome}))).await;
     }
 
-    /// Makes the service forget an operation; `ended` frees the model as well.
+    /// Makes the service forget an operation; `ended` also frees the model.
     pub async fn vanish(&self, id: &str, ended: bool) {
         self.send(Method::POST, &format!("/operations/{id}/vanish"), Some(json!({"ended": ended}))).await;
     }
@@ -190,7 +190,7 @@ impl SimulatorClient {
         self.read("/ledger", &[("server", server), ("database", database)]).await
     }
 
-    /// All requests by an application, those for its tokens among them.
+    /// All requests of an application, including token requests.
     pub async fn requests_by(&self, client_id: &str) -> Vec<Row> {
         self.read("/ledger", &[("clientId", client_id)]).await
     }
@@ -206,13 +206,14 @@ impl SimulatorClient {
         Fault { simulator: self.clone(), id: text(&ordered, "faultId") }
     }
 
-    /// Orders a fault for requests for a model: the method, what the path ends with (`refreshes`, `refreshes/*`), and `{skip, times, action}`.
+    /// Orders a fault for requests for a model: the method, the end of the path (`refreshes`, `refreshes/*`), and `{skip, times,
+    /// action}`.
     pub async fn fault_at(&self, model: &Model, method: &str, path_end: &str, mut order: Value) -> Fault {
         order["match"] = json!({"method": method, "path": model.path(path_end)});
         self.fault(order).await
     }
 
-    /// Gives the responses to the next such requests for a model, one action for each; `{"pass": {}}` is the service's own response.
+    /// Sets the responses to the next such requests for a model, one action each; `{"pass": {}}` is the service's own response.
     pub async fn respond(&self, model: &Model, method: &str, path_end: &str, responses: Value) -> Fault {
         self.fault_at(model, method, path_end, json!({"action": {"responses": responses}})).await
     }

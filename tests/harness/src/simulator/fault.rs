@@ -1,4 +1,4 @@
-//! A fault that the local Azure was ordered to have.
+//! A fault of the local Azure.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::SimulatorClient;
 use crate::wait::eventually;
 
-/// A fault that was ordered.
+/// An ordered fault.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub(super) simulator: SimulatorClient,
@@ -18,12 +18,12 @@ impl Fault {
         self.simulator.read(&format!("/faults/{}", self.id), &[]).await
     }
 
-    /// How many requests it has hit.
+    /// Number of requests affected so far.
     pub async fn hits(&self) -> u64 {
         self.view().await.hits
     }
 
-    /// How many requests it holds now.
+    /// Number of requests on hold.
     pub async fn held(&self) -> u64 {
         self.view().await.held
     }
@@ -33,22 +33,22 @@ impl Fault {
         eventually("the fault to hold a request", async || (self.view().await.held > 0).then_some(())).await;
     }
 
-    /// Waits until it holds none any more: whoever asked is gone.
+    /// Waits until it holds no request: the clients have disconnected.
     pub async fn holds_none(&self) {
-        eventually("the held request to be given up", async || (self.view().await.held == 0).then_some(())).await;
+        eventually("the held request to end", async || (self.view().await.held == 0).then_some(())).await;
     }
 
-    /// Waits until it has hit as many requests.
+    /// Waits until it has affected `count` requests.
     pub async fn has_hit(&self, count: u64) {
         eventually("the fault to hit", async || (self.hits().await >= count).then_some(())).await;
     }
 
-    /// Lets go what it holds.
+    /// Releases the held requests.
     pub async fn release(&self) {
         self.simulator.send(Method::POST, &format!("/faults/{}/release", self.id), None).await;
     }
 
-    /// Ends it, which lets go what it holds.
+    /// Removes it, which releases the held requests.
     pub async fn remove(self) {
         self.simulator.send(Method::DELETE, &format!("/faults/{}", self.id), None).await;
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A model of either service, as the control interface names it.
+/// A model of either service, as named in the control API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Model {
     /// A database of Analysis Services.
@@ -34,7 +34,7 @@ impl Model {
         Self::PowerBi { group: group.to_owned(), dataset: dataset.to_owned() }
     }
 
-    /// The paths that belong to it and end so, as a fault matches them.
+    /// The paths of the model with this end, as matched by a fault.
     pub(super) fn path(&self, end: &str) -> String {
         match self {
             Self::AnalysisServices { server, database } => {

@@ -1,9 +1,9 @@
-//! What the local Azure tells of what was asked of it and of what came of that, whatever its clients see.
+//! The local Azure's record of requests and their results, independent of what clients see.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// An operation as it really is, whatever the service says of it.
+/// The actual state of an operation, independent of what the service reports.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
@@ -13,31 +13,31 @@ pub struct Operation {
     pub client: String,
     /// full, calculate, …
     pub r#type: String,
-    /// The tables and partitions that were asked for; none for the whole model.
+    /// The requested tables and partitions; empty for the whole model.
     pub objects: Vec<Value>,
     /// notStarted, inProgress, succeeded, failed, timedOut or cancelled.
     pub status: String,
-    /// When it began, truly: without the clock skew that clients see.
+    /// The actual time of its start, without the clock skew that clients see.
     pub start_time: Option<String>,
-    /// When it ended, truly.
+    /// The actual time of its end.
     pub end_time: Option<String>,
-    /// When somebody asked for its end.
+    /// The time of the first cancel request.
     pub cancel_requested_time: Option<String>,
-    /// Its place among all requests.
+    /// Its position among all requests.
     pub submitted_sequence: u64,
-    /// As it was asked for.
+    /// The requested value.
     pub commit_mode: String,
-    /// As it was asked for.
+    /// The requested value.
     pub max_parallelism: u32,
-    /// As it was asked for.
+    /// The requested value.
     pub retry_count: u32,
-    /// Power BI's: `ViaEnhancedApi`, `ViaApi`, `OnDemand` or `Scheduled`.
+    /// Power BI only: `ViaEnhancedApi`, `ViaApi`, `OnDemand` or `Scheduled`.
     pub refresh_type: String,
-    /// Power BI's, as it was asked for.
+    /// Power BI only: the requested value.
     pub apply_refresh_policy: bool,
-    /// Power BI's, as it was asked for.
+    /// Power BI only: the requested value.
     pub effective_date: Option<String>,
-    /// Power BI's, as it was asked for: of one attempt.
+    /// Power BI only: the requested timeout of one attempt.
     pub timeout_seconds: Option<i64>,
 }
 
@@ -49,35 +49,35 @@ impl Operation {
     }
 }
 
-/// A sync as it really is, of either service.
+/// The actual state of a sync of either service.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
-    /// Its id; Power BI shows it to nobody.
+    /// Its id; Power BI does not show it to clients.
     pub operation_id: String,
     /// `application <client id>` or `control`.
     pub client: String,
     /// replicating, rehydrating, finalizing, completed, failed or invalid.
     pub status: String,
-    /// When it began, truly.
+    /// The actual time of its start.
     pub start_time: String,
-    /// When it ended, truly.
+    /// The actual time of its end.
     pub end_time: Option<String>,
-    /// Its place among all requests.
+    /// Its position among all requests.
     pub submitted_sequence: u64,
 }
 
-/// A request that it got.
+/// A received request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
-    /// Counts all requests.
+    /// Its number, counted over all requests.
     pub sequence: u64,
-    /// When it came.
+    /// The time of its arrival.
     pub time: String,
-    /// The real name that it was sent to.
+    /// The addressed real host name.
     pub host: String,
-    /// GET, POST, …; `CONNECT` where the proxy has refused a tunnel.
+    /// GET, POST, …; `CONNECT` if the proxy refused a tunnel.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -85,16 +85,16 @@ pub struct Row {
     pub route: String,
     /// The application.
     pub client_id: Option<String>,
-    /// How it has proved itself, or tries to: `secret`, `certificate`, `federated` or `managed`.
+    /// The kind of credential that the application used or presented: `secret`, `certificate`, `federated` or `managed`.
     pub credential: Option<String>,
     /// The audience of its token.
     pub token_audience: Option<String>,
-    /// The answer's status.
+    /// The response's status.
     pub status: Option<u16>,
-    /// Whether the service has done what was asked.
+    /// Whether the service handled the request.
     pub handled: bool,
-    /// The operation that it has started or that it names.
+    /// The operation that it started or names.
     pub operation_id: Option<String>,
-    /// The beginning of its body.
+    /// The start of its body.
     pub request_body: Option<String>,
 }
