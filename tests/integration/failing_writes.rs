@@ -1,4 +1,4 @@
-//! An API server that refuses or fails the operator's own writes: the resource waits, and nothing else does.
+//! An API server that refuses or fails the operator's writes: the affected resource waits, and all others continue.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use tokio::time::Instant;
 
-/// Every request, as often as it comes.
+/// Every matching request.
 const ALWAYS: usize = usize::MAX;
 
 async fn proxied(name: &str) -> (World, Operator) {
@@ -58,7 +58,7 @@ async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_mode
     let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("first", &json!({})).await;
     let first = world.until_reason("first", "Reconciling", "ModelBusy").await;
-    // Of two that wait since the same second, either may be the first.
+    // Of two that wait since the same second, either may be first.
     let since = run(&first).requested_time.timestamp().as_second();
     eventually("the next second", async || (jiff::Timestamp::now().as_second() > since).then_some(())).await;
     let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
@@ -75,7 +75,7 @@ async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_mode
 #[tokio::test]
 async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
     let (world, _operator) = proxied("storm").await;
-    // The intent is written, and then nothing until the strike is over.
+    // The intent is written, then no write succeeds until the strike ends.
     let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
     world.apply("orders", &json!({})).await;
     eventually("several writes to fail", async || (strike.count() >= 8).then_some(())).await;
@@ -111,7 +111,7 @@ async fn accepted_operation_of_a_resource_that_goes_before_its_id_is_on_record_i
 async fn resource_whose_every_write_fails_during_its_run_holds_up_no_other_on_its_model() {
     for (name, written) in [("intent", 2), ("running", 3)] {
         let (world, _operator) = proxied(&format!("unwritten-{name}")).await;
-        // The finalizer, the intent, and the id of the operation where that is written too.
+        // The finalizer, the intent, and the operation's id if it is written separately.
         let strike =
             world.proxy().strike_times(written, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
         world.apply("first", &json!({})).await;

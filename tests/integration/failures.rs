@@ -1,4 +1,4 @@
-//! Ends other than success.
+//! Results other than success.
 
 use harness::world::{condition, run, status};
 use harness::{Setting, World};

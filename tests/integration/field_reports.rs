@@ -1,4 +1,4 @@
-//! Inputs of public bug reports, served verbatim: what a service lists here, what it reports in `reported`.
+//! Inputs from public bug reports, served verbatim: lists here, other reports of a service in `reported`.
 
 mod reported;
 
@@ -11,7 +11,8 @@ use harness::{AnyObject, Model, Operator, Setting, World, eventually, semantic_m
 use serde_json::{Value, json};
 use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
 
-/// The id of an operation that the operator did not start. Each case has its own: a resource follows none that another one follows.
+/// The id of an operation that the operator did not start. Each case has its own: a resource does not adopt an operation that another
+/// resource has claimed.
 fn theirs() -> String {
     uuid::Uuid::new_v4().to_string()
 }
@@ -22,7 +23,7 @@ async fn quick(name: &str) -> (World, Operator) {
     World::running(name, Setting { arguments, ..Setting::default() }).await
 }
 
-/// Runs cases at the same time, and all of them to their end.
+/// Runs the cases concurrently, all of them to their end.
 fn each<F: Future<Output = ()>>(cases: impl IntoIterator<Item = F>) -> impl Future<Output = ()> {
     let all = join_all(cases.into_iter().map(|case| AssertUnwindSafe(case).catch_unwind()));
     async {
@@ -53,20 +54,20 @@ fn messages(world: &World, name: &str) -> Vec<String> {
     world.recorder.of(name).iter().filter_map(message).collect()
 }
 
-/// Whether the run waits for a user, who has to decide which operation is its own.
+/// Whether the run waits for a user decision about its operation.
 fn asks(object: &AnyObject) -> bool {
     has_reason(object, &["SubmissionUnknown"])
 }
 
-/// How a run finds its operation.
+/// The way in which a run finds its operation.
 enum Found {
-    /// It is certain.
+    /// The operation is certain.
     Alone,
-    /// A user may have to decide.
+    /// A user decision may be required.
     OrAsked,
 }
 
-/// The run succeeds with the only operation of ours, after so many POSTs, and never follows another one.
+/// Checks that the run succeeds with the operator's only operation, after this many POSTs, and never polls another one.
 async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, found): (u64, Found)) {
     let ended = |object: &AnyObject| run_state(object).is_some_and(RunState::ended);
     let seen = world.until(name, "an end, or a question", |object| ended(object) || asks(object)).await;
@@ -87,7 +88,7 @@ async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, fo
     assert_eq!(run_state(&done), Some(RunState::Succeeded), "{name}: {:#?}", run(&done));
 }
 
-// ---- unknown values prove nothing ----
+// ---- unknown values are not evidence ----
 
 #[tokio::test]
 async fn row_of_no_client_is_not_adopted_for_a_lost_post() {
@@ -129,7 +130,7 @@ async fn replace_cancels_enhanced_refreshes_alone() {
         let name = by.to_lowercase();
         world.apply(&name, &merged(&spec, &json!({"conflictPolicy": "Replace"}))).await;
         world.until(&name, "ModelBusy", |object| has_reason(object, &["ModelBusy"])).await;
-        // The list names what blocks; a DELETE would follow before the list is read again.
+        // The list names the conflicting refresh; a DELETE would precede the next list request.
         let lists = world.azure.count_of(&model, "GET", "refreshes").await;
         eventually("further lists", async || (world.azure.count_of(&model, "GET", "refreshes").await > lists + 2).then_some(())).await;
         world.azure.patch(&model, json!({"rows": null})).await;
@@ -178,7 +179,7 @@ async fn stale_row_does_not_turn_a_refusal_into_busy() {
     assert!(!busy, "{shown:#?}");
 }
 
-// ---- a row that cannot be ours is not a doubt ----
+// ---- a row of another client is not a candidate ----
 
 /// A refresh that a user started in the portal. It has no id.
 fn nameless(start: &str) -> Value {
@@ -243,7 +244,7 @@ async fn refused_details_of_our_own_refresh_do_not_hide_its_end() {
     .await;
 }
 
-// ---- a row that cannot be read costs no more than a doubt ----
+// ---- an unreadable row is at most a possible candidate ----
 
 #[tokio::test]
 async fn unreadable_row_does_not_hide_the_rest_of_the_list() {
@@ -281,7 +282,7 @@ async fn placeholder_for_a_start_does_not_make_ours_older_than_its_submission() 
 async fn table_names_are_compared_as_the_service_does() {
     let (world, _operator) = quick("names").await;
     let world = &world;
-    // As asked for, as the details show it, and whether the service takes the two for one name.
+    // The requested name, the name in the details, and whether the service considers the two equal.
     let cases = [
         ("ascii", "Sales", "SALES", true),
         ("trailing-blank", "Dummy Sales ", "Dummy Sales ", true),
@@ -302,7 +303,7 @@ async fn table_names_are_compared_as_the_service_does() {
     .await;
 }
 
-// ---- the measured clock skew decides what began before ----
+// ---- the measured clock skew decides which operations started earlier ----
 
 #[tokio::test]
 async fn refresh_that_began_before_the_intent_is_not_adopted() {

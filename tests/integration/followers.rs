@@ -1,4 +1,4 @@
-//! `trigger.afterRefresh`: one run after each successful run of the refresh that is followed, whatever happens between the two.
+//! `trigger.afterRefresh`: exactly one run after each successful run of the upstream refresh, despite faults between the two.
 
 use futures::future::join_all;
 use harness::world::{run, status};
@@ -23,7 +23,7 @@ async fn a_sync_runs_once_after_each_successful_refresh() {
     world.until_run("orders", 2, RunState::Failed).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("3")).await;
     let second = world.until_run(REPLICAS, 2, RunState::Succeeded).await;
-    // Not after the one that failed.
+    // The failed run triggers none.
     assert_eq!(run(&second).trigger.value, "orders run 3");
     assert_eq!(world.syncs().await.len(), 2);
     assert_eq!(status(&second).model, status(&world.until_run("orders", 3, RunState::Succeeded).await).model);
@@ -34,7 +34,7 @@ async fn a_sync_runs_once_after_each_successful_refresh() {
 async fn refreshes_follow_each_other_in_a_chain() {
     let (world, _operator) = World::running("chain", Setting::default()).await;
     let names: Vec<String> = (0..4).map(|number| format!("step-{number}")).collect();
-    // The last one first: each waits for one that is not there yet.
+    // In reverse order: each waits for an upstream that does not exist yet.
     for (number, name) in names.iter().enumerate().rev() {
         let mut spec = world.put_database(name, &json!({"durationMillis": 300})).await;
         if number > 0 {
@@ -63,7 +63,7 @@ async fn a_refresh_that_is_not_there_is_said_and_waited_for() {
     world.apply("orders", &json!({})).await;
     world.until_state(REPLICAS, RunState::Succeeded).await;
     assert!(began.elapsed() < DEADLINE);
-    // When it goes, that is said again; when it comes back, its runs are followed anew.
+    // Its deletion is reported again. After it is recreated, its runs trigger again.
     world.delete("orders").await;
     world.until_gone("orders").await;
     world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
@@ -87,7 +87,7 @@ async fn a_circle_is_said_with_its_path_and_heals_when_one_leaves_it() {
     }
     assert!(world.operations().await.is_empty());
     world.edit("c", &json!({"spec": {"trigger": null}})).await;
-    // Nothing was missed while nobody ran, so somebody has to begin.
+    // No run was missed without an operator, so a request has to start the chain.
     world.annotate("c", RUN_REQUESTED_AT, Some("now")).await;
     for name in ["c", "b", "a"] {
         world.until_state(name, RunState::Succeeded).await;
@@ -108,7 +108,7 @@ async fn killed_at_each_write_a_sync_still_runs_once_after_its_refresh() {
     assert!((least..=10).contains(&writes.len()), "{writes:?}");
     let points = (0..writes.len()).flat_map(|index| [(index, Moment::Before), (index, Moment::After)]);
     let points: Vec<_> = points.collect();
-    // A few at a time: each has an operator of its own.
+    // In small groups: each has its own operator.
     for some in points.chunks(6) {
         join_all(some.iter().map(async |&(index, moment)| {
             let what = format!("killed {moment:?} write {index}");
@@ -121,7 +121,7 @@ async fn killed_at_each_write_a_sync_still_runs_once_after_its_refresh() {
                     drop(strike);
                     operator.restart();
                 }
-                // Progress is written where a look meets it, so one run has a write more than another.
+                // Progress writes depend on the time of polls, so the number of writes varies between runs.
                 _ = world.until_state(REPLICAS, RunState::Succeeded) => assert!(index >= least, "{what}: there was no such write"),
             }
             world.until_state(REPLICAS, RunState::Succeeded).await;

@@ -1,4 +1,4 @@
-//! A refresh from `apply` to its end, as a user sees it.
+//! A successful refresh from `apply` to its end, as seen by a user.
 
 use harness::world::{condition, run, run_state, status};
 use harness::{Setting, World, eventually};

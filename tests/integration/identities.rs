@@ -1,4 +1,4 @@
-//! Every identity, end to end: what it takes, what is said where that is not there, and who may not use it.
+//! Every identity, end to end: accepted credentials, messages about missing ones, and forbidden uses.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
 use uuid::Uuid;
 
-/// What is looked at again within seconds, with time for a busy machine.
+/// Rechecks happen within seconds; this leaves time for a busy machine.
 const SOON: Duration = Duration::from_secs(40);
 
 /// An application's certificate and its key, as PEM.
@@ -26,7 +26,7 @@ pub(crate) fn certificate(change: impl FnOnce(&mut CertificateParams)) -> (Strin
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-/// A spec with these credentials and no others.
+/// A spec with only these credentials.
 pub(crate) fn with(credentials: &Value) -> Value {
     json!({"credentials": merged(&json!({"servicePrincipalRef": null}), credentials)})
 }
@@ -55,7 +55,7 @@ async fn put_account_with(world: &World, name: &str, annotations: Value) {
     accounts.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(account)).await.unwrap();
 }
 
-/// Lets the operator have tokens of a namespace's accounts, as `deploy/samples` does.
+/// Grants the operator tokens for a namespace's accounts, as in `deploy/samples`.
 pub(crate) async fn grant_tokens(world: &World, namespace: &str) {
     let binding = json!({
         "metadata": {"name": "tabular-operator-tokens"},
@@ -65,19 +65,19 @@ pub(crate) async fn grant_tokens(world: &World, namespace: &str) {
     make::<RoleBinding>(&Api::namespaced(world.client.clone(), namespace), binding).await;
 }
 
-/// Makes the application one that a `ServiceAccount` of the world may be.
+/// Registers a `ServiceAccount` of the world as a federated credential of the application.
 pub(crate) async fn federate(world: &World, account: &str) {
     let (issuer, jwks) = world.site.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;
     world.azure.put_federated(TENANT, &world.client_id, &issuer, &world.namespace, account).await;
 }
 
-/// The requests under an application.
+/// The requests of an application.
 pub(crate) async fn rows(world: &World, client: &str) -> Vec<Row> {
     world.azure.ledger_after(0).await.into_iter().filter(|row| row.client_id.as_deref() == Some(client)).collect()
 }
 
-/// How the application proved itself in the requests for tokens that were granted.
+/// The credential kinds in the successful token requests of the application.
 async fn proofs(world: &World) -> Vec<String> {
     let granted = |row: &Row| matches!(row.route.as_str(), "token" | "imds") && row.status == Some(200);
     let mut proofs: Vec<String> =
@@ -97,7 +97,7 @@ fn message(object: &AnyObject) -> String {
     conditions.iter().find(|condition| condition.r#type == ConditionType::Ready).unwrap().message.clone()
 }
 
-/// Does as a message says that ends in commands.
+/// Executes the commands at the end of a message.
 async fn obey(world: &World, message: &str) {
     let (_, commands) = message.split_once("grants it by: ").unwrap_or_else(|| panic!("no command: {message}"));
     for command in commands.split(" && ") {
@@ -165,7 +165,7 @@ async fn a_certificate_that_cannot_be_right_costs_no_call() {
         world.until("orders", expected, says).await;
     }
     assert!(rows_of_entra(&world).await.is_empty());
-    // The last of it is the only one that Entra ID is asked about: it does not know this certificate.
+    // Only the last case sends a request to Entra ID, which does not know this certificate.
     world.put_secret_keys(merged(&ids, &json!({"clientCertificate": format!("{good}{key}")}))).await;
     let refused = stalled(&world, "CredentialsRefused").await;
     assert!(refused.contains("upload it, without its key, to the application"), "{refused}");
@@ -182,16 +182,16 @@ async fn a_missing_right_to_a_secret_is_granted_by_the_command_that_is_said() {
     let said = stalled(&world, "SecretForbidden").await;
     obey(&world, &said).await;
     succeeds(&world).await;
-    // This Secret, and no other.
+    // Only this Secret.
     assert_eq!([may(&world, "get secrets/aas-sp").await, may(&world, "get secrets/other").await], [true, false]);
 }
 
-/// Whether the operator may do so.
+/// Whether the operator has this permission.
 async fn may(world: &World, what: &str) -> bool {
     let user = format!("--as=system:serviceaccount:{}:{}", rbac::OPERATORS, world.namespace);
     let arguments: Vec<&str> =
         ["auth", "can-i"].into_iter().chain(what.split(' ')).chain(["--namespace", &world.namespace, &user]).collect();
-    // It ends with 1 for a no.
+    // kubectl exits with 1 if the permission is missing.
     let output = world.site.control_plane.kubectl_with(&arguments, "").await;
     String::from_utf8_lossy(&output.stdout).trim() == "yes"
 }
@@ -203,7 +203,7 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
     world.apply("orders", &federated("refresher")).await;
     let said = stalled(&world, "ServiceAccountForbidden").await;
     assert!(said.contains("may not read the ServiceAccount refresher"), "{said}");
-    // Reading it is not enough.
+    // Permission to read it is not sufficient.
     let role = json!({"metadata": {"name": "read"}, "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]}]});
     make::<Role>(&Api::namespaced(world.client.clone(), &world.namespace), role).await;
     let binding = json!({
@@ -224,7 +224,7 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
     obey(&world, &said).await;
     succeeds(&world).await;
     assert_eq!(proofs(&world).await, ["federated"]);
-    // Of this account, and of no other.
+    // Only for this account.
     let token = |name: &str| format!("create serviceaccounts/{name} --subresource=token");
     assert_eq!([may(&world, &token("refresher")).await, may(&world, &token("default")).await], [true, false]);
     assert!(!may(&world, "create serviceaccounts").await);
@@ -258,7 +258,7 @@ async fn a_managed_identity_serves_listed_namespaces() {
     world.delete("orders").await;
     world.until_gone("orders").await;
 
-    // Another id is another identity, and is not kept waiting by the first one's refusal.
+    // Another id is another identity. The error of the first does not delay it.
     let other = Uuid::new_v4().to_string();
     world.azure.put_managed_identity(TENANT, &other).await;
     world.apply("other", &managed(&other)).await;
@@ -278,19 +278,19 @@ async fn what_is_the_operators_is_refused_where_it_is_not_allowed() {
         let refused = world.until_reason(name, "Stalled", "IdentityNotAllowed").await;
         assert!(message(&refused).contains(&format!("--operator-identity-namespace {}", world.namespace)), "{}", message(&refused));
     }
-    // It is a matter of settings, and not waited for.
+    // The settings decide this, without a wait.
     assert_eq!(rows(&world, &world.client_id).await.len(), 0);
     world.apply("orders", &with(&json!({"servicePrincipalRef": {"name": SECRET}}))).await;
     world.until_state_within(SOON, "orders", RunState::Succeeded).await;
     world.assert_kstatus();
 }
 
-/// A world whose operator has an identity of its own, and may use it for this namespace.
+/// A world whose operator has its own identity and may use it for this namespace.
 async fn with_own(name: &str, environment: &[(&str, &str)]) -> (World, harness::Operator) {
     let world = World::new(name).await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
-    // Nobody is to be asked there.
+    // No request may be sent to this host.
     settings.environment.push(("AZURE_AUTHORITY_HOST".to_owned(), "https://evil.example.com".to_owned()));
     let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), value.replace("CLIENT", &world.client_id)));
     settings.environment.extend(variables);
@@ -319,7 +319,7 @@ async fn the_operator_has_a_certificate_of_its_own() {
     std::fs::write(&path, format!("{certificate}{key}")).unwrap();
     let path = path.to_string_lossy();
     let (world, _operator) = with_own("own-certificate", &[IDS[0], IDS[1], ("AZURE_CLIENT_CERTIFICATE_PATH", &path)]).await;
-    // Not registered until now, and tried again by itself once that which it read has changed.
+    // Not registered until now. It is retried automatically after the source of the credential changes.
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
     world.until_state_within(Duration::from_secs(90), "orders", RunState::Succeeded).await;
     assert_eq!(proofs(&world).await, ["certificate"]);

@@ -1,5 +1,5 @@
-//! Identities over time and side by side: rotation, expiry, an identity provider that is away, other tenants, other clouds,
-//! and nothing secret to be seen anywhere.
+//! Identities over time and in combination: rotation, expiry, an unavailable identity provider, other tenants, other clouds, and the
+//! absence of secrets in all output.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use crate::identities::{certificate, federate, federated, grant_tokens, put_account, rows, with};
 
-/// A run that takes a while, for something to happen during it.
+/// The duration of a run with an event in its middle.
 const LONG: Duration = Duration::from_mins(1);
 
 fn slow(millis: u64) -> Setting {
     Setting { model: Some(json!({"durationMillis": millis})), ..Setting::default() }
 }
 
-/// Makes the application's tokens live so short that one does not serve a run.
+/// Sets a token lifetime shorter than a run.
 async fn short_lived(world: &World, more: &Value) {
     let registration = json!({"tenantId": TENANT, "clientId": world.client_id, "tokenLifetimeSeconds": 4});
     world.azure.put_registration(merged(&registration, more)).await;
@@ -47,7 +47,7 @@ async fn a_certificate_is_rotated_and_tokens_expire_during_a_run() {
     world.put_secret_keys(keys(format!("{old}{old_key}"))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    // The new one is registered, the old one revoked, and the Secret changed last, as a careless administrator does.
+    // The new one is registered, the old one revoked, and the Secret changed last, in the order of a careless administrator.
     short_lived(&world, &json!({"certificates": [new]})).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.put_secret_keys(keys(format!("{new}{new_key}"))).await;
@@ -98,7 +98,7 @@ async fn the_identity_provider_may_be_away_for_longer_than_a_token_lives() {
 
 #[tokio::test]
 async fn one_tenant_cannot_use_what_is_anothers() {
-    // Two namespaces, and one operator that could read everything in both.
+    // Two namespaces, and one operator that could read both completely.
     let theirs = World::new("tenant-b").await;
     let world = World::with("tenant-a", Setting { everywhere: true, ..Setting::default() }).await;
     let mut settings = world.operator_settings().clone();
@@ -118,7 +118,7 @@ async fn one_tenant_cannot_use_what_is_anothers() {
     world.azure.put_issuer(&issuer, &jwks).await;
     world.azure.put_federated(TENANT, &application, &issuer, &world.namespace, "refresher").await;
     put_account(&world, "refresher", &application).await;
-    // Each has worked for its owner, so tokens of it are at hand.
+    // Each has worked for its owner, so its tokens are cached.
     for (name, spec) in [("secret", json!({})), ("account", federated("refresher")), ("own", json!({"credentials": null}))] {
         let database = world.put_database(name, &json!({"durationMillis": 300})).await;
         world.apply(name, &merged(&database, &spec)).await;
@@ -134,7 +134,7 @@ async fn one_tenant_cannot_use_what_is_anothers() {
     theirs.until_reason("managed", "Stalled", "IdentityNotAllowed").await;
     theirs.apply("account", &federated("refresher")).await;
     theirs.until_reason("account", "Stalled", "ServiceAccountNotFound").await;
-    // The same name and the same annotations make nobody the other.
+    // The same name and annotations do not share an identity.
     put_account(&theirs, "refresher", &application).await;
     let refused = theirs.until_reason("account", "Stalled", "CredentialsRefused").await;
     assert!(run(&refused).message.contains(&format!("system:serviceaccount:{}:refresher", theirs.namespace)), "{}", run(&refused).message);
@@ -154,7 +154,7 @@ async fn nothing_secret_is_seen_at_the_lowest_level_of_logs() {
 
     let (certificate, key) = certificate(|_| {});
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
-    // Secrets of their own: one that was read a moment ago would still serve.
+    // Separate Secrets: a recently read one would still be cached.
     for (name, pem) in [("certified", format!("{certificate}{key}")), ("broken", key.clone())] {
         let keys = json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": pem});
         make::<Secret>(&world.secrets(), json!({"metadata": {"name": name}, "stringData": keys})).await;
@@ -181,7 +181,7 @@ async fn nothing_secret_is_seen_at_the_lowest_level_of_logs() {
         seen += &world.events(name).await.join("\n");
     }
     assert!(seen.contains("\"level\":\"TRACE\"") || seen.contains("\"level\":\"DEBUG\""), "the log is not at its lowest level");
-    // Every token and assertion begins so; each line of a key is one that nothing else has.
+    // The common prefix of tokens and assertions. Each line of a key is unique.
     let lines = key.lines().filter(|line| !line.starts_with("-----") && line.len() > 20);
     for secret in ["eyJ", planted, "client_assertion", "client_secret"].into_iter().chain(lines) {
         let at = seen.find(secret);

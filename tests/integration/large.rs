@@ -1,4 +1,4 @@
-//! Tenants that share an operator: what one of them piles up neither fills the memory nor delays another's run.
+//! Tenants that share an operator: the load of one tenant neither exhausts the memory nor delays another tenant's run.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How many of the largest resources there are.
+/// Number of resources of the maximum size.
 const COUNT: usize = 100;
-/// How much memory the operator may take, in KiB.
+/// Memory limit of the operator, in KiB.
 const MEMORY: u64 = 64 * 1024;
-/// How long the operator may read them at its start: 40 MiB of JSON, which the API server of a busy machine has to write first.
+/// Time in which the operator must read them at startup: 40 MiB of JSON, which a busy API server has to send first.
 const READS: Duration = Duration::from_secs(10);
-/// The API server takes its time for so much.
+/// The API server is slow with this much data.
 const SLOWLY: Duration = Duration::from_mins(3);
 
-/// As large as admission lets a resource be: 1,000 objects whose names have 64 KiB, and 256 KiB of annotations, also some with the prefix
-/// of the operator.
+/// A resource of the maximum size: 1,000 objects whose names have 64 KiB, and 256 KiB of annotations, some of them with the prefix of the
+/// operator.
 fn largest(world: &World, namespace: &str, number: usize) -> Value {
     let name = |object: usize, length: usize| format!("{object:04}{}", "ü".repeat((length - 4) / 2));
     let objects: Vec<Value> = (0..1_000).map(|object| json!({"table": name(object, 32), "partition": name(object, 32)})).collect();
@@ -35,7 +35,7 @@ fn largest(world: &World, namespace: &str, number: usize) -> Value {
     manifest
 }
 
-/// Waits until the operator has seen each of them and recorded so.
+/// Waits until the operator has recorded an observation of each.
 async fn all_seen(operator: &mut Operator) {
     within(SLOWLY, "all of them to be seen", async || {
         let metrics = operator.metrics().await;
@@ -44,7 +44,7 @@ async fn all_seen(operator: &mut Operator) {
     .await;
 }
 
-/// How long the other tenant's run took from its request to its end.
+/// Time from the request to the end of the other tenant's run.
 async fn run_took(world: &World, number: i32) -> Duration {
     let began = Instant::now();
     world.annotate("orders", RUN_REQUESTED_AT, Some(&number.to_string())).await;
@@ -57,7 +57,7 @@ async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
     let greedy = format!("greedy-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
     let setting = Setting {
         model: Some(json!({"durationMillis": 300})),
-        // The API server of a busy machine takes long for what the test gives it, and may lose the lease.
+        // A busy API server is slow with this much data, and the lease may expire.
         arguments: vec![format!("--watch-namespace={greedy}"), "--lease-duration=15s".to_owned()],
         ..Setting::default()
     };
@@ -102,7 +102,7 @@ async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
     let memory = operator.peak_memory_kib();
     assert!(memory < MEMORY, "{memory} KiB");
 
-    // While the next operator takes all of them up, the other tenant has its runs.
+    // While the next operator reads all of them, the other tenant's runs continue.
     operator.terminate().await;
     operator.restart();
     let mut took = Vec::new();
@@ -110,7 +110,7 @@ async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
         took.push(run_took(&world, number).await);
     }
     all_seen(&mut operator).await;
-    // The first one waits until all resources are read.
+    // The first run waits until all resources are read.
     let first = took.remove(0).saturating_sub(takes_over + alone);
     let slowest = took.iter().max().copied().unwrap_or_default();
     let said = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");

@@ -1,4 +1,4 @@
-//! The answer to the POST is lost: what began is adopted, what never began is submitted again, and a doubt is shown.
+//! Lost responses to the POST: a started operation is adopted, a missing one is submitted again, and an unresolved submission is shown.
 
 use harness::world::run;
 use harness::{AnyObject, Setting, World, eventually};
@@ -55,7 +55,7 @@ async fn a_list_that_lags_is_given_its_time() {
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
 }
 
-/// A submission whose answer was lost, with a look-alike of another client in the same seconds.
+/// A submission with a lost response, and an identical operation of another client in the same seconds.
 async fn in_doubt(name: &str) -> (World, harness::Operator, [String; 2]) {
     let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
@@ -63,7 +63,7 @@ async fn in_doubt(name: &str) -> (World, harness::Operator, [String; 2]) {
     (world, operator, both)
 }
 
-/// Loses the response to the submission of a resource, and has another client start the same in the same seconds.
+/// Loses the response to a resource's submission, and starts an identical operation of another client in the same seconds.
 async fn hold(world: &World, name: &str) -> [String; 2] {
     let before = world.operations().await.len();
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
@@ -84,7 +84,7 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
     [ours, alike]
 }
 
-/// The event that reports an ignored decision, once it is there.
+/// The event that reports an ignored decision, when it exists.
 async fn ignored(world: &World, name: &str) -> String {
     eventually("the event", async || world.events(name).await.into_iter().find(|event| event.starts_with("DecisionIgnored: "))).await
 }

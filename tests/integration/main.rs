@@ -1,6 +1,6 @@
-//! The operator on the real API server and the local Azure. One program, so that all tests share what is slow to start.
+//! The operator on the real API server and the local Azure. A single program, so that all tests share the slow startup.
 //!
-//! Run it with many threads (`--test-threads 16`): the tests wait far more than they work.
+//! Run it with many threads (`--test-threads 16`): the tests mostly wait.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

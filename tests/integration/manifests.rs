@@ -1,4 +1,4 @@
-//! Admission by the real API server: each manifest of `tests/manifests` is refused, or accepted, as it should be.
+//! Admission by the real API server: each manifest of `tests/manifests` is refused or accepted as declared.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ fn manifests(kind: &str) -> Vec<(PathBuf, String)> {
     all
 }
 
-/// Creates nothing: the server only says whether it would. Unknown fields are refused, as kubectl has it.
+/// Dry run: the server validates without creating an object. Unknown fields are refused, as in kubectl.
 async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, String> {
     let object: serde_json::Value = serde_saphyr::from_str(manifest).map_err(|error| error.to_string())?;
     let plural = match object["kind"].as_str() {
@@ -79,7 +79,7 @@ async fn each_good_manifest_is_accepted() {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             match dry_run(&client, &text).await {
                 Err(message) => Some(format!("{name}: {message}")),
-                // What tools take for unfinished, before the operator has seen it.
+                // Tools consider this status unfinished until the operator has observed the object.
                 Ok(object) if object.data["status"] == json!({"observedGeneration": -1}) => None,
                 Ok(object) => Some(format!("{name}: its first status is {}", object.data["status"])),
             }
@@ -123,7 +123,7 @@ async fn the_definition_installs_without_a_warning() {
 #[tokio::test]
 async fn kubectl_explains_every_field() {
     let control_plane = &Site::get().control_plane;
-    // The API server publishes its documentation a moment after it serves a new definition.
+    // The API server publishes the documentation shortly after it serves a new definition.
     let refresh = eventually("the documentation", async || {
         let output = control_plane.kubectl_with(&["explain", "mref.spec.refresh", "--recursive"], "").await;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -159,7 +159,7 @@ async fn kubectl_explains_every_field() {
         for sentence in sentences {
             assert!(flat.contains(sentence), "'{sentence}' is not in the explanation of {path}:\n{said}");
         }
-        // A terminal does not render links. Backticks are for names of fields and values only.
+        // Rust's markup is noise in a terminal: only names of fields and values are quoted.
         assert!(!said.contains("]("), "a link of rustdoc is in the explanation of {path}:\n{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator tells of a run: its trace, its log, its metrics, its events.
+//! Observability of a run: its trace, log, metrics and events.
 
 use harness::collector::{Collector, attribute, hex};
 use harness::world::run;
@@ -14,7 +14,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     let (world, mut operator) = traced("traced", &collector, Some(json!({"durationMillis": 4000}))).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    // What was not sent yet dies with the process.
+    // Unsent spans are lost with the process.
     let sent = |name: &str| collector.spans().iter().any(|span| span.name == name);
     eventually("the first spans", async || (sent("POST refreshes") && sent("waiting")).then_some(())).await;
     operator.kill();
@@ -66,7 +66,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     let told = collector.text() + &operator.log();
     assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
 
-    // The example in the metrics leads to the trace.
+    // The exemplar in the metrics refers to the trace.
     let hex = hex(&root.trace_id);
     let metrics = operator.metrics_as("application/openmetrics-text").await;
     let example = metrics.lines().find(|line| line.contains("run_duration_seconds_bucket") && line.contains(" # {"));
@@ -80,7 +80,7 @@ async fn a_run_can_be_read_from_the_log_and_counted() {
     let uid = done.metadata.uid.clone().unwrap();
     let done = world.until_state("orders", RunState::Succeeded).await;
     let record = run(&done);
-    // A line is written after its record.
+    // A log line is written after its status write.
     let log = eventually("the last line", async || Some(operator.log()).filter(|log| log.contains(r#""state":"Succeeded""#))).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     let told: Vec<&Value> = lines.iter().filter(|line| line["run"] == 1).collect();
@@ -122,7 +122,7 @@ async fn the_history_of_a_run_can_be_read_from_its_description() {
         wanted.iter().all(|(_, reason)| events.contains(reason)).then_some(events)
     })
     .await;
-    // Each once, in order, by its documented type; and each stands in the reference.
+    // Each once, in order, with its documented type and an entry in the reference.
     let rows: Vec<Vec<&str>> = description.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
     let told: Vec<(&str, &str)> = rows.iter().filter(|row| row.len() > 3).map(|row| (row[0], row[1])).collect();
     assert_eq!(told, wanted, "{description}");

@@ -1,5 +1,5 @@
-//! Two operators, of which one leads, or believes that it does: never two submissions of a run, and no write that the new
-//! leader's view would not survive.
+//! Two operators, of which one leads or assumes that it does: never two submissions of a run, and no write based on a state older than
+//! the new leader's.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,14 @@ use kube::Api;
 use serde_json::json;
 use tabular_operator::api::RunState;
 
-/// The lease's duration here, as `harness::operator::FAST` has it.
+/// The lease duration in `harness::operator::FAST`.
 const LEASE: Duration = Duration::from_secs(5);
-/// How much longer than the lease a failover may take.
+/// The additional time that a failover may take.
 const FAILOVER: Duration = Duration::from_secs(2);
-/// Every request, as often as it comes.
+/// Every matching request.
 const ALWAYS: usize = usize::MAX;
 
-/// A world with a leader and one that stands by, each with its own line to the API server.
+/// A world with a leader and a candidate, each with its own proxy to the API server.
 struct Pair {
     world: World,
     leader: Operator,
@@ -36,7 +36,7 @@ impl Pair {
         Self { world, leader, other, others_line }
     }
 
-    /// Holds the first POST of a refresh, which is asked for by this.
+    /// Holds the first POST of a refresh that this function requests.
     async fn with_a_post_held(name: &str, moment: &str) -> (Self, Fault) {
         let pair = Self::new(name, json!({"durationMillis": 2_000})).await;
         let hold = pair.world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": moment}}})).await;
@@ -45,13 +45,13 @@ impl Pair {
         (pair, hold)
     }
 
-    /// Waits until the other one leads.
+    /// Waits until the other operator leads.
     async fn until_taken_over(&self, from: Option<&str>) {
         eventually("the other operator to lead", async || holder(&self.world).await.filter(|now| Some(now.as_str()) != from).map(drop))
             .await;
     }
 
-    /// The refresh ran once, the status names it, and no write broke a rule.
+    /// Checks that the refresh ran once, that the status names it, and that no write violated an invariant.
     async fn assert_ran_once(&self, posts: usize) {
         let done = self.world.until_state("orders", RunState::Succeeded).await;
         let operations = self.world.operations().await;
@@ -67,7 +67,7 @@ impl Pair {
         self.world.assert_kstatus();
     }
 
-    /// The writes to our resources that the first operator's line has passed on, and that were done.
+    /// Number of completed writes to resources through the first operator's proxy.
     fn done_by_the_first(&self) -> usize {
         let seen = self.world.proxy().seen();
         seen.iter().filter(|seen| seen.writes_resource() && seen.status.is_some_and(|code| code < 300)).count()
@@ -97,7 +97,7 @@ async fn a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds() 
     let killed = Timestamp::now();
     leader.kill();
     eventually("the other operator to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
-    // When the new leader says that it took it: what this test is late by does not count.
+    // The new leader's own timestamp: a delay of this test does not count.
     let taken = lease(&world).await.acquire_time.expect("a holder says since when").0;
     let took = Duration::try_from(taken.duration_since(killed)).unwrap_or_default();
     assert!(took <= LEASE + FAILOVER, "the failover took {took:?}");
@@ -126,7 +126,7 @@ async fn a_lease_is_lost_while_a_post_is_on_its_way() {
     let before = holder(&pair.world).await;
     let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
     assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1));
-    // It ended, and its connection with it: the service never handles what it held.
+    // The process exited and its connection ended: the service never handles the held request.
     hold.holds_none().await;
     hold.remove().await;
     pair.until_taken_over(before.as_deref()).await;
@@ -153,7 +153,7 @@ async fn a_post_of_a_frozen_leader_arrives_when_another_leads() {
 async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws() {
     let mut pair = Pair::new("frozen", json!({"durationMillis": 500})).await;
     let before = holder(&pair.world).await;
-    // The first status of a run without hindrance is its intent.
+    // Without a delay, the first status of a run is its intent.
     let intent = pair.world.proxy().strike(0, Action::Hold(Moment::After), |seen| seen.writes_resource() && seen.subresource == "status");
     pair.world.apply("orders", &json!({})).await;
     pair.world.until_state("orders", RunState::Submitting).await;
@@ -166,7 +166,7 @@ async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws()
     pair.leader.signal("CONT");
     assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1), "{}", pair.leader.log());
     assert_eq!(pair.done_by_the_first(), done, "thawed, it wrote on");
-    // The one POST is the other's.
+    // The single POST is the other operator's.
     pair.assert_ran_once(1).await;
 }
 
@@ -174,7 +174,7 @@ async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws()
 async fn a_write_of_the_old_leader_that_arrives_late_is_refused() {
     let mut pair = Pair::new("late-write", json!({"durationMillis": 2_000})).await;
     let before = holder(&pair.world).await;
-    // The second one has the id.
+    // The second status contains the id.
     let running = pair.world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.writes_resource() && seen.subresource == "status");
     pair.world.apply("orders", &json!({})).await;
     tokio::time::timeout(DEADLINE, running.struck()).await.unwrap();
@@ -202,7 +202,7 @@ async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
     let spec = pair.world.put_database("second", &json!({"durationMillis": 1_000})).await;
     pair.world.apply("orders", &json!({})).await;
     pair.world.until_state("orders", RunState::Running).await;
-    // One POST is accepted while there is nobody to tell it to.
+    // One POST is accepted while its id cannot be recorded.
     let hold = pair.world.azure.fault(json!({
         "match": {"method": "POST", "route": "refreshes", "clientId": pair.world.client_id}, "action": {"hold": {"at": "after"}},
     }));
@@ -248,6 +248,6 @@ async fn a_rolling_update_in_the_middle_of_a_post_loses_and_doubles_nothing() {
     assert!(given_back.elapsed() < FAILOVER);
     let pair = Pair { world, leader, other, others_line };
     pair.assert_ran_once(1).await;
-    // What was under way was finished: the old one has recorded the id itself.
+    // The old operator completed its submission and recorded the id itself.
     assert!(pair.done_by_the_first() >= 3, "{:#?}", pair.world.writes());
 }

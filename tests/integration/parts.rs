@@ -1,4 +1,4 @@
-//! The parts of the harness themselves: without them nothing else here would mean anything.
+//! The components of the harness, on which all other tests rely.
 
 use harness::world::TENANT;
 use harness::{Action, ApiProxy, Moment, Setting, Site, World, kubeconfig};
@@ -44,7 +44,7 @@ async fn the_api_proxy_passes_on_records_and_spoils() {
     world.apply("one", &json!({})).await;
     assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
 
-    // What the ServiceAccount may not do, it may not do here either: the token passes through.
+    // The ServiceAccount's permissions apply here too: the token passes through.
     let maps: Api<ConfigMap> = Api::namespaced(client, &world.namespace);
     let refused = maps.create(&PostParams::default(), &ConfigMap::default()).await.unwrap_err();
     assert!(refused.to_string().contains(&world.namespace), "{refused}");

@@ -35,7 +35,7 @@ async fn a_model_by_names_and_by_ids_is_one_model_to_the_queue() {
     world.until_state("ids", RunState::Succeeded).await;
     world.until_state("names", RunState::Succeeded).await;
     assert_eq!(world.azure.refreshes(&model).await.len(), 2);
-    // It knew whose turn it was: the service never had to refuse one.
+    // The queue ordered the runs: the service never had to refuse one.
     assert_eq!(world.azure.count_of(&model, "POST", "refreshes").await, 2);
     world.assert_kstatus();
 }

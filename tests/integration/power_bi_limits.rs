@@ -1,5 +1,5 @@
-//! What Power BI alone does to a refresh: it evicts its model, ends it after a time, stands still while the capacity is paused, drops
-//! it, refuses more of them in a day, and tells busy from quota by a text in any language.
+//! Behavior that only Power BI has: it evicts a model, enforces time limits, suspends refreshes of a paused capacity, drops requests,
+//! limits refreshes per day, and distinguishes busy from quota only by a text in any language.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ async fn a_refresh_outlasts_a_pause_of_the_capacity() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let now = world.recorder.latest("orders").and_then(|version| run_state(&version.decode().unwrap()));
     assert_eq!(now, Some(RunState::Running));
-    // What is asked for now has to wait for the capacity, and says so.
+    // A new request waits for the capacity and reports it.
     let (paused, by_ids, _) = semantic_model(&world, &json!({"paused": true})).await;
     world.apply("stopped", &by_ids).await;
     world.until_reason("stopped", "Stalled", "ServerPaused").await;
@@ -79,7 +79,7 @@ async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes
 #[tokio::test]
 async fn a_dropped_request_is_told_and_submitted_again_where_backoff_limit_allows() {
     let (world, _operator, model, spec) = with("pbi-dropped", json!({"powerBI": {"whenBusy": "drop"}})).await;
-    // The other client's ends soon; what comes meanwhile is accepted, and forgotten. By its type it is certainly not ours.
+    // The other client's refresh ends soon; requests until then are accepted and dropped. Its type excludes it as a candidate.
     world.azure.start_refresh(&model, json!({"type": "calculate", "durationMillis": 4_000})).await;
     world.apply("orders", &merged(&spec, &json!({"backoffLimit": 1}))).await;
     let done = world.until_state_within(Duration::from_secs(150), "orders", RunState::Succeeded).await;
@@ -99,7 +99,7 @@ async fn busy_and_quota_are_told_apart_in_every_language() {
         world.apply(language, &by_ids).await;
         world.until_reason(language, "Reconciling", "ModelBusy").await;
         world.until_state(language, RunState::Succeeded).await;
-        // What has just ended may have been what kept the model busy: where only the list of refreshes tells, that is believed.
+        // A refresh that just ended may have caused the refusal: where only the list of refreshes shows it, the operator accepts this.
         tokio::time::sleep(Duration::from_secs(7)).await;
         world.azure.patch(&model, json!({"powerBI": {"dailyLimit": 1}})).await;
         let before = world.azure.count_of(&model, "POST", "refreshes").await;
@@ -107,7 +107,7 @@ async fn busy_and_quota_are_told_apart_in_every_language() {
         if language == "english" {
             world.until_reason(language, "Stalled", "QuotaExceeded").await;
         } else {
-            // Its own words are all that is known.
+            // The text itself is the only information.
             let failed = world.until_state(language, RunState::Failed).await;
             assert_eq!(run(&failed).reason, "RequestRejected");
         }

@@ -1,4 +1,4 @@
-//! The process: its start, its end, its standby, and what one odd object does to the others.
+//! The process: startup, exit, leader election, and the effect of one invalid object on the others.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -44,7 +44,7 @@ async fn a_standby_is_ready_and_takes_over() {
     assert_eq!(holder(&world).await, before);
     leader.kill();
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
-    // The lease is 5 s long.
+    // The lease lasts 5 s.
     world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
     assert_ne!(holder(&world).await, before);
     assert_eq!(world.posts().await, 1);
@@ -86,7 +86,7 @@ async fn it_counts_what_it_does() {
     let metrics = operator.metrics().await;
     assert!(metrics.contains("tabular_operator_"), "{metrics}");
     assert!(!metrics.contains("orders"), "an object's name is in a label:\n{metrics}");
-    // The namespaces that the administrator has the operator watch are; what is in them is not.
+    // The watched namespaces may appear; the objects in them may not.
     let named =
         metrics.lines().filter(|line| line.contains(&world.namespace)).all(|line| line.starts_with("tabular_operator_watch_healthy{"));
     assert!(named, "a namespace is in a label:\n{metrics}");
@@ -97,7 +97,7 @@ async fn an_object_that_cannot_be_decoded_does_not_stop_the_others() {
     let (world, mut operator) = World::running("undecodable", Setting::default()).await;
     world.apply("odd", &json!({"suspend": true})).await;
     world.until("odd", "to be seen", |object| object.status.as_ref().is_some_and(|status| status.observed_generation > 0)).await;
-    // The API server takes this for a time, and nobody else does.
+    // The API server accepts this as a time, but no other parser does.
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("tabular-operator.dev", "v1alpha1", "ModelRefresh"), "modelrefreshes");
     let api: Api<DynamicObject> = Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
@@ -106,13 +106,13 @@ async fn an_object_that_cannot_be_decoded_does_not_stop_the_others() {
     assert!(world.recorder.latest("odd").is_some());
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
-    // Nor the start of the next process, which finds it in its first list.
+    // It does not prevent the start of the next process either, which finds it in its first list.
     assert_eq!(operator.terminate().await.code(), Some(0));
     operator.restart();
     operator.ready().await;
     world.apply("after", &json!({})).await;
     world.until_state("after", RunState::Succeeded).await;
-    // And it serves again once it is mended.
+    // The object is served again after its correction.
     api.patch_status("odd", &PatchParams::default(), &Patch::Merge(json!({"status": {"lastSuccessfulTime": null}}))).await.unwrap();
     world.edit("odd", &json!({"spec": {"suspend": false}})).await;
     let done = world.until_state("odd", RunState::Succeeded).await;

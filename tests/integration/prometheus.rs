@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes the real operator through refreshes and syncs on both services: each query of the dashboard has an answer
-//! there, and each rule of the chart is one.
+//! A real Prometheus scrapes the real operator during refreshes and syncs on both services: each query of the dashboard returns data, and
+//! each rule of the chart is valid.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,10 +19,10 @@ use crate::identities::certificate;
 
 const DASHBOARD: &str = "deploy/grafana/overview.json";
 const CHART: &str = "charts/tabular-operator";
-/// Gauges of resources are set every 15 s.
+/// Gauges of resources are updated every 15 s.
 const SHOWN: Duration = Duration::from_secs(90);
 
-/// A query of a panel, with the dashboard's variables filled in.
+/// A query of a panel, with the dashboard's variables resolved.
 struct Query {
     panel: String,
     text: String,
@@ -43,7 +43,7 @@ fn dashboard() -> Vec<Query> {
     queries
 }
 
-/// The chart's rules, as the Prometheus operator hands them on, and the expressions in them.
+/// The chart's rules in the output format of the Prometheus operator, and their expressions.
 async fn rules(directory: &std::path::Path) -> (PathBuf, Vec<String>) {
     let arguments = ["template", CHART, "--kube-version", "1.29.0", "--set", "prometheusRule.enabled=true"];
     let rendered = Tool::named("helm").run(&[&arguments[..], &["--show-only", "templates/prometheusrule.yaml"]].concat()).await;
@@ -56,7 +56,7 @@ async fn rules(directory: &std::path::Path) -> (PathBuf, Vec<String>) {
     (file, expressions.collect())
 }
 
-/// Every way that a run goes in a minute: on both services, both kinds, well and badly, and one that waits for ever.
+/// Every course of a run within a minute: on both services, both kinds, successful and failed, and one that waits indefinitely.
 async fn play(world: &World) {
     let (certificate, key) = certificate(|_| {});
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
@@ -87,7 +87,7 @@ async fn play(world: &World) {
     );
 }
 
-/// The names of our metrics in a text.
+/// The names of the operator's metrics in a text.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("tabular_operator_"))
 }
@@ -101,7 +101,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     let target = operator.metrics_address().await;
     let prometheus = Prometheus::start(&directory, world.site.guard(), &[target], &rules).await;
     let shows = async |query: &str| prometheus.query(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
-    // What counts up is seen to do so from its beginning.
+    // Counters must be scraped from their initial value.
     eventually("a first scrape", async || (!shows("tabular_operator_is_leader == 1").await.is_empty()).then_some(())).await;
     play(&world).await;
 
@@ -141,7 +141,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     let firing: Vec<&str> = firing.iter().filter_map(|series| series["metric"]["alertname"].as_str()).collect();
     assert_eq!(firing, ["TabularRunsFailing"], "a refresh has failed, and nothing else is wrong");
 
-    // They come with OpenMetrics alone, which it asks for by itself; each leads to the trace of a run.
+    // They are only in OpenMetrics, which Prometheus requests; each exemplar refers to the trace of a run.
     let now = jiff::Timestamp::now();
     let window = [(now - Duration::from_mins(10)).to_string(), (now + Duration::from_mins(1)).to_string()];
     let asked = [("query", "tabular_operator_run_duration_seconds_bucket"), ("start", &window[0]), ("end", &window[1])];

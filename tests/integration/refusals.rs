@@ -1,4 +1,4 @@
-//! What a service refuses: an overloaded capacity, a quota, a missing owner, and too many calls of one kind.
+//! Refusals of a service: an overloaded capacity, a quota, a missing owner, and too many calls of one kind.
 
 use harness::world::{merged, run};
 use harness::{Setting, World, semantic_model};
@@ -83,7 +83,7 @@ async fn throttled_lookup_delays_no_other_run() {
     let waits = world.until_reason("named", "Reconciling", "Retrying").await;
     let until = run(&waits).message.split("waits until ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
     assert!(until.parse::<jiff::Timestamp>().is_ok(), "{until}");
-    // Polled, cancelled and released as ever.
+    // Polled, cancelled and released as usual.
     world.delete("running").await;
     world.until_gone("running").await;
     world.assert_kstatus();

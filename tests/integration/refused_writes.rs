@@ -1,4 +1,5 @@
-//! An API server that refuses the operator's writes for what they are: an event, a metric and the log say so, and nothing else is held up.
+//! An API server that refuses the operator's writes because of their content: an event, a metric and the log report it, and nothing else
+//! is blocked.
 
 use std::time::Duration;
 
@@ -11,12 +12,13 @@ use serde_json::json;
 use tabular_operator::api::RunState;
 use tokio::time::Instant;
 
-/// What the policies say.
+/// The message of the policies.
 const SAID: &str = "this namespace is read-only on Fridays";
-/// The longest pause of a resource whose writes are refused, and its pass.
+/// The maximum backoff of a resource with refused writes, plus its reconciliation.
 const TRIED_AGAIN: Duration = Duration::from_secs(90);
 
-/// Has the API server refuse requests of the world's operator for `resource`, where the CEL expression `only` holds; in its namespace alone.
+/// Makes the API server refuse requests of the world's operator for `resource` that match the CEL expression `only`, in its namespace
+/// only.
 async fn refuse(world: &World, group: &str, resource: &str, only: &str) {
     let policies: Api<ValidatingAdmissionPolicy> = Api::all(world.client.clone());
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.client.clone());
@@ -44,12 +46,12 @@ async fn counted(operator: &mut Operator, write: &str) -> u64 {
     metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok()).unwrap_or_else(|| panic!("no {start} in\n{metrics}"))
 }
 
-/// The events of a resource that tell of refused writes.
+/// The events of a resource about refused writes.
 async fn told(world: &World, name: &str) -> Vec<String> {
     world.events(name).await.into_iter().filter(|event| event.starts_with("WriteRefused: ")).collect()
 }
 
-/// A policy is in force some seconds after it is made: until then each attempt has a resource of its own, which is not looked at.
+/// A policy takes effect seconds after its creation: until then each attempt uses its own resource, which is not checked.
 async fn until_refused(world: &World, operator: &mut Operator, write: &str) -> String {
     let mut number = 0;
     eventually("the policy to be in force", async || {
@@ -84,7 +86,7 @@ async fn refused_status_is_told_by_an_event_and_holds_up_no_other_namespace() {
     let name = until_refused(&world, &mut operator, "status").await;
     let events = until_told(&world, &name).await;
     assert!(events[0].contains("write of the status") && events[0].contains(SAID), "{events:?}");
-    // It is tried again, ever more seldom, and told once.
+    // It is retried with increasing backoff, and reported once.
     let began = Instant::now();
     eventually("it to be tried again", async || (counted(&mut operator, "status").await >= 4).then_some(())).await;
     let (tries, spent) = (counted(&mut operator, "status").await, began.elapsed().as_secs());
@@ -111,7 +113,7 @@ async fn refused_events_are_logged_and_counted() {
     let (world, mut operator) = World::running("no-events", Setting::default()).await;
     refuse(&world, "events.k8s.io", "events", "true").await;
     let name = until_refused(&world, &mut operator, "event").await;
-    // Events hinder nothing.
+    // Refused events block nothing.
     world.until_state(&name, RunState::Succeeded).await;
     within(TRIED_AGAIN, "the log to say so", async || {
         let log = operator.log();

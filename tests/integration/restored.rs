@@ -1,4 +1,4 @@
-//! A resource that was restored from a backup, with its status and without: what docs/operations/backup.md says of it.
+//! A resource restored from a backup, with and without its status: checks the statements of docs/operations/backup.md.
 
 use harness::world::{run, status};
 use harness::{AnyObject, Kind, Operator, Setting, World};
@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tabular_operator::api::{RELEASE, RUN_REQUESTED_AT, RunState, TriggerType};
 
-/// A world whose one operation lasts until the test ends it, and its resource in mid-run.
+/// A world with one operation that lasts until the test ends it, and its running resource.
 async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
@@ -15,7 +15,7 @@ async fn in_mid_run(name: &str) -> (World, Operator, AnyObject) {
     (world, operator, running)
 }
 
-/// The cluster loses the resource while no operator is there.
+/// Deletes the resource from the cluster while no operator runs.
 async fn lose(world: &World, operator: &mut Operator) {
     assert_eq!(operator.terminate().await.code(), Some(0));
     let api = world.api(Kind::Refresh);
@@ -24,7 +24,7 @@ async fn lose(world: &World, operator: &mut Operator) {
     world.until_gone("orders").await;
 }
 
-/// Puts it back as a backup has it. The API server takes no status with a new object.
+/// Restores it from a backup. The API server ignores the status of a new object.
 async fn restore(world: &World, backup: &AnyObject) -> AnyObject {
     let metadata = ObjectMeta {
         name: backup.metadata.name.clone(),
@@ -45,7 +45,7 @@ async fn without_its_status_it_waits_for_its_own_operation_and_runs_anew() {
     lose(&world, &mut operator).await;
     restore(&world, &backup).await;
     operator.restart();
-    // Nobody knows any more that it was ours.
+    // No record shows that the operation is the operator's.
     let waiting = world.until_reason("orders", "Ready", "ModelBusy").await;
     assert_eq!(run(&waiting).trigger.r#type, TriggerType::Creation);
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
@@ -96,7 +96,7 @@ async fn where_nothing_is_to_run_on_creation_only_an_old_request_runs() {
     assert_eq!(world.posts().await, 2);
 }
 
-/// A newer version of the operator writes the status in mid-run; then this one is installed again.
+/// A newer version of the operator writes the status during a run; then this version is installed again.
 async fn downgrade(world: &World, operator: &mut Operator) {
     let running = world.until_state("orders", RunState::Running).await;
     assert_eq!(operator.terminate().await.code(), Some(0));

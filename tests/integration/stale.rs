@@ -1,5 +1,5 @@
-//! Views that are not what is: watches that stall, lag, break or have to begin anew, a cache that is old at the start, and a
-//! name that means another resource than before.
+//! Outdated views: watches that stall, lag, break or expire, a cache that is old at startup, and a name that now refers to another
+//! resource.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
 /// Longer than any test.
 const FOREVER: u64 = 3_600_000;
-/// Every request, as often as it comes.
+/// Every matching request.
 const ALWAYS: usize = usize::MAX;
 
-/// A world whose operator reaches the API server by a proxy, with the model's settings.
+/// A world whose operator reaches the API server through a proxy, with these model settings.
 async fn proxied(name: &str, model: serde_json::Value) -> (World, Operator) {
     World::running(name, Setting { model: Some(model), api_proxy: true, ..Setting::default() }).await
 }
 
-/// So many operations, each submitted once, and no rule broken by any version or write.
+/// Checks that there are this many operations, each submitted once, and that no version or write violated an invariant.
 async fn assert_sound(world: &World, operations: usize) {
     let truth = world.operations().await;
     assert_eq!((truth.len(), world.posts().await), (operations, operations), "{truth:#?}");
@@ -35,7 +35,7 @@ async fn a_watch_that_stalls_starts_nothing_twice_and_hides_no_deletion_for_good
     world.until_state("orders", RunState::Running).await;
     world.proxy().watches(Watches::Stall);
     world.annotate("orders", RUN_REQUESTED_AT, Some("1")).await;
-    // The end of the first run is recorded on a view that is stale: the write is refused, and what is asked for is seen.
+    // The end of the first run is recorded on an outdated view: the write is refused, and the request is observed.
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     world.until_run("orders", 2, RunState::Succeeded).await;
     world.proxy().watches(Watches::Flow);
@@ -110,7 +110,7 @@ async fn watches_that_have_expired_begin_anew_and_nothing_is_done_twice() {
 async fn a_cache_that_is_old_at_the_start_is_found_out_by_the_first_write() {
     let setting = Setting { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..Setting::default() };
     let world = World::with("old-cache", setting).await;
-    // The first list has it as it was before anything was done about it.
+    // The first list contains the resource before the operator processed it.
     world.apply("orders", &json!({})).await;
     let mut operator = world.start_operator();
     operator.ready().await;
@@ -141,11 +141,11 @@ async fn another_resource_of_the_same_name_waits_until_the_old_one_is_seen_to() 
     assert_sound(&world, 2).await;
 }
 
-/// Removes the resource at once, by force.
+/// Deletes the resource immediately, by force.
 async fn tear_away(world: &World) {
     world.delete("orders").await;
     let bare = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    // It may have gone by itself.
+    // It may already be deleted.
     let _ = world.api(harness::Kind::Refresh).patch("orders", &PatchParams::default(), &bare).await;
     world.until_gone("orders").await;
 }

@@ -1,4 +1,4 @@
-//! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every form that it may answer in.
+//! `ModelSync` on Analysis Services: from the POST to the end that the service reports, in every response format.
 
 use futures::future::join_all;
 use harness::world::{run, run_state, status};
@@ -6,15 +6,15 @@ use harness::{AnyObject, Setting, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-/// How a test names the resource.
+/// The test name of the resource.
 const REPLICAS: &str = "modelsync/replicas";
 
-/// Settings of a model whose sync goes on for long.
+/// Settings of a model with a long sync.
 fn long_sync() -> Setting {
     Setting { model: Some(json!({"sync": {"replicatingMillis": 600_000}})), ..Setting::default() }
 }
 
-/// How many requests of a method there were for syncs of the world's model.
+/// Number of requests of a method for syncs of the world's model.
 async fn requests(world: &World, method: &str) -> u64 {
     world.azure.count_of(&world.model(), method, "sync").await
 }
@@ -59,7 +59,7 @@ async fn a_sync_ends_well_however_the_service_answers() {
         let done = world.until_state(&name, RunState::Succeeded).await;
         let syncs = world.azure.syncs(&harness::Model::analysis_services(&world.server, &database)).await;
         assert_eq!(syncs.len(), 1, "{style}");
-        // The replicas have the data while it is still cleaning up.
+        // The replicas have the data while the sync is still cleaning up.
         assert!(matches!(syncs[0].status.as_str(), "completed" | "finalizing"), "{style}: {syncs:?}");
         assert_eq!(run(&done).attempt, 1, "{style}");
     }))
@@ -94,7 +94,7 @@ async fn a_sync_that_fails_says_what_the_service_said() {
 
 #[tokio::test]
 async fn a_refresh_that_runs_is_waited_for_in_a_list_that_is_longer_than_is_read() {
-    // 12 MB of refreshes that ended; the one that runs comes after them, or before.
+    // 12 MB of ended refreshes; the running one is after them or before them.
     let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
     let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
     let running = world.start_foreign(&json!({"type": "full"})).await;
@@ -134,7 +134,7 @@ async fn a_sync_waits_for_a_refresh_of_the_model_and_a_refresh_for_a_sync() {
     world.apply("modelsync/one", &json!({})).await;
     let waiting = world.until_reason("modelsync/one", "Reconciling", "WaitingForTurn").await;
     assert_eq!(run(&waiting).waiting_for.as_deref(), Some("the ModelRefresh one"));
-    // The queue goes by the second.
+    // The queue orders by seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     world.apply("two", &json!({})).await;
     world.until_reason("two", "Reconciling", "WaitingForTurn").await;
@@ -143,7 +143,7 @@ async fn a_sync_waits_for_a_refresh_of_the_model_and_a_refresh_for_a_sync() {
     }
     let (refreshes, syncs) = (world.operations().await, world.syncs().await);
     assert_eq!((refreshes.len(), syncs.len()), (2, 1));
-    // As they really were at the service: no two of them at the same time, in the order of their arrival.
+    // Their actual times at the service: no two overlap, and they are in the order of arrival.
     let at = |time: &Option<String>| time.clone().expect("it has begun and ended");
     assert!(at(&refreshes[0].end_time) <= syncs[0].start_time, "{refreshes:#?} {syncs:#?}");
     assert!(at(&syncs[0].end_time) <= at(&refreshes[1].start_time), "{refreshes:#?} {syncs:#?}");
@@ -161,7 +161,7 @@ async fn both_kinds_may_have_the_same_name() {
     assert_ne!(run(&refresh).operation_id, run(&sync).operation_id);
     world.delete("orders").await;
     world.until_gone("orders").await;
-    // The other one is served as before.
+    // The other resource is served as before.
     world.annotate("modelsync/orders", tabular_operator::api::RUN_REQUESTED_AT, Some("again")).await;
     world.until_run("modelsync/orders", 2, RunState::Succeeded).await;
     world.assert_kstatus();
@@ -204,7 +204,7 @@ async fn a_sync_is_taken_up_again_after_sigkill() {
     }
 }
 
-/// What a test hands over as a spec is laid over the usual one; this takes the model and the credentials out of it.
+/// Removes the model and the credentials from the default spec, into which the result is merged.
 pub fn following(name: &str) -> Value {
     json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": name}}})
 }

@@ -1,4 +1,4 @@
-//! Tenants side by side on one model: what goes wrong with one's identity holds up no other, and each operation stays its resource's.
+//! Several tenants on one model: an error of one tenant's identity blocks no other, and each operation stays with its resource.
 
 use std::time::Duration;
 
@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 use uuid::Uuid;
 
-/// What a resource whose calls bring nothing is held for at most: until its submission can no longer arrive, with time for a busy machine.
+/// Maximum time that a resource with failing calls holds its turn: until its submission can no longer arrive, with a margin for a busy
+/// machine.
 const SOON: Duration = Duration::from_secs(90);
 
-/// After a minute it is noticed that a Secret is gone.
+/// A deleted Secret is noticed after a minute.
 const LONG: Duration = Duration::from_mins(2);
 
-/// A world in which a second tenant has an identity of its own.
+/// A world in which a second tenant has its own identity.
 async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
     let arguments = vec!["--call-timeout=2s".to_owned(), "--listing-lag=2s".to_owned()];
     let setting = Setting { model: Some(model.clone()), arguments, ..Setting::default() };
@@ -31,7 +32,7 @@ async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
     (world, operator, json!({"credentials": {"servicePrincipalRef": {"name": "healthy"}}}))
 }
 
-/// Whatever the first tenant's application asks for, the answer is this.
+/// Every request of the first tenant's application gets this response.
 async fn answers(world: &World, status: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     for method in ["GET", "POST", "DELETE"] {
@@ -41,7 +42,7 @@ async fn answers(world: &World, status: &Value) -> Vec<Fault> {
     faults
 }
 
-/// The ways in which an identity fails, and what takes them back.
+/// Errors of an identity, and their repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failing {
     Throttled,
@@ -58,7 +59,7 @@ impl Failing {
             Self::Refused => answers(world, &json!({"code": 403, "body": {"error": {"code": "Forbidden", "message": "no"}}})).await,
             Self::Unreachable => answers(world, &json!({"code": 503, "body": "<html>down</html>"})).await,
             Self::Revoked => {
-                // Its tokens are no longer good either.
+                // Its tokens are invalid too.
                 world.azure.put_application(TENANT, &world.client_id, "renewed").await;
                 let pattern = json!({"host": "*.asazure.windows.net", "clientId": world.client_id});
                 vec![world.azure.fault(json!({"match": pattern, "times": 0, "action": {"status": {"code": 401}}})).await]
@@ -85,7 +86,7 @@ impl Failing {
 const EACH: [Failing; 5] = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable, Failing::Deleted];
 
 /// The second resource waits for the operation of the first, and runs when that has ended, while the first stays in `meanwhile`. When its
-/// identity works again, the first finds its own operation.
+/// identity is repaired, the first finds its own operation.
 async fn second_runs_after(world: &World, first: &str, failing: Failing, faults: Vec<Fault>, meanwhile: RunState) {
     world
         .until_within(SOON, "second", "what it waits for", |object| {
@@ -113,7 +114,7 @@ async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
         let first = run(&world.until_state("first", RunState::Running).await).operation_id.clone().unwrap();
         let faults = failing.begin(&world).await;
         world.apply("second", &merged(&healthy, &json!({"conflictPolicy": "Replace"}))).await;
-        // It is waited for as long as it runs, and never cancelled.
+        // The second resource waits for its whole duration and never cancels it.
         second_runs_after(&world, &first, failing, faults, RunState::Running).await;
     });
     futures::future::join_all(each).await;
@@ -124,7 +125,7 @@ async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_
     let each = EACH.map(|failing| async move {
         let name = format!("unresolved-{failing:?}").to_lowercase();
         let (world, _operator, healthy) = two_tenants(&name, &json!({"durationMillis": 600_000})).await;
-        // The answer is lost, and from then on the identity fails.
+        // The response is lost, and from then on the identity fails.
         let down = json!({"match": {"method": "GET", "clientId": world.client_id}, "times": 0, "action": {"status": {"code": 503, "body": "down"}}});
         let list = world.azure.fault(down).await;
         let unanswered = world.fault("POST", "/refreshes", &json!({"action": {"dropAfter": {}}})).await;
@@ -132,7 +133,7 @@ async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_
         unanswered.has_hit(1).await;
         let faults = failing.begin(&world).await;
         if failing == Failing::Deleted {
-            // What was read of a Secret serves for a minute.
+            // Values of a Secret are cached for a minute.
             world.until_within(LONG, "first", "the loss of its Secret", |object| {
                 object.status.as_ref().and_then(|status| status.run.as_ref()).is_some_and(|run| run.reason == "SecretNotFound")
             })
@@ -161,7 +162,7 @@ async fn throttled_identity_that_waits_holds_up_no_other_on_its_model() {
 
 #[tokio::test]
 async fn namespace_that_is_deleted_is_released_within_two_minutes_whatever_the_error() {
-    // They are awaited side by side: each takes two minutes.
+    // They run concurrently: each takes two minutes.
     let ways = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable].map(|failing| async move {
         let setting = Setting { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..Setting::default() };
         let (world, _operator) = World::running(&format!("ending-{failing:?}").to_lowercase(), setting).await;
@@ -175,7 +176,7 @@ async fn namespace_that_is_deleted_is_released_within_two_minutes_whatever_the_e
         tokio::time::timeout(Duration::from_secs(135), gone).await.unwrap_or_else(|_| panic!("{failing:?}: it is held"));
         assert!(began.elapsed() > Duration::from_secs(100), "{failing:?}: the error may pass");
         assert!(!world.operations().await[0].ended(), "{failing:?}");
-        // The namespace takes no more events, so it is told as an event about the namespace.
+        // The namespace accepts no more events, so the event is about the namespace.
         let events: Api<Event> = Api::namespaced(world.client.clone(), "default");
         eventually("the event", async || {
             let all = events.list(&ListParams::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What starts a run, and what does not.
+//! Triggers of a run, and changes that are none.
 
 use harness::world::{run, status};
 use harness::{Operator, Setting, World};
@@ -34,7 +34,7 @@ async fn each_trigger_is_one_run_and_nothing_else_is() {
     assert_eq!((run(&fourth).trigger.r#type, run(&fourth).trigger.value.as_str()), (TriggerType::Request, "2026-11-21T05:00:00Z"));
     assert_eq!(status(&fourth).last_handled_request.as_deref(), Some("2026-11-21T05:00:00Z"));
 
-    // None of these starts anything: the run after them is the fifth.
+    // None of these starts a run: the next run is the fifth.
     world.annotate("orders", RUN_REQUESTED_AT, None).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21T05:00:00Z")).await;
     for edit in [
@@ -99,7 +99,7 @@ async fn what_was_triggered_while_suspended_runs_once_afterwards() {
     world.assert_kstatus();
 }
 
-/// Asks twice during a run, and waits until both were handled and all is done.
+/// Makes two requests during a run, and waits until both were handled and all runs have ended.
 async fn asked_twice(world: &World) -> Value {
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     world

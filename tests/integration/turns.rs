@@ -1,4 +1,4 @@
-//! One refresh at a time on a model: its own queue, and other clients.
+//! One refresh at a time on a model: the operator's queue, and other clients.
 
 use harness::world::run;
 use harness::{Setting, World};
@@ -12,7 +12,7 @@ async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
     world.until_state("first", RunState::Running).await;
     world.apply("second", &json!({})).await;
     world.until_reason("second", "Reconciling", "WaitingForTurn").await;
-    // The queue goes by the second.
+    // The queue orders by seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     world.apply("third", &json!({})).await;
     let mut ids = Vec::new();
@@ -21,7 +21,7 @@ async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
     }
     let operations: Vec<String> = world.operations().await.into_iter().map(|operation| operation.operation_id).collect();
     assert_eq!(operations, ids);
-    // It knew whose turn it was: the service never had to refuse one.
+    // The queue ordered the runs: the service never had to refuse one.
     assert!(world.ledger().await.iter().all(|row| row.status != Some(409)));
     world.assert_kstatus();
 }

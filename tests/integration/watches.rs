@@ -1,4 +1,4 @@
-//! Watches that the API server refuses: the operator serves the rest, says what is missing, and joins it when that becomes possible.
+//! Refused watches: the operator serves the other namespaces, reports the missing one, and adds it when it becomes readable.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-/// A watch that was refused is tried again every half a minute at the latest.
+/// A refused watch is retried at least every 30 s.
 const JOINS: Duration = Duration::from_mins(1);
-/// An open watch ends after a minute, and only the next one is refused.
+/// An open watch lasts up to a minute, and only the next one is refused.
 const NOTICED: Duration = Duration::from_mins(2);
 
 async fn namespace(client: &Client, name: &str) {
     make::<Namespace>(&Api::all(client.clone()), json!({"metadata": {"name": name}})).await;
 }
 
-/// Lets the operator of a world do in this namespace what it may do in its own.
+/// Grants a world's operator the permissions of its own namespace in this namespace.
 async fn grant(world: &World, namespace: &str) {
     let binding = json!({
         "metadata": {"name": world.namespace},
@@ -34,7 +34,7 @@ fn times(log: &str, text: &str) -> usize {
     log.lines().filter(|line| line.contains(text)).count()
 }
 
-/// A world whose operator serves a second namespace too, which it may not read.
+/// A world whose operator also serves a second namespace, without permission to read it.
 async fn two_namespaces(name: &str) -> (World, String) {
     let other = format!("{name}-b-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
     let setting = Setting {
@@ -47,7 +47,7 @@ async fn two_namespaces(name: &str) -> (World, String) {
     (world, other)
 }
 
-/// A manifest of the world's usual kind in another namespace, on a model of its own.
+/// Applies the world's default manifest in another namespace, with its own model.
 async fn apply_in(world: &World, namespace: &str, name: &str, spec: &Value) {
     let mut manifest = world.manifest(name, spec);
     manifest["metadata"]["namespace"] = namespace.into();
@@ -55,7 +55,7 @@ async fn apply_in(world: &World, namespace: &str, name: &str, spec: &Value) {
     assert!(applied.status.success(), "{applied:?}");
 }
 
-/// The reason that the condition `Ready` of a resource in another namespace has.
+/// The reason of the condition `Ready` of a resource in another namespace.
 async fn reason(world: &World, namespace: &str, name: &str) -> String {
     let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}";
     world.site.control_plane.kubectl(&["get", "mref", name, "--namespace", namespace, "--output", path]).await
@@ -80,7 +80,7 @@ async fn namespace_that_cannot_be_read_stops_no_other_and_joins_when_it_can() {
         let line = format!("tabular_operator_watch_healthy{{kind=\"ModelRefresh\",watched_namespace=\"{namespace}\"}} {value}");
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
-    // Each says it once, in a sentence, however often it has tried.
+    // Each watch reports it once, despite repeated attempts.
     let log = operator.log();
     assert_eq!(times(&log, "failed to watch the resources"), 2, "{log}");
     assert!(!log.contains("ErrorResponse") && !log.contains("Status {"), "{log}");
@@ -91,7 +91,7 @@ async fn namespace_that_cannot_be_read_stops_no_other_and_joins_when_it_can() {
         (said.trim() == "ok").then_some(())
     };
     harness::within(JOINS, "the namespace to be watched", joined).await;
-    // Its Secret is not there.
+    // Its Secret does not exist.
     harness::within(JOINS, "its resource to be seen", async || (reason(&world, &other, "beyond").await == "SecretNotFound").then_some(()))
         .await;
 }
@@ -101,7 +101,7 @@ async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
     let (world, other) = two_namespaces("unclaimed").await;
     let mut operator = world.start_operator();
     operator.ready().await;
-    // What runs may be of a resource in the namespace that cannot be read.
+    // The operation may belong to a resource in the unreadable namespace.
     let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
     world.until_reason("orders", "Reconciling", "ModelBusy").await;
@@ -114,7 +114,7 @@ async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
     world.azure.end(&foreign, "succeeded").await;
     world.until_state("orders", RunState::Succeeded).await;
 
-    // An answer is lost: the operation that the list shows is ours, or one of there.
+    // A response is lost: the operation in the list may belong to this resource or to one in the unreadable namespace.
     world.patch_model(&json!({"durationMillis": 3_600_000})).await;
     world.fault("POST", "refreshes", &json!({"times": 1, "action": {"dropAfter": {}}})).await;
     world.annotate("orders", tabular_operator::api::RUN_REQUESTED_AT, Some("1")).await;

@@ -1,4 +1,4 @@
-//! What a service reports: texts of errors, limits of capacities and of callers, and the metadata service's refusals.
+//! Reports of a service: error texts, limits of capacities and of callers, and error responses of the metadata service.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -23,7 +23,7 @@ async fn failed_with(world: &World, name: &str, exception: &Value) -> AnyObject 
     world.until_state(name, RunState::Failed).await
 }
 
-// ---- the text of an error reaches the user whatever its shape ----
+// ---- every error text reaches the user, in any shape ----
 
 #[tokio::test]
 async fn exceptions_of_every_shape_reach_the_user() {
@@ -69,7 +69,7 @@ async fn refusal_of_unknown_meaning_is_quoted_and_the_wait_ends() {
         ("plain", json!(sentence)),
     ];
     each(cases.map(async |(name, body)| {
-        // Another client has refreshed the model today, so its quota might be used up.
+        // Another client refreshed the model today, so its quota may be exhausted.
         let times = json!({"startTime": "{now-2h}", "endTime": "{now-1h}"});
         let row = merged(&times, &json!({"requestId": theirs(), "refreshType": "ViaApi", "status": "Completed"}));
         let (model, spec, _) = semantic_model(world, &json!({"rows": ["{own}", row]})).await;
@@ -215,13 +215,13 @@ async fn refusals_of_the_metadata_service_are_told_apart() {
     operator.ready().await;
     let client = || json!({"clientId": uuid::Uuid::new_v4().to_string()});
     let unknown = "AADSTS500011: The resource principal named https://*.asazure.windows.net was not found in the tenant named Contoso.";
-    // The words that belong into the message, and those that would send the user astray.
+    // The expected words of the message, and those that would mislead the user.
     let cases = [
         ("resource", client(), "invalid_resource", unknown, ["aadsts500011", "tenant"], "assign it"),
         ("header", client(), "invalid_request", "Required metadata header not specified", ["header", "metadata"], "assign it"),
         ("identity", client(), "invalid_request", "Identity not found", ["identity", "clientid"], "header"),
     ];
-    // A request without a client id is the same for all tests, so that refusal is not among these.
+    // A request without a client id is shared by all tests, so that error is not included.
     for (_, identity, error, description, ..) in &cases {
         let matched = json!({"route": "imds", "path": identity["clientId"]});
         let body = json!({"error": error, "error_description": description});

@@ -1,4 +1,4 @@
-//! What was accepted runs, whatever becomes of its source; and no success is claimed for what has not run.
+//! Accepted requests run, whatever happens to their source; and no success is reported for a spec that has not run.
 
 use harness::world::{condition, run, status};
 use harness::{AnyObject, Setting, World};
@@ -10,11 +10,11 @@ use super::{apply_as, end_first, event, in_mid_run, kubectl, outcomes, settled};
 #[tokio::test]
 async fn managers_that_fight_with_replace_end_with_a_run() {
     let (world, _operator) = in_mid_run("fight", &json!({"concurrencyPolicy": "Replace"}), Setting::default()).await;
-    // Whoever applies last is right: here the one whose type the first run had.
+    // The last applied manifest wins: here the one with the type of the first run.
     for round in 0..6 {
         let (manager, kind) = if round % 2 == 0 { ("console", "calculate") } else { ("git", "full") };
         let applied = apply_as(&world, manager, &json!({"refresh": {"type": kind}})).await.metadata.generation;
-        // What nobody has seen started nothing.
+        // An unobserved change started nothing.
         world.until("orders", "the change to be seen", |object| Some(status(object).observed_generation) >= applied).await;
     }
     let done = settled(&world).await;
@@ -70,12 +70,12 @@ async fn queued_request_outlives_the_manifest_that_replaces_it() {
     assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["succeeded".to_owned(); 2]));
 }
 
-/// The successful runs of the followed refresh that wait for a run each.
+/// The queued runs, one for each successful upstream run.
 fn waiting_runs(object: &AnyObject) -> Option<QueuedRuns> {
     status(object).last_followed.as_ref().and_then(|followed| followed.queued)
 }
 
-/// A resource that follows `orders` and has at least two of its runs waiting behind another, which runs.
+/// A dependent of `orders` with at least two queued runs behind a running one.
 async fn with_two_queued(name: &str, follower: &str) -> (World, harness::Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200, "cancelMillis": 200, "sync": {"replicatingMillis": 200}});
     let (world, operator) = World::running(name, Setting { model: Some(model), ..Setting::default() }).await;
@@ -107,7 +107,7 @@ async fn queued_runs_of_a_followed_refresh_that_is_deleted_run_or_are_reported()
     let first = world.operations_on("reports").await[0].operation_id.clone();
     world.azure.patch(&harness::Model::analysis_services(&world.server, "reports"), json!({"durationMillis": 200})).await;
     world.azure.end(&first, "succeeded").await;
-    // What `.status.queued` showed runs; the other is reported. That nothing is followed any more is said afterwards.
+    // The run in `.status.queued` starts; the other is reported. The missing upstream is reported afterwards.
     world
         .until("reports", "the second run", |object| {
             status(object).history.iter().any(|entry| entry.number == 2 && entry.state == RunState::Succeeded)
@@ -118,7 +118,7 @@ async fn queued_runs_of_a_followed_refresh_that_is_deleted_run_or_are_reported()
     assert!(world.operations_on("reports").await.iter().all(harness::Operation::ended));
 }
 
-/// Whether a version claims that its generation has succeeded.
+/// Whether a version reports the success of its generation.
 fn claims_success(object: &AnyObject) -> bool {
     let current = object.status.as_ref().is_some_and(|status| Some(status.observed_generation) == object.metadata.generation);
     let holds = |kind| condition(object, kind) == Some(ConditionStatus::True);
@@ -139,7 +139,7 @@ async fn forbidden_change_claims_no_success_before_it_has_run() {
         let waiting = world.until_reason("orders", "Ready", "ChangeNotRun").await;
         assert_eq!(condition(&waiting, ConditionType::Ready), Some(ConditionStatus::False), "{name}");
         assert_eq!((status(&waiting).last_handled_token.as_deref(), world.posts().await), (Some("v1"), 1), "{name}");
-        // A request is an occurrence: it is dropped and reported, and leaves the change alone.
+        // A request is an event: it is dropped and reported, and does not affect the change.
         world.annotate("orders", RUN_REQUESTED_AT, Some("now")).await;
         event(&world, "orders", "TriggerDropped", &[]).await;
         end_first(&world).await;
@@ -159,7 +159,7 @@ async fn forbidden_change_claims_no_success_before_it_has_run() {
 async fn sync_keeps_a_queued_run_of_a_refresh_that_is_deleted() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200});
     let (world, _operator) = World::running("lost-leader-sync", Setting { model: Some(model), ..Setting::default() }).await;
-    // Its own model and credentials, since those of the refresh go with it; another model, so that the two need not wait for each other.
+    // Its own model and credentials, since those of the refresh are deleted; another model, so that the two need not wait for each other.
     let mut spec = world.put_database("replicas", &json!({"sync": {"replicatingMillis": 5_000}})).await;
     spec["trigger"] = json!({"afterRefresh": {"name": "orders"}});
     world.apply("modelsync/replicas", &spec).await;

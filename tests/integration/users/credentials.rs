@@ -1,4 +1,4 @@
-//! Credentials that leave the spec during a run.
+//! Credentials that are removed from the spec during a run.
 
 use harness::world::{run, status};
 use harness::{AnyObject, Setting, eventually};

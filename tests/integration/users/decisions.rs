@@ -1,4 +1,4 @@
-//! What a user answers when the operator asks which operation a submission has started, and answers that are left over.
+//! User decisions about an unresolved submission, and outdated decisions.
 
 use harness::world::run;
 use harness::{AnyObject, Operator, Setting, World, eventually};
@@ -8,7 +8,8 @@ use tabular_operator::api::{ADOPT, RESUBMIT, RunState};
 
 use super::{event, kubectl, outcomes, settled};
 
-/// A resource whose manifest has these annotations, and whose submission cannot be told from one of another client. Also the id of ours.
+/// A resource with these annotations, whose submission is indistinguishable from another client's operation. Also returns its operation's
+/// id.
 async fn in_doubt(name: &str, annotations: Value) -> (World, Operator, Value, String) {
     let setting = Setting { model: Some(json!({"notStartedMillis": 0, "durationMillis": 200})), ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
@@ -26,7 +27,7 @@ async fn in_doubt(name: &str, annotations: Value) -> (World, Operator, Value, St
     (world, operator, manifest, ours)
 }
 
-/// The command that the message prints for an annotation, as its words.
+/// The words of the command that the message contains for an annotation.
 fn command(object: &AnyObject, annotation: &str) -> Vec<String> {
     let message = &run(object).message;
     let printed = message.split('`').skip(1).step_by(2).find(|command| command.contains(annotation));
@@ -36,7 +37,7 @@ fn command(object: &AnyObject, annotation: &str) -> Vec<String> {
     words.collect()
 }
 
-/// Runs it as it is printed.
+/// Runs the printed command.
 async fn execute(world: &World, words: &[String]) {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let output = world.site.control_plane.kubectl_with(&words, "").await;
@@ -55,7 +56,7 @@ async fn printed_command_resubmits_once_and_never_again() {
     settled(&world).await;
     without(&world, RESUBMIT).await;
     assert_eq!((world.posts().await, outcomes(&world).await.len()), (2, 3));
-    // From the history of a shell, days later.
+    // From the shell history, days later.
     execute(&world, &answer).await;
     without(&world, RESUBMIT).await;
     let done = settled(&world).await;
@@ -70,7 +71,7 @@ async fn decisions_that_a_manifest_carries_answer_nothing() {
         without(&world, RESUBMIT).await;
         let held = without(&world, ADOPT).await;
         assert_eq!((run(&held).state, world.posts().await), (RunState::Submitting, 1), "round {round}");
-        // The tool that deploys from Git brings them back.
+        // The deployment tool restores them from Git.
         kubectl(&world, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest).await;
     }
     event(&world, "orders", "DecisionIgnored", &[RESUBMIT]).await;

@@ -11,7 +11,7 @@ use super::{event, in_mid_run, kubectl};
 async fn blocked_deletion_names_what_it_waits_for_and_the_command_that_ends_it() {
     let (world, _operator) = in_mid_run("blocked", &json!({}), Setting::default()).await;
     let id = world.operations().await[0].operation_id.clone();
-    // The service takes the cancellation, and does not end the operation.
+    // The service accepts the cancel request, but does not end the operation.
     world.patch_model(&json!({"cancelMillis": 3_600_000})).await;
     kubectl(&world, &["delete", "mref/orders", "--wait=false"], &Value::Null).await;
     let told = |object: &AnyObject| {

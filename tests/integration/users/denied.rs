@@ -1,4 +1,4 @@
-//! Administrators who take away, in the midst of a run, what the operator needs.
+//! Administrators who remove permissions that the operator needs, during a run.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tabular_operator::api::RunState;
 
 use super::{end_first, event, in_mid_run, orders, outcomes, settled};
 
-/// A policy of the administrator that denies something in the world's namespace, until it is lifted.
+/// An administrator's policy that denies requests in the world's namespace until it is removed.
 struct Denial {
     world_name: String,
     policies: Api<ValidatingAdmissionPolicy>,
@@ -22,7 +22,7 @@ struct Denial {
 }
 
 impl Denial {
-    /// Denies these writes (`UPDATE` of `modelrefreshes/status`), and waits until the API server does.
+    /// Denies these writes (`UPDATE` of `modelrefreshes/status`), and waits until the policy is effective.
     async fn of(world: &World, operation: &str, resource: &str, expression: &str) -> Self {
         let name = world.namespace.clone();
         let policy = json!({
@@ -49,14 +49,14 @@ impl Denial {
         denial
     }
 
-    /// Lifts it.
+    /// Removes it.
     async fn lift(self) {
         self.bindings.delete(&self.world_name, &DeleteParams::default()).await.unwrap();
         self.policies.delete(&self.world_name, &DeleteParams::default()).await.unwrap();
     }
 }
 
-/// Waits until the API server denies writes of a status, to an administrator too.
+/// Waits until the API server denies status writes, also by an administrator.
 async fn until_denied(world: &World) {
     let probe = json!({"apiVersion": Kind::api_version(), "kind": "ModelRefresh", "metadata": {"name": "probe"}, "spec": {
         "model": {"analysisServices": {"server": world.server, "database": "none"}}, "suspend": true,
@@ -82,7 +82,7 @@ async fn resource_whose_status_may_not_be_written_starts_nothing_until_it_may() 
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
     world.apply("orders", &json!({})).await;
-    // Its finalizer can be written: the operator has it before it would record the intent.
+    // The finalizer is not denied: the operator adds it before it would record the intent.
     world.until("orders", "the finalizer", |object| object.metadata.finalizers.is_some()).await;
     assert_eq!((world.posts().await, run_state(&orders(&world).await)), (0, None), "nothing is submitted without a record");
     let said = event(&world, "orders", "WriteRefused", &["status", "frozen by the platform team"]).await;
@@ -98,7 +98,7 @@ async fn end_of_a_run_that_may_not_be_recorded_is_recorded_later() {
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
     end_first(&world).await;
-    // The operator learns of the end, and cannot record it.
+    // The operator observes the end, and cannot record it.
     let id = world.operations().await[0].operation_id.clone();
     let polls = async || world.ledger().await.iter().filter(|row| row.method == "GET" && row.path.ends_with(&id)).count();
     let before = polls().await;
@@ -116,7 +116,7 @@ async fn permissions_that_are_removed_in_a_run_and_given_back_lose_nothing() {
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);
     let binding = bindings.get(&world.namespace).await.unwrap();
     bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
-    // The API server learns of it a moment later.
+    // The change becomes effective a moment later.
     let question =
         ["auth", "can-i", "update", "mref/orders", "--subresource=status", "--namespace", &world.namespace, "--as", &world.user()];
     eventually("the permissions to be gone", async || {

@@ -1,4 +1,4 @@
-//! Somebody edits the status by hand, or puts an old one in its place.
+//! Manual edits of the status, and replacements by an old status.
 
 use harness::world::run;
 use harness::{Setting, World, eventually};
@@ -7,7 +7,7 @@ use tabular_operator::api::RunState;
 
 use super::{end_first, event, in_mid_run, kubectl, orders, outcomes, settled};
 
-/// Edits the status as an administrator does.
+/// Edits the status as an administrator would.
 async fn edit(world: &World, run: Value) {
     let patch = json!({"status": {"run": run}}).to_string();
     kubectl(world, &["patch", "mref/orders", "--subresource=status", "--type=merge", "--patch", &patch], &Value::Null).await;
@@ -17,7 +17,7 @@ async fn edit(world: &World, run: Value) {
 async fn operation_of_an_edited_end_is_cancelled_with_its_resource() {
     for state in ["Succeeded", "Failed", "Cancelled"] {
         let (world, mut operator) = in_mid_run("edited-delete", &json!({}), Setting::default()).await;
-        // While no operator sees it: the deletion is all that the next one has to go by.
+        // While no operator runs: the deletion is all that the next one observes.
         operator.kill();
         edit(&world, json!({"state": state})).await;
         world.delete("orders").await;
@@ -33,7 +33,7 @@ async fn status_of_an_earlier_moment_runs_nothing_again() {
     let mut old = serde_json::to_value(orders(&world).await).unwrap();
     end_first(&world).await;
     let id = run(&settled(&world).await).operation_id.clone();
-    // As a restored backup or a migration script does it.
+    // As by a restored backup or a migration script.
     old["metadata"] = json!({"name": "orders", "namespace": world.namespace});
     kubectl(&world, &["replace", "--subresource=status", "-f", "-"], &old).await;
     let ended = |version: &harness::Version| version.decode().is_ok_and(|object| run(&object).state == RunState::Succeeded);

@@ -1,4 +1,4 @@
-//! Many changes in a short time, of which few or none ask for anything.
+//! Many changes in a short time, few or none of which request a run.
 
 use futures::future::join_all;
 use harness::world::{run, status};
@@ -9,10 +9,10 @@ use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 
 use super::{end_first, in_mid_run, kubectl, orders, outcomes, settled};
 
-/// How many changes make a storm.
+/// Number of changes in a storm.
 const MANY: usize = 100;
 
-/// A storm slows the API server down too: the operator keeps its Lease for longer than in other tests.
+/// A storm also slows down the API server: the lease lasts longer than in other tests.
 fn patient() -> Setting {
     Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() }
 }
@@ -22,7 +22,7 @@ async fn manifest_that_is_applied_again_and_again_starts_nothing() {
     let (world, _operator) = in_mid_run("reapply", &json!({}), patient()).await;
     let manifest = world.manifest("orders", &json!({}));
     let generation = orders(&world).await.metadata.generation;
-    // As a pipeline does it, as Flux does it, and as a controller does that puts its manifest in place of what it finds.
+    // As a pipeline, Flux, and a controller that replaces the object do.
     for _ in 0..4 {
         for words in [&["apply", "-f", "-"][..], &["apply", "--server-side", "--force-conflicts", "-f", "-"], &["replace", "-f", "-"]] {
             kubectl(&world, words, &manifest).await;
@@ -35,18 +35,18 @@ async fn manifest_that_is_applied_again_and_again_starts_nothing() {
     for _ in 0..4 {
         kubectl(&world, &["apply", "--server-side", "--force-conflicts", "-f", "-"], &manifest).await;
     }
-    // A run later, so that the operator has seen all of that.
+    // One run later, when the operator has observed all changes.
     world.annotate("orders", RUN_REQUESTED_AT, Some("now")).await;
     world.until_run("orders", 2, RunState::Succeeded).await;
     assert_eq!((done.metadata.generation, run(&done).number), (generation, 1), "an identical manifest is no change");
     assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["succeeded".to_owned(); 2]));
-    // The end of the first run, and then the second: the intent, running and the end, and at most a note of progress each.
+    // The end of the first run, and then the second: the intent, running and the end, and at most one progress write each.
     let more = world.writes().len() - writes.len();
     assert!(more <= 6, "{more} writes: {:#?}", world.writes());
     world.assert_kstatus();
 }
 
-/// Sets the same annotation or label to another value, many times at once.
+/// Sets the same annotation or label to many values, concurrently.
 async fn storm(world: &harness::World, patch: impl Fn(usize) -> Value) {
     let api = world.api(Kind::Refresh);
     let one = |number: usize| {
@@ -70,7 +70,7 @@ async fn storm_of_foreign_annotations_and_labels_costs_nothing() {
     end_first(&world).await;
     let done = settled(&world).await;
     assert_eq!((run(&done).number, world.posts().await), (1, 1));
-    // The end, and at most a few notes of the start and of progress. A write on a version that the storm has passed is refused, and made again.
+    // The end, and a few writes of the start and of progress. A write based on a version before the storm is refused and repeated.
     let more = world.writes().split_off(writes);
     let done = more.iter().filter(|write| write.ends_with("-> 200")).count();
     assert!(done <= 4 && more.len() - done <= MANY / 2, "{more:#?}");
@@ -91,7 +91,7 @@ async fn storm_of_requests_in_a_run_is_one_more_run() {
     let done = settled(&world).await;
     assert_eq!((run(&done).number, status(&done).last_handled_request.as_deref()), (2, Some("last")));
     assert_eq!((world.posts().await, outcomes(&world).await), (2, vec!["succeeded".to_owned(); 2]));
-    // No more than one for each request, and those of the two runs.
+    // At most one per request, and those of the two runs.
     let more = world.writes().len() - writes;
     assert!(more <= MANY + 8, "{more} writes");
     let events = world.events("orders").await;
