@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections::{Asked, Connections};
 use super::health::Health;
-use super::metrics::{Metrics, plain};
+use super::metrics::{Metrics, text_format};
 
 /// Timeout for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -143,7 +143,7 @@ fn answer<B>(request: &Request<B>, port: Port, metrics: &Metrics, health: &Healt
     match request.uri().path() {
         "/metrics" if port == Port::Metrics => match metrics.encode() {
             Ok(body) if takes_open_metrics(request) => respond(StatusCode::OK, OPEN_METRICS, body),
-            Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, plain::from_open_metrics(&body)),
+            Ok(body) => respond(StatusCode::OK, PLAIN_METRICS, text_format::from_open_metrics(&body)),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to write the metrics: {error}")),
         },
         "/livez" => match health.live() {

@@ -143,7 +143,7 @@ fn metrics() {
         Only the leader sets the gauges of resources, every 15 s. They are 0 on a standby.";
     let mut text = page("Metrics", about);
     text.push('\n');
-    let source = include_str!("../../src/telemetry/metrics.rs");
+    let source = include_str!("../../src/telemetry/metrics/mod.rs");
     let rows: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("//! |")).collect();
     assert!(rows.len() > 10, "{rows:?}");
     for row in rows {

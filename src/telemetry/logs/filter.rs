@@ -3,7 +3,7 @@
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 
-use super::SEE_SECRETS;
+use super::secrets::SEE_SECRETS;
 
 /// The allowed values, for messages.
 const ALLOWED: &str =

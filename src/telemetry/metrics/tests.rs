@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::*;
-use crate::api::{Reason, RunState};
-use crate::operation::{CallKind, CallRecord, CallTarget, OperationKind};
-use crate::telemetry::labels::{Write, WriteResult};
+use super::{Ended, Metrics, Submitted};
+use crate::api::{Kind, Reason, RunState};
+use crate::operation::{CallKind, CallRecord, CallTarget, IdentityKind, OperationKind, ServiceKind};
+use crate::telemetry::labels::{ENDS, ExportResult, ReconcileResult, UnknownSubmission, Write, WriteResult};
+use crate::telemetry::trace_id::TraceId;
 
 fn trace() -> TraceId {
     TraceId::from_bytes([0xa5; 16])
@@ -84,7 +85,7 @@ fn counted_values_have_their_documented_names() {
 /// A row of the table in the module documentation: type and labels, by name.
 fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
-    let rows = include_str!("../metrics.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let rows = include_str!("mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `"));
     rows.map(|row| {
         let (name, rest) = row.split_once('`').unwrap();
         let cells: Vec<&str> = rest.split('|').map(str::trim).collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Metrics;
+use super::registry::Metrics;
 use super::series::{
     CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
     StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,

@@ -1,25 +1,17 @@
-//! Logs: one line per event on standard error, as JSON or as text.
-
-mod filter;
-mod visible;
+//! The setup of the logs.
 
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
 use thiserror::Error;
-use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt};
 
-pub use filter::filter;
-
-use visible::Visible;
-
-/// Libraries that process complete requests. Below `info`, their logs may contain headers and bodies, and therefore tokens and secrets. No
-/// filter enables these levels.
-const SEE_SECRETS: &[&str] = &["azure_core", "azure_identity", "h2", "hyper", "hyper_util", "reqwest", "rustls", "typespec"];
+use super::filter::filter;
+use super::secrets::keeps_secrets;
+use super::visible::Visible;
 
 /// Settings of the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,22 +60,6 @@ pub fn start(settings: &LogSettings) -> Result<(), LogError> {
     Ok(())
 }
 
-/// A target that logs complete responses of the Kubernetes API if it fails to decode them, even a Secret or a token.
-const WRITES_ANSWERS: &str = "kube_client::client";
-
-fn keeps_secrets(metadata: &Metadata<'_>) -> bool {
-    heard(metadata.target(), *metadata.level())
-}
-
-fn heard(target: &str, level: Level) -> bool {
-    target != WRITES_ANSWERS && (level <= Level::INFO || !sees_secrets(target))
-}
-
-fn sees_secrets(target: &str) -> bool {
-    let library = target.split("::").next().unwrap_or(target);
-    SEE_SECRETS.iter().any(|name| library == *name || library.starts_with("typespec"))
-}
-
 /// Logs a panic as a line like any other, instead of as text that a log store cannot parse.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -91,24 +67,4 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, message, "panicked; this is a bug, report it with this line");
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_with_secrets_are_not_logged() {
-        assert!(heard("reqwest::connect", Level::WARN) && !heard("reqwest::connect", Level::DEBUG));
-        assert!(!heard("kube_client::client", Level::ERROR) && heard("kube_client::client::builder", Level::WARN));
-        assert!(heard("tabular_operator::service", Level::TRACE));
-    }
-
-    #[test]
-    fn libraries_with_tokens_are_matched_by_module() {
-        assert!(sees_secrets("h2::codec::framed_write"));
-        assert!(sees_secrets("typespec_client_core::http"));
-        assert!(!sees_secrets("tabular_operator::service"));
-        assert!(!sees_secrets("h2o"));
-    }
 }

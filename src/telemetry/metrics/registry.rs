@@ -1,44 +1,4 @@
-//! The metrics. `counting` has the methods that the rest of the operator calls.
-//!
-//! | metric (prefix `tabular_operator_`) | type | labels | meaning |
-//! |---|---|---|---|
-//! | `build_info` | info | `version` | version of the operator |
-//! | `reconciles_total` | counter | `kind`, `result` | reconciliations |
-//! | `reconcile_duration_seconds` | histogram | `kind` | duration of a reconciliation |
-//! | `reconciles_in_flight` | gauge | | reconciliations in progress; above three quarters of `--max-concurrent-reconciles`, others may wait for a slot |
-//! | `resources` | gauge | `kind`, `standing` | resources, by the summary of their conditions |
-//! | `model_queue_depth` | gauge | | runs that wait for their turn on their model |
-//! | `active_runs` | gauge | `kind`, `state` | runs that have not ended |
-//! | `runs_requested_total` | counter | `kind`, `trigger` | started runs, by their trigger |
-//! | `runs_ended_total` | counter | `kind`, `state`, `reason` | ended runs |
-//! | `run_duration_seconds` | histogram | `kind`, `state` | time from the start of an operation at the service to its end |
-//! | `run_wait_seconds` | histogram | `kind` | time from the request for a run to its submission |
-//! | `run_schedule_lag_seconds` | histogram | `kind` | time from the scheduled time of a run to its submission |
-//! | `run_end_lag_seconds` | histogram | `kind` | time from the end of an operation, by the clock of the service, to its record in the status |
-//! | `oldest_unsuccessful_seconds` | gauge | `kind` | longest time that a resource has required a user; 0 if none does |
-//! | `schedule_overdue_seconds` | gauge | `kind` | delay of the most overdue schedule; 0 if none is overdue |
-//! | `starved_schedules` | gauge | `kind` | resources whose schedule replaces each run before it ends: the last 3 runs (with `historyLimit: 2` the last 2) were scheduled, and the next trigger cancelled each of them; with a smaller `historyLimit` none is counted |
-//! | `unresolved_submissions` | gauge | `kind` | runs whose submission got no response, and of which it is not known yet whether an operation started |
-//! | `unknown_submissions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
-//! | `service_calls_total` | counter | `service`, `route`, `answer` | requests to Azure |
-//! | `service_call_duration_seconds` | histogram | `service`, `route` | duration of a request to Azure |
-//! | `service_calls_held_back_total` | counter | `service` | requests that the operator deferred, because the service asked to back off or too many were in flight |
-//! | `throttled_identities` | gauge | | identities that a service has asked to back off |
-//! | `token_requests_total` | counter | `identity`, `result` | token requests, excluding tokens from the cache |
-//! | `token_request_duration_seconds` | histogram | `identity` | duration of a token request |
-//! | `certificate_expiry_timestamp_seconds` | gauge | | expiry of the client certificate in use that expires first, in Unix time; absent if none is in use |
-//! | `watch_healthy` | gauge | `kind`, `watched_namespace` | 1 while the watch of a kind in a namespace, or in all (`*`), is healthy; absent on a standby |
-//! | `kubernetes_writes_total` | counter | `write`, `result` | writes to the Kubernetes API |
-//! | `is_leader` | gauge | | 1 while this process is the leader |
-//! | `lease_renewals_total` | counter | `result` | renewals of the lease |
-//! | `lease_renewed_timestamp_seconds` | gauge | | time of the last renewal of the lease, in Unix time; 0 before the first renewal |
-//! | `trace_spans_total` | counter | `result` | spans that were sent to the collector of traces, or lost because the collector did not accept them or the queue was full |
-
-mod counting;
-pub mod plain;
-mod series;
-#[cfg(test)]
-mod tests;
+//! All metrics of the process, and their exposition.
 
 use std::fmt;
 
@@ -51,15 +11,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::labels::{ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, Standing, UnknownSubmission, Write, WriteResult, triggers};
-use super::trace_id::TraceId;
-use crate::api::Kind;
-use crate::operation::{IdentityKind, ServiceKind};
-pub use counting::{Ended, InFlight, Submitted};
-use series::{
+use super::series::{
     CallLabels, EndLabels, IdentityLabel, KindLabel, NoLabel, ReconcileLabels, ResultLabel, RouteLabels, ServiceLabel, StandingLabels,
     StateLabels, TokenLabels, TriggerLabels, UnknownLabel, WatchLabels, WriteLabels,
 };
+use crate::api::Kind;
+use crate::operation::{IdentityKind, ServiceKind};
+use crate::telemetry::labels::{
+    ACTIVE_STATES, ENDS, ExportResult, ReconcileResult, Standing, UnknownSubmission, Write, WriteResult, triggers,
+};
+use crate::telemetry::trace_id::TraceId;
 
 /// Prefix of all metrics.
 const PREFIX: &str = "tabular_operator";
@@ -81,36 +42,36 @@ type Traced = HistogramWithExemplars<TraceId>;
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    reconciles: Family<ReconcileLabels, Counter>,
-    reconcile_duration: Histograms<KindLabel>,
-    reconciles_in_flight: Gauge,
-    resources: Family<StandingLabels, Gauge>,
-    queue_depth: Gauge,
-    active_runs: Family<StateLabels, Gauge>,
-    runs_requested: Family<TriggerLabels, Counter>,
-    runs_ended: Family<EndLabels, Counter>,
-    run_duration: TracedHistograms<StateLabels>,
-    run_wait: TracedHistograms<KindLabel>,
-    schedule_lag: TracedHistograms<KindLabel>,
-    end_lag: TracedHistograms<KindLabel>,
-    oldest_unsuccessful: Family<KindLabel, Gauge>,
-    schedule_overdue: Family<KindLabel, Gauge>,
-    starved_schedules: Family<KindLabel, Gauge>,
-    unresolved: Family<KindLabel, Gauge>,
-    unknown: Family<UnknownLabel, Counter>,
-    calls: Family<CallLabels, Counter>,
-    call_duration: Histograms<RouteLabels>,
-    held_back: Family<ServiceLabel, Counter>,
-    throttled: Gauge,
-    tokens: Family<TokenLabels, Counter>,
-    token_duration: Histograms<IdentityLabel>,
-    certificate_expiry: Family<NoLabel, Gauge>,
-    watch_healthy: Family<WatchLabels, Gauge>,
-    writes: Family<WriteLabels, Counter>,
-    is_leader: Gauge,
-    renewals: Family<ResultLabel, Counter>,
-    renewed: Gauge,
-    spans: Family<ResultLabel, Counter>,
+    pub(super) reconciles: Family<ReconcileLabels, Counter>,
+    pub(super) reconcile_duration: Histograms<KindLabel>,
+    pub(super) reconciles_in_flight: Gauge,
+    pub(super) resources: Family<StandingLabels, Gauge>,
+    pub(super) queue_depth: Gauge,
+    pub(super) active_runs: Family<StateLabels, Gauge>,
+    pub(super) runs_requested: Family<TriggerLabels, Counter>,
+    pub(super) runs_ended: Family<EndLabels, Counter>,
+    pub(super) run_duration: TracedHistograms<StateLabels>,
+    pub(super) run_wait: TracedHistograms<KindLabel>,
+    pub(super) schedule_lag: TracedHistograms<KindLabel>,
+    pub(super) end_lag: TracedHistograms<KindLabel>,
+    pub(super) oldest_unsuccessful: Family<KindLabel, Gauge>,
+    pub(super) schedule_overdue: Family<KindLabel, Gauge>,
+    pub(super) starved_schedules: Family<KindLabel, Gauge>,
+    pub(super) unresolved: Family<KindLabel, Gauge>,
+    pub(super) unknown: Family<UnknownLabel, Counter>,
+    pub(super) calls: Family<CallLabels, Counter>,
+    pub(super) call_duration: Histograms<RouteLabels>,
+    pub(super) held_back: Family<ServiceLabel, Counter>,
+    pub(super) throttled: Gauge,
+    pub(super) tokens: Family<TokenLabels, Counter>,
+    pub(super) token_duration: Histograms<IdentityLabel>,
+    pub(super) certificate_expiry: Family<NoLabel, Gauge>,
+    pub(super) watch_healthy: Family<WatchLabels, Gauge>,
+    pub(super) writes: Family<WriteLabels, Counter>,
+    pub(super) is_leader: Gauge,
+    pub(super) renewals: Family<ResultLabel, Counter>,
+    pub(super) renewed: Gauge,
+    pub(super) spans: Family<ResultLabel, Counter>,
 }
 
 impl Metrics {
