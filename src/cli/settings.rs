@@ -9,8 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::{CloudName, DrainArgs, RunArgs, UnderWay, values};
-use crate::engine::Leaving;
+use super::args::{CloudName, DrainArgs, RunArgs, UnderWay};
+use super::values;
 use crate::telemetry::logs::LogSettings;
 
 /// Maximum size of a file on the command line. A bundle of all public authorities has 0.3 MiB.
@@ -99,7 +99,7 @@ pub struct LeaderElection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainSettings {
     /// What to do with running operations.
-    pub runs: Leaving,
+    pub runs: UnderWay,
     /// Time limit until no run is in progress.
     pub timeout: Duration,
     /// The namespaces that the operator watches; empty for all. Sorted, without duplicates.
@@ -116,10 +116,7 @@ impl DrainArgs {
     pub fn settings(self) -> DrainSettings {
         let Self { runs, timeout, watch, lease } = self;
         DrainSettings {
-            runs: match runs {
-                UnderWay::Cancel => Leaving::Cancel,
-                UnderWay::Wait => Leaving::Wait,
-            },
+            runs,
             timeout,
             namespaces: each_once(watch.watch_namespace),
             lease_name: lease.lease_name,

@@ -24,7 +24,8 @@ use super::lease::installation;
 use super::lease::leaving::{ANNOTATION, HOLDS, word};
 use super::shutdown;
 use crate::api::{self, FINALIZER, Kind, ModelResource};
-use crate::cli::DrainSettings;
+use crate::cli::{DrainSettings, UnderWay};
+use crate::engine::Leaving;
 
 /// How long a call to the Kubernetes API may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -244,7 +245,11 @@ impl Word<'_> {
         // which it is of, is told without a name.
         let holder = annotations.get(installation::ANNOTATION).map(String::as_str);
         let to: Vec<&str> = holder.into_iter().flat_map(|holder| [Some(holder), self.installation.as_deref()]).flatten().collect();
-        let said = word(self.settings.runs, self.count, &to);
+        let leaving = match self.settings.runs {
+            UnderWay::Cancel => Leaving::Cancel,
+            UnderWay::Wait => Leaving::Wait,
+        };
+        let said = word(leaving, self.count, &to);
         annotations.insert(ANNOTATION.to_owned(), said);
         match self.replace(&lease).await {
             Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),

@@ -1,14 +1,4 @@
-//! The command line: the commands, their flags, and the help of each flag.
-//!
-//! Every flag of `run` is also an environment variable: `TABULAR_OPERATOR_` and the name of the flag in capitals. The parser of a flag
-//! validates its value ([`values`]). [`settings`] validates combinations of flags, and files.
-
-mod output;
-mod settings;
-mod values;
-
-#[cfg(test)]
-mod tests;
+//! The commands and their flags.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,9 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use output::{print_crds, yaml};
-pub use settings::{CloudChoice, DrainSettings, LeaderElection, Polling, Settings, SettingsError};
-
+use super::values;
 use crate::telemetry::logs::LogFormat;
 
 /// Refreshes tabular models, exactly once.
@@ -92,33 +80,33 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
-    cloud: CloudArgs,
+    pub(super) cloud: CloudArgs,
     #[command(flatten)]
-    scope: ScopeArgs,
+    pub(super) scope: ScopeArgs,
     #[command(flatten)]
-    pace: PaceArgs,
+    pub(super) pace: PaceArgs,
     #[command(flatten)]
-    leader: LeaderArgs,
+    pub(super) leader: LeaderArgs,
     #[command(flatten)]
-    limits: LimitArgs,
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
-    observe: ObserveArgs,
+    pub(super) observe: ObserveArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Azure")]
-struct CloudArgs {
+pub(super) struct CloudArgs {
     /// Azure cloud to call. No resource can name a host outside this cloud.
     #[arg(long, env = "TABULAR_OPERATOR_CLOUD", hide_env_values = true, value_name = "CLOUD", default_value = "public")]
-    cloud: CloudName,
+    pub(super) cloud: CloudName,
 
     /// YAML file with the hosts and audiences of a custom cloud. Requires `--cloud custom`.
     #[arg(long, env = "TABULAR_OPERATOR_CLOUD_FILE", hide_env_values = true, value_name = "FILE")]
-    cloud_file: Option<PathBuf>,
+    pub(super) cloud_file: Option<PathBuf>,
 
     /// Additional certificates (PEM) to trust, for Azure only, for example of a proxy or a private authority.
     #[arg(long, env = "TABULAR_OPERATOR_EXTRA_CA_FILE", hide_env_values = true, value_name = "FILE")]
-    extra_ca_file: Option<PathBuf>,
+    pub(super) extra_ca_file: Option<PathBuf>,
 }
 
 /// The flags of `drain`, before validation.
@@ -126,16 +114,16 @@ struct CloudArgs {
 pub struct DrainArgs {
     /// What to do with running operations.
     #[arg(long, value_name = "WHAT", default_value = "cancel")]
-    runs: UnderWay,
+    pub(super) runs: UnderWay,
 
     /// Time limit until no run is in progress (1s to 24h).
     #[arg(long, value_name = "DURATION", default_value = "4m", value_parser = values::drain_timeout)]
-    timeout: Duration,
+    pub(super) timeout: Duration,
 
     #[command(flatten)]
-    watch: WatchArgs,
+    pub(super) watch: WatchArgs,
     #[command(flatten)]
-    lease: LeaseArgs,
+    pub(super) lease: LeaseArgs,
 }
 
 /// What `drain` does with running operations.
@@ -149,145 +137,145 @@ pub enum UnderWay {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Namespaces")]
-struct WatchArgs {
+pub(super) struct WatchArgs {
     /// Namespace to watch. Repeat the flag for more. Default: all namespaces.
     #[arg(long, env = "TABULAR_OPERATOR_WATCH_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE",
           value_delimiter = ',', value_parser = values::namespace)]
-    watch_namespace: Vec<String>,
+    pub(super) watch_namespace: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Namespaces")]
-struct ScopeArgs {
+pub(super) struct ScopeArgs {
     #[command(flatten)]
-    watch: WatchArgs,
+    pub(super) watch: WatchArgs,
 
     /// Namespace whose resources may use the operator's own identity, or a managed identity of its nodes. Repeat the flag for more.
     /// Default: none.
     #[arg(long, env = "TABULAR_OPERATOR_OPERATOR_IDENTITY_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE",
           value_delimiter = ',', value_parser = values::namespace)]
-    operator_identity_namespace: Vec<String>,
+    pub(super) operator_identity_namespace: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Polling")]
-struct PaceArgs {
+pub(super) struct PaceArgs {
     /// Minimum interval between two polls of a running operation (10ms to 1h).
     #[arg(long, env = "TABULAR_OPERATOR_POLL_MIN", hide_env_values = true, value_name = "DURATION",
           default_value = "1s", value_parser = values::poll)]
-    poll_min: Duration,
+    pub(super) poll_min: Duration,
 
     /// Maximum interval between two polls of a running operation (10ms to 1h).
     #[arg(long, env = "TABULAR_OPERATOR_POLL_MAX", hide_env_values = true, value_name = "DURATION",
           default_value = "30s", value_parser = values::poll)]
-    poll_max: Duration,
+    pub(super) poll_max: Duration,
 
     /// Poll interval as a fraction of the time that the operation has run (0.01 to 1). With 0.1, the operator observes the end within a
     /// tenth of the duration of the run, and never later than --poll-max.
     #[arg(long, env = "TABULAR_OPERATOR_POLL_FRACTION", hide_env_values = true, value_name = "FRACTION",
           default_value = "0.1", value_parser = values::fraction)]
-    poll_fraction: f64,
+    pub(super) poll_fraction: f64,
 
     /// Timeout for one request to Azure (100ms to 10m).
     #[arg(long, env = "TABULAR_OPERATOR_CALL_TIMEOUT", hide_env_values = true, value_name = "DURATION",
           default_value = "30s", value_parser = values::call_timeout)]
-    call_timeout: Duration,
+    pub(super) call_timeout: Duration,
 
     /// Maximum delay until the service lists a new operation (0s to 1h). If the response to a submission is lost, the operator submits
     /// again only after the operation has been missing from the list for longer than this.
     #[arg(long, env = "TABULAR_OPERATOR_LISTING_LAG", hide_env_values = true, value_name = "DURATION",
           default_value = "2m", value_parser = values::listing_lag)]
-    listing_lag: Duration,
+    pub(super) listing_lag: Duration,
 
     /// Maximum duration of a refresh on Analysis Services (1h to 30d), which documents no limit. The operator does not wait for a refresh
     /// that the list shows as running for longer than this. The limit of Power BI is 30h.
     #[arg(long, env = "TABULAR_OPERATOR_MAX_REFRESH_DURATION", hide_env_values = true, value_name = "DURATION",
           default_value = "48h", value_parser = values::max_refresh_duration)]
-    max_refresh_duration: Duration,
+    pub(super) max_refresh_duration: Duration,
 
     /// Grace period for a missing Secret, `ServiceAccount`, permission or upstream `ModelRefresh` (0s to 1h). The resource is Reconciling
     /// for this time, and Stalled after that.
     #[arg(long, env = "TABULAR_OPERATOR_REFERENCE_GRACE", hide_env_values = true, value_name = "DURATION",
           default_value = "60s", value_parser = values::reference_grace)]
-    reference_grace: Duration,
+    pub(super) reference_grace: Duration,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Leader election")]
-struct LeaderArgs {
+pub(super) struct LeaderArgs {
     /// Require a Lease for the active operator. Disable it only if never more than one operator runs.
     #[arg(long, env = "TABULAR_OPERATOR_LEADER_ELECTION", hide_env_values = true, value_name = "true|false",
           default_value_t = true, action = ArgAction::Set)]
-    leader_election: bool,
+    pub(super) leader_election: bool,
 
     #[command(flatten)]
-    lease: LeaseArgs,
+    pub(super) lease: LeaseArgs,
 
     /// Duration of the Lease, after which another operator takes over from a silent leader (1s to 1h). The leader renews it every third of
     /// this time.
     #[arg(long, env = "TABULAR_OPERATOR_LEASE_DURATION", hide_env_values = true, value_name = "DURATION",
           default_value = "15s", value_parser = values::lease_duration)]
-    lease_duration: Duration,
+    pub(super) lease_duration: Duration,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Leader election")]
-struct LeaseArgs {
+pub(super) struct LeaseArgs {
     /// Name of the Lease.
     #[arg(long, env = "TABULAR_OPERATOR_LEASE_NAME", hide_env_values = true, value_name = "NAME",
           default_value = "tabular-operator", value_parser = values::object_name)]
-    lease_name: String,
+    pub(super) lease_name: String,
 
     /// Namespace of the Lease [default: the namespace of the pod, or of the context of the kubeconfig]
     #[arg(long, env = "TABULAR_OPERATOR_LEASE_NAMESPACE", hide_env_values = true, value_name = "NAMESPACE",
           value_parser = values::namespace)]
-    lease_namespace: Option<String>,
+    pub(super) lease_namespace: Option<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
-struct LimitArgs {
+pub(super) struct LimitArgs {
     /// Maximum number of concurrent reconciliations (1 to 1024). Namespaces share them: one namespace has at most three quarters.
     #[arg(long, env = "TABULAR_OPERATOR_MAX_CONCURRENT_RECONCILES", hide_env_values = true, value_name = "COUNT",
           default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    max_concurrent_reconciles: u16,
+    pub(super) max_concurrent_reconciles: u16,
 
     /// Maximum number of concurrent requests to one Azure server (1 to 1024).
     #[arg(long, env = "TABULAR_OPERATOR_MAX_CALLS_PER_SERVER", hide_env_values = true, value_name = "COUNT",
           default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    max_calls_per_server: u16,
+    pub(super) max_calls_per_server: u16,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Observability")]
-struct ObserveArgs {
+pub(super) struct ObserveArgs {
     /// Address and port of /metrics. Port 0 selects a free port and logs it. This address also serves /livez and /readyz, for older
     /// manifests.
     #[arg(long, env = "TABULAR_OPERATOR_METRICS_ADDRESS", hide_env_values = true, value_name = "ADDRESS",
           default_value = "0.0.0.0:8080", value_parser = values::socket_address)]
-    metrics_address: SocketAddr,
+    pub(super) metrics_address: SocketAddr,
 
     /// Address and port of /livez and /readyz, separate so that no client of the metrics can delay a probe [default: port 8081 of the
     /// address of --metrics-address, or a free port if that has port 0]
     #[arg(long, env = "TABULAR_OPERATOR_HEALTH_ADDRESS", hide_env_values = true, value_name = "ADDRESS",
           value_parser = values::socket_address)]
-    health_address: Option<SocketAddr>,
+    pub(super) health_address: Option<SocketAddr>,
 
     /// Base URL of a collector that accepts traces as OTLP over HTTP, such as `http://otel-collector.observability:4318`. The operator
     /// appends `/v1/traces`. It sends one trace for each run, with its calls. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`; without both, no
     /// traces. `OTEL_EXPORTER_OTLP_HEADERS` sets headers, and `OTEL_EXPORTER_OTLP_CERTIFICATE` the certificate of an authority.
     #[arg(long, env = "TABULAR_OPERATOR_OTLP_ENDPOINT", hide_env_values = true, value_name = "URL")]
-    otlp_endpoint: Option<String>,
+    pub(super) otlp_endpoint: Option<String>,
 
     /// Format of the logs on standard error.
     #[arg(long, env = "TABULAR_OPERATOR_LOG_FORMAT", hide_env_values = true, value_name = "FORMAT", default_value = "json")]
-    log_format: LogFormat,
+    pub(super) log_format: LogFormat,
 
     /// Level of the operator's own logs: error, warn, info, debug, trace or off; or directives for all modules, such as
     /// `info,tabular_operator::controller=debug`.
     #[arg(long, env = "TABULAR_OPERATOR_LOG_LEVEL", hide_env_values = true, value_name = "FILTER",
           default_value = "info", value_parser = values::log_filter)]
-    log_level: String,
+    pub(super) log_level: String,
 }
 
 /// The values of `--cloud`.
