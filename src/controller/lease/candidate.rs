@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::handle::{LeaseHandle, Standing};
 use super::leaving::Heard;
+use super::precedent;
 use super::record::{self, Sighting, Verdict};
-use super::{LeaseReports, LeaseSettings, precedent};
+use super::settings::{LeaseReports, LeaseSettings};
 use crate::controller::call::{CallError, bounded};
 use crate::telemetry::labels::WriteResult;
 

@@ -7,7 +7,8 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use tokio::time::Instant;
 
-use super::{LeaseSettings, installation};
+use super::installation;
+use super::settings::LeaseSettings;
 
 /// The longest duration that is believed of another's Lease. A wrong one must not lock everybody out for ever.
 const LONGEST: Duration = Duration::from_hours(1);

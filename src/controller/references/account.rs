@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt as _};
 
+use super::failure::{NoIdentity, fault, unread};
 use super::grants::Grants;
-use super::{NoIdentity, fault, unread};
 use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;

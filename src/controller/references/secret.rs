@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
+use super::failure::{NoIdentity, fault, unread};
 use super::grants::Grants;
-use super::{NoIdentity, fault, unread};
 use crate::api::Reason;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;

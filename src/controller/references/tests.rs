@@ -2,18 +2,25 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper::{Request, Response};
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
+use kube::Client;
 use kube::client::Body;
 use serde_json::json;
 
-use super::*;
-use crate::api::ServicePrincipalRef;
+use super::failure::NoIdentity;
+use super::grants::Grants;
+use super::resolver::{Freshness, Identities, OwnIdentity, REMEMBERED};
+use super::{account, grants, secret};
+use crate::api::{Credentials, ManagedIdentity, Reason, ServicePrincipalRef};
 use crate::controller::records::{CONNECTIONS, places};
+use crate::engine::Cure;
 use crate::operation::Trouble;
-use crate::service::identity::{AssertionSource, SecretText};
+use crate::service::identity::{AssertionSource, Environment, Identity, SecretText};
 
 const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 

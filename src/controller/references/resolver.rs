@@ -1,8 +1,4 @@
-//! Who to be at a service for a resource: what its credentials refer to, read by name and never listed or watched.
-
-mod account;
-mod grants;
-mod secret;
+//! The identities of resources, with what was read of them lately.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,15 +8,13 @@ use kube::Client;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::call::CallError;
-use super::shares::Shares;
+use super::failure::{NoIdentity, fault};
+use super::grants::Grants;
+use super::{account, secret};
 use crate::api::{Credentials, ManagedIdentity, Reason};
+use crate::controller::shares::Shares;
 use crate::engine::{Cure, Fault};
-use crate::operation::{Trouble, TroubleKind};
 use crate::service::identity::{Environment, Identity};
-
-use grants::Grants;
-pub(super) use secret::identity_of as service_principal;
 
 /// How long what was read serves the looks at a run.
 const FRESH: Duration = Duration::from_mins(1);
@@ -29,40 +23,31 @@ const JUST_READ: Duration = Duration::from_secs(1);
 /// How long after it was read an identity counts as in use: a resource may run once a day.
 const IN_USE: Duration = Duration::from_hours(36);
 /// How many identities are remembered. Beyond it the namespace with the most forgets its oldest, so no namespace makes another forget.
-const REMEMBERED: usize = 20_000;
-
-/// Why there is no identity.
-#[derive(Debug)]
-pub(super) enum NoIdentity {
-    /// Something is wrong that a user can mend.
-    Fault(Fault),
-    /// The Kubernetes API did not show what is referred to.
-    Unread(Trouble),
-}
+pub(super) const REMEMBERED: usize = 20_000;
 
 /// A namespace, and the credentials that a resource in it asks for; none is the operator's own identity.
 type Key = (String, Option<Credentials>);
 
 /// The identities of resources, with what was read of them lately.
-pub(super) struct Identities {
+pub(in crate::controller) struct Identities {
     client: Client,
     places: Shares,
     grants: Grants,
     own: OwnIdentity,
-    lately: Mutex<HashMap<Key, (Identity, Instant)>>,
+    pub(super) lately: Mutex<HashMap<Key, (Identity, Instant)>>,
 }
 
 /// The identity of the operator itself and of the machine that it runs on, and who may use them.
-pub(super) struct OwnIdentity {
+pub(in crate::controller) struct OwnIdentity {
     /// What describes it.
-    pub(super) environment: Environment,
+    pub(in crate::controller) environment: Environment,
     /// The namespaces whose resources may.
-    pub(super) namespaces: Vec<String>,
+    pub(in crate::controller) namespaces: Vec<String>,
 }
 
 /// How an identity is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freshness {
+pub(in crate::controller) enum Freshness {
     /// As what is referred to stands now: something is to begin.
     Now,
     /// As it stood lately: something is to be looked at.
@@ -72,12 +57,12 @@ pub(super) enum Freshness {
 }
 
 impl Identities {
-    pub(super) fn new(client: Client, places: Shares, own: OwnIdentity) -> Self {
+    pub(in crate::controller) fn new(client: Client, places: Shares, own: OwnIdentity) -> Self {
         Self { grants: Grants::new(client.clone()), client, places, own, lately: Mutex::default() }
     }
 
     /// Who to be at the service for a resource of `namespace` that asks for `credentials`; `None` is the operator's own.
-    pub(super) async fn of(
+    pub(in crate::controller) async fn of(
         &self,
         namespace: &str,
         credentials: Option<&Credentials>,
@@ -127,13 +112,13 @@ impl Identities {
     }
 
     /// When the first of the certificates that were used lately expires.
-    pub(super) fn first_expiry(&self) -> Option<Timestamp> {
+    pub(in crate::controller) fn first_expiry(&self) -> Option<Timestamp> {
         let lately = self.lately.lock();
         lately.values().filter(|(_, at)| at.elapsed() < IN_USE).filter_map(|(identity, _)| identity.expires()).min()
     }
 
     /// Forgets what was read for such credentials, since the service or Entra ID refused them.
-    pub(super) fn refused(&self, namespace: &str, credentials: Option<&Credentials>) {
+    pub(in crate::controller) fn refused(&self, namespace: &str, credentials: Option<&Credentials>) {
         if let Some((_, at)) = self.lately.lock().get_mut(&(namespace.to_owned(), credentials.cloned())) {
             // Old enough to be read again, and still there for a cancellation.
             *at = at.checked_sub(FRESH).unwrap_or(*at);
@@ -141,7 +126,7 @@ impl Identities {
     }
 
     /// Why a namespace may not use such credentials at all. It costs no call: what the operator was started with decides.
-    pub(super) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
+    pub(in crate::controller) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
         let what = match Asked::of(credentials) {
             Asked::Own => "the operator's own identity, which a resource without spec.credentials uses,",
             Asked::Managed(_) => "a managed identity, which is that of the operator's nodes or pod,",
@@ -157,7 +142,7 @@ impl Identities {
         Some(Fault { reason: Reason::IdentityNotAllowed, message, cure: Cure::Spec })
     }
 
-    fn remember(&self, key: Key, identity: &Identity) {
+    pub(super) fn remember(&self, key: Key, identity: &Identity) {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED && !lately.contains_key(&key) {
             let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -206,17 +191,3 @@ impl<'a> Asked<'a> {
         }
     }
 }
-
-/// What is referred to could not be read. It is tried again, as a service is that does not answer.
-fn unread(what: &str, error: &CallError) -> NoIdentity {
-    let message = format!("{what} could not be read: {error}");
-    NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
-}
-
-/// A fault that is mended in the cluster.
-fn fault(reason: Reason, message: String) -> NoIdentity {
-    NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster })
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,14 @@
+//! Who to be at a service for a resource: what its credentials refer to, read by name and never listed or watched.
+
+mod account;
+mod failure;
+mod grants;
+mod resolver;
+mod secret;
+
+#[cfg(test)]
+mod tests;
+
+pub(super) use failure::NoIdentity;
+pub(super) use resolver::{Freshness, Identities, OwnIdentity};
+pub(super) use secret::identity_of as service_principal;
