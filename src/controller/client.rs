@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn missing_variables_are_named() {
         assert!(parse("{}").unwrap_err().to_string().contains("has no server"));
         assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("no URL"));
         let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();

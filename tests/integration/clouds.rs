@@ -126,7 +126,7 @@ async fn a_tenant_of_another_cloud_is_explained() {
     world.apply("orders", &spec).await;
     let refused = world.until_reason("orders", "Stalled", "CredentialsRefused").await;
     let message = &harness::world::run(&refused).message;
-    assert!(message.contains("the operator's cloud is the tenant's"), "{message}");
+    assert!(message.contains("the operator's cloud is the cloud of the tenant"), "{message}");
     assert!(rows(&world, &client).await.iter().all(|row| row.host == "login.chinacloudapi.cn"));
     // A server of another cloud is not even asked for a token.
     let (client, spec) = furnish(&world, "public", ".asazure.windows.net", "public").await;

@@ -143,7 +143,7 @@ async fn a_certificate_that_cannot_be_right_costs_no_call() {
     let (expired, expired_key) = certificate(|params| params.not_after = rcgen::date_time_ymd(2024, 1, 1));
     let ids = json!({"tenantId": TENANT, "clientId": world.client_id});
     let rows = [
-        (json!({"clientCertificate": good}), "holds no private key"),
+        (json!({"clientCertificate": good}), "contains no private key"),
         (
             json!({"clientCertificate": good.replace("CERTIFICATE", "PRIVATE KEY")}),
             "contains no private key: the block contains a certificate",

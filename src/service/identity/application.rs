@@ -1,4 +1,4 @@
-//! An application of Entra ID, and what proves that it is one.
+//! An application of Entra ID, and its credential.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::certificate::Certificate;
 use super::{AssertionSource, Fingerprint, SecretText, value};
 use crate::service::cloud::dns_label;
 
-/// An application. Its ids are always of a shape that may stand in a URL.
+/// An application. Its ids always have a format that is safe in a URL.
 #[derive(Clone, Debug)]
 pub(super) struct Application {
     pub(super) tenant_id: String,
@@ -15,7 +15,7 @@ pub(super) struct Application {
     pub(super) spelling: Spelling,
 }
 
-/// What an application proves itself by.
+/// The credential of an application.
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
     Secret(SecretText),
@@ -23,16 +23,16 @@ pub(super) enum Proof {
     Federated(Arc<dyn AssertionSource>),
 }
 
-/// What the values of an identity are called where a user writes them, for messages.
+/// The names of the values of an identity in the user's configuration, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spelling {
-    /// The tenant's id.
+    /// Name of the tenant id.
     pub tenant: &'static str,
-    /// The application's (client) id.
+    /// Name of the application's (client) id.
     pub client: &'static str,
-    /// The client secret.
+    /// Name of the client secret.
     pub secret: &'static str,
-    /// The certificate and its key.
+    /// Name of the certificate with its key.
     pub certificate: &'static str,
 }
 
@@ -40,12 +40,12 @@ impl Spelling {
     /// The keys of a Secret.
     pub const SECRET_KEYS: Self = Self { tenant: "tenantId", client: "clientId", secret: "clientSecret", certificate: "clientCertificate" };
 
-    /// The environment variables that Microsoft's own libraries read.
+    /// The environment variables of Microsoft's own libraries.
     pub const VARIABLES: Self = Self {
         tenant: "AZURE_TENANT_ID",
         client: "AZURE_CLIENT_ID",
         secret: "AZURE_CLIENT_SECRET",
-        certificate: "the file that AZURE_CLIENT_CERTIFICATE_PATH names",
+        certificate: "the file in AZURE_CLIENT_CERTIFICATE_PATH",
     };
 }
 
@@ -70,7 +70,7 @@ impl Application {
     }
 }
 
-/// The (client) id of an application or a managed identity.
+/// Parses the (client) id of an application or a managed identity.
 pub(super) fn client_id(text: &str, spelling: Spelling) -> Result<String, String> {
     value::id(text, guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
 }
@@ -82,7 +82,7 @@ pub(super) fn guid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
-/// Whether a text is a domain name of two labels or more.
+/// Whether a text is a domain name with at least two labels.
 fn domain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').count() >= 2 && text.split('.').all(dns_label)
 }

@@ -1,4 +1,4 @@
-//! Tokens of others that Entra ID takes in place of a secret (workload identity federation).
+//! Tokens of other issuers that Entra ID accepts instead of a secret (workload identity federation).
 
 use std::fmt;
 
@@ -11,24 +11,23 @@ use super::SecretText;
 use crate::operation::Trouble;
 use crate::service::text;
 
-/// Who issues the tokens by which an application is known, such as a cluster for one of its accounts.
+/// An issuer of tokens for an application, such as a cluster for one of its ServiceAccounts.
 #[async_trait]
 pub trait AssertionSource: Send + Sync + fmt::Debug {
-    /// What tells whom the tokens are of from everybody else. Two sources of the same key may be given each other's
-    /// tokens of Entra ID.
+    /// Identifies the subject of the tokens. Sources with the same key may share tokens of Entra ID.
     fn key(&self) -> String;
 
-    /// A fresh token, for the audience [`AUDIENCE`].
+    /// Returns a new token for the audience [`AUDIENCE`].
     ///
     /// # Errors
-    /// Why there is none, as a sentence that says what to do.
+    /// The reason as a sentence with the remedy.
     async fn assertion(&self) -> Result<SecretText, Trouble>;
 }
 
-/// The audience that Entra ID expects of such a token, where the federated credential names no other.
+/// The audience that Entra ID expects, unless the federated credential has another one.
 pub const AUDIENCE: &str = "api://AzureADTokenExchange";
 
-/// What a token says of itself, for messages. Nobody has checked it.
+/// The claims of a token, for messages. They are not verified.
 #[derive(Debug)]
 pub(in crate::service) struct Claims {
     pub(in crate::service) issuer: String,
@@ -37,7 +36,7 @@ pub(in crate::service) struct Claims {
 }
 
 impl Claims {
-    /// Reads them; what is not there is empty.
+    /// Parses the claims. Missing ones are empty.
     pub(in crate::service) fn of(token: &SecretText) -> Self {
         let payload = token.expose().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
         let payload = payload.and_then(|json| serde_json::from_slice::<Value>(&json).ok()).unwrap_or_default();

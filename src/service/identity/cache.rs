@@ -1,7 +1,7 @@
-//! The token cache: one request at a time per identity and scope, and a failure is remembered too.
+//! The token cache: one request at a time for each identity and scope. Failures are cached too.
 //!
-//! The cache of `azure_identity` throws a still valid token away when its renewal fails, and lets every caller wait
-//! and ask again; so each token is asked for with a credential of its own, and kept here.
+//! The cache of `azure_identity` discards a valid token when its renewal fails, and lets every caller wait and retry. Therefore each token
+//! request has its own credential, and the token is cached here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use super::Fingerprint;
 use super::token::Token;
 use crate::operation::{Trouble, TroubleKind};
 
-/// How many tokens are kept, and how many keys without one; of each, the least recently used makes room. They are counted apart, so that
-/// credentials which are refused, however many a tenant makes, never evict another tenant's token.
+/// Maximum number of keys with a token, and of keys without one. The least recently used key is evicted. They are counted separately, so
+/// that rejected credentials, regardless of their number, never evict the token of another tenant.
 const CAPACITY: usize = 1024;
 
-/// How long refused credentials are not tried again. A changed secret is another identity, and tried at once.
+/// How long rejected credentials are not retried. A changed secret is another identity, and is tried immediately.
 const REFUSED_PAUSE: Duration = Duration::from_mins(1);
 
-/// The same, where whoever vouches for the identity refused: that is mended in the cluster, and seen soon.
+/// The same, if the issuer of the assertion refused. The remedy is in the cluster, so a retry is cheap.
 const UNVOUCHED_PAUSE: Duration = Duration::from_secs(2);
 
-/// The first and the longest wait after a failure that may pass by itself.
+/// The first and the maximum backoff after a temporary failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How often a token that a service refused is dropped: once a minute, as a fresh one may be refused as well.
+/// Minimum interval between two drops of a token that a service rejected. The new one may be rejected as well.
 const FORGET_PAUSE: Duration = Duration::from_mins(1);
 
-/// Whose token, and what for.
+/// The identity and the scope of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) identity: Fingerprint,
@@ -46,7 +46,7 @@ pub(super) struct Cache {
 
 struct Entry {
     state: Mutex<State>,
-    /// Held by the one caller that asks.
+    /// Held by the caller that requests the token.
     gate: tokio::sync::Mutex<()>,
 }
 
@@ -63,16 +63,16 @@ struct Failure {
     pause: Duration,
 }
 
-/// What the cache knows at a moment.
+/// The state of a key at a point in time.
 enum Known {
     Answer(Result<Token, Trouble>),
-    /// A token to use if somebody else is renewing it already.
+    /// A token to use while another caller renews it.
     Renew(Token),
     Ask,
 }
 
 impl Cache {
-    /// The token of a key; `fetch` is called where there is none worth sending, and by one caller at a time.
+    /// Returns the token of a key. If there is no valid one, one caller at a time calls `fetch`.
     pub(super) async fn get<F>(&self, key: &Key, fetch: impl FnOnce() -> F) -> Result<Token, Trouble>
     where
         F: Future<Output = Result<Token, Trouble>>,
@@ -84,7 +84,7 @@ impl Cache {
                 Ok(turn) => turn,
                 Err(_) => return Ok(token),
             },
-            // No longer than one fetch: whoever holds the gate leaves a token or a failure behind.
+            // Waits at most for one fetch: the holder of the gate leaves a token or a failure.
             Known::Ask => entry.gate.lock().await,
         };
         if let Known::Answer(answer) = entry.known() {
@@ -97,8 +97,8 @@ impl Cache {
         learned
     }
 
-    /// Forgets a token that a service refused, unless it has been replaced or that was done a moment ago. Whether the next call
-    /// has another one.
+    /// Drops a token that a service rejected, unless it was replaced or another one was dropped recently. Returns whether the next call
+    /// uses another token.
     pub(super) fn forget(&self, key: &Key, refused: &Token) -> bool {
         let Some(entry) = self.entries.lock().get(key).cloned() else {
             return true;
@@ -123,7 +123,7 @@ impl Cache {
     }
 }
 
-/// Makes sure that at most `most` entries with a valid token, or without one, are kept. Those in use stay.
+/// Limits the entries with a valid token, or without one, to `most`. Entries in use stay.
 fn trim(entries: &mut HashMap<Key, Arc<Entry>>, with_token: bool, most: usize) {
     if entries.len() <= most {
         return;
@@ -167,7 +167,7 @@ impl Entry {
         }
     }
 
-    /// Keeps what a fetch brought. While the old token is valid, a failed renewal is nobody's trouble.
+    /// Stores the result of a fetch. While the old token is valid, a failed renewal is not an error.
     fn learn(&self, fetched: Result<Token, Trouble>) -> Result<Token, Trouble> {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -199,7 +199,7 @@ impl Failure {
         Self { trouble, until: now + pause.max(asked), pause }
     }
 
-    /// The trouble, with the wait that is left of it. Refused credentials name none: they are cured by a change.
+    /// The error, with the remaining wait. Rejected credentials have no wait: only a change resolves them.
     fn told(&self, now: Instant) -> Trouble {
         let left = match self.trouble.kind {
             TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused => None,

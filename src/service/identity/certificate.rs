@@ -1,7 +1,7 @@
-//! An application's certificate with its private key, and the assertions that are signed with it.
+//! The certificate of an application with its private key, and the assertions signed with it.
 //!
-//! Microsoft identity platform documentation, "application authentication certificate credentials": `PS256`, the
-//! certificate named by `x5t#S256`, the token endpoint as audience, and a life of minutes.
+//! Microsoft identity platform documentation, "application authentication certificate credentials": `PS256`, the certificate identified by
+//! `x5t#S256`, the token endpoint as audience, and a lifetime of minutes.
 
 use std::fmt::{self, Write as _};
 
@@ -20,40 +20,40 @@ use super::der::{self, Content};
 use super::pem::{self, Block};
 use super::{SecretText, value};
 
-/// How long an assertion is good for. The documentation says "at most 5-10 minutes".
+/// Lifetime of an assertion. The documentation recommends "at most 5-10 minutes".
 const LIFE_SECONDS: i64 = 600;
 
-/// The least of an RSA key that is signed with, in bits; NIST allows none below.
+/// Minimum size of an RSA key, in bits. NIST allows no smaller one.
 const LEAST_BITS: usize = 2048;
 
-/// A certificate that is valid, and its key.
+/// A valid certificate, and its key.
 pub(super) struct Certificate {
     key: KeyPair,
-    /// The certificate itself, then those that vouch for it, as far as they were given. DER.
+    /// The certificate, then its chain, as far as given. DER.
     chain: Vec<Vec<u8>>,
-    /// When it expires.
+    /// When the certificate expires.
     expires: Timestamp,
 }
 
 impl Certificate {
-    /// Reads certificates and the private key of one of them, in any order, and checks all that can be checked here.
+    /// Parses certificates and the private key of one of them, in any order, and validates them as far as possible without a request.
     ///
     /// # Errors
-    /// What is wrong, as the rest of a sentence that begins with the name of the text: `holds no certificate: …`.
+    /// The problem, as the rest of a sentence that starts with the name of the text: `contains no certificate: …`.
     pub(super) fn parse(pem: &str, now: Timestamp) -> Result<Self, String> {
         let Contents { certificates, key } = Contents::of(pem)?;
         let parsed: Vec<X509Certificate<'_>> =
             certificates.iter().filter_map(|der| X509Certificate::from_der(der).ok()).map(|(_, certificate)| certificate).collect();
         let is_its_key =
             |certificate: &&X509Certificate<'_>| *certificate.public_key().subject_public_key.data == *key.public_key().as_ref();
-        // A renewed certificate may have the key of the one before.
+        // A renewed certificate may have the key of the previous one.
         let in_time = |certificate: &&X509Certificate<'_>| in_its_time(certificate, now).is_ok();
         let lasts = |certificate: &&X509Certificate<'_>| certificate.validity().not_after.timestamp();
         let own =
             parsed.iter().filter(is_its_key).max_by_key(|certificate| (in_time(certificate), lasts(certificate))).ok_or_else(|| {
                 let rsa = parsed.iter().any(|certificate| matches!(certificate.public_key().parsed(), Ok(PublicKey::RSA(_))));
                 if rsa {
-                    "holds a private key that belongs to none of its certificates: put a certificate and its own key into it".to_owned()
+                    "contains a private key that belongs to none of its certificates: put a certificate and its own key into it".to_owned()
                 } else {
                     NOT_RSA.to_owned()
                 }
@@ -64,18 +64,18 @@ impl Certificate {
         Ok(Self { key, chain, expires })
     }
 
-    /// When it expires.
+    /// When the certificate expires.
     pub(super) fn expires(&self) -> Timestamp {
         self.expires
     }
 
-    /// A signed statement that whoever sends it is `client_id`, for the token endpoint `audience` alone.
+    /// Signs an assertion that the sender is `client_id`, for the token endpoint `audience` only.
     ///
-    /// Where certificates were given that vouch for the certificate, they go along (`x5c`): with them an application can
-    /// trust a subject name and its issuer, and a renewed certificate needs no registration.
+    /// Includes the chain of the certificate if it was given (`x5c`). With the chain, an application can trust a subject name and its
+    /// issuer, so a renewed certificate needs no registration.
     ///
     /// # Errors
-    /// Where the random generator of the machine fails.
+    /// If the random number generator of the machine fails.
     pub(super) fn assertion(&self, client_id: &str, audience: &str, now: Timestamp) -> Result<SecretText, String> {
         let mut header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": URL_SAFE_NO_PAD.encode(self.digest(&SHA256))});
         if self.chain.len() > 1 {
@@ -95,11 +95,11 @@ impl Certificate {
         let mut signature = vec![0; self.key.public_modulus_len()];
         self.key
             .sign(&RSA_PSS_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-            .map_err(|_| "the assertion could not be signed: the machine gives no random numbers".to_owned())?;
+            .map_err(|_| "failed to sign the assertion: the machine provides no random numbers".to_owned())?;
         Ok(SecretText::new(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))))
     }
 
-    /// Its SHA-1, by which the portal lists it.
+    /// The SHA-1 thumbprint, which the portal displays.
     pub(super) fn thumbprint(&self) -> String {
         self.digest(&SHA1_FOR_LEGACY_USE_ONLY).as_ref().iter().fold(String::new(), |mut text, byte| {
             // Writing to a String cannot fail.
@@ -108,7 +108,7 @@ impl Certificate {
         })
     }
 
-    /// What tells it from every other: the certificate, and who vouches for it.
+    /// The parts that identify the credential: the certificate and its chain.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         self.chain.iter().map(Vec::as_slice)
     }
@@ -124,11 +124,11 @@ impl fmt::Debug for Certificate {
     }
 }
 
-const NOT_RSA: &str = "holds a key that is not an RSA key: Entra ID takes certificates with RSA keys alone";
+const NOT_RSA: &str = "contains a key that is not an RSA key: Entra ID accepts only certificates with RSA keys";
 const ENCRYPTED: &str = "holds an encrypted private key: write the key without its passphrase ('openssl pkey -in FILE'), for the Secret \
                          or the file that it is in is what protects it";
 
-/// What a PEM text contains of what is wanted: certificates, and one private key.
+/// The relevant content of a PEM text: certificates, and one private key.
 struct Contents {
     certificates: Vec<Vec<u8>>,
     key: KeyPair,
@@ -149,7 +149,7 @@ impl Contents {
                 Some(Content::OpenSshKey) => {
                     return Err(format!("contains {}: {}", Content::OpenSshKey.name(), Content::OpenSshKey.conversion()));
                 }
-                // `openssl` writes parameters and the like beside them. Two numbers may be a public key, too.
+                // `openssl` writes parameters next to them. Two numbers may also be a public key.
                 None | Some(Content::PublicKey) if label.ends_with("PARAMETERS") || label.ends_with("CRL") => {}
                 None => return Err(pem::damaged(label)),
                 Some(_) if !der::is_whole(der) => return Err(pem::damaged(label)),
@@ -171,7 +171,7 @@ impl Contents {
         }
         let Some(key) = keys.pop() else { return Err(missing("private key", "PRIVATE KEY", &others)) };
         if !keys.is_empty() {
-            return Err("holds more than one private key: leave the key of the application's certificate alone in it".to_owned());
+            return Err("contains more than one private key: keep only the key of the application's certificate".to_owned());
         }
         if certificates.is_empty() {
             return Err(missing("certificate", "CERTIFICATE", &others));
@@ -180,7 +180,7 @@ impl Contents {
     }
 }
 
-/// That there is no certificate, or no private key: what stands in its place, where something does.
+/// The error for a missing certificate or private key, with the block that takes its place.
 fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
     let in_its_place = others.iter().find(|(found, _)| found.ends_with(label));
     let kin = |(_, content): &&(&str, Content)| match content {
@@ -192,9 +192,9 @@ fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
         }
     };
     let Some((found, content)) = in_its_place.or_else(|| others.iter().find(kin)) else {
-        return format!("holds no {what}: it must hold the certificate and its private key, both in PEM");
+        return format!("contains no {what}: it must contain the certificate and its private key, both in PEM");
     };
-    let though = if in_its_place.is_some() { format!(", though it begins with BEGIN {found}") } else { String::new() };
+    let though = if in_its_place.is_some() { format!(", although it starts with BEGIN {found}") } else { String::new() };
     let converts = matches!(content, Content::Pfx | Content::Bundle);
     let remedy = if converts { content.conversion() } else { "put the certificate and its private key there, both in PEM" };
     format!("contains no {what}: the block contains {}{though}; {remedy}", content.name())
@@ -203,10 +203,10 @@ fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
 fn key_pair(der: &[u8], content: Content) -> Result<KeyPair, String> {
     let read = if content == Content::RsaPkcs1 { KeyPair::from_der(der) } else { KeyPair::from_pkcs8(der) };
     let too_small =
-        || format!("holds an RSA key of less than {LEAST_BITS} bits: make a certificate with a key of {LEAST_BITS} bits or more");
+        || format!("contains an RSA key of less than {LEAST_BITS} bits: create a certificate with a key of {LEAST_BITS} bits or more");
     let key = read.map_err(|rejected| match rejected.to_string().as_str() {
         "TooSmall" => too_small(),
-        _ => "holds a private key that cannot be read: it must be an RSA key of 2048 to 8192 bits, as PKCS#8 or PKCS#1".to_owned(),
+        _ => "contains an invalid private key: it must be an RSA key of 2048 to 8192 bits, as PKCS#8 or PKCS#1".to_owned(),
     })?;
     if key.public_modulus_len() * 8 < LEAST_BITS { Err(too_small()) } else { Ok(key) }
 }
@@ -216,19 +216,19 @@ fn in_its_time(certificate: &X509Certificate<'_>, now: Timestamp) -> Result<(), 
     let shown = |seconds: i64| Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default();
     let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
     if now.as_second() > until {
-        return Err(format!("holds a certificate that expired on {}: make a new one, register it and put it here", shown(until)));
+        return Err(format!("contains a certificate that expired on {}: create a new one, register it and put it here", shown(until)));
     }
     if now.as_second() < from {
-        return Err(format!("holds a certificate that is not valid before {}: wait for that time, or use another", shown(from)));
+        return Err(format!("contains a certificate that is not valid before {}: wait for that time, or use another one", shown(from)));
     }
     Ok(())
 }
 
-/// The certificate, and above it whoever vouches for the one below, as far as they are among `all`.
+/// The certificate, followed by the issuer of each one, as far as they are in `all`.
 fn chain<'a, 'x>(own: &'a X509Certificate<'x>, all: &'a [X509Certificate<'x>]) -> Vec<&'a X509Certificate<'x>> {
     let mut chain = vec![own];
     let mut last = own;
-    // One that signs itself is vouched for by none, whatever others of its name there are.
+    // A self-signed certificate has no other issuer, even if there are others with its name.
     while chain.len() < all.len() && last.subject().as_raw() != last.issuer().as_raw() {
         let above = |next: &&X509Certificate<'_>| next.subject().as_raw() == last.issuer().as_raw() && !chain.contains(next);
         let Some(next) = all.iter().find(above) else { break };

@@ -1,4 +1,4 @@
-//! Tokens from Entra ID, asked for with `azure_identity` over the shared HTTP client.
+//! Token requests to Entra ID, with `azure_identity` over the shared HTTP client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -41,7 +41,7 @@ impl Entra {
         Self { authority: cloud.authority_host.clone(), http }
     }
 
-    /// Asks for a token, once.
+    /// Requests a token, once.
     pub(super) async fn token(&self, application: &Application, kind: IdentityKind, scope: &str) -> Result<Token, Trouble> {
         let shown = self.shown(application).await?;
         let text = shown.text.clone();
@@ -61,7 +61,7 @@ impl Entra {
         };
         let credential = made.map_err(|_| {
             let Spelling { tenant, client, .. } = application.spelling;
-            refusal::refused(format!("the credentials cannot be used: check {tenant} and {client}"))
+            refusal::refused(format!("the credentials are unusable: check {tenant} and {client}"))
         })?;
         let asked = Instant::now();
         let token = credential.get_token(&[scope], None).await.map_err(|error| trouble(&error))?;
@@ -70,7 +70,7 @@ impl Entra {
         Token::new(token.token.secret(), asked, lifetime).ok_or_else(unusable)
     }
 
-    /// What the application is shown to be known by: its secret, or an assertion made for this one request.
+    /// The credential of this request: the secret, or an assertion created for it.
     async fn shown(&self, application: &Application) -> Result<Shown, Trouble> {
         let (text, means) = match &application.proof {
             Proof::Secret(secret) => (secret.clone(), Means::Secret),
@@ -89,8 +89,8 @@ impl Entra {
         Ok(Shown { text, means, spelling: application.spelling })
     }
 
-    /// No retries (the cache paces them), our own transport, and the authority of the operator's cloud: without the
-    /// last, `AZURE_AUTHORITY_HOST` in the environment would decide where secrets are sent.
+    /// No retries (the cache implements backoff), our own transport, and the authority of the operator's cloud. Without the latter,
+    /// `AZURE_AUTHORITY_HOST` in the environment would decide where secrets are sent.
     fn options(&self, shown: Shown, kind: IdentityKind) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host.clone_from(&self.authority);
@@ -104,7 +104,7 @@ impl Entra {
     }
 }
 
-/// An assertion that is there already: a credential serves one request.
+/// A prepared assertion. A credential serves one request.
 #[derive(Debug)]
 struct Ready(SecretText);
 
@@ -115,10 +115,10 @@ impl ClientAssertion for Ready {
     }
 }
 
-/// `azure_core`'s way to our HTTP client.
+/// Connects `azure_core` to our HTTP client.
 ///
-/// It reads the answer itself, since `azure_identity` loses the status of an answer that is not JSON and the code of
-/// a description with an escaped character in it (as Entra ID's line breaks are), and panics on a lifetime of ages.
+/// It parses the response itself. `azure_identity` loses the status of a response that is not JSON, and the code of a description with an
+/// escaped character (such as the line breaks of Entra ID). It also panics on an extremely long lifetime.
 struct Relay {
     authority: String,
     http: Client,
@@ -142,14 +142,14 @@ impl Relay {
             tries += 1;
             let mut call = self.http.request(reqwest::Method::POST, url.clone()).body(body.clone());
             for (name, value) in request.headers().iter() {
-                // Ours names the operator.
+                // Our user agent identifies the operator.
                 if !name.as_str().eq_ignore_ascii_case("user-agent") {
                     call = call.header(name.as_str(), value.as_str());
                 }
             }
             match self.http.send(self.target, call, deadline).await {
                 Ok(incoming) => break incoming,
-                // Asking twice for a token does no harm, and a pooled connection may have been dead.
+                // Repeating a token request does no harm, and a pooled connection may have been closed.
                 Err(Fault::Lost(_)) if tries == 1 && Instant::now() < deadline => {}
                 Err(fault) => return Err(unreachable(&fault.into_message())),
             }
@@ -175,12 +175,12 @@ impl fmt::Debug for Relay {
     }
 }
 
-/// A trouble on its way through `azure_core`.
+/// Carries an error through `azure_core`.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
 struct Carried(Trouble);
 
-/// The trouble that our transport put into an error, however deep it has been wrapped.
+/// The error of our transport inside a wrapped error.
 fn trouble(error: &azure_core::Error) -> Trouble {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -193,10 +193,10 @@ fn trouble(error: &azure_core::Error) -> Trouble {
 }
 
 fn unreachable(message: &str) -> Trouble {
-    refusal::trouble(TroubleKind::Unreachable, format!("no token could be asked for: {message}"))
+    refusal::trouble(TroubleKind::Unreachable, format!("failed to request a token: {message}"))
 }
 
 fn unusable() -> Trouble {
-    let what = "the answer of the identity provider holds no token that can be used";
+    let what = "the response of the identity provider contains no usable token";
     refusal::trouble(TroubleKind::InvalidAnswer, what.to_owned())
 }

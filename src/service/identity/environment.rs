@@ -1,6 +1,6 @@
-//! The operator's own identity, as its environment describes it, by the variables that Microsoft's own libraries read.
+//! The operator's own identity, from the environment variables of Microsoft's own libraries.
 //!
-//! `AZURE_AUTHORITY_HOST` is none of them: where tokens are asked for is a matter of the operator's cloud setting.
+//! `AZURE_AUTHORITY_HOST` is not one of them: the cloud setting of the operator determines the authority.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,10 +15,10 @@ use super::application::client_id;
 use super::{AssertionSource, Identity, SecretText, Spelling, value};
 use crate::operation::{Trouble, TroubleKind};
 
-/// The most that is read of a file that a variable names: a token, or a certificate with its chain and key.
+/// Maximum size of a file in a variable: a token, or a certificate with its chain and key.
 const FILE_LIMIT: u64 = 256 * 1024;
 
-/// What the environment says. An empty variable is none.
+/// The relevant variables. An empty variable counts as unset.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     tenant_id: Option<String>,
@@ -29,14 +29,14 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// What the process was started with.
+    /// The environment of the process.
     #[must_use]
     pub fn of_process() -> Self {
-        // What is not UTF-8 is named by the character that takes its place.
+        // A message shows the replacement character for a value that is not UTF-8.
         Self::read(|name| std::env::var_os(name).map(|value: OsString| value.to_string_lossy().into_owned()))
     }
 
-    /// What `variable` knows.
+    /// Reads the variables from `variable`.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|text| !value::is_empty(text)).map(|text| value::unmarked(&text).to_owned());
         Self {
@@ -48,11 +48,11 @@ impl Environment {
         }
     }
 
-    /// The identity that it describes: the first of workload identity, secret and certificate that is there, else the
-    /// managed identity of the operator's pod or node. A certificate's file is read now, and so is its time judged.
+    /// The identity: the first one of workload identity, secret and certificate that is set, or else the managed identity of the operator's
+    /// pod or node. Reads the file of a certificate, and checks its validity period.
     ///
     /// # Errors
-    /// One sentence that names the variable and says what to do.
+    /// One sentence that names the variable and the remedy.
     pub fn identity(&self, now: Timestamp) -> Result<Identity, String> {
         let Self { tenant_id, client_id, federated_token_file, client_secret, client_certificate } = self;
         let ids = |what: &str| match (tenant_id, client_id) {
@@ -79,10 +79,10 @@ impl Environment {
 }
 
 fn missing(variable: &str, beside: &str) -> String {
-    format!("{variable} is not set, which {beside} needs beside it")
+    format!("{variable} is not set: {beside} requires it")
 }
 
-/// A file whose token is renewed from time to time, as the kubelet does.
+/// A file with a token that the kubelet renews.
 #[derive(Debug)]
 struct TokenFile {
     path: PathBuf,
@@ -95,21 +95,22 @@ impl AssertionSource for TokenFile {
     }
 
     async fn assertion(&self) -> Result<SecretText, Trouble> {
-        // A small file in memory, which is where the kubelet keeps it: not worth a thread.
+        // A small file in memory, as the kubelet mounts it, so no separate thread is needed.
         read(&self.path).map_err(|why| Trouble {
             kind: TroubleKind::Unreachable,
-            message: format!("the operator's own token, the file that AZURE_FEDERATED_TOKEN_FILE names, {why}"),
+            message: format!("the operator's own token, the file in AZURE_FEDERATED_TOKEN_FILE, {why}"),
             retry_after: None,
             activity_id: None,
         })
     }
 }
 
-/// A file's text without blanks around it; what is wrong with it, as the rest of a sentence. Its path is the business of no namespace.
+/// The text of a file without surrounding whitespace, or its problem as the rest of a sentence. The message does not contain the path,
+/// because users of a namespace must not see it.
 fn read(path: &Path) -> Result<SecretText, String> {
     let mut bytes = zeroize::Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes));
-    let length = read.map_err(|error| format!("cannot be read: {}", error.kind()))?;
+    let length = read.map_err(|error| format!("is unreadable: {}", error.kind()))?;
     if length as u64 > FILE_LIMIT {
         return Err("is larger than 256 KiB".to_owned());
     }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_is_described_is_taken() {
+    fn first_configured_identity_is_used() {
         let ids = [("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)];
         let with = |more: &[(&'static str, &'static str)]| format!("{:?}", identity(&[&ids, more].concat()).unwrap());
         let (file, secret) = (("AZURE_FEDERATED_TOKEN_FILE", "/no/token"), ("AZURE_CLIENT_SECRET", "planted-secret"));
@@ -150,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn missing_variables_are_named() {
         let file = ("AZURE_FEDERATED_TOKEN_FILE", "/no/token");
         let certificate = ("AZURE_CLIENT_CERTIFICATE_PATH", "/no/certificate");
         let rows = [
             (vec![file, ("AZURE_CLIENT_ID", GUID)], "AZURE_TENANT_ID is not set"),
             (vec![file, ("AZURE_TENANT_ID", GUID)], "AZURE_CLIENT_ID is not set"),
-            (vec![("AZURE_CLIENT_SECRET", "s")], "which AZURE_CLIENT_SECRET needs"),
-            (vec![certificate, ("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)], "cannot be read: entity not found"),
+            (vec![("AZURE_CLIENT_SECRET", "s")], "AZURE_CLIENT_SECRET requires it"),
+            (vec![certificate, ("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)], "is unreadable: entity not found"),
             (vec![file, ("AZURE_TENANT_ID", "common"), ("AZURE_CLIENT_ID", GUID)], "AZURE_TENANT_ID must be"),
         ];
         for (pairs, expected) in rows {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_variable_or_its_file_holds_instead_is_named() {
+    fn invalid_variable_or_file_is_named() {
         let ids = [("AZURE_TENANT_ID", GUID), ("AZURE_CLIENT_ID", GUID)];
         let marked = format!("\u{feff}{GUID}\r\n");
         let marked = [("AZURE_TENANT_ID", marked.as_str()), ("AZURE_CLIENT_ID", &marked), ("AZURE_CLIENT_SECRET", "\u{feff}planted\n")];
@@ -187,9 +188,9 @@ mod tests {
                 identity(&[ids[0], ids[1], ("AZURE_CLIENT_SECRET", "pl\u{fffd}nted")]).unwrap_err(),
                 "AZURE_CLIENT_SECRET contains a replacement",
             ),
-            (of_file(b"\xff\xfep\0l\0"), "the file that AZURE_CLIENT_CERTIFICATE_PATH names is UTF-16 text"),
-            (of_file(b"\x30\x82\x09\x9a\x02\x01\x03\x30\x82\x09\x60"), "CERTIFICATE_PATH names is a PFX file: convert it"),
-            (of_file(b"\xef\xbb\xbf\r\n"), "CERTIFICATE_PATH names is empty"),
+            (of_file(b"\xff\xfep\0l\0"), "the file in AZURE_CLIENT_CERTIFICATE_PATH is UTF-16 text"),
+            (of_file(b"\x30\x82\x09\x9a\x02\x01\x03\x30\x82\x09\x60"), "CERTIFICATE_PATH is a PFX file: convert it"),
+            (of_file(b"\xef\xbb\xbf\r\n"), "CERTIFICATE_PATH is empty"),
         ];
         for (message, expected) in rows {
             assert!(message.contains(expected) && !message.contains("planted"), "{message}");
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_file_is_read_anew_each_time() {
+    async fn token_file_is_read_for_each_request() {
         let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
         let source = TokenFile { path: path.to_path_buf() };
         assert!(source.assertion().await.unwrap_err().message.contains("is empty"));

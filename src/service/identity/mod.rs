@@ -1,4 +1,4 @@
-//! Whom the services are called as.
+//! The identities for calls to the services.
 
 mod application;
 pub(super) mod assertion;
@@ -32,27 +32,27 @@ use application::{Application, Proof};
 
 use crate::operation::IdentityKind;
 
-/// An identity that tokens are asked for. Cheap to clone.
+/// An identity with its credential. Cheap to clone.
 #[derive(Clone)]
 pub struct Identity {
     kind: IdentityKind,
     way: Way,
 }
 
-/// How its tokens are had.
+/// The source of tokens.
 #[derive(Clone, Debug)]
 enum Way {
-    /// From Entra ID, for a proof.
+    /// Entra ID, with a credential.
     Application(Application),
-    /// From the machine, for the identity of this client id, or for the machine's only one.
+    /// The machine, for the identity with this client id, or for its only one.
     Managed { client_id: Option<String> },
 }
 
 impl Identity {
-    /// A service principal with a client secret, which is sent as it is but for what [`value`] says is no part of it.
+    /// A service principal with a client secret. The secret is sent unchanged, except for the parts that [`value`] removes.
     ///
     /// # Errors
-    /// One sentence that names the value by its spelling and says what it must be.
+    /// One sentence with the name and the constraints of the value.
     pub fn service_principal_secret(tenant: &str, client: &str, secret: &str, spelling: Spelling) -> Result<Self, String> {
         if value::is_empty(secret) {
             return Err(format!("{} is empty: it must be the value of a client secret of the application", spelling.secret));
@@ -65,11 +65,11 @@ impl Identity {
         Self::application(IdentityKind::ServicePrincipal, tenant, client, proof, spelling)
     }
 
-    /// A service principal with a certificate: PEM text with the certificate, its RSA key and, where there are some, the
-    /// certificates that vouch for it, in any order. `now` has to be within the certificate's time.
+    /// A service principal with a certificate: PEM text with the certificate, its RSA key and optionally its chain, in any order. `now`
+    /// must be within the validity period of the certificate.
     ///
     /// # Errors
-    /// One sentence that names the value by its spelling and says what is wrong with it.
+    /// One sentence with the name and the problem of the value.
     pub fn service_principal_certificate(
         tenant: &str,
         client: &str,
@@ -81,15 +81,15 @@ impl Identity {
         Self::application(IdentityKind::ServicePrincipal, tenant, client, Proof::Certificate(Arc::new(certificate)), spelling)
     }
 
-    /// An application that is known by the tokens of another issuer.
+    /// An application that authenticates with tokens of another issuer.
     ///
     /// # Errors
-    /// One sentence that names the value by its spelling and says what it must be.
+    /// One sentence with the name and the constraints of the value.
     pub fn workload_identity(tenant: &str, client: &str, source: Arc<dyn AssertionSource>, spelling: Spelling) -> Result<Self, String> {
         Self::application(IdentityKind::WorkloadIdentity, tenant, client, Proof::Federated(source), spelling)
     }
 
-    /// A managed identity of the machine that this runs on: the user-assigned one of this client id, or the machine's own.
+    /// A managed identity of this machine: the user-assigned one with this client id, or the system-assigned one.
     #[must_use]
     pub fn managed(client_id: Option<&str>) -> Self {
         let client_id = client_id.map(|id| id.trim().to_ascii_lowercase());
@@ -100,12 +100,12 @@ impl Identity {
         Ok(Self { kind, way: Way::Application(Application::new(tenant, client, proof, spelling)?) })
     }
 
-    /// The same, counted as the operator's own.
+    /// The same identity, counted as the operator's own.
     fn of_operator(self) -> Self {
         Self { kind: IdentityKind::Operator, ..self }
     }
 
-    /// When its proof expires, where that can be told: of a certificate.
+    /// When the credential expires, if known: only for a certificate.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
         match &self.way {
@@ -117,7 +117,7 @@ impl Identity {
         }
     }
 
-    /// What tells this identity from every other; a changed secret or certificate is another identity.
+    /// Identifies this identity. A changed secret or certificate is another identity.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         match &self.way {
@@ -133,7 +133,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// A SHA-256 of all that an identity consists of.
+/// A SHA-256 of all parts of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
@@ -141,7 +141,7 @@ impl Fingerprint {
     pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut hash = Sha256::new();
         for part in parts {
-            // With its length before it, no part can be taken for the end of the one before.
+            // The length prefix prevents that parts with different boundaries have the same digest.
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part);
         }
@@ -156,7 +156,7 @@ mod tests {
     const GUID: &str = "f089354e-8366-4e18-aea3-4cb4a3a50b48";
 
     #[test]
-    fn ids_are_checked_before_they_stand_in_a_url() {
+    fn ids_are_validated_before_use_in_a_url() {
         let rows = [
             ("", GUID, "s", "tenantId"),
             ("common", GUID, "s", "tenantId"),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_secret_is_another_identity() {
+    fn changed_secret_is_another_identity() {
         let of = |secret| Identity::service_principal_secret(GUID, GUID, secret, Spelling::SECRET_KEYS).unwrap();
         assert_eq!(of("a").fingerprint(), of("a\n").fingerprint());
         assert_ne!(of("a").fingerprint(), of("b").fingerprint());

@@ -1,7 +1,7 @@
-//! The blocks of a PEM text, as people really have them (RFC 7468, section 2).
+//! The blocks of a PEM text, as found in practice (RFC 7468, section 2).
 //!
-//! How lines end, blanks around them, how long they are and what stands between the blocks do not matter. What is not whole is refused
-//! with a sentence that names the block, and shows nothing of what it contains.
+//! Line breaks, surrounding whitespace, line length and text between blocks do not matter. An incomplete block is rejected with a sentence
+//! that names the block and shows none of its content.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -14,11 +14,11 @@ const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
 
-/// Base64 whose last blanks (`=`) may be missing.
+/// Base64 whose padding (`=`) may be missing.
 pub(super) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
-/// The labels that messages may show: what else stands there may be secret.
+/// The labels that messages may contain. Other labels may be secret.
 const LABELS: &[&str] = &[
     "CERTIFICATE",
     "X509 CERTIFICATE",
@@ -40,18 +40,18 @@ const LABELS: &[&str] = &[
     "EC PARAMETERS",
 ];
 
-/// A block that is whole.
+/// A complete block.
 pub(super) struct Block {
     pub(super) label: &'static str,
     pub(super) der: Zeroizing<Vec<u8>>,
-    /// Whether its headers say that it is encrypted (RFC 1421, section 4.6.1.1).
+    /// Whether its headers mark it as encrypted (RFC 1421, section 4.6.1.1).
     pub(super) encrypted: bool,
 }
 
 /// The blocks of a text, in their order.
 ///
 /// # Errors
-/// What is wrong with the first that is not whole, as the rest of a sentence that begins with the name of the text.
+/// The problem of the first incomplete block, as the rest of a sentence that starts with the name of the text.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
     let (mut blocks, mut rest) = (Vec::new(), text);
     while let Some((between, begun)) = rest.split_once(BEGIN) {
@@ -77,7 +77,7 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
     Ok(blocks)
 }
 
-/// Refuses what stands between blocks where it is the end of one, or would be the first or last line of one but for a character.
+/// Rejects text between blocks that is the end of a block, or nearly the first or last line of one.
 fn headless(between: &str) -> Result<(), String> {
     let well_formed = |line: &str| line.starts_with(END) && line.ends_with(DASHES);
     if let Some(line) = lines(between).find(|line| is_marker(line) && !well_formed(line)) {
@@ -89,7 +89,7 @@ fn headless(between: &str) -> Result<(), String> {
     })
 }
 
-/// Whether a line says that a block begins or ends, whatever stands for the hyphens and blanks of it.
+/// Whether a line marks the start or end of a block, with any characters for its hyphens and spaces.
 fn is_marker(line: &str) -> bool {
     let odd = |c: char| !c.is_ascii_alphanumeric();
     let words = line.trim_matches(odd);
@@ -97,7 +97,7 @@ fn is_marker(line: &str) -> bool {
     label.is_some_and(|label| LABELS.contains(&label.trim_start_matches(odd)))
 }
 
-/// A label, from what follows the first hyphens of a line.
+/// The label after the first hyphens of a line.
 fn label(begun: &str) -> Result<(&str, &str), String> {
     let (label, more) = begun.split_once(DASHES).ok_or_else(not_five)?;
     if label.contains(['\n', '\r']) {
@@ -112,12 +112,12 @@ fn not_five() -> String {
 
 fn block(label: &'static str, body: &str) -> Result<Block, String> {
     if body.trim_start_matches([' ', '\t']).starts_with(r"\n") || body.trim_start_matches([' ', '\t']).starts_with(r"\r") {
-        return Err(r"is PEM with its line breaks written as \n: write them as line breaks".to_owned());
+        return Err(r"is PEM with its line breaks written as \n: replace them by line breaks".to_owned());
     }
     if !lines(body).next().unwrap_or_default().is_empty() {
-        return Err("is PEM on one line: write each BEGIN line, each END line and the text between them on lines of their own".to_owned());
+        return Err("is PEM on one line: put each BEGIN line, each END line and the text between them on separate lines".to_owned());
     }
-    // A header has a colon, which base64 has not.
+    // A header has a colon, which base64 does not contain.
     let (headers, data): (Vec<&str>, Vec<&str>) = lines(body).partition(|line| line.contains(':'));
     let encrypted = headers.iter().any(|header| header.starts_with("Proc-Type") && header.contains("ENCRYPTED"));
     let data = Zeroizing::new(data.concat());
@@ -131,17 +131,17 @@ fn block(label: &'static str, body: &str) -> Result<Block, String> {
     Ok(Block { label, der: Zeroizing::new(der), encrypted })
 }
 
-/// What a block is that cannot be read.
+/// The error for an unreadable block.
 pub(super) fn damaged(label: &str) -> String {
     format!("contains a damaged block (BEGIN {label}): copy each block whole")
 }
 
-/// The lines of a text, without the blanks around them.
+/// The lines of a text, without surrounding whitespace.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', '\r']).map(|line| line.trim_matches([' ', '\t']))
 }
 
-/// A label as messages may show it.
+/// The label for messages.
 fn known(label: &str) -> &'static str {
-    LABELS.iter().find(|known| **known == label).copied().unwrap_or("of another sort")
+    LABELS.iter().find(|known| **known == label).copied().unwrap_or("of another type")
 }

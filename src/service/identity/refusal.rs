@@ -1,4 +1,4 @@
-//! What Entra ID's answers mean: a token, or a sentence that says what to check.
+//! Interprets the responses of Entra ID: a token, or a sentence with the remedy.
 
 use serde_json::{Value, json};
 
@@ -10,50 +10,50 @@ use crate::service::answer::{Answer, BodyFault};
 use crate::service::classify::COMPRESSED;
 use crate::service::text;
 
-/// The longest life of a token that is believed: a week. Entra ID's live for an hour, or for a day.
+/// Maximum accepted lifetime of a token: a week. Tokens of Entra ID are valid for an hour or a day.
 const LONGEST_LIFE: u64 = 7 * 24 * 3600;
 
-/// How many codes of an error are read, in its list and in its description.
+/// Maximum number of codes of an error, in its list and in its description.
 const MOST_CODES: usize = 8;
 
-/// What is assumed of a token that does not say how long it lives.
+/// Default lifetime of a token without one.
 const ASSUMED_LIFE: u64 = 300;
 
-/// What Entra ID was shown, so that its refusal can be explained and holds nothing secret.
+/// The presented credential, to explain a refusal. Contains no secret.
 #[derive(Debug)]
 pub(in crate::service) struct Shown {
-    /// What was sent: a secret, or an assertion.
+    /// The sent value: a secret or an assertion.
     pub(in crate::service) text: SecretText,
     pub(in crate::service) means: Means,
     pub(in crate::service) spelling: Spelling,
 }
 
-/// What an application was to be known by.
+/// The type of credential.
 #[derive(Debug)]
 pub(in crate::service) enum Means {
     Secret,
-    /// A certificate, by the thumbprint that the portal lists.
+    /// A certificate, by the thumbprint that the portal displays.
     Certificate {
         thumbprint: String,
     },
     Federated(Claims),
 }
 
-/// A token, and for how many seconds it lives.
+/// A token, and its lifetime in seconds.
 pub(super) struct Grant<'a> {
     pub(super) token: &'a str,
     pub(super) life: u64,
 }
 
-/// A token answer in the one form that `azure_identity` reads, or what is in the way.
+/// A token response in the format that `azure_identity` parses, or the error.
 pub(in crate::service) fn granted(answer: &Answer, shown: &Shown) -> Result<String, Trouble> {
     match answer.fault {
         None => {}
         Some(BodyFault::Compressed) => {
-            return Err(trouble(TroubleKind::InvalidAnswer, format!("the answer of the identity provider {COMPRESSED}")));
+            return Err(trouble(TroubleKind::InvalidAnswer, format!("the response of the identity provider {COMPRESSED}")));
         }
         Some(BodyFault::TooLarge | BodyFault::Slow | BodyFault::Broken) => {
-            return Err(trouble(TroubleKind::Unreachable, "the answer of the identity provider broke off".to_owned()));
+            return Err(trouble(TroubleKind::Unreachable, "the response of the identity provider is incomplete".to_owned()));
         }
     }
     let body = serde_json::from_slice::<Value>(answer.text()).unwrap_or(Value::Null);
@@ -61,15 +61,15 @@ pub(in crate::service) fn granted(answer: &Answer, shown: &Shown) -> Result<Stri
         return Err(refusal(answer, &body, shown));
     }
     let Some(Grant { token, life }) = grant(&body) else {
-        let what = "the answer of the identity provider holds no token: is something else answering in its place?";
+        let what = "the response of the identity provider contains no token: check the proxies in between";
         return Err(trouble(TroubleKind::InvalidAnswer, what.to_owned()));
     };
     Ok(json!({"token_type": "Bearer", "expires_in": life, "access_token": token}).to_string())
 }
 
-/// The token in the body of an answer, if there is one that can be sent.
+/// The token in the body of a response, if it can be sent.
 pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
-    // The length of a token is not limited by any document; a header's is, by every server.
+    // No document limits the length of a token, but every server limits the length of a header.
     let fit = |token: &&str| !token.is_empty() && token.len() <= 65_536 && token.bytes().all(|b| b.is_ascii_graphic());
     let token = body["access_token"].as_str().filter(fit)?;
     // A number in version 2.0 of the endpoint, a text in version 1.0.
@@ -81,14 +81,14 @@ pub(super) fn grant(body: &Value) -> Option<Grant<'_>> {
     Some(Grant { token, life: life.unwrap_or(ASSUMED_LIFE).min(LONGEST_LIFE) })
 }
 
-/// Entra ID's error answer as a trouble.
+/// The error of an Entra ID response.
 ///
 /// Microsoft identity platform documentation, "authentication and authorization error codes".
 fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
     let retry_after = answer.retry_after();
     let with_wait = |trouble: Trouble| Trouble { retry_after, ..trouble };
     if answer.status == 429 {
-        let what = "the identity provider asks for fewer requests; they resume by themselves";
+        let what = "the identity provider throttles requests; the operator retries automatically";
         return with_wait(trouble(TroubleKind::Throttled, what.to_owned()));
     }
     let error = shown.text.scrub(body["error"].as_str().unwrap_or_default());
@@ -100,25 +100,23 @@ fn refusal(answer: &Answer, body: &Value, shown: &Shown) -> Trouble {
         return with_wait(failed("the identity provider", answer.status, &codes));
     }
     if !body.is_object() || (error.is_empty() && codes.is_empty()) {
-        let what = format!(
-            "something that is not the identity provider answered in its place (HTTP {}): a proxy, or a wrong cloud setting",
-            answer.status
-        );
+        let what =
+            format!("the response is not from the identity provider (HTTP {}): check the proxy and the cloud setting", answer.status);
         return trouble(TroubleKind::InvalidAnswer, what);
     }
     refused(advice.unwrap_or_else(|| own_words(&codes, &error, &description)))
 }
 
-/// Whether an error says that the service itself failed for a moment, whatever the status (RFC 6749, section 4.1.2.1).
+/// Whether an error is a temporary failure of the service itself, regardless of the status (RFC 6749, section 4.1.2.1).
 pub(super) fn is_passing(error: &str) -> bool {
     matches!(error, "temporarily_unavailable" | "server_error")
 }
 
-/// The codes that say no more than that the credentials are not accepted: another code beside them says why.
+/// Codes that only mean that the credentials are rejected. Another code in the same response has the reason.
 const GENERAL: [u64; 3] = [50_000, 70_000, 70_002];
 
-/// The AADSTS codes of an error, the most specific first. The description has the general one first and its cause after it; the
-/// list has them in either order.
+/// The AADSTS codes of an error, the most specific first. The description has the general one first and its cause after it; the list has
+/// them in either order.
 pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
     let listed = body["error_codes"].as_array().into_iter().flatten().take(MOST_CODES);
     let listed = listed.filter_map(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()));
@@ -132,71 +130,73 @@ pub(super) fn codes(body: &Value, description: &str) -> Vec<u64> {
     codes
 }
 
-/// Whether one of the codes says that Entra ID itself failed for a moment.
+/// Whether one of the codes is a temporary failure of Entra ID.
 pub(super) fn passing(codes: &[u64]) -> bool {
     codes.iter().any(|code| matches!(code, 90_024 | 90_025 | 90_033 | 90_090 | 50_196))
 }
 
-/// A failure of whoever gives tokens.
+/// A failure of a token issuer.
 pub(super) fn failed(provider: &str, status: u16, codes: &[u64]) -> Trouble {
     let code = codes.first().map(|code| format!(", AADSTS{code}")).unwrap_or_default();
     trouble(TroubleKind::ServiceError, format!("{provider} failed (HTTP {status}{code})"))
 }
 
-/// Entra ID's own words, where we know nothing better.
+/// The text of Entra ID, if there is no better explanation.
 pub(super) fn own_words(codes: &[u64], error: &str, description: &str) -> String {
     let Some(number) = codes.first() else {
         let said = text::tidy(description, 300);
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        return format!("Entra ID refuses the credentials ({}){said}", text::tidy(error, 64));
+        return format!("Entra ID rejects the credentials ({}){said}", text::tidy(error, 64));
     };
     let own = description.split_once(&format!("AADSTS{number}:")).map_or(description, |(_, own)| own);
-    format!("Entra ID refuses the credentials: {} (AADSTS{number})", text::tidy(own.trim_start(), 400))
+    format!("Entra ID rejects the credentials: {} (AADSTS{number})", text::tidy(own.trim_start(), 400))
 }
 
-/// What to check, for the codes that mean the same for every identity.
+/// The remedy for codes that mean the same for every identity.
 pub(super) fn common_advice(code: u64) -> Option<&'static str> {
     Some(match code {
-        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another",
+        7_000_112 | 7_000_113 => "the application is disabled in this tenant: enable it, or use another one",
         50_001 | 500_011 | 500_014 => {
-            "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's"
+            "the application of the service is missing or disabled in this tenant: check that the operator's cloud is the cloud of the tenant"
         }
-        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant keeps the application out: ask its administrator",
+        53_003 | 530_003 | 530_034 => "a conditional access policy of the tenant blocks the application: ask its administrator",
         _ => return None,
     })
 }
 
-/// What to check, code by code.
+/// The remedy for each code.
 fn advice(code: u64, shown: &Shown) -> Option<String> {
     let Spelling { tenant, client, secret, certificate } = shown.spelling;
     Some(match (code, &shown.means) {
         (7_000_215, _) | (50_012, Means::Secret) => {
             let doubt = shown.text.doubt();
             format!(
-                "Entra ID refuses the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
+                "Entra ID rejects the client secret{doubt}: put the value of a client secret of the application, not its id, into {secret}"
             )
         }
         (7_000_222, _) => {
-            format!("the client secret has expired: make a new one for the application and put its value into {secret}")
+            format!("the client secret has expired: create a new one for the application and put its value into {secret}")
         }
-        (7_000_216 | 7_000_218, Means::Secret) => format!("Entra ID got no client secret: put the value of one into {secret}"),
+        (7_000_216 | 7_000_218, Means::Secret) => format!("Entra ID received no client secret: put the value of one into {secret}"),
         (700_016, _) => {
-            format!("Entra ID does not know the application in this tenant: check {client}, and that {tenant} is the tenant that has it")
+            format!("Entra ID does not know the application in this tenant: check {client}, and that {tenant} is its tenant")
         }
         (7_000_229 | 650_052 | 650_051, _) => {
-            format!("the application has no service principal in this tenant: make one, or check {client} and {tenant}")
+            format!("the application has no service principal in this tenant: create one, or check {client} and {tenant}")
         }
         (90_002 | 900_021 | 900_023 | 90_013 | 900_382, _) => {
-            format!("Entra ID does not know the tenant: check {tenant}, and that the operator's cloud is the tenant's")
+            format!("Entra ID does not know the tenant: check {tenant}, and that the operator's cloud is the cloud of the tenant")
         }
-        (700_024, _) => "Entra ID finds the assertion too old or not valid yet: check the clock of the machine that signed it".to_owned(),
+        (700_024, _) => {
+            "Entra ID considers the assertion expired or not yet valid: check the clock of the machine that signed it".to_owned()
+        }
         (700_027 | 50_012, Means::Certificate { thumbprint }) => format!(
             "Entra ID does not know the certificate: upload it, without its key, to the application (its thumbprint is {thumbprint}), or put \
              a registered one into {certificate}"
         ),
         (70_021 | 70_025 | 700_211..=700_213 | 7_002_138, Means::Federated(claims)) => format!(
-            "the application has no federated credential that fits: add one with issuer {}, subject {} and audience {} to the application that \
-             {client} names",
+            "the application has no matching federated credential: add one with issuer {}, subject {} and audience {} to the application in \
+             {client}",
             claims.issuer, claims.subject, claims.audience
         ),
         (501_661 | 700_272 | 7_000_272..=7_000_274, Means::Federated(claims)) => format!(
@@ -208,12 +208,12 @@ fn advice(code: u64, shown: &Shown) -> Option<String> {
     })
 }
 
-/// Credentials that are refused, for this reason.
+/// Rejected credentials, for this reason.
 pub(super) fn refused(message: String) -> Trouble {
     trouble(TroubleKind::CredentialsRefused, message)
 }
 
-/// A trouble without more than its sentence.
+/// An error with only a sentence.
 pub(super) fn trouble(kind: TroubleKind, message: String) -> Trouble {
     Trouble { kind, message, retry_after: None, activity_id: None }
 }
@@ -234,16 +234,16 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_explained_by_what_was_shown() {
+    fn refusal_is_explained_by_the_credential() {
         let claims = || Claims { issuer: "https://issuer".to_owned(), subject: "system:x".to_owned(), audience: "api://y".to_owned() };
         let rows = [
             (700_027, Means::Certificate { thumbprint: "AB12".to_owned() }, "thumbprint is AB12"),
             (700_024, Means::Certificate { thumbprint: "AB12".to_owned() }, "check the clock"),
             (700_211, Means::Federated(claims()), "issuer https://issuer, subject system:x and audience api://y"),
-            (700_213, Means::Federated(claims()), "application that clientId names"),
+            (700_213, Means::Federated(claims()), "application in clientId"),
             (70_021, Means::Federated(claims()), "subject system:x"),
             (501_661, Means::Federated(claims()), "keys that the issuer https://issuer publishes"),
-            (700_027, Means::Secret, "Entra ID refuses the credentials: odd (AADSTS700027)"),
+            (700_027, Means::Secret, "Entra ID rejects the credentials: odd (AADSTS700027)"),
         ];
         for (code, means, expected) in rows {
             let answer = Answer::new(401, HeaderMap::new(), entra(code, "odd").into_bytes(), None);
@@ -254,11 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_secret_that_looks_like_something_else_is_told_so() {
+    fn rejected_secret_with_doubtful_format_is_reported() {
         let answer = Answer::new(401, HeaderMap::new(), entra(7_000_215, "Invalid client secret provided.").into_bytes(), None);
         let shown = Shown { text: SecretText::new("planted~secret "), ..shown(Means::Secret) };
         let message = granted(&answer, &shown).unwrap_err().message;
-        assert!(message.starts_with("Entra ID refuses the client secret, which begins or ends with a blank: put the value"), "{message}");
+        assert!(
+            message.starts_with("Entra ID rejects the client secret, which starts or ends with whitespace: put the value"),
+            "{message}"
+        );
     }
 
     fn entra(code: u64, text: &str) -> String {
@@ -267,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_in_either_version_of_the_answer() {
+    fn token_is_parsed_in_both_response_versions() {
         let rows = [
             (r#"{"token_type":"Bearer","expires_in":3599,"access_token":"t"}"#, 3599),
             (r#"{"token_type":"Bearer","expires_in":"3599","access_token":"t","resource":"x"}"#, 3599),
@@ -281,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_one_stable_sentence() {
+    fn refusal_is_one_stable_sentence() {
         let html = "<html><body>Blocked</body></html>".to_owned();
         let rows = [
             (401, entra(7_000_215, "Invalid client secret provided."), TroubleKind::CredentialsRefused, "not its id, into clientSecret"),
@@ -295,10 +298,10 @@ mod tests {
             (400, json!({"error": "server_error"}).to_string(), TroubleKind::ServiceError, "failed (HTTP 400)"),
             (503, html.clone(), TroubleKind::ServiceError, "HTTP 503"),
             (500, entra(7_000_215, "x"), TroubleKind::ServiceError, "HTTP 500"),
-            (429, String::new(), TroubleKind::Throttled, "fewer requests"),
-            (403, html.clone(), TroubleKind::InvalidAnswer, "not the identity provider"),
-            (404, "{}".to_owned(), TroubleKind::InvalidAnswer, "not the identity provider"),
-            (302, String::new(), TroubleKind::InvalidAnswer, "not the identity provider"),
+            (429, String::new(), TroubleKind::Throttled, "throttles requests"),
+            (403, html.clone(), TroubleKind::InvalidAnswer, "not from the identity provider"),
+            (404, "{}".to_owned(), TroubleKind::InvalidAnswer, "not from the identity provider"),
+            (302, String::new(), TroubleKind::InvalidAnswer, "not from the identity provider"),
             (200, html, TroubleKind::InvalidAnswer, "no token"),
             (200, json!({"access_token": ""}).to_string(), TroubleKind::InvalidAnswer, "no token"),
             (200, json!({"access_token": "a b\n"}).to_string(), TroubleKind::InvalidAnswer, "no token"),
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_of_several_codes_is_reported() {
+    fn most_specific_code_is_reported() {
         let body = |codes: Value, text: &str| {
             json!({"error": "invalid_client", "error_description": text, "error_codes": codes, "trace_id": "0f"}).to_string()
         };

@@ -1,4 +1,4 @@
-//! A text that must not be seen.
+//! A text that must not be visible.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,44 +10,43 @@ use zeroize::Zeroizing;
 
 use super::application::guid;
 
-/// A secret: it prints as `[redacted]`, is compared by its SHA-256, so that the time tells nothing, and is wiped from
-/// memory when nobody has it any more.
+/// A secret. It prints as `[redacted]`, is compared by its SHA-256 so that timing reveals nothing, and is erased from memory when dropped.
 #[derive(Clone)]
 pub struct SecretText(Arc<Zeroizing<String>>);
 
 impl SecretText {
-    /// Takes a secret.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(Arc::new(Zeroizing::new(text.to_owned())))
     }
 
-    /// The secret itself, for the one place that needs it.
+    /// The secret itself, for its only use.
     pub(in crate::service) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What makes it doubtful that this is the value of a client secret, for the sentence of a refusal: nothing of what it is.
+    /// Why this may not be the value of a client secret, for the sentence of a refusal. Reveals nothing of the secret.
     pub(in crate::service) fn doubt(&self) -> &'static str {
         let text = self.expose();
         let decoded = Zeroizing::new(STANDARD.decode(text).unwrap_or_default());
         if guid(text.trim()) {
-            ", which has the form of an id"
+            ", which has the format of an id"
         } else if text.starts_with(' ') || text.ends_with(' ') {
-            ", which begins or ends with a blank"
+            ", which starts or ends with whitespace"
         } else if ['"', '\''].iter().any(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote)) {
             ", which is in quotes"
         } else if decoded.len() >= 8 && decoded.trim_ascii().iter().all(u8::is_ascii_graphic) {
-            // What Entra ID makes never is.
+            // Entra ID never generates such a secret.
             ", which seems to be base64 of another text"
         } else {
             ""
         }
     }
 
-    /// A text from outside without this secret in it.
+    /// An external text with this secret redacted.
     pub(in crate::service) fn scrub(&self, text: &str) -> String {
-        // A secret of a few letters would tear ordinary words apart, and say by that what it is.
+        // A secret of a few letters would match parts of ordinary words, and thereby be revealed.
         if self.0.len() < 6 { text.to_owned() } else { text.replace(self.expose(), "[redacted]") }
     }
 }
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_prints_as_nothing() {
+    fn secret_is_never_printed() {
         let secret = SecretText::new("planted-secret");
         assert_eq!(format!("{secret} {secret:?}"), "[redacted] [redacted]");
         assert_eq!(secret.scrub("the planted-secret is wrong"), "the [redacted] is wrong");
@@ -85,18 +84,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_doubtful_is_what_no_client_secret_looks_like() {
+    fn text_unlike_a_client_secret_is_doubtful() {
         let rows = [
-            ("f089354e-8366-4e18-aea3-4cb4a3a50b48", "the form of an id"),
-            ("planted~secret ", "a blank"),
-            (" planted~secret", "a blank"),
+            ("f089354e-8366-4e18-aea3-4cb4a3a50b48", "the format of an id"),
+            ("planted~secret ", "whitespace"),
+            (" planted~secret", "whitespace"),
             ("cGxhbnRlZH5zZWNyZXQK", "base64"),
             ("\"planted~secret\"", "quotes"),
             ("'planted~secret'", "quotes"),
             ("planted~'secret'", ""),
             ("planted~secret", ""),
             ("planted secret", ""),
-            // Random bytes, as older secrets are.
+            // Random bytes, as in older secrets.
             ("8J+YgPCfmIDwn5iA8J+YgPCfmIA=", ""),
             ("", ""),
         ];

@@ -1,4 +1,4 @@
-//! Tokens for an identity and a scope, asked for as seldom as can be.
+//! The tokens for an identity and a scope, with as few requests as possible.
 
 use super::cache::{Cache, Key};
 use super::entra::Entra;
@@ -7,7 +7,7 @@ use super::token::Token;
 use super::{Identity, Way};
 use crate::operation::Trouble;
 
-/// The tokens of every identity.
+/// The tokens of all identities.
 pub(in crate::service) struct Tokens {
     entra: Entra,
     metadata: Metadata,
@@ -19,7 +19,7 @@ impl Tokens {
         Self { entra, metadata, cache: Cache::default() }
     }
 
-    /// A token that is still valid, from the cache or from whoever gives this identity its tokens.
+    /// Returns a valid token, from the cache or from the issuer for this identity.
     pub(in crate::service) async fn token(&self, identity: &Identity, scope: &str) -> Result<Token, Trouble> {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
         self.cache.get(&key, || self.ask(identity, scope)).await
@@ -32,7 +32,7 @@ impl Tokens {
         }
     }
 
-    /// Forgets a token that a service refused, so that the next call asks for a fresh one; whether the next call has another.
+    /// Drops a token that a service rejected, so that the next call requests a new one. Returns whether the next call uses another token.
     pub(in crate::service) fn forget(&self, identity: &Identity, scope: &str, refused: &Token) -> bool {
         let key = Key { identity: identity.fingerprint(), scope: scope.to_owned() };
         self.cache.forget(&key, refused)

@@ -1,7 +1,7 @@
-//! A value as people put it into a Secret, an annotation, a variable or a file: its text, or what it is instead.
+//! Parses a value from a Secret, an annotation, a variable or a file, or recognizes what it is instead.
 //!
-//! A byte order mark before a text and the line break after it are what editors, shells and build agents leave behind, so they are no
-//! part of a value. Nothing else is ever taken off. What cannot be meant is named, with its remedy and without any of the value.
+//! A byte order mark before a text and the line break after it come from editors, shells and build agents, so they are not part of a value.
+//! Nothing else is ever removed. An invalid value is described with the remedy, and without any part of the value.
 
 use base64::Engine as _;
 use zeroize::Zeroizing;
@@ -12,10 +12,10 @@ use crate::text::is_invisible;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text of a value.
+/// Decodes the text of a value.
 ///
 /// # Errors
-/// What it is instead and what to do, as the rest of a sentence that begins with its name: `is UTF-16 text: write it as UTF-8`.
+/// The actual content and the remedy, as the rest of a sentence that starts with its name: `is UTF-16 text: write it as UTF-8`.
 pub fn text(bytes: &[u8]) -> Result<&str, String> {
     let wide = |name: &str| Err(format!("is {name} text: write it as UTF-8 (PowerShell: Out-File -Encoding utf8)"));
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
@@ -27,11 +27,11 @@ pub fn text(bytes: &[u8]) -> Result<&str, String> {
     {
         return Err(format!("is {}: {}", in_binary(content), content.conversion()));
     }
-    // How often every second byte is nothing, from the first on and from the second on.
+    // How often the even and the odd bytes are zero.
     let [even, odd] = [0, 1].map(|from| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count());
     let half = bytes.len().div_ceil(2);
     match text {
-        // Of a character of the alphabet three of four bytes are nothing in UTF-32, and one of two in UTF-16.
+        // For ASCII text, three of four bytes are zero in UTF-32, and one of two in UTF-16.
         Ok(_) | Err(_) if bytes.len() >= 4 && (even + odd) * 4 >= bytes.len() * 3 => wide("UTF-32"),
         Ok(_) | Err(_) if bytes.len() >= 2 && even.min(odd) == 0 && even.max(odd) * 4 >= half * 3 => wide("UTF-16"),
         Ok(_) if even + odd > 0 => Err(contains("a NUL character")),
@@ -54,30 +54,30 @@ fn in_binary(content: Content) -> String {
     }
 }
 
-/// Whether a text holds no value.
+/// Whether a text contains no value.
 #[must_use]
 pub fn is_empty(text: &str) -> bool {
     unmarked(text).trim().is_empty()
 }
 
-/// A text without the byte order mark before it and the line break after it.
+/// A text without a byte order mark at the start and a line break at the end.
 pub(super) fn unmarked(text: &str) -> &str {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_end_matches(['\r', '\n'])
 }
 
-/// A text without what is no part of a value, in which nothing is that cannot be meant.
+/// A text without the parts that do not belong to a value, and without invalid characters.
 ///
 /// # Errors
-/// What is in it, as the rest of a sentence.
+/// The invalid content, as the rest of a sentence.
 pub(super) fn plain(text: &str) -> Result<&str, String> {
     let text = unmarked(text);
     intruder(text).map_or(Ok(text), |what| Err(contains(&what)))
 }
 
-/// An id: no blank is a part of one.
+/// Parses an id. Whitespace is not part of an id.
 ///
 /// # Errors
-/// What it is instead, as the rest of a sentence.
+/// The actual content, as the rest of a sentence.
 pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Result<String, String> {
     let id = plain(unmarked(text).trim_matches([' ', '\t', '\r', '\n']))?;
     if fits(id) {
@@ -90,9 +90,9 @@ pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Resul
     Err(wanted.to_owned())
 }
 
-const ONCE_LESS: &str = "encode it once less; a Secret takes base64 under data, and the text itself under stringData";
+const ONCE_LESS: &str = "encode it once less; a Secret has base64 under data, and plain text under stringData";
 
-/// What a text is that has no block of PEM.
+/// Recognizes a text without a PEM block.
 pub(super) fn no_pem(text: &str) -> String {
     let packed: Zeroizing<String> = Zeroizing::new(unmarked(text).split_ascii_whitespace().collect());
     let decoded = Zeroizing::new(pem::BASE64.decode(packed.as_bytes()).unwrap_or_default());
@@ -105,16 +105,16 @@ pub(super) fn no_pem(text: &str) -> String {
             format!("is base64 of {}: decode it and {}", content.name(), content.conversion())
         }
         Some(content) => format!("is base64 of {}: write it as PEM, with its BEGIN and END lines", content.name()),
-        None => "is not PEM with a certificate and a private key; a PFX file becomes such by 'openssl pkcs12 -in FILE -nodes'".to_owned(),
+        None => "is not PEM with a certificate and a private key; convert a PFX file with 'openssl pkcs12 -in FILE -nodes'".to_owned(),
     }
 }
 
-/// That a character is in a value, as the rest of a sentence.
+/// The error for an invalid character, as the rest of a sentence.
 pub(super) fn contains(what: &str) -> String {
-    format!("contains {what}: write it again without that character")
+    format!("contains {what}: remove that character")
 }
 
-/// The first character of a text that cannot be meant, since it cannot be seen.
+/// The first character of a text that is invisible and therefore not intended.
 pub(super) fn intruder(text: &str) -> Option<String> {
     let (c, name) = text.chars().find_map(|c| Some((c, unseen(c)?)))?;
     Some(format!("{name} (U+{:04X})", u32::from(c)))
@@ -134,9 +134,9 @@ fn unseen(c: char) -> Option<&'static str> {
         '\u{a0}' | '\u{202f}' | '\u{2007}' => "a no-break space",
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "a direction mark",
         '\u{2028}' | '\u{2029}' => "a line separator",
-        '\u{fffd}' => "a replacement character, which a wrong conversion leaves behind",
+        '\u{fffd}' => "a replacement character, which is left by a wrong conversion",
         c if c.is_control() => "a control character",
-        c if c.is_whitespace() && c != ' ' => "a space that is not an ordinary one",
+        c if c.is_whitespace() && c != ' ' => "an unusual space",
         c if is_invisible(c) => "an invisible character",
         _ => return None,
     })

@@ -165,13 +165,13 @@ async fn missing_managed_identity_is_one_sentence() {
         (Some(GUID), 400, unknown, TroubleKind::CredentialsRefused, "no managed identity with the client id"),
         (None, 400, unknown, TroubleKind::CredentialsRefused, "(Identity not found)"),
         (None, 404, "", TroubleKind::ServiceError, "HTTP 404"),
-        (None, 429, "", TroubleKind::Throttled, "fewer requests"),
+        (None, 429, "", TroubleKind::Throttled, "throttles requests"),
         (None, 503, "<html>", TroubleKind::ServiceError, "HTTP 503"),
         (None, 403, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
         (None, 302, "", TroubleKind::InvalidAnswer, "NO_PROXY"),
         (None, 200, "<html>", TroubleKind::InvalidAnswer, "NO_PROXY"),
         (None, 200, r#"{"access_token":"a\nb"}"#, TroubleKind::InvalidAnswer, "NO_PROXY"),
-        (None, 0, "", TroubleKind::Unreachable, "cannot be reached"),
+        (None, 0, "", TroubleKind::Unreachable, "is unreachable"),
     ];
     for (client, status, body, kind, expected) in rows {
         let trouble = managed(Identity::managed(client), status, body).await.0.unwrap_err();
@@ -200,22 +200,21 @@ async fn metadata_service_errors_have_their_remedy() {
     let coded = r#"{"error":"invalid_request","error_description":"AADSTS7000112: Application 'x' is disabled."}"#;
     let busy = r#"{"error":"invalid_request","error_description":"AADSTS90033: A transient error has occurred."}"#;
     let refused = TroubleKind::CredentialsRefused;
-    let cloud =
-        "the service's own application is missing or disabled in this tenant: check that the operator's cloud is the tenant's (AADSTS";
+    let cloud = "the application of the service is missing or disabled in this tenant: check that the operator's cloud is the cloud of the tenant (AADSTS";
     let rows = [
         (None, 400, unknown_resource, refused, format!("{cloud}500011)")),
         (Some(GUID), 400, old_resource, refused, format!("{cloud}50001)")),
         (None, 400, header, refused, "without its Metadata header".to_owned()),
-        (Some(GUID), 400, coded_header, refused, "put 169.254.169.254 into NO_PROXY".to_owned()),
-        (None, 400, forwarded, refused, "put 169.254.169.254 into NO_PROXY".to_owned()),
+        (Some(GUID), 400, coded_header, refused, "add 169.254.169.254 to NO_PROXY".to_owned()),
+        (None, 400, forwarded, refused, "add 169.254.169.254 to NO_PROXY".to_owned()),
         (None, 400, unknown, refused, "has no managed identity: assign one to it".to_owned()),
         (Some(GUID), 400, unknown, refused, format!("has no managed identity with the client id {GUID}: assign it, or correct the id")),
         (Some(GUID), 400, newer, refused, format!("has no managed identity with the client id {GUID}: assign it, or correct the id")),
         (None, 400, several, refused, "has several user-assigned managed identities: set the client id".to_owned()),
         (None, 400, unauthorized, refused, "is not set up for managed identities".to_owned()),
-        (None, 400, odd, refused, "refuses the request (invalid_scope): The scope is odd.".to_owned()),
-        (None, 401, source, refused, "refuses the request (unknown_source): Unknown Source".to_owned()),
-        (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another (AADSTS7000112)".to_owned()),
+        (None, 400, odd, refused, "rejects the request (invalid_scope): The scope is odd.".to_owned()),
+        (None, 401, source, refused, "rejects the request (unknown_source): Unknown Source".to_owned()),
+        (None, 400, coded, refused, "the application is disabled in this tenant: enable it, or use another one (AADSTS7000112)".to_owned()),
         (None, 400, busy, TroubleKind::ServiceError, "AADSTS90033".to_owned()),
         (None, 400, r#"{"error":"server_error"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),
         (None, 400, r#"{"error":"temporarily_unavailable"}"#, TroubleKind::ServiceError, "the metadata service".to_owned()),

@@ -22,7 +22,7 @@ fn text(token: &Token) -> String {
     token.authorization().to_str().unwrap().to_owned()
 }
 
-/// A source of answers that counts how often it is asked.
+/// A source of results that counts its calls.
 struct Source {
     asked: AtomicUsize,
     answer: Result<(&'static str, u64), TroubleKind>,
@@ -69,7 +69,7 @@ async fn callers_share_one_failure_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_valid_token_outlives_failed_renewals() {
+async fn valid_token_outlives_failed_renewals() {
     let cache = Cache::default();
     let key = key(1);
     let (good, bad) = (Source::new(Ok(("a", 3600))), Source::new(Err(TroubleKind::Unreachable)));
@@ -84,7 +84,7 @@ async fn a_valid_token_outlives_failed_renewals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_renews_the_others_go_on() {
+async fn other_callers_use_the_old_token_during_renewal() {
     let cache = Cache::default();
     let key = key(1);
     let (first, second) = (Source::new(Ok(("a", 3600))), Source::new(Ok(("b", 3600))));
@@ -96,7 +96,7 @@ async fn while_one_renews_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_are_paced() {
+async fn failures_are_retried_with_backoff() {
     let (cache, source) = (Cache::default(), Source::new(Err(TroubleKind::ServiceError)));
     let key = key(1);
     for _ in 0..600 {
@@ -104,12 +104,12 @@ async fn failures_are_paced() {
         assert!(trouble.retry_after.is_some_and(|wait| wait <= LONGEST_PAUSE));
         advance(Duration::from_millis(990)).await;
     }
-    // 1, 2, 4, 8, 16, and then every 30 s of about ten minutes.
+    // 1, 2, 4, 8, 16, and then every 30 s of about 10 minutes.
     assert!((20..=26).contains(&source.count()), "{}", source.count());
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_are_tried_again_after_a_minute_and_changed_ones_at_once() {
+async fn rejected_credentials_are_retried_after_a_minute() {
     let cache = Cache::default();
     let (refused, good) = (Source::new(Err(TroubleKind::CredentialsRefused)), Source::new(Ok(("a", 3600))));
     for _ in 0..10 {
@@ -124,7 +124,7 @@ async fn refused_credentials_are_tried_again_after_a_minute_and_changed_ones_at_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_gives_up_holds_up_nobody() {
+async fn cancelled_caller_blocks_no_other() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
     let given_up = tokio::time::timeout(Duration::from_millis(1), cache.get(&key, || source.ask())).await;
@@ -133,7 +133,7 @@ async fn a_caller_that_gives_up_holds_up_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_forgotten_once_a_minute() {
+async fn rejected_token_is_dropped_once_a_minute() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let key = key(1);
     for _ in 0..30 {
@@ -145,7 +145,7 @@ async fn a_refused_token_is_forgotten_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_cache_is_bounded() {
+async fn cache_is_bounded() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let count = u32::try_from(CAPACITY).unwrap() + 100;
     for n in 0..count {
@@ -160,7 +160,7 @@ async fn the_cache_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_credentials_do_not_evict_tokens_of_others() {
+async fn rejected_credentials_do_not_evict_tokens_of_others() {
     let (cache, good) = (Cache::default(), Source::new(Ok(("a", 3600))));
     let tokens = u32::try_from(CAPACITY).unwrap();
     for n in 0..tokens {
@@ -181,7 +181,7 @@ async fn refused_credentials_do_not_evict_tokens_of_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_a_few_seconds_is_used_for_most_of_them() {
+async fn short_lived_token_is_used_for_most_of_its_life() {
     let (cache, source) = (Cache::default(), Source::new(Ok(("a", 10))));
     let key = key(1);
     cache.get(&key, || source.ask()).await.unwrap();

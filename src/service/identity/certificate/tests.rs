@@ -18,12 +18,12 @@ fn named(name: &str) -> CertificateParams {
     params
 }
 
-/// A certificate that signs itself, and its key, as PEM.
+/// A self-signed certificate and its key, as PEM.
 fn own(key: &rcgen::KeyPair) -> String {
     named("app").self_signed(key).unwrap().pem()
 }
 
-/// The key as `openssl genrsa -traditional` writes it: what a PKCS#8 key of this size has after its header.
+/// The key in the format of `openssl genrsa -traditional`: the content of a PKCS#8 key of this size after its header.
 fn pkcs1(key: &rcgen::KeyPair) -> String {
     let der = STANDARD.encode(&key.serialize_der()[26..]);
     format!("-----BEGIN RSA PRIVATE KEY-----\n{der}\n-----END RSA PRIVATE KEY-----\n")
@@ -38,7 +38,7 @@ fn part(assertion: &SecretText, index: usize) -> Value {
 }
 
 #[test]
-fn an_assertion_is_signed_as_documented() {
+fn assertion_is_signed_as_documented() {
     let key = rsa();
     let now = Timestamp::now();
     for pem in [own(&key) + &key.serialize_pem(), format!("Bag Attributes\n  x: y\n{}{}", pkcs1(&key), own(&key))] {
@@ -58,7 +58,7 @@ fn an_assertion_is_signed_as_documented() {
 }
 
 #[test]
-fn those_that_vouch_for_it_go_along_in_their_order() {
+fn chain_is_included_in_order() {
     let (root_key, middle_key, key) = (rsa(), rsa(), rsa());
     let authority = |name| {
         let mut params = named(name);
@@ -77,13 +77,13 @@ fn those_that_vouch_for_it_go_along_in_their_order() {
     assert_eq!(header["x5c"], json!(expected));
 }
 
-/// A block of PEM with any label and content.
+/// A PEM block with any label and content.
 fn block(label: &str, der: &[u8]) -> String {
     let lines: Vec<String> = STANDARD.encode(der).as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A value in DER; all of the tests' are of two bytes of length.
+/// A DER value. All values of the tests have two length bytes.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).unwrap().to_be_bytes();
     [&[tag, 0x82], length.as_slice(), content].concat()
@@ -93,7 +93,7 @@ const PBES2: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d";
 const PKCS7_DATA: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 const PKCS7_SIGNED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02";
 
-/// What may stand in a block beside certificates and RSA keys.
+/// Other possible blocks next to certificates and RSA keys.
 struct Others {
     encrypted: Vec<u8>,
     elliptic: Vec<u8>,
@@ -108,7 +108,7 @@ fn others(key: &rcgen::KeyPair) -> Others {
     let elliptic = rcgen::KeyPair::generate().unwrap().serialize_der();
     Others {
         encrypted: der(0x30, &[der(0x30, PBES2), der(0x04, &[7; 300])].concat()),
-        // A version, an algorithm of two OIDs, and the key itself in an octet string.
+        // A version, an algorithm with two OIDs, and the key in an octet string.
         sec1: elliptic[29..].to_vec(),
         elliptic,
         request: named("app").serialize_request(key).unwrap().der().to_vec(),
@@ -119,7 +119,7 @@ fn others(key: &rcgen::KeyPair) -> Others {
 }
 
 #[test]
-fn a_block_is_what_it_contains_whatever_its_label() {
+fn block_is_recognized_by_content_not_label() {
     let key = rsa();
     let (certificate, pkcs8) = (named("app").self_signed(&key).unwrap().der().to_vec(), key.serialize_der());
     let pkcs1 = &pkcs8[26..];
@@ -134,7 +134,7 @@ fn a_block_is_what_it_contains_whatever_its_label() {
         with_key("CERTIFICATE", &pkcs8),
         block("PRIVATE KEY", &certificate) + &block("CERTIFICATE", &pkcs8),
         block("TRUSTED CERTIFICATE", &certificate) + &block("PRIVATE KEY", &pkcs8),
-        // `openssl x509 -trustout` writes more behind the certificate.
+        // `openssl x509 -trustout` appends more data to the certificate.
         block("TRUSTED CERTIFICATE", &[certificate.as_slice(), &der(0x30, &[])].concat()) + &block("PRIVATE KEY", &pkcs8),
         block("PRIVATE KEY", &pkcs8) + &good,
         with_key("PRIVATE KEY", &pkcs8) + &block("RSA PRIVATE KEY", pkcs1),
@@ -160,7 +160,7 @@ fn two_keys(key: &rcgen::KeyPair, other: &rcgen::KeyPair) -> String {
 }
 
 #[test]
-fn how_the_text_is_laid_out_does_not_matter() {
+fn layout_of_the_text_is_irrelevant() {
     let key = rsa();
     let text = own(&key) + &pem(&key);
     let unfolded: String = text
@@ -177,7 +177,7 @@ fn how_the_text_is_laid_out_does_not_matter() {
         format!("\u{feff}{text}"),
         format!("Bag Attributes\n    friendlyName: b\u{e4}r\u{a0}\n{text}the end\n"),
         own(&key) + "\u{feff}" + &pem(&key),
-        // What `cat` makes of a file without a final line break.
+        // The result of `cat` for a file without a final line break.
         text.replace("-----\n-----", "----------"),
         text.trim_end().to_owned(),
         unfolded,
@@ -189,7 +189,7 @@ fn how_the_text_is_laid_out_does_not_matter() {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table of mistakes")]
-fn each_mistake_is_one_sentence() {
+fn each_problem_is_one_sentence() {
     let (key, other) = (rsa(), rsa());
     let elliptic = rcgen::KeyPair::generate().unwrap();
     let (certificate, pem) = (own(&key), key.serialize_pem());
@@ -202,8 +202,8 @@ fn each_mistake_is_one_sentence() {
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
     let odd = |odd: &str| certificate.replacen(&lines[2][..20], &format!("{}{odd}", &lines[2][..20]), 1) + &pem;
     let rows = [
-        (pem.clone(), "holds no certificate"),
-        (certificate.clone(), "holds no private key"),
+        (pem.clone(), "contains no certificate"),
+        (certificate.clone(), "contains no private key"),
         (block("PRIVATE KEY", &der), "contains no private key: the block contains a certificate"),
         (certificate.clone() + &block("PRIVATE KEY", &der), "contains no private key: the block contains a certificate"),
         (certificate.clone() + &block("RSA PRIVATE KEY", &request), "contains no private key: the block contains a certificate request"),
@@ -264,7 +264,7 @@ fn each_mistake_is_one_sentence() {
         (certificate.replace("-----BEGIN", "----BEGIN") + &pem, "five hyphens"),
         (certificate.replace("CERTIFICATE-----\nMII", "CERTIFICATE\nMII") + &pem, "five hyphens"),
         (certificate.replace("BEGIN CERT", "BEGIN C\u{200b}ERT") + &pem, "contains a zero-width space (U+200B)"),
-        (format!("# END of CERTIFICATE\n{certificate}BEGIN of PRIVATE KEY\n"), "holds no private key"),
+        (format!("# END of CERTIFICATE\n{certificate}BEGIN of PRIVATE KEY\n"), "contains no private key"),
         (certificate.replace("-----", "\u{2014}\u{2013}") + &pem.replace("-----", "\u{2014}\u{2013}"), "five hyphens"),
         (pem.replace("-----", "----"), "five hyphens"),
         ("MIIKQAIBAzCCCfwGCSqGSIb3".to_owned(), "is base64 of a PFX file: decode it and convert it with 'openssl pkcs12 -in FILE -nodes'"),
@@ -289,16 +289,16 @@ fn each_mistake_is_one_sentence() {
 }
 
 #[test]
-fn key_in_pkcs1_is_named_for_what_it_is() {
+fn key_in_pkcs1_is_recognized() {
     let key = rsa();
     let (certificate, pkcs8, public) = (own(&key), key.serialize_der(), others(&key).public);
     let pkcs1 = &pkcs8[26..];
     let rows = [
-        // What a public key of this size has after its header is the key as PKCS#1 has it.
+        // The content of a public key of this size after its header is the key as PKCS#1.
         (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..]), "contains no private key: the block contains a public key"),
         (certificate.clone() + &block("RSA PUBLIC KEY", &public[24..100]), "contains a damaged block (BEGIN RSA PUBLIC KEY)"),
-        (certificate.clone() + &block("DH PARAMETERS", b"\x30\x06\x02\x01\x05\x02\x01\x02"), "holds no private key"),
-        // Two of its numbers are left, and six.
+        (certificate.clone() + &block("DH PARAMETERS", b"\x30\x06\x02\x01\x05\x02\x01\x02"), "contains no private key"),
+        // Truncated to two and to six of its numbers.
         (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..100]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
         (certificate.clone() + &block("RSA PRIVATE KEY", &pkcs1[..715]), "contains a damaged block (BEGIN RSA PRIVATE KEY)"),
     ];
@@ -309,7 +309,7 @@ fn key_in_pkcs1_is_named_for_what_it_is() {
 }
 
 #[test]
-fn its_time_is_judged_before_anybody_is_asked() {
+fn validity_period_is_checked_before_any_request() {
     let key = rsa();
     let mut params = named("app");
     (params.not_before, params.not_after) = (rcgen::date_time_ymd(2026, 3, 1), rcgen::date_time_ymd(2026, 4, 1));
@@ -323,7 +323,7 @@ fn its_time_is_judged_before_anybody_is_asked() {
 }
 
 #[test]
-fn of_the_certificates_of_one_key_the_one_in_its_time_counts() {
+fn valid_certificate_of_one_key_is_selected() {
     let key = rsa();
     let of = |from: i32, until: i32| {
         let mut params = named("app");
