@@ -58,7 +58,7 @@ pub struct Condition {
     pub observed_generation: i64,
     /// Time of the last change of the condition's status.
     pub last_transition_time: Time,
-    /// A documented reason in one word. See the reference of reasons.
+    /// A documented reason in CamelCase. See the reference of reasons.
     #[schemars(length(max = 128))]
     pub reason: String,
     /// A message for users, in one sentence.

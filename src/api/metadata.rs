@@ -1,4 +1,4 @@
-//! The metadata that the operator keeps of an object.
+//! The part of an object's metadata that the operator keeps.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,18 +9,18 @@ use sha2::{Digest, Sha256};
 
 use super::annotations::{ANNOTATIONS, FINALIZER};
 
-/// The most bytes of finalizers that are kept. Kubernetes bounds them only by the size of the whole object, and the operator needs only its
-/// own.
+/// Maximum size of the finalizers that the operator keeps, in bytes. Kubernetes limits them only by the size of the object, and the operator
+/// needs only its own.
 const MAX_FINALIZER_BYTES: usize = 4 * 1024;
-/// Replaces the finalizers of other controllers where they are too long to keep. No finalizer has this name.
+/// Replaces the finalizers of other controllers if they exceed the limit. No finalizer has this name.
 pub const MORE_FINALIZERS: &str = "…";
 
-/// The longest annotation value or `trigger.token` that is kept unchanged, in bytes.
+/// Maximum size of an annotation value or `trigger.token` that is kept unchanged, in bytes.
 pub const MAX_VALUE_BYTES: usize = 256;
 
 /// The part of an object's metadata that the operator reads. The rest, often half of it, is skipped without using memory; writes of the
-/// status do not change it. Of the annotations only [`ANNOTATIONS`] are kept: all together may have 256 KiB, such as the manifest that
-/// `kubectl apply` adds.
+/// status do not change it. Only the annotations in [`ANNOTATIONS`] are kept: all annotations together may have 256 KiB, for example with the
+/// manifest that `kubectl apply` adds.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metadata {

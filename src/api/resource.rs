@@ -1,4 +1,4 @@
-//! A resource of either kind. Code that works with both takes this type; what differs between them is here.
+//! A resource of either kind. Code for both kinds uses this type, which contains their differences.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use super::model_sync::ModelSync;
 use super::status::Status;
 use super::trigger::RefreshTrigger;
 
-/// A resource of either kind, as the Kubernetes API gives and takes it.
+/// A resource of either kind, in the format of the Kubernetes API.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelResource {
     /// A refresh.
@@ -30,10 +30,10 @@ pub enum ModelResource {
 }
 
 impl ModelResource {
-    /// Puts a resource of a known kind together from its metadata and its [`Self::body`].
+    /// Creates a resource of a known kind from its metadata and its [`Self::body`].
     ///
     /// # Errors
-    /// Why the body does not fit the kind's definition.
+    /// If the body does not match the definition of the kind.
     pub fn assemble(kind: Kind, metadata: &ObjectMeta, body: &[u8]) -> Result<Self, String> {
         let metadata = metadata.clone();
         match kind {
@@ -48,10 +48,10 @@ impl ModelResource {
         }
     }
 
-    /// Its spec and status, in JSON.
+    /// The spec and the status as JSON.
     ///
     /// # Errors
-    /// If a value cannot be written as JSON.
+    /// If a value cannot be serialized as JSON.
     pub fn body(&self) -> Result<Vec<u8>, serde_json::Error> {
         match self {
             Self::ModelRefresh(ModelRefresh { metadata: _, spec, status }) => serde_json::to_vec(&Body { spec, status: status.as_ref() }),
@@ -59,7 +59,7 @@ impl ModelResource {
         }
     }
 
-    /// Its kind.
+    /// The kind of the resource.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -68,13 +68,13 @@ impl ModelResource {
         }
     }
 
-    /// Its key.
+    /// The key of the resource.
     #[must_use]
     pub fn key(&self) -> ResourceKey {
         ResourceKey { kind: self.kind(), namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
     }
 
-    /// The model that its own spec names.
+    /// The model in its own spec.
     #[must_use]
     pub fn model(&self) -> Option<&Model> {
         match self {
@@ -83,7 +83,7 @@ impl ModelResource {
         }
     }
 
-    /// The credentials that its own spec names.
+    /// The credentials in its own spec.
     #[must_use]
     pub fn credentials(&self) -> Option<&Credentials> {
         match self {
@@ -92,7 +92,7 @@ impl ModelResource {
         }
     }
 
-    /// What starts its runs.
+    /// The triggers of its runs.
     #[must_use]
     pub fn trigger(&self) -> Option<&RefreshTrigger> {
         match self {
@@ -101,7 +101,7 @@ impl ModelResource {
         }
     }
 
-    /// The name of the refresh that it follows.
+    /// The name of its upstream refresh.
     #[must_use]
     pub fn follows(&self) -> Option<&str> {
         self.trigger()?.after_refresh.as_ref().map(|followed| followed.name.as_str())
@@ -113,7 +113,7 @@ impl ModelResource {
         self.meta().deletion_timestamp.is_some() && !has_finalizer(self.meta())
     }
 
-    /// What is on record.
+    /// The status of the resource.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
         match self {
@@ -122,7 +122,7 @@ impl ModelResource {
         }
     }
 
-    /// The same resource with another record.
+    /// The same resource with another status.
     #[must_use]
     pub fn with_status(&self, status: &Status) -> Self {
         let mut changed = self.clone();
@@ -134,7 +134,7 @@ impl ModelResource {
     }
 }
 
-/// A resource without what says which it is.
+/// A resource without its identifying metadata.
 #[derive(Deserialize, Serialize)]
 struct Body<Spec, Status> {
     spec: Spec,
@@ -144,7 +144,7 @@ struct Body<Spec, Status> {
 impl<Spec: DeserializeOwned> Body<Spec, Status> {
     fn read(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body).map_err(|error| {
-            // Its place in this JSON would tell nobody anything, and one that is read from a value has none.
+            // A position in this JSON would not help a user, and a value has no positions.
             let value = serde_json::from_slice::<Value>(body).and_then(serde_json::from_value::<Self>);
             value.err().unwrap_or(error).to_string()
         })
@@ -153,8 +153,7 @@ impl<Spec: DeserializeOwned> Body<Spec, Status> {
 
 impl<'de> Deserialize<'de> for ModelResource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// Spec and status are taken apart when the kind is known. Each write is answered by one of these, so none of the metadata that
-        /// nobody reads is taken apart at all.
+        /// Spec and status are parsed after the kind is known. Each write returns such an object, so unused metadata is not parsed.
         #[derive(Deserialize)]
         struct Whole {
             kind: String,
@@ -181,7 +180,7 @@ fn part<T: DeserializeOwned, E: serde::de::Error>(value: Value) -> Result<T, E> 
 
 impl Serialize for ModelResource {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Each writes its own `kind`.
+        // Each type serializes its own `kind`.
         match self {
             Self::ModelRefresh(refresh) => refresh.serialize(serializer),
             Self::ModelSync(sync) => sync.serialize(serializer),

@@ -213,7 +213,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub activity_id: Option<String>,
-    /// A documented reason for the state in one word, the same as in the conditions.
+    /// A documented reason for the state in CamelCase, the same as in the conditions.
     #[serde(default)]
     #[schemars(length(max = 128))]
     pub reason: String,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A time in UTC, in whole seconds, formatted as RFC 3339.
 ///
 /// The constructor truncates to the second, so that a value stays the same when it is written to the API server and read back. Otherwise an
-/// unchanged status would look changed.
+/// unchanged status would appear as changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Time(i64);
 

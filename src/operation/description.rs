@@ -67,7 +67,7 @@ impl Phase {
 pub enum Origin {
     /// A client of the API that this operator uses: this operator or another client.
     Client,
-    /// The service does not show it, or shows an undocumented value. This proves nothing: the operator never adopts such an operation
+    /// The service does not show it, or shows an undocumented value. This is inconclusive: the operator never adopts such an operation
     /// without a user decision, and never cancels it as another client's.
     Unknown,
     /// A schedule, a user or the service itself. It is certainly not this operator's, and cannot be cancelled.

@@ -10,9 +10,9 @@ pub struct Listing {
     /// The running operations, regardless of their start, and those that started in the requested window. Newest first. The client reads
     /// the details of each (type and objects) as far as the service supports it; at most 50.
     pub operations: Vec<Operation>,
-    /// Whether more operations matched than the list contains. Absence then proves nothing.
+    /// Whether more operations matched than the list contains. Absence is then inconclusive.
     pub truncated: bool,
-    /// Whether a running operation may be among those that are missing. The list then does not prove that none runs.
+    /// Whether a running operation may be among those that are missing. The list is then inconclusive about running operations.
     pub may_hide_running: bool,
     /// A running operation without an id that is certainly not this operator's.
     pub unnamed: Option<UnnamedOperation>,

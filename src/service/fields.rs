@@ -87,8 +87,8 @@ pub(super) trait Fields: Default {
     /// Consumes the value of a field. Every value must be consumed, with [`IgnoredAny`] if it is not needed.
     fn field<'de, A: MapAccess<'de>>(&mut self, name: &str, value: &mut A) -> Result<(), A::Error>;
 
-    /// Whether a list of these accepts items that are not objects, and treats them as empty objects. It is false if a missing item would
-    /// prove something.
+    /// Whether a list of these accepts items that are not objects, and treats them as empty objects. It must be
+    /// false if a missing item would be evidence.
     const MIXED: bool = false;
 }
 

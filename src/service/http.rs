@@ -143,7 +143,7 @@ impl fmt::Debug for Client {
 
 /// Whether a failed request may have arrived, and why it failed.
 ///
-/// Only a failure to connect proves that the request was not sent. A failure of a pooled connection does not.
+/// Only after a failure to connect, the request was certainly not sent. This excludes a failure of a pooled connection.
 fn fault(host: &str, error: &reqwest::Error) -> Fault {
     let cause = plain(&text::root_cause(error));
     if error.is_connect() {

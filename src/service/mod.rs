@@ -84,7 +84,7 @@ impl Azure {
         &self.shared.cloud
     }
 
-    /// Number of identities that currently back off because a service asked for it.
+    /// Number of identities that currently back off at the request of a service.
     #[must_use]
     pub fn throttled(&self) -> usize {
         self.shared.traffic.paused()

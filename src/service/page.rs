@@ -1,4 +1,4 @@
-//! The text of an HTML page, which is the only information about a server that responded in place of a service. Also the text of XML.
+//! The text of an HTML page, which is the only information about a server that responded instead of the service. Also the text of XML.
 
 use super::text;
 

@@ -1,4 +1,4 @@
-//! The limits of traffic: calls in flight for each server, and backoffs that a service asked for.
+//! The limits of traffic: calls in flight for each server, and backoffs that a service requested.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl From<CallKind> for Limit {
     }
 }
 
-/// A backoff that a service asked for.
+/// A backoff that a service requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pause {
     end: Instant,

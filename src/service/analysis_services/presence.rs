@@ -1,7 +1,7 @@
 //! Checks whether a database of Analysis Services exists.
 //!
 //! No list of databases is documented. But a server returns 400 to an identity that is not an administrator, and for a server that does not
-//! exist (seen in public reports). A response that the database is not found therefore proves that the identity has access.
+//! exist (seen in public reports). If the database is not found, the identity therefore has access.
 
 use url::Url;
 

@@ -96,7 +96,7 @@ fn no(answer: &Answer, code: &str) -> Word {
 
 /// Whether a code means that the object in the URL does not exist, such as `PowerBIEntityNotFound` and `RefreshNotFound`.
 ///
-/// A different object may be missing, such as a data source or a user. That proves nothing about the model or its operation: the operator
+/// A different object may be missing, such as a data source or a user. That is inconclusive for the model and its operation: the operator
 /// would stop following a running operation, and the user would check correct ids.
 fn not_found(code: &str) -> bool {
     const NAMED: [&str; 19] = [

@@ -50,7 +50,7 @@ impl Content {
             [INTEGER, SEQUENCE, OCTET_STRING, ..] if is(1, RSA) => Self::RsaPkcs8,
             // Another algorithm.
             [INTEGER, SEQUENCE, OCTET_STRING, ..] => Self::OtherKey,
-            // DSA: a version, and the five numbers of the key. A truncated RSA key may look the same.
+            // DSA: a version, and the five numbers of the key. A truncated RSA key may have the same structure.
             [INTEGER, INTEGER, INTEGER, INTEGER, INTEGER, INTEGER] if is_whole(bytes) => Self::OtherKey,
             [INTEGER, SEQUENCE, ..] if number == Some(&[3]) => Self::Pfx,
             // A version, and the eight numbers of the key.

@@ -2,8 +2,8 @@
 //!
 //! Power BI returns 400 with the same code if another refresh is running, if the daily limit is reached, and if the request is invalid. The
 //! text distinguishes them, but may be in any language. If a busy model counted as an invalid request, the run would end. Therefore the
-//! list decides. If no refresh is running, the request is rejected with the text of the service: the number of refreshes on that day does
-//! not prove a quota.
+//! list decides. If no refresh is running, the request is rejected with the text of the service: the number of refreshes on that day is
+//! no evidence of a quota.
 
 use jiff::Timestamp;
 use tokio::time::Instant;

@@ -121,7 +121,7 @@ impl Row {
 ///
 /// Power BI documentation, enhanced refresh, "refreshType". The service itself starts a `WebModeling` after each change of the data (seen
 /// in public reports). In two reports, a full refresh of a Direct Lake model is listed as `DirectLakeFraming`, which the service also
-/// starts itself. That value therefore proves nothing, like every undocumented value.
+/// starts itself. That value is therefore inconclusive, like every undocumented value.
 fn origin(refresh_type: Option<&str>) -> Origin {
     match refresh_type.unwrap_or_default().to_ascii_lowercase().as_str() {
         "viaenhancedapi" | "reliableprocessing" => Origin::Client,

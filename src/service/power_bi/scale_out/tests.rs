@@ -104,7 +104,7 @@ fn only_replica_version_determines_the_end() {
         (CLOCK, body("60", "57", "57", SOON, SOON), Phase::Succeeded),
         (CLOCK, body("60", "60", "58", SOON, ""), Phase::InProgress),
         (CLOCK, body("60", "60", "60", SOON, ""), Phase::Succeeded),
-        // The status is from before the submission. It proves nothing until it can no longer be late.
+        // The status is from before the submission. It is inconclusive until it can no longer be late.
         (CLOCK, body("57", "57", "57", BEFORE, BEFORE), Phase::InProgress),
         (late, body("57", "57", "57", BEFORE, BEFORE), Phase::Succeeded),
         (late, body("57", "56", "56", BEFORE, BEFORE), Phase::InProgress),

@@ -1,4 +1,4 @@
-//! Tests of the relevant rows of a list, and what they prove.
+//! Tests of the relevant rows of a list, and of their conclusions.
 
 use super::*;
 
