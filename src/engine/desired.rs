@@ -1,6 +1,5 @@
 //! What is asked for: a resource's spec, metadata and annotations, with every default filled in.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -10,11 +9,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::service_defaults::ways_to_write;
-use super::{Cure, Fault, Followed, Scheduled, text};
+use super::{Cure, Fault, Followed, Leaving, Requests, Scheduled, Surroundings};
 use crate::api::{
     self, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, Model, ModelRefresh, ModelRefreshSpec, ModelSync, ModelSyncSpec, Reason,
     RefreshObject, RefreshParameters, RefreshTrigger,
 };
+use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
 /// What is asked for.
@@ -59,16 +59,6 @@ pub struct Desired {
     pub metadata_refused: bool,
 }
 
-/// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
-/// begun it is as if it were gone already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leaving {
-    /// It waits for the end.
-    Wait,
-    /// It cancels what the deletion of the resource would cancel.
-    Cancel,
-}
-
 /// A deletion that was asked for.
 #[derive(Clone, Debug)]
 pub struct Deletion {
@@ -76,41 +66,6 @@ pub struct Deletion {
     pub requested: Timestamp,
     /// Whether the whole namespace is going, so that what is missing in it cannot be mended.
     pub namespace_ending: bool,
-}
-
-/// What the annotations ask for.
-#[derive(Clone, Debug, Default)]
-pub struct Requests {
-    /// `run-requested-at`.
-    pub run: Option<String>,
-    /// `cancel-requested-at`.
-    pub cancel: Option<String>,
-    /// `adopt`.
-    pub adopt: Option<String>,
-    /// `resubmit`.
-    pub resubmit: Option<String>,
-    /// `release: "true"`.
-    pub release: bool,
-    /// An annotation whose value asks for nothing, with the value.
-    pub idle: Option<(&'static str, String)>,
-}
-
-/// What stands around a resource, which its own spec does not say.
-#[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// What is wrong with the spec, or with what it refers to, in a way that only the operator can tell. One of a followed refresh
-    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) hinders the other triggers only where the model is the followed one's.
-    pub fault: Option<Fault>,
-    /// Whether its namespace is being deleted. It counts only where the resource is being deleted.
-    pub namespace_ending: bool,
-    /// The refresh that `trigger.afterRefresh` names, where it exists: [`Followed::of`] it.
-    pub followed: Option<Followed>,
-    /// Whether the operator is about to be uninstalled.
-    pub leaving: Option<Leaving>,
-    /// Whether another resource follows, or has followed, the operation that the annotation `adopt` names.
-    pub adopt_taken: bool,
-    /// Whether the API server has just refused to change the finalizers or the annotations.
-    pub metadata_refused: bool,
 }
 
 /// The refresh whose successful runs start runs.
@@ -238,8 +193,6 @@ impl Desired {
             Some(Ok(scheduled)) => (fault, Some(scheduled)),
             Some(Err(message)) => (fault.or(Some(Fault { reason: Reason::InvalidSpec, message, cure: Cure::Spec })), None),
         };
-        let annotations = metadata.annotations.as_ref();
-        let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
         Self {
             address: (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default()),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -248,14 +201,7 @@ impl Desired {
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
             deletion: metadata.deletion_timestamp.as_ref().map(|time| Deletion { requested: time.0, namespace_ending }),
             finalizer: api::has_finalizer(metadata),
-            requests: Requests {
-                run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
-                cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
-                adopt: annotation(api::ADOPT).cloned(),
-                resubmit: annotation(api::RESUBMIT).cloned(),
-                release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
-                idle: metadata.annotations.as_ref().and_then(idle),
-            },
+            requests: Requests::of(metadata),
             work,
             token: trigger.and_then(|trigger| trigger.token.as_deref()).map(text::token),
             following,
@@ -272,7 +218,7 @@ impl Desired {
 
 impl Desired {
     /// The command that sets an annotation of the resource.
-    pub(super) fn annotate(&self, annotation: &str, value: &str) -> String {
+    pub(in crate::engine) fn annotate(&self, annotation: &str, value: &str) -> String {
         let kind = match self.work.request.kind() {
             OperationKind::Refresh => "mref",
             OperationKind::Sync => "msync",
@@ -280,18 +226,6 @@ impl Desired {
         let (namespace, name) = &self.address;
         format!("kubectl annotate --overwrite {kind} {name} -n {namespace} {annotation}={value}")
     }
-}
-
-/// The first annotation whose value asks for nothing. `release: "false"` says what it means.
-fn idle(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
-    let asks = |key, value: &str| match key {
-        api::RELEASE => ["true", "false"].contains(&value),
-        _ => !value.is_empty(),
-    };
-    [api::RUN_REQUESTED_AT, api::CANCEL_REQUESTED_AT, api::ADOPT, api::RESUBMIT, api::RELEASE].into_iter().find_map(|key| {
-        let value = annotations.get(key).filter(|value| !asks(key, value))?;
-        Some((key, value.clone()))
-    })
 }
 
 /// What hinders all runs of a resource, and whom it follows.
@@ -336,7 +270,7 @@ impl Work {
     /// Whether a digest on record is of this work. A digest is of what was written, so that it is the same in every version of the operator;
     /// but a default of the service that is written out asks for the same as one that is left out.
     #[must_use]
-    pub(super) fn is(&self, recorded: &str) -> bool {
+    pub(in crate::engine) fn is(&self, recorded: &str) -> bool {
         let ways = || {
             let ways = self.parameters.iter().flat_map(|written| ways_to_write(&self.model, written));
             ways.map(|parameters| digest(&self.model, Some(&parameters))).collect()

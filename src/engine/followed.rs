@@ -10,105 +10,12 @@
 //! - where the refresh was not there, or was deleted and made anew under the same name, all of the new one's;
 //! - where the spec names another refresh than before, or one for the first time, those from now on.
 
-use jiff::Timestamp;
-
 use super::pass::Pass;
-use super::{Desired, Fault, Following, Seen};
-use crate::api::{self, FollowedRun, Model, ModelRefresh, QueuedRuns, Reason, RunState, Status, Time, Trigger, TriggerType};
+use super::{Desired, Fault, Followed, Following, Seen, Success};
+use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
 
 /// What the value of a queued trigger ends with when its refresh is not followed any more. No name of a resource has a blank.
 const WITHDRAWN: &str = " (no longer followed)";
-
-/// The `ModelRefresh` that a resource follows, as it stands now.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Followed {
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Its model.
-    pub model: Model,
-    /// Its successful runs that its status still tells of, oldest first.
-    pub successes: Vec<Success>,
-    /// How many of its runs have succeeded, also those that its status no longer tells of.
-    pub total: i64,
-}
-
-/// A successful run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Success {
-    /// The run's number.
-    pub number: i32,
-    /// When the operator recorded its end, by its own clock, in whole seconds.
-    pub recorded: Timestamp,
-}
-
-impl Followed {
-    /// What there is to follow of a refresh.
-    #[must_use]
-    pub fn of(refresh: &ModelRefresh) -> Self {
-        let blank = Status::default();
-        let status = refresh.status.as_ref().unwrap_or(&blank);
-        // A status that an earlier version wrote has the service's time alone.
-        let success = |number: i32, recorded: Option<Time>, ended: Option<Time>| {
-            let recorded = recorded.or(ended).map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
-            Success { number, recorded }
-        };
-        let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
-        let mut successes: Vec<Success> = succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
-        // Where no history is kept, the latest run is all there is. A success without a time was not recorded by the operator.
-        let recorded = |run: &&api::Run| run.state == RunState::Succeeded && run.recorded_time.or(run.ended_time).is_some();
-        if let Some(run) = status.run.as_ref().filter(recorded)
-            && successes.iter().all(|success| success.number != run.number)
-        {
-            successes.push(success(run.number, run.recorded_time, run.ended_time));
-        }
-        successes.sort_by_key(|success| success.number);
-        Self {
-            name: refresh.metadata.name.clone().unwrap_or_default(),
-            uid: refresh.metadata.uid.clone().unwrap_or_default(),
-            model: refresh.spec.model.clone(),
-            successes,
-            total: status.successful_runs,
-        }
-    }
-
-    fn at(&self, number: i32, successful_runs: i64) -> FollowedRun {
-        let queued = self.queued_after(number);
-        FollowedRun { name: self.name.clone(), uid: self.uid.clone(), number, successful_runs, queued }
-    }
-
-    /// The successes after a run's number that wait to be followed.
-    fn queued_after(&self, number: i32) -> Option<QueuedRuns> {
-        let last = self.after(number).last()?.number;
-        Some(QueuedRuns { number: last, count: self.count_after(number) })
-    }
-
-    /// The successes after a run's number.
-    fn after(&self, number: i32) -> impl Iterator<Item = &Success> {
-        self.successes.iter().filter(move |success| success.number > number)
-    }
-
-    fn count_after(&self, number: i32) -> i64 {
-        i64::try_from(self.after(number).count()).unwrap_or(i64::MAX)
-    }
-
-    /// The cursor of a follower that has none for this refresh.
-    fn first_cursor(&self, created: Timestamp, before: Option<&FollowedRun>, is_new: bool) -> FollowedRun {
-        let latest = self.successes.last().map_or(0, |success| success.number);
-        let same_name = before.is_some_and(|before| before.name == self.name);
-        if !(is_new || same_name) {
-            return self.at(latest, self.total);
-        }
-        // By whole seconds nobody can tell which came first; one that was recreated is followed from its first run on.
-        let is_earlier = |success: &&Success| if same_name { success.recorded < created } else { success.recorded <= created };
-        let earlier = self.successes.iter().filter(is_earlier);
-        let number = earlier.map(|success| success.number).max().unwrap_or(0);
-        // One that was made anew has had no runs before it was followed; those that are no longer known were missed.
-        let followed = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
-        self.at(number, followed)
-    }
-}
 
 /// Sets the cursor where the refresh that is followed is another one than before, and drops it where none is. Whether it reported
 /// queued runs that will not be followed: then this goes on record before anything else.

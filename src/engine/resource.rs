@@ -1,7 +1,6 @@
 //! What the decision takes from a resource of either kind.
 
-use super::desired::{Desired, Surroundings};
-use super::followed::Followed;
+use super::{Desired, Followed, Surroundings};
 use crate::api::{Kind, ModelResource};
 use crate::operation::OperationKind;
 

@@ -8,60 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::pass::Pass;
-use super::{Desired, Schedule, Step, pace};
-use crate::api::{Reason, RefreshTrigger, Status, Time, Trigger, TriggerType};
+use super::{Desired, Step, pace};
+use crate::api::{Reason, Status, Time, Trigger, TriggerType};
 
 /// A longer sleep is taken in parts, since the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
-
-/// A schedule, and how late it may be.
-#[derive(Clone, Debug)]
-pub struct Scheduled {
-    /// The schedule and its time zone as they are written, to tell it from another one.
-    pub written: String,
-    /// When it is due.
-    pub schedule: Schedule,
-    /// How late a run may still begin.
-    pub starting_deadline: Option<Duration>,
-}
-
-impl Scheduled {
-    /// The schedule of a trigger, where it has one.
-    ///
-    /// # Errors
-    /// One sentence for what is wrong with it.
-    #[must_use]
-    pub fn of(trigger: &RefreshTrigger) -> Option<Result<Self, String>> {
-        let RefreshTrigger { schedule, time_zone, starting_deadline_seconds, on_change: _, token: _, after_refresh: _ } = trigger;
-        let expression = schedule.as_deref()?;
-        let starting_deadline = starting_deadline_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-        let written = format!("{expression} {}", time_zone.as_deref().unwrap_or(super::schedule::DEFAULT_ZONE));
-        let schedule = Schedule::parse(expression, time_zone.as_deref());
-        Some(schedule.map(|schedule| Self { written, schedule, starting_deadline }))
-    }
-
-    /// The latest time that has come and was not handled, by the cursor.
-    fn come(&self, record: &Status, now: Timestamp) -> Option<Timestamp> {
-        let next = record.next_schedule_time?.timestamp();
-        let just_before = next.checked_sub(Duration::from_secs(1)).ok()?;
-        self.schedule.latest(just_before, now)
-    }
-
-    /// Moves the cursor behind a time. It may be of an earlier schedule, and then lie before the cursor.
-    fn pass_by(&self, record: &mut Status, time: Timestamp) {
-        record.next_schedule_time = record.next_schedule_time.max(self.schedule.next(time).map(Time::from));
-    }
-
-    /// Whether the cursor is where no run has moved it, also by a clock that was set back: then times would be left out.
-    fn is_beyond(&self, cursor: Time, now: Timestamp) -> bool {
-        let latest = now.checked_add(pace::CLOCK_STEP).ok().and_then(|latest| self.schedule.next(latest));
-        latest.is_some_and(|latest| cursor.timestamp() > latest)
-    }
-
-    fn too_late(&self, time: Timestamp, now: Timestamp) -> bool {
-        self.starting_deadline.is_some_and(|deadline| pace::between(time, now) > deadline)
-    }
-}
 
 /// Sets the cursor where the schedule is another one than before: on a new resource from its creation, else from now on.
 pub(super) fn look(pass: &mut Pass<'_>) {

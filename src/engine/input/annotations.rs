@@ -1,0 +1,53 @@
+//! What the annotations of a resource ask for.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::api;
+use crate::engine::text;
+
+/// What the annotations ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    /// `run-requested-at`.
+    pub run: Option<String>,
+    /// `cancel-requested-at`.
+    pub cancel: Option<String>,
+    /// `adopt`.
+    pub adopt: Option<String>,
+    /// `resubmit`.
+    pub resubmit: Option<String>,
+    /// `release: "true"`.
+    pub release: bool,
+    /// An annotation whose value asks for nothing, with the value.
+    pub idle: Option<(&'static str, String)>,
+}
+
+impl Requests {
+    /// What the annotations of a resource ask for.
+    pub(in crate::engine) fn of(metadata: &ObjectMeta) -> Self {
+        let annotations = metadata.annotations.as_ref();
+        let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
+        Self {
+            run: annotation(api::RUN_REQUESTED_AT).map(|value| text::token(value)),
+            cancel: annotation(api::CANCEL_REQUESTED_AT).map(|value| text::token(value)),
+            adopt: annotation(api::ADOPT).cloned(),
+            resubmit: annotation(api::RESUBMIT).cloned(),
+            release: annotation(api::RELEASE).is_some_and(|value| value == "true"),
+            idle: annotations.and_then(idle),
+        }
+    }
+}
+
+/// The first annotation whose value asks for nothing. `release: "false"` says what it means.
+fn idle(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
+    let asks = |key, value: &str| match key {
+        api::RELEASE => ["true", "false"].contains(&value),
+        _ => !value.is_empty(),
+    };
+    [api::RUN_REQUESTED_AT, api::CANCEL_REQUESTED_AT, api::ADOPT, api::RESUBMIT, api::RELEASE].into_iter().find_map(|key| {
+        let value = annotations.get(key).filter(|value| !asks(key, value))?;
+        Some((key, value.clone()))
+    })
+}
