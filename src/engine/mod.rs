@@ -10,7 +10,6 @@ mod decide;
 mod decision;
 mod decisions;
 mod deletion;
-mod desired;
 mod ending;
 mod evidence;
 mod failures;
@@ -25,11 +24,8 @@ mod pace;
 mod pass;
 mod progress;
 mod refusals;
-mod resource;
 mod restoration;
-mod schedule;
 mod scheduled;
-mod service_defaults;
 mod submission;
 mod text;
 mod triggers;
@@ -42,11 +38,12 @@ pub use decide::decide;
 pub use decision::{Effect, Notice, Resolved, Scratch, Situation, Step};
 pub use decisions::question;
 pub use deletion::{namespace_patience, patience};
-pub use desired::{Deletion, Desired, Following, Policy, Work};
 pub use ending::was_replaced;
-pub use input::{Cure, Fault, Followed, Leaving, Requests, Scheduled, Settings, Success, Surroundings};
+pub use input::{
+    Cure, Deletion, Desired, Fault, Followed, Following, Leaving, Policy, Requests, Schedule, Scheduled, Settings, Success, Surroundings,
+    Work,
+};
 pub use observation::{Seen, Taken, Turn};
-pub use schedule::Schedule;
 pub use text::sentence;
 pub use turn_use::{TurnUse, turn_use, turn_use_unrecorded, unresolved_since};
 pub use turns::TurnQueue;

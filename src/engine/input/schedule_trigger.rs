@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::schedule::{DEFAULT_ZONE, Schedule};
 use crate::api::{RefreshTrigger, Status, Time};
 use crate::engine::pace;
-use crate::engine::schedule::{DEFAULT_ZONE, Schedule};
 
 /// A schedule, and how late it may be.
 #[derive(Clone, Debug)]
