@@ -27,6 +27,11 @@ fn asked(run: &Run, decisions: i32) -> String {
     format!("run-{}-attempt-{}{nth}", run.number, run.attempt)
 }
 
+/// Whether the submission is held until a person says what became of it.
+pub(super) fn held(pass: &Pass<'_>) -> bool {
+    pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
+}
+
 /// The operation that the annotation `adopt` names, as far as it can be the one that the present submission started.
 pub(super) fn named(pass: &Pass<'_>) -> Option<OperationId> {
     let value = pass.desired.requests.adopt.as_deref()?;
@@ -53,7 +58,7 @@ pub(super) fn resubmits(pass: &Pass<'_>) -> bool {
 
 /// The annotation that will be removed now: its decision was followed, or it answers nothing, which an event reports.
 pub(super) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
-    let held = super::submission::held(pass);
+    let held = held(pass);
     // Where the resource goes, its annotations go with it.
     if pass.desired.leaving.is_some() {
         return None;
@@ -118,7 +123,7 @@ fn ignore_idle(pass: &mut Pass<'_>, annotation: &'static str, value: &str) {
 /// Reports that a decision has no effect, and what is asked now.
 pub(super) fn ignore(pass: &mut Pass<'_>, annotation: &str, value: &str, why: &str) {
     let value = text::bounded(value, SHOWN);
-    let now = match remedy(pass).filter(|_| super::submission::held(pass)) {
+    let now = match remedy(pass).filter(|_| held(pass)) {
         Some(remedy) => remedy,
         None if pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) => {
             "the operator still reads the service's list, and no decision is needed yet".to_owned()
@@ -129,7 +134,7 @@ pub(super) fn ignore(pass: &mut Pass<'_>, annotation: &str, value: &str, why: &s
 }
 
 /// The commands that answer the question about the present submission; `None` where there is no run.
-pub(super) fn remedy(pass: &Pass<'_>) -> Option<String> {
+fn remedy(pass: &Pass<'_>) -> Option<String> {
     let run = pass.record.run.as_ref()?;
     // Where there is one candidate, the command is complete.
     let id = match run.candidates.as_slice() {
@@ -142,4 +147,13 @@ pub(super) fn remedy(pass: &Pass<'_>) -> Option<String> {
     } else {
         format!("to follow an operation, run `{adopt}`; if it started none, run `{}`", pass.desired.annotate(api::RESUBMIT, &question(run)))
     })
+}
+
+/// Says what a user has to decide, and the commands for it, which are complete however long the fact is.
+pub(super) fn ask(pass: &mut Pass<'_>, fact: &str) {
+    let remedy = remedy(pass).unwrap_or_default();
+    let fact = text::bounded(fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
+    if let Some(run) = pass.record.run.as_mut() {
+        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::failures::{self, BadEnd};
-use super::pass::Pass;
-use super::{Effect, Step, deletion, pace, progress, scheduled, text, triggers, waiting};
+use super::pass::{self, Pass};
+use super::{Effect, Step, deletion, names, pace, progress, scheduled, text, triggers};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, OperationId, Phase};
 
@@ -228,7 +228,7 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
 
 /// The run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt.
 fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
-    waiting::renew(&mut pass);
+    names::renew(&mut pass);
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
     };
@@ -237,7 +237,7 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
     // The next attempt has no operation yet: the one that failed is an earlier one.
-    waiting::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+    pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));

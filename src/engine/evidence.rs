@@ -13,9 +13,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::object_names::{self, Likeness};
+use super::pass::Pass;
 use super::{Settings, Taken};
 use crate::api::Run;
-use crate::operation::{Ahead, ObjectName, Operation, Origin, RefreshRequest, Request};
+use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
 /// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
@@ -52,11 +53,11 @@ fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
 
 /// What is known of the clocks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clocks {
+struct Clocks {
     /// How far the service's clock is ahead of ours, where it said what it shows.
-    pub(super) ahead: Option<Ahead>,
+    ahead: Option<Ahead>,
     /// Whether the process that measured it also recorded the intent.
-    pub(super) same: bool,
+    same: bool,
 }
 
 /// What is held against each operation of a list.
@@ -172,14 +173,13 @@ impl fmt::Display for Ambiguity {
 }
 
 impl<'a> Evidence<'a> {
-    pub(super) fn new(
-        run: &'a Run,
-        request: Option<&'a Request>,
-        taken: &'a Taken,
-        (intent, clocks): (Timestamp, Clocks),
-        settings: &Settings,
-    ) -> Self {
-        Self { run, request, taken, window: Window::of(intent, clocks, settings) }
+    /// What is held against each operation of a list; `None` where there is no run.
+    pub(super) fn of(pass: &'a Pass<'_>, listing: &Listing, taken: &'a Taken) -> Option<Self> {
+        let run = pass.record.run.as_ref()?;
+        // The spec may have changed since; then only what is on record can be compared.
+        let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
+        let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
+        Some(Self { run, request, taken, window: Window::of(pass.intent(), clocks, pass.situation.settings) })
     }
 
     /// Whether an operation can be the one: nothing that it shows contradicts it.

@@ -7,7 +7,7 @@ use super::ending::Lost;
 use super::evidence::Evidence;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Desired, Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, submission, text, triggers, waiting};
+use super::{Desired, Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, text, triggers};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, Run, RunState, Time, TriggerType};
 use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble, TroubleKind};
 
@@ -46,7 +46,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         // The request to cancel may have been lost, and to repeat it does no harm.
         Seen::Nothing => match pass.not_before() {
             Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-            None if !pass.scratch.look_first && waiting::cancel_is_due(&pass) => pass.stop(Effect::Cancel(id), None),
+            None if !pass.scratch.look_first && pass.cancel_is_due() => pass.stop(Effect::Cancel(id), None),
             None => look(pass, id),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
@@ -65,7 +65,7 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
         }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => uncancelled(pass, trouble),
         // It could not even be sent.
-        Seen::Trouble(trouble) if !pass.scratch.look_first && waiting::cancel_is_due(&pass) => uncancelled(pass, trouble),
+        Seen::Trouble(trouble) if !pass.scratch.look_first && pass.cancel_is_due() => uncancelled(pass, trouble),
         Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => {
             pass.scratch.look_first = false;
             observed(pass, &id)
@@ -132,7 +132,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
                     pass.stop_for(pause)
                 }
                 None => {
-                    let evidence = submission::evidence(&pass, listing, taken);
+                    let evidence = Evidence::of(&pass, listing, taken);
                     let may_show_it = |evidence: Evidence<'_>| {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
                         listing.operations.iter().any(may_be)

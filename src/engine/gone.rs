@@ -12,8 +12,7 @@ use crate::operation::{Presence, Trouble, TroubleKind};
 
 /// Whether to ask for the model, after a look or a list that brought nothing. Not while the service may be late to show the operation.
 pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
-    let submitted = pass.record.run.as_ref().map_or(pass.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp());
-    trouble.kind == TroubleKind::NotFound && pace::between(submitted, pass.now) >= pace::seen_after(pass.situation.settings)
+    trouble.kind == TroubleKind::NotFound && pace::between(pass.intent(), pass.now) >= pace::seen_after(pass.situation.settings)
 }
 
 /// Asks for the model.

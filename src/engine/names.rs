@@ -13,8 +13,16 @@ use crate::operation::ModelIds;
 /// How long a run that waits believes what its names were found to stand for.
 const BELIEVED: Duration = Duration::from_mins(5);
 
-/// Makes the run, which is not submitted, one on the model that the spec names now: by its ids, where those are known.
+/// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
 pub(super) fn renew(pass: &mut Pass<'_>) {
+    renew_model(pass);
+    if let Some(run) = pass.record.run.as_mut() {
+        run.work.clone_from(&pass.desired.work.digest);
+    }
+}
+
+/// Makes the run one on the model that the spec names now: by its ids, where those are known.
+fn renew_model(pass: &mut Pass<'_>) {
     let asked = &pass.desired.work.model;
     let Some(run) = pass.record.run.as_mut() else { return };
     if asked.is_empty() {
@@ -60,5 +68,5 @@ pub(super) fn found(pass: &mut Pass<'_>, ids: &ModelIds) {
     let lower = |id: &str| id.to_ascii_lowercase();
     let ids = ModelIds { group_id: lower(&ids.group_id), dataset_id: lower(&ids.dataset_id) };
     pass.scratch.resolved = Some(Resolved { names, ids, at: pass.now });
-    renew(pass);
+    renew_model(pass);
 }

@@ -9,6 +9,9 @@ use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
 use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
 use crate::operation::{Handle, OperationId, OperationKind};
 
+/// The latest operations that are remembered, so that none of them is taken for a new one.
+const REMEMBERED_OPERATIONS: usize = 12;
+
 /// The working copy of one decision.
 pub(super) struct Pass<'a> {
     pub(super) situation: &'a Situation<'a>,
@@ -152,6 +155,16 @@ impl<'a> Pass<'a> {
         Handle { id, location: self.scratch.location.clone().or_else(on_record) }
     }
 
+    /// When the intent of the run was recorded.
+    pub(super) fn intent(&self) -> Timestamp {
+        self.record.run.as_ref().map_or(self.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
+    }
+
+    /// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.
+    pub(super) fn cancel_is_due(&self) -> bool {
+        self.scratch.cancelled_at.is_none_or(|at| pace::passed(at, pace::CANCEL_AGAIN, self.now))
+    }
+
     /// Whether a run is followed although the API server refuses to change the metadata. A submission needs the finalizer all the same.
     pub(super) fn leaves_metadata(&self) -> bool {
         let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
@@ -224,6 +237,17 @@ impl Run {
     pub(super) fn operation(&self) -> Option<OperationId> {
         self.operation_id.as_deref().and_then(OperationId::parse)
     }
+}
+
+/// Adds those that are not remembered yet, and forgets the oldest where there are too many.
+pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
+    for id in more {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
+    ids.drain(..surplus);
 }
 
 /// The model that a run's spec gave, as people know it: by its names, where it was looked up by them.

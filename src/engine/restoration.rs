@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::pass::Pass;
-use super::{pace, submission, triggers};
+use super::{decisions, pace, pass, triggers};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
 use crate::operation::OperationKind;
 
@@ -92,7 +92,7 @@ pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
             run.requested_time = Time::from(created);
         }
         // A list that is read now may be too early for a submission of a moment ago.
-        submission::ask(pass, "the status was edited, so when the run was submitted cannot be told");
+        decisions::ask(pass, "the status was edited, so when the run was submitted cannot be told");
         format!("{shown}, submitted in the future: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
         run.waiting_since_time = Some(Time::from(now));
@@ -154,7 +154,7 @@ fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) ->
 /// Earlier versions left the operation of a failed attempt on record while the next attempt waited.
 fn drop_operation_of_earlier_attempt(run: &mut Run) {
     if run.state == RunState::Waiting && run.attempt > 1 && run.next_attempt_time.is_some() {
-        super::waiting::remember(&mut run.earlier_operation_ids, run.operation_id.take());
+        pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     }
 }
 

@@ -5,13 +5,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::evidence::{self, Ambiguity, Clocks, Evidence};
-use super::pass::Pass;
+use super::evidence::{self, Ambiguity, Evidence};
+use super::pass::{self, Pass};
 use super::troubles::{self, Grade};
 use super::{
-    Effect, Seen, Step, Taken, TurnUse, cancellation, decisions, deletion, ending, following, gone, pace, text, turn_use, waiting,
+    Effect, Seen, Step, Taken, TurnUse, cancellation, decisions, deletion, ending, following, gone, names, pace, text, turn_use, waiting,
 };
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
@@ -37,27 +35,27 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Submission(refused @ (Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. })) => {
             waiting::not_started(pass, refused)
         }
-        Seen::Nothing if held(&pass) => wait_for_a_word(pass),
+        Seen::Nothing if decisions::held(&pass) => wait_for_a_word(pass),
         // Found after a restart, or after an answer that was lost.
         Seen::Nothing => {
             if let Some(pause) = pass.not_before() {
                 pass.stop(Effect::Nothing, Some(pause))
             } else {
-                let (kind, since) = (pass.kind(), intent(&pass));
+                let (kind, since) = (pass.kind(), pass.intent());
                 pass.scratch.listed_at = Some(pass.now);
                 pass.keep(Effect::List(kind, since), None)
             }
         }
         Seen::Listing { kind, result: Ok(listing), taken } if *kind == pass.kind() => resolve(pass, listing, taken),
         Seen::Look(Look::Found { operation, .. }) if decisions::named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
-            if evidence::began_before(operation, intent(&pass)) {
+            if evidence::began_before(operation, pass.intent()) {
                 return refuse(pass, "the operation began before the submission");
             }
             let operation = operation.clone();
             adopt(pass, &operation)
         }
         Seen::Look(Look::Gone) if decisions::named(&pass).is_some() => refuse(pass, "the service does not know the operation"),
-        Seen::Listing { result: Err(trouble), .. } if !held(&pass) && gone::is_in_question(&pass, trouble) => gone::ask(pass),
+        Seen::Listing { result: Err(trouble), .. } if !decisions::held(&pass) && gone::is_in_question(&pass, trouble) => gone::ask(pass),
         Seen::Presence(presence) => match gone::trouble_of(&mut pass, presence) {
             Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
             None => gone::decide(pass),
@@ -68,7 +66,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Fault(fault) => {
             let message = format!("the answer to the submission was lost, and what became of it cannot be told: {}", fault.message);
             unheard_of(&mut pass, fault.reason, &message, &fault.message);
-            let pause = pace::cluster(pace::between(intent(&pass), pass.now));
+            let pause = pace::cluster(pace::between(pass.intent(), pass.now));
             pass.stop_for(pause)
         }
         Seen::Resolved(_) | Seen::Listing { .. } | Seen::Turn(_) | Seen::Look(Look::Found { .. } | Look::Gone) | Seen::Cancellation(_) => {
@@ -138,11 +136,6 @@ fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
     Step { look_again: Some(Duration::ZERO), ..step }
 }
 
-/// Whether the submission is held until a person says what became of it.
-pub(super) fn held(pass: &Pass<'_>) -> bool {
-    pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
-}
-
 /// Only a user can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
 fn wait_for_a_word(pass: Pass<'_>) -> Step {
     if let Some(id) = decisions::named(&pass) {
@@ -164,30 +157,16 @@ fn refuse(mut pass: Pass<'_>, why: &str) -> Step {
     pass.keep(Effect::RemoveAnnotation(api::ADOPT), None)
 }
 
-/// When the intent was recorded.
-fn intent(pass: &Pass<'_>) -> Timestamp {
-    pass.record.run.as_ref().map_or(pass.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
-}
-
-/// What is held against each operation of a list; `None` where there is no run.
-pub(super) fn evidence<'a>(pass: &'a Pass<'_>, listing: &Listing, taken: &'a Taken) -> Option<Evidence<'a>> {
-    let run = pass.record.run.as_ref()?;
-    // The spec may have changed since; then only what is on record can be compared.
-    let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
-    let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
-    Some(Evidence::new(run, request, taken, (intent(pass), clocks), pass.situation.settings))
-}
-
 /// The listing was read: is the operation in it?
 fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     (pass.scratch.troubles, pass.scratch.gone_since) = (0, None);
     let settings = pass.situation.settings;
-    let Some(evidence) = evidence(&pass, listing, taken) else {
+    let Some(evidence) = Evidence::of(&pass, listing, taken) else {
         return pass.keep(Effect::Nothing, None);
     };
     let certain_after = pace::seen_after(settings);
-    let waited = pace::between(intent(&pass), pass.now);
-    let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(intent(&pass), asked) >= certain_after);
+    let waited = pace::between(pass.intent(), pass.now);
+    let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(pass.intent(), asked) >= certain_after);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
     // Beside an operation that a client has submitted, one of unknown origin is no second possibility.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
@@ -271,7 +250,7 @@ fn never_started(mut pass: Pass<'_>) -> Step {
     if cancellation::is_pending(&pass) {
         return cancellation::nothing_began(pass);
     }
-    let since = Time::from(intent(&pass));
+    let since = Time::from(pass.intent());
     if let Some(run) = pass.record.run.as_mut() {
         // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
         run.waiting_since_time.get_or_insert(since);
@@ -297,11 +276,11 @@ fn resubmit(mut pass: Pass<'_>) -> Step {
     }
     let message = "to be submitted again, as the annotation resubmit says";
     pass.notice(Reason::Resubmitted, message);
-    waiting::renew(&mut pass);
+    names::renew(&mut pass);
     if let Some(run) = pass.record.run.as_mut() {
         // None of them is it, the person says; so no later submission began one of them either.
         let candidates = std::mem::take(&mut run.candidates);
-        waiting::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
+        pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.tell(RunState::Waiting, Reason::Retrying, message);
     }
     pass.scratch = super::Scratch::default();
@@ -324,20 +303,11 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             })
             .collect();
     }
-    ask(&mut pass, &format!("the response to the submission was lost, and {why}{which}"));
+    decisions::ask(&mut pass, &format!("the response to the submission was lost, and {why}{which}"));
     pass.scratch.next_look = None;
     // A user may have decided before the question, and would not do so again.
     let decided = decisions::named(&pass).is_some() || decisions::resubmits(&pass);
     pass.stop(Effect::Nothing, decided.then_some(Duration::ZERO))
-}
-
-/// Says what a user has to decide, and the commands for it, which are complete however long the fact is.
-pub(super) fn ask(pass: &mut Pass<'_>, fact: &str) {
-    let remedy = decisions::remedy(pass).unwrap_or_default();
-    let fact = text::bounded(fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));
-    if let Some(run) = pass.record.run.as_mut() {
-        run.tell(RunState::Submitting, Reason::SubmissionUnknown, format!("{fact}: {remedy}"));
-    }
 }
 
 /// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
@@ -345,16 +315,16 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
-    let waited = pace::between(intent(&pass), pass.now);
+    let waited = pace::between(pass.intent(), pass.now);
     let late = waited >= pace::seen_after(pass.situation.settings);
     // An outage passes; but what can still not be read after as long as an operation may run, a user has to tell.
     let too_long = waited >= pass.desired.policy.active_deadline;
     match troubles::grade(trouble.kind) {
         // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
-        Grade::Rejected if late && !held(&pass) => {
+        Grade::Rejected if late && !decisions::held(&pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
-        Grade::Transient if too_long && !held(&pass) => {
+        Grade::Transient if too_long && !decisions::held(&pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
         Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
@@ -364,13 +334,13 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
             let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
             let why = pass.record.run.as_ref().and_then(Run::why);
             let told = why == Some(Reason::Retrying) || why == Some(reason);
-            if !told && !held(&pass) {
+            if !told && !decisions::held(&pass) {
                 unheard_of(&mut pass, reason, &message, &trouble.message);
             }
         }
     }
     // By then it holds up nobody any more, however long the pause is.
-    let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(intent(&pass), pass.now));
+    let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(pass.intent(), pass.now));
     let mut step = pass.stop_for(pause);
     if !until_free.is_zero() {
         step.look_again = Some(pace::at_latest(step.look_again, until_free));
@@ -380,8 +350,8 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
 
 /// Says why nothing is learnt. A submission that is held for a person's word stays held.
 fn unheard_of(pass: &mut Pass<'_>, reason: Reason, message: &str, cause: &str) {
-    if held(pass) {
-        ask(pass, &format!("the operation that the annotation adopt names cannot be looked at: {cause}"));
+    if decisions::held(pass) {
+        decisions::ask(pass, &format!("the operation that the annotation adopt names cannot be looked at: {cause}"));
     } else if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Submitting, reason, message);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pass::Pass;
+use super::pass::{self, Pass};
 use super::refusals::Asked;
 use super::troubles::{self, Grade};
 use super::{
@@ -12,9 +12,6 @@ use super::{
 };
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
-
-/// The latest operations that are remembered, so that none of them is taken for a new one.
-const REMEMBERED_OPERATIONS: usize = 12;
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
@@ -67,25 +64,14 @@ pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
 /// The operations that a run knows, its own last, bounded.
 fn earlier_operations(run: Run) -> Vec<String> {
     let mut ids = run.earlier_operation_ids;
-    remember(&mut ids, run.operation_id);
+    pass::remember(&mut ids, run.operation_id);
     ids
-}
-
-/// Adds those that are not remembered yet, and forgets the oldest where there are too many.
-pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
-    for id in more {
-        if !ids.contains(&id) {
-            ids.push(id);
-        }
-    }
-    let surplus = ids.len().saturating_sub(REMEMBERED_OPERATIONS);
-    ids.drain(..surplus);
 }
 
 /// Decides for a run that is not submitted.
 pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     let desired = pass.desired;
-    renew(&mut pass);
+    names::renew(&mut pass);
     let (moved, kind) = (has_moved(&pass), pass.kind());
     let Some(run) = pass.record.run.as_mut() else {
         return pass.keep(Effect::Nothing, None);
@@ -191,14 +177,6 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
     }
 }
 
-/// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
-pub(super) fn renew(pass: &mut Pass<'_>) {
-    names::renew(pass);
-    if let Some(run) = pass.record.run.as_mut() {
-        run.work.clone_from(&pass.desired.work.digest);
-    }
-}
-
 /// Asks for the run's turn. One that has moved to another model is recorded first: its place in the queue is by what is on record, and
 /// what it was stalled for was of the other model, so the new spec must not look refused for it.
 fn take_turn(mut pass: Pass<'_>) -> Step {
@@ -293,11 +271,11 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
             cancellation::nothing_began(pass)
         }
         Submission::Refused(trouble) => {
-            renew(&mut pass);
+            names::renew(&mut pass);
             refusals::refused(pass, trouble, Asked::Submission)
         }
         Submission::Deferred { message } => {
-            renew(&mut pass);
+            names::renew(&mut pass);
             if let Some(run) = pass.record.run.as_mut() {
                 run.submitted_time = None;
             }
@@ -309,7 +287,7 @@ pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
                 let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
                 return ending::end(pass, RunState::Failed, Reason::Conflict, message);
             }
-            renew(&mut pass);
+            names::renew(&mut pass);
             let mut waited = Duration::ZERO;
             if let Some(run) = pass.record.run.as_mut() {
                 let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
@@ -361,7 +339,7 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
     let holder = format!("refresh {id} {whose}{}", since(operation.start));
     let now = pass.now;
     let pause = wait_for(&mut pass, if replace { "cancels and waits for" } else { "waits for" }, holder);
-    if replace && cancel_is_due(&pass) {
+    if replace && pass.cancel_is_due() {
         pass.scratch.cancelled_at = Some(now);
         pass.notice(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
         return pass.stop(Effect::Cancel(id), None);
@@ -400,9 +378,4 @@ fn wait_for(pass: &mut Pass<'_>, verb: &str, holder: String) -> Duration {
         run.waiting_for = Some(holder);
     }
     pace::poll(pass.situation.settings, waited, pass.seed())
-}
-
-/// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.
-pub(super) fn cancel_is_due(pass: &Pass<'_>) -> bool {
-    pass.scratch.cancelled_at.is_none_or(|at| pace::passed(at, pace::CANCEL_AGAIN, pass.now))
 }
