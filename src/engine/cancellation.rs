@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::next::Next;
 use super::pass::Pass;
-use super::{Effect, Seen, Step, ending, following, triggers};
+use super::{Effect, Seen, ending, triggers};
 use crate::api::{CancelCause, Reason, RunState};
 
 /// Whether the annotation has a value that was not handled.
@@ -25,11 +26,11 @@ fn settle(pass: &mut Pass<'_>) {
 }
 
 /// Heeds a new value while a run is under way.
-pub(super) fn heed(mut pass: Pass<'_>) -> Step {
-    settle(&mut pass);
+pub(super) fn heed(pass: &mut Pass<'_>) -> Next {
+    settle(pass);
     let can_be_cancelled = pass.kind().offers().cancel;
     let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
+        return Next::keep(Effect::Nothing, None);
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
@@ -37,20 +38,20 @@ pub(super) fn heed(mut pass: Pass<'_>) -> Step {
             triggers::settle(pass.desired, &mut pass.record);
             nothing_began(pass)
         }
-        (RunState::Running, Some(id)) if can_be_cancelled => following::cancel(pass, CancelCause::Request, id),
+        (RunState::Running, Some(id)) if can_be_cancelled => Next::Cancel { cause: CancelCause::Request, id },
         (RunState::Running, Some(_)) => {
-            goes_on(&mut pass);
-            pass.stop(Effect::Nothing, Some(Duration::ZERO))
+            goes_on(pass);
+            Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
         // Whether an operation has begun, and which, is found out first.
         (RunState::Submitting, _) | (RunState::Running, None) => {
             run.cancel_cause = Some(CancelCause::Request);
-            pass.stop(Effect::Nothing, Some(Duration::ZERO))
+            Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
         // It is being cancelled already, whatever for.
-        (RunState::Cancelling, _) => pass.stop(Effect::Nothing, Some(Duration::ZERO)),
+        (RunState::Cancelling, _) => Next::record(Effect::Nothing, Some(Duration::ZERO)),
         (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
-            pass.keep(Effect::Nothing, None)
+            Next::keep(Effect::Nothing, None)
         }
     }
 }
@@ -85,7 +86,7 @@ pub(super) fn goes_on(pass: &mut Pass<'_>) {
 }
 
 /// Ends a run of which, for certain, nothing runs.
-pub(super) fn nothing_began(pass: Pass<'_>) -> Step {
+pub(super) fn nothing_began(pass: &mut Pass<'_>) -> Next {
     let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
     let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
     let message = format!("{what}: the run was cancelled, as the annotation cancel-requested-at asks");

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::Standing;
+use super::next::Next;
 use super::pass::Pass;
 use super::{
-    Effect, Seen, Situation, Step, cancellation, decisions, deletion, followed, following, pace, restoration, scheduled, submission,
-    triggers, waiting,
+    Effect, Seen, Situation, Step, cancellation, decisions, deletion, ending, followed, following, idle, pace, restoration, scheduled,
+    submission, waiting,
 };
 use crate::api::{DeletionPolicy, Run, RunState};
-use crate::operation::{OperationKind, Submission};
+use crate::operation::Submission;
 
 /// Decides what to record and what to do next.
 ///
@@ -41,8 +41,8 @@ fn choose(situation: &Situation<'_>) -> Step {
     } else if restored {
         return pass.stop(Effect::Nothing, Some(Duration::ZERO));
     }
-    if pass.deleting() {
-        return deletion::decide(pass);
+    if !is_ours {
+        return pass.leave();
     }
     if situation.seen == Seen::Nothing
         && !pass.leaves_metadata()
@@ -50,82 +50,112 @@ fn choose(situation: &Situation<'_>) -> Step {
     {
         return pass.keep(Effect::RemoveAnnotation(annotation), None);
     }
+    if pass.deleting() { delete(pass) } else { run(pass) }
+}
+
+/// Decides for a resource that is being deleted: what may run of it is followed to its end.
+fn delete(mut pass: Pass<'_>) -> Step {
+    if let Some(next) = deletion::at_once(&mut pass) {
+        return execute(pass, next);
+    }
+    let until_release = deletion::held_until(&pass).filter(|pause| !pause.is_zero());
+    let next = match deletion::decide(&pass) {
+        Some(next) => next,
+        None => by_state(&mut pass, false),
+    };
+    let step = execute(pass, next);
+    let look_again = until_release.map(|pause| pace::at_latest(step.look_again, pause)).or(step.look_again);
+    Step { look_again, ..step }
+}
+
+/// Decides for a resource that may run.
+fn run(mut pass: Pass<'_>) -> Step {
+    let (desired, situation) = (pass.desired, pass.situation);
     scheduled::look(&mut pass);
     let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
-    let may_go = situation.desired.policy.deletion == DeletionPolicy::Orphan
+    let may_go = desired.policy.deletion == DeletionPolicy::Orphan
         || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
-    let needless = situation.desired.leaving.is_some() && may_go;
-    if under_way && !situation.desired.finalizer && situation.seen == Seen::Nothing && !needless && !pass.leaves_metadata() {
+    let needless = desired.leaving.is_some() && may_go;
+    if under_way && !desired.finalizer && situation.seen == Seen::Nothing && !needless && !pass.leaves_metadata() {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
     let reported = followed::look(&mut pass);
-    if under_way && reported {
-        let step = following::keep_record(pass);
-        return scheduled::wake(situation.desired, situation.now, step);
-    }
-    if under_way && cancellation::is_asked(&pass) {
-        return scheduled::wake(situation.desired, situation.now, cancellation::heed(pass));
-    }
-    let step = match pass.record.run.as_ref().map(|run| run.state) {
+    if !under_way && desired.leaving.is_some() {
         // Whoever comes next begins it.
-        None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_))
-            if situation.desired.leaving.is_some() =>
-        {
-            return pass.leave();
-        }
+        return pass.leave();
+    }
+    let next = if under_way && reported {
+        following::keep_record(&mut pass)
+    } else if under_way && cancellation::is_asked(&pass) {
+        cancellation::heed(&mut pass)
+    } else {
+        by_state(&mut pass, reported)
+    };
+    let step = following::wake(desired, situation.now, execute(pass, next));
+    scheduled::wake(desired, situation.now, step)
+}
+
+/// The rule of the state that the run is recorded in.
+fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
+    match pass.record.run.as_ref().map(|run| run.state) {
         None | Some(RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_)) => {
-            idle(pass, reported)
+            idle::decide(pass, reported)
         }
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
         Some(RunState::Running) => following::running(pass),
         Some(RunState::Cancelling) => following::cancelling(pass),
-    };
-    let step = following::wake(situation.desired, situation.now, step);
-    scheduled::wake(situation.desired, situation.now, step)
+    }
 }
 
-/// No run is under way: is one due?
-fn idle(mut pass: Pass<'_>, reported: bool) -> Step {
-    let desired = pass.desired;
-    // A line for each, since all are said.
-    let said = followed::say_missed(&mut pass) || reported;
-    let said = scheduled::skip_late(&mut pass) || said;
-    let said = triggers::withdraw(&mut pass) || said;
-    let said = cancellation::too_late(&mut pass) || said;
-    let due = triggers::next(desired, &pass.record, pass.now);
-    let standing = Standing::hindering(desired, due.as_ref());
-    if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
-        triggers::settle(desired, &mut pass.record);
+/// Executes what a rule has answered. Only [`Next::Wait`] asks another rule, and that is the last one.
+fn execute(mut pass: Pass<'_>, next: Next) -> Step {
+    let mut next = adapted(&mut pass, next);
+    if matches!(next, Next::Wait) {
+        next = waiting::decide(&mut pass);
     }
-    if let Some(standing) = standing {
-        // What waits for anything but a change of the spec is accepted.
-        if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
-            triggers::accept(desired, &mut pass.record, pass.now);
+    match next {
+        Next::Record { effect, requeue } => pass.stop(effect, requeue),
+        Next::Keep { effect, requeue } => pass.keep(effect, requeue),
+        Next::Wait => pass.keep(Effect::Nothing, Some(Duration::ZERO)),
+        Next::Cancel { cause, id } => {
+            following::begin_to_cancel(&mut pass, cause, &id);
+            pass.stop(Effect::Cancel(id), None)
         }
-        let again = standing.passes_by_itself().then(|| pace::cluster(pass.hindered_for()));
-        pass.stand(standing);
-        return pass.stop(Effect::Nothing, again);
-    }
-    let Some(trigger) = due else {
-        return pass.stop(Effect::Nothing, None);
-    };
-    if said {
-        // It is on record before anything else goes on, so that it is said once.
-        pass.stand(Standing::next(desired, &pass.record, &trigger));
-        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
-    }
-    match pass.situation.seen {
-        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
-        // What this run asked before anything of it was recorded.
-        Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
-        // The answer to a question of a run that is over: it says nothing about the next.
-        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) => {
-            return pass.keep(Effect::Nothing, Some(Duration::ZERO));
+        Next::End { state, reason, message } => {
+            let requeue = ending::record_end(&mut pass, state, reason, &message);
+            pass.stop(Effect::Nothing, requeue)
+        }
+        Next::Retry { failure, .. } => {
+            let requeue = ending::attempt_again(&mut pass, &failure);
+            pass.stop(Effect::Nothing, requeue)
+        }
+        Next::Release { ended } => {
+            if let Some((reason, message)) = ended {
+                pass.notice(reason, message);
+            }
+            pass.keep(Effect::Release, None)
         }
     }
-    waiting::begin(&mut pass, trigger);
-    waiting::decide(pass)
+}
+
+/// What an answer means to a resource that is being deleted, and to a run that is to be cancelled as soon as it is known what of it has
+/// begun.
+fn adapted(pass: &mut Pass<'_>, next: Next) -> Next {
+    match next {
+        Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if pass.deleting() => {
+            Next::Release { ended: Some((reason, message)) }
+        }
+        Next::Wait if pass.deleting() => Next::Release { ended: None },
+        Next::Wait if cancellation::is_pending(pass) => cancellation::nothing_began(pass),
+        Next::Record { .. }
+        | Next::Keep { .. }
+        | Next::Wait
+        | Next::Cancel { .. }
+        | Next::End { .. }
+        | Next::Retry { .. }
+        | Next::Release { .. } => next,
+    }
 }

@@ -4,89 +4,74 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::next::Next;
 use super::pass::Pass;
-use super::{Desired, Effect, Seen, Step, conditions, decisions, following, pace, submission};
+use super::{Desired, Seen, conditions, pace};
 use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
-use crate::operation::{Look, OperationId, Submission};
+use crate::operation::{Look, Submission};
 
 /// How long an ending namespace waits for a resource, counted from the deletion of the resource: for the end of its operation, and for
 /// whatever keeps the operator from seeing it.
 const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 
-/// Decides for a resource that is being deleted.
-pub(super) fn decide(mut pass: Pass<'_>) -> Step {
-    if !pass.desired.finalizer {
-        return pass.leave();
-    }
-    if pass.situation.seen == Seen::Nothing
-        && !pass.leaves_metadata()
-        && let Some(annotation) = decisions::leftover(&mut pass)
-    {
-        return pass.keep(Effect::RemoveAnnotation(annotation), None);
-    }
+/// Whether the resource is released whatever was just learnt; `None` where its run decides.
+pub(super) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
+    let released = Some(Next::Release { ended: None });
     let Some(run) = pass.record.run.as_ref() else {
-        return release(pass, None);
+        return released;
     };
     let (state, id) = (run.state, run.operation());
     if state.ended() || state == RunState::Waiting {
-        return release(pass, None);
+        return released;
     }
     // What has just begun is on record before it is let go: so that it can be named, and is nobody else's.
     if state == RunState::Submitting && matches!(pass.situation.seen, Seen::Submission(Submission::Accepted { .. })) {
-        return submission::decide(pass);
+        return None;
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
     if pass.desired.requests.release {
         pass.notice(Reason::Released, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));
-        return release(pass, None);
+        return released;
     }
     if !pass.kind().offers().cancel {
         let begun = if state == RunState::Submitting { "may have begun at the service" } else { "goes on at the service" };
         let message = format!("{what} {begun}, and is let go: a {} cannot be cancelled", pass.kind().noun());
         pass.notice(Reason::Released, message);
-        return release(pass, None);
+        return released;
     }
     if pass.desired.policy.deletion == DeletionPolicy::Orphan {
         pass.notice(Reason::Released, format!("{what} may still be running: deletionPolicy is Orphan"));
-        return release(pass, None);
+        return released;
     }
-    if is_time_up(&pass) {
-        let hindrance = hindrance(&pass).map(|said| format!(" ({said})")).unwrap_or_default();
+    if is_time_up(pass) {
+        let hindrance = hindrance(pass).map(|said| format!(" ({said})")).unwrap_or_default();
         let message = format!("{what} may still be running{hindrance}: the namespace is being deleted, and waits for two minutes at most");
         pass.notice(Reason::Released, message);
-        return release(pass, None);
+        return released;
     }
-    let until_release = held_until(&pass).filter(|pause| !pause.is_zero());
-    let mut step = followed(pass, state, id);
-    if let Some(pause) = until_release {
-        step.look_again = Some(pace::at_latest(step.look_again, pause));
-    }
-    step
+    None
 }
 
-/// Follows what runs to its end, or finds out whether anything runs.
-fn followed(pass: Pass<'_>, state: RunState, id: Option<OperationId>) -> Step {
-    match (state, id) {
-        (RunState::Running, Some(id)) if pass.situation.seen == Seen::Nothing => following::cancel(pass, CancelCause::Deletion, id),
-        (RunState::Running, _) => following::running(pass),
-        (RunState::Cancelling, _) => following::cancelling(pass),
-        (RunState::Submitting, _) => match pass.situation.seen {
-            // Nothing was started, for certain.
-            Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => release(pass, None),
-            Seen::Submission(Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. })
-            | Seen::Nothing
-            | Seen::Resolved(_)
-            | Seen::Turn(_)
-            | Seen::Look(_)
-            | Seen::Listing { .. }
-            | Seen::Cancellation(_)
-            | Seen::Presence(_)
-            | Seen::Trouble(_)
-            | Seen::Fault(_) => submission::decide(pass),
-        },
-        (RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
-            release(pass, None)
+/// What the deletion makes of a run that may be under way; `None` where the run's own rule decides.
+pub(super) fn decide(pass: &Pass<'_>) -> Option<Next> {
+    let run = pass.record.run.as_ref()?;
+    // For certain.
+    let nothing_began =
+        matches!(pass.situation.seen, Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }));
+    match run.state {
+        RunState::Running if pass.situation.seen == Seen::Nothing => {
+            run.operation().map(|id| Next::Cancel { cause: CancelCause::Deletion, id })
         }
+        RunState::Submitting if nothing_began => Some(Next::Release { ended: None }),
+        RunState::Waiting
+        | RunState::Submitting
+        | RunState::Running
+        | RunState::Cancelling
+        | RunState::Succeeded
+        | RunState::Failed
+        | RunState::TimedOut
+        | RunState::Cancelled
+        | RunState::Newer(_) => None,
     }
 }
 
@@ -128,14 +113,6 @@ pub fn namespace_patience(requested: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.
-fn held_until(pass: &Pass<'_>) -> Option<Duration> {
+pub(super) fn held_until(pass: &Pass<'_>) -> Option<Duration> {
     patience(pass.desired, pass.now)
-}
-
-/// Lets go of the resource, and says how its operation ended where it did.
-pub(super) fn release(mut pass: Pass<'_>, end: Option<(Reason, String)>) -> Step {
-    if let Some((reason, message)) = end {
-        pass.notice(reason, message);
-    }
-    pass.keep(Effect::Release, None)
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::conditions::Standing;
 use super::failures::{self, BadEnd};
+use super::next::Next;
 use super::pass::{self, Pass};
-use super::{Effect, Step, deletion, names, pace, progress, scheduled, text, triggers};
+use super::{Effect, names, pace, progress, scheduled, text, triggers};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
 use crate::operation::{Operation, OperationId, Phase};
 
@@ -17,7 +18,7 @@ const HISTORY_SENTENCE: usize = 256;
 const REPLACED: &str = "was cancelled: a new trigger replaced it";
 
 /// The service says that the operation has ended.
-pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
+pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     let failed = operation.objects.iter().filter(|object| matches!(object.phase, Phase::Failed | Phase::TimedOut)).count();
     let contradicts = operation.phase == Phase::Succeeded && failed > 0;
     if contradicts && pass.scratch.contradictions < CONTRADICTIONS_TAKEN {
@@ -28,7 +29,7 @@ pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
     }
     let now = pass.now;
     let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
+        return Next::keep(Effect::Nothing, None);
     };
     progress::record(run, operation);
     let start = operation.start.map(Time::from).or(run.started_time);
@@ -45,7 +46,7 @@ pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
         }
         Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, success(operation), false),
         Phase::Cancelled if !given_up => {
-            let (state, reason, message) = cancelled(&pass, cause, &format!("operation {id}"));
+            let (state, reason, message) = cancelled(pass, cause, &format!("operation {id}"));
             (state, reason, message, false)
         }
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {
@@ -56,16 +57,13 @@ pub(super) fn ended(mut pass: Pass<'_>, operation: &Operation) -> Step {
         }
         // Not an end; the caller does not come here with one.
         Phase::NotStarted | Phase::InProgress => {
-            return pass.keep(Effect::Nothing, Some(pace::CLUSTER));
+            return Next::keep(Effect::Nothing, Some(pace::CLUSTER));
         }
     };
-    if pass.deleting() {
-        return deletion::release(pass, Some((reason, message)));
-    }
     if again && cause.is_none() && attempt <= pass.desired.policy.backoff_limit {
-        return attempt_again(pass, &message);
+        return Next::Retry { reason, failure: message };
     }
-    end_with(pass, state, reason, message)
+    Next::End { state, reason, message }
 }
 
 /// What is said of an operation that succeeded.
@@ -108,7 +106,7 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
 }
 
 /// The deadline is over, and the operation cannot be cancelled: the run ends, and says that it may go on.
-pub(super) fn let_go(pass: Pass<'_>, id: &OperationId) -> Step {
+pub(super) fn let_go(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     let (seconds, noun) = (pass.desired.policy.active_deadline.as_secs(), pass.kind().noun());
     let message = format!(
         "operation {id} was followed for {seconds} s (activeDeadlineSeconds); a {noun} cannot be cancelled, so it may go on at the service"
@@ -128,15 +126,15 @@ pub(super) enum Lost {
 }
 
 /// The service knows the operation no longer.
-pub(super) fn lost(pass: Pass<'_>, what: Lost) -> Step {
+pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
     let Some(run) = pass.record.run.as_ref() else {
-        return pass.keep(Effect::Nothing, None);
+        return Next::keep(Effect::Nothing, None);
     };
     let id = run.operation_id.clone().unwrap_or_default();
     let cause = run.cancel_cause;
     let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
     let (state, reason, message) = if cause.is_some() {
-        cancelled(&pass, cause, &format!("{operation}, which the service no longer knows,"))
+        cancelled(pass, cause, &format!("{operation}, which the service no longer knows,"))
     } else if what == Lost::WithItsModel {
         let message = format!(
             "the model was deleted during the run, and {operation} with it, so how it ended cannot be told; name the model that takes its \
@@ -156,29 +154,25 @@ pub(super) fn lost(pass: Pass<'_>, what: Lost) -> Step {
         );
         (RunState::Failed, Reason::OperationLost, message)
     };
-    if pass.deleting() {
-        return deletion::release(pass, Some((reason, message)));
-    }
     // Only what never ran is tried again: the other may have succeeded.
     if reason == Reason::RequestDropped && run.attempt <= pass.desired.policy.backoff_limit {
-        return attempt_again(pass, &message);
+        return Next::Retry { reason, failure: message };
     }
     end(pass, state, reason, message)
 }
 
 /// Ends the run now.
-pub(super) fn end(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String) -> Step {
+pub(super) fn end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: String) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.ended_time = Some(Time::from(pass.now));
     }
-    end_with(pass, state, reason, message)
+    Next::End { state, reason, message }
 }
 
-fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String) -> Step {
+/// Records the end of the run, with what is due after it. Returns when to decide again.
+pub(super) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
     let limit = pass.desired.policy.history_limit;
-    let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
-    };
+    let run = pass.record.run.as_mut()?;
     run.tell(state, reason, message);
     (run.waiting_for, run.waiting_since_time, run.next_attempt_time, run.location) = (None, None, None, None);
     run.recorded_time = Some(Time::from(pass.now));
@@ -205,20 +199,18 @@ fn end_with(mut pass: Pass<'_>, state: RunState, reason: Reason, message: String
     remember(&mut pass.record, entry, limit);
     pass.scratch = super::Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    scheduled::skip_late(&mut pass);
-    triggers::withdraw(&mut pass);
+    scheduled::skip_late(pass);
+    triggers::withdraw(pass);
     let due = triggers::accept(pass.desired, &mut pass.record, pass.now);
     if due.is_none() {
         triggers::settle(pass.desired, &mut pass.record);
     }
     let next = |due: &Trigger| Standing::next(pass.desired, &pass.record, due);
-    let Some(standing) = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next)) else {
-        return pass.stop(Effect::Nothing, None);
-    };
+    let standing = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
     // The conditions speak of what comes next, so this end is told apart.
     pass.notice(reason, said);
     pass.stand(standing);
-    pass.stop(Effect::Nothing, Some(Duration::ZERO))
+    Some(Duration::ZERO)
 }
 
 fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
@@ -226,12 +218,11 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
     record.history.truncate(limit);
 }
 
-/// The run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt.
-fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
-    names::renew(&mut pass);
-    let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
-    };
+/// Records that the run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt. Returns when to
+/// decide again.
+pub(super) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Duration> {
+    names::renew(pass);
+    let run = pass.record.run.as_mut()?;
     let next = run.attempt.saturating_add(1);
     let pause = pace::attempt(next);
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
@@ -245,7 +236,7 @@ fn attempt_again(mut pass: Pass<'_>, failure: &str) -> Step {
     pass.scratch = super::Scratch::default();
     // Where something else holds it up, the next look says so at once.
     let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
-    pass.stop(Effect::Nothing, Some(if held_up { Duration::ZERO } else { pause }))
+    Some(if held_up { Duration::ZERO } else { pause })
 }
 
 /// The service's first message, which is the cause, as the tail of a sentence.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::conditions::Standing;
 use super::ending::Lost;
 use super::evidence::Evidence;
+use super::next::Next;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
 use super::{Desired, Effect, Leaving, Seen, Step, cancellation, ending, gone, pace, progress, text, triggers};
@@ -15,38 +16,41 @@ use crate::operation::{Cancellation, Look, Operation, OperationId, Trouble, Trou
 const PARTS_READ: u32 = 10;
 
 /// Decides for a run that is recorded as Running.
-pub(super) fn running(mut pass: Pass<'_>) -> Step {
+pub(super) fn running(pass: &mut Pass<'_>) -> Next {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
     // A trigger that waits, or was dropped, is on record before it can be met again.
-    let due = heed_triggers(&mut pass);
+    let due = heed_triggers(pass);
     match &pass.situation.seen {
         Seen::Nothing => {
-            if let Some(cause) = cancel_cause(&pass, due) {
-                return cancel(pass, cause, id);
+            if let Some(cause) = cancel_cause(pass, due) {
+                let can_be_cancelled = pass.kind().offers().cancel;
+                return if can_be_cancelled { Next::Cancel { cause, id } } else { ending::let_go(pass, &id) };
             }
             match pass.not_before() {
-                Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
+                Some(pause) => Next::record(Effect::Nothing, Some(pause)),
                 None => look(pass, id),
             }
         }
         Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => observed(pass, &id),
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
+            Next::record(Effect::Nothing, Some(pace::CLUSTER))
+        }
     }
 }
 
 /// Decides for a run that is recorded as Cancelling.
-pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
+pub(super) fn cancelling(pass: &mut Pass<'_>) -> Next {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return lost_id(pass);
     };
-    heed_triggers(&mut pass);
+    heed_triggers(pass);
     match &pass.situation.seen {
         // The request to cancel may have been lost, and to repeat it does no harm.
         Seen::Nothing => match pass.not_before() {
-            Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-            None if !pass.scratch.look_first && pass.cancel_is_due() => pass.stop(Effect::Cancel(id), None),
+            Some(pause) => Next::record(Effect::Nothing, Some(pause)),
+            None if !pass.scratch.look_first && pass.cancel_is_due() => Next::record(Effect::Cancel(id), None),
             None => look(pass, id),
         },
         // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
@@ -70,12 +74,12 @@ pub(super) fn cancelling(mut pass: Pass<'_>) -> Step {
             pass.scratch.look_first = false;
             observed(pass, &id)
         }
-        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) => pass.stop(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) => Next::record(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
 /// The operation may have ended meanwhile, so the next look comes first.
-fn uncancelled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if pass.scratch.cancel_refusals > 0 {
         // The second in a row is news, whatever the look in between has brought.
         pass.scratch.troubles = pass.scratch.troubles.max(troubles::SHOWN - 1);
@@ -87,52 +91,46 @@ fn uncancelled(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
     troubled(pass, trouble, "cannot be cancelled")
 }
 
-fn look(pass: Pass<'_>, id: OperationId) -> Step {
+fn look(pass: &mut Pass<'_>, id: OperationId) -> Next {
     let handle = pass.handle(id);
-    pass.stop(Effect::Look(handle), None)
+    Next::record(Effect::Look(handle), None)
 }
 
 /// A record without an id: somebody has written into the status. The submission is resolved as one whose answer was lost.
-fn lost_id(mut pass: Pass<'_>) -> Step {
+fn lost_id(pass: &mut Pass<'_>) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = None;
         run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status lost the operation's id, so the service's listing is read");
     }
-    pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
+    Next::record(Effect::Nothing, Some(std::time::Duration::ZERO))
 }
 
 /// What a look, or the listing after a look that found nothing, showed.
-fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
+fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     match &pass.situation.seen {
         Seen::Look(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
             // Whatever it is, it is not this run's, and must not end it.
             troubled_briefly(pass)
         }
         Seen::Look(Look::Found { operation, retry_after, location }) => {
-            let operation = (**operation).clone();
-            let mut pass = pass;
             // A place that is too long to be kept leaves the one before.
             if let Some(newer) = location.as_deref().and_then(text::location) {
                 pass.scratch.location = Some(newer);
             }
-            found(pass, &operation, *retry_after)
+            found(pass, operation, *retry_after)
         }
         Seen::Look(Look::Gone) => gone(pass),
         Seen::Listing { result: Ok(listing), taken, .. } => {
             match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
-                Some(operation) => {
-                    let operation = operation.clone();
-                    found(pass, &operation, None)
-                }
+                Some(operation) => found(pass, operation, None),
                 // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
                 None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
-                    let mut pass = pass;
                     pass.scratch.contradictions += 1;
                     let pause = pace::retry(pass.scratch.contradictions, pass.seed());
                     pass.stop_for(pause)
                 }
                 None => {
-                    let evidence = Evidence::of(&pass, listing, taken);
+                    let evidence = Evidence::of(pass, listing, taken);
                     let may_show_it = |evidence: Evidence<'_>| {
                         let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
                         listing.operations.iter().any(may_be)
@@ -142,23 +140,17 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
                 }
             }
         }
-        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(&pass, trouble) => {
-            gone::ask(pass)
+        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(pass, trouble) => {
+            gone::ask()
         }
-        Seen::Presence(presence) => {
-            let (mut pass, presence) = (pass, presence.clone());
-            match gone::trouble_of(&mut pass, &presence) {
-                Some(trouble) => unsure(pass, &trouble),
-                None => gone::decide(pass),
-            }
-        }
+        Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
+            Some(trouble) => unsure(pass, &trouble),
+            None => gone::decide(pass),
+        },
         Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
-            let trouble = trouble.clone();
-            troubled(pass, &trouble, "cannot be looked at")
+            troubled(pass, trouble, "cannot be looked at")
         }
         Seen::Fault(fault) => {
-            let fault = fault.clone();
-            let mut pass = pass;
             if let Some(run) = pass.record.run.as_mut() {
                 run.tell(run.state, fault.reason, format!("operation {id} goes on, but cannot be looked at: {}", fault.message));
             }
@@ -166,7 +158,7 @@ fn observed(pass: Pass<'_>, id: &OperationId) -> Step {
             pass.stop_for(pause)
         }
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
-            pass.stop(Effect::Nothing, Some(pace::CLUSTER))
+            Next::record(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
@@ -237,18 +229,15 @@ fn forbid(pass: &mut Pass<'_>) {
 }
 
 /// Ends the pass with what was found out before anything else, so that it is reported once.
-pub(super) fn keep_record(mut pass: Pass<'_>) -> Step {
+pub(super) fn keep_record(pass: &mut Pass<'_>) -> Next {
     if pass.record.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling)) {
-        heed_triggers(&mut pass);
+        heed_triggers(pass);
     }
-    pass.stop(Effect::Nothing, Some(std::time::Duration::ZERO))
+    Next::record(Effect::Nothing, Some(std::time::Duration::ZERO))
 }
 
-/// Records that the operation is to be cancelled, and asks the service to.
-pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) -> Step {
-    if !pass.kind().offers().cancel {
-        return ending::let_go(pass, &id);
-    }
+/// Records that the operation is to be cancelled.
+pub(super) fn begin_to_cancel(pass: &mut Pass<'_>, cause: CancelCause, id: &OperationId) {
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),
         CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),
@@ -262,11 +251,10 @@ pub(super) fn cancel(mut pass: Pass<'_>, cause: CancelCause, id: OperationId) ->
         run.tell(RunState::Cancelling, Reason::Cancelling, format!("operation {id} is being cancelled: {why}"));
     }
     pass.scratch = super::Scratch::default();
-    pass.stop(Effect::Cancel(id), None)
 }
 
 /// The service shows the operation.
-fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::time::Duration>) -> Step {
+fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<std::time::Duration>) -> Next {
     let settings = pass.situation.settings;
     pass.scratch.troubles = 0;
     (pass.scratch.unseen, pass.scratch.gone_since) = (false, None);
@@ -310,7 +298,7 @@ fn found(mut pass: Pass<'_>, operation: &Operation, retry_after: Option<std::tim
 }
 
 /// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
-fn gone(mut pass: Pass<'_>) -> Step {
+fn gone(pass: &mut Pass<'_>) -> Next {
     let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
     let age = pace::between(submitted, pass.now);
     if age < pace::seen_after(pass.situation.settings) {
@@ -319,11 +307,11 @@ fn gone(mut pass: Pass<'_>) -> Step {
     }
     pass.scratch.troubles = 0;
     let kind = pass.kind();
-    pass.stop(Effect::List(kind, submitted), None)
+    Next::record(Effect::List(kind, submitted), None)
 }
 
 /// Whether the model exists cannot be told, so its operation may go on. Each question is three calls.
-fn unsure(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
+fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
         run.tell(
@@ -336,14 +324,14 @@ fn unsure(mut pass: Pass<'_>, trouble: &Trouble) -> Step {
 }
 
 /// Nothing was learnt, and it is no news.
-fn troubled_briefly(mut pass: Pass<'_>) -> Step {
+fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = pace::retry(pass.scratch.troubles, pass.seed());
     pass.stop_for(pause)
 }
 
 /// A call brought nothing. The operation goes on, and its id stays on record.
-fn troubled(mut pass: Pass<'_>, trouble: &Trouble, what: &str) -> Step {
+fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     // `service::traffic` holds back the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);

@@ -4,9 +4,10 @@
 //! answer in the same way: then the operation goes on, and so does the run. The list of models that the identity sees tells the two apart.
 
 use super::ending::{self, Lost};
+use super::next::Next;
 use super::pass::Pass;
 use super::troubles;
-use super::{Effect, Step, pace};
+use super::{Effect, pace};
 use crate::api::Time;
 use crate::operation::{Presence, Trouble, TroubleKind};
 
@@ -16,8 +17,8 @@ pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
 }
 
 /// Asks for the model.
-pub(super) fn ask(pass: Pass<'_>) -> Step {
-    pass.keep(Effect::FindModel, None)
+pub(super) fn ask() -> Next {
+    Next::keep(Effect::FindModel, None)
 }
 
 /// What an answer other than [`Presence::Gone`] is to the run: a call that brought nothing. `None` where the model is gone.
@@ -35,7 +36,7 @@ pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Tro
 }
 
 /// The model is gone. A list may be late, so the run ends only where it is gone for as long as that.
-pub(super) fn decide(mut pass: Pass<'_>) -> Step {
+pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     let settings = pass.situation.settings;
     // Before a clock that was set back nothing was seen.
     let since = pass.scratch.gone_since.filter(|since| *since <= pass.now).unwrap_or(pass.now);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::conditions::{self, Standing};
+use super::next::Next;
 use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
 use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
 use crate::operation::{Handle, OperationId, OperationKind};
@@ -109,19 +110,20 @@ impl<'a> Pass<'a> {
         stalled.map_or(Duration::ZERO, |condition| pace::between(condition.last_transition_time.timestamp(), self.now))
     }
 
-    /// Ends the pass where the next look comes after `pause`, and not before.
-    pub(super) fn stop_for(mut self, pause: Duration) -> Step {
+    /// Records the working copy. The next look comes after `pause`, and not before.
+    pub(super) fn stop_for(&mut self, pause: Duration) -> Next {
         self.pause(pause);
-        self.stop(Effect::Nothing, Some(pause))
+        Next::record(Effect::Nothing, Some(pause))
     }
 
-    /// Ends the pass without any change of the record, where the next look comes after `pause`.
-    pub(super) fn keep_for(mut self, pause: Duration) -> Step {
+    /// Keeps the record as it was. The next look comes after `pause`, and not before.
+    pub(super) fn keep_for(&mut self, pause: Duration) -> Next {
         self.pause(pause);
-        self.keep(Effect::Nothing, Some(pause))
+        Next::keep(Effect::Nothing, Some(pause))
     }
 
-    fn pause(&mut self, pause: Duration) {
+    /// Has no look come before `pause` is over.
+    pub(super) fn pause(&mut self, pause: Duration) {
         self.scratch.paused_at = Some(self.now);
         self.scratch.next_look = self.now.checked_add(pause).ok();
     }
@@ -231,6 +233,13 @@ impl Run {
     /// Whether a person said that an operation is none of this resource's.
     pub(super) fn rules_out(&self, id: &OperationId) -> bool {
         self.ruled_out_operation_ids.iter().any(|other| id.same(other))
+    }
+
+    /// The operations that the run knows, its own last, bounded.
+    pub(super) fn into_operations(self) -> Vec<String> {
+        let mut ids = self.earlier_operation_ids;
+        remember(&mut ids, self.operation_id);
+        ids
     }
 
     /// The id of the operation, where there is one.

@@ -1,8 +1,9 @@
 //! A run that is not submitted since a call was refused or failed: how long it pauses, and when its wait ends.
 
+use super::next::Next;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Step, conditions, pace, text};
+use super::{Effect, conditions, pace, text};
 use crate::api::{Reason, RunState, Time};
 use crate::operation::{Trouble, TroubleKind};
 
@@ -20,7 +21,7 @@ pub(super) enum Asked {
 /// The wait counts from the first refusal that passes without anyone's help, and from a submission that is refused for whatever
 /// reason: no `POST` is repeated without an end. A question that only a person can get a response to uses up nothing of the
 /// deadline, as long as no `POST` has been repeated.
-pub(super) fn refused(mut pass: Pass<'_>, trouble: &Trouble, asked: Asked) -> Step {
+pub(super) fn refused(pass: &mut Pass<'_>, trouble: &Trouble, asked: Asked) -> Next {
     let (kind, reason) = (trouble.kind, troubles::reason(trouble.kind));
     let transient = troubles::grade(kind) != Grade::Blocked;
     let overloaded = kind == TroubleKind::CapacityExceeded;
@@ -53,10 +54,9 @@ pub(super) fn refused(mut pass: Pass<'_>, trouble: &Trouble, asked: Asked) -> St
         let deadline = run.waiting_since_time.and_then(|since| pace::after(since, pass.desired.policy.wait_deadline));
         until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
     }
-    let mut step = pass.stop_for(pause);
+    pass.pause(pause);
     // The wait ends in time, however long the pause is.
-    step.look_again = step.look_again.into_iter().chain(until_deadline).min();
-    step
+    Next::record(Effect::Nothing, until_deadline.into_iter().chain([pause]).min())
 }
 
 /// Whether a run with this reason waits since a call was refused or failed.

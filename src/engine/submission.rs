@@ -6,11 +6,10 @@
 use std::time::Duration;
 
 use super::evidence::{self, Ambiguity, Evidence};
-use super::pass::{self, Pass};
+use super::next::Next;
+use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{
-    Effect, Seen, Step, Taken, TurnUse, cancellation, decisions, deletion, ending, following, gone, names, pace, text, turn_use, waiting,
-};
+use super::{Effect, Seen, Taken, cancellation, decisions, ending, following, gone, pace, text};
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
@@ -18,12 +17,13 @@ use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Su
 const SHOWN_CANDIDATES: usize = 10;
 
 /// Decides for a run that is recorded as Submitting.
-pub(super) fn decide(mut pass: Pass<'_>) -> Step {
+pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     match &pass.situation.seen {
         Seen::Submission(Submission::Accepted { id, location, activity_id, retry_after }) => {
             accepted(pass, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
-        Seen::Submission(Submission::Completed { message }) => completed(pass, message),
+        // There was nothing to start, and what was asked for holds.
+        Seen::Submission(Submission::Completed { message }) => ending::end(pass, RunState::Succeeded, Reason::Succeeded, message.clone()),
         Seen::Submission(Submission::Unanswered { message }) => {
             if let Some(run) = pass.record.run.as_mut() {
                 let message = format!("the answer to the submission was lost, so the service's listing is read: {message}");
@@ -32,31 +32,31 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(refused @ (Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. })) => {
-            waiting::not_started(pass, refused)
+        Seen::Submission(Submission::Refused(trouble)) if troubles::grade(trouble.kind) == Grade::Rejected => {
+            ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
         }
-        Seen::Nothing if decisions::held(&pass) => wait_for_a_word(pass),
+        Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
+        Seen::Nothing if decisions::held(pass) => wait_for_a_word(pass),
         // Found after a restart, or after an answer that was lost.
         Seen::Nothing => {
             if let Some(pause) = pass.not_before() {
-                pass.stop(Effect::Nothing, Some(pause))
+                Next::record(Effect::Nothing, Some(pause))
             } else {
                 let (kind, since) = (pass.kind(), pass.intent());
                 pass.scratch.listed_at = Some(pass.now);
-                pass.keep(Effect::List(kind, since), None)
+                Next::keep(Effect::List(kind, since), None)
             }
         }
         Seen::Listing { kind, result: Ok(listing), taken } if *kind == pass.kind() => resolve(pass, listing, taken),
-        Seen::Look(Look::Found { operation, .. }) if decisions::named(&pass).is_some_and(|id| id.same(operation.id.as_str())) => {
+        Seen::Look(Look::Found { operation, .. }) if decisions::named(pass).is_some_and(|id| id.same(operation.id.as_str())) => {
             if evidence::began_before(operation, pass.intent()) {
                 return refuse(pass, "the operation began before the submission");
             }
-            let operation = operation.clone();
-            adopt(pass, &operation)
+            adopt(pass, operation)
         }
-        Seen::Look(Look::Gone) if decisions::named(&pass).is_some() => refuse(pass, "the service does not know the operation"),
-        Seen::Listing { result: Err(trouble), .. } if !decisions::held(&pass) && gone::is_in_question(&pass, trouble) => gone::ask(pass),
-        Seen::Presence(presence) => match gone::trouble_of(&mut pass, presence) {
+        Seen::Look(Look::Gone) if decisions::named(pass).is_some() => refuse(pass, "the service does not know the operation"),
+        Seen::Listing { result: Err(trouble), .. } if !decisions::held(pass) && gone::is_in_question(pass, trouble) => gone::ask(),
+        Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
             Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
             None => gone::decide(pass),
         },
@@ -65,12 +65,12 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         }
         Seen::Fault(fault) => {
             let message = format!("the answer to the submission was lost, and what became of it cannot be told: {}", fault.message);
-            unheard_of(&mut pass, fault.reason, &message, &fault.message);
+            unheard_of(pass, fault.reason, &message, &fault.message);
             let pause = pace::cluster(pace::between(pass.intent(), pass.now));
             pass.stop_for(pause)
         }
         Seen::Resolved(_) | Seen::Listing { .. } | Seen::Turn(_) | Seen::Look(Look::Found { .. } | Look::Gone) | Seen::Cancellation(_) => {
-            pass.keep(Effect::Nothing, Some(pace::CLUSTER))
+            Next::keep(Effect::Nothing, Some(pace::CLUSTER))
         }
     }
 }
@@ -78,51 +78,43 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
 /// The service has it. An id that is known from an earlier run is as good as any: where the service gives a synchronisation none,
 /// the client makes it, and two that found the same state are called the same.
 fn accepted(
-    mut pass: Pass<'_>,
+    pass: &mut Pass<'_>,
     id: &OperationId,
     location: Option<&str>,
     activity_id: Option<&str>,
     retry_after: Option<Duration>,
-) -> Step {
+) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.location = location.and_then(text::location);
         run.activity_id = activity_id.map(|id| text::bounded(id, text::WORD));
         run.started_time = Some(Time::from(pass.now));
     }
     let pause = pass.situation.settings.poll_min.max(pace::asked(retry_after));
-    let mut step = follow(pass, id, pause);
-    step.scratch.unseen = true;
-    step
-}
-
-/// There was nothing to start, and what was asked for holds.
-fn completed(pass: Pass<'_>, message: &str) -> Step {
-    if pass.deleting() {
-        return deletion::release(pass, Some((Reason::Succeeded, message.to_owned())));
-    }
-    ending::end(pass, RunState::Succeeded, Reason::Succeeded, message.to_owned())
+    let next = follow(pass, id, pause);
+    pass.scratch.unseen = true;
+    next
 }
 
 /// Records the operation's id: from here on the run is followed by it.
-fn follow(mut pass: Pass<'_>, id: &OperationId, pause: Duration) -> Step {
+fn follow(pass: &mut Pass<'_>, id: &OperationId, pause: Duration) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = Some(id.to_string());
         run.candidates.clear();
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
-    if cancellation::is_pending(&pass) && !pass.kind().offers().cancel {
-        cancellation::goes_on(&mut pass);
+    if cancellation::is_pending(pass) && !pass.kind().offers().cancel {
+        cancellation::goes_on(pass);
     }
-    let due = following::heed_triggers(&mut pass);
+    let due = following::heed_triggers(pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
     // What replaces it, or has it cancelled or let go, may have come already.
-    let goes_on = following::cancel_cause(&pass, due).is_none() && !pass.deleting();
+    let goes_on = following::cancel_cause(pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 
 /// The operation that began without our hearing of it is found.
-fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
+fn adopt(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     pass.notice(Reason::Adopted, format!("operation {} is the one that was submitted", operation.id));
     let now = pass.now;
     if let Some(run) = pass.record.run.as_mut() {
@@ -132,37 +124,40 @@ fn adopt(mut pass: Pass<'_>, operation: &Operation) -> Step {
     }
     // The next look, at once, shows where it stands; its end is recorded like any other.
     let id = operation.id.clone();
-    let step = follow(pass, &id, Duration::ZERO);
-    Step { look_again: Some(Duration::ZERO), ..step }
+    follow(pass, &id, Duration::ZERO)
 }
 
 /// Only a user can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
-fn wait_for_a_word(pass: Pass<'_>) -> Step {
-    if let Some(id) = decisions::named(&pass) {
+fn wait_for_a_word(pass: &mut Pass<'_>) -> Next {
+    if let Some(id) = decisions::named(pass) {
         return match pass.not_before() {
-            Some(pause) => pass.stop(Effect::Nothing, Some(pause)),
-            None => pass.keep(Effect::Look(Handle::by_id(id)), None),
+            Some(pause) => Next::record(Effect::Nothing, Some(pause)),
+            None => Next::keep(Effect::Look(Handle::by_id(id)), None),
         };
     }
-    if decisions::resubmits(&pass) {
-        return resubmit(pass);
+    if decisions::resubmits(pass) {
+        if let Some(run) = pass.record.run.as_mut() {
+            // The decision counts with this record; the next question has another name.
+            run.resubmissions = run.resubmissions.saturating_add(1);
+        }
+        return Next::Wait;
     }
-    pass.stop(Effect::Nothing, None)
+    Next::record(Effect::Nothing, None)
 }
 
 /// The operation that the annotation `adopt` names is not the one: the annotation is removed, and an event states what is asked.
-fn refuse(mut pass: Pass<'_>, why: &str) -> Step {
+fn refuse(pass: &mut Pass<'_>, why: &str) -> Next {
     let value = pass.desired.requests.adopt.as_deref().unwrap_or_default();
-    decisions::ignore(&mut pass, api::ADOPT, value, why);
-    pass.keep(Effect::RemoveAnnotation(api::ADOPT), None)
+    decisions::ignore(pass, api::ADOPT, value, why);
+    Next::keep(Effect::RemoveAnnotation(api::ADOPT), None)
 }
 
 /// The listing was read: is the operation in it?
-fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
+fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     (pass.scratch.troubles, pass.scratch.gone_since) = (0, None);
     let settings = pass.situation.settings;
-    let Some(evidence) = Evidence::of(&pass, listing, taken) else {
-        return pass.keep(Effect::Nothing, None);
+    let Some(evidence) = Evidence::of(pass, listing, taken) else {
+        return Next::keep(Effect::Nothing, None);
     };
     let certain_after = pace::seen_after(settings);
     let waited = pace::between(pass.intent(), pass.now);
@@ -202,7 +197,8 @@ fn resolve(mut pass: Pass<'_>, listing: &Listing, taken: &Taken) -> Step {
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
     match verdict {
         Verdict::It(operation) => adopt(pass, &operation),
-        Verdict::None => never_started(pass),
+        // It is certain that nothing began: the service would show it by now.
+        Verdict::None => Next::Wait,
         Verdict::Unclear(why) => hold(pass, &why, &candidates),
         Verdict::TooEarly(candidate) => {
             let lost = "the response to the submission was lost";
@@ -241,54 +237,8 @@ fn truncated() -> Verdict {
     Verdict::Unclear("the service's list is too long to be read whole, or has rows without an id or a start".to_owned())
 }
 
-/// It is certain that nothing began: the service would show it by now.
-fn never_started(mut pass: Pass<'_>) -> Step {
-    let kept_its_turn = turn_use(pass.situation.recorded, pass.now, pass.situation.settings) == TurnUse::Holds;
-    if pass.deleting() {
-        return deletion::release(pass, None);
-    }
-    if cancellation::is_pending(&pass) {
-        return cancellation::nothing_began(pass);
-    }
-    let since = Time::from(pass.intent());
-    if let Some(run) = pass.record.run.as_mut() {
-        // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
-        run.waiting_since_time.get_or_insert(since);
-        run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
-    }
-    pass.notice(Reason::Resubmitted, "the submission never reached the service");
-    if !kept_its_turn {
-        // Another resource may have had the turn meanwhile, so this one asks for it again.
-        return pass.stop(Effect::Nothing, Some(Duration::ZERO));
-    }
-    // Whatever holds for a run that waits holds for this one: suspension, deadline, another client's refresh in this listing.
-    waiting::decide(pass)
-}
-
-/// A person says that the submission started nothing: the run waits for its turn again.
-fn resubmit(mut pass: Pass<'_>) -> Step {
-    if let Some(run) = pass.record.run.as_mut() {
-        // The decision counts with this record; the next question has another name.
-        run.resubmissions = run.resubmissions.saturating_add(1);
-    }
-    if cancellation::is_pending(&pass) {
-        return cancellation::nothing_began(pass);
-    }
-    let message = "to be submitted again, as the annotation resubmit says";
-    pass.notice(Reason::Resubmitted, message);
-    names::renew(&mut pass);
-    if let Some(run) = pass.record.run.as_mut() {
-        // None of them is it, the person says; so no later submission began one of them either.
-        let candidates = std::mem::take(&mut run.candidates);
-        pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
-        run.tell(RunState::Waiting, Reason::Retrying, message);
-    }
-    pass.scratch = super::Scratch::default();
-    pass.stop(Effect::Nothing, Some(Duration::ZERO))
-}
-
 /// Only a user can say which operation it was.
-fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
+fn hold(pass: &mut Pass<'_>, why: &str, candidates: &[Operation]) -> Next {
     let ids: Vec<&str> = candidates.iter().take(3).map(|operation| operation.id.as_str()).collect();
     let which =
         if ids.is_empty() { String::new() } else { format!(" ({}{})", ids.join(", "), if candidates.len() > 3 { ", …" } else { "" }) };
@@ -303,15 +253,15 @@ fn hold(mut pass: Pass<'_>, why: &str, candidates: &[Operation]) -> Step {
             })
             .collect();
     }
-    decisions::ask(&mut pass, &format!("the response to the submission was lost, and {why}{which}"));
+    decisions::ask(pass, &format!("the response to the submission was lost, and {why}{which}"));
     pass.scratch.next_look = None;
     // A user may have decided before the question, and would not do so again.
-    let decided = decisions::named(&pass).is_some() || decisions::resubmits(&pass);
-    pass.stop(Effect::Nothing, decided.then_some(Duration::ZERO))
+    let decided = decisions::named(pass).is_some() || decisions::resubmits(pass);
+    Next::record(Effect::Nothing, decided.then_some(Duration::ZERO))
 }
 
 /// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
-fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
+fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
@@ -321,31 +271,28 @@ fn unheard(mut pass: Pass<'_>, trouble: &Trouble, least: Duration) -> Step {
     let too_long = waited >= pass.desired.policy.active_deadline;
     match troubles::grade(trouble.kind) {
         // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
-        Grade::Rejected if late && !decisions::held(&pass) => {
+        Grade::Rejected if late && !decisions::held(pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
-        Grade::Transient if too_long && !decisions::held(&pass) => {
+        Grade::Transient if too_long && !decisions::held(pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
-        Grade::Blocked => unheard_of(&mut pass, troubles::reason(trouble.kind), &message, &trouble.message),
+        Grade::Blocked => unheard_of(pass, troubles::reason(trouble.kind), &message, &trouble.message),
         // One passing trouble after another is no news, until they last.
         Grade::Transient | Grade::Rejected => {
             let lasts = troubles::lasts(trouble, pass.scratch.troubles);
             let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
             let why = pass.record.run.as_ref().and_then(Run::why);
             let told = why == Some(Reason::Retrying) || why == Some(reason);
-            if !told && !decisions::held(&pass) {
-                unheard_of(&mut pass, reason, &message, &trouble.message);
+            if !told && !decisions::held(pass) {
+                unheard_of(pass, reason, &message, &trouble.message);
             }
         }
     }
     // By then it holds up nobody any more, however long the pause is.
     let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(pass.intent(), pass.now));
-    let mut step = pass.stop_for(pause);
-    if !until_free.is_zero() {
-        step.look_again = Some(pace::at_latest(step.look_again, until_free));
-    }
-    step
+    pass.pause(pause);
+    Next::record(Effect::Nothing, Some(if until_free.is_zero() { pause } else { pause.min(until_free) }))
 }
 
 /// Says why nothing is learnt. A submission that is held for a person's word stays held.

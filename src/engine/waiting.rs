@@ -4,80 +4,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::next::Next;
 use super::pass::{self, Pass};
 use super::refusals::Asked;
-use super::troubles::{self, Grade};
-use super::{
-    Cure, Effect, Fault, Seen, Step, Turn, cancellation, conditions, ending, evidence, names, pace, refusals, restoration, text, triggers,
-};
-use crate::api::{ConflictPolicy, Reason, Run, RunState, Time, Trigger};
+use super::{Cure, Effect, Fault, Seen, Turn, TurnUse, conditions, ending, evidence, names, pace, refusals, text, triggers, turn_use};
+use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
 
-/// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
-pub(super) fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
-    let number = restoration::latest(&pass.record).saturating_add(1);
-    let before = pass.record.run.take();
-    let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
-    let earlier_operation_ids = before.map(earlier_operations).unwrap_or_default();
-    triggers::take(pass.desired, &mut pass.record, &trigger);
-    let mut run = Run {
-        number,
-        trigger,
-        attempt: 1,
-        resubmissions: 0,
-        state: RunState::Waiting,
-        model: pass.desired.work.model.clone(),
-        looked_up: None,
-        work: pass.desired.work.digest.clone(),
-        operation_id: None,
-        location: None,
-        service_state: None,
-        earlier_operation_ids,
-        ruled_out_operation_ids,
-        requested_time: Time::from(pass.now),
-        waiting_since_time: None,
-        next_attempt_time: None,
-        submitted_time: None,
-        started_time: None,
-        ended_time: None,
-        recorded_time: None,
-        duration: None,
-        cancel_cause: None,
-        waiting_for: None,
-        progress: None,
-        failed_objects: Vec::new(),
-        messages: Vec::new(),
-        candidates: Vec::new(),
-        activity_id: None,
-        reason: String::new(),
-        message: String::new(),
-    };
-    run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
-    pass.record.run = Some(run);
-    // What was looked up for this run, which nothing records yet, stays known.
-    pass.scratch = super::Scratch { resolved: pass.scratch.resolved.take(), ..super::Scratch::default() };
+/// Decides for a run that is not submitted, or of whose submission nothing has begun.
+pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+    let was_submitted = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
+    if was_submitted && let Some(next) = not_started(pass) { next } else { wait(pass) }
 }
 
-/// The operations that a run knows, its own last, bounded.
-fn earlier_operations(run: Run) -> Vec<String> {
-    let mut ids = run.earlier_operation_ids;
-    pass::remember(&mut ids, run.operation_id);
-    ids
-}
-
-/// Decides for a run that is not submitted.
-pub(super) fn decide(mut pass: Pass<'_>) -> Step {
+fn wait(pass: &mut Pass<'_>) -> Next {
     let desired = pass.desired;
-    names::renew(&mut pass);
-    let (moved, kind) = (has_moved(&pass), pass.kind());
+    names::renew(pass);
+    let (moved, kind) = (has_moved(pass), pass.kind());
     let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
+        return Next::keep(Effect::Nothing, None);
     };
     if desired.leaving.is_some() {
-        return pass.stop(Effect::Nothing, None);
+        return Next::record(Effect::Nothing, None);
     }
     if let Some(fault) = &desired.fault {
         return hindered(pass, fault);
@@ -86,7 +37,7 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         let message = "suspended: the run goes on when spec.suspend is false";
         run.tell(RunState::Waiting, Reason::Suspended, message);
         (run.waiting_since_time, run.waiting_for) = (None, None);
-        return pass.stop(Effect::Nothing, None);
+        return Next::record(Effect::Nothing, None);
     }
     if run.why() == Some(Reason::Suspended) {
         run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
@@ -109,25 +60,25 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
         Seen::Nothing => {
             let until_attempt = run.next_attempt_time.and_then(|time| pace::until(time.timestamp(), pass.now));
             if let Some(pause) = until_attempt.or_else(|| pass.not_before()) {
-                return pass.stop(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
+                return Next::record(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
             }
-            if names::lookup_is_due(&pass) {
-                return pass.keep(Effect::Resolve, None);
+            if names::lookup_is_due(pass) {
+                return Next::keep(Effect::Resolve, None);
             }
             take_turn(pass)
         }
         Seen::Resolved(Resolution::Found(ids)) => {
-            names::found(&mut pass, ids);
+            names::found(pass, ids);
             take_turn(pass)
         }
         Seen::Resolved(Resolution::Unclear(message)) => unresolved(pass, message),
         // The memory of what the names stand for was lost in between.
-        Seen::Turn(_) | Seen::Listing { .. } if names::unknown(run) => pass.keep(Effect::Nothing, Some(Duration::ZERO)),
+        Seen::Turn(_) | Seen::Listing { .. } if names::unknown(run) => Next::keep(Effect::Nothing, Some(Duration::ZERO)),
         // What was learnt is of the model that the spec named before.
         Seen::Turn(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) if moved => {
             run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
             pass.scratch = super::Scratch::default();
-            pass.stop(Effect::Nothing, Some(Duration::ZERO))
+            Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
         Seen::Turn(Turn::Behind(ahead)) => {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
@@ -136,21 +87,21 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             // Whoever leaves the queue wakes the next; the look is a safety net.
             let pause = until_deadline.map_or(pace::SERVICE, |deadline| deadline.min(pace::SERVICE));
             pass.scratch.next_look = None;
-            pass.stop(Effect::Nothing, Some(pause))
+            Next::record(Effect::Nothing, Some(pause))
         }
         Seen::Turn(Turn::Granted) => {
             if asks_first(run, kind) {
                 if !desired.finalizer {
-                    return pass.keep(Effect::AddFinalizer, None);
+                    return Next::keep(Effect::AddFinalizer, None);
                 }
                 // Only what runs matters, and that is listed whenever it started.
                 let now = pass.now;
-                return pass.keep(Effect::List(OperationKind::Refresh, now), None);
+                return Next::keep(Effect::List(OperationKind::Refresh, now), None);
             }
             submit(pass)
         }
         // That a submission which was lost never began says nothing yet of what runs.
-        Seen::Listing { kind: OperationKind::Sync, .. } => pass.stop(Effect::Nothing, Some(Duration::ZERO)),
+        Seen::Listing { kind: OperationKind::Sync, .. } => Next::record(Effect::Nothing, Some(Duration::ZERO)),
         Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
             match blocking {
@@ -173,20 +124,20 @@ pub(super) fn decide(mut pass: Pass<'_>) -> Step {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) => pass.keep(Effect::Nothing, Some(pace::CLUSTER)),
+        Seen::Submission(_) | Seen::Look(_) | Seen::Presence(_) => Next::keep(Effect::Nothing, Some(pace::CLUSTER)),
     }
 }
 
 /// Asks for the run's turn. One that has moved to another model is recorded first: its place in the queue is by what is on record, and
 /// what it was stalled for was of the other model, so the new spec must not look refused for it.
-fn take_turn(mut pass: Pass<'_>) -> Step {
-    if !has_moved(&pass) {
-        return pass.keep(Effect::TakeTurn, None);
+fn take_turn(pass: &mut Pass<'_>) -> Next {
+    if !has_moved(pass) {
+        return Next::keep(Effect::TakeTurn, None);
     }
     if let Some(run) = pass.record.run.as_mut().filter(|run| run.why().is_some_and(conditions::stalls)) {
         run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     }
-    pass.stop(Effect::TakeTurn, None)
+    Next::record(Effect::TakeTurn, None)
 }
 
 /// Whether the run that is on record is for another model than the spec names now.
@@ -196,7 +147,7 @@ fn has_moved(pass: &Pass<'_>) -> bool {
 }
 
 /// The names stand for no model, or for several. Whoever mends them at the service tells nobody, so they are looked up again.
-fn unresolved(mut pass: Pass<'_>, why: &str) -> Step {
+fn unresolved(pass: &mut Pass<'_>, why: &str) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Waiting, Reason::ModelNotResolved, why);
         (run.waiting_since_time, run.waiting_for) = (None, None);
@@ -206,13 +157,13 @@ fn unresolved(mut pass: Pass<'_>, why: &str) -> Step {
 }
 
 /// Nothing begins until somebody acts, and the wait for a turn begins anew when they have.
-fn hindered(mut pass: Pass<'_>, fault: &Fault) -> Step {
+fn hindered(pass: &mut Pass<'_>, fault: &Fault) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Waiting, fault.reason, &fault.message);
         (run.waiting_since_time, run.waiting_for) = (None, None);
     }
     match fault.cure {
-        Cure::Spec => pass.stop(Effect::Nothing, None),
+        Cure::Spec => Next::record(Effect::Nothing, None),
         Cure::Cluster => {
             let pause = pace::cluster(pass.hindered_for());
             pass.stop_for(pause)
@@ -235,16 +186,16 @@ fn asks_first(run: &Run, kind: OperationKind) -> bool {
 }
 
 /// Records the intent, and submits. The one place that does.
-pub(super) fn submit(mut pass: Pass<'_>) -> Step {
+pub(super) fn submit(pass: &mut Pass<'_>) -> Next {
     let Some(run) = pass.record.run.as_mut() else {
-        return pass.keep(Effect::Nothing, None);
+        return Next::keep(Effect::Nothing, None);
     };
     if !pass.desired.finalizer {
         // Before the first operation can exist there is somebody who will see to its end. Only now, for whoever comes first
         // has asked for its turn first: a write in between would let another overtake it.
-        return pass.keep(Effect::AddFinalizer, None);
+        return Next::keep(Effect::AddFinalizer, None);
     }
-    run.earlier_operation_ids = earlier_operations(run.clone());
+    run.earlier_operation_ids = run.clone().into_operations();
     (run.operation_id, run.location, run.service_state) = (None, None, None);
     run.submitted_time = Some(Time::from(pass.now));
     // How long it has waited is forgotten only when the service has it: a turn that was refused was none.
@@ -258,67 +209,104 @@ pub(super) fn submit(mut pass: Pass<'_>) -> Step {
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
     let super::Scratch { troubles, refusals, told, .. } = pass.scratch;
     pass.scratch = super::Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..super::Scratch::default() };
-    pass.stop(Effect::Submit, None)
+    Next::record(Effect::Submit, None)
 }
 
-/// What a submission that started nothing means. `run` is recorded as Submitting.
-pub(super) fn not_started(mut pass: Pass<'_>, submission: &Submission) -> Step {
-    match submission {
-        Submission::Refused(trouble) if troubles::grade(trouble.kind) == Grade::Rejected => {
-            ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
+/// A run whose submission has started nothing. `None` where its rules are those of any run that waits.
+fn not_started(pass: &mut Pass<'_>) -> Option<Next> {
+    match &pass.situation.seen {
+        Seen::Submission(Submission::Refused(trouble)) => {
+            names::renew(pass);
+            Some(refusals::refused(pass, trouble, Asked::Submission))
         }
-        Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. } if cancellation::is_pending(&pass) => {
-            cancellation::nothing_began(pass)
-        }
-        Submission::Refused(trouble) => {
-            names::renew(&mut pass);
-            refusals::refused(pass, trouble, Asked::Submission)
-        }
-        Submission::Deferred { message } => {
-            names::renew(&mut pass);
+        Seen::Submission(Submission::Deferred { message }) => {
+            names::renew(pass);
             if let Some(run) = pass.record.run.as_mut() {
                 run.submitted_time = None;
             }
             let trouble = Trouble { kind: TroubleKind::Unreachable, message: message.clone(), retry_after: None, activity_id: None };
-            refusals::refused(pass, &trouble, Asked::Submission)
+            Some(refusals::refused(pass, &trouble, Asked::Submission))
         }
-        Submission::Busy { message } => {
-            if pass.desired.policy.conflict == ConflictPolicy::Fail {
-                let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
-                return ending::end(pass, RunState::Failed, Reason::Conflict, message);
-            }
-            names::renew(&mut pass);
-            let mut waited = Duration::ZERO;
-            if let Some(run) = pass.record.run.as_mut() {
-                let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
-                waited = pace::between(since.timestamp(), pass.now);
-                run.waiting_for = Some("another client's operation".to_owned());
-                let message = format!("the service is busy: waits for another client's operation on the model ({message})");
-                run.tell(RunState::Waiting, Reason::ModelBusy, message);
-            }
-            // The list says which one it is. Where it shows none, each further refusal doubles the pause.
-            pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-            let pause = pace::busy(pass.situation.settings, waited).max(pace::retry(pass.scratch.troubles, pass.seed()));
-            pass.stop_for(pause)
-        }
-        Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. } => pass.keep(Effect::Nothing, None),
+        Seen::Submission(Submission::Busy { message }) => Some(busy(pass, message)),
+        Seen::Listing { .. } => never_arrived(pass),
+        // A user has decided so.
+        Seen::Nothing => Some(resubmit(pass)),
+        Seen::Submission(Submission::Accepted { .. } | Submission::Completed { .. } | Submission::Unanswered { .. })
+        | Seen::Resolved(_)
+        | Seen::Turn(_)
+        | Seen::Look(_)
+        | Seen::Cancellation(_)
+        | Seen::Presence(_)
+        | Seen::Trouble(_)
+        | Seen::Fault(_) => Some(Next::keep(Effect::Nothing, None)),
     }
+}
+
+/// The service refuses a second operation on the model.
+fn busy(pass: &mut Pass<'_>, message: &str) -> Next {
+    if pass.desired.policy.conflict == ConflictPolicy::Fail {
+        let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
+        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+    }
+    names::renew(pass);
+    let mut waited = Duration::ZERO;
+    if let Some(run) = pass.record.run.as_mut() {
+        let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
+        waited = pace::between(since.timestamp(), pass.now);
+        run.waiting_for = Some("another client's operation".to_owned());
+        let message = format!("the service is busy: waits for another client's operation on the model ({message})");
+        run.tell(RunState::Waiting, Reason::ModelBusy, message);
+    }
+    // The list says which one it is. Where it shows none, each further refusal doubles the pause.
+    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+    let pause = pace::busy(pass.situation.settings, waited).max(pace::retry(pass.scratch.troubles, pass.seed()));
+    pass.stop_for(pause)
+}
+
+/// It is certain that nothing began: the service would show it by now.
+fn never_arrived(pass: &mut Pass<'_>) -> Option<Next> {
+    let kept_its_turn = turn_use(pass.situation.recorded, pass.now, pass.situation.settings) == TurnUse::Holds;
+    let since = Time::from(pass.intent());
+    if let Some(run) = pass.record.run.as_mut() {
+        // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
+        run.waiting_since_time.get_or_insert(since);
+        run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
+    }
+    pass.notice(Reason::Resubmitted, "the submission never reached the service");
+    // Another resource may have had the turn meanwhile, then this one asks for it again. Otherwise whatever holds for a run that waits
+    // holds for this one: suspension, deadline, another client's refresh in this listing.
+    (!kept_its_turn).then(|| Next::record(Effect::Nothing, Some(Duration::ZERO)))
+}
+
+/// A person says that the submission started nothing: the run waits for its turn again.
+fn resubmit(pass: &mut Pass<'_>) -> Next {
+    let message = "to be submitted again, as the annotation resubmit says";
+    pass.notice(Reason::Resubmitted, message);
+    names::renew(pass);
+    if let Some(run) = pass.record.run.as_mut() {
+        // None of them is it, the person says; so no later submission began one of them either.
+        let candidates = std::mem::take(&mut run.candidates);
+        pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
+        run.tell(RunState::Waiting, Reason::Retrying, message);
+    }
+    pass.scratch = super::Scratch::default();
+    Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
 
 /// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
-fn untold(pass: Pass<'_>) -> Step {
+fn untold(pass: &mut Pass<'_>) -> Next {
     let message =
         "the service's list of refreshes is too long to be read whole, or has rows without an id, so whether one runs cannot be told";
     let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
-    let mut step = refusals::refused(pass, &trouble, Asked::Question);
-    if let Some(run) = step.recorded.run.as_mut() {
+    let next = refusals::refused(pass, &trouble, Asked::Question);
+    if let Some(run) = pass.record.run.as_mut() {
         run.waiting_for = Some("a list of refreshes that tells whether one runs".to_owned());
     }
-    step
+    next
 }
 
 /// Another client's refresh is running.
-fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> Step {
+fn blocked_by(pass: &mut Pass<'_>, operation: &Operation, of_our_own: bool) -> Next {
     pass.scratch.troubles = 0;
     // The listing may lag behind the end of this run's own last attempt.
     let mine = |run: &Run| operation.id.same(run.operation_id.as_deref().unwrap_or_default()) || run.knows(&operation.id);
@@ -338,11 +326,11 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
     };
     let holder = format!("refresh {id} {whose}{}", since(operation.start));
     let now = pass.now;
-    let pause = wait_for(&mut pass, if replace { "cancels and waits for" } else { "waits for" }, holder);
+    let pause = wait_for(pass, if replace { "cancels and waits for" } else { "waits for" }, holder);
     if replace && pass.cancel_is_due() {
         pass.scratch.cancelled_at = Some(now);
         pass.notice(Reason::ConflictReplaced, format!("cancels refresh {id} of another client: conflictPolicy is Replace"));
-        return pass.stop(Effect::Cancel(id), None);
+        return Next::record(Effect::Cancel(id), None);
     }
     pass.stop_for(pause)
 }
@@ -351,7 +339,7 @@ fn blocked_by(mut pass: Pass<'_>, operation: &Operation, of_our_own: bool) -> St
 const NOT_CANCELLABLE: &str = "by a schedule, a person or the service, which cannot be cancelled,";
 
 /// A refresh without an id is running. It is certainly none of ours.
-fn blocked_by_unnamed(mut pass: Pass<'_>, unnamed: UnnamedOperation) -> Step {
+fn blocked_by_unnamed(pass: &mut Pass<'_>, unnamed: UnnamedOperation) -> Next {
     pass.scratch.troubles = 0;
     if pass.desired.policy.conflict == ConflictPolicy::Fail {
         triggers::settle(pass.desired, &mut pass.record);
@@ -359,7 +347,7 @@ fn blocked_by_unnamed(mut pass: Pass<'_>, unnamed: UnnamedOperation) -> Step {
         return ending::end(pass, RunState::Failed, Reason::Conflict, message);
     }
     let holder = format!("a refresh {NOT_CANCELLABLE}{}", since(unnamed.start));
-    let pause = wait_for(&mut pass, "waits for", holder);
+    let pause = wait_for(pass, "waits for", holder);
     pass.stop_for(pause)
 }
 

@@ -1,0 +1,98 @@
+//! No run is under way: whether one is due, and what keeps it from beginning.
+
+use std::time::Duration;
+
+use super::conditions::Standing;
+use super::next::Next;
+use super::pass::Pass;
+use super::{Effect, Scratch, Seen, cancellation, followed, pace, restoration, scheduled, triggers};
+use crate::api::{Reason, Run, RunState, Time, Trigger};
+use crate::operation::OperationKind;
+
+/// No run is under way: is one due?
+pub(super) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
+    let desired = pass.desired;
+    // A line for each, since all are said.
+    let said = followed::say_missed(pass) || reported;
+    let said = scheduled::skip_late(pass) || said;
+    let said = triggers::withdraw(pass) || said;
+    let said = cancellation::too_late(pass) || said;
+    let due = triggers::next(desired, &pass.record, pass.now);
+    let standing = Standing::hindering(desired, due.as_ref());
+    if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {
+        triggers::settle(desired, &mut pass.record);
+    }
+    if let Some(standing) = standing {
+        // What waits for anything but a change of the spec is accepted.
+        if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
+            triggers::accept(desired, &mut pass.record, pass.now);
+        }
+        let again = standing.passes_by_itself().then(|| pace::cluster(pass.hindered_for()));
+        pass.stand(standing);
+        return Next::record(Effect::Nothing, again);
+    }
+    let Some(trigger) = due else {
+        return Next::record(Effect::Nothing, None);
+    };
+    if said {
+        // It is on record before anything else goes on, so that it is said once.
+        pass.stand(Standing::next(desired, &pass.record, &trigger));
+        return Next::record(Effect::Nothing, Some(Duration::ZERO));
+    }
+    match pass.situation.seen {
+        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
+        // What this run asked before anything of it was recorded.
+        Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
+        // The answer to a question of a run that is over: it says nothing about the next.
+        Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) => {
+            return Next::keep(Effect::Nothing, Some(Duration::ZERO));
+        }
+    }
+    begin(pass, trigger);
+    Next::Wait
+}
+
+/// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
+fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
+    let number = restoration::latest(&pass.record).saturating_add(1);
+    let before = pass.record.run.take();
+    let ruled_out_operation_ids = before.as_ref().map(|run| run.ruled_out_operation_ids.clone()).unwrap_or_default();
+    let earlier_operation_ids = before.map(Run::into_operations).unwrap_or_default();
+    triggers::take(pass.desired, &mut pass.record, &trigger);
+    let mut run = Run {
+        number,
+        trigger,
+        attempt: 1,
+        resubmissions: 0,
+        state: RunState::Waiting,
+        model: pass.desired.work.model.clone(),
+        looked_up: None,
+        work: pass.desired.work.digest.clone(),
+        operation_id: None,
+        location: None,
+        service_state: None,
+        earlier_operation_ids,
+        ruled_out_operation_ids,
+        requested_time: Time::from(pass.now),
+        waiting_since_time: None,
+        next_attempt_time: None,
+        submitted_time: None,
+        started_time: None,
+        ended_time: None,
+        recorded_time: None,
+        duration: None,
+        cancel_cause: None,
+        waiting_for: None,
+        progress: None,
+        failed_objects: Vec::new(),
+        messages: Vec::new(),
+        candidates: Vec::new(),
+        activity_id: None,
+        reason: String::new(),
+        message: String::new(),
+    };
+    run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
+    pass.record.run = Some(run);
+    // What was looked up for this run, which nothing records yet, stays known.
+    pass.scratch = Scratch { resolved: pass.scratch.resolved.take(), ..Scratch::default() };
+}

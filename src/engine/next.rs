@@ -1,0 +1,69 @@
+//! What a rule answers. Rules change the working copy of a pass and call no other state's rule: [`super::decide`] executes the answer.
+
+use std::time::Duration;
+
+use super::Effect;
+use crate::api::{CancelCause, Reason, RunState};
+use crate::operation::OperationId;
+
+/// What follows from a rule.
+#[derive(Debug)]
+#[must_use]
+pub(super) enum Next {
+    /// Record the working copy, then perform the effect.
+    Record {
+        /// What to do.
+        effect: Effect,
+        /// When to decide again at the latest; `None` is never.
+        requeue: Option<Duration>,
+    },
+    /// Perform the effect, and leave the record of the run as it was.
+    Keep {
+        /// What to do.
+        effect: Effect,
+        /// When to decide again at the latest; `None` is never.
+        requeue: Option<Duration>,
+    },
+    /// Nothing of the run has started at the service: apply the rules of a run that waits.
+    Wait,
+    /// Cancel the operation.
+    Cancel {
+        /// Why.
+        cause: CancelCause,
+        /// Which operation.
+        id: OperationId,
+    },
+    /// End the run.
+    End {
+        /// How.
+        state: RunState,
+        /// Why.
+        reason: Reason,
+        /// One sentence.
+        message: String,
+    },
+    /// Submit another operation for the run, after a pause.
+    Retry {
+        /// Why the last one failed.
+        reason: Reason,
+        /// The same in one sentence.
+        failure: String,
+    },
+    /// Remove the finalizer.
+    Release {
+        /// How the operation ended, where it did.
+        ended: Option<(Reason, String)>,
+    },
+}
+
+impl Next {
+    /// Records the working copy, then performs the effect.
+    pub(super) fn record(effect: Effect, requeue: Option<Duration>) -> Self {
+        Self::Record { effect, requeue }
+    }
+
+    /// Performs the effect, and leaves the record of the run as it was.
+    pub(super) fn keep(effect: Effect, requeue: Option<Duration>) -> Self {
+        Self::Keep { effect, requeue }
+    }
+}
