@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::next::Next;
 use super::pass::Pass;
 use super::{
-    Effect, Seen, Situation, Step, cancellation, decisions, deletion, ending, followed, following, idle, pace, restoration, scheduled,
-    submission, waiting,
+    Effect, Seen, Situation, Step, cancellation, cancelling, decisions, deletion, ending, followed, idle, interrupts, pace, restoration,
+    running, scheduled, submission, waiting,
 };
 use crate::api::{DeletionPolicy, Run, RunState};
 use crate::operation::Submission;
@@ -87,13 +87,13 @@ fn run(mut pass: Pass<'_>) -> Step {
         return pass.leave();
     }
     let next = if under_way && reported {
-        following::keep_record(&mut pass)
+        interrupts::keep_record(&mut pass)
     } else if under_way && cancellation::is_asked(&pass) {
         cancellation::heed(&mut pass)
     } else {
         by_state(&mut pass, reported)
     };
-    let step = following::wake(desired, situation.now, execute(pass, next));
+    let step = interrupts::wake(desired, situation.now, execute(pass, next));
     scheduled::wake(desired, situation.now, step)
 }
 
@@ -105,8 +105,8 @@ fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
         }
         Some(RunState::Waiting) => waiting::decide(pass),
         Some(RunState::Submitting) => submission::decide(pass),
-        Some(RunState::Running) => following::running(pass),
-        Some(RunState::Cancelling) => following::cancelling(pass),
+        Some(RunState::Running) => running::decide(pass),
+        Some(RunState::Cancelling) => cancelling::decide(pass),
     }
 }
 
@@ -121,7 +121,7 @@ fn execute(mut pass: Pass<'_>, next: Next) -> Step {
         Next::Keep { effect, requeue } => pass.keep(effect, requeue),
         Next::Wait => pass.keep(Effect::Nothing, Some(Duration::ZERO)),
         Next::Cancel { cause, id } => {
-            following::begin_to_cancel(&mut pass, cause, &id);
+            cancelling::begin(&mut pass, cause, &id);
             pass.stop(Effect::Cancel(id), None)
         }
         Next::End { state, reason, message } => {

@@ -4,6 +4,7 @@
 //! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
 
 mod cancellation;
+mod cancelling;
 pub mod claims;
 mod conditions;
 mod decide;
@@ -14,19 +15,21 @@ mod ending;
 mod evidence;
 mod failures;
 mod followed;
-mod following;
 mod gone;
 mod idle;
 mod input;
+mod interrupts;
 mod names;
 mod next;
 mod object_names;
 mod observation;
 mod pace;
 mod pass;
+mod poll;
 mod progress;
 mod refusals;
 mod restoration;
+mod running;
 mod scheduled;
 mod submission;
 mod text;

@@ -9,7 +9,7 @@ use super::evidence::{self, Ambiguity, Evidence};
 use super::next::Next;
 use super::pass::Pass;
 use super::troubles::{self, Grade};
-use super::{Effect, Seen, Taken, cancellation, decisions, ending, following, gone, pace, text};
+use super::{Effect, Seen, Taken, cancellation, decisions, ending, gone, interrupts, pace, text};
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
@@ -106,10 +106,10 @@ fn follow(pass: &mut Pass<'_>, id: &OperationId, pause: Duration) -> Next {
     if cancellation::is_pending(pass) && !pass.kind().offers().cancel {
         cancellation::goes_on(pass);
     }
-    let due = following::heed_triggers(pass);
+    let due = interrupts::heed_triggers(pass);
     pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
     // What replaces it, or has it cancelled or let go, may have come already.
-    let goes_on = following::cancel_cause(pass, due).is_none() && !pass.deleting();
+    let goes_on = interrupts::cancel_cause(pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 

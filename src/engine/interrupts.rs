@@ -1,0 +1,84 @@
+//! What may interrupt an operation: its deadline, a request, an uninstall, or a trigger that comes during its run.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::conditions::Standing;
+use super::next::Next;
+use super::pass::Pass;
+use super::{Desired, Effect, Leaving, Step, cancellation, pace, triggers};
+use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, RunState, TriggerType};
+
+/// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
+pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
+    if cancellation::is_pending(pass) && pass.kind().offers().cancel {
+        return Some(CancelCause::Request);
+    }
+    let submitted = pass.record.run.as_ref()?.submitted_time?;
+    if pace::after(submitted, pass.desired.policy.active_deadline).is_some_and(|deadline| pass.now >= deadline) {
+        return Some(CancelCause::Deadline);
+    }
+    if pass.desired.leaving == Some(Leaving::Cancel)
+        && pass.desired.policy.deletion == DeletionPolicy::Cancel
+        && pass.kind().offers().cancel
+    {
+        return Some(CancelCause::Uninstall);
+    }
+    let can_begin = pass.desired.fault.is_none() && !pass.desired.policy.suspend && pass.desired.leaving.is_none();
+    let replaces = due && pass.desired.policy.concurrency == ConcurrencyPolicy::Replace && pass.kind().offers().cancel;
+    (replaces && can_begin).then_some(CancelCause::Replacement)
+}
+
+/// Has the resource looked at when the deadline of its operation comes, however long the service asks to wait.
+pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
+    let running = step.recorded.run.as_ref().filter(|run| run.state == RunState::Running && step.effect == Effect::Nothing);
+    let deadline = running.and_then(|run| pace::after(run.submitted_time?, desired.policy.active_deadline));
+    let Some(deadline) = deadline else { return step };
+    // Where it has come already, the cancellation may be hindered, and is not tried again at once.
+    let pause = Some(pace::between(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(pace::SERVICE);
+    Step { look_again: Some(pace::at_latest(step.look_again, pause)), ..step }
+}
+
+/// Records what a trigger that came during the run means; whether a run is to follow this one.
+///
+/// `Forbid` drops occurrences alone. A declared change holds until it has run: it is not accepted, so that taking it back starts
+/// nothing, and not handled either, so that this run's end is no success of it.
+pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
+    if pass.deleting() {
+        return false;
+    }
+    triggers::withdraw(pass);
+    // What a run is being cancelled for must then begin, whatever the policy has become.
+    let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
+    if pass.desired.policy.concurrency == ConcurrencyPolicy::Forbid && !replaced {
+        forbid(pass);
+    } else if triggers::accept(pass.desired, &mut pass.record, pass.now).is_none() {
+        triggers::settle(pass.desired, &mut pass.record);
+    }
+    triggers::next(pass.desired, &pass.record, pass.now).is_some()
+}
+
+/// Drops each occurrence that is due, but not what was accepted under another policy.
+fn forbid(pass: &mut Pass<'_>) {
+    while let Some(due) = triggers::occurrence(pass.desired, &pass.record, pass.now).filter(|due| pass.record.queued.as_ref() != Some(due))
+    {
+        triggers::drop(pass.desired, &mut pass.record, &due);
+        let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
+        let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
+        pass.notice(Reason::TriggerDropped, message);
+    }
+    match triggers::declared(pass.desired, &pass.record) {
+        Some(change) => pass.stand(Standing::not_run(&pass.record, &change)),
+        None if pass.record.queued.is_none() => triggers::settle(pass.desired, &mut pass.record),
+        None => {}
+    }
+}
+
+/// Ends the pass with what was found out before anything else, so that it is reported once.
+pub(super) fn keep_record(pass: &mut Pass<'_>) -> Next {
+    if pass.record.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling)) {
+        heed_triggers(pass);
+    }
+    Next::record(Effect::Nothing, Some(Duration::ZERO))
+}

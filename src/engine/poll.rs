@@ -1,0 +1,194 @@
+//! What a poll of an operation shows: that it goes on, that it has ended, or that the service does not know it.
+
+use std::time::Duration;
+
+use super::ending::Lost;
+use super::evidence::Evidence;
+use super::next::Next;
+use super::pass::Pass;
+use super::troubles::{self, Grade};
+use super::{Effect, Seen, ending, gone, pace, progress, text};
+use crate::api::{Reason, Run, RunState, Time};
+use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
+
+/// Listings in a row that were cut short before an operation that the service does not know is taken for lost.
+const PARTS_READ: u32 = 10;
+
+/// Polls the operation.
+pub(super) fn look(pass: &Pass<'_>, id: OperationId) -> Next {
+    let handle = pass.handle(id);
+    Next::record(Effect::Look(handle), None)
+}
+
+/// A record without an id: somebody has written into the status. The submission is resolved as one whose answer was lost.
+pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
+    if let Some(run) = pass.record.run.as_mut() {
+        run.operation_id = None;
+        run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status lost the operation's id, so the service's listing is read");
+    }
+    Next::record(Effect::Nothing, Some(Duration::ZERO))
+}
+
+/// What a look, or the listing after a look that found nothing, showed.
+pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
+    match &pass.situation.seen {
+        Seen::Look(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
+            // Whatever it is, it is not this run's, and must not end it.
+            troubled_briefly(pass)
+        }
+        Seen::Look(Look::Found { operation, retry_after, location }) => {
+            // A place that is too long to be kept leaves the one before.
+            if let Some(newer) = location.as_deref().and_then(text::location) {
+                pass.scratch.location = Some(newer);
+            }
+            found(pass, operation, *retry_after)
+        }
+        Seen::Look(Look::Gone) => gone(pass),
+        Seen::Listing { result: Ok(listing), taken, .. } => {
+            match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
+                Some(operation) => found(pass, operation, None),
+                // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
+                None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
+                    pass.scratch.contradictions += 1;
+                    let pause = pace::retry(pass.scratch.contradictions, pass.seed());
+                    pass.stop_for(pause)
+                }
+                None => {
+                    let evidence = Evidence::of(pass, listing, taken);
+                    let may_show_it = |evidence: Evidence<'_>| {
+                        let may_be = |operation: &Operation| evidence.may_match(operation) && !evidence.seems_older(operation);
+                        listing.operations.iter().any(may_be)
+                    };
+                    let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
+                    ending::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
+                }
+            }
+        }
+        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } if gone::is_in_question(pass, trouble) => {
+            gone::ask()
+        }
+        Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
+            Some(trouble) => unsure(pass, &trouble),
+            None => gone::decide(pass),
+        },
+        Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
+            troubled(pass, trouble, "cannot be looked at")
+        }
+        Seen::Fault(fault) => {
+            if let Some(run) = pass.record.run.as_mut() {
+                run.tell(run.state, fault.reason, format!("operation {id} goes on, but cannot be looked at: {}", fault.message));
+            }
+            let pause = pace::cluster(pass.hindered_for());
+            pass.stop_for(pause)
+        }
+        Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
+            Next::record(Effect::Nothing, Some(pace::CLUSTER))
+        }
+    }
+}
+
+/// The service shows the operation.
+fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duration>) -> Next {
+    let settings = pass.situation.settings;
+    pass.scratch.troubles = 0;
+    (pass.scratch.unseen, pass.scratch.gone_since) = (false, None);
+    if operation.phase.ended() {
+        return ending::ended(pass, operation);
+    }
+    pass.scratch.contradictions = 0;
+    let now = pass.now;
+    let written = pass.scratch.progress_written;
+    let mut pause = settings.poll_min;
+    let cancelling = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Cancelling);
+    if let Some(run) = pass.record.run.as_mut() {
+        let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| pace::between(submitted.timestamp(), now));
+        pause = if cancelling { pace::brief(settings) } else { pace::poll(settings, elapsed, (&pass.desired.uid, now)) };
+        // It can be seen again.
+        let (calm, message) = if cancelling {
+            (Reason::Cancelling, format!("operation {} is being cancelled", operation.id))
+        } else {
+            (Reason::Running, format!("the service runs operation {}", operation.id))
+        };
+        let mended = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refusals > 0);
+        if mended {
+            run.tell(run.state, calm, message);
+        }
+        let due = written.is_none_or(|at| pace::passed(at, pace::PROGRESS, now));
+        if mended || due {
+            let before = run.clone();
+            progress::record(run, operation);
+            if let Some(newer) = &pass.scratch.location {
+                run.location = Some(newer.clone());
+            }
+            run.started_time = operation.start.map(Time::from).or(run.started_time);
+            if *run != before {
+                pass.scratch.progress_written = Some(now);
+            }
+        }
+    }
+    // Somebody waits for the end of one that is being cancelled, and the cancellation may have to be repeated.
+    let longest = if cancelling { pace::SERVICE } else { pace::LONGEST_ABSENCE };
+    pass.stop_for(pause.max(pace::asked(retry_after).min(longest)))
+}
+
+/// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
+fn gone(pass: &mut Pass<'_>) -> Next {
+    let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
+    let age = pace::between(submitted, pass.now);
+    if age < pace::seen_after(pass.situation.settings) {
+        let pause = pace::poll(pass.situation.settings, age, pass.seed());
+        return pass.stop_for(pause);
+    }
+    pass.scratch.troubles = 0;
+    let kind = pass.kind();
+    Next::record(Effect::List(kind, submitted), None)
+}
+
+/// Whether the model exists cannot be told, so its operation may go on. Each question is three calls.
+fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
+    if let Some(run) = pass.record.run.as_mut() {
+        let id = run.operation_id.clone().unwrap_or_default();
+        run.tell(
+            run.state,
+            troubles::reason(trouble.kind),
+            format!("operation {id} goes on, but cannot be looked at: {}", trouble.message),
+        );
+    }
+    pass.stop_for(pace::SERVICE)
+}
+
+/// Nothing was learnt, and it is no news.
+fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
+    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+    let pause = pace::retry(pass.scratch.troubles, pass.seed());
+    pass.stop_for(pause)
+}
+
+/// A call brought nothing. The operation goes on, and its id stays on record.
+pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
+    pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
+    // `service::traffic` holds back the calls that are throttled, each kind separately. Calls of another kind need not wait.
+    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
+    if trouble.kind == TroubleKind::NotFound {
+        // From then on the model is asked for.
+        let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
+        let settings = pass.situation.settings;
+        let in_question = pace::seen_after(settings).saturating_sub(pace::between(submitted, pass.now));
+        pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
+    }
+    let passing = match troubles::grade(trouble.kind) {
+        Grade::Transient | Grade::Rejected => true,
+        Grade::Blocked => false,
+    };
+    if passing && !troubles::lasts(trouble, pass.scratch.troubles) {
+        return pass.stop_for(pause);
+    }
+    let reason = troubles::reason(trouble.kind);
+    // One passing trouble after another is no news.
+    let known = |run: &Run| passing && run.why() == Some(reason) && !troubles::is_news(trouble, &run.message);
+    if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
+        let id = run.operation_id.clone().unwrap_or_default();
+        run.tell(run.state, reason, format!("operation {id} goes on, but {what}: {}", trouble.message));
+    }
+    pass.stop_for(pause)
+}

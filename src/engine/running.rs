@@ -1,0 +1,31 @@
+//! A run whose operation the service has: looked at until the service says that it has ended.
+
+use super::next::Next;
+use super::pass::Pass;
+use super::{Effect, Seen, ending, interrupts, pace, poll};
+use crate::api::Run;
+
+/// Decides for a run that is recorded as Running.
+pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+    let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
+        return poll::lost_id(pass);
+    };
+    // A trigger that waits, or was dropped, is on record before it can be met again.
+    let due = interrupts::heed_triggers(pass);
+    match &pass.situation.seen {
+        Seen::Nothing => {
+            if let Some(cause) = interrupts::cancel_cause(pass, due) {
+                let can_be_cancelled = pass.kind().offers().cancel;
+                return if can_be_cancelled { Next::Cancel { cause, id } } else { ending::let_go(pass, &id) };
+            }
+            match pass.not_before() {
+                Some(pause) => Next::record(Effect::Nothing, Some(pause)),
+                None => poll::look(pass, id),
+            }
+        }
+        Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => poll::observed(pass, &id),
+        Seen::Resolved(_) | Seen::Turn(_) | Seen::Submission(_) | Seen::Cancellation(_) => {
+            Next::record(Effect::Nothing, Some(pace::CLUSTER))
+        }
+    }
+}
