@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn joiners_stay_between_letters_that_need_them() {
+    fn joiners_are_kept_between_letters_of_their_scripts() {
         let rows = [
             ("می\u{200c}شود", "می\u{200c}شود"),
             ("क\u{94d}\u{200d}ष", "क\u{94d}\u{200d}ष"),

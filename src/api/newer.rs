@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn status_with_any_unknown_value_is_read_and_written_as_it_was() {
+    fn unknown_status_value_is_preserved() {
         let status = full();
         let read = |status: &Value| serde_json::from_value::<Status>(status.clone()).map(|status| serde_json::to_value(status).unwrap());
         assert_eq!(read(&status).unwrap(), status);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn definition_of_the_status_enforces_no_value() {
+    fn status_definition_enforces_no_value() {
         for schema in schemas() {
             let text = schema.to_string();
             for keyword in ["enum", "oneOf", "anyOf", "const", "pattern"] {
@@ -151,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn longer_value_is_cut_between_letters() {
+    fn longer_value_is_truncated_between_characters() {
         assert_eq!(NewerValue::from("ä".repeat(40).as_str()).as_str(), "ä".repeat(31));
     }
 
     #[test]
-    fn unknown_state_of_a_run_that_has_not_ended_is_what_the_record_shows() {
+    fn unknown_state_of_unended_run_is_derived_from_record() {
         let state = |record: Value| {
             let mut value = run();
             value["state"] = json!("Hibernated");

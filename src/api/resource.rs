@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_written_as_it_was_read() {
+    fn resource_is_unchanged_by_a_round_trip() {
         let model = serde_json::json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}});
         for (kind, definition) in [(Kind::ModelRefresh, ModelRefresh::kind(&())), (Kind::ModelSync, ModelSync::kind(&()))] {
             assert_eq!(kind.as_str(), definition);

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pause_applies_to_one_identity_host_and_kind() {
+    async fn backoff_applies_to_one_identity_host_and_kind() {
         let traffic = Traffic::new(1);
         let kind = CallKind::Poll(OperationKind::Refresh);
         let left = |traffic: &Traffic, host, who, kind| traffic.pause(host, someone(who), kind).map(|pause| pause.left());
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn end_of_a_long_pause_stays_the_same_until_then() {
+    async fn end_of_long_backoff_is_stable() {
         let traffic = Traffic::new(1);
         let asked = traffic.set_pause("host", someone(1), CallKind::Cancel, Some(Duration::from_secs(3392)));
         let until = asked.until.unwrap();

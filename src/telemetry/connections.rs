@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn silent_connection_is_evicted_before_one_that_is_served() {
+    async fn silent_connection_is_evicted_before_served_one() {
         let mut connections = Connections::default();
         let tasks: Vec<_> = (0..=CONNECTIONS).map(|_| tokio::spawn(std::future::pending::<()>())).collect();
         for (number, task) in tasks.iter().enumerate() {

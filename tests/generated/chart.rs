@@ -1,5 +1,5 @@
-//! What the chart has of others, and what is said of its values: copies of the rules and dashboards, and from the comments
-//! of `values.yaml` its schema and its README.
+//! The generated parts of the chart: copies of the rules and dashboards, and its schema and README from the comments in
+//! `values.yaml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,16 +11,16 @@ use serde_json::{Map, Value, json};
 use crate::{cell, settle};
 
 const CHART: &str = "charts/tabular-operator";
-/// Where the chart has its copies of the definitions, which the test of `crds/` writes.
+/// The chart's copies of the definitions, which the test of `crds/` writes.
 pub const DEFINITIONS: &str = "charts/tabular-operator/files/crds";
 
-/// A file, named from the root.
+/// Reads a file by its path from the root.
 pub fn read(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("failed to read {file}: {error}"))
 }
 
-/// The names of the files of a directory that end so.
+/// The names of the files in a directory with this suffix.
 pub fn files(directory: &str, end: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).into_iter().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -36,7 +36,7 @@ fn chart_copies() {
     for name in &dashboards {
         settle(&format!("{to}/{name}"), &read(&format!("{from}/{name}")));
     }
-    assert_eq!(files(&to, ".json"), dashboards, "remove what is in {to} and not in {from}");
+    assert_eq!(files(&to, ".json"), dashboards, "remove files from {to} that are not in {from}");
     settle(&format!("{CHART}/files/rules.yaml"), &read("deploy/prometheus/rules.yaml"));
 }
 
@@ -48,15 +48,15 @@ fn chart_versions_are_the_operators() {
     assert_eq!(base["images"][0]["newTag"], env!("CARGO_PKG_VERSION"));
 }
 
-/// What is written above a key.
+/// The comment above a key.
 #[derive(Default)]
 struct About {
     text: String,
-    /// What `@schema` adds.
+    /// The constraints in `@schema`.
     schema: Map<String, Value>,
 }
 
-/// The values and what is written of them, in the order of the file.
+/// The values and their comments, in the order of the file.
 struct Values {
     defaults: Map<String, Value>,
     /// By path, such as `image.tag`.
@@ -93,14 +93,14 @@ impl Values {
                 values.order.push(path.join("."));
                 values.about.insert(path.join("."), std::mem::take(&mut above));
             } else {
-                // A blank line, or a part of a default.
+                // An empty line, or a part of a default.
                 above = About::default();
             }
         }
         values
     }
 
-    /// Whether a key is described by its own keys, rather than a value that is taken as it is.
+    /// Whether the keys inside a key are described, instead of the key as one value.
     fn is_group(&self, path: &str, default: &Value) -> bool {
         let map = default.as_object().is_some_and(|map| !map.is_empty());
         map && !self.about[path].schema.contains_key("additionalProperties")
@@ -144,11 +144,11 @@ impl Values {
         let mut schema = self.schema_of_group("", &self.defaults);
         schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
         schema["title"] = json!("Values of tabular-operator");
-        // A chart that depends on this one hands these down.
+        // A chart that depends on this one passes these values.
         schema["properties"]["global"] =
-            json!({"type": "object", "description": "What charts that depend on this one share. It is not read."});
+            json!({"type": "object", "description": "Values that a parent chart shares with its dependencies. Not used by this chart."});
         schema["properties"]["enabled"] =
-            json!({"type": "boolean", "description": "For the condition of a chart that depends on this one. It is not read."});
+            json!({"type": "boolean", "description": "Condition of the dependency in a parent chart. Not used by this chart."});
         schema
     }
 
@@ -189,7 +189,7 @@ fn chart_schema() {
 #[test]
 fn chart_readme() {
     let template = read(&format!("{CHART}/README.template.md"));
-    let (head, tail) = template.split_once("<!-- values -->").expect("README.template.md says where the values go");
+    let (head, tail) = template.split_once("<!-- values -->").expect("README.template.md marks the position of the values");
     let note = "<!-- Generated from README.template.md and the comments of values.yaml by `make chart`; change it there. -->";
     settle(&format!("{CHART}/README.md"), &format!("{note}\n\n{head}{}{tail}", Values::read().tables()));
 }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-/// The pages, each with how many rows it has at least.
+/// The pages, each with its minimum number of rows.
 const PAGES: [(&str, usize); 2] = [("docs/coverage.md", 100), ("docs/operations/security.md", 15)];
 
-/// The links of a row to tests: the name of each, and its file.
+/// The links of a row to tests: the name and the file of each.
 fn tests_of(row: &str) -> Vec<(&str, &str)> {
     let links = row.split('[').skip(1).filter_map(|rest| {
         let (name, rest) = rest.split_once("](")?;
@@ -16,13 +16,13 @@ fn tests_of(row: &str) -> Vec<(&str, &str)> {
     links.collect()
 }
 
-/// Whether a file has a test of this name: a function right below an attribute that makes it one.
+/// Whether a file has a test with this name: a function directly below a test attribute.
 fn has_test(source: &str, name: &str) -> bool {
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let (plain, awaits) = (format!("fn {name}("), format!("async fn {name}("));
     let Some(at) = lines.iter().position(|line| line.starts_with(&plain) || line.starts_with(&awaits)) else { return false };
     let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#[") || line.starts_with("///"));
-    // A property test stands in proptest's own block.
+    // A property test is in a proptest block.
     above.clone().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test") || line.starts_with("#[proptest"))
 }
 

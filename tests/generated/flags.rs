@@ -1,4 +1,4 @@
-//! The reference of the command line, from its own help.
+//! The reference of the command line, from its help.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{page, settle};
 
 #[test]
 fn flags() {
-    let about = "What `tabular-operator --help` and the `--help` of its commands print.";
+    let about = "The output of `tabular-operator --help` and of `--help` for each command.";
     let mut text = page("Flags", about);
     let mut program = Cli::command().term_width(110);
     let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).filter(|name| name != "help").collect();

@@ -1,13 +1,13 @@
-//! Alerts and dashboards speak of metrics, labels and values that there are.
+//! Alerts, dashboards and pages use only metrics, labels and values that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::chart::{files, read};
 
-/// What Prometheus itself puts on a metric.
+/// The labels that Prometheus adds to a metric.
 const TARGET: [&str; 4] = ["namespace", "job", "pod", "le"];
 
-/// The metrics of the reference, each with its labels; and the values of each label, of whatever metric.
+/// The metrics of the reference with their labels, and the values of each label for all metrics.
 fn documented() -> (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, BTreeSet<String>>) {
     let page = read("docs/reference/metrics.md");
     let quoted = |text: &str| text.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
@@ -28,13 +28,13 @@ fn documented() -> (BTreeMap<String, BTreeSet<String>>, BTreeMap<String, BTreeSe
     (metrics, values)
 }
 
-/// A metric, and the labels and values that it is selected by.
+/// A metric with the labels and values of its selector.
 struct Selection {
     name: String,
     labels: Vec<(String, Vec<String>)>,
 }
 
-/// Each `name{label="a|b"}` of a text.
+/// All selectors `name{label="a|b"}` in a text.
 fn selections(text: &str) -> Vec<Selection> {
     let mut found = Vec::new();
     for (start, _) in text.match_indices("tabular_operator_") {
@@ -60,30 +60,30 @@ fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
         assert_eq!(rule["annotations"]["runbook_url"], format!("{PAGE}{}", name.to_lowercase()), "{name}");
-        assert!(alerts.insert(name.to_owned()), "{name} is there twice");
+        assert!(alerts.insert(name.to_owned()), "{name} is defined twice");
     }
     let page = read("docs/runbooks.md");
     let mut runbooks = BTreeSet::new();
     for runbook in page.split("\n## ").skip(1) {
         let name = runbook.lines().next().unwrap();
-        assert!(["**Means.**", "**Look.**", "**Do.**"].iter().all(|part| runbook.contains(part)), "{name} does not say all");
+        assert!(["**Means.**", "**Look.**", "**Do.**"].iter().all(|part| runbook.contains(part)), "{name} lacks a part of its runbook");
         runbooks.insert(name.to_owned());
     }
     assert_eq!(alerts, runbooks);
 }
 
-/// Each metric that is not shown is one that nobody looks at.
+/// A metric that no panel shows would be unused.
 #[test]
 fn every_metric_is_on_the_dashboard() {
     let shown: BTreeSet<String> = selections(&read("deploy/grafana/overview.json")).into_iter().map(|selection| selection.name).collect();
     let of = |name: &str| ["", "_bucket"].iter().any(|suffix| shown.contains(&format!("{name}{suffix}")));
     let stems = documented().0.into_keys().filter(|name| !["_bucket", "_count", "_sum"].iter().any(|suffix| name.ends_with(suffix)));
-    // Whether spans arrive is seen where they arrive.
+    // The collector shows whether spans arrive.
     let missing: Vec<String> = stems.filter(|name| !of(name) && name != "tabular_operator_trace_spans_total").collect();
     assert!(missing.is_empty(), "not on the dashboard: {missing:?}");
 }
 
-/// Every page that people read, apart from the reference itself.
+/// All documents except the reference.
 fn pages() -> Vec<String> {
     let folders = ["docs", "docs/operations", "deploy", "charts/tabular-operator", "."];
     let pages: Vec<String> =
@@ -100,11 +100,11 @@ fn alerts_dashboards_and_pages_speak_of_what_there_is() {
     for file in dashboards.chain(["deploy/prometheus/rules.yaml".to_owned()]).chain(pages()) {
         for Selection { name, labels } in selections(&read(&file)) {
             seen += 1;
-            let known = metrics.get(&name).unwrap_or_else(|| panic!("{file}: there is no metric {name}"));
+            let known = metrics.get(&name).unwrap_or_else(|| panic!("{file}: unknown metric {name}"));
             for (label, words) in labels.iter().filter(|(label, _)| !TARGET.contains(&label.as_str())) {
                 assert!(known.contains(label), "{file}: {name} has no label {label}");
                 for word in words {
-                    assert!(values[label].contains(word), "{file}: {label} of {name} is never {word}");
+                    assert!(values[label].contains(word), "{file}: {label} of {name} has no value {word}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Hand-written pages agree with the code: the hosts of each cloud, where to report a vulnerability, and the paths that contributors are sent to.
+//! Hand-written pages match the code: the hosts of each cloud, the address for vulnerabilities, and the paths for contributors.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use tabular_operator::service::cloud::Cloud;
 
 use crate::chart::read;
 
-/// The second host name of the authority in China, which firewalls have to allow as well.
+/// The second host name of the authority in China, which firewalls must also allow.
 const SECOND_AUTHORITY: &str = "`login.partner.microsoftonline.cn`";
 
-/// A page of its own site, so that a reporter needs no address of a person.
+/// A page of the project's site, so that a reporter needs no mail address.
 const REPORT: &str = "https://github.com/tabular-operator/tabular-operator/security/advisories/new";
 
 #[test]
@@ -42,7 +42,7 @@ fn security_policy_says_where_to_report_and_what_follows() {
     for part in ["## Report a vulnerability", "## What to expect", "## Supported versions", "within 3 working days", "90 days"] {
         assert!(policy.contains(part), "SECURITY.md lacks '{part}'");
     }
-    // An address that nobody reads is worse than none.
+    // An unmonitored address would be worse than none.
     assert!(!policy.contains('@') && !policy.contains("mailto:"), "SECURITY.md names a mail address");
     assert!(read("docs/operations/security.md").contains("(../../SECURITY.md)"), "the page on security does not link the policy");
 }
@@ -55,11 +55,11 @@ fn pages_for_contributors_name_paths_that_exist() {
         let (spans, links) =
             (text.split('`').skip(1).step_by(2), text.split("](").skip(1).filter_map(|rest| rest.split(&[')', '#']).next()));
         let paths = spans.chain(links).filter(|span| tops.iter().any(|top| span.starts_with(top)));
-        // Not those with a placeholder, such as `tests/fuzz/corpus/<target>`, and not those of the fuzzer's findings.
+        // Excludes placeholders, such as `tests/fuzz/corpus/<target>`, and findings of the fuzzer.
         let paths: Vec<&str> = paths.filter(|path| !path.contains(['<', '…', ' ']) && !path.starts_with("tests/fuzz/crashes")).collect();
         assert!(paths.len() >= least, "only {} paths were found in {page}", paths.len());
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let missing: Vec<&&str> = paths.iter().filter(|path| !root.join(path).exists()).collect();
-        assert!(missing.is_empty(), "{page} names what is not there: {missing:?}");
+        assert!(missing.is_empty(), "{page} names missing paths: {missing:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Where libraries and images come from: one YAML library, no crate that `deny.toml` bans, one registry, images by their digests, and
-//! actions by their commits.
+//! The sources of libraries and images: one YAML library, no crate that `deny.toml` bans, one registry, images pinned by digest, and
+//! actions pinned by commit.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::chart::read;
 
-/// The names in `Cargo.lock`: of everything that the workspace may link, with tests and other systems.
+/// The names in `Cargo.lock`: all crates that the workspace may link, including tests and other systems.
 fn locked() -> BTreeSet<String> {
     let lock = read("Cargo.lock");
     let names: BTreeSet<String> = values(&lock, "name").collect();
@@ -15,7 +15,7 @@ fn locked() -> BTreeSet<String> {
     names
 }
 
-/// The values of a key that stands at the start of a line, without their quotes.
+/// The values of a key at the start of a line, without their quotes.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = String> + 'a {
     let after = move |line: &'a str| line.strip_prefix(key)?.strip_prefix(" = \"")?.strip_suffix('"');
     text.lines().filter_map(after).map(str::to_owned)
@@ -31,7 +31,7 @@ fn banned() -> BTreeSet<String> {
 fn lock_file_has_one_yaml_library() {
     let yaml = |name: &String| ["yaml", "yml", "saphyr"].iter().any(|part| name.contains(part));
     let found: Vec<String> = locked().into_iter().filter(yaml).collect();
-    assert_eq!(found, ["serde-saphyr"], "use the YAML library that kube brings, and no other");
+    assert_eq!(found, ["serde-saphyr"], "use only the YAML library of kube");
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn lock_file_has_no_banned_crate() {
     let (locked, banned) = (locked(), banned());
     assert!(banned.len() >= 20 && banned.contains("unsafe-libyaml"), "deny.toml bans {banned:?}");
     let found: Vec<&String> = banned.intersection(&locked).collect();
-    assert!(found.is_empty(), "Cargo.lock has {found:?}: deny.toml says what to use instead");
+    assert!(found.is_empty(), "Cargo.lock has {found:?}: see deny.toml for the replacement");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn builder_image_is_pinned_by_digest() {
         file.lines().filter_map(|line| line.strip_prefix("FROM ")).map(|line| line.split(' ').find(|word| !word.starts_with("--")));
     let mut pinned = 0;
     for image in stages.map(Option::unwrap).filter(|image| *image != "scratch") {
-        // As written, or with the one argument in it.
+        // Literal, or with the only argument.
         let (head, rest) = image.split_once("${").map_or((image, None), |(head, rest)| (head, rest.strip_suffix('}')));
         let image = format!("{head}{}", rest.and_then(argument).unwrap_or_default());
         let digest = image.split_once("@sha256:").map_or("", |(_, digest)| digest);
@@ -81,7 +81,7 @@ fn builder_image_is_pinned_by_digest() {
     assert_eq!(pinned, 1);
 }
 
-/// What is below a directory of the repository, as paths from its root.
+/// The files below a directory of the repository, as paths from its root.
 fn below(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap();
     let entries = entries.flat_map(|entry| {
@@ -99,7 +99,7 @@ fn actions_of_workflows_are_pinned_by_commit() {
         let text = read(file);
         let used = text.lines().filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("uses: "));
         for action in used.filter(|action| !action.starts_with("./")) {
-            // As in `actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5`.
+            // For example `actions/cache@27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5`.
             let (commit, version) = action.split_once('@').and_then(|(_, rest)| rest.split_once(" # v")).unwrap_or_default();
             let is_commit = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
             assert!(is_commit && !version.is_empty(), "{file}: pin {action} by its commit, and name the version after it");

@@ -98,7 +98,7 @@ fn shapes() -> Vec<(String, &'static str, &'static str)> {
 }
 
 #[test]
-fn error_in_any_shape_has_its_code_and_text() {
+fn error_in_any_format_has_its_code_and_text() {
     for (said, code, text) in shapes() {
         assert_eq!(shown(&said), [(code.to_owned(), text.to_owned())], "{said}");
         // A call shows the code next to the text, so a code alone is not a text.
@@ -165,7 +165,7 @@ fn size_and_depth_are_bounded() {
 
 /// Power BI puts all errors of a refresh into one text (seen in a public report).
 #[test]
-fn lines_with_codes_are_errors_of_their_own() {
+fn lines_with_codes_are_separate_errors() {
     let text = "Retry attempts exceeded.\n0x414700EF: {\"RootActivityId\":\"77314CAD\"}\n0xC136003E: Column 'a' in\nTable 'b' is wrong.\r\n\
                 0xC11C0006: The current operation was cancelled.";
     let said = json!({"errorCode": "ModelRefresh_Error", "errorDescription": text}).to_string();
@@ -182,7 +182,7 @@ fn lines_with_codes_are_errors_of_their_own() {
 }
 
 #[test]
-fn errors_of_a_list_are_messages_of_their_own() {
+fn listed_errors_are_separate_messages() {
     let said = json!([{"code": "X1", "message": "one", "type": "Warning"}, "two", null, 7, {"error": {"message": "three"}}]).to_string();
     assert_eq!(shown(&said).into_iter().map(|(_, text)| text).collect::<Vec<_>>(), ["one", "two", "three"]);
     assert_eq!(ErrorBody::all(&Node::of_text(&said))[0].message("Error").unwrap().severity, "Warning");

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn next_page_is_found_by_each_of_its_names() {
+    fn next_page_link_is_found_by_each_name() {
         for name in ["@odata.nextLink", "odata.nextLink", "nextLink", "NextLink"] {
             let page = Page::read(format!(r#"{{"value":[],"{name}":"https://x/?$skip=1"}}"#).as_bytes()).unwrap();
             assert_eq!(page.next.as_deref(), Some("https://x/?$skip=1"), "{name}");

@@ -53,7 +53,7 @@ fn capacity_limit_is_recognized_in_every_wording() {
 }
 
 #[test]
-fn capacity_limit_is_certain_only_in_the_services_own_words() {
+fn capacity_limit_is_certain_only_in_service_format() {
     for (code, text) in WORDINGS {
         // Another 5xx may come from a gateway that repeats the request.
         for status in [500, 502, 504] {
@@ -98,7 +98,7 @@ fn code_inside_a_general_error_is_recognized() {
 }
 
 #[test]
-fn throttle_quota_pause_and_capacity_are_four_things() {
+fn throttle_quota_paused_and_capacity_are_distinct() {
     let rows = [
         (429, "RequestBlocked", "Request is blocked by the upstream service until: 11/29/2026 5:20:11 AM (UTC)", "Throttled"),
         (429, "RequestBlocked", CAPACITY, "Throttled"),
@@ -143,7 +143,7 @@ fn throttle_quota_pause_and_capacity_are_four_things() {
 }
 
 #[test]
-fn capacity_limit_names_its_remedy_and_keeps_the_services_words() {
+fn capacity_limit_has_remedy_and_text_of_service() {
     let body = format!(r#"{{"error":{}}}"#, complain("CapacityLimitExceeded", CAPACITY));
     let Submission::Refused(trouble) = submission(ServiceKind::PowerBi, &answer(429, &[("retry-after", "90")], &body), &called()) else {
         panic!()
