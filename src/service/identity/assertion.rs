@@ -11,7 +11,7 @@ use super::SecretText;
 use crate::operation::Trouble;
 use crate::service::text;
 
-/// An issuer of tokens for an application, such as a cluster for one of its ServiceAccounts.
+/// An issuer of tokens for an application, such as a cluster for one of its accounts.
 #[async_trait]
 pub trait AssertionSource: Send + Sync + fmt::Debug {
     /// Identifies the subject of the tokens. Sources with the same key may share tokens of Entra ID.
