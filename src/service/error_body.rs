@@ -6,57 +6,20 @@
 //! the JSON. This file finds the code and the sentences in it, independent of the case of names. Texts are truncated after that, so a long
 //! text loses its end but not its meaning.
 
+mod names;
 mod node;
 
 use std::borrow::Cow;
 
 pub(super) use node::{Each, Node};
 
+use names::{CODES, ERRORS, OF_A_CALL, SEVERITIES, TEXTS, TIMES, is_known, plain};
+
 use super::{text, timestamp};
 use crate::operation::ServiceMessage;
 
 /// Maximum number of sentences of one error, and of errors of one text that a call shows.
 const MOST_PARTS: usize = 16;
-
-/// Names of fields, in lower case and without separators. The first one that is not empty counts.
-const CODES: [&str; 2] = ["code", "errorcode"];
-const SEVERITIES: [&str; 3] = ["type", "severity", "level"];
-/// Sentences, in the order of the output.
-const TEXTS: [&str; 9] =
-    ["message", "errormessage", "errordescription", "description", "exceptionmessage", "title", "reason", "text", "value"];
-/// Nested errors, the general ones first.
-const ERRORS: [&str; 12] = [
-    "error",
-    "odataerror",
-    "pbierror",
-    "exception",
-    "serviceexceptionjson",
-    "innererror",
-    "innerexception",
-    "detail",
-    "details",
-    "moredetails",
-    "messages",
-    "errors",
-];
-/// Fields without text of the error.
-const OTHERS: [&str; 12] = [
-    "target",
-    "status",
-    "statuscode",
-    "httpstatuscode",
-    "subcode",
-    "lang",
-    "language",
-    "location",
-    "relatedresource",
-    "stacktrace",
-    "exceptiontype",
-    "exceptionculprit",
-];
-/// Names of fields that are specific to one call: suffixes, and complete names.
-const OF_A_CALL: [&str; 6] = ["activityid", "requestid", "correlationid", "traceid", "timestamp", "dateutc"];
-const TIMES: [&str; 3] = ["time", "date", "datetime"];
 
 /// A parsed error.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -220,7 +183,7 @@ impl ErrorBody {
             match (plain(name).as_str(), node) {
                 ("error", Node::Text(word)) if Some(word) == code => {}
                 // The problems of each field of a request.
-                ("errors", Node::Object(fields)) if !is_error(node) => fields.iter().for_each(|(name, node)| self.take(node, name, true)),
+                ("errors", Node::Object(fields)) if !node.is_error() => fields.iter().for_each(|(name, node)| self.take(node, name, true)),
                 ("detail" | "details" | "moredetails" | "messages" | "errors", _) => self.take(node, label, true),
                 _ => self.take(node, label, detail),
             }
@@ -253,21 +216,6 @@ impl ErrorBody {
         }
         Self::push(&mut self.rest, name, text);
     }
-}
-
-/// Whether an object is an error, by the names of its fields.
-fn is_error(node: &Node) -> bool {
-    let named = |name: &str| CODES.contains(&name) || ["error", "pbierror", "odataerror", "message", "errordescription"].contains(&name);
-    matches!(node, Node::Object(fields) if fields.iter().any(|(name, _)| named(&plain(name))))
-}
-
-fn is_known(name: &str) -> bool {
-    [&CODES[..], &SEVERITIES, &TEXTS, &ERRORS, &OTHERS].iter().any(|names| names.contains(&name))
-}
-
-/// A name in lower case and without separators: `pbi.error`, `error_description`, `errorDescription`.
-fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 fn every<'n>(fields: &'n [(String, Node)], name: &str) -> impl Iterator<Item = &'n (String, Node)> {

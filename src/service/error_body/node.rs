@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
+use super::names::{CODES, plain};
 use crate::service::text;
 
 /// Maximum length of a text in the tree, in characters.
@@ -45,6 +46,13 @@ pub(in crate::service) enum Node {
 }
 
 impl Node {
+    /// Whether an object is an error, by the names of its fields.
+    pub(super) fn is_error(&self) -> bool {
+        let named =
+            |name: &str| CODES.contains(&name) || ["error", "pbierror", "odataerror", "message", "errordescription"].contains(&name);
+        matches!(self, Self::Object(fields) if fields.iter().any(|(name, _)| named(&plain(name))))
+    }
+
     /// Parses a text: the JSON that it is or contains, or else its lines.
     pub(in crate::service) fn of_text(text: &str) -> Self {
         Seed { budget: &Cell::new(BUDGET), depth: 0 }.text(text)
@@ -147,7 +155,7 @@ impl Seed<'_> {
             let mut json = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
             json.next()?.ok()?;
             let (json, after) = rest.split_at_checked(json.byte_offset())?;
-            let error = self.json(json).filter(super::is_error)?;
+            let error = self.json(json).filter(Node::is_error)?;
             Some(Node::Inside { before: line(before), error: Box::new(error), after: line(after) })
         })
     }

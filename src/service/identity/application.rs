@@ -52,7 +52,7 @@ impl Spelling {
 impl Application {
     pub(super) fn new(tenant: &str, client: &str, proof: Proof, spelling: Spelling) -> Result<Self, String> {
         let tenant_id =
-            value::id(tenant, |id| guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
+            value::id(tenant, |id| value::guid(id) || domain(id), "must be the tenant's GUID or its domain, like contoso.onmicrosoft.com")
                 .map_err(|fault| format!("{} {fault}", spelling.tenant))?;
         Ok(Self { tenant_id, client_id: client_id(client, spelling)?, proof, spelling })
     }
@@ -72,14 +72,7 @@ impl Application {
 
 /// Parses the (client) id of an application or a managed identity.
 pub(super) fn client_id(text: &str, spelling: Spelling) -> Result<String, String> {
-    value::id(text, guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
-}
-
-/// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
-pub(super) fn guid(text: &str) -> bool {
-    let groups: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
-    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
+    value::id(text, value::guid, "must be the application's (client) id, a GUID").map_err(|fault| format!("{} {fault}", spelling.client))
 }
 
 /// Whether a text is a domain name with at least two labels.

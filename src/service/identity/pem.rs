@@ -4,8 +4,6 @@
 //! that names the block and shows none of its content.
 
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::value;
@@ -13,10 +11,6 @@ use super::value;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 const DASHES: &str = "-----";
-
-/// Base64 whose padding (`=`) may be missing.
-pub(super) const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 /// The labels that messages may contain. Other labels may be secret.
 const LABELS: &[&str] = &[
@@ -127,7 +121,7 @@ fn block(label: &'static str, body: &str) -> Result<Block, String> {
     if let Some(what) = value::intruder(&data) {
         return Err(value::contains(&what));
     }
-    let der = BASE64.decode(data.as_bytes()).map_err(|_| damaged(label))?;
+    let der = value::BASE64.decode(data.as_bytes()).map_err(|_| damaged(label))?;
     Ok(Block { label, der: Zeroizing::new(der), encrypted })
 }
 

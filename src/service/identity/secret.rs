@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::application::guid;
+use super::value::guid;
 
 /// A secret. It prints as `[redacted]`, is compared by its SHA-256 so that timing reveals nothing, and is erased from memory when dropped.
 #[derive(Clone)]

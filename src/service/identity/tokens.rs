@@ -2,9 +2,9 @@
 
 use super::cache::{Cache, Key};
 use super::entra::Entra;
+use super::identities::{Identity, Way};
 use super::managed::Metadata;
 use super::token::Token;
-use super::{Identity, Way};
 use crate::operation::Trouble;
 
 /// The tokens of all identities.

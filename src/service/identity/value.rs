@@ -4,11 +4,16 @@
 //! Nothing else is ever removed. An invalid value is described with the remedy, and without any part of the value.
 
 use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
 use super::der::Content;
-use super::pem;
 use crate::text::is_invisible;
+
+/// Base64 whose padding (`=`) may be missing.
+pub(super) const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -83,7 +88,7 @@ pub(super) fn id(text: &str, fits: impl Fn(&str) -> bool, wanted: &str) -> Resul
     if fits(id) {
         return Ok(id.to_ascii_lowercase());
     }
-    let decoded = pem::BASE64.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = BASE64.decode(id).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     if decoded.is_some_and(|decoded| fits(unmarked(&decoded).trim())) {
         return Err(format!("is base64 of an id: {ONCE_LESS}"));
     }
@@ -95,7 +100,7 @@ const ONCE_LESS: &str = "encode it once less; a Secret has base64 under data, an
 /// Recognizes a text without a PEM block.
 pub(super) fn no_pem(text: &str) -> String {
     let packed: Zeroizing<String> = Zeroizing::new(unmarked(text).split_ascii_whitespace().collect());
-    let decoded = Zeroizing::new(pem::BASE64.decode(packed.as_bytes()).unwrap_or_default());
+    let decoded = Zeroizing::new(BASE64.decode(packed.as_bytes()).unwrap_or_default());
     let decoded_text = std::str::from_utf8(&decoded).map(unmarked).unwrap_or_default();
     if decoded_text.contains("-----BEGIN ") {
         return format!("is base64 of a PEM text: {ONCE_LESS}");
@@ -107,6 +112,13 @@ pub(super) fn no_pem(text: &str) -> String {
         Some(content) => format!("is base64 of {}: write it as PEM, with its BEGIN and END lines", content.name()),
         None => "is not PEM with a certificate and a private key; convert a PFX file with 'openssl pkcs12 -in FILE -nodes'".to_owned(),
     }
+}
+
+/// Whether a text is a GUID, 8-4-4-4-12 hexadecimal digits.
+pub(super) fn guid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.iter().all(|group| group.chars().all(|c| c.is_ascii_hexdigit()))
 }
 
 /// The error for an invalid character, as the rest of a sentence.
