@@ -6,20 +6,19 @@
 use url::Url;
 
 use crate::operation::{CallKind, OperationKind, Presence, ServiceKind};
-use crate::service::Call;
 use crate::service::answer::Answer;
 use crate::service::classify::{self, Word};
 use crate::service::http::{LARGEST_WORD, REDIRECTS};
+use crate::service::session::Session;
 
 /// Sends `GET refreshes`, of which only an error is relevant.
-pub(in crate::service) async fn find(call: &Call, refreshes: &Url) -> Presence {
-    let mut answer =
-        match call.get(call.target(CallKind::List(OperationKind::Refresh)), refreshes.clone(), call.deadline(), &REDIRECTS).await {
-            Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::There,
-            Ok(incoming) => incoming.read(LARGEST_WORD).await,
-            Err(trouble) => return Presence::Trouble(trouble),
-        };
-    call.heed(&mut answer);
+pub(in crate::service) async fn find(session: &Session, refreshes: &Url) -> Presence {
+    let mut answer = match session.get(CallKind::List(OperationKind::Refresh), refreshes.clone(), session.deadline(), &REDIRECTS).await {
+        Ok(incoming) if (200..300).contains(&incoming.status()) => return Presence::There,
+        Ok(incoming) => incoming.read(LARGEST_WORD).await,
+        Err(trouble) => return Presence::Trouble(trouble),
+    };
+    session.heed(&mut answer);
     presence(&answer)
 }
 

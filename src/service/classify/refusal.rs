@@ -6,7 +6,7 @@ use url::Url;
 use super::word::Word;
 use crate::operation::{ServiceKind, Trouble, TroubleKind};
 use crate::service::answer::{Answer, BodyFault, Complaint};
-use crate::service::{page, power_bi, text};
+use crate::service::{page, text};
 
 /// The problem with a compressed body, with the remedy.
 pub(in crate::service) const COMPRESSED: &str =
@@ -65,7 +65,7 @@ pub(in crate::service) fn trouble_of(service: ServiceKind, word: Word, answer: &
             ),
         ),
         Word::Paused => (TroubleKind::Paused, format!("{}{said}", asleep(service, &code))),
-        Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", power_bi::scale_out_off(&complaint.code))),
+        Word::ScaleOutOff => (TroubleKind::ScaleOutOff, format!("{} ({code}){said}", scale_out_off(&complaint.code))),
         Word::NotFound | Word::NoModel => (TroubleKind::NotFound, format!("{}{said}", missing(service, &code))),
         Word::NoOwner => (
             TroubleKind::OwnerNotFound,
@@ -105,6 +105,29 @@ fn asleep(service: ServiceKind, code: &str) -> String {
         ServiceKind::PowerBi => {
             format!("the capacity of the workspace is paused ({code}): resume it in Azure; the operator retries automatically")
         }
+    }
+}
+
+/// Why the replicas of a model cannot be synchronized, from the state that Power BI returns, with the remedy.
+///
+/// Power BI documentation, semantic model scale-out, and its REST documentation, "Get Query Scale Out Sync Status".
+pub(in crate::service) fn scale_out_off(state: &str) -> String {
+    match state.to_ascii_lowercase().as_str() {
+        "tenantsettingdisabled" => {
+            "query scale-out is switched off for the tenant: have an administrator of Power BI switch on the tenant \
+                                    setting \"Scale-out queries for large semantic models\""
+                .to_owned()
+        }
+        "storagemodenotsupported" => "the semantic model's storage does not support query scale-out: set the large semantic model storage \
+                                      format in its settings"
+            .to_owned(),
+        "readonlyreplicasdisabled" => "the semantic model has no read-only replicas: switch on query scale-out in its settings, or set \
+                                       maxReadOnlyReplicas of its queryScaleOutSettings to another value than 0"
+            .to_owned(),
+        _ => format!(
+            "query scale-out is not enabled for the semantic model ({}): enable it in its settings",
+            if state.is_empty() { "no state".to_owned() } else { text::tidy(state, 64) }
+        ),
     }
 }
 

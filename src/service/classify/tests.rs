@@ -1,9 +1,11 @@
 //! Tables of responses and their meaning for each verb.
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
 
 use super::*;
-use crate::service::answer::BodyFault;
+use crate::operation::{Cancellation, Look, OperationId, ServiceKind, Submission};
+use crate::service::answer::{Answer, BodyFault};
 
 mod limits;
 

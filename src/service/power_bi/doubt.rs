@@ -12,9 +12,10 @@ use url::Url;
 use crate::operation::{CallKind, OperationKind, Submission, Trouble, TroubleKind};
 use crate::service::answer::server_time;
 use crate::service::http::REDIRECTS;
-use crate::service::refreshes::{self, Row, Window};
+use crate::service::refreshes::{self, Refusal, Row, Window};
 use crate::service::rows::RowFault;
-use crate::service::{Call, classify, text};
+use crate::service::session::Session;
+use crate::service::{classify, text};
 
 /// The content of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Evidence {
 
     /// The cause of the refusal. In each case, nothing was started.
     fn verdict(self, refusal: Refusal) -> Submission {
-        let Refusal { trouble, said } = refusal;
+        let Refusal { trouble, said, .. } = refusal;
         if self.busy {
             return Submission::Busy { message: if said.is_empty() { trouble.message } else { said } };
         }
@@ -59,23 +60,9 @@ impl Evidence {
     }
 }
 
-/// A refusal with an unclear cause.
-#[derive(Clone, Debug)]
-pub(in crate::service) struct Refusal {
-    trouble: Trouble,
-    said: String,
-}
-
-impl Refusal {
-    /// A refusal with the text of the service.
-    pub(in crate::service) fn new(trouble: Trouble, said: String) -> Self {
-        Self { trouble, said }
-    }
-}
-
-/// Reads the newest refreshes, and returns the cause of the refusal of a submission that was sent at `submitted`.
-pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refusal, submitted: Timestamp, deadline: Instant) -> Submission {
-    match evidence(call, newest, submitted, deadline).await {
+/// Reads the newest refreshes, and returns the cause of the refusal of a submission.
+pub(in crate::service) async fn settle(session: &Session, refreshes: &Url, refusal: Refusal) -> Submission {
+    match evidence(session, refreshes, &refusal).await {
         Ok(evidence) => evidence.verdict(refusal),
         // Both are unknown, so the operator retries.
         Err(trouble) => {
@@ -91,14 +78,15 @@ pub(in crate::service) async fn settle(call: &Call, newest: &Url, refusal: Refus
     }
 }
 
-async fn evidence(call: &Call, newest: &Url, submitted: Timestamp, deadline: Instant) -> Result<Evidence, Trouble> {
+async fn evidence(session: &Session, refreshes: &Url, refusal: &Refusal) -> Result<Evidence, Trouble> {
     let (asked, now) = (Instant::now(), Timestamp::now());
-    let incoming = call.get(call.target(CallKind::List(OperationKind::Refresh)), newest.clone(), deadline, &REDIRECTS).await?;
-    let window = Window { intent: submitted, now };
+    let newest = refreshes::newest(session.service, refreshes);
+    let incoming = session.get(CallKind::List(OperationKind::Refresh), newest, refusal.deadline, &REDIRECTS).await?;
+    let window = Window { intent: refusal.submitted, now };
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
-    let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, call.longest_refresh()));
-    refreshes::each_row(call, incoming, |row| {
-        evidence.take(Row::read(call.service(), row));
+    let mut evidence = Evidence::new(window.since(ahead), window.oldest_running(ahead, session.longest_refresh()));
+    refreshes::each_row(session, incoming, |row| {
+        evidence.take(Row::read(session.service, row));
         Ok(())
     })
     .await?;
@@ -119,7 +107,8 @@ mod tests {
         for row in rows {
             evidence.take(Row::read(ServiceKind::PowerBi, row.as_bytes()));
         }
-        evidence.verdict(Refusal::new(classify::trouble(TroubleKind::Rejected, "no".to_owned()), said.to_owned()))
+        let trouble = classify::trouble(TroubleKind::Rejected, "no".to_owned());
+        evidence.verdict(Refusal { trouble, said: said.to_owned(), submitted: Timestamp::now(), deadline: Instant::now() })
     }
 
     fn row(start: &str, end: &str, status: &str) -> String {

@@ -10,12 +10,12 @@ use url::Url;
 
 use super::names::{groups, guid};
 use crate::operation::{CallKind, ModelIds, Presence, Resolution, ServiceKind, Trouble, TroubleKind};
-use crate::service::Call;
 use crate::service::classify;
 use crate::service::fields::{Fields, List, Object, Text};
 use crate::service::http::REDIRECTS;
 use crate::service::location::{self, Target};
 use crate::service::rows::NEXT_PAGE;
+use crate::service::session::Session;
 
 /// Maximum number of pages of one list. Power BI does not document pages for these lists, but may return a link to a next one.
 const MOST_PAGES: usize = 20;
@@ -24,15 +24,15 @@ const MOST_PAGES: usize = 20;
 const MOST_ROWS: usize = 250_000;
 
 /// Sends `GET groups?$filter=name eq '…'`, and then `GET groups/<id>/datasets`, within the timeout of one call.
-pub(in crate::service) async fn resolve(call: &Call, host: &str, workspace: &str, dataset: &str) -> Resolution {
+pub(in crate::service) async fn resolve(session: &Session, host: &str, workspace: &str, dataset: &str) -> Resolution {
     let Some(groups) = groups(host) else {
         return Resolution::Trouble(classify::trouble(
             TroubleKind::Rejected,
             "the Power BI host of the cloud results in no URL".to_owned(),
         ));
     };
-    let deadline = call.deadline();
-    match search(call, &groups, workspace, dataset, deadline).await {
+    let deadline = session.deadline();
+    match search(session, &groups, workspace, dataset, deadline).await {
         Ok(ids) => Resolution::Found(ids),
         Err(Unfound::Unclear(sentence)) => Resolution::Unclear(sentence),
         Err(Unfound::Trouble(trouble)) => Resolution::Trouble(trouble),
@@ -46,24 +46,24 @@ enum Unfound {
     Trouble(Trouble),
 }
 
-async fn search(call: &Call, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
-    let rows = rows_named(call, filtered(groups, workspace), workspace, deadline).await?;
+async fn search(session: &Session, groups: &Url, workspace: &str, dataset: &str, deadline: Instant) -> Result<ModelIds, Unfound> {
+    let rows = rows_named(session, filtered(groups, workspace), workspace, deadline).await?;
     let group_id = only(rows, workspace).map_err(|count| Unfound::Unclear(unclear("workspace", workspace, count)))?;
     let mut datasets = groups.clone();
     datasets.set_path(&format!("{}/{group_id}/datasets", groups.path()));
-    let rows = rows_named(call, datasets, dataset, deadline).await?;
+    let rows = rows_named(session, datasets, dataset, deadline).await?;
     let dataset_id = only(rows, dataset).map_err(|count| Unfound::Unclear(unclear("semantic model", dataset, count)))?;
     Ok(ModelIds { group_id, dataset_id })
 }
 
 /// Sends `GET groups/<id>/datasets` to check whether the semantic model is in its workspace. If the identity has no access to the
 /// workspace, Power BI reports that the workspace does not exist.
-pub(in crate::service) async fn find(call: &Call, host: &str, ids: &ModelIds) -> Presence {
+pub(in crate::service) async fn find(session: &Session, host: &str, ids: &ModelIds) -> Presence {
     let Some(mut datasets) = groups(host) else {
         return Presence::Trouble(classify::trouble(TroubleKind::Rejected, "the Power BI host of the cloud results in no URL".to_owned()));
     };
     datasets.set_path(&format!("{}/{}/datasets", datasets.path(), ids.group_id));
-    match rows_that(call, datasets, call.deadline(), |row| row.id == ids.dataset_id).await {
+    match rows_that(session, datasets, session.deadline(), |row| row.id == ids.dataset_id).await {
         Ok(rows) if rows.is_empty() => Presence::Gone,
         Ok(_) => Presence::There,
         Err(Unfound::Trouble(trouble)) => Presence::Trouble(trouble),
@@ -81,18 +81,18 @@ fn filtered(groups: &Url, name: &str) -> Url {
 
 /// The rows of a list with this name, ignoring case and surrounding whitespace, over all pages. A spec cannot contain a name with
 /// surrounding whitespace.
-async fn rows_named(call: &Call, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
+async fn rows_named(session: &Session, list: Url, name: &str, deadline: Instant) -> Result<Vec<Row>, Unfound> {
     let wanted = UniCase::unicode(name.trim());
-    rows_that(call, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
+    rows_that(session, list, deadline, |row| UniCase::unicode(row.name.trim()) == wanted).await
 }
 
 /// The matching rows of a list, over all pages.
-async fn rows_that(call: &Call, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
+async fn rows_that(session: &Session, list: Url, deadline: Instant, fits: impl Fn(&Row) -> bool) -> Result<Vec<Row>, Unfound> {
     let (mut found, mut url) = (Vec::new(), list);
     for _ in 0..MOST_PAGES {
-        let incoming = call.get(call.target(CallKind::Resolve), url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
+        let incoming = session.get(CallKind::Resolve, url.clone(), deadline, &REDIRECTS).await.map_err(Unfound::Trouble)?;
         let mut answer = incoming.read_whole().await;
-        call.heed(&mut answer);
+        session.heed(&mut answer);
         let page = page_of(&answer).map_err(Unfound::Trouble)?;
         found.extend(page.rows.into_iter().filter(|row| fits(row)));
         match page.next.as_deref().map(|next| location::target(next, &url)) {

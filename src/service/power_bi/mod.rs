@@ -6,9 +6,8 @@ mod names;
 mod request;
 pub(super) mod scale_out;
 
-pub(super) use doubt::{Refusal, settle};
+pub(super) use doubt::settle;
 pub(super) use lookup::{find, page_of, resolve};
 pub use names::ModelName;
 pub(super) use names::{Named, of_dataset};
 pub(super) use request::body as refresh_body;
-pub(super) use scale_out::off as scale_out_off;

@@ -18,43 +18,44 @@ use crate::service::classify::{self, Word};
 use crate::service::fields::{Fields, Object, Text};
 use crate::service::http::{Fault, LARGEST_WORD, REDIRECTS};
 use crate::service::refreshes::Window;
-use crate::service::{Call, text, timestamp};
+use crate::service::session::Session;
+use crate::service::timestamp;
 
 /// How long the status may still show the state before a submission. If it shows no sync after this time, none was needed.
 const STATUS_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// `POST …/queryScaleOut/sync`.
-pub(in crate::service) async fn submit(call: &Call, sync: &Url) -> Submission {
+pub(in crate::service) async fn submit(session: &Session, sync: &Url) -> Submission {
     let (begun, clock) = (Timestamp::now(), Instant::now());
-    let post = call.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
-    let mut answer = match call.send(call.target(CallKind::Submit(OperationKind::Sync)), post, call.deadline()).await {
+    let post = session.request(Method::POST, sync.clone()).header(reqwest::header::CONTENT_LENGTH, 0);
+    let mut answer = match session.send(CallKind::Submit(OperationKind::Sync), post, session.deadline()).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(Fault::NotSent(message)) => return Submission::Refused(classify::unreachable(message)),
         Err(Fault::Lost(message)) => return Submission::Unanswered { message },
     };
-    call.heed(&mut answer);
+    session.heed(&mut answer);
     let window = Window { intent: begun, now: begun };
     let asked = window.since(window.ahead(server_time(&answer.headers), clock.elapsed()));
     classify::submission_with(ServiceKind::PowerBi, &answer, |answer| accepted(answer, asked))
 }
 
 /// Sends `GET …/queryScaleOut/syncStatus`, and compares the status with the id.
-pub(in crate::service) async fn look(call: &Call, status: &Url, id: &OperationId) -> Look {
-    let mut answer = match call.get(call.target(CallKind::Poll(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await {
+pub(in crate::service) async fn look(session: &Session, status: &Url, id: &OperationId) -> Look {
+    let mut answer = match session.get(CallKind::Poll(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await {
         Ok(incoming) => incoming.read(LARGEST_WORD).await,
         Err(trouble) => return Look::Trouble(trouble),
     };
-    call.heed(&mut answer);
+    session.heed(&mut answer);
     seen(&answer, id)
 }
 
 /// The same, for a sync that started in a window or is running.
-pub(in crate::service) async fn list(call: &Call, status: &Url, window: Window) -> Result<Listing, Trouble> {
+pub(in crate::service) async fn list(session: &Session, status: &Url, window: Window) -> Result<Listing, Trouble> {
     let asked = Instant::now();
-    let incoming = call.get(call.target(CallKind::List(OperationKind::Sync)), status.clone(), call.deadline(), &REDIRECTS).await?;
+    let incoming = session.get(CallKind::List(OperationKind::Sync), status.clone(), session.deadline(), &REDIRECTS).await?;
     let ahead = window.ahead(server_time(incoming.headers()), asked.elapsed());
     let mut answer = incoming.read(LARGEST_WORD).await;
-    call.heed(&mut answer);
+    session.heed(&mut answer);
     let (operations, truncated) = listed(&answer, window.since(ahead))?;
     Ok(Listing { operations, truncated, ahead, ..Listing::default() })
 }
@@ -98,29 +99,6 @@ pub(in crate::service) fn seen(answer: &Answer, id: &OperationId) -> Look {
     }
 }
 
-/// Why the replicas of a model cannot be synchronized, from the state that Power BI returns, with the remedy.
-///
-/// Power BI documentation, semantic model scale-out, and its REST documentation, "Get Query Scale Out Sync Status".
-pub(in crate::service) fn off(state: &str) -> String {
-    match state.to_ascii_lowercase().as_str() {
-        "tenantsettingdisabled" => {
-            "query scale-out is switched off for the tenant: have an administrator of Power BI switch on the tenant \
-                                    setting \"Scale-out queries for large semantic models\""
-                .to_owned()
-        }
-        "storagemodenotsupported" => "the semantic model's storage does not support query scale-out: set the large semantic model storage \
-                                      format in its settings"
-            .to_owned(),
-        "readonlyreplicasdisabled" => "the semantic model has no read-only replicas: switch on query scale-out in its settings, or set \
-                                       maxReadOnlyReplicas of its queryScaleOutSettings to another value than 0"
-            .to_owned(),
-        _ => format!(
-            "query scale-out is not enabled for the semantic model ({}): enable it in its settings",
-            if state.is_empty() { "no state".to_owned() } else { text::tidy(state, 64) }
-        ),
-    }
-}
-
 /// The status in a 2xx response.
 fn described(answer: &Answer) -> Result<Status, Trouble> {
     let text = classify::text_of(ServiceKind::PowerBi, answer)?;
@@ -134,7 +112,7 @@ fn described(answer: &Answer) -> Result<Status, Trouble> {
     match status.state.to_ascii_lowercase().as_str() {
         // The second and the third are also for a model that is not loaded.
         "enabled" | "" | "unavailable" => Ok(status),
-        _ => Err(classify::trouble(TroubleKind::ScaleOutOff, off(&status.state))),
+        _ => Err(classify::trouble(TroubleKind::ScaleOutOff, classify::scale_out_off(&status.state))),
     }
 }
 

@@ -6,7 +6,7 @@ mod details;
 mod failure;
 mod listing;
 
-pub(super) use calls::{cancel, each_row, list, look, submit};
+pub(super) use calls::{Refusal, cancel, each_row, list, look, newest, submit};
 pub(super) use detail::{operation, running};
 pub(super) use details::{are_requested, joined, selection};
 pub use listing::Window;

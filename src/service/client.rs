@@ -1,0 +1,306 @@
+//! The services of one cloud, a model at one of them, and one prepared call to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use url::Url;
+
+use super::analysis_services::{self, DatabaseName, ServerName, sync};
+use super::classify;
+use super::cloud::{Cloud, ServiceAddress};
+use super::http::Client;
+use super::identity::Identity;
+use super::identity::entra::Entra;
+use super::identity::managed::Metadata;
+use super::identity::tokens::Tokens;
+use super::power_bi::{self, ModelName, Named, scale_out};
+use super::refreshes::{self, Window};
+use super::session::{Session, Shared};
+use super::settings::{Settings, SettingsError};
+use super::traffic::Traffic;
+use crate::operation::{
+    CallKind, Cancellation, Handle, Listing, Look, OperationId, OperationKind, Presence, RefreshRequest, Request, Resolution, ServiceKind,
+    Submission, Trouble, TroubleKind,
+};
+
+/// The services of one cloud: a shared HTTP client, the tokens, and the limits for calls in flight. Cheap to clone.
+#[derive(Clone)]
+pub struct Azure {
+    shared: Arc<Shared>,
+}
+
+impl Azure {
+    /// Creates the client. Sends no request.
+    ///
+    /// # Errors
+    /// If the settings are invalid, such as a certificate file without a certificate.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let (http, metadata) = (Client::new(&settings)?, Metadata::new(&settings));
+        Ok(Self::assemble(settings, http, metadata))
+    }
+
+    pub(super) fn assemble(settings: Settings, http: Client, metadata: Metadata) -> Self {
+        let tokens = Tokens::new(Entra::new(&settings.cloud, http.clone()), metadata);
+        let traffic = Traffic::new(settings.max_calls_per_server);
+        Self {
+            shared: Arc::new(Shared { cloud: settings.cloud, http, tokens, traffic, max_refresh_duration: settings.max_refresh_duration }),
+        }
+    }
+
+    /// The cloud of this client.
+    #[must_use]
+    pub fn cloud(&self) -> &Cloud {
+        &self.shared.cloud
+    }
+
+    /// Number of identities that currently back off at the request of a service.
+    #[must_use]
+    pub fn throttled(&self) -> usize {
+        self.shared.traffic.paused()
+    }
+
+    /// A database of an Analysis Services server, accessed with one identity.
+    #[must_use]
+    pub fn analysis_services(&self, server: ServerName, database: DatabaseName, identity: Identity) -> Model {
+        Model { shared: Arc::clone(&self.shared), identity, target: Target::AnalysisServices { server, database } }
+    }
+
+    /// A semantic model of Power BI, accessed with one identity. A model that is given by names supports only [`Call::resolve`]. Create
+    /// another one with the resulting ids for other calls.
+    ///
+    /// # Errors
+    /// One sentence, if the operator's cloud has no Power BI.
+    pub fn power_bi(&self, model: ModelName, identity: Identity) -> Result<Model, String> {
+        let address = self.shared.cloud.power_bi.clone();
+        let address = address.ok_or_else(|| format!("the operator's cloud ({}) has no Power BI", self.shared.cloud.name))?;
+        Ok(Model { shared: Arc::clone(&self.shared), identity, target: Target::PowerBi { address, model } })
+    }
+}
+
+impl fmt::Debug for Azure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Azure").field("cloud", &self.shared.cloud.name).finish_non_exhaustive()
+    }
+}
+
+/// A model, accessed with one identity. Cheap to clone.
+#[derive(Clone)]
+pub struct Model {
+    shared: Arc<Shared>,
+    identity: Identity,
+    target: Target,
+}
+
+/// The service of the model.
+#[derive(Clone)]
+enum Target {
+    AnalysisServices { server: ServerName, database: DatabaseName },
+    PowerBi { address: ServiceAddress, model: ModelName },
+}
+
+impl Model {
+    /// Obtains everything that a call of this kind needs: no active throttle, a token, and a permit for a call in flight.
+    ///
+    /// Sends nothing to the service. A submission can therefore be prepared before its intent is written, so that obstacles are known by
+    /// then. Waits for a token at most the time of two calls, and for a permit only briefly.
+    ///
+    /// # Errors
+    /// If the service throttles such calls of this identity, no token is available, or too many calls to the server are in flight.
+    pub async fn prepare_for(&self, kind: CallKind) -> Result<Call, Trouble> {
+        let shared = &self.shared;
+        if let Some(pause) = shared.traffic.pause(self.host(), self.identity.fingerprint(), kind) {
+            let trouble = classify::trouble(TroubleKind::Throttled, classify::throttled(pause.until));
+            return Err(Trouble { retry_after: Some(pause.left()), ..trouble });
+        }
+        let token = shared.tokens.token(&self.identity, self.scope()).await?;
+        let Some(permit) = shared.traffic.enter(&self.server_key()).await else {
+            let message = "the maximum number of calls to this server are in flight; the operator retries automatically";
+            return Err(classify::trouble(TroubleKind::Throttled, message.to_owned()));
+        };
+        let session = Session {
+            shared: Arc::clone(shared),
+            service: self.service(),
+            host: self.host().to_owned(),
+            scope: self.scope().to_owned(),
+            identity: self.identity.clone(),
+            kind,
+            token,
+        };
+        Ok(Call { model: self.clone(), session, _permit: permit })
+    }
+
+    fn service(&self) -> ServiceKind {
+        match &self.target {
+            Target::AnalysisServices { .. } => ServiceKind::AnalysisServices,
+            Target::PowerBi { .. } => ServiceKind::PowerBi,
+        }
+    }
+
+    fn host(&self) -> &str {
+        match &self.target {
+            Target::AnalysisServices { server, .. } => server.host(),
+            Target::PowerBi { address, .. } => &address.host,
+        }
+    }
+
+    fn scope(&self) -> &str {
+        match &self.target {
+            Target::AnalysisServices { server, .. } => server.scope(),
+            Target::PowerBi { address, .. } => &address.scope,
+        }
+    }
+
+    fn server_key(&self) -> String {
+        match &self.target {
+            Target::AnalysisServices { server, .. } => server.key(),
+            Target::PowerBi { address, model } => format!("{}/{}", address.host, model.workspace_key()),
+        }
+    }
+
+    fn refreshes(&self) -> Option<Url> {
+        match &self.target {
+            Target::AnalysisServices { server, database } => database.refreshes(&server.base_url()),
+            Target::PowerBi { address, model } => power_bi::of_dataset(&address.host, model.ids()?, "refreshes"),
+        }
+    }
+
+    fn syncs(&self) -> Option<Syncs> {
+        match &self.target {
+            Target::AnalysisServices { server, database } => database.sync(&server.management_url()).map(Syncs::Database),
+            Target::PowerBi { address, model } => {
+                let of = |what: &str| power_bi::of_dataset(&address.host, model.ids()?, what);
+                Some(Syncs::ScaleOut { sync: of("queryScaleOut/sync")?, status: of("queryScaleOut/syncStatus")? })
+            }
+        }
+    }
+}
+
+/// The URLs of the syncs of a model.
+enum Syncs {
+    /// Analysis Services: one URL for all requests.
+    Database(Url),
+    /// Power BI: query scale-out.
+    ScaleOut { sync: Url, status: Url },
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Target::AnalysisServices { server, database, .. } => write!(f, "Model({server}/{database})"),
+            Target::PowerBi { address, model } => write!(f, "Model({}/{model})", address.host),
+        }
+    }
+}
+
+/// A prepared call. One of its methods makes the call, at most once. A dropped call is never made.
+#[derive(Debug)]
+pub struct Call {
+    model: Model,
+    session: Session,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Call {
+    /// Resolves the ids of a model that is given by its names.
+    pub async fn resolve(self) -> Resolution {
+        match &self.model.target {
+            Target::AnalysisServices { .. } => Resolution::Unclear("a database of Analysis Services has no ids to resolve".to_owned()),
+            Target::PowerBi { address, model } => match model.named() {
+                Named::Ids(ids) => Resolution::Found(ids.clone()),
+                Named::Names { workspace, dataset } => power_bi::resolve(&self.session, &address.host, workspace, dataset).await,
+            },
+        }
+    }
+
+    /// Checks whether a model exists that the service reported as unknown.
+    pub async fn find_model(self) -> Presence {
+        match &self.model.target {
+            Target::AnalysisServices { .. } => match self.model.refreshes() {
+                Some(refreshes) => analysis_services::find(&self.session, &refreshes).await,
+                None => Presence::Trouble(no_address()),
+            },
+            Target::PowerBi { address, model } => match model.ids() {
+                Some(ids) => power_bi::find(&self.session, &address.host, ids).await,
+                None => Presence::Trouble(no_address()),
+            },
+        }
+    }
+
+    /// Submits the request with one POST. Nothing in this module repeats it.
+    pub async fn submit(self, request: &Request) -> Submission {
+        match request {
+            Request::Refresh(request) => match self.model.refreshes() {
+                Some(refreshes) => self.submit_refresh(&refreshes, request).await,
+                None => Submission::Refused(no_address()),
+            },
+            Request::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::submit(&self.session, &sync).await,
+                Some(Syncs::ScaleOut { sync, .. }) => scale_out::submit(&self.session, &sync).await,
+                None => Submission::Refused(no_address()),
+            },
+        }
+    }
+
+    async fn submit_refresh(&self, refreshes: &Url, request: &RefreshRequest) -> Submission {
+        let submitted = match self.model.target {
+            Target::AnalysisServices { .. } => refreshes::submit(&self.session, refreshes, &analysis_services::refresh_body(request)).await,
+            Target::PowerBi { .. } => refreshes::submit(&self.session, refreshes, &power_bi::refresh_body(request)).await,
+        };
+        match (&self.model.target, submitted) {
+            (_, Ok(submission)) => submission,
+            (Target::AnalysisServices { .. }, Err(refusal)) => Submission::Refused(refusal.trouble),
+            (Target::PowerBi { .. }, Err(refusal)) => power_bi::settle(&self.session, refreshes, refusal).await,
+        }
+    }
+
+    /// Polls one operation.
+    pub async fn look(self, kind: OperationKind, handle: &Handle) -> Look {
+        match kind {
+            OperationKind::Refresh => match self.model.refreshes() {
+                Some(refreshes) => refreshes::look(&self.session, &refreshes, &handle.id).await,
+                None => Look::Trouble(no_address()),
+            },
+            OperationKind::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::look(&self.session, &sync, handle).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::look(&self.session, &status, &handle.id).await,
+                None => Look::Trouble(no_address()),
+            },
+        }
+    }
+
+    /// Lists the operations that are running or started in the window.
+    ///
+    /// Reads the details (type and objects) of the first twenty refreshes, because the list does not contain them. A refresh with
+    /// unreadable details is returned as in the list, without them. Of syncs, the services show only the last one.
+    ///
+    /// # Errors
+    /// If the list, or the details of a listed operation, are unavailable.
+    pub async fn list(self, kind: OperationKind, window: Window) -> Result<Listing, Trouble> {
+        match kind {
+            OperationKind::Refresh => match self.model.refreshes() {
+                Some(refreshes) => refreshes::list(&self.session, &refreshes, window).await,
+                None => Err(no_address()),
+            },
+            OperationKind::Sync => match self.model.syncs() {
+                Some(Syncs::Database(sync)) => sync::list(&self.session, &sync, window).await,
+                Some(Syncs::ScaleOut { status, .. }) => scale_out::list(&self.session, &status, window).await,
+                None => Err(no_address()),
+            },
+        }
+    }
+
+    /// Requests the cancellation of a refresh. Neither service can cancel a sync.
+    pub async fn cancel(self, id: &OperationId) -> Cancellation {
+        match self.model.refreshes() {
+            Some(refreshes) => refreshes::cancel(&self.session, &refreshes, id).await,
+            None => Cancellation::Trouble(no_address()),
+        }
+    }
+}
+
+/// Names are validated, and those of Power BI resolved, before this point. This error is therefore never reported, but it is no reason to
+/// panic.
+fn no_address() -> Trouble {
+    classify::trouble(TroubleKind::Rejected, "the name of the model results in no URL".to_owned())
+}

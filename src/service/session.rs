@@ -1,0 +1,132 @@
+//! The HTTP exchanges of one call: requests, redirects, and the effect of responses on later calls.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, LOCATION};
+use reqwest::{Method, RequestBuilder};
+use tokio::time::Instant;
+use url::Url;
+
+use super::answer::Answer;
+use super::classify::Word;
+use super::cloud::Cloud;
+use super::http::{Client, Fault, Incoming};
+use super::identity::tokens::Tokens;
+use super::identity::{Identity, Token};
+use super::traffic::Traffic;
+use super::{classify, location};
+use crate::operation::{CallKind, CallTarget, ServiceKind, Trouble, TroubleKind};
+
+/// Maximum number of redirects on the same host that a GET follows.
+const MOST_REDIRECTS: usize = 3;
+
+/// The shared state of all calls.
+pub(super) struct Shared {
+    pub(super) cloud: Cloud,
+    pub(super) http: Client,
+    pub(super) tokens: Tokens,
+    pub(super) traffic: Traffic,
+    pub(super) max_refresh_duration: Duration,
+}
+
+/// The shared state of the requests of one call: their destination and identity.
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
+    pub(super) service: ServiceKind,
+    pub(super) host: String,
+    /// The scope of the token.
+    pub(super) scope: String,
+    pub(super) identity: Identity,
+    pub(super) kind: CallKind,
+    pub(super) token: Token,
+}
+
+impl Session {
+    /// Maximum duration of a refresh at the service. A row that shows a refresh as running for longer is outdated.
+    ///
+    /// Power BI documentation, enhanced refresh, "Considerations and limitations": all attempts end after 24 hours, and a paused capacity
+    /// delays a refresh by up to 6 hours. Analysis Services documents no limit, so its limit is a setting.
+    pub(super) fn longest_refresh(&self) -> Duration {
+        match self.service {
+            ServiceKind::AnalysisServices => self.shared.max_refresh_duration,
+            ServiceKind::PowerBi => Duration::from_hours(30),
+        }
+    }
+
+    /// Sends a GET that follows these redirects on the called host only, because the token must not go to another host. Returns any other
+    /// response, including errors.
+    pub(super) async fn get(&self, kind: CallKind, url: Url, deadline: Instant, follow: &[u16]) -> Result<Incoming, Trouble> {
+        let mut url = url;
+        for _ in 0..=MOST_REDIRECTS {
+            let request = self.request(Method::GET, url.clone());
+            let incoming = self.send(kind, request, deadline).await.map_err(|fault| classify::unreachable(fault.into_message()))?;
+            if !follow.contains(&incoming.status()) {
+                return Ok(incoming);
+            }
+            let there = incoming.headers().get(LOCATION).and_then(|there| there.to_str().ok());
+            match there.map(|there| location::target(there, &incoming.url)) {
+                Some(location::Target::Here(next)) => url = next,
+                Some(location::Target::Elsewhere(_) | location::Target::Nonsense) | None => return Ok(incoming),
+            }
+        }
+        Err(classify::trouble(TroubleKind::InvalidAnswer, "the service redirects in a circle".to_owned()))
+    }
+
+    /// A request with the headers of every call to a service.
+    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        self.shared
+            .http
+            .request(method, url)
+            .header(AUTHORIZATION, self.token.authorization())
+            .header(ACCEPT, "application/json")
+            // Power BI translates an error into the caller's language, and only its text may distinguish a busy model from a quota.
+            .header(ACCEPT_LANGUAGE, "en-US, en;q=0.9")
+            .header("x-ms-client-request-id", uuid::Uuid::new_v4().to_string())
+    }
+
+    pub(super) async fn send(&self, kind: CallKind, request: RequestBuilder, deadline: Instant) -> Result<Incoming, Fault> {
+        self.shared.http.send(CallTarget::Service(self.service, kind), request, deadline).await
+    }
+
+    /// The deadline of a call that starts now.
+    pub(super) fn deadline(&self) -> Instant {
+        self.shared.http.deadline()
+    }
+
+    /// Applies the parts of a response that affect later calls: a backoff, or an invalid token. A 401 does not show whether the token is
+    /// the only problem, and a throttle does not show when it ends for all calls. Both are therefore recorded in the response.
+    pub(super) fn heed(&self, answer: &mut Answer) {
+        self.heed_as(self.kind, answer);
+    }
+
+    /// The same for a response to a request of another kind than the call, such as the list that explains a refused submission.
+    pub(super) fn heed_as(&self, kind: CallKind, answer: &mut Answer) {
+        let shared = &self.shared;
+        let forget = || shared.tokens.forget(&self.identity, &self.scope, &self.token);
+        match answer.status {
+            200..=299 => self.token.accept(),
+            401 => answer.token_ended = forget() && self.token.was_accepted(),
+            // Power BI reports an expired token with this code.
+            403 if answer.complaint().code.eq_ignore_ascii_case("tokenexpired") => {
+                forget();
+            }
+            // Excludes an overloaded capacity, which does not affect other capacities of the same identity.
+            400.. => {
+                let complaint = answer.complaint();
+                if classify::word(answer, &complaint) == Word::Throttled {
+                    let identity = self.identity.fingerprint();
+                    answer.throttled_until = shared.traffic.set_pause(&self.host, identity, kind, answer.pause(&complaint)).until;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("host", &self.host).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
