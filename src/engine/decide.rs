@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::next::Next;
 use super::pass::Pass;
-use super::{
-    Effect, Seen, Situation, Step, cancellation, cancelling, decisions, deletion, ending, followed, idle, interrupts, pace, restoration,
-    running, scheduled, submission, waiting,
+use super::rules::{
+    cancel_request, cancelling, completion, decisions, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
+    waiting,
 };
+use super::{Effect, Seen, Situation, Step, pace};
 use crate::api::{DeletionPolicy, Run, RunState};
 use crate::operation::Submission;
 
@@ -71,7 +72,7 @@ fn delete(mut pass: Pass<'_>) -> Step {
 /// Decides for a resource that may run.
 fn run(mut pass: Pass<'_>) -> Step {
     let (desired, situation) = (pass.desired, pass.situation);
-    scheduled::look(&mut pass);
+    schedule::look(&mut pass);
     let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
     // What was taken off before an uninstall is put on again by whoever submits.
     let may_go = desired.policy.deletion == DeletionPolicy::Orphan
@@ -81,20 +82,20 @@ fn run(mut pass: Pass<'_>) -> Step {
         // Somebody has replaced the object whole, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
-    let reported = followed::look(&mut pass);
+    let reported = upstream::look(&mut pass);
     if !under_way && desired.leaving.is_some() {
         // Whoever comes next begins it.
         return pass.leave();
     }
     let next = if under_way && reported {
         interrupts::keep_record(&mut pass)
-    } else if under_way && cancellation::is_asked(&pass) {
-        cancellation::heed(&mut pass)
+    } else if under_way && cancel_request::is_asked(&pass) {
+        cancel_request::heed(&mut pass)
     } else {
         by_state(&mut pass, reported)
     };
     let step = interrupts::wake(desired, situation.now, execute(pass, next));
-    scheduled::wake(desired, situation.now, step)
+    schedule::wake(desired, situation.now, step)
 }
 
 /// The rule of the state that the run is recorded in.
@@ -104,7 +105,7 @@ fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
             idle::decide(pass, reported)
         }
         Some(RunState::Waiting) => waiting::decide(pass),
-        Some(RunState::Submitting) => submission::decide(pass),
+        Some(RunState::Submitting) => submitting::decide(pass),
         Some(RunState::Running) => running::decide(pass),
         Some(RunState::Cancelling) => cancelling::decide(pass),
     }
@@ -125,11 +126,11 @@ fn execute(mut pass: Pass<'_>, next: Next) -> Step {
             pass.stop(Effect::Cancel(id), None)
         }
         Next::End { state, reason, message } => {
-            let requeue = ending::record_end(&mut pass, state, reason, &message);
+            let requeue = completion::record_end(&mut pass, state, reason, &message);
             pass.stop(Effect::Nothing, requeue)
         }
         Next::Retry { failure, .. } => {
-            let requeue = ending::attempt_again(&mut pass, &failure);
+            let requeue = completion::attempt_again(&mut pass, &failure);
             pass.stop(Effect::Nothing, requeue)
         }
         Next::Release { ended } => {
@@ -149,7 +150,7 @@ fn adapted(pass: &mut Pass<'_>, next: Next) -> Next {
             Next::Release { ended: Some((reason, message)) }
         }
         Next::Wait if pass.deleting() => Next::Release { ended: None },
-        Next::Wait if cancellation::is_pending(pass) => cancellation::nothing_began(pass),
+        Next::Wait if cancel_request::is_pending(pass) => cancel_request::nothing_began(pass),
         Next::Record { .. }
         | Next::Keep { .. }
         | Next::Wait

@@ -2,7 +2,7 @@
 //!
 //! A run whose calls bring nothing holds up nobody: its identity may be throttled, refused or deleted, and another resource's is
 //! healthy. What its operation may still do is no danger to the next run: the service refuses a second operation on the model while
-//! one runs, and [`super::evidence`] tells the operations of two submissions apart.
+//! one runs, and [`super::rules`] tells the operations of two submissions apart.
 
 use jiff::Timestamp;
 

@@ -60,7 +60,7 @@ pub const FORBIDDEN: &str = "under Forbid, what comes during a run starts nothin
 /// An operator that is to go begins nothing, and leaves nothing.
 pub const UNINSTALL: &str = "after an uninstall nothing is left running, unless it is said";
 
-/// How long an ending namespace holds what nobody can see to any more, as `engine::deletion` has it.
+/// How long an ending namespace holds what nobody can see to any more, as `engine::rules::deletion` has it.
 const NAMESPACE_HELD: Second = 120;
 
 /// What holds in every state.

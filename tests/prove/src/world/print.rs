@@ -23,7 +23,7 @@ use super::{Guise, Op, Operator, Owner, Second, Standing, Task, World, second};
 /// How far a clock that the service does not tell may be off, with what a submission takes: what began longer ago than that is
 /// older than any intent to come.
 const UNTOLD: Second = 420;
-/// How long what names stand for is believed, as `engine::names` has it.
+/// How long what names stand for is believed, as `engine::rules::model_names` has it.
 const BELIEVED: Second = 301;
 /// How far an operation's beginning may lie from an intent until no rule cares how far.
 const APART: Second = 360 + SHIFT;

@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use super::pass::Pass;
-use super::{decisions, pace, pass, triggers};
+use super::{decisions, triggers, waiting};
 use crate::api::{HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType};
+use crate::engine::pass::Pass;
+use crate::engine::{Scratch, pace, pass};
 use crate::operation::OperationKind;
 
 /// Whether an operation of a run may be under way.
-pub(super) fn may_run(run: &Run) -> bool {
+pub(in crate::engine) fn may_run(run: &Run) -> bool {
     matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
 }
 
 /// Puts the run back that this process has recorded as under way, where the status shows nothing of it. Whether it did.
-pub(super) fn put_back(pass: &mut Pass<'_>) -> bool {
+pub(in crate::engine) fn put_back(pass: &mut Pass<'_>) -> bool {
     let Some(run) = pass.scratch.under_way.take().filter(|run| !shows(&pass.record, run)) else { return false };
     let record = &mut pass.record;
     // An older status shows as due what this run was for.
@@ -29,7 +30,7 @@ pub(super) fn put_back(pass: &mut Pass<'_>) -> bool {
             record.last_handled_token = Some(run.trigger.value.clone());
         }
     }
-    pass.scratch = super::Scratch::default();
+    pass.scratch = Scratch::default();
     pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was under way, and was not shown", run.number));
     pass.record.run = Some(Arc::unwrap_or_clone(run));
     true
@@ -52,7 +53,7 @@ fn shows(record: &Status, seen: &Run) -> bool {
 }
 
 /// Restores what contradicts itself, and reports it. Whether there was anything: then it goes on record before anything else.
-pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
+pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
     let (kind, keeps_history) = (pass.kind(), pass.desired.policy.history_limit > 0);
     let newest = newest(&pass.record);
     let entry = pass.record.run.as_ref().and_then(|run| entry(&pass.record, run)).cloned();
@@ -100,18 +101,18 @@ pub(super) fn restore(pass: &mut Pass<'_>) -> bool {
     } else {
         return false;
     };
-    pass.scratch = super::Scratch::default();
+    pass.scratch = Scratch::default();
     pass.notice(Reason::StatusRestored, format!("the status was edited: {report}"));
     true
 }
 
 /// The service has accepted the submission whose intent was recorded, and the status shows something else by now: it is recorded all the same.
-pub(super) fn heed_acceptance(pass: &mut Pass<'_>) {
+pub(in crate::engine) fn heed_acceptance(pass: &mut Pass<'_>) {
     let keeps_history = pass.desired.policy.history_limit > 0;
     let Some(run) = pass.record.run.as_mut() else { return };
     let unrecorded = run.state.ended() && !has_recorded_end(run, &pass.record.history, keeps_history);
     if run.state == RunState::Waiting || unrecorded {
-        run.tell(RunState::Submitting, Reason::Submitting, super::waiting::BEING_SUBMITTED);
+        run.tell(RunState::Submitting, Reason::Submitting, waiting::BEING_SUBMITTED);
     }
 }
 
@@ -119,7 +120,7 @@ pub(super) fn heed_acceptance(pass: &mut Pass<'_>) {
 fn is_unresolved(run: &Run) -> bool {
     match run.why() {
         Some(Reason::SubmissionUnknown | Reason::ResolvingSubmission) => true,
-        _ => run.message == super::waiting::BEING_SUBMITTED,
+        _ => run.message == waiting::BEING_SUBMITTED,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::ending::Lost;
+use super::completion::Lost;
+use super::errors::{self, Grade};
 use super::evidence::Evidence;
-use super::next::Next;
-use super::pass::Pass;
-use super::troubles::{self, Grade};
-use super::{Effect, Seen, ending, gone, pace, progress, text};
+use super::{completion, gone, progress};
 use crate::api::{Reason, Run, RunState, Time};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Seen, pace, text};
 use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
 
 /// Listings in a row that were cut short before an operation that the service does not know is taken for lost.
@@ -60,7 +61,7 @@ pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
                         listing.operations.iter().any(may_be)
                     };
                     let proves = !listing.truncated && !evidence.is_some_and(may_show_it);
-                    ending::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
+                    completion::lost(pass, if proves { Lost::Alone } else { Lost::Unproved })
                 }
             }
         }
@@ -93,7 +94,7 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
     pass.scratch.troubles = 0;
     (pass.scratch.unseen, pass.scratch.gone_since) = (false, None);
     if operation.phase.ended() {
-        return ending::ended(pass, operation);
+        return completion::ended(pass, operation);
     }
     pass.scratch.contradictions = 0;
     let now = pass.now;
@@ -148,11 +149,7 @@ fn gone(pass: &mut Pass<'_>) -> Next {
 fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(
-            run.state,
-            troubles::reason(trouble.kind),
-            format!("operation {id} goes on, but cannot be looked at: {}", trouble.message),
-        );
+        run.tell(run.state, errors::reason(trouble.kind), format!("operation {id} goes on, but cannot be looked at: {}", trouble.message));
     }
     pass.stop_for(pace::SERVICE)
 }
@@ -168,7 +165,7 @@ fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
 pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     // `service::traffic` holds back the calls that are throttled, each kind separately. Calls of another kind need not wait.
-    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
+    let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
         // From then on the model is asked for.
         let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
@@ -176,16 +173,16 @@ pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Ne
         let in_question = pace::seen_after(settings).saturating_sub(pace::between(submitted, pass.now));
         pause = if in_question.is_zero() { pause } else { pause.min(in_question.max(settings.poll_min)) };
     }
-    let passing = match troubles::grade(trouble.kind) {
+    let passing = match errors::grade(trouble.kind) {
         Grade::Transient | Grade::Rejected => true,
         Grade::Blocked => false,
     };
-    if passing && !troubles::lasts(trouble, pass.scratch.troubles) {
+    if passing && !errors::lasts(trouble, pass.scratch.troubles) {
         return pass.stop_for(pause);
     }
-    let reason = troubles::reason(trouble.kind);
+    let reason = errors::reason(trouble.kind);
     // One passing trouble after another is no news.
-    let known = |run: &Run| passing && run.why() == Some(reason) && !troubles::is_news(trouble, &run.message);
+    let known = |run: &Run| passing && run.why() == Some(reason) && !errors::is_news(trouble, &run.message);
     if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();
         run.tell(run.state, reason, format!("operation {id} goes on, but {what}: {}", trouble.message));

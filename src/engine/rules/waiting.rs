@@ -4,25 +4,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::next::Next;
-use super::pass::{self, Pass};
 use super::refusals::Asked;
-use super::{Cure, Effect, Fault, Seen, Turn, TurnUse, conditions, ending, evidence, names, pace, refusals, text, triggers, turn_use};
+use super::{completion, evidence, model_names, refusals, triggers};
 use crate::api::{ConflictPolicy, Reason, Run, RunState, Time};
+use crate::engine::next::Next;
+use crate::engine::pass::{self, Pass};
+use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Turn, TurnUse, conditions, pace, text, turn_use};
 use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission, Trouble, TroubleKind, UnnamedOperation};
 
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
 
 /// Decides for a run that is not submitted, or of whose submission nothing has begun.
-pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     let was_submitted = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
     if was_submitted && let Some(next) = not_started(pass) { next } else { wait(pass) }
 }
 
 fn wait(pass: &mut Pass<'_>) -> Next {
     let desired = pass.desired;
-    names::renew(pass);
+    model_names::renew(pass);
     let (moved, kind) = (has_moved(pass), pass.kind());
     let Some(run) = pass.record.run.as_mut() else {
         return Next::keep(Effect::Nothing, None);
@@ -52,7 +53,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{}", refusal.unwrap_or_default());
         // What was triggered while it waited was part of it, and has now been handled.
         triggers::settle(desired, &mut pass.record);
-        return ending::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
+        return completion::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
     let until_deadline = deadline.map(|deadline| pace::between(pass.now, deadline));
 
@@ -62,22 +63,22 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             if let Some(pause) = until_attempt.or_else(|| pass.not_before()) {
                 return Next::record(Effect::Nothing, Some(until_deadline.map_or(pause, |deadline| deadline.min(pause))));
             }
-            if names::lookup_is_due(pass) {
+            if model_names::lookup_is_due(pass) {
                 return Next::keep(Effect::Resolve, None);
             }
             take_turn(pass)
         }
         Seen::Resolved(Resolution::Found(ids)) => {
-            names::found(pass, ids);
+            model_names::found(pass, ids);
             take_turn(pass)
         }
         Seen::Resolved(Resolution::Unclear(message)) => unresolved(pass, message),
         // The memory of what the names stand for was lost in between.
-        Seen::Turn(_) | Seen::Listing { .. } if names::unknown(run) => Next::keep(Effect::Nothing, Some(Duration::ZERO)),
+        Seen::Turn(_) | Seen::Listing { .. } if model_names::unknown(run) => Next::keep(Effect::Nothing, Some(Duration::ZERO)),
         // What was learnt is of the model that the spec named before.
         Seen::Turn(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) if moved => {
             run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
-            pass.scratch = super::Scratch::default();
+            pass.scratch = Scratch::default();
             Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
         Seen::Turn(Turn::Behind(ahead)) => {
@@ -207,8 +208,8 @@ pub(super) fn submit(pass: &mut Pass<'_>) -> Next {
     run.tell(RunState::Submitting, Reason::Submitting, BEING_SUBMITTED);
     triggers::submit(pass.desired, &mut pass.record);
     // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
-    let super::Scratch { troubles, refusals, told, .. } = pass.scratch;
-    pass.scratch = super::Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..super::Scratch::default() };
+    let Scratch { troubles, refusals, told, .. } = pass.scratch;
+    pass.scratch = Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..Scratch::default() };
     Next::record(Effect::Submit, None)
 }
 
@@ -216,11 +217,11 @@ pub(super) fn submit(pass: &mut Pass<'_>) -> Next {
 fn not_started(pass: &mut Pass<'_>) -> Option<Next> {
     match &pass.situation.seen {
         Seen::Submission(Submission::Refused(trouble)) => {
-            names::renew(pass);
+            model_names::renew(pass);
             Some(refusals::refused(pass, trouble, Asked::Submission))
         }
         Seen::Submission(Submission::Deferred { message }) => {
-            names::renew(pass);
+            model_names::renew(pass);
             if let Some(run) = pass.record.run.as_mut() {
                 run.submitted_time = None;
             }
@@ -246,9 +247,9 @@ fn not_started(pass: &mut Pass<'_>) -> Option<Next> {
 fn busy(pass: &mut Pass<'_>, message: &str) -> Next {
     if pass.desired.policy.conflict == ConflictPolicy::Fail {
         let message = format!("another client's operation on the model is running, and conflictPolicy is Fail: {message}");
-        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+        return completion::end(pass, RunState::Failed, Reason::Conflict, message);
     }
-    names::renew(pass);
+    model_names::renew(pass);
     let mut waited = Duration::ZERO;
     if let Some(run) = pass.record.run.as_mut() {
         let since = run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
@@ -282,14 +283,14 @@ fn never_arrived(pass: &mut Pass<'_>) -> Option<Next> {
 fn resubmit(pass: &mut Pass<'_>) -> Next {
     let message = "to be submitted again, as the annotation resubmit says";
     pass.notice(Reason::Resubmitted, message);
-    names::renew(pass);
+    model_names::renew(pass);
     if let Some(run) = pass.record.run.as_mut() {
         // None of them is it, the person says; so no later submission began one of them either.
         let candidates = std::mem::take(&mut run.candidates);
         pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.tell(RunState::Waiting, Reason::Retrying, message);
     }
-    pass.scratch = super::Scratch::default();
+    pass.scratch = Scratch::default();
     Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
 
@@ -314,7 +315,7 @@ fn blocked_by(pass: &mut Pass<'_>, operation: &Operation, of_our_own: bool) -> N
     if pass.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
         triggers::settle(pass.desired, &mut pass.record);
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
-        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+        return completion::end(pass, RunState::Failed, Reason::Conflict, message);
     }
     // The services cancel what a client of this API has submitted, and nothing else.
     let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && operation.origin == Origin::Client;
@@ -344,7 +345,7 @@ fn blocked_by_unnamed(pass: &mut Pass<'_>, unnamed: UnnamedOperation) -> Next {
     if pass.desired.policy.conflict == ConflictPolicy::Fail {
         triggers::settle(pass.desired, &mut pass.record);
         let message = "a refresh of another client is running, and conflictPolicy is Fail".to_owned();
-        return ending::end(pass, RunState::Failed, Reason::Conflict, message);
+        return completion::end(pass, RunState::Failed, Reason::Conflict, message);
     }
     let holder = format!("a refresh {NOT_CANCELLABLE}{}", since(unnamed.start));
     let pause = wait_for(pass, "waits for", holder);

@@ -13,9 +13,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::object_names::{self, Likeness};
-use super::pass::Pass;
-use super::{Settings, Taken};
 use crate::api::Run;
+use crate::engine::pass::Pass;
+use crate::engine::{Settings, Taken};
 use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
 /// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.

@@ -5,25 +5,28 @@
 
 use std::time::Duration;
 
+use super::errors::{self, Grade};
 use super::evidence::{self, Ambiguity, Evidence};
-use super::next::Next;
-use super::pass::Pass;
-use super::troubles::{self, Grade};
-use super::{Effect, Seen, Taken, cancellation, decisions, ending, gone, interrupts, pace, text};
+use super::{cancel_request, completion, decisions, gone, interrupts};
 use crate::api::{self, Candidate, Reason, Run, RunState, Time};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Scratch, Seen, Taken, pace, text};
 use crate::operation::{Handle, Listing, Look, Operation, OperationId, Origin, Submission, Trouble, TroubleKind};
 
 /// The most candidates that the status shows.
 const SHOWN_CANDIDATES: usize = 10;
 
 /// Decides for a run that is recorded as Submitting.
-pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     match &pass.situation.seen {
         Seen::Submission(Submission::Accepted { id, location, activity_id, retry_after }) => {
             accepted(pass, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
         // There was nothing to start, and what was asked for holds.
-        Seen::Submission(Submission::Completed { message }) => ending::end(pass, RunState::Succeeded, Reason::Succeeded, message.clone()),
+        Seen::Submission(Submission::Completed { message }) => {
+            completion::end(pass, RunState::Succeeded, Reason::Succeeded, message.clone())
+        }
         Seen::Submission(Submission::Unanswered { message }) => {
             if let Some(run) = pass.record.run.as_mut() {
                 let message = format!("the answer to the submission was lost, so the service's listing is read: {message}");
@@ -32,8 +35,8 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
         }
-        Seen::Submission(Submission::Refused(trouble)) if troubles::grade(trouble.kind) == Grade::Rejected => {
-            ending::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
+        Seen::Submission(Submission::Refused(trouble)) if errors::grade(trouble.kind) == Grade::Rejected => {
+            completion::end(pass, RunState::Failed, Reason::RequestRejected, trouble.message.clone())
         }
         Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
         Seen::Nothing if decisions::held(pass) => wait_for_a_word(pass),
@@ -103,11 +106,11 @@ fn follow(pass: &mut Pass<'_>, id: &OperationId, pause: Duration) -> Next {
         run.waiting_since_time = None;
         run.tell(RunState::Running, Reason::Running, format!("the service runs operation {id}"));
     }
-    if cancellation::is_pending(pass) && !pass.kind().offers().cancel {
-        cancellation::goes_on(pass);
+    if cancel_request::is_pending(pass) && !pass.kind().offers().cancel {
+        cancel_request::goes_on(pass);
     }
     let due = interrupts::heed_triggers(pass);
-    pass.scratch = super::Scratch { progress_written: Some(pass.now), ..super::Scratch::default() };
+    pass.scratch = Scratch { progress_written: Some(pass.now), ..Scratch::default() };
     // What replaces it, or has it cancelled or let go, may have come already.
     let goes_on = interrupts::cancel_cause(pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
@@ -263,13 +266,13 @@ fn hold(pass: &mut Pass<'_>, why: &str, candidates: &[Operation]) -> Next {
 /// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
 fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    let pause = troubles::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
+    let pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
     let waited = pace::between(pass.intent(), pass.now);
     let late = waited >= pace::seen_after(pass.situation.settings);
     // An outage passes; but what can still not be read after as long as an operation may run, a user has to tell.
     let too_long = waited >= pass.desired.policy.active_deadline;
-    match troubles::grade(trouble.kind) {
+    match errors::grade(trouble.kind) {
         // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
         Grade::Rejected if late && !decisions::held(pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
@@ -277,10 +280,10 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
         Grade::Transient if too_long && !decisions::held(pass) => {
             return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
         }
-        Grade::Blocked => unheard_of(pass, troubles::reason(trouble.kind), &message, &trouble.message),
+        Grade::Blocked => unheard_of(pass, errors::reason(trouble.kind), &message, &trouble.message),
         // One passing trouble after another is no news, until they last.
         Grade::Transient | Grade::Rejected => {
-            let lasts = troubles::lasts(trouble, pass.scratch.troubles);
+            let lasts = errors::lasts(trouble, pass.scratch.troubles);
             let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
             let why = pass.record.run.as_ref().and_then(Run::why);
             let told = why == Some(Reason::Retrying) || why == Some(reason);

@@ -3,12 +3,12 @@
 //! It was deleted, and then nothing of the run can be learnt any more: the run ends. Or the identity has lost its access, which the services
 //! answer in the same way: then the operation goes on, and so does the run. The list of models that the identity sees tells the two apart.
 
-use super::ending::{self, Lost};
-use super::next::Next;
-use super::pass::Pass;
-use super::troubles;
-use super::{Effect, pace};
+use super::completion::{self, Lost};
+use super::errors;
 use crate::api::Time;
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, pace};
 use crate::operation::{Presence, Trouble, TroubleKind};
 
 /// Whether to ask for the model, after a look or a list that brought nothing. Not while the service may be late to show the operation.
@@ -43,7 +43,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     pass.scratch.gone_since = Some(since);
     let left = settings.listing_lag.saturating_sub(pace::between(since, pass.now));
     if left.is_zero() {
-        return ending::lost(pass, Lost::WithItsModel);
+        return completion::lost(pass, Lost::WithItsModel);
     }
     let until = since.checked_add(settings.listing_lag).map(Time::from);
     if let Some((run, until)) = pass.record.run.as_mut().zip(until.ok()) {
@@ -51,7 +51,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
         let message = format!(
             "{what} cannot be looked at, since the model was deleted: the run ends at {until}, unless the model is there again by then"
         );
-        run.tell(run.state, troubles::reason(TroubleKind::NotFound), message);
+        run.tell(run.state, errors::reason(TroubleKind::NotFound), message);
     }
     let pause = left.min(pace::SERVICE);
     pass.stop_for(pause)

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::next::Next;
-use super::pass::Pass;
-use super::{Desired, Seen, conditions, pace};
 use crate::api::{self, CancelCause, DeletionPolicy, Reason, RunState};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Desired, Seen, conditions, pace};
 use crate::operation::{Look, Submission};
 
 /// How long an ending namespace waits for a resource, counted from the deletion of the resource: for the end of its operation, and for
@@ -15,7 +15,7 @@ use crate::operation::{Look, Submission};
 const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 
 /// Whether the resource is released whatever was just learnt; `None` where its run decides.
-pub(super) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
+pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     let released = Some(Next::Release { ended: None });
     let Some(run) = pass.record.run.as_ref() else {
         return released;
@@ -53,7 +53,7 @@ pub(super) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
 }
 
 /// What the deletion makes of a run that may be under way; `None` where the run's own rule decides.
-pub(super) fn decide(pass: &Pass<'_>) -> Option<Next> {
+pub(in crate::engine) fn decide(pass: &Pass<'_>) -> Option<Next> {
     let run = pass.record.run.as_ref()?;
     // For certain.
     let nothing_began =
@@ -113,6 +113,6 @@ pub fn namespace_patience(requested: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.
-pub(super) fn held_until(pass: &Pass<'_>) -> Option<Duration> {
+pub(in crate::engine) fn held_until(pass: &Pass<'_>) -> Option<Duration> {
     patience(pass.desired, pass.now)
 }

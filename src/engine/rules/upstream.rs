@@ -10,16 +10,16 @@
 //! - where the refresh was not there, or was deleted and made anew under the same name, all of the new one's;
 //! - where the spec names another refresh than before, or one for the first time, those from now on.
 
-use super::pass::Pass;
-use super::{Desired, Fault, Followed, Following, Seen, Success};
 use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
+use crate::engine::pass::Pass;
+use crate::engine::{Desired, Fault, Followed, Following, Seen, Success};
 
 /// What the value of a queued trigger ends with when its refresh is not followed any more. No name of a resource has a blank.
 const WITHDRAWN: &str = " (no longer followed)";
 
 /// Sets the cursor where the refresh that is followed is another one than before, and drops it where none is. Whether it reported
 /// queued runs that will not be followed: then this goes on record before anything else.
-pub(super) fn look(pass: &mut Pass<'_>) -> bool {
+pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
     let before = pass.record.last_followed.take();
     let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
     let accepted = pass.record.queued.as_ref().and_then(number);

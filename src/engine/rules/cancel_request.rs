@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
-use super::next::Next;
-use super::pass::Pass;
-use super::{Effect, Seen, ending, triggers};
+use super::{completion, triggers};
 use crate::api::{CancelCause, Reason, RunState};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Seen};
 
 /// Whether the annotation has a value that was not handled.
 fn is_new(pass: &Pass<'_>) -> bool {
@@ -17,7 +18,7 @@ fn is_new(pass: &Pass<'_>) -> bool {
 
 /// Whether the run that is under way is to be cancelled now. What was just learnt goes on record before that: the next pass meets
 /// the value again.
-pub(super) fn is_asked(pass: &Pass<'_>) -> bool {
+pub(in crate::engine) fn is_asked(pass: &Pass<'_>) -> bool {
     pass.situation.seen == Seen::Nothing && is_new(pass)
 }
 
@@ -26,7 +27,7 @@ fn settle(pass: &mut Pass<'_>) {
 }
 
 /// Heeds a new value while a run is under way.
-pub(super) fn heed(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
     settle(pass);
     let can_be_cancelled = pass.kind().offers().cancel;
     let Some(run) = pass.record.run.as_mut() else {
@@ -71,7 +72,7 @@ pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
 }
 
 /// Whether the run is to be cancelled as soon as it is known what of it has begun.
-pub(super) fn is_pending(pass: &Pass<'_>) -> bool {
+pub(in crate::engine) fn is_pending(pass: &Pass<'_>) -> bool {
     pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request))
 }
 
@@ -86,9 +87,9 @@ pub(super) fn goes_on(pass: &mut Pass<'_>) {
 }
 
 /// Ends a run of which, for certain, nothing runs.
-pub(super) fn nothing_began(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn nothing_began(pass: &mut Pass<'_>) -> Next {
     let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
     let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
     let message = format!("{what}: the run was cancelled, as the annotation cancel-requested-at asks");
-    ending::end(pass, RunState::Cancelled, Reason::CancelledOnRequest, message)
+    completion::end(pass, RunState::Cancelled, Reason::CancelledOnRequest, message)
 }

@@ -1,12 +1,13 @@
 //! A run whose operation the service has: looked at until the service says that it has ended.
 
-use super::next::Next;
-use super::pass::Pass;
-use super::{Effect, Seen, ending, interrupts, pace, poll};
+use super::{completion, interrupts, poll};
 use crate::api::Run;
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Seen, pace};
 
 /// Decides for a run that is recorded as Running.
-pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return poll::lost_id(pass);
     };
@@ -16,7 +17,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
         Seen::Nothing => {
             if let Some(cause) = interrupts::cancel_cause(pass, due) {
                 let can_be_cancelled = pass.kind().offers().cancel;
-                return if can_be_cancelled { Next::Cancel { cause, id } } else { ending::let_go(pass, &id) };
+                return if can_be_cancelled { Next::Cancel { cause, id } } else { completion::let_go(pass, &id) };
             }
             match pass.not_before() {
                 Some(pause) => Next::record(Effect::Nothing, Some(pause)),

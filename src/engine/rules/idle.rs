@@ -2,21 +2,22 @@
 
 use std::time::Duration;
 
-use super::conditions::Standing;
-use super::next::Next;
-use super::pass::Pass;
-use super::{Effect, Scratch, Seen, cancellation, followed, pace, restoration, scheduled, triggers};
+use super::{cancel_request, restoration, schedule, triggers, upstream};
 use crate::api::{Reason, Run, RunState, Time, Trigger};
+use crate::engine::conditions::Standing;
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Scratch, Seen, pace};
 use crate::operation::OperationKind;
 
 /// No run is under way: is one due?
-pub(super) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
+pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
     let desired = pass.desired;
     // A line for each, since all are said.
-    let said = followed::say_missed(pass) || reported;
-    let said = scheduled::skip_late(pass) || said;
+    let said = upstream::say_missed(pass) || reported;
+    let said = schedule::skip_late(pass) || said;
     let said = triggers::withdraw(pass) || said;
-    let said = cancellation::too_late(pass) || said;
+    let said = cancel_request::too_late(pass) || said;
     let due = triggers::next(desired, &pass.record, pass.now);
     let standing = Standing::hindering(desired, due.as_ref());
     if due.is_none() && !matches!(standing, Some(Standing::Stalled { .. })) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::text;
 use crate::api::{FailedObject, Message, Progress, Run, TableProgress};
+use crate::engine::text;
 use crate::operation::{Operation, Phase, ServiceMessage};
 
 /// The most tables that are shown one by one.

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::pass::Pass;
-use super::{Resolved, pace};
 use crate::api::{Model, ModelNames, Run};
+use crate::engine::pass::Pass;
+use crate::engine::{Resolved, pace};
 use crate::operation::ModelIds;
 
 /// How long a run that waits believes what its names were found to stand for.

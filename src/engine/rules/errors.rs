@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pace;
 use crate::api::Reason;
+use crate::engine::pace;
 use crate::operation::{Trouble, TroubleKind};
 
 /// The three grades of trouble.

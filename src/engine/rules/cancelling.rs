@@ -1,13 +1,14 @@
 //! A run whose operation is being cancelled: the cancellation is repeated until the service says that the operation has ended.
 
-use super::next::Next;
-use super::pass::Pass;
-use super::{Effect, Scratch, Seen, interrupts, pace, poll, troubles};
+use super::{errors, interrupts, poll};
 use crate::api::{CancelCause, Reason, Run, RunState};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Scratch, Seen, pace};
 use crate::operation::{Cancellation, OperationId, Trouble, TroubleKind};
 
 /// Decides for a run that is recorded as Cancelling.
-pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return poll::lost_id(pass);
     };
@@ -48,7 +49,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
 fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if pass.scratch.cancel_refusals > 0 {
         // The second in a row is news, whatever the look in between has brought.
-        pass.scratch.troubles = pass.scratch.troubles.max(troubles::SHOWN - 1);
+        pass.scratch.troubles = pass.scratch.troubles.max(errors::SHOWN - 1);
     }
     pass.scratch.cancel_refusals = pass.scratch.cancel_refusals.saturating_add(1);
     let until_next = pace::cancel_again(pass.scratch.cancel_refusals);
@@ -58,7 +59,7 @@ fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
 }
 
 /// Records that the operation is to be cancelled.
-pub(super) fn begin(pass: &mut Pass<'_>, cause: CancelCause, id: &OperationId) {
+pub(in crate::engine) fn begin(pass: &mut Pass<'_>, cause: CancelCause, id: &OperationId) {
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),
         CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),

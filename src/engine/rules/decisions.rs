@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::pass::Pass;
-use super::{Effect, Requests, Situation, Step, text};
 use crate::api::{self, Reason, Run, RunState};
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, Requests, Situation, Step, text};
 use crate::operation::OperationId;
 
 /// The longest value that an event repeats, in bytes.
@@ -57,7 +57,7 @@ pub(super) fn resubmits(pass: &Pass<'_>) -> bool {
 }
 
 /// The annotation that will be removed now: its decision was followed, or it answers nothing, which an event reports.
-pub(super) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
+pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
     let held = held(pass);
     // Where the resource goes, its annotations go with it.
     if pass.desired.leaving.is_some() {
@@ -92,7 +92,7 @@ pub(super) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
 }
 
 /// Where a step changes the record, the next pass looks at once whether an annotation is left over.
-pub(super) fn wake(situation: &Situation<'_>, step: Step) -> Step {
+pub(in crate::engine) fn wake(situation: &Situation<'_>, step: Step) -> Step {
     let Requests { adopt, resubmit, .. } = &situation.desired.requests;
     let decided = adopt.is_some() || resubmit.is_some();
     let changes = step.effect == Effect::Nothing && step.recorded != *situation.recorded;

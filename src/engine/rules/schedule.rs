@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::pass::Pass;
-use super::{Desired, Step, pace};
 use crate::api::{Reason, Status, Time, Trigger, TriggerType};
+use crate::engine::pass::Pass;
+use crate::engine::{Desired, Step, pace};
 
 /// A longer sleep is taken in parts, since the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// Sets the cursor where the schedule is another one than before: on a new resource from its creation, else from now on.
-pub(super) fn look(pass: &mut Pass<'_>) {
+pub(in crate::engine) fn look(pass: &mut Pass<'_>) {
     let (desired, record, now) = (pass.desired, &mut pass.record, pass.now);
     let Some(scheduled) = &desired.scheduled else {
         (record.last_handled_schedule, record.next_schedule_time) = (None, None);
@@ -73,7 +73,7 @@ pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
 }
 
 /// Has the resource looked at again when the clock has something for it.
-pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
+pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
     // What has come already is due when the run that is under way has ended, or is suspended.
     let Some(pause) = next.map(|next| pace::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };

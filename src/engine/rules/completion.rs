@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::conditions::Standing;
 use super::failures::{self, BadEnd};
-use super::next::Next;
-use super::pass::{self, Pass};
-use super::{Effect, names, pace, progress, scheduled, text, triggers};
+use super::{model_names, progress, schedule, triggers};
 use crate::api::{CancelCause, HistoryEntry, Reason, RunState, Status, Time, Trigger};
+use crate::engine::conditions::Standing;
+use crate::engine::next::Next;
+use crate::engine::pass::{self, Pass};
+use crate::engine::{Effect, Scratch, pace, text};
 use crate::operation::{Operation, OperationId, Phase};
 
 /// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
@@ -170,7 +171,7 @@ pub(super) fn end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message:
 }
 
 /// Records the end of the run, with what is due after it. Returns when to decide again.
-pub(super) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
+pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
     let limit = pass.desired.policy.history_limit;
     let run = pass.record.run.as_mut()?;
     run.tell(state, reason, message);
@@ -197,9 +198,9 @@ pub(super) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, m
         pass.record.last_successful_time = run.ended_time;
     }
     remember(&mut pass.record, entry, limit);
-    pass.scratch = super::Scratch::default();
+    pass.scratch = Scratch::default();
     // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
-    scheduled::skip_late(pass);
+    schedule::skip_late(pass);
     triggers::withdraw(pass);
     let due = triggers::accept(pass.desired, &mut pass.record, pass.now);
     if due.is_none() {
@@ -220,8 +221,8 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
 
 /// Records that the run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt. Returns when to
 /// decide again.
-pub(super) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Duration> {
-    names::renew(pass);
+pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Duration> {
+    model_names::renew(pass);
     let run = pass.record.run.as_mut()?;
     let next = run.attempt.saturating_add(1);
     let pause = pace::attempt(next);
@@ -233,7 +234,7 @@ pub(super) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Durati
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
     run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows {when}: {failure}"));
-    pass.scratch = super::Scratch::default();
+    pass.scratch = Scratch::default();
     // Where something else holds it up, the next look says so at once.
     let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
     Some(if held_up { Duration::ZERO } else { pause })

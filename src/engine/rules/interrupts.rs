@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::conditions::Standing;
-use super::next::Next;
-use super::pass::Pass;
-use super::{Desired, Effect, Leaving, Step, cancellation, pace, triggers};
+use super::{cancel_request, triggers};
 use crate::api::{CancelCause, ConcurrencyPolicy, DeletionPolicy, Reason, RunState, TriggerType};
+use crate::engine::conditions::Standing;
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Desired, Effect, Leaving, Step, pace};
 
 /// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
 pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
-    if cancellation::is_pending(pass) && pass.kind().offers().cancel {
+    if cancel_request::is_pending(pass) && pass.kind().offers().cancel {
         return Some(CancelCause::Request);
     }
     let submitted = pass.record.run.as_ref()?.submitted_time?;
@@ -31,7 +32,7 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
 }
 
 /// Has the resource looked at when the deadline of its operation comes, however long the service asks to wait.
-pub(super) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
+pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let running = step.recorded.run.as_ref().filter(|run| run.state == RunState::Running && step.effect == Effect::Nothing);
     let deadline = running.and_then(|run| pace::after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return step };
@@ -76,7 +77,7 @@ fn forbid(pass: &mut Pass<'_>) {
 }
 
 /// Ends the pass with what was found out before anything else, so that it is reported once.
-pub(super) fn keep_record(pass: &mut Pass<'_>) -> Next {
+pub(in crate::engine) fn keep_record(pass: &mut Pass<'_>) -> Next {
     if pass.record.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling)) {
         heed_triggers(pass);
     }

@@ -1,10 +1,10 @@
 //! A run that is not submitted since a call was refused or failed: how long it pauses, and when its wait ends.
 
-use super::next::Next;
-use super::pass::Pass;
-use super::troubles::{self, Grade};
-use super::{Effect, conditions, pace, text};
+use super::errors::{self, Grade};
 use crate::api::{Reason, RunState, Time};
+use crate::engine::next::Next;
+use crate::engine::pass::Pass;
+use crate::engine::{Effect, conditions, pace, text};
 use crate::operation::{Trouble, TroubleKind};
 
 /// What was refused.
@@ -22,14 +22,14 @@ pub(super) enum Asked {
 /// reason: no `POST` is repeated without an end. A question that only a person can get a response to uses up nothing of the
 /// deadline, as long as no `POST` has been repeated.
 pub(super) fn refused(pass: &mut Pass<'_>, trouble: &Trouble, asked: Asked) -> Next {
-    let (kind, reason) = (trouble.kind, troubles::reason(trouble.kind));
-    let transient = troubles::grade(kind) != Grade::Blocked;
+    let (kind, reason) = (trouble.kind, errors::reason(trouble.kind));
+    let transient = errors::grade(kind) != Grade::Blocked;
     let overloaded = kind == TroubleKind::CapacityExceeded;
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let grows = overloaded || (asked == Asked::Submission && !transient);
     pass.scratch.refusals = pass.scratch.refusals.saturating_add(u32::from(grows));
     let refusals = if grows { pass.scratch.refusals } else { 0 };
-    let mut pause = troubles::pause(trouble, (pass.scratch.troubles, refusals), pass.seed());
+    let mut pause = errors::pause(trouble, (pass.scratch.troubles, refusals), pass.seed());
     if asked == Asked::Submission {
         // Ever more slowly, however soon the response asks for the next one.
         pause = pause.max(pace::retry(pass.scratch.troubles, pass.seed()));
@@ -38,15 +38,15 @@ pub(super) fn refused(pass: &mut Pass<'_>, trouble: &Trouble, asked: Asked) -> N
     if let Some(run) = pass.record.run.as_mut() {
         // One passing trouble after another is no news.
         let known = transient && run.state == RunState::Waiting && run.why() == Some(reason);
-        if !known || troubles::is_news(trouble, &run.message) {
+        if !known || errors::is_news(trouble, &run.message) {
             run.tell(RunState::Waiting, reason, &trouble.message);
         }
         if run.activity_id.is_none() {
             run.activity_id = trouble.activity_id.as_deref().map(|id| text::bounded(id, text::WORD));
         }
-        if asked == Asked::Submission || troubles::passes(kind) {
+        if asked == Asked::Submission || errors::passes(kind) {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
-            run.waiting_for = Some(troubles::awaited(kind).to_owned());
+            run.waiting_for = Some(errors::awaited(kind).to_owned());
         } else if pass.scratch.refusals < 2 {
             // Somebody has to act: the wait for a turn begins anew when they have.
             (run.waiting_since_time, run.waiting_for) = (None, None);

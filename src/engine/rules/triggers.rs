@@ -6,9 +6,10 @@
 
 use jiff::Timestamp;
 
-use super::pass::Pass;
-use super::{Desired, followed, scheduled};
+use super::{schedule, upstream};
 use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
+use crate::engine::Desired;
+use crate::engine::pass::Pass;
 
 /// The trigger that is due by its source, if any. Several at once are one run: the most deliberate one gives it its name.
 #[must_use]
@@ -47,7 +48,7 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
 
 /// A resource has one of the two at most.
 fn by_itself(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
-    followed::due(desired, recorded).or_else(|| scheduled::due(desired, recorded, now))
+    upstream::due(desired, recorded).or_else(|| schedule::due(desired, recorded, now))
 }
 
 /// How deliberate a trigger is. One run is enough for the more deliberate ones together, from `JOINS` on.
@@ -67,8 +68,8 @@ const JOINS: u8 = 2;
 pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     let due = due(desired, recorded, now);
     match (&recorded.queued, due) {
-        (Some(queued), _) if followed::is_withdrawn(queued) => Some(queued.clone()),
-        (Some(queued), due) if followed::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
+        (Some(queued), _) if upstream::is_withdrawn(queued) => Some(queued.clone()),
+        (Some(queued), due) if upstream::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
         // Of a refresh that is still followed, the cursor has the run.
         (Some(queued), due) if queued.r#type == TriggerType::AfterRefresh => due,
         // A later request, change or scheduled time joins the one that was accepted.
@@ -108,8 +109,8 @@ pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
 /// spec or an annotation joins a run until that is submitted, and is settled then.
 pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
-        TriggerType::AfterRefresh => followed::advance(desired, record, trigger),
-        TriggerType::Schedule => scheduled::advance(desired, record, trigger),
+        TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
+        TriggerType::Schedule => schedule::advance(desired, record, trigger),
         // The annotation may change before the submission, and then does not show which value was handled.
         TriggerType::Request => record.last_handled_request = Some(trigger.value.clone()),
         TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
@@ -120,8 +121,8 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
 /// Records that nothing begins for an occurrence that is due, though something could have.
 pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
     match occurrence.r#type {
-        TriggerType::AfterRefresh => followed::advance(desired, record, occurrence),
-        TriggerType::Schedule => scheduled::advance(desired, record, occurrence),
+        TriggerType::AfterRefresh => upstream::advance(desired, record, occurrence),
+        TriggerType::Schedule => schedule::advance(desired, record, occurrence),
         TriggerType::Request => record.last_handled_request = Some(occurrence.value.clone()),
         // What is declared is never dropped.
         TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}

@@ -1,0 +1,29 @@
+//! The rules of each state, and what they have in common. A rule changes the working copy of a pass and returns what follows.
+
+pub(super) mod cancel_request;
+pub(super) mod cancelling;
+pub(super) mod completion;
+pub(super) mod decisions;
+pub(super) mod deletion;
+mod errors;
+mod evidence;
+mod failures;
+mod gone;
+pub(super) mod idle;
+pub(super) mod interrupts;
+mod model_names;
+mod object_names;
+mod poll;
+mod progress;
+mod refusals;
+pub(super) mod restoration;
+pub(super) mod running;
+pub(super) mod schedule;
+pub(super) mod submitting;
+mod triggers;
+pub(super) mod upstream;
+pub(super) mod waiting;
+
+pub use completion::was_replaced;
+pub use decisions::question;
+pub use deletion::{namespace_patience, patience};
