@@ -35,7 +35,7 @@ async fn spoil(world: &World, method: &str, actions: Vec<(&str, u64, Value)>) {
 }
 
 #[tokio::test]
-async fn looks_that_fail_change_nothing() {
+async fn failed_polls_change_nothing() {
     let (world, _operator) = World::running("answers", Setting::default()).await;
     let actions = vec![
         ("status-500", 3, json!({"status": {"code": 500}})),
@@ -63,7 +63,7 @@ async fn looks_that_fail_change_nothing() {
 }
 
 #[tokio::test]
-async fn looks_that_take_long_change_nothing() {
+async fn slow_polls_change_nothing() {
     let (world, _operator) = World::running("slow", Setting::default()).await;
     let actions = vec![
         ("hanging", 1, json!({"hang": {}})),
@@ -74,7 +74,7 @@ async fn looks_that_take_long_change_nothing() {
 }
 
 #[tokio::test]
-async fn answers_that_come_compressed_are_read_or_change_nothing_and_it_is_said() {
+async fn compressed_responses_are_read_or_reported() {
     let (world, _operator) = World::running("compressed", Setting::default()).await;
     let gzip = json!({"gzip": {}});
     spoil(&world, "POST", vec![("unzipped", 1, gzip)]).await;
@@ -92,7 +92,7 @@ async fn answers_that_come_compressed_are_read_or_change_nothing_and_it_is_said(
     let lasting = world.fault("GET", "lasting/refreshes*", &json!({"times": 0, "action": unread})).await;
     world.apply("lasting", &spec).await;
     let said = world
-        .until("lasting", "what is in the way", |object| {
+        .until("lasting", "the message about the compression", |object| {
             let told = object.status.as_ref().and_then(|status| status.run.as_ref());
             told.is_some_and(|run| run.message.contains("is compressed"))
         })
@@ -105,7 +105,7 @@ async fn answers_that_come_compressed_are_read_or_change_nothing_and_it_is_said(
 }
 
 #[tokio::test]
-async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
+async fn not_yet_visible_operation_is_awaited() {
     let setting =
         Setting { model: Some(json!({"getLagMillis": 1_500, "listLagMillis": 1_500, "durationMillis": 2_500})), ..Setting::default() };
     let (world, _operator) = World::running("young", setting).await;
@@ -116,7 +116,7 @@ async fn an_operation_that_cannot_be_seen_yet_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_operation_that_vanishes_is_lost_and_not_begun_anew() {
+async fn vanished_operation_is_not_submitted_again() {
     let (world, _operator) =
         World::running("vanished", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({"backoffLimit": 2})).await;
@@ -125,12 +125,12 @@ async fn an_operation_that_vanishes_is_lost_and_not_begun_anew() {
     world.azure.vanish(&id, true).await;
     let lost = world.until_state("orders", RunState::Failed).await;
     assert_eq!((run(&lost).reason.as_str(), run(&lost).operation_id.as_ref()), ("OperationLost", Some(&id)));
-    assert_eq!(world.operations().await.len(), 1, "whether it ended well is not known, so it is not done again");
+    assert_eq!(world.operations().await.len(), 1, "its result is unknown, so it is not repeated");
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn a_location_or_a_redirect_elsewhere_is_never_followed() {
+async fn foreign_location_or_redirect_is_never_followed() {
     let (world, _operator) = World::running("elsewhere", Setting::default()).await;
     let evil = format!("https://evil-{}.example/refreshes/1", world.namespace);
     let location = json!({"location": {"value": evil}});

@@ -23,7 +23,7 @@ async fn calls(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_missing_secret_stalls_until_it_is_there() {
+async fn missing_secret_stalls_until_created() {
     let (world, _operator) = World::running("no-secret", Setting::default()).await;
     world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
     world.apply("orders", &json!({})).await;
@@ -36,7 +36,7 @@ async fn a_missing_secret_stalls_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_still_to_come_is_awaited_for_a_minute_and_an_empty_one_too() {
+async fn missing_or_empty_secret_is_awaited_for_a_minute() {
     let setting = Setting { arguments: vec!["--reference-grace=60s".to_owned()], ..Setting::default() };
     let (world, mut operator) = World::running("later-secret", setting).await;
     world.secrets().delete(SECRET, &DeleteParams::default()).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_secret_that_is_still_to_come_is_awaited_for_a_minute_and_an_empty_one
     let says_empty = |object: &harness::AnyObject| {
         object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.message.contains("no keys yet")))
     };
-    let empty = world.until("orders", "that the Secret is empty", says_empty).await;
+    let empty = world.until("orders", "the message about the empty Secret", says_empty).await;
     assert_eq!((condition(&empty, ConditionType::Stalled), harness::world::status(&empty).missing_since_time), (None, since));
     world.put_secret("right").await;
     let done = world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
@@ -61,7 +61,7 @@ async fn a_secret_that_is_still_to_come_is_awaited_for_a_minute_and_an_empty_one
 }
 
 #[tokio::test]
-async fn a_secret_without_a_key_stalls_until_it_has_it() {
+async fn secret_without_key_stalls_until_added() {
     let (world, _operator) = World::running("no-key", Setting::default()).await;
     world.put_secret_keys(json!({"tenantId": harness::world::TENANT, "clientId": world.client_id})).await;
     world.apply("orders", &json!({})).await;
@@ -76,7 +76,7 @@ async fn a_secret_without_a_key_stalls_until_it_has_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_stalls_until_it_is_mended_and_never_shows() {
+async fn wrong_secret_stalls_until_corrected_and_stays_hidden() {
     let (world, operator) = World::running("wrong-secret", Setting::default()).await;
     world.put_secret("s3cr3t-that-is-wrong").await;
     world.apply("orders", &json!({})).await;
@@ -84,17 +84,17 @@ async fn a_wrong_secret_stalls_until_it_is_mended_and_never_shows() {
     // Looked at again after five seconds, and the same credentials are not tried again.
     tokio::time::sleep(Duration::from_secs(11)).await;
     let tried = calls(&world).await;
-    assert!(tried <= 2, "{tried} calls with credentials that were refused");
+    assert!(tried <= 2, "{tried} calls with refused credentials");
     world.put_secret("right").await;
     world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
     let versions: Vec<String> = world.recorder.all().iter().map(|version| serde_json::to_string(&version.object).unwrap()).collect();
     let said = format!("{}{}{}", versions.join(""), world.events("orders").await.join(""), operator.log());
-    assert!(!said.contains("s3cr3t") && !said.contains("eyJ"), "a secret or a token shows");
+    assert!(!said.contains("s3cr3t") && !said.contains("eyJ"), "the output contains a secret or a token");
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn an_identity_without_access_stalls_and_recovers_when_it_is_granted() {
+async fn identity_without_access_stalls_until_granted() {
     let (world, _operator) = World::running("no-access", Setting::default()).await;
     world.patch_model(&json!({"administrators": []})).await;
     world.apply("orders", &json!({})).await;
@@ -110,7 +110,7 @@ async fn an_identity_without_access_stalls_and_recovers_when_it_is_granted() {
 }
 
 #[tokio::test]
-async fn a_paused_server_stalls_and_recovers_when_it_is_resumed() {
+async fn paused_server_stalls_until_resumed() {
     let (world, _operator) = World::running("paused", Setting::default()).await;
     world.patch_model(&json!({"paused": true})).await;
     world.apply("orders", &json!({})).await;
@@ -125,7 +125,7 @@ async fn a_paused_server_stalls_and_recovers_when_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_and_an_unknown_server_stall() {
+async fn unknown_model_or_server_stalls() {
     let (world, _operator) = World::running("unknown", Setting::default()).await;
     world.apply("model", &json!({"model": {"analysisServices": {"database": "Nowhere"}}})).await;
     let server = format!("{}x", world.server);
@@ -146,7 +146,7 @@ async fn an_unknown_model_and_an_unknown_server_stall() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_cloud_costs_no_call_until_the_spec_is_mended() {
+async fn server_of_another_cloud_costs_no_call() {
     let (world, _operator) = World::running("other-cloud", Setting::default()).await;
     let elsewhere = "asazure://usgovvirginia.asazure.usgovcloudapi.net/sales";
     world.apply("orders", &json!({"model": {"analysisServices": {"server": elsewhere}}})).await;
@@ -158,7 +158,7 @@ async fn a_server_of_another_cloud_costs_no_call_until_the_spec_is_mended() {
 }
 
 #[tokio::test]
-async fn an_object_named_twice_in_a_list_too_long_for_admission_stalls() {
+async fn duplicate_object_beyond_admission_limit_stalls() {
     let (world, _operator) = World::running("twice", Setting::default()).await;
     let mut objects: Vec<_> = (0..300).map(|number| json!({"table": "DimDate", "partition": format!("p{number}")})).collect();
     objects.push(objects[7].clone());

@@ -43,7 +43,7 @@ impl Watched {
     }
 
     fn assert_unharmed(mut self) {
-        assert!(!self.operator.has_ended(), "the operator has ended");
+        assert!(!self.operator.has_ended(), "the operator exited");
         let grown = peak(&self.operator).zip(self.before).map(|(after, before)| after - before);
         assert!(grown.is_none_or(|grown| grown < MORE), "the operator took {grown:?} kB more");
         let log = self.operator.log();
@@ -95,7 +95,7 @@ async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
         () = witness => {}
     }
     let witness = world.recorder.latest("witness").unwrap().decode().unwrap();
-    assert!(run(&witness).number >= 2, "nobody else went on meanwhile");
+    assert!(run(&witness).number >= 2, "no other resource ran meanwhile");
     let operations = world.operations_on("Witness").await;
     assert!(operations.len() >= usize::try_from(run(&witness).number - 1).unwrap());
 }
@@ -123,7 +123,7 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
         let fault = world.fault(method, &path, &json!({"times": 2, "action": action})).await;
         world.apply(&name, &spec).await;
         let done = world.until_state(&name, RunState::Succeeded).await;
-        assert!(fault.hits().await >= 1, "{name} was never hit");
+        assert!(fault.hits().await >= 1, "{name} was never affected");
         let operations = world.operations_on(&name).await;
         assert_eq!(operations.len(), 1, "{name}: {operations:#?}");
         assert_eq!(run(&done).operation_id.as_ref(), Some(&operations[0].operation_id), "{name}");
@@ -132,7 +132,7 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
 }
 
 #[tokio::test]
-async fn a_look_without_measure_harms_nobody() {
+async fn oversized_poll_response_affects_no_other_resource() {
     harms_nobody("bounds-look", setting(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "GET", false),
@@ -144,7 +144,7 @@ async fn a_look_without_measure_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
+async fn oversized_list_or_submit_response_affects_no_other() {
     harms_nobody("bounds-post", setting(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "POST", false),
@@ -156,7 +156,7 @@ async fn a_list_or_an_answer_to_a_submission_without_measure_harms_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_to_a_cancellation_without_measure_harms_nobody() {
+async fn oversized_cancel_response_affects_no_other_resource() {
     harms_nobody("bounds-delete", setting(), async |world| {
         cancellations_are_hit(world, [None, Some(400)].into_iter().flat_map(floods_named).collect()).await;
     })
@@ -169,17 +169,17 @@ fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
 }
 
 #[tokio::test]
-async fn an_answer_about_a_synchronisation_without_measure_harms_nobody() {
+async fn oversized_sync_response_affects_no_other_resource() {
     harms_nobody("bounds-sync", setting(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
 }
 
 #[tokio::test]
-async fn an_answer_of_power_bi_without_measure_harms_nobody() {
+async fn oversized_power_bi_response_affects_no_other_resource() {
     harms_nobody("bounds-pbi", setting(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
 }
 
 #[tokio::test]
-async fn a_head_without_measure_harms_nobody() {
+async fn oversized_headers_affect_no_other_resource() {
     harms_nobody("bounds-head", setting(), async |world| {
         let named = || heads().into_iter().map(|(flood, action)| (flood.to_owned(), action)).collect::<Vec<_>>();
         for (method, list) in [("GET", false), ("POST", false), ("GET", true)] {
@@ -275,7 +275,7 @@ async fn application(world: &World, name: &str, secret: &str) -> (String, Value)
 }
 
 #[tokio::test]
-async fn a_token_or_a_refusal_without_measure_harms_nobody() {
+async fn oversized_token_response_affects_no_other_resource() {
     harms_nobody("bounds-token", setting(), async |world| {
         join_all([None, Some(401)].into_iter().flat_map(floods_named).map(async |(name, action)| {
             let (client, credentials) = application(world, &name, "right").await;
@@ -293,7 +293,7 @@ async fn a_token_or_a_refusal_without_measure_harms_nobody() {
 }
 
 #[tokio::test]
-async fn operations_of_ten_thousand_partitions_are_followed_beside_others() {
+async fn operations_of_ten_thousand_partitions_are_polled() {
     // A megabyte for each look: as often as is needed, and a busy machine has the time to write it.
     let mut setting = setting();
     setting.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
@@ -317,7 +317,7 @@ async fn operations_of_ten_thousand_partitions_are_followed_beside_others() {
 }
 
 #[tokio::test]
-async fn objects_of_the_api_server_without_measure_harm_nobody() {
+async fn oversized_kubernetes_objects_affect_no_other_resource() {
     harms_nobody("bounds-objects", setting(), async |world| {
         // As large as the API server lets a Secret be, and one whose certificate is such a heap.
         let secret = "s3cr3t-".repeat(120_000);

@@ -14,7 +14,7 @@ fn quiet() -> Duration {
 }
 
 #[tokio::test]
-async fn a_run_costs_four_writes_and_one_post_and_deletion_one_more() {
+async fn run_costs_four_writes_and_one_post() {
     let (world, _operator) = World::running("budget", Setting::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -36,7 +36,7 @@ async fn a_run_costs_four_writes_and_one_post_and_deletion_one_more() {
 }
 
 #[tokio::test]
-async fn twenty_finished_resources_cost_nothing() {
+async fn twenty_finished_resources_cause_no_requests() {
     let (world, _operator) = World::running("quiet", Setting::default()).await;
     let names: Vec<String> = (0..20).map(|number| format!("quiet-{number}")).collect();
     join_all(names.iter().map(async |name| {
@@ -62,7 +62,7 @@ async fn calls(world: &World) -> usize {
 }
 
 #[tokio::test]
-async fn a_manifest_applied_fifty_times_runs_once() {
+async fn manifest_applied_fifty_times_runs_once() {
     let (world, _operator) = World::running("fifty", Setting::default()).await;
     let manifest = world.manifest("orders", &json!({})).to_string();
     for number in 0..50 {

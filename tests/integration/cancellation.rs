@@ -33,7 +33,7 @@ async fn until_event(world: &World, name: &str, begins: &str) {
 }
 
 #[tokio::test]
-async fn a_running_refresh_is_cancelled_once_and_its_resource_stays() {
+async fn running_refresh_is_cancelled_once_and_resource_stays() {
     let (world, _operator) = in_mid_run("cancel", json!({"cancelMillis": 1_000})).await;
     cancel(&world, "orders", "one").await;
     let cancelling = world.until_state("orders", RunState::Cancelling).await;
@@ -57,7 +57,7 @@ async fn a_running_refresh_is_cancelled_once_and_its_resource_stays() {
 }
 
 #[tokio::test]
-async fn a_run_that_waits_ends_at_once_and_leaves_the_queue() {
+async fn cancelled_waiting_run_ends_and_leaves_queue() {
     let (world, _operator) = in_mid_run("cancel-waiting", json!({})).await;
     for name in ["second", "third"] {
         world.apply(name, &json!({})).await;
@@ -73,7 +73,7 @@ async fn a_run_that_waits_ends_at_once_and_leaves_the_queue() {
 }
 
 #[tokio::test]
-async fn an_unknown_submission_is_resolved_first_also_over_a_restart() {
+async fn unresolved_submission_is_resolved_before_cancellation() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000, "listLagMillis": 1_000})), ..Setting::default() };
     let (world, mut operator) = World::running("cancel-unknown", setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
@@ -94,7 +94,7 @@ async fn an_unknown_submission_is_resolved_first_also_over_a_restart() {
 }
 
 #[tokio::test]
-async fn a_submission_that_never_arrived_is_not_made_again() {
+async fn cancelled_lost_submission_is_not_repeated() {
     let (world, _operator) = World::running("cancel-lost", Setting::default()).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"dropBefore": {}}})).await;
     world.apply("orders", &json!({})).await;
@@ -105,7 +105,7 @@ async fn a_submission_that_never_arrived_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_restart_in_between_repeats_nothing_and_cancels_no_later_run() {
+async fn cancel_request_over_restart_affects_one_run() {
     let (world, mut operator) = in_mid_run("cancel-restart", json!({"cancelMillis": 1_500})).await;
     operator.kill();
     cancel(&world, "orders", "while down").await;
@@ -127,7 +127,7 @@ async fn a_restart_in_between_repeats_nothing_and_cancels_no_later_run() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_ends_by_itself_meanwhile_keeps_its_end() {
+async fn refresh_ended_before_cancellation_keeps_its_result() {
     let (world, _operator) = in_mid_run("cancel-late", json!({"cancelMillis": 600_000})).await;
     cancel(&world, "orders", "now").await;
     world.until_state("orders", RunState::Cancelling).await;
@@ -144,7 +144,7 @@ async fn a_refresh_that_ends_by_itself_meanwhile_keeps_its_end() {
 }
 
 #[tokio::test]
-async fn what_was_triggered_during_the_run_follows_it() {
+async fn queued_trigger_runs_after_cancelled_run() {
     let (world, _operator) = in_mid_run(
         "cancel-queue",
         json!({"outcomes": [{"status": "succeeded", "durationMillis": 600_000}],
@@ -160,7 +160,7 @@ async fn what_was_triggered_during_the_run_follows_it() {
 }
 
 #[tokio::test]
-async fn a_refresh_of_a_semantic_model_is_cancelled_and_one_in_the_manifest_means_nothing() {
+async fn power_bi_refresh_is_cancelled_and_manifest_value_ignored() {
     let (world, _operator) = World::running("cancel-pbi", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000, "cancelMillis": 300})).await;
     let mut manifest = world.manifest("orders", &by_ids);
@@ -176,7 +176,7 @@ async fn a_refresh_of_a_semantic_model_is_cancelled_and_one_in_the_manifest_mean
 }
 
 #[tokio::test]
-async fn a_sync_that_has_begun_goes_on_and_one_that_waits_ends() {
+async fn cancel_request_ends_waiting_but_not_running_sync() {
     let setting = Setting { model: Some(json!({"sync": {"replicatingMillis": 3_000}})), ..Setting::default() };
     let (world, _operator) = World::running("cancel-sync", setting).await;
     world.apply("modelsync/first", &json!({})).await;

@@ -87,7 +87,7 @@ async fn start(world: &World, arguments: &[String]) -> Operator {
 }
 
 #[tokio::test]
-async fn each_cloud_has_its_own_hosts_audience_and_authority() {
+async fn cloud_uses_its_own_hosts_audience_and_authority() {
     for Cloud { flag, servers, power_bi: (api, tokens), authority, directory } in CLOUDS {
         let world = World::new("cloud").await;
         let mut arguments = vec![format!("--cloud={flag}")];
@@ -119,7 +119,7 @@ async fn each_cloud_has_its_own_hosts_audience_and_authority() {
 }
 
 #[tokio::test]
-async fn a_tenant_of_another_cloud_is_explained() {
+async fn tenant_of_another_cloud_is_reported() {
     let world = World::new("wrong-cloud").await;
     let _operator = start(&world, &["--cloud=china".to_owned()]).await;
     let (client, spec) = furnish(&world, "elsewhere", ".asazure.chinacloudapi.cn", "public").await;
@@ -136,7 +136,7 @@ async fn a_tenant_of_another_cloud_is_explained() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_cloud_is_refused_and_said() {
+async fn token_of_another_cloud_is_refused_and_reported() {
     let world = World::new("mixed-cloud").await;
     // The hosts of one cloud with the authority and the audience of another.
     let mixed = file(&world, "login.microsoftonline.com", ".asazure.chinacloudapi.cn", "https://*.asazure.windows.net");

@@ -39,7 +39,7 @@ async fn until_lost(operator: &mut Operator) {
 }
 
 #[tokio::test]
-async fn one_that_refuses_or_is_gone_hinders_no_run_and_is_said_once() {
+async fn failing_collector_blocks_no_run_and_is_logged_once() {
     let refusing = Collector::start().await;
     refusing.behave(Manner::Refuses);
     for (name, url) in [("untraced", refusing.url().to_owned()), ("traced-nowhere", Collector::gone().await)] {
@@ -57,7 +57,7 @@ async fn one_that_refuses_or_is_gone_hinders_no_run_and_is_said_once() {
 }
 
 #[tokio::test]
-async fn one_over_tls_is_trusted_by_its_authority_alone() {
+async fn tls_collector_is_trusted_only_by_its_authority() {
     let (collector, authority) = Collector::start_tls().await;
     let file = harness::Site::get().directory().join("collector-authority.pem");
     std::fs::write(&file, authority).unwrap();
@@ -81,7 +81,7 @@ async fn one_over_tls_is_trusted_by_its_authority_alone() {
 
 /// Each batch waits 10 s for its answer: an operator that waited with it would not come to the end of any run here.
 #[tokio::test]
-async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
+async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     let collector = Collector::start().await;
     collector.behave(Manner::Hangs);
     let (queue, batch) = (32, 16);
@@ -98,13 +98,13 @@ async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
     }
     // One for each call, and for each run the whole, its waiting and its operation.
     let spans = world.azure.requests_by(&world.client_id).await.len() + 3 * runs.len();
-    assert!(spans > 2 * (queue + batch), "only {spans} spans were made");
+    assert!(spans > 2 * (queue + batch), "only {spans} spans were created");
     // What found the queue full is counted at once, also before the first batch is given up.
     eventually("the loss to be counted", async || (spans_of(&mut operator, "error").await + queue + batch >= spans).then_some(())).await;
-    eventually("it to be said", async || (warnings(&operator) == 1).then_some(())).await;
+    eventually("the warning in the log", async || (warnings(&operator) == 1).then_some(())).await;
     // What it takes now is what was kept for it, and not what was lost meanwhile.
     collector.behave(Manner::Takes);
-    eventually("it to be heard of", async || operator.log().contains("accepts spans again").then_some(())).await;
+    eventually("the recovery in the log", async || operator.log().contains("accepts spans again").then_some(())).await;
     let kept = eventually("the queue to be sent", async || {
         let count = collector.spans().len();
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -113,9 +113,9 @@ async fn one_that_hangs_delays_no_run_and_what_waits_for_it_is_bounded() {
     .await;
     assert!(kept <= queue + batch, "{kept} spans were kept");
     let (sent, lost) = (spans_of(&mut operator, "success").await, spans_of(&mut operator, "error").await);
-    assert!(sent == kept && sent + lost >= spans, "of {spans} spans {kept} came, {sent} count as sent and {lost} as lost");
+    assert!(sent == kept && sent + lost >= spans, "of {spans} spans {kept} were received, {sent} are counted as sent and {lost} as lost");
     collector.behave(Manner::Hangs);
     let began = std::time::Instant::now();
     assert!(operator.terminate().await.success());
-    assert!(began.elapsed() < std::time::Duration::from_secs(8), "its end waits 2 s for the collector, and took {:?}", began.elapsed());
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "its exit waits 2 s for the collector, and took {:?}", began.elapsed());
 }

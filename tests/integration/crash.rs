@@ -34,12 +34,12 @@ async fn killed_at_the_post(moment: &str) {
 }
 
 #[tokio::test]
-async fn killed_before_the_service_handles_the_post() {
+async fn kill_before_post_is_handled_runs_once() {
     killed_at_the_post("before").await;
 }
 
 #[tokio::test]
-async fn killed_after_the_service_handled_the_post() {
+async fn kill_after_post_is_handled_runs_once() {
     killed_at_the_post("after").await;
 }
 
@@ -49,7 +49,7 @@ async fn stoppable(name: &str) -> (World, harness::Operator) {
 }
 
 #[tokio::test]
-async fn killed_at_each_of_its_writes() {
+async fn kill_at_each_write_runs_once() {
     let (clean, _operator) = stoppable("clean").await;
     clean.apply("orders", &json!({})).await;
     clean.until_state("orders", RunState::Succeeded).await;
@@ -62,7 +62,7 @@ async fn killed_at_each_of_its_writes() {
         let (world, mut operator) = stoppable(&format!("write-{index}-{}", format!("{moment:?}").to_lowercase())).await;
         let strike = world.proxy().strike(index, Action::Hold(moment), Seen::writes_resource);
         world.apply("orders", &json!({})).await;
-        tokio::time::timeout(DEADLINE, strike.struck()).await.unwrap_or_else(|_| panic!("{what}: there was no such write"));
+        tokio::time::timeout(DEADLINE, strike.struck()).await.unwrap_or_else(|_| panic!("{what}: the write did not happen"));
         operator.kill();
         drop(strike);
         operator.restart();
@@ -73,7 +73,7 @@ async fn killed_at_each_of_its_writes() {
 }
 
 #[tokio::test]
-async fn each_of_its_writes_is_refused_or_its_answer_lost() {
+async fn refused_write_or_lost_response_runs_once() {
     let actions = [
         Action::Answer(409),
         Action::Answer(500),

@@ -31,7 +31,7 @@ fn lost(object: &AnyObject) {
 }
 
 #[tokio::test]
-async fn deleted_database_ends_its_run_and_releases_its_deletion() {
+async fn deleted_database_ends_run_and_allows_deletion() {
     let (world, _operator) = running("database").await;
     in_mid_run(&world, "orders", &world.model(), &json!({})).await;
     world.azure.delete(&world.model()).await;
@@ -47,11 +47,13 @@ async fn deleted_database_ends_its_run_and_releases_its_deletion() {
     world.until_run("orders", 3, RunState::Running).await;
     world.azure.delete(&world.model()).await;
     world.delete("orders").await;
-    tokio::time::timeout(LONG, world.recorder.wait("orders", |version| version.deleted.then_some(()))).await.expect("it is held");
+    tokio::time::timeout(LONG, world.recorder.wait("orders", |version| version.deleted.then_some(())))
+        .await
+        .expect("the finalizer was not removed");
 }
 
 #[tokio::test]
-async fn semantic_model_that_was_published_anew_ends_its_run() {
+async fn republished_semantic_model_ends_run() {
     let (world, _operator) = running("republished").await;
     let (model, spec, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     in_mid_run(&world, "orders", &model, &spec).await;
@@ -66,7 +68,7 @@ async fn semantic_model_that_was_published_anew_ends_its_run() {
 }
 
 #[tokio::test]
-async fn lost_access_ends_no_run() {
+async fn lost_access_does_not_end_run() {
     let (world, _operator) = running("lost-access").await;
     let (model, spec, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     let began = in_mid_run(&world, "orders", &model, &spec).await;
@@ -86,7 +88,7 @@ async fn lost_access_ends_no_run() {
     };
     let (before, began) = (finds().await, tokio::time::Instant::now());
     harness::within(Duration::from_secs(30), "ten seconds", async || (began.elapsed() > Duration::from_secs(10)).then_some(())).await;
-    assert!(finds().await <= before + 3, "it asks once a minute");
+    assert!(finds().await <= before + 3, "it retries once a minute");
     world.azure.patch(&model, json!({"administrators": null})).await;
     world.azure.end(&id, "succeeded").await;
     let done = world.until_state_within(Duration::from_secs(100), "orders", RunState::Succeeded).await;

@@ -19,7 +19,7 @@ async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
 }
 
 #[tokio::test]
-async fn deletion_in_mid_run_cancels_and_waits_for_the_end() {
+async fn deletion_during_run_cancels_and_waits_for_end() {
     let (world, _operator) = in_mid_run("delete", json!({})).await;
     world.delete("orders").await;
     let cancelling = world.until_state("orders", RunState::Cancelling).await;
@@ -34,7 +34,7 @@ async fn deletion_in_mid_run_cancels_and_waits_for_the_end() {
 }
 
 #[tokio::test]
-async fn deletion_orphans_where_the_policy_says_so_and_says_what_runs_on() {
+async fn deletion_with_orphan_policy_reports_running_operation() {
     let (world, _operator) = in_mid_run("orphan", json!({"deletionPolicy": "Orphan"})).await;
     world.delete("orders").await;
     world.until_gone("orders").await;
@@ -48,7 +48,7 @@ async fn deletion_orphans_where_the_policy_says_so_and_says_what_runs_on() {
 }
 
 #[tokio::test]
-async fn the_release_annotation_lets_go_of_what_will_not_end() {
+async fn release_annotation_unblocks_deletion() {
     let (world, _operator) = in_mid_run("release", json!({})).await;
     world.patch_model(&json!({"cancelMillis": 600_000})).await;
     world.delete("orders").await;
@@ -59,7 +59,7 @@ async fn the_release_annotation_lets_go_of_what_will_not_end() {
 }
 
 #[tokio::test]
-async fn deletion_of_what_has_not_begun_or_has_ended_is_immediate() {
+async fn deletion_without_running_operation_is_immediate() {
     let (world, _operator) = in_mid_run("idle", json!({})).await;
     world.apply("waiting", &json!({})).await;
     world.until_state("waiting", RunState::Waiting).await;
@@ -75,7 +75,7 @@ async fn deletion_of_what_has_not_begun_or_has_ended_is_immediate() {
 }
 
 #[tokio::test]
-async fn deletion_during_an_unknown_submission_resolves_it_first() {
+async fn deletion_resolves_unresolved_submission_first() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
     let (world, _operator) = World::running("unknown-delete", setting).await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
@@ -88,7 +88,7 @@ async fn deletion_during_an_unknown_submission_resolves_it_first() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_deleted_in_mid_run_takes_its_operation_with_it() {
+async fn namespace_deletion_cancels_running_operation() {
     let (world, _operator) = in_mid_run("namespace", json!({})).await;
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
@@ -98,7 +98,7 @@ async fn a_namespace_that_is_deleted_in_mid_run_takes_its_operation_with_it() {
 }
 
 #[tokio::test]
-async fn a_deletion_while_no_operator_runs_is_caught_up_with() {
+async fn deletion_without_operator_is_completed_later() {
     let (world, mut operator) = in_mid_run("absent", json!({})).await;
     operator.kill();
     world.delete("orders").await;
@@ -110,7 +110,7 @@ async fn a_deletion_while_no_operator_runs_is_caught_up_with() {
 }
 
 #[tokio::test]
-async fn finalizer_of_another_controller_holds_no_turn() {
+async fn finalizer_of_other_controller_holds_no_turn() {
     let (world, mut operator) = in_mid_run("held", json!({"deletionPolicy": "Orphan"})).await;
     world.edit("orders", &json!({"metadata": {"finalizers": [FINALIZER, "acme.io/hold"]}})).await;
     world.delete("orders").await;

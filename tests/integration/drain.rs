@@ -41,7 +41,7 @@ async fn is_told(world: &World) -> bool {
 }
 
 #[tokio::test]
-async fn with_nothing_under_way_and_nobody_there_it_is_done_at_once() {
+async fn drain_without_runs_or_operator_completes_at_once() {
     let (world, mut operator) = World::running("idle", Setting::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -54,7 +54,7 @@ async fn with_nothing_under_way_and_nobody_there_it_is_done_at_once() {
 }
 
 #[tokio::test]
-async fn a_finalizer_that_was_on_its_way_is_taken_off_too() {
+async fn late_finalizer_is_removed_by_drain() {
     let (world, mut operator) = World::running("late", Setting { api_proxy: true, ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
@@ -74,7 +74,7 @@ async fn a_finalizer_that_was_on_its_way_is_taken_off_too() {
 }
 
 #[tokio::test]
-async fn what_runs_with_nobody_to_end_it_is_said() {
+async fn run_without_operator_is_reported_by_drain() {
     let (world, mut operator) = World::running("alone", lasting()).await;
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;
@@ -84,20 +84,20 @@ async fn what_runs_with_nobody_to_end_it_is_said() {
     let id = run(&running).operation_id.clone().unwrap();
     assert!(said.contains(&format!("ModelRefresh {}/orders  Running", world.namespace)) && said.contains(&id), "{said}");
     assert!(said.contains(&format!("no operator holds the Lease {}", world.namespace)), "{said}");
-    assert!(!is_told(&world).await, "what has failed is taken back");
+    assert!(!is_told(&world).await, "a failed drain withdraws its request");
     let left = world.recorder.latest("orders").unwrap().decode().unwrap();
     assert_eq!(left.metadata.finalizers.unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn whoever_takes_over_meanwhile_begins_nothing_either() {
+async fn new_leader_starts_nothing_during_drain() {
     let (world, mut first) = World::running("handed", lasting()).await;
     let mut second = world.start_operator();
     second.ready().await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let draining = start(&world, &["--runs", "wait", "--timeout", "2m"]);
-    harness::eventually("the operator to be told", async || is_told(&world).await.then_some(())).await;
+    harness::eventually("the drain request in the Lease", async || is_told(&world).await.then_some(())).await;
     first.kill();
     world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;
     // The run ends at the service, and the one that took over is who sees it.
@@ -111,12 +111,12 @@ async fn whoever_takes_over_meanwhile_begins_nothing_either() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_takes_back_what_it_said() {
+async fn stopped_drain_withdraws_its_request() {
     let (world, _operator) = World::running("stopped", lasting()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let draining = start(&world, &["--runs", "wait"]);
-    harness::eventually("the operator to be told", async || is_told(&world).await.then_some(())).await;
+    harness::eventually("the drain request in the Lease", async || is_told(&world).await.then_some(())).await;
     std::process::Command::new("kill").arg(draining.id().unwrap().to_string()).status().unwrap();
     let (code, said) = said(draining.wait_with_output().await.unwrap());
     assert!(code == Some(1) && said.contains("the operator goes on as before"), "{said}");
@@ -127,7 +127,7 @@ async fn told_to_stop_it_takes_back_what_it_said() {
 }
 
 #[tokio::test]
-async fn bad_usage_is_said() {
+async fn invalid_drain_usage_is_reported() {
     let world = World::new("usage").await;
     for (flags, word) in [(["--runs", "kill"], "invalid value 'kill'"), (["--timeout", "0s"], "from 1s to")] {
         let (code, said) = drain(&world, &flags).await;

@@ -16,7 +16,7 @@ async fn proxied(name: &str) -> (World, Operator) {
 }
 
 #[tokio::test]
-async fn resource_that_cannot_record_holds_up_no_other_on_its_model() {
+async fn failing_status_writes_block_no_other_on_model() {
     for (name, action) in
         [("refused", Action::Answer(403)), ("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before)), ("hung", Action::Hang)]
     {
@@ -35,7 +35,7 @@ async fn resource_that_cannot_record_holds_up_no_other_on_its_model() {
 }
 
 #[tokio::test]
-async fn intent_that_cannot_be_recorded_holds_up_no_other_on_its_model() {
+async fn failing_intent_write_blocks_no_other_on_model() {
     for (name, action) in [("failing", Action::Answer(500)), ("lost", Action::Drop(Moment::Before))] {
         let (world, _operator) = proxied(&format!("intent-{name}")).await;
         world.apply("first", &json!({})).await;
@@ -53,7 +53,7 @@ async fn intent_that_cannot_be_recorded_holds_up_no_other_on_its_model() {
 }
 
 #[tokio::test]
-async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_model() {
+async fn failing_intent_write_of_waiting_run_blocks_no_other() {
     let (world, _operator) = proxied("intent-waiting").await;
     let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("first", &json!({})).await;
@@ -73,7 +73,7 @@ async fn waiting_run_that_cannot_record_its_intent_holds_up_no_other_on_its_mode
 }
 
 #[tokio::test]
-async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
+async fn accepted_operation_is_recorded_with_bounded_requests() {
     let (world, _operator) = proxied("storm").await;
     // The intent is written, then no write succeeds until the strike ends.
     let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
@@ -89,11 +89,11 @@ async fn accepted_operation_is_recorded_without_a_storm_and_without_a_list() {
     let truth = world.operations().await;
     assert_eq!((truth.len(), world.posts().await, run(&done).operation_id.as_ref()), (1, 1, Some(&truth[0].operation_id)));
     let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
-    assert_eq!(lists, 0, "the id was known");
+    assert_eq!(lists, 0, "the id is known");
 }
 
 #[tokio::test]
-async fn accepted_operation_of_a_resource_that_goes_before_its_id_is_on_record_is_cancelled_by_that_id() {
+async fn unrecorded_operation_of_deleted_resource_is_cancelled() {
     let (world, _operator) = proxied("gone-unrecorded").await;
     world.patch_model(&json!({"durationMillis": 600_000})).await;
     let strike = world.proxy().strike_times(1, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.subresource == "status");
@@ -104,11 +104,11 @@ async fn accepted_operation_of_a_resource_that_goes_before_its_id_is_on_record_i
     world.until_gone("orders").await;
     eventually("the cancellation", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
     let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
-    assert_eq!((world.posts().await, lists), (1, 0), "the id was known");
+    assert_eq!((world.posts().await, lists), (1, 0), "the id is known");
 }
 
 #[tokio::test]
-async fn resource_whose_every_write_fails_during_its_run_holds_up_no_other_on_its_model() {
+async fn failing_writes_during_run_block_no_other_on_model() {
     for (name, written) in [("intent", 2), ("running", 3)] {
         let (world, _operator) = proxied(&format!("unwritten-{name}")).await;
         // The finalizer, the intent, and the operation's id if it is written separately.

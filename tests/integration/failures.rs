@@ -10,7 +10,7 @@ async fn with_model(name: &str, model: Value) -> (World, harness::Operator) {
 }
 
 #[tokio::test]
-async fn a_failure_says_what_the_service_said() {
+async fn failure_contains_service_message() {
     let messages = json!([{"code": "0xC1000123", "message": "The credentials provided for the SQL source are invalid.", "type": "Error"}]);
     let failed_objects = json!([{"table": "DimDate"}]);
     let (world, _operator) =
@@ -31,7 +31,7 @@ async fn a_failure_says_what_the_service_said() {
 }
 
 #[tokio::test]
-async fn cause_is_shown_before_its_consequences() {
+async fn cause_is_shown_before_consequences() {
     let consequence = json!({"code": "0xC11C0006", "type": "Error",
         "message": "The current operation was cancelled because another operation in the transaction failed."});
     let cause = json!({"code": "0xC112001C", "message": "Login failed for user.", "type": "Error"});
@@ -47,7 +47,7 @@ async fn cause_is_shown_before_its_consequences() {
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_followed_by_another_where_backoff_limit_allows() {
+async fn failed_attempt_is_retried_up_to_backoff_limit() {
     let (world, _operator) = with_model("attempts", json!({"outcomes": ["failed"], "durationMillis": 300})).await;
     world.apply("orders", &json!({"backoffLimit": 1})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -56,12 +56,12 @@ async fn a_failed_attempt_is_followed_by_another_where_backoff_limit_allows() {
     assert_eq!(world.operations().await.len(), 2);
     let failed =
         world.recorder.of("orders").iter().any(|version| harness::world::run_state(&version.decode().unwrap()) == Some(RunState::Failed));
-    assert!(!failed, "it was said to have failed while another attempt was due");
+    assert!(!failed, "it was reported as failed before its last attempt");
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn attempts_come_to_an_end() {
+async fn attempts_end_at_backoff_limit() {
     let (world, _operator) = with_model("attempts-end", json!({"outcome": "failed", "durationMillis": 200})).await;
     world.apply("orders", &json!({"backoffLimit": 1})).await;
     let failed = world.until_state("orders", RunState::Failed).await;
@@ -71,7 +71,7 @@ async fn attempts_come_to_an_end() {
 }
 
 #[tokio::test]
-async fn an_operation_that_runs_too_long_is_cancelled() {
+async fn operation_beyond_deadline_is_cancelled() {
     let (world, _operator) = with_model("too-long", json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"activeDeadlineSeconds": 1})).await;
     let ended = world.until_state("orders", RunState::TimedOut).await;
@@ -81,7 +81,7 @@ async fn an_operation_that_runs_too_long_is_cancelled() {
 }
 
 #[tokio::test]
-async fn a_run_whose_turn_does_not_come_ends_and_submits_nothing() {
+async fn waiting_run_beyond_deadline_submits_nothing() {
     let (world, _operator) = World::running("no-turn", Setting::default()).await;
     world.start_foreign(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"waitDeadlineSeconds": 2})).await;
@@ -92,7 +92,7 @@ async fn a_run_whose_turn_does_not_come_ends_and_submits_nothing() {
 }
 
 #[tokio::test]
-async fn the_services_own_ends_are_told_apart() {
+async fn results_of_service_are_distinguished() {
     let (world, _operator) = World::running("ends", Setting::default()).await;
     let timed_out = world.put_database("TimedOut", &json!({"outcome": "timedOut", "durationMillis": 300})).await;
     world.apply("timed-out", &timed_out).await;

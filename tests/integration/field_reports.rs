@@ -70,7 +70,7 @@ enum Found {
 /// Checks that the run succeeds with the operator's only operation, after this many POSTs, and never polls another one.
 async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, found): (u64, Found)) {
     let ended = |object: &AnyObject| run_state(object).is_some_and(RunState::ended);
-    let seen = world.until(name, "an end, or a question", |object| ended(object) || asks(object)).await;
+    let seen = world.until(name, "an end or a request for a user decision", |object| ended(object) || asks(object)).await;
     if asks(&seen) {
         assert!(matches!(found, Found::OrAsked), "{name}: {}", run(&seen).message);
         let ours = world.azure.refreshes(model).await;
@@ -82,7 +82,7 @@ async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, fo
     for version in world.recorder.of(name) {
         let Some(run) = version.decode().unwrap().status.and_then(|status| status.run) else { continue };
         let follows = run.operation_id.as_ref().is_none_or(|id| ours.contains(id));
-        assert!(follows, "{name} follows an operation that it did not start: {run:#?}");
+        assert!(follows, "{name} polls an operation that it did not start: {run:#?}");
     }
     assert_eq!((ours.len(), world.azure.count_of(model, "POST", "refreshes").await), (1, posts), "{name}");
     assert_eq!(run_state(&done), Some(RunState::Succeeded), "{name}: {:#?}", run(&done));
@@ -91,7 +91,7 @@ async fn assert_one_of_ours(world: &World, model: &Model, name: &str, (posts, fo
 // ---- unknown values are not evidence ----
 
 #[tokio::test]
-async fn row_of_no_client_is_not_adopted_for_a_lost_post() {
+async fn row_without_client_is_not_adopted_for_lost_post() {
     let (world, _operator) = quick("unknown-type").await;
     let world = &world;
     each(["WebModeling", "DirectLakeFraming", "SomethingNew"].map(async |by| {
@@ -108,7 +108,7 @@ async fn row_of_no_client_is_not_adopted_for_a_lost_post() {
 }
 
 #[tokio::test]
-async fn row_of_no_client_is_no_second_candidate() {
+async fn row_without_client_is_not_second_candidate() {
     let (world, _operator) = quick("next-to-ours").await;
     let id = theirs();
     let times = json!({"startTime": "{post+1s}", "endTime": "{post+2s}"});
@@ -120,7 +120,7 @@ async fn row_of_no_client_is_no_second_candidate() {
 }
 
 #[tokio::test]
-async fn replace_cancels_enhanced_refreshes_alone() {
+async fn replace_cancels_only_enhanced_refreshes() {
     let (world, _operator) = quick("replace-enhanced").await;
     let world = &world;
     each(["WebModeling", "DirectLakeFraming", "SomethingNew"].map(async |by| {
@@ -144,7 +144,7 @@ async fn replace_cancels_enhanced_refreshes_alone() {
 // ---- age limits what can still be running ----
 
 #[tokio::test]
-async fn stale_row_does_not_block_a_sync() {
+async fn stale_row_does_not_block_sync() {
     let (world, _operator) = quick("stale-row").await;
     let row = json!({"requestId": theirs(), "refreshType": "Scheduled", "startTime": "{now-5d}", "status": "Unknown"});
     let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", row]})).await;
@@ -155,7 +155,7 @@ async fn stale_row_does_not_block_a_sync() {
 }
 
 #[tokio::test]
-async fn stale_row_of_analysis_services_does_not_block_a_sync() {
+async fn stale_row_of_analysis_services_does_not_block_sync() {
     let row = json!({"refreshId": theirs(), "startTime": "{now-60d}", "status": "inProgress"});
     let (world, _operator) =
         World::running("stale-row-aas", Setting { model: Some(json!({"rows": ["{own}", row]})), ..Setting::default() }).await;
@@ -165,7 +165,7 @@ async fn stale_row_of_analysis_services_does_not_block_a_sync() {
 }
 
 #[tokio::test]
-async fn stale_row_does_not_turn_a_refusal_into_busy() {
+async fn stale_row_does_not_turn_refusal_into_busy() {
     let (world, _operator) = quick("stale-refusal").await;
     let row = json!({"requestId": theirs(), "refreshType": "Scheduled", "startTime": "{now-5d}", "status": "Unknown"});
     let (model, spec, _) = semantic_model(&world, &json!({"rows": ["{own}", row]})).await;
@@ -187,7 +187,7 @@ fn nameless(start: &str) -> Value {
 }
 
 #[tokio::test]
-async fn sync_waits_for_a_refresh_without_an_id() {
+async fn sync_waits_for_refresh_without_id() {
     let (world, _operator) = quick("nameless").await;
     let (model, spec, _) = semantic_model(&world, &json!({"rows": [nameless("{now-10s}"), "{own}"]})).await;
     world.apply("modelsync/orders", &spec).await;
@@ -200,7 +200,7 @@ async fn sync_waits_for_a_refresh_without_an_id() {
 }
 
 #[tokio::test]
-async fn refresh_without_an_id_is_waited_for_after_a_lost_post() {
+async fn refresh_without_id_is_awaited_after_lost_post() {
     let (world, _operator) = quick("nameless-lost").await;
     let (model, spec, _) = semantic_model(&world, &json!({"rows": [nameless("{post+500ms}"), "{own}"]})).await;
     world.azure.respond(&model, "POST", "refreshes", lost(false)).await;
@@ -214,7 +214,7 @@ async fn refresh_without_an_id_is_waited_for_after_a_lost_post() {
 // ---- if the details of a row are refused, the row counts as listed ----
 
 #[tokio::test]
-async fn refused_details_of_another_row_do_not_hide_ours() {
+async fn refused_details_of_other_row_do_not_hide_own_refresh() {
     let (world, _operator) = quick("refused-details").await;
     let world = &world;
     each([400, 403, 404, 410, 500, 503].map(async |code| {
@@ -231,7 +231,7 @@ async fn refused_details_of_another_row_do_not_hide_ours() {
 }
 
 #[tokio::test]
-async fn refused_details_of_our_own_refresh_do_not_hide_its_end() {
+async fn refused_details_of_own_refresh_do_not_hide_its_end() {
     let (world, _operator) = quick("own-details").await;
     let world = &world;
     each([400, 403, 500].map(async |code| {
@@ -247,7 +247,7 @@ async fn refused_details_of_our_own_refresh_do_not_hide_its_end() {
 // ---- an unreadable row is at most a possible candidate ----
 
 #[tokio::test]
-async fn unreadable_row_does_not_hide_the_rest_of_the_list() {
+async fn unreadable_row_does_not_hide_rest_of_list() {
     let (world, _operator) = quick("unreadable").await;
     let world = &world;
     let long = "x".repeat(300_000);
@@ -262,7 +262,7 @@ async fn unreadable_row_does_not_hide_the_rest_of_the_list() {
 }
 
 #[tokio::test]
-async fn placeholder_for_a_start_does_not_make_ours_older_than_its_submission() {
+async fn placeholder_start_time_does_not_exclude_own_refresh() {
     let (world, _operator) = quick("placeholder").await;
     let world = &world;
     each(["1970-01-01T00:00:00Z", "1900-01-01T00:00:00", "2026-01-01"].map(async |start| {
@@ -279,7 +279,7 @@ async fn placeholder_for_a_start_does_not_make_ours_older_than_its_submission() 
 // ---- names are compared as the services do ----
 
 #[tokio::test]
-async fn table_names_are_compared_as_the_service_does() {
+async fn table_names_are_compared_like_the_service() {
     let (world, _operator) = quick("names").await;
     let world = &world;
     // The requested name, the name in the details, and whether the service considers the two equal.
@@ -306,7 +306,7 @@ async fn table_names_are_compared_as_the_service_does() {
 // ---- the measured clock skew decides which operations started earlier ----
 
 #[tokio::test]
-async fn refresh_that_began_before_the_intent_is_not_adopted() {
+async fn refresh_started_before_intent_is_not_adopted() {
     let id = theirs();
     let started = json!({"startTime": "{post-4s}", "status": "inProgress"});
     let row = merged(&started, &json!({"refreshId": id}));
@@ -325,7 +325,7 @@ async fn refresh_that_began_before_the_intent_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn scale_out_status_without_a_start_repeats_no_sync() {
+async fn scale_out_status_without_start_repeats_no_sync() {
     let (world, _operator) = quick("scale-out-start").await;
     let (model, spec, _) = semantic_model(&world, &json!({})).await;
     let versions = json!({"commitVersion": 9, "targetSyncVersion": 9, "minActiveReadVersion": 8});

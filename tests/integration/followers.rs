@@ -11,7 +11,7 @@ use crate::syncs::following;
 const REPLICAS: &str = "modelsync/replicas";
 
 #[tokio::test]
-async fn a_sync_runs_once_after_each_successful_refresh() {
+async fn sync_runs_once_after_each_successful_refresh() {
     let (world, _operator) = World::running("follow", Setting::default()).await;
     world.patch_model(&json!({"outcomes": ["succeeded", "failed", "succeeded"]})).await;
     world.apply("orders", &json!({})).await;
@@ -31,7 +31,7 @@ async fn a_sync_runs_once_after_each_successful_refresh() {
 }
 
 #[tokio::test]
-async fn refreshes_follow_each_other_in_a_chain() {
+async fn chained_refreshes_run_in_order() {
     let (world, _operator) = World::running("chain", Setting::default()).await;
     let names: Vec<String> = (0..4).map(|number| format!("step-{number}")).collect();
     // In reverse order: each waits for an upstream that does not exist yet.
@@ -53,7 +53,7 @@ async fn refreshes_follow_each_other_in_a_chain() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_is_not_there_is_said_and_waited_for() {
+async fn missing_upstream_is_reported_and_awaited() {
     let (world, _operator) = World::running("follow-missing", Setting::default()).await;
     world.apply(REPLICAS, &following("orders")).await;
     let stalled = world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
@@ -74,7 +74,7 @@ async fn a_refresh_that_is_not_there_is_said_and_waited_for() {
 }
 
 #[tokio::test]
-async fn a_circle_is_said_with_its_path_and_heals_when_one_leaves_it() {
+async fn upstream_cycle_is_reported_until_broken() {
     let (world, _operator) = World::running("follow-circle", Setting::default()).await;
     let after = |name: &str| json!({"trigger": {"afterRefresh": {"name": name}}});
     for (name, followed) in [("a", "b"), ("b", "c"), ("c", "a")] {
@@ -97,7 +97,7 @@ async fn a_circle_is_said_with_its_path_and_heals_when_one_leaves_it() {
 }
 
 #[tokio::test]
-async fn killed_at_each_write_a_sync_still_runs_once_after_its_refresh() {
+async fn kill_at_each_write_runs_sync_once_after_refresh() {
     let clean = stoppable("follow-clean").await;
     let (world, _operator) = &clean;
     apply_both(world).await;
@@ -122,12 +122,12 @@ async fn killed_at_each_write_a_sync_still_runs_once_after_its_refresh() {
                     operator.restart();
                 }
                 // Progress writes depend on the time of polls, so the number of writes varies between runs.
-                _ = world.until_state(REPLICAS, RunState::Succeeded) => assert!(index >= least, "{what}: there was no such write"),
+                _ = world.until_state(REPLICAS, RunState::Succeeded) => assert!(index >= least, "{what}: the write did not happen"),
             }
             world.until_state(REPLICAS, RunState::Succeeded).await;
             let (refreshes, syncs) = (world.operations().await, world.syncs().await);
             assert_eq!((refreshes.len(), syncs.len()), (1, 1), "{what}: {refreshes:#?} {syncs:#?}");
-            assert!(refreshes[0].end_time.as_ref().expect("it has ended") <= &syncs[0].start_time, "{what}");
+            assert!(refreshes[0].end_time.as_ref().expect("the refresh ended") <= &syncs[0].start_time, "{what}");
             world.assert_kstatus();
         }))
         .await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState, TriggerType};
 
 #[tokio::test]
-async fn a_refresh_is_submitted_as_asked_and_followed_to_its_end() {
+async fn refresh_is_submitted_as_specified_and_succeeds() {
     let (world, _operator) = World::running("happy", Setting::default()).await;
     let refresh = json!({"type": "dataOnly", "commitMode": "partialBatch", "maxParallelism": 3, "retryCount": 2,
         "objects": [{"table": "DimDate"}, {"table": "DimCustomer", "partition": "DimCustomer"}]});
@@ -30,7 +30,7 @@ async fn a_refresh_is_submitted_as_asked_and_followed_to_its_end() {
     assert_eq!(run_state(&running).map(|_| harness::world::run(&running).operation_id.clone()), Some(run.operation_id.clone()));
     assert_eq!((run.number, run.attempt, run.trigger.r#type), (1, 1, TriggerType::Creation));
     assert!(run.submitted_time.is_some() && run.started_time.is_some() && run.ended_time.is_some() && run.duration.is_some());
-    let progress = run.progress.as_ref().expect("the service told its objects");
+    let progress = run.progress.as_ref().expect("the service reported its objects");
     assert_eq!((progress.completed, progress.failed), (progress.total, 0), "{progress:?}");
     assert_eq!((now.history.len(), now.history[0].number, now.history[0].state), (1, 1, RunState::Succeeded));
     assert_eq!(now.history[0].operation_id, run.operation_id);
@@ -60,7 +60,7 @@ async fn a_refresh_is_submitted_as_asked_and_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn kubectl_shows_it_and_waits_for_it() {
+async fn kubectl_shows_and_awaits_refresh() {
     let (world, _operator) = World::running("kubectl", Setting::default()).await;
     let control_plane = &world.site.control_plane;
     world.apply("orders", &json!({})).await;
@@ -80,7 +80,7 @@ async fn kubectl_shows_it_and_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_ends_at_once_and_one_of_many_partitions() {
+async fn short_refresh_and_large_refresh_succeed() {
     let (world, _operator) = World::running("extremes", Setting::default()).await;
     let quick = world.put_database("Quick", &json!({"notStartedMillis": 0, "durationMillis": 0})).await;
     let partitions: Vec<String> = (0..3_000).map(|number| format!("FactSales {number:05} {}", "x".repeat(60))).collect();

@@ -114,7 +114,7 @@ async fn succeeds(world: &World) {
 }
 
 #[tokio::test]
-async fn a_certificate_is_enough() {
+async fn certificate_authenticates() {
     let (world, _operator) = World::running("certificate", Setting::default()).await;
     let (certificate, key) = certificate(|_| {});
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
@@ -126,7 +126,7 @@ async fn a_certificate_is_enough() {
 }
 
 #[tokio::test]
-async fn a_secret_as_windows_writes_it_is_enough() {
+async fn secret_with_windows_line_end_authenticates() {
     let (world, _operator) = World::running("byte-order-mark", Setting::default()).await;
     let written = |value: &str| format!("\u{feff}{value}\r\n");
     let keys = json!({"tenantId": written(TENANT), "clientId": written(&world.client_id), "clientSecret": written("right")});
@@ -136,7 +136,7 @@ async fn a_secret_as_windows_writes_it_is_enough() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_right_costs_no_call() {
+async fn invalid_certificate_costs_no_call() {
     let (world, _operator) = World::running("bad-certificate", Setting::default()).await;
     let (good, key) = certificate(|_| {});
     let (other, _) = certificate(|_| {});
@@ -176,7 +176,7 @@ async fn rows_of_entra(world: &World) -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn a_missing_right_to_a_secret_is_granted_by_the_command_that_is_said() {
+async fn reported_command_grants_access_to_secret() {
     let (world, _operator) = World::running("no-right", Setting { without_secrets: true, ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
     let said = stalled(&world, "SecretForbidden").await;
@@ -197,7 +197,7 @@ async fn may(world: &World, what: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_federated_account_is_set_up_as_the_messages_say() {
+async fn reported_commands_set_up_federated_account() {
     let (world, _operator) = World::running("workload", Setting::default()).await;
     federate(&world, "refresher").await;
     world.apply("orders", &federated("refresher")).await;
@@ -219,7 +219,7 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
     assert!(said.contains("has no annotation azure.workload.identity/tenant-id"), "{said}");
     put_account(&world, "refresher", &world.client_id).await;
     let says = |object: &AnyObject| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
-    let said = message(&world.until("orders", "the missing right to tokens", says).await);
+    let said = message(&world.until("orders", "the message about the missing permission", says).await);
     assert!(rows_of_entra(&world).await.is_empty());
     obey(&world, &said).await;
     succeeds(&world).await;
@@ -231,7 +231,7 @@ async fn a_federated_account_is_set_up_as_the_messages_say() {
 }
 
 #[tokio::test]
-async fn an_account_that_the_application_does_not_trust_is_told_what_to_register() {
+async fn untrusted_account_is_reported_with_registration() {
     let (world, _operator) = World::running("untrusted", Setting::default()).await;
     grant_tokens(&world, &world.namespace).await;
     federate(&world, "somebody-else").await;
@@ -246,7 +246,7 @@ async fn an_account_that_the_application_does_not_trust_is_told_what_to_register
 }
 
 #[tokio::test]
-async fn a_managed_identity_serves_listed_namespaces() {
+async fn managed_identity_serves_listed_namespaces() {
     let world = World::new("managed").await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));
@@ -269,7 +269,7 @@ async fn a_managed_identity_serves_listed_namespaces() {
 }
 
 #[tokio::test]
-async fn what_is_the_operators_is_refused_where_it_is_not_allowed() {
+async fn operator_identity_is_refused_in_unlisted_namespace() {
     let setting = Setting { arguments: vec!["--operator-identity-namespace=elsewhere".to_owned()], ..Setting::default() };
     let (world, _operator) = World::running("not-allowed", setting).await;
     world.azure.put_managed_identity(TENANT, &world.client_id).await;
@@ -303,17 +303,17 @@ async fn with_own(name: &str, environment: &[(&str, &str)]) -> (World, harness::
 const IDS: [(&str, &str); 2] = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", "CLIENT")];
 
 #[tokio::test]
-async fn the_operator_has_a_secret_of_its_own() {
+async fn operator_identity_by_secret_authenticates() {
     let (world, mut operator) = with_own("own-secret", &[IDS[0], IDS[1], ("AZURE_CLIENT_SECRET", "right")]).await;
     succeeds(&world).await;
     assert_eq!(proofs(&world).await, ["secret"]);
     assert!(operator.metrics().await.contains("identity=\"operator\""));
     let asked = world.azure.ledger_after(0).await;
-    assert!(!asked.iter().any(|row| row.host.contains("evil")), "AZURE_AUTHORITY_HOST was heeded");
+    assert!(!asked.iter().any(|row| row.host.contains("evil")), "AZURE_AUTHORITY_HOST was used");
 }
 
 #[tokio::test]
-async fn the_operator_has_a_certificate_of_its_own() {
+async fn operator_identity_by_certificate_authenticates() {
     let (certificate, key) = certificate(|_| {});
     let path = harness::Site::get().directory().join("own.pem");
     std::fs::write(&path, format!("{certificate}{key}")).unwrap();
@@ -326,7 +326,7 @@ async fn the_operator_has_a_certificate_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_operators_own_token_file_is_read_anew() {
+async fn operator_token_file_is_reread() {
     let path = harness::Site::get().directory().join("own.token");
     let shown = path.to_string_lossy().into_owned();
     let (world, _operator) = with_own("own-federated", &[IDS[0], IDS[1], ("AZURE_FEDERATED_TOKEN_FILE", &shown)]).await;
@@ -345,7 +345,7 @@ async fn the_operators_own_token_file_is_read_anew() {
 }
 
 #[tokio::test]
-async fn without_more_the_operators_own_is_the_machines() {
+async fn operator_identity_defaults_to_managed_identity() {
     let world = World::new("own-managed").await;
     world.azure.put_managed_identity(TENANT, &world.client_id).await;
     let mut settings = world.operator_settings().clone();
@@ -359,7 +359,7 @@ async fn without_more_the_operators_own_is_the_machines() {
 }
 
 #[tokio::test]
-async fn an_environment_that_describes_half_an_identity_is_said() {
+async fn incomplete_identity_environment_is_reported() {
     let (world, _operator) = with_own("own-half", &[IDS[1], ("AZURE_CLIENT_SECRET", "right")]).await;
     let said = stalled(&world, "OperatorIdentityInvalid").await;
     assert!(said.contains("AZURE_TENANT_ID is not set, which AZURE_CLIENT_SECRET needs"), "{said}");

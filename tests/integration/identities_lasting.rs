@@ -38,7 +38,7 @@ async fn ends_well(world: &World) {
 }
 
 #[tokio::test]
-async fn a_certificate_is_rotated_and_tokens_expire_during_a_run() {
+async fn rotated_certificate_and_expired_tokens_during_run() {
     let (world, _operator) = World::running("rotation", slow(14_000)).await;
     let (old, old_key) = certificate(|_| {});
     let (new, new_key) = certificate(|_| {});
@@ -56,7 +56,7 @@ async fn a_certificate_is_rotated_and_tokens_expire_during_a_run() {
 }
 
 #[tokio::test]
-async fn an_account_is_given_another_application_during_a_run() {
+async fn account_changes_application_during_run() {
     let (world, _operator) = World::running("annotation", slow(12_000)).await;
     grant_tokens(&world, &world.namespace).await;
     federate(&world, "refresher").await;
@@ -74,7 +74,7 @@ async fn an_account_is_given_another_application_during_a_run() {
 }
 
 #[tokio::test]
-async fn the_identity_provider_may_be_away_for_longer_than_a_token_lives() {
+async fn identity_provider_outage_beyond_token_lifetime() {
     let (world, _operator) = World::running("entra-away", slow(10_000)).await;
     grant_tokens(&world, &world.namespace).await;
     let (issuer, jwks) = world.site.control_plane.issuer().await;
@@ -97,7 +97,7 @@ async fn the_identity_provider_may_be_away_for_longer_than_a_token_lives() {
 }
 
 #[tokio::test]
-async fn one_tenant_cannot_use_what_is_anothers() {
+async fn tenant_cannot_use_identity_of_another() {
     // Two namespaces, and one operator that could read both completely.
     let theirs = World::new("tenant-b").await;
     let world = World::with("tenant-a", Setting { everywhere: true, ..Setting::default() }).await;
@@ -142,7 +142,7 @@ async fn one_tenant_cannot_use_what_is_anothers() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_seen_at_the_lowest_level_of_logs() {
+async fn trace_log_contains_no_secret() {
     let levels = "trace,kube=trace,kube_client=trace,reqwest=trace,azure_core=trace,azure_identity=trace,hyper=trace,h2=trace,tower=trace";
     let setting = Setting { arguments: vec![format!("--log-level={levels}")], ..Setting::default() };
     let (world, mut operator) = World::running("planted", setting).await;
@@ -187,7 +187,7 @@ async fn nothing_secret_is_seen_at_the_lowest_level_of_logs() {
         let at = seen.find(secret);
         assert!(
             at.is_none(),
-            "{secret} is seen: …{}…",
+            "the output contains {secret}: …{}…",
             at.map(|at| seen[at.saturating_sub(300)..].chars().take(600).collect::<String>()).unwrap()
         );
     }

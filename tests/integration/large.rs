@@ -37,7 +37,7 @@ fn largest(world: &World, namespace: &str, number: usize) -> Value {
 
 /// Waits until the operator has recorded an observation of each.
 async fn all_seen(operator: &mut Operator) {
-    within(SLOWLY, "all of them to be seen", async || {
+    within(SLOWLY, "an observation of each", async || {
         let metrics = operator.metrics().await;
         metrics.contains(&format!("tabular_operator_resources{{kind=\"ModelRefresh\",standing=\"suspended\"}} {COUNT}\n")).then_some(())
     })
@@ -53,7 +53,7 @@ async fn run_took(world: &World, number: i32) -> Duration {
 }
 
 #[tokio::test]
-async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
+async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
     let greedy = format!("greedy-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
     let setting = Setting {
         model: Some(json!({"durationMillis": 300})),
@@ -90,7 +90,7 @@ async fn largest_resources_of_one_tenant_fit_into_memory_and_delay_no_other() {
                 match api.create(&PostParams::default(), &object).await {
                     // The client repeats a request whose response is late.
                     Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-                    created => drop(created.unwrap_or_else(|error| panic!("admission refuses it: {error}"))),
+                    created => drop(created.unwrap_or_else(|error| panic!("admission refused it: {error}"))),
                 }
             }
         });

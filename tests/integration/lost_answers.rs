@@ -20,33 +20,33 @@ async fn lose(name: &str, action: Value, operations: usize, posts: usize) -> Wor
 }
 
 #[tokio::test]
-async fn an_answer_lost_after_acceptance_is_found_in_the_list() {
+async fn lost_response_is_adopted_from_list() {
     let world = lose("lost-after", json!({"dropAfter": {}}), 1, 1).await;
     eventually("the event", async || world.events("orders").await.iter().any(|event| event.starts_with("Adopted: ")).then_some(())).await;
 }
 
 #[tokio::test]
-async fn a_server_error_after_acceptance_is_found_in_the_list() {
+async fn server_error_after_acceptance_is_adopted_from_list() {
     lose("error-after", json!({"statusAfter": {"code": 500}}), 1, 1).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_found_in_the_list() {
+async fn missing_response_is_adopted_from_list() {
     lose("hang-after", json!({"hang": {"after": true}}), 1, 1).await;
 }
 
 #[tokio::test]
-async fn a_submission_that_was_lost_on_its_way_is_repeated_after_the_lag() {
+async fn lost_submission_is_repeated_after_visibility_timeout() {
     lose("lost-before", json!({"dropBefore": {}}), 1, 2).await;
 }
 
 #[tokio::test]
-async fn a_submission_that_a_gateway_swallowed_is_repeated_after_the_lag() {
+async fn swallowed_submission_is_repeated_after_timeout() {
     lose("gateway", json!({"html": {"code": 502}}), 1, 2).await;
 }
 
 #[tokio::test]
-async fn a_list_that_lags_is_given_its_time() {
+async fn lagging_list_is_awaited() {
     let (world, _operator) =
         World::running("list-lag", Setting { model: Some(json!({"listLagMillis": 2_000})), ..Setting::default() }).await;
     world.fault("POST", "refreshes", &json!({"action": {"dropAfter": {}}})).await;
@@ -90,7 +90,7 @@ async fn ignored(world: &World, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_doubt_is_resolved_by_adopting() {
+async fn unresolved_submission_is_resolved_by_adopt() {
     let (world, _operator, [ours, _]) = in_doubt("adopt").await;
     world.annotate("orders", ADOPT, Some(&ours)).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -100,7 +100,7 @@ async fn a_doubt_is_resolved_by_adopting() {
 }
 
 #[tokio::test]
-async fn a_doubt_is_resolved_by_submitting_again() {
+async fn unresolved_submission_is_resolved_by_resubmit() {
     let (world, _operator, [ours, alike]) = in_doubt("resubmit").await;
     world.annotate("orders", RESUBMIT, Some("run-1-attempt-1")).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -111,7 +111,7 @@ async fn a_doubt_is_resolved_by_submitting_again() {
 }
 
 #[tokio::test]
-async fn stale_decisions_answer_nothing() {
+async fn stale_decisions_are_ignored() {
     let (world, _operator, [ours, _]) = in_doubt("stale-decision").await;
     for (annotation, value) in [(RESUBMIT, "true"), (RESUBMIT, "run-1-attempt-2"), (ADOPT, "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac")] {
         world.annotate("orders", annotation, Some(value)).await;
@@ -129,7 +129,7 @@ async fn stale_decisions_answer_nothing() {
 }
 
 #[tokio::test]
-async fn one_operation_is_adopted_by_one_resource() {
+async fn operation_is_adopted_by_one_resource() {
     let (world, _operator, [ours, _]) = in_doubt("same-operation").await;
     hold(&world, "customers").await;
     tokio::join!(world.annotate("orders", ADOPT, Some(&ours)), world.annotate("customers", ADOPT, Some(&ours)));

@@ -28,7 +28,7 @@ async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, Strin
     let plural = match object["kind"].as_str() {
         Some("ModelRefresh") => "modelrefreshes",
         Some("ModelSync") => "modelsyncs",
-        other => return Err(format!("no kind of ours: {other:?}")),
+        other => return Err(format!("unknown kind: {other:?}")),
     };
     let uri = format!("/apis/tabular-operator.dev/v1alpha1/namespaces/default/{plural}?dryRun=All&fieldValidation=Strict");
     let request = Request::post(uri).header("Content-Type", "application/json").body(object.to_string().into_bytes());
@@ -39,7 +39,7 @@ async fn dry_run(client: &Client, manifest: &str) -> Result<DynamicObject, Strin
 }
 
 #[tokio::test]
-async fn each_mistake_is_refused_with_the_sentence_that_helps() {
+async fn invalid_manifest_is_refused_with_declared_message() {
     let client = Site::get().client().await;
     let all = manifests("refused");
     assert!(all.len() >= 120, "only {} manifests", all.len());
@@ -61,7 +61,7 @@ async fn each_mistake_is_refused_with_the_sentence_that_helps() {
 }
 
 #[tokio::test]
-async fn each_sample_is_taken_as_it_stands() {
+async fn each_sample_is_accepted() {
     let directory = paths::workspace().join("deploy/samples");
     let arguments = ["apply", "--dry-run=server", "--validate=strict", "--namespace=default", "--filename"];
     let said = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
@@ -69,7 +69,7 @@ async fn each_sample_is_taken_as_it_stands() {
 }
 
 #[tokio::test]
-async fn each_good_manifest_is_accepted() {
+async fn each_valid_manifest_is_accepted() {
     let client = Site::get().client().await;
     let all = manifests("accepted");
     assert!(all.len() >= 50, "only {} manifests", all.len());
@@ -90,7 +90,7 @@ async fn each_good_manifest_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_accepted_manifest_shows_no_difference_after_apply() {
+async fn accepted_manifest_shows_no_diff_after_apply() {
     let world = World::new("diff").await;
     let control_plane = &Site::get().control_plane;
     let text = fs::read_to_string(paths::workspace().join("tests/manifests/accepted/whole-power-bi.yaml")).unwrap();
@@ -105,7 +105,7 @@ async fn an_accepted_manifest_shows_no_difference_after_apply() {
 }
 
 #[tokio::test]
-async fn the_definition_installs_without_a_warning() {
+async fn definitions_install_without_warnings() {
     let control_plane = &Site::get().control_plane;
     for definition in tabular_operator::api::crds().unwrap() {
         let text = tabular_operator::cli::yaml(&definition).unwrap();
@@ -160,6 +160,6 @@ async fn kubectl_explains_every_field() {
             assert!(flat.contains(sentence), "'{sentence}' is not in the explanation of {path}:\n{said}");
         }
         // Rust's markup is noise in a terminal: only names of fields and values are quoted.
-        assert!(!said.contains("]("), "a link of rustdoc is in the explanation of {path}:\n{said}");
+        assert!(!said.contains("]("), "the explanation of {path} contains a rustdoc link:\n{said}");
     }
 }

@@ -9,7 +9,7 @@ use tabular_operator::api::{Reason, RunState};
 use crate::collectors::traced;
 
 #[tokio::test]
-async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
+async fn run_is_one_trace_across_restart() {
     let collector = Collector::start().await;
     let (world, mut operator) = traced("traced", &collector, Some(json!({"durationMillis": 4000}))).await;
     world.apply("orders", &json!({})).await;
@@ -30,7 +30,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     let root = root[0];
     assert!(root.parent_span_id.is_empty());
     for span in &spans {
-        assert_eq!(span.trace_id, root.trace_id, "{} is of another trace", span.name);
+        assert_eq!(span.trace_id, root.trace_id, "{} has another trace id", span.name);
         assert!(span.span_id == root.span_id || span.parent_span_id == root.span_id, "{} has another parent", span.name);
         assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{}", span.name);
         for (key, value) in [
@@ -64,7 +64,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
     assert!(root.end_time_unix_nano - root.start_time_unix_nano > 3_000_000_000);
     assert!(collector.senders().contains(&("service.name".to_owned(), "tabular-operator".to_owned())), "{:?}", collector.senders());
     let told = collector.text() + &operator.log();
-    assert!(!told.contains("planted-header") && !told.contains("Bearer"), "a secret is told");
+    assert!(!told.contains("planted-header") && !told.contains("Bearer"), "the spans contain a secret");
 
     // The exemplar in the metrics refers to the trace.
     let hex = hex(&root.trace_id);
@@ -74,7 +74,7 @@ async fn a_run_is_one_trace_over_a_restart_with_its_calls_as_spans() {
 }
 
 #[tokio::test]
-async fn a_run_can_be_read_from_the_log_and_counted() {
+async fn run_appears_in_log_and_metrics() {
     let (world, mut operator) = World::running("told", Setting::default()).await;
     let done = world.apply("orders", &json!({"backoffLimit": 0})).await;
     let uid = done.metadata.uid.clone().unwrap();
@@ -111,7 +111,7 @@ async fn a_run_can_be_read_from_the_log_and_counted() {
 }
 
 #[tokio::test]
-async fn the_history_of_a_run_can_be_read_from_its_description() {
+async fn kubectl_describe_shows_run_history() {
     let (world, _operator) = World::running("described", Setting { model: Some(json!({"outcome": "failed"})), ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Failed).await;

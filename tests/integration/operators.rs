@@ -32,7 +32,7 @@ impl Pair {
         let first = holder(&world).await;
         let (others_line, mut other) = world.start_beside().await;
         other.ready().await;
-        assert_eq!(holder(&world).await, first, "the second one stands by");
+        assert_eq!(holder(&world).await, first, "the second one is a candidate");
         Self { world, leader, other, others_line }
     }
 
@@ -88,7 +88,7 @@ fn is_lease(seen: &Seen) -> bool {
 }
 
 #[tokio::test]
-async fn a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds() {
+async fn killed_leader_is_replaced_within_lease_and_2s() {
     let pair = Pair::new("failover", json!({"durationMillis": 9_000})).await;
     let Pair { world, mut leader, .. } = pair;
     world.apply("orders", &json!({})).await;
@@ -98,7 +98,7 @@ async fn a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds() 
     leader.kill();
     eventually("the other operator to lead", async || holder(&world).await.filter(|now| Some(now) != before.as_ref())).await;
     // The new leader's own timestamp: a delay of this test does not count.
-    let taken = lease(&world).await.acquire_time.expect("a holder says since when").0;
+    let taken = lease(&world).await.acquire_time.expect("a held lease has an acquire time").0;
     let took = Duration::try_from(taken.duration_since(killed)).unwrap_or_default();
     assert!(took <= LEASE + FAILOVER, "the failover took {took:?}");
     world.until_state("orders", RunState::Succeeded).await;
@@ -109,11 +109,11 @@ async fn a_leader_that_is_killed_is_followed_within_the_lease_and_two_seconds() 
 }
 
 #[tokio::test]
-async fn a_lease_is_lost_while_an_accepted_post_is_in_flight() {
+async fn lease_lost_with_accepted_post_in_flight_runs_once() {
     let (mut pair, hold) = Pair::with_a_post_held("post-after", "after").await;
     let before = holder(&pair.world).await;
     let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
-    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it ends when its lease is over");
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it exits when its lease expires");
     pair.until_taken_over(before.as_deref()).await;
     hold.remove().await;
     pair.assert_ran_once(1).await;
@@ -121,7 +121,7 @@ async fn a_lease_is_lost_while_an_accepted_post_is_in_flight() {
 }
 
 #[tokio::test]
-async fn a_lease_is_lost_while_a_post_is_on_its_way() {
+async fn lease_lost_with_post_in_transit_runs_once() {
     let (mut pair, hold) = Pair::with_a_post_held("post-before", "before").await;
     let before = holder(&pair.world).await;
     let cut = pair.world.proxy().strike_times(0, ALWAYS, Action::Answer(503), is_lease);
@@ -135,7 +135,7 @@ async fn a_lease_is_lost_while_a_post_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_post_of_a_frozen_leader_arrives_when_another_leads() {
+async fn late_post_of_frozen_leader_runs_once() {
     let (mut pair, hold) = Pair::with_a_post_held("post-late", "before").await;
     let before = holder(&pair.world).await;
     pair.leader.signal("STOP");
@@ -145,12 +145,12 @@ async fn a_post_of_a_frozen_leader_arrives_when_another_leads() {
     let done = pair.done_by_the_first();
     pair.leader.signal("CONT");
     assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
-    assert_eq!(pair.done_by_the_first(), done, "thawed, it wrote on");
+    assert_eq!(pair.done_by_the_first(), done, "it wrote after its resumption");
     pair.assert_ran_once(1).await;
 }
 
 #[tokio::test]
-async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws() {
+async fn resumed_leader_submits_nothing_after_lost_lease() {
     let mut pair = Pair::new("frozen", json!({"durationMillis": 500})).await;
     let before = holder(&pair.world).await;
     // Without a delay, the first status of a run is its intent.
@@ -165,13 +165,13 @@ async fn a_leader_frozen_between_intent_and_post_submits_nothing_when_it_thaws()
     let done = pair.done_by_the_first();
     pair.leader.signal("CONT");
     assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1), "{}", pair.leader.log());
-    assert_eq!(pair.done_by_the_first(), done, "thawed, it wrote on");
+    assert_eq!(pair.done_by_the_first(), done, "it wrote after its resumption");
     // The single POST is the other operator's.
     pair.assert_ran_once(1).await;
 }
 
 #[tokio::test]
-async fn a_write_of_the_old_leader_that_arrives_late_is_refused() {
+async fn late_write_of_old_leader_is_refused() {
     let mut pair = Pair::new("late-write", json!({"durationMillis": 2_000})).await;
     let before = holder(&pair.world).await;
     // The second status contains the id.
@@ -183,7 +183,7 @@ async fn a_write_of_the_old_leader_that_arrives_late_is_refused() {
     pair.world.until_state("orders", RunState::Succeeded).await;
     let done = pair.done_by_the_first();
     running.release();
-    let answered = eventually("the late write to be answered", async || {
+    let answered = eventually("the response to the late write", async || {
         let seen = pair.world.proxy().seen();
         seen.iter().find(|seen| seen.action == Some(Action::Hold(Moment::Before))).and_then(|seen| seen.status)
     })
@@ -196,7 +196,7 @@ async fn a_write_of_the_old_leader_that_arrives_late_is_refused() {
 }
 
 #[tokio::test]
-async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
+async fn api_server_outage_of_30s_runs_once() {
     let mut pair = Pair::new("away", json!({"durationMillis": 10_000})).await;
     pair.world.apply("early", &json!({"suspend": true})).await;
     let spec = pair.world.put_database("second", &json!({"durationMillis": 1_000})).await;
@@ -213,7 +213,7 @@ async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
     pair.world.proxy().cut(true);
     pair.others_line.cut(true);
     hold.remove().await;
-    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it cannot know that nobody took its lease");
+    assert_eq!(pair.leader.end(LEASE + FAILOVER).await.code(), Some(1), "it cannot know whether another operator leads");
     pair.leader.restart();
     tokio::time::sleep(Duration::from_secs(30).saturating_sub(gone.elapsed())).await;
     let before = holder(&pair.world).await;
@@ -221,9 +221,9 @@ async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
     pair.world.proxy().cut(false);
     pair.others_line.cut(false);
     pair.until_taken_over(before.as_deref()).await;
-    let taken = lease(&pair.world).await.acquire_time.expect("a holder says since when").0;
+    let taken = lease(&pair.world).await.acquire_time.expect("a held lease has an acquire time").0;
     let took = Duration::try_from(taken.duration_since(back)).unwrap_or_default();
-    assert!(took <= LEASE + FAILOVER, "after the API server was back it took {took:?}");
+    assert!(took <= LEASE + FAILOVER, "after the outage of the API server it took {took:?}");
     pair.world.until_state("second", RunState::Succeeded).await;
     pair.world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((pair.world.operations().await.len(), pair.world.posts().await), (1, 1));
@@ -234,7 +234,7 @@ async fn the_api_server_is_gone_for_30_seconds_and_comes_back() {
 }
 
 #[tokio::test]
-async fn a_rolling_update_in_the_middle_of_a_post_loses_and_doubles_nothing() {
+async fn rolling_update_during_post_runs_once() {
     let (pair, hold) = Pair::with_a_post_held("rolling", "after").await;
     let Pair { world, mut leader, others_line, other } = pair;
     let before = holder(&world).await;

@@ -8,7 +8,7 @@ use kube::api::{ListParams, PostParams};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_world_is_made_and_its_resources_are_recorded() {
+async fn world_is_created_and_resources_recorded() {
     let world = World::new("recorded").await;
     world.apply("one", &json!({})).await;
     world.edit("one", &json!({"spec": {"suspend": true}})).await;
@@ -21,7 +21,7 @@ async fn a_world_is_made_and_its_resources_are_recorded() {
 }
 
 #[tokio::test]
-async fn the_local_azure_is_reached_and_knows_the_truth() {
+async fn local_azure_is_reachable_and_reports_operations() {
     let world = World::with("azure", Setting { model: Some(json!({"durationMillis": 50_000})), ..Setting::default() }).await;
     let id = world.start_foreign(&json!({"type": "calculate"})).await;
     let operations = world.operations().await;
@@ -31,7 +31,7 @@ async fn the_local_azure_is_reached_and_knows_the_truth() {
 }
 
 #[tokio::test]
-async fn the_api_proxy_passes_on_records_and_spoils() {
+async fn api_proxy_forwards_records_and_injects_faults() {
     let site = Site::get();
     let world = World::new("proxied").await;
     let proxy = ApiProxy::start(&site.endpoint());
@@ -79,7 +79,7 @@ async fn the_api_proxy_passes_on_records_and_spoils() {
 }
 
 #[tokio::test]
-async fn the_audit_log_counts_by_user() {
+async fn audit_log_counts_by_user() {
     let site = Site::get();
     let world = World::new("audited").await;
     world.apply("one", &json!({})).await;
@@ -93,7 +93,7 @@ async fn the_audit_log_counts_by_user() {
 }
 
 #[tokio::test]
-async fn the_local_azure_takes_the_tokens_of_this_control_planes_service_accounts() {
+async fn local_azure_accepts_service_account_tokens() {
     let world = World::new("federated").await;
     let (issuer, jwks) = world.site.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &jwks).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tabular_operator::api::RunState;
 
 #[tokio::test]
-async fn a_semantic_model_is_refreshed_as_asked() {
+async fn semantic_model_is_refreshed_as_specified() {
     let (world, _operator) = World::running("pbi", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
     let refresh = json!({"refresh": {
@@ -25,7 +25,7 @@ async fn a_semantic_model_is_refreshed_as_asked() {
 }
 
 #[tokio::test]
-async fn a_model_by_names_and_by_ids_is_one_model_to_the_queue() {
+async fn names_and_ids_of_model_share_queue() {
     let (world, _operator) = World::running("pbi-names", Setting::default()).await;
     let (model, by_ids, by_names) = semantic_model(&world, &json!({"durationMillis": 2_500})).await;
     world.apply("names", &by_names).await;
@@ -41,7 +41,7 @@ async fn a_model_by_names_and_by_ids_is_one_model_to_the_queue() {
 }
 
 #[tokio::test]
-async fn names_that_nobody_has_are_explained() {
+async fn unknown_names_are_reported() {
     let (world, _operator) = World::running("pbi-unnamed", Setting::default()).await;
     let (_, _, by_names) = semantic_model(&world, &json!({})).await;
     world.apply("orders", &merged(&by_names, &json!({"model": {"powerBI": {"dataset": "Nowhere"}}}))).await;
@@ -53,7 +53,7 @@ async fn names_that_nobody_has_are_explained() {
 }
 
 #[tokio::test]
-async fn a_deletion_cancels_the_refresh_of_a_semantic_model() {
+async fn deletion_cancels_refresh_of_semantic_model() {
     let (world, _operator) = World::running("pbi-deleted", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
     world.apply("orders", &by_ids).await;
@@ -64,7 +64,7 @@ async fn a_deletion_cancels_the_refresh_of_a_semantic_model() {
 }
 
 #[tokio::test]
-async fn another_clients_refresh_of_a_semantic_model_is_waited_for() {
+async fn power_bi_refresh_of_other_client_is_awaited() {
     let (world, _operator) = World::running("pbi-busy", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({})).await;
     world.azure.start_refresh(&model, json!({"durationMillis": 2_500})).await;
@@ -76,7 +76,7 @@ async fn another_clients_refresh_of_a_semantic_model_is_waited_for() {
 }
 
 #[tokio::test]
-async fn the_replicas_of_a_semantic_model_follow_its_refresh() {
+async fn sync_of_semantic_model_follows_refresh() {
     let (world, _operator) = World::running("pbi-sync", Setting::default()).await;
     let (model, _, by_names) = semantic_model(&world, &json!({})).await;
     world.apply("modelsync/orders", &crate::syncs::following("orders")).await;
@@ -89,7 +89,7 @@ async fn the_replicas_of_a_semantic_model_follow_its_refresh() {
 }
 
 #[tokio::test]
-async fn scale_out_that_is_off_is_explained_and_waited_for() {
+async fn disabled_scale_out_is_reported_and_awaited() {
     let (world, _operator) = World::running("pbi-off", Setting::default()).await;
     let (model, by_ids, _) = semantic_model(&world, &json!({"scaleOut": {"status": "ReadOnlyReplicasDisabled"}})).await;
     world.apply("modelsync/orders", &by_ids).await;

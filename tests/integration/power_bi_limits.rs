@@ -17,7 +17,7 @@ async fn with(name: &str, settings: Value) -> (World, Operator, Model, Value) {
 }
 
 #[tokio::test]
-async fn an_evicted_model_is_refreshed_again_where_backoff_limit_allows() {
+async fn evicted_model_is_retried_up_to_backoff_limit() {
     let text = "Session cancelled because it is connected to a database that has been evicted to free up memory for other operations";
     let evicted = json!({"status": "failed", "messages": [{"code": "0xC11C0020", "message": text, "type": "Error"}]});
     let (world, _operator, model, spec) = with("pbi-evicted", json!({"outcomes": [evicted, evicted], "durationMillis": 300})).await;
@@ -34,7 +34,7 @@ async fn an_evicted_model_is_refreshed_again_where_backoff_limit_allows() {
 }
 
 #[tokio::test]
-async fn an_attempt_beyond_the_services_limit_is_not_made_again() {
+async fn attempt_beyond_service_limit_is_not_retried() {
     let limit = json!({"durationMillis": 600_000, "powerBI": {"attemptLimitMillis": 700}});
     let (world, _operator, model, spec) = with("pbi-attempt-limit", limit).await;
     world.apply("orders", &merged(&spec, &json!({"backoffLimit": 3}))).await;
@@ -46,7 +46,7 @@ async fn an_attempt_beyond_the_services_limit_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_refresh_outlasts_a_pause_of_the_capacity() {
+async fn refresh_survives_short_capacity_pause() {
     let (world, _operator, model, spec) = with("pbi-pause", json!({"durationMillis": 1_500})).await;
     world.apply("orders", &spec).await;
     world.until_state("orders", RunState::Running).await;
@@ -65,7 +65,7 @@ async fn a_refresh_outlasts_a_pause_of_the_capacity() {
 }
 
 #[tokio::test]
-async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes() {
+async fn long_capacity_pause_ends_refresh_and_is_reported() {
     let (world, _operator, model, spec) =
         with("pbi-long-pause", json!({"durationMillis": 1_500, "powerBI": {"pauseLimitMillis": 800}})).await;
     world.apply("orders", &spec).await;
@@ -77,20 +77,20 @@ async fn a_pause_that_is_too_long_ends_the_refresh_and_is_named_among_the_causes
 }
 
 #[tokio::test]
-async fn a_dropped_request_is_told_and_submitted_again_where_backoff_limit_allows() {
+async fn dropped_request_is_reported_and_retried() {
     let (world, _operator, model, spec) = with("pbi-dropped", json!({"powerBI": {"whenBusy": "drop"}})).await;
     // The other client's refresh ends soon; requests until then are accepted and dropped. Its type excludes it as a candidate.
     world.azure.start_refresh(&model, json!({"type": "calculate", "durationMillis": 4_000})).await;
     world.apply("orders", &merged(&spec, &json!({"backoffLimit": 1}))).await;
     let done = world.until_state_within(Duration::from_secs(150), "orders", RunState::Succeeded).await;
     assert_eq!(run(&done).attempt, 2);
-    assert_eq!(world.azure.refreshes(&model).await.len(), 2, "another client's, and ours that was known");
+    assert_eq!(world.azure.refreshes(&model).await.len(), 2, "another client's and the own known one");
     assert_eq!(world.azure.count_of(&model, "POST", "refreshes").await, 2);
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn busy_and_quota_are_told_apart_in_every_language() {
+async fn busy_and_quota_are_distinguished_in_every_language() {
     let (world, _operator) = World::running("pbi-languages", Setting::default()).await;
     let world = &world;
     join_all(["english", "german", "chinese"].map(async |language| {
@@ -113,14 +113,14 @@ async fn busy_and_quota_are_told_apart_in_every_language() {
         }
         tokio::time::sleep(Duration::from_secs(3)).await;
         let after = world.azure.count_of(&model, "POST", "refreshes").await;
-        assert_eq!(after - before, 1, "{language}: it is not asked again at once");
+        assert_eq!(after - before, 1, "{language}: it is not resubmitted immediately");
     }))
     .await;
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn what_a_schedule_of_power_bi_began_is_waited_for_and_not_cancelled() {
+async fn scheduled_power_bi_refresh_is_awaited_not_cancelled() {
     let (world, _operator, model, spec) = with("pbi-scheduled", json!({})).await;
     for origin in ["Scheduled", "OnDemand", "ViaApi"] {
         world.azure.start_refresh(&model, json!({"refreshType": origin, "durationMillis": 2_500})).await;

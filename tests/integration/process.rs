@@ -19,7 +19,7 @@ async fn holder(world: &World) -> Option<String> {
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_with_0_and_the_next_one_leads_at_once() {
+async fn sigterm_exits_with_0_and_next_operator_leads() {
     let (world, mut operator) =
         World::running("sigterm", Setting { model: Some(json!({"durationMillis": 4_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
@@ -33,7 +33,7 @@ async fn sigterm_ends_it_with_0_and_the_next_one_leads_at_once() {
 }
 
 #[tokio::test]
-async fn a_standby_is_ready_and_takes_over() {
+async fn candidate_is_ready_and_takes_over() {
     let (world, mut leader) =
         World::running("standby", Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
@@ -52,7 +52,7 @@ async fn a_standby_is_ready_and_takes_over() {
 }
 
 #[tokio::test]
-async fn bad_flags_end_it_with_2_and_a_sentence() {
+async fn invalid_flags_exit_with_2_and_message() {
     let world = World::new("flags").await;
     for (flag, said) in [
         ("--poll-min=fast", "--poll-min"),
@@ -79,24 +79,24 @@ async fn bad_flags_end_it_with_2_and_a_sentence() {
 }
 
 #[tokio::test]
-async fn it_counts_what_it_does() {
+async fn metrics_count_runs_without_object_names() {
     let (world, mut operator) = World::running("metrics", Setting::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     let metrics = operator.metrics().await;
     assert!(metrics.contains("tabular_operator_"), "{metrics}");
-    assert!(!metrics.contains("orders"), "an object's name is in a label:\n{metrics}");
+    assert!(!metrics.contains("orders"), "a label contains an object's name:\n{metrics}");
     // The watched namespaces may appear; the objects in them may not.
     let named =
         metrics.lines().filter(|line| line.contains(&world.namespace)).all(|line| line.starts_with("tabular_operator_watch_healthy{"));
-    assert!(named, "a namespace is in a label:\n{metrics}");
+    assert!(named, "a label contains a namespace:\n{metrics}");
 }
 
 #[tokio::test]
-async fn an_object_that_cannot_be_decoded_does_not_stop_the_others() {
+async fn undecodable_object_does_not_block_others() {
     let (world, mut operator) = World::running("undecodable", Setting::default()).await;
     world.apply("odd", &json!({"suspend": true})).await;
-    world.until("odd", "to be seen", |object| object.status.as_ref().is_some_and(|status| status.observed_generation > 0)).await;
+    world.until("odd", "an observation", |object| object.status.as_ref().is_some_and(|status| status.observed_generation > 0)).await;
     // The API server accepts this as a time, but no other parser does.
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("tabular-operator.dev", "v1alpha1", "ModelRefresh"), "modelrefreshes");

@@ -35,7 +35,7 @@ fn dashboard() -> Vec<Query> {
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let text = target["expr"].as_str().unwrap().replace("$__rate_interval", "1m").replace("$namespace", "tabular-system");
-            assert!(!text.contains('$'), "a variable that nobody fills in: {text}");
+            assert!(!text.contains('$'), "an unresolved variable: {text}");
             queries.push(Query { panel: panel["title"].as_str().unwrap().to_owned(), text });
         }
     }
@@ -93,7 +93,7 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[tokio::test]
-async fn each_panel_and_each_alert_has_an_answer() {
+async fn every_panel_and_alert_has_data() {
     let collector = Collector::start().await;
     let (world, mut operator) = traced("prometheus", &collector, None).await;
     let directory = world.site.directory().join("prometheus");
@@ -106,7 +106,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     play(&world).await;
 
     let mut silent: Vec<Query> = dashboard();
-    within(SHOWN, "an answer to each query of the dashboard", async || {
+    within(SHOWN, "data for each query of the dashboard", async || {
         let mut still = Vec::new();
         for query in silent.drain(..) {
             if shows(&query.text).await.is_empty() {
@@ -115,7 +115,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
         }
         silent = still;
         for query in &silent {
-            eprintln!("nothing yet in {}: {}", query.panel, query.text);
+            eprintln!("no data yet in {}: {}", query.panel, query.text);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         silent.is_empty().then_some(())
@@ -126,7 +126,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     let known: BTreeSet<&str> = known.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let texts: Vec<String> = dashboard().into_iter().map(|query| query.text).chain(alerts.iter().cloned()).collect();
     let missing: Vec<&str> = texts.iter().flat_map(|text| names(text)).filter(|name| !known.contains(name)).collect();
-    assert!(missing.is_empty(), "nobody shows {missing:?}");
+    assert!(missing.is_empty(), "no panel or alert uses {missing:?}");
 
     for alert in &alerts {
         shows(alert).await;
@@ -139,7 +139,7 @@ async fn each_panel_and_each_alert_has_an_answer() {
     }
     let firing = shows("ALERTS{alertstate=\"firing\"}").await;
     let firing: Vec<&str> = firing.iter().filter_map(|series| series["metric"]["alertname"].as_str()).collect();
-    assert_eq!(firing, ["TabularRunsFailing"], "a refresh has failed, and nothing else is wrong");
+    assert_eq!(firing, ["TabularRunsFailing"], "only the failed refresh fires an alert");
 
     // They are only in OpenMetrics, which Prometheus requests; each exemplar refers to the trace of a run.
     let now = jiff::Timestamp::now();
@@ -150,6 +150,6 @@ async fn each_panel_and_each_alert_has_an_answer() {
     let examples: Vec<&Value> = examples.as_array().unwrap().iter().flat_map(|series| series["exemplars"].as_array().unwrap()).collect();
     assert!(examples.len() >= 2, "{examples:?}");
     for example in examples {
-        assert!(traces.contains(example["labels"]["trace_id"].as_str().unwrap_or_default()), "{example} is of no trace");
+        assert!(traces.contains(example["labels"]["trace_id"].as_str().unwrap_or_default()), "{example} refers to no trace");
     }
 }

@@ -41,7 +41,7 @@ async fn overloaded_capacity_delays_no_other_model() {
 }
 
 #[tokio::test]
-async fn refused_submissions_end_at_the_wait_deadline() {
+async fn refused_submissions_end_at_wait_deadline() {
     let (world, _operator) = World::running("refused", Setting::default()).await;
     let quota = json!({"code": 400, "body": {"error": {"code": "DailyRefreshQuotaReached", "message": "no more today"}}});
     let (_, spec, _) = semantic_model(&world, &json!({})).await;
@@ -54,7 +54,7 @@ async fn refused_submissions_end_at_the_wait_deadline() {
 }
 
 #[tokio::test]
-async fn missing_owner_stalls_with_its_remedy() {
+async fn missing_owner_stalls_with_remedy() {
     let (world, _operator) = World::running("owner", Setting::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({})).await;
     let error =

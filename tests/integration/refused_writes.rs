@@ -80,7 +80,7 @@ async fn until_told(world: &World, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn refused_status_is_told_by_an_event_and_holds_up_no_other_namespace() {
+async fn refused_status_write_is_reported_and_blocks_no_other() {
     let (world, mut operator) = World::running("no-status", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
     let name = until_refused(&world, &mut operator, "status").await;
@@ -88,16 +88,16 @@ async fn refused_status_is_told_by_an_event_and_holds_up_no_other_namespace() {
     assert!(events[0].contains("write of the status") && events[0].contains(SAID), "{events:?}");
     // It is retried with increasing backoff, and reported once.
     let began = Instant::now();
-    eventually("it to be tried again", async || (counted(&mut operator, "status").await >= 4).then_some(())).await;
+    eventually("further attempts", async || (counted(&mut operator, "status").await >= 4).then_some(())).await;
     let (tries, spent) = (counted(&mut operator, "status").await, began.elapsed().as_secs());
-    assert!(tries <= 12, "{tries} tries, the last of them within {spent} s");
+    assert!(tries <= 12, "{tries} attempts, the last of them within {spent} s");
     assert_eq!(told(&world, &name).await.len(), 1);
     allow(&world).await;
     world.until_state_within(TRIED_AGAIN, &name, RunState::Succeeded).await;
 }
 
 #[tokio::test]
-async fn refused_finalizer_is_told_by_an_event() {
+async fn refused_finalizer_write_is_reported() {
     let (world, mut operator) = World::running("no-finalizer", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
     let name = until_refused(&world, &mut operator, "finalizer").await;
@@ -115,7 +115,7 @@ async fn refused_events_are_logged_and_counted() {
     let name = until_refused(&world, &mut operator, "event").await;
     // Refused events block nothing.
     world.until_state(&name, RunState::Succeeded).await;
-    within(TRIED_AGAIN, "the log to say so", async || {
+    within(TRIED_AGAIN, "the message in the log", async || {
         let log = operator.log();
         log.lines().any(|line| line.contains("the Kubernetes API refuses an event") && line.contains(SAID)).then_some(())
     })

@@ -40,7 +40,7 @@ async fn restore(world: &World, backup: &AnyObject) -> AnyObject {
 }
 
 #[tokio::test]
-async fn without_its_status_it_waits_for_its_own_operation_and_runs_anew() {
+async fn restore_without_status_waits_and_runs_again() {
     let (world, mut operator, backup) = in_mid_run("bare").await;
     lose(&world, &mut operator).await;
     restore(&world, &backup).await;
@@ -54,7 +54,7 @@ async fn without_its_status_it_waits_for_its_own_operation_and_runs_anew() {
 }
 
 #[tokio::test]
-async fn with_its_status_its_operation_is_followed_on() {
+async fn restore_with_status_continues_polling() {
     let (world, mut operator, backup) = in_mid_run("whole").await;
     lose(&world, &mut operator).await;
     restore(&world, &backup).await;
@@ -69,7 +69,7 @@ async fn with_its_status_its_operation_is_followed_on() {
 }
 
 #[tokio::test]
-async fn where_nothing_is_to_run_on_creation_only_an_old_request_runs() {
+async fn restore_without_run_on_creation_runs_old_request() {
     let setting = Setting { model: Some(json!({"durationMillis": 300})), ..Setting::default() };
     let (world, mut operator) = World::running("quiet", setting).await;
     for trigger in [json!({"onChange": false, "token": "4d5e6f7"}), json!({"schedule": "0 5 1 1 *"})] {
@@ -117,7 +117,7 @@ async fn downgrade(world: &World, operator: &mut Operator) {
 }
 
 #[tokio::test]
-async fn status_of_a_newer_version_is_followed_after_a_downgrade() {
+async fn status_of_newer_version_is_used_after_downgrade() {
     let (world, mut operator, _) = in_mid_run("newer").await;
     downgrade(&world, &mut operator).await;
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
@@ -143,7 +143,7 @@ async fn status_of_a_newer_version_is_followed_after_a_downgrade() {
 }
 
 #[tokio::test]
-async fn status_that_contradicts_the_service_is_restored() {
+async fn status_contradicting_service_is_restored() {
     let (world, _operator, _) = in_mid_run("edited").await;
     let api = world.api(Kind::Refresh);
     let edit = async |run: serde_json::Value| {

@@ -29,7 +29,7 @@ async fn assert_sound(world: &World, operations: usize) {
 }
 
 #[tokio::test]
-async fn a_watch_that_stalls_starts_nothing_twice_and_hides_no_deletion_for_good() {
+async fn stalled_watch_duplicates_no_run_and_hides_no_deletion() {
     let (world, _operator) = proxied("stalled", json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}]})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
@@ -53,7 +53,7 @@ async fn a_watch_that_stalls_starts_nothing_twice_and_hides_no_deletion_for_good
 }
 
 #[tokio::test]
-async fn a_watch_that_lags_by_seconds_starts_each_run_once() {
+async fn lagging_watch_starts_each_run_once() {
     let (world, _operator) = proxied("lagging", json!({"durationMillis": 700})).await;
     world.proxy().watches(Watches::Lag(Duration::from_secs(2)));
     world.apply("orders", &json!({"concurrencyPolicy": "Replace"})).await;
@@ -68,7 +68,7 @@ async fn a_watch_that_lags_by_seconds_starts_each_run_once() {
 }
 
 #[tokio::test]
-async fn connections_that_break_all_the_time_lose_and_double_nothing() {
+async fn broken_connections_lose_and_duplicate_no_run() {
     let (world, _operator) = proxied("shaken", json!({"durationMillis": 1_500})).await;
     let story = async {
         world.apply("orders", &json!({})).await;
@@ -91,23 +91,23 @@ async fn connections_that_break_all_the_time_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn watches_that_have_expired_begin_anew_and_nothing_is_done_twice() {
+async fn expired_watches_relist_and_duplicate_no_run() {
     let (world, _operator) = proxied("expired", json!({"durationMillis": 3_000})).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let expired = world.proxy().strike_times(0, 4, Action::Expired, |seen| seen.verb == "watch");
     world.proxy().shake();
-    eventually("both watches to be told twice", async || (expired.count() == 4).then_some(())).await;
+    eventually("two expirations of both watches", async || (expired.count() == 4).then_some(())).await;
     world.until_state("orders", RunState::Succeeded).await;
     let lists = world.proxy().seen().iter().filter(|seen| seen.signature() == "list modelrefreshes").count();
-    assert!(lists >= 2, "it has to list again, and has listed {lists} times");
+    assert!(lists >= 2, "it must list again, but listed {lists} times");
     world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
     world.until_run("orders", 2, RunState::Succeeded).await;
     assert_sound(&world, 2).await;
 }
 
 #[tokio::test]
-async fn a_cache_that_is_old_at_the_start_is_found_out_by_the_first_write() {
+async fn stale_initial_cache_is_detected_by_first_write() {
     let setting = Setting { model: Some(json!({"durationMillis": FOREVER})), api_proxy: true, ..Setting::default() };
     let world = World::with("old-cache", setting).await;
     // The first list contains the resource before the operator processed it.
@@ -127,7 +127,7 @@ async fn a_cache_that_is_old_at_the_start_is_found_out_by_the_first_write() {
 }
 
 #[tokio::test]
-async fn another_resource_of_the_same_name_waits_until_the_old_one_is_seen_to() {
+async fn recreated_resource_waits_for_old_operation() {
     let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 1_000});
     let (world, _operator) = proxied("again", outcomes).await;
     let first = world.apply("orders", &json!({})).await;
@@ -151,7 +151,7 @@ async fn tear_away(world: &World) {
 }
 
 #[tokio::test]
-async fn an_operation_whose_resource_was_torn_away_is_cancelled_and_the_next_of_the_name_runs() {
+async fn operation_of_force_deleted_resource_is_cancelled() {
     let outcomes = json!({"outcomes": [{"status": "succeeded", "durationMillis": FOREVER}], "cancelMillis": 2_000});
     let (world, mut operator) = proxied("torn", outcomes).await;
     world.apply("orders", &json!({})).await;
@@ -166,7 +166,7 @@ async fn an_operation_whose_resource_was_torn_away_is_cancelled_and_the_next_of_
 }
 
 #[tokio::test]
-async fn a_submission_whose_resource_was_torn_away_is_found_and_cancelled() {
+async fn submission_of_force_deleted_resource_is_cancelled() {
     let (world, _operator) = proxied("torn-early", json!({"durationMillis": FOREVER})).await;
     let hold = world.fault("POST", "refreshes", &json!({"action": {"hold": {"at": "after"}}})).await;
     world.apply("orders", &json!({})).await;
@@ -181,7 +181,7 @@ async fn a_submission_whose_resource_was_torn_away_is_found_and_cancelled() {
 }
 
 #[tokio::test]
-async fn what_was_torn_away_under_orphan_runs_on() {
+async fn force_deleted_resource_with_orphan_policy_continues() {
     let (world, _operator) = proxied("torn-orphan", json!({"durationMillis": FOREVER})).await;
     world.apply("orders", &json!({"deletionPolicy": "Orphan"})).await;
     world.until_state("orders", RunState::Running).await;

@@ -20,7 +20,7 @@ async fn requests(world: &World, method: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn a_sync_is_asked_for_once_and_followed_to_its_end() {
+async fn sync_is_submitted_once_and_completes() {
     let (world, _operator) = World::running("sync", Setting::default()).await;
     world.apply(REPLICAS, &json!({})).await;
     let done = world.until_state(REPLICAS, RunState::Succeeded).await;
@@ -38,7 +38,7 @@ async fn a_sync_is_asked_for_once_and_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_sync_ends_well_however_the_service_answers() {
+async fn sync_completes_in_every_response_format() {
     let (world, _operator) = World::running("sync-styles", Setting::default()).await;
     let mut styles = Vec::new();
     for state in ["number", "numericText", "name"] {
@@ -68,7 +68,7 @@ async fn a_sync_ends_well_however_the_service_answers() {
 }
 
 #[tokio::test]
-async fn a_server_without_a_replica_has_nothing_to_synchronise() {
+async fn sync_without_replica_succeeds() {
     for answer in [200, 204] {
         let model = json!({"sync": {"replica": false, "noReplicaStatus": answer}});
         let (world, _operator) = World::running("sync-none", Setting { model: Some(model), ..Setting::default() }).await;
@@ -81,7 +81,7 @@ async fn a_server_without_a_replica_has_nothing_to_synchronise() {
 }
 
 #[tokio::test]
-async fn a_sync_that_fails_says_what_the_service_said() {
+async fn failed_sync_contains_service_message() {
     let model = json!({"sync": {"outcomes": [{"state": "failed", "details": "replica 2 is out of memory"}]}});
     let (world, _operator) = World::running("sync-fails", Setting { model: Some(model), ..Setting::default() }).await;
     world.apply(REPLICAS, &json!({})).await;
@@ -93,14 +93,14 @@ async fn a_sync_that_fails_says_what_the_service_said() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_runs_is_waited_for_in_a_list_that_is_longer_than_is_read() {
+async fn running_refresh_beyond_list_limit_is_awaited() {
     // 12 MB of ended refreshes; the running one is after them or before them.
     let model = json!({"pastOperations": 80_000, "listOrder": "oldest", "durationMillis": 600_000});
     let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
     let running = world.start_foreign(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
     let told = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
-    world.until(REPLICAS, "the doubt", |object| told(object, "whether one runs cannot be told")).await;
+    world.until(REPLICAS, "the message about the unreadable list", |object| told(object, "whether one runs cannot be told")).await;
     world.patch_model(&json!({"listOrder": "newest"})).await;
     world.until(REPLICAS, "the refresh", |object| told(object, &running)).await;
     assert_eq!(requests(&world, "POST").await, 0);
@@ -111,7 +111,7 @@ async fn a_refresh_that_runs_is_waited_for_in_a_list_that_is_longer_than_is_read
 }
 
 #[tokio::test]
-async fn a_sync_whose_answer_is_lost_is_found_and_not_asked_for_twice() {
+async fn sync_with_lost_response_is_not_repeated() {
     let (world, _operator) = World::running("sync-lost", Setting::default()).await;
     world.patch_model(&json!({"sync": {"replicatingMillis": 4_000}})).await;
     let fault = world.fault("POST", "sync", &json!({"action": {"dropAfter": {}}})).await;
@@ -126,7 +126,7 @@ async fn a_sync_whose_answer_is_lost_is_found_and_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn a_sync_waits_for_a_refresh_of_the_model_and_a_refresh_for_a_sync() {
+async fn sync_and_refresh_of_model_wait_for_each_other() {
     let (world, _operator) = World::running("sync-turns", Setting::default()).await;
     world.patch_model(&json!({"durationMillis": 3_000, "sync": {"replicatingMillis": 2_000}})).await;
     world.apply("one", &json!({})).await;
@@ -144,14 +144,14 @@ async fn a_sync_waits_for_a_refresh_of_the_model_and_a_refresh_for_a_sync() {
     let (refreshes, syncs) = (world.operations().await, world.syncs().await);
     assert_eq!((refreshes.len(), syncs.len()), (2, 1));
     // Their actual times at the service: no two overlap, and they are in the order of arrival.
-    let at = |time: &Option<String>| time.clone().expect("it has begun and ended");
+    let at = |time: &Option<String>| time.clone().expect("the sync started and ended");
     assert!(at(&refreshes[0].end_time) <= syncs[0].start_time, "{refreshes:#?} {syncs:#?}");
     assert!(at(&syncs[0].end_time) <= at(&refreshes[1].start_time), "{refreshes:#?} {syncs:#?}");
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn both_kinds_may_have_the_same_name() {
+async fn both_kinds_can_share_a_name() {
     let (world, _operator) = World::running("sync-namesakes", Setting::default()).await;
     let other = world.put_database("Other", &json!({})).await;
     world.apply("orders", &json!({})).await;
@@ -168,11 +168,11 @@ async fn both_kinds_may_have_the_same_name() {
 }
 
 #[tokio::test]
-async fn a_sync_that_is_deleted_is_let_go_of_and_that_is_said() {
+async fn deleted_sync_is_released_and_reported() {
     let (world, _operator) = World::running("sync-deleted", long_sync()).await;
     world.apply(REPLICAS, &json!({})).await;
     let running = world.until_state(REPLICAS, RunState::Running).await;
-    let id = run(&running).operation_id.clone().expect("it has an id");
+    let id = run(&running).operation_id.clone().expect("the run has an id");
     world.delete(REPLICAS).await;
     world.until_gone(REPLICAS).await;
     eventually("the event", async || {
@@ -184,7 +184,7 @@ async fn a_sync_that_is_deleted_is_let_go_of_and_that_is_said() {
 }
 
 #[tokio::test]
-async fn a_sync_is_taken_up_again_after_sigkill() {
+async fn sync_continues_after_sigkill() {
     for moment in ["before", "after"] {
         let (world, mut operator) = World::running(&format!("sync-killed-{moment}"), Setting::default()).await;
         let hold = world.fault("POST", "sync", &json!({"action": {"hold": {"at": moment}}})).await;

@@ -106,7 +106,7 @@ async fn second_runs_after(world: &World, first: &str, failing: Failing, faults:
 }
 
 #[tokio::test]
-async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
+async fn failing_identity_during_run_blocks_no_other_on_model() {
     let each = EACH.map(|failing| async move {
         let name = format!("during-{failing:?}").to_lowercase();
         let (world, _operator, healthy) = two_tenants(&name, &json!({"durationMillis": 600_000})).await;
@@ -121,7 +121,7 @@ async fn identity_that_fails_during_a_run_holds_up_no_other_on_its_model() {
 }
 
 #[tokio::test]
-async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_its_model() {
+async fn failing_identity_with_unresolved_submission_blocks_none() {
     let each = EACH.map(|failing| async move {
         let name = format!("unresolved-{failing:?}").to_lowercase();
         let (world, _operator, healthy) = two_tenants(&name, &json!({"durationMillis": 600_000})).await;
@@ -148,7 +148,7 @@ async fn identity_that_fails_with_an_unresolved_submission_holds_up_no_other_on_
 }
 
 #[tokio::test]
-async fn throttled_identity_that_waits_holds_up_no_other_on_its_model() {
+async fn throttled_waiting_identity_blocks_no_other_on_model() {
     let (world, _operator, healthy) = two_tenants("waiting-throttled", &json!({"durationMillis": 300})).await;
     let faults = answers(&world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await;
     world.apply("first", &json!({})).await;
@@ -161,7 +161,7 @@ async fn throttled_identity_that_waits_holds_up_no_other_on_its_model() {
 }
 
 #[tokio::test]
-async fn namespace_that_is_deleted_is_released_within_two_minutes_whatever_the_error() {
+async fn deleted_namespace_is_released_within_2m_of_any_error() {
     // They run concurrently: each takes two minutes.
     let ways = [Failing::Throttled, Failing::Refused, Failing::Revoked, Failing::Unreachable].map(|failing| async move {
         let setting = Setting { model: Some(json!({"durationMillis": 600_000})), everywhere: true, ..Setting::default() };
@@ -173,8 +173,10 @@ async fn namespace_that_is_deleted_is_released_within_two_minutes_whatever_the_e
         namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
         let began = tokio::time::Instant::now();
         let gone = world.recorder.wait("orders", |version| version.deleted.then_some(()));
-        tokio::time::timeout(Duration::from_secs(135), gone).await.unwrap_or_else(|_| panic!("{failing:?}: it is held"));
-        assert!(began.elapsed() > Duration::from_secs(100), "{failing:?}: the error may pass");
+        tokio::time::timeout(Duration::from_secs(135), gone)
+            .await
+            .unwrap_or_else(|_| panic!("{failing:?}: the namespace is still terminating"));
+        assert!(began.elapsed() > Duration::from_secs(100), "{failing:?}: a temporary error must be tolerated");
         assert!(!world.operations().await[0].ended(), "{failing:?}");
         // The namespace accepts no more events, so the event is about the namespace.
         let events: Api<Event> = Api::namespaced(world.client.clone(), "default");

@@ -19,7 +19,7 @@ async fn long(name: &str, policy: &str) -> (World, Operator) {
 }
 
 #[tokio::test]
-async fn each_trigger_is_one_run_and_nothing_else_is() {
+async fn each_trigger_starts_one_run() {
     let (world, _operator) = quick("triggers").await;
     world.apply("orders", &json!({})).await;
     world.until_run("orders", 1, RunState::Succeeded).await;
@@ -47,7 +47,7 @@ async fn each_trigger_is_one_run_and_nothing_else_is() {
         world.edit("orders", &json!({"spec": edit})).await;
     }
     world
-        .until("orders", "the edits to be seen", |object| {
+        .until("orders", "the observation of the edits", |object| {
             status(object).observed_generation == object.metadata.generation.unwrap()
                 && object.spec["historyLimit"] == 5
                 && object.spec["backoffLimit"] == 1
@@ -64,7 +64,7 @@ async fn each_trigger_is_one_run_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn on_change_false_runs_for_its_token_alone() {
+async fn on_change_false_runs_only_for_token() {
     let (world, _operator) = quick("on-change").await;
     world.apply("orders", &json!({"trigger": {"onChange": false}})).await;
     world.until_reason("orders", "Ready", "Idle").await;
@@ -77,14 +77,14 @@ async fn on_change_false_runs_for_its_token_alone() {
 }
 
 #[tokio::test]
-async fn what_was_triggered_while_suspended_runs_once_afterwards() {
+async fn triggers_during_suspension_run_once_afterwards() {
     let (world, _operator) = quick("suspend").await;
     world.apply("orders", &json!({"suspend": true})).await;
-    world.until("orders", "to be seen", |object| status(object).observed_generation > 0).await;
+    world.until("orders", "an observation", |object| status(object).observed_generation > 0).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("two")).await;
     world.edit("orders", &json!({"spec": {"trigger": {"token": "three"}}})).await;
-    world.until("orders", "the edit to be seen", |object| status(object).observed_generation == 2).await;
+    world.until("orders", "the observation of the edit", |object| status(object).observed_generation == 2).await;
     assert_eq!(world.posts().await, 0);
     world.edit("orders", &json!({"spec": {"suspend": false}})).await;
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -95,7 +95,7 @@ async fn what_was_triggered_while_suspended_runs_once_afterwards() {
             status(object).last_handled_request.as_deref() == Some("four") && run(object).state == RunState::Succeeded
         })
         .await;
-    assert_eq!(world.operations().await.len(), 2, "one run for all that was triggered while it was suspended, and one since");
+    assert_eq!(world.operations().await.len(), 2, "one run for all triggers during the suspension, and one since");
     world.assert_kstatus();
 }
 
@@ -120,13 +120,13 @@ async fn asked_twice(world: &World) -> Value {
 }
 
 #[tokio::test]
-async fn a_trigger_during_a_run_is_queued_once() {
+async fn trigger_during_run_is_queued_once() {
     let (world, _operator) = long("queue", "Queue").await;
     assert_eq!(asked_twice(&world).await, json!([2, ["succeeded", "succeeded"]]));
 }
 
 #[tokio::test]
-async fn a_trigger_during_a_run_is_dropped() {
+async fn trigger_during_run_is_dropped() {
     let (world, _operator) = long("forbid", "Forbid").await;
     assert_eq!(asked_twice(&world).await, json!([1, ["succeeded"]]));
     let events = world.events("orders").await;
@@ -134,7 +134,7 @@ async fn a_trigger_during_a_run_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_trigger_during_a_run_replaces_it() {
+async fn trigger_during_run_replaces_it() {
     let (world, _operator) = long("replace", "Replace").await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("one")).await;
     let done = world.until_run("orders", 2, RunState::Succeeded).await;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tabular_operator::api::RunState;
 
 #[tokio::test]
-async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
+async fn resources_on_one_model_run_in_arrival_order() {
     let (world, _operator) = World::running("turns", Setting::default()).await;
     world.apply("first", &json!({})).await;
     world.until_state("first", RunState::Running).await;
@@ -27,7 +27,7 @@ async fn three_resources_on_one_model_run_in_the_order_of_their_arrival() {
 }
 
 #[tokio::test]
-async fn one_that_is_deleted_while_it_waits_holds_up_nobody() {
+async fn deleted_waiting_resource_blocks_no_other() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
     let (world, _operator) = World::running("leaves", setting).await;
     world.apply("first", &json!({})).await;
@@ -44,7 +44,7 @@ async fn one_that_is_deleted_while_it_waits_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn another_clients_refresh_is_waited_for() {
+async fn refresh_of_other_client_is_awaited() {
     let (world, _operator) = World::running("foreign", Setting::default()).await;
     let foreign = world.start_foreign(&json!({"durationMillis": 2_500})).await;
     world.apply("orders", &json!({})).await;
@@ -63,7 +63,7 @@ async fn another_clients_refresh_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_conflict_fails_where_the_policy_says_so() {
+async fn conflict_with_fail_policy_fails() {
     let (world, _operator) = World::running("conflict-fail", Setting::default()).await;
     let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Fail"})).await;
@@ -77,7 +77,7 @@ async fn a_conflict_fails_where_the_policy_says_so() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_replaced_where_the_policy_says_so() {
+async fn conflict_with_replace_policy_is_replaced() {
     let (world, _operator) = World::running("conflict-replace", Setting::default()).await;
     let foreign = world.start_foreign(&json!({"durationMillis": 600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
@@ -90,7 +90,7 @@ async fn a_conflict_is_replaced_where_the_policy_says_so() {
 }
 
 #[tokio::test]
-async fn what_was_let_go_is_as_another_clients() {
+async fn released_operation_counts_as_other_client() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
     let (world, _operator) = World::running("let-go", setting).await;
     world.apply("first", &json!({"deletionPolicy": "Orphan"})).await;
@@ -100,7 +100,7 @@ async fn what_was_let_go_is_as_another_clients() {
     world.apply("careful", &json!({"conflictPolicy": "Fail"})).await;
     let failed = world.until_state("careful", RunState::Failed).await;
     assert_eq!(run(&failed).reason, "Conflict");
-    assert!(!world.operations().await[0].ended(), "it goes on, as its resource said");
+    assert!(!world.operations().await[0].ended(), "it still runs, as its resource reported");
     world.apply("eager", &json!({"conflictPolicy": "Replace"})).await;
     let eager = world.until_state("eager", RunState::Running).await;
     let operations = world.operations().await;

@@ -62,7 +62,7 @@ async fn reason(world: &World, namespace: &str, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn namespace_that_cannot_be_read_stops_no_other_and_joins_when_it_can() {
+async fn unreadable_namespace_stops_no_other_and_joins_later() {
     let (world, other) = two_namespaces("unread").await;
     apply_in(&world, &other, "beyond", &json!({})).await;
     let mut operator = world.start_operator();
@@ -92,12 +92,14 @@ async fn namespace_that_cannot_be_read_stops_no_other_and_joins_when_it_can() {
     };
     harness::within(JOINS, "the namespace to be watched", joined).await;
     // Its Secret does not exist.
-    harness::within(JOINS, "its resource to be seen", async || (reason(&world, &other, "beyond").await == "SecretNotFound").then_some(()))
-        .await;
+    harness::within(JOINS, "the observation of its resource", async || {
+        (reason(&world, &other, "beyond").await == "SecretNotFound").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
+async fn operation_of_unreadable_namespace_is_left_alone() {
     let (world, other) = two_namespaces("unclaimed").await;
     let mut operator = world.start_operator();
     operator.ready().await;
@@ -105,7 +107,7 @@ async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
     let foreign = world.start_foreign(&json!({"type": "full", "durationMillis": 3_600_000})).await;
     world.apply("orders", &json!({"conflictPolicy": "Replace"})).await;
     world.until_reason("orders", "Reconciling", "ModelBusy").await;
-    eventually("it to look at the list", async || {
+    eventually("a list request", async || {
         let lists = world.ledger().await.into_iter().filter(|row| row.method == "GET" && row.route == "refreshes").count();
         (lists >= 2).then_some(())
     })
@@ -124,19 +126,19 @@ async fn operation_of_an_unread_namespace_is_neither_adopted_nor_cancelled() {
             run.number == 2 && run.state == RunState::Submitting && run.message.contains("may be this run's or another resource's")
         })
     };
-    world.until("orders", "to wait for the other namespace", held).await;
+    world.until("orders", "the wait for the other namespace", held).await;
     let operations = world.operations().await;
     assert_eq!(operations.len(), 3, "{operations:#?}");
     grant(&world, &other).await;
     let running = |object: &harness::AnyObject| harness::world::run_state(object) == Some(RunState::Running);
-    let adopted = world.until_within(NOTICED, "orders", "to follow its operation", running).await;
+    let adopted = world.until_within(NOTICED, "orders", "the adoption of its operation", running).await;
     assert_eq!(harness::world::run(&adopted).operation_id.as_ref(), Some(&operations[2].operation_id));
     assert_eq!(world.operations().await.len(), 3);
     drop(operator);
 }
 
 #[tokio::test]
-async fn permissions_that_are_taken_away_are_noticed() {
+async fn removed_permissions_are_reported() {
     let setting = Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() };
     let (world, mut operator) = World::running("revoked", setting).await;
     world.apply("orders", &json!({})).await;
@@ -147,7 +149,7 @@ async fn permissions_that_are_taken_away_are_noticed() {
         let (status, said) = operator.get("/readyz").await;
         (status == 500 && said.contains("all watches fail") && said.contains("403")).then_some(())
     };
-    harness::within(NOTICED, "the operator to say so", unready).await;
+    harness::within(NOTICED, "the error in /readyz", unready).await;
     assert!(operator.metrics().await.contains(&format!("watched_namespace=\"{}\"}} 0", world.namespace)));
     grant(&world, &world.namespace).await;
     harness::within(JOINS, "the operator to be ready again", async || (operator.get("/readyz").await.0 == 200).then_some(())).await;

@@ -26,7 +26,7 @@ async fn failed_with(world: &World, name: &str, exception: &Value) -> AnyObject 
 // ---- every error text reaches the user, in any shape ----
 
 #[tokio::test]
-async fn exceptions_of_every_shape_reach_the_user() {
+async fn exceptions_of_every_shape_are_reported() {
     let (world, _operator) = World::running("exceptions", Setting::default()).await;
     let world = &world;
     let sentence = "The column 'Region' was not found.";
@@ -55,7 +55,7 @@ async fn exceptions_of_every_shape_reach_the_user() {
 }
 
 #[tokio::test]
-async fn refusal_of_unknown_meaning_is_quoted_and_the_wait_ends() {
+async fn unknown_refusal_is_quoted_and_wait_ends() {
     let (world, _operator) = World::running("refusals", Setting::default()).await;
     let world = &world;
     let sentence = "Der Vorgang ist nicht möglich.";
@@ -90,7 +90,7 @@ async fn refusal_of_unknown_meaning_is_quoted_and_the_wait_ends() {
 }
 
 #[tokio::test]
-async fn wait_for_a_quota_ends_at_its_deadline() {
+async fn quota_wait_ends_at_deadline() {
     let (world, _operator) = World::running("quota-deadline", Setting::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({"powerBI": {"dailyLimit": 0}})).await;
     world.apply("orders", &merged(&spec, &json!({"waitDeadlineSeconds": 3}))).await;
@@ -103,7 +103,7 @@ async fn wait_for_a_quota_ends_at_its_deadline() {
 // ---- causes come before consequences ----
 
 #[tokio::test]
-async fn cause_of_a_failed_transaction_is_shown_first() {
+async fn cause_of_failed_transaction_is_shown_first() {
     let consequence = json!({
         "code": "0xC11C0006", "type": "Error",
         "message": "The current operation was cancelled because another operation in the transaction failed.",
@@ -125,7 +125,7 @@ async fn cause_of_a_failed_transaction_is_shown_first() {
 // ---- a capacity limit is neither the caller's throttle nor the daily quota ----
 
 #[tokio::test]
-async fn capacity_limit_delays_no_other_capacity_and_the_wait_ends() {
+async fn capacity_limit_delays_no_other_capacity() {
     let (world, _operator) = World::running("capacity", Setting::default()).await;
     let world = &world;
     let sentence = "Cannot complete the action because your organization's capacity has exceeded its limits. Try again later.";
@@ -160,7 +160,7 @@ async fn capacity_limit_delays_no_other_capacity_and_the_wait_ends() {
 // ---- 404 does not always mean "not found" ----
 
 #[tokio::test]
-async fn missing_owner_is_reported_with_its_remedy() {
+async fn missing_owner_is_reported_with_remedy() {
     let (world, _operator) = World::running("owner", Setting::default()).await;
     let (model, spec, _) = semantic_model(&world, &json!({})).await;
     let code = "DMTS_UserNotFoundInADGraphError";
@@ -176,7 +176,7 @@ async fn missing_owner_is_reported_with_its_remedy() {
 // ---- a throttle applies to an identity and a kind of API ----
 
 #[tokio::test]
-async fn throttle_of_the_catalog_delays_no_polling_and_no_delete() {
+async fn catalog_throttle_delays_no_poll_or_delete() {
     const SECONDS: i64 = 3_392;
     let (world, _operator) = World::running("throttle", Setting::default()).await;
     let (running, by_ids, _) = semantic_model(&world, &json!({"durationMillis": 600_000})).await;
@@ -200,14 +200,14 @@ async fn throttle_of_the_catalog_delays_no_polling_and_no_delete() {
     world.delete("running").await;
     world.until_gone("running").await;
     assert_eq!(world.azure.refreshes(&running).await[0].status, "cancelled");
-    assert_eq!(fault.hits().await, 1, "the catalog is not asked again");
+    assert_eq!(fault.hits().await, 1, "the catalog is not called again");
     assert!([earliest, latest].iter().any(|time| ready_message(&waits).contains(time)), "{}", ready_message(&waits));
 }
 
 // ---- the metadata service's 400 responses ----
 
 #[tokio::test]
-async fn refusals_of_the_metadata_service_are_told_apart() {
+async fn metadata_service_errors_are_distinguished() {
     let world = World::with("imds", Setting::default()).await;
     let mut settings = world.operator_settings().clone();
     settings.arguments.push(format!("--operator-identity-namespace={}", world.namespace));

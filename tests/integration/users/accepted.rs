@@ -8,14 +8,14 @@ use tabular_operator::api::{ConditionStatus, ConditionType, QueuedRuns, RUN_REQU
 use super::{apply_as, end_first, event, in_mid_run, kubectl, outcomes, settled};
 
 #[tokio::test]
-async fn managers_that_fight_with_replace_end_with_a_run() {
+async fn fighting_managers_with_replace_end_with_run() {
     let (world, _operator) = in_mid_run("fight", &json!({"concurrencyPolicy": "Replace"}), Setting::default()).await;
     // The last applied manifest wins: here the one with the type of the first run.
     for round in 0..6 {
         let (manager, kind) = if round % 2 == 0 { ("console", "calculate") } else { ("git", "full") };
         let applied = apply_as(&world, manager, &json!({"refresh": {"type": kind}})).await.metadata.generation;
         // An unobserved change started nothing.
-        world.until("orders", "the change to be seen", |object| Some(status(object).observed_generation) >= applied).await;
+        world.until("orders", "the observation of the change", |object| Some(status(object).observed_generation) >= applied).await;
     }
     let done = settled(&world).await;
     let operations = world.operations().await;
@@ -25,14 +25,14 @@ async fn managers_that_fight_with_replace_end_with_a_run() {
     assert_eq!((last.status.as_str(), last.r#type.as_str()), ("succeeded", "full"), "{operations:#?}");
     assert_eq!(run(&done).operation_id.as_ref(), Some(&last.operation_id));
     for cancelled in operations.iter().filter(|operation| operation.status == "cancelled") {
-        assert!(operations.iter().any(|later| later.start_time > cancelled.start_time), "nothing follows {cancelled:?}");
+        assert!(operations.iter().any(|later| later.start_time > cancelled.start_time), "no operation follows {cancelled:?}");
     }
     assert!(operations.len() <= 7, "{operations:#?}");
     world.assert_kstatus();
 }
 
 #[tokio::test]
-async fn change_that_is_patched_back_is_followed_by_a_run_with_replace() {
+async fn reverted_change_with_replace_is_followed_by_run() {
     let token = |value: &str| json!({"spec": {"trigger": {"token": value}}});
     let kind = |value: &str| json!({"spec": {"refresh": {"type": value}}});
     for (name, edits) in [("back-type", [kind("calculate"), kind("full")]), ("back-token", [token("v3"), token("v2")])] {
@@ -52,13 +52,13 @@ async fn change_that_is_patched_back_is_followed_by_a_run_with_replace() {
 }
 
 #[tokio::test]
-async fn queued_request_outlives_the_manifest_that_replaces_it() {
+async fn queued_request_survives_manifest_replacement() {
     let (world, _operator) = in_mid_run("queued-request", &json!({}), Setting::default()).await;
     kubectl(&world, &["annotate", "mref/orders", &format!("{RUN_REQUESTED_AT}=noon")], &Value::Null).await;
     world.until("orders", "the request to wait", |object| status(object).queued.is_some()).await;
     kubectl(&world, &["replace", "-f", "-"], &world.manifest("orders", &json!({}))).await;
     world
-        .until("orders", "the annotation to be gone", |object| {
+        .until("orders", "the removal of the annotation", |object| {
             object.metadata.annotations.as_ref().is_none_or(|all| !all.contains_key(RUN_REQUESTED_AT))
         })
         .await;
@@ -96,7 +96,7 @@ async fn with_two_queued(name: &str, follower: &str) -> (World, harness::Operato
 }
 
 #[tokio::test]
-async fn queued_runs_of_a_followed_refresh_that_is_deleted_run_or_are_reported() {
+async fn queued_runs_of_deleted_upstream_run_or_are_reported() {
     let (world, _operator) = with_two_queued("lost-leader", "reports").await;
     let waiting = waiting_runs(&world.until("reports", "any version", |_| true).await).unwrap().count;
     assert!(waiting >= 2, "{waiting}");
@@ -126,7 +126,7 @@ fn claims_success(object: &AnyObject) -> bool {
 }
 
 #[tokio::test]
-async fn forbidden_change_claims_no_success_before_it_has_run() {
+async fn forbidden_change_reports_no_success_before_its_run() {
     let changes = [
         ("forbid-token", json!({"trigger": {"token": "v2"}})),
         ("forbid-type", json!({"refresh": {"type": "calculate"}})),
@@ -156,7 +156,7 @@ async fn forbidden_change_claims_no_success_before_it_has_run() {
 }
 
 #[tokio::test]
-async fn sync_keeps_a_queued_run_of_a_refresh_that_is_deleted() {
+async fn sync_keeps_queued_run_of_deleted_refresh() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 200});
     let (world, _operator) = World::running("lost-leader-sync", Setting { model: Some(model), ..Setting::default() }).await;
     // Its own model and credentials, since those of the refresh are deleted; another model, so that the two need not wait for each other.

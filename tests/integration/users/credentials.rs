@@ -8,11 +8,11 @@ use tabular_operator::api::RunState;
 use super::{end_first, in_mid_run, kubectl, outcomes};
 
 #[tokio::test]
-async fn run_whose_credentials_leave_the_spec_is_followed_to_its_end() {
+async fn run_without_spec_credentials_completes() {
     let (world, _operator) = in_mid_run("no-credentials", &json!({}), Setting::default()).await;
     kubectl(&world, &["patch", "mref/orders", "--type=merge", "--patch", r#"{"spec": {"credentials": null}}"#], &Value::Null).await;
     let seen = |object: &AnyObject| Some(status(object).observed_generation) == object.metadata.generation;
-    world.until("orders", "the change to be seen", seen).await;
+    world.until("orders", "the observation of the change", seen).await;
     let id = world.operations().await[0].operation_id.clone();
     let polls = async || world.ledger().await.iter().filter(|row| row.path.ends_with(&id) && row.status == Some(200)).count();
     let before = polls().await;
@@ -23,7 +23,7 @@ async fn run_whose_credentials_leave_the_spec_is_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn run_whose_credentials_leave_the_spec_is_cancelled_with_its_resource() {
+async fn run_without_spec_credentials_is_cancelled_on_deletion() {
     let (world, _operator) = in_mid_run("no-credentials-gone", &json!({}), Setting::default()).await;
     kubectl(&world, &["patch", "mref/orders", "--type=merge", "--patch", r#"{"spec": {"credentials": null}}"#], &Value::Null).await;
     kubectl(&world, &["delete", "mref/orders", "--timeout=40s"], &Value::Null).await;

@@ -64,7 +64,7 @@ async fn printed_command_resubmits_once_and_never_again() {
 }
 
 #[tokio::test]
-async fn decisions_that_a_manifest_carries_answer_nothing() {
+async fn decisions_in_manifest_are_ignored() {
     let stray = "0e0e0e0e-7893-4afa-a4b3-3fb87222fdac";
     let (world, _operator, manifest, ours) = in_doubt("left-over", json!({RESUBMIT: "true", ADOPT: stray})).await;
     for round in 0..2 {

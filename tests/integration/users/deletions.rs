@@ -8,7 +8,7 @@ use tabular_operator::api::{ConditionStatus, ConditionType, RELEASE};
 use super::{event, in_mid_run, kubectl};
 
 #[tokio::test]
-async fn blocked_deletion_names_what_it_waits_for_and_the_command_that_ends_it() {
+async fn blocked_deletion_reports_cause_and_command() {
     let (world, _operator) = in_mid_run("blocked", &json!({}), Setting::default()).await;
     let id = world.operations().await[0].operation_id.clone();
     // The service accepts the cancel request, but does not end the operation.
@@ -22,7 +22,7 @@ async fn blocked_deletion_names_what_it_waits_for_and_the_command_that_ends_it()
     let blocked = world.until("orders", "a message on the deletion", told).await;
     assert_ne!(condition(&blocked, ConditionType::Ready), Some(ConditionStatus::True));
     let message = &status(&blocked).conditions.iter().find(|found| found.r#type == ConditionType::Ready).unwrap().message;
-    assert!(message.contains(&id), "what it waits for: {message}");
+    assert!(message.contains(&id), "the message must name the operation: {message}");
     let (_, printed) = message.rsplit_once("kubectl ").unwrap_or_else(|| panic!("no command: {message}"));
     let words: Vec<&str> = printed.trim_end_matches('`').split_whitespace().collect();
     let output = world.site.control_plane.kubectl_with(&words, "").await;

@@ -77,7 +77,7 @@ async fn until_denied(world: &World) {
 const LONG: Duration = Duration::from_mins(2);
 
 #[tokio::test]
-async fn resource_whose_status_may_not_be_written_starts_nothing_until_it_may() {
+async fn denied_status_write_prevents_submission() {
     let (world, _operator) = World::running("status-denied", Setting::default()).await;
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
@@ -86,14 +86,14 @@ async fn resource_whose_status_may_not_be_written_starts_nothing_until_it_may() 
     world.until("orders", "the finalizer", |object| object.metadata.finalizers.is_some()).await;
     assert_eq!((world.posts().await, run_state(&orders(&world).await)), (0, None), "nothing is submitted without a record");
     let said = event(&world, "orders", "WriteRefused", &["status", "frozen by the platform team"]).await;
-    assert!(said.contains("policy"), "what to change: {said}");
+    assert!(said.contains("policy"), "the note must name the policy: {said}");
     denial.lift().await;
     world.until_state_within(LONG, "orders", RunState::Succeeded).await;
     assert_eq!((world.posts().await, outcomes(&world).await), (1, vec!["succeeded".to_owned()]));
 }
 
 #[tokio::test]
-async fn end_of_a_run_that_may_not_be_recorded_is_recorded_later() {
+async fn denied_end_of_run_is_recorded_later() {
     let (world, _operator) = in_mid_run("end-denied", &json!({}), Setting::default()).await;
     let denial = Denial::of(&world, "UPDATE", "modelrefreshes/status", "false").await;
     until_denied(&world).await;
@@ -103,7 +103,7 @@ async fn end_of_a_run_that_may_not_be_recorded_is_recorded_later() {
     let polls = async || world.ledger().await.iter().filter(|row| row.method == "GET" && row.path.ends_with(&id)).count();
     let before = polls().await;
     eventually("a poll", async || (polls().await > before).then_some(())).await;
-    assert_eq!(run(&orders(&world).await).state, RunState::Running, "no claim without a record");
+    assert_eq!(run(&orders(&world).await).state, RunState::Running, "the end is not reported before it is recorded");
     denial.lift().await;
     let done = world.until_state_within(LONG, "orders", RunState::Succeeded).await;
     assert_eq!((run(&done).number, run(&done).operation_id.as_ref()), (1, Some(&id)));
@@ -111,7 +111,7 @@ async fn end_of_a_run_that_may_not_be_recorded_is_recorded_later() {
 }
 
 #[tokio::test]
-async fn permissions_that_are_removed_in_a_run_and_given_back_lose_nothing() {
+async fn permissions_removed_and_restored_during_run_lose_no_run() {
     let (world, _operator) = in_mid_run("rbac-gone", &json!({}), Setting::default()).await;
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);
     let binding = bindings.get(&world.namespace).await.unwrap();
@@ -119,7 +119,7 @@ async fn permissions_that_are_removed_in_a_run_and_given_back_lose_nothing() {
     // The change becomes effective a moment later.
     let question =
         ["auth", "can-i", "update", "mref/orders", "--subresource=status", "--namespace", &world.namespace, "--as", &world.user()];
-    eventually("the permissions to be gone", async || {
+    eventually("the removal of the permissions", async || {
         (!world.site.control_plane.kubectl_with(&question, "").await.status.success()).then_some(())
     })
     .await;

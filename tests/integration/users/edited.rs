@@ -14,7 +14,7 @@ async fn edit(world: &World, run: Value) {
 }
 
 #[tokio::test]
-async fn operation_of_an_edited_end_is_cancelled_with_its_resource() {
+async fn edited_end_still_cancels_operation_on_deletion() {
     for state in ["Succeeded", "Failed", "Cancelled"] {
         let (world, mut operator) = in_mid_run("edited-delete", &json!({}), Setting::default()).await;
         // While no operator runs: the deletion is all that the next one observes.
@@ -28,7 +28,7 @@ async fn operation_of_an_edited_end_is_cancelled_with_its_resource() {
 }
 
 #[tokio::test]
-async fn status_of_an_earlier_moment_runs_nothing_again() {
+async fn older_status_repeats_no_run() {
     let (world, _operator) = in_mid_run("old-status", &json!({}), Setting::default()).await;
     let mut old = serde_json::to_value(orders(&world).await).unwrap();
     end_first(&world).await;
@@ -37,7 +37,7 @@ async fn status_of_an_earlier_moment_runs_nothing_again() {
     old["metadata"] = json!({"name": "orders", "namespace": world.namespace});
     kubectl(&world, &["replace", "--subresource=status", "-f", "-"], &old).await;
     let ended = |version: &harness::Version| version.decode().is_ok_and(|object| run(&object).state == RunState::Succeeded);
-    eventually("the end to be shown again", async || {
+    eventually("the restored end", async || {
         let versions = world.recorder.of("orders");
         let reopened = versions.iter().rposition(|version| version.decode().is_ok_and(|object| run(&object).state == RunState::Running));
         (reopened.is_some_and(|at| versions[at..].iter().any(|version| ended(version)))).then_some(())
@@ -49,7 +49,7 @@ async fn status_of_an_earlier_moment_runs_nothing_again() {
 }
 
 #[tokio::test]
-async fn edited_number_and_attempt_start_nothing() {
+async fn edited_run_number_and_attempt_start_no_run() {
     let (world, _operator) = in_mid_run("edited-number", &json!({}), Setting::default()).await;
     for wrong in [json!({"number": -5}), json!({"attempt": 0})] {
         let patch = json!({"status": {"run": wrong}}).to_string();

@@ -18,7 +18,7 @@ fn patient() -> Setting {
 }
 
 #[tokio::test]
-async fn manifest_that_is_applied_again_and_again_starts_nothing() {
+async fn repeatedly_applied_manifest_starts_no_run() {
     let (world, _operator) = in_mid_run("reapply", &json!({}), patient()).await;
     let manifest = world.manifest("orders", &json!({}));
     let generation = orders(&world).await.metadata.generation;
@@ -59,7 +59,7 @@ async fn storm(world: &harness::World, patch: impl Fn(usize) -> Value) {
 }
 
 #[tokio::test]
-async fn storm_of_foreign_annotations_and_labels_costs_nothing() {
+async fn storm_of_foreign_annotations_and_labels_costs_no_writes() {
     let (world, _operator) = in_mid_run("foreign-storm", &json!({}), patient()).await;
     let writes = world.writes().len();
     storm(&world, |number| {
@@ -75,18 +75,18 @@ async fn storm_of_foreign_annotations_and_labels_costs_nothing() {
     let done = more.iter().filter(|write| write.ends_with("-> 200")).count();
     assert!(done <= 4 && more.len() - done <= MANY / 2, "{more:#?}");
     let polls = world.ledger().await.into_iter().filter(|row| row.method == "GET").count();
-    assert!(polls < MANY, "{polls} polls: each change was a reason to poll");
+    assert!(polls < MANY, "{polls} polls: foreign changes caused polls");
 }
 
 #[tokio::test]
-async fn storm_of_requests_in_a_run_is_one_more_run() {
+async fn storm_of_requests_during_run_starts_one_run() {
     let (world, _operator) = in_mid_run("request-storm", &json!({}), patient()).await;
     let writes = world.writes().len();
     storm(&world, |number| json!({"metadata": {"annotations": {RUN_REQUESTED_AT: number.to_string()}}})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("last")).await;
     let queued = |object: &harness::AnyObject| status(object).queued.as_ref().is_some_and(|queued| queued.value == "last");
     world.until("orders", "the last request to wait", queued).await;
-    assert_eq!(world.posts().await, 1, "nothing begins beside the run");
+    assert_eq!(world.posts().await, 1, "no second run starts");
     end_first(&world).await;
     let done = settled(&world).await;
     assert_eq!((run(&done).number, status(&done).last_handled_request.as_deref()), (2, Some("last")));
@@ -100,7 +100,7 @@ async fn storm_of_requests_in_a_run_is_one_more_run() {
 }
 
 #[tokio::test]
-async fn manifest_that_replaces_by_force_ends_the_run_and_begins_one() {
+async fn forced_replacement_ends_run_and_starts_one() {
     let (world, _operator) = in_mid_run("replace-force", &json!({}), patient()).await;
     let first = orders(&world).await;
     kubectl(&world, &["replace", "--force", "-f", "-"], &world.manifest("orders", &json!({}))).await;
@@ -113,7 +113,7 @@ async fn manifest_that_replaces_by_force_ends_the_run_and_begins_one() {
 }
 
 #[tokio::test]
-async fn resource_that_is_deleted_and_applied_in_turns_leaves_nothing_running() {
+async fn repeatedly_recreated_resource_leaves_no_operation_running() {
     let (world, _operator) = in_mid_run("turns", &json!({}), patient()).await;
     for _ in 0..4 {
         kubectl(&world, &["delete", "mref/orders", "--wait=true", "--timeout=40s"], &Value::Null).await;
@@ -124,6 +124,6 @@ async fn resource_that_is_deleted_and_applied_in_turns_leaves_nothing_running() 
     let operations = world.operations().await;
     assert!(operations.len() == world.posts().await && operations.len() <= 5, "{operations:#?}");
     for pair in operations.windows(2) {
-        assert!(pair[0].end_time <= pair[1].start_time, "two at once: {pair:#?}");
+        assert!(pair[0].end_time <= pair[1].start_time, "two overlapping operations: {pair:#?}");
     }
 }
