@@ -1,4 +1,4 @@
-//! Answers that say nothing, or too much, in mid-run: the id is never lost, no end is wrong, and no token goes astray.
+//! Useless or oversized responses during a run: the id is never lost, no reported end is wrong, and no token is leaked.
 
 use futures::future::join_all;
 use harness::world::run;
@@ -6,7 +6,7 @@ use harness::{Setting, World};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-/// The operation of this resource was followed to its true end, and was the only one.
+/// Checks that the operator polled the resource's operation to its actual end, and that it was the only one.
 async fn assert_followed(world: &World, name: &str) {
     let done = world.until_state(name, RunState::Succeeded).await;
     let operations = world.operations_on(name).await;
@@ -21,7 +21,7 @@ async fn assert_followed(world: &World, name: &str) {
     }
 }
 
-/// Spoils looks at the operation by each of `actions`, one resource and model each.
+/// Applies `actions` to polls of the operation, with one resource and model each.
 async fn spoil(world: &World, method: &str, actions: Vec<(&str, u64, Value)>) {
     join_all(actions.into_iter().map(async |(name, times, action)| {
         let spec = world.put_database(name, &json!({"notStartedMillis": 100, "durationMillis": 1_500})).await;
@@ -78,7 +78,7 @@ async fn compressed_responses_are_read_or_reported() {
     let (world, _operator) = World::running("compressed", Setting::default()).await;
     let gzip = json!({"gzip": {}});
     spoil(&world, "POST", vec![("unzipped", 1, gzip)]).await;
-    // Nothing names the operation but a list that comes compressed, too, at first in a way that nobody here reads.
+    // Only the list names the operation. Its responses are compressed too, at first in an unsupported encoding.
     let spec = world.put_database("listed", &json!({"durationMillis": 1_500})).await;
     let unnamed = json!({"headers": {"location": null, "x-ms-request-id": null, "content-encoding": "br"}});
     world.fault("POST", "listed/refreshes", &json!({"action": unnamed})).await;
@@ -86,18 +86,18 @@ async fn compressed_responses_are_read_or_reported() {
     world.apply("listed", &spec).await;
     assert_followed(&world, "listed").await;
     list.has_hit(2).await;
-    // As long as something on the way does it.
+    // The modification lasts: something between the operator and the service compresses every response.
     let spec = world.put_database("lasting", &json!({"durationMillis": 500})).await;
     let unread = json!({"headers": {"content-encoding": "br"}});
     let lasting = world.fault("GET", "lasting/refreshes*", &json!({"times": 0, "action": unread})).await;
     world.apply("lasting", &spec).await;
-    let said = world
+    let reported_once = world
         .until("lasting", "the message about the compression", |object| {
-            let told = object.status.as_ref().and_then(|status| status.run.as_ref());
-            told.is_some_and(|run| run.message.contains("is compressed"))
+            let reported = object.status.as_ref().and_then(|status| status.run.as_ref());
+            reported.is_some_and(|run| run.message.contains("is compressed"))
         })
         .await;
-    let message = &run(&said).message;
+    let message = &run(&reported_once).message;
     assert!(message.contains("goes on") && message.contains("disable compression for this host in the proxy or gateway"), "{message}");
     lasting.remove().await;
     assert_followed(&world, "lasting").await;

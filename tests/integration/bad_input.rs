@@ -1,4 +1,4 @@
-//! What only the operator can tell: it says what is wrong, costs next to nothing meanwhile, and recovers by itself.
+//! Errors that only the operator can detect: it reports them, makes few calls meanwhile, and recovers automatically.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use tabular_operator::api::{ConditionStatus, ConditionType, RunState};
 
-/// What is looked for at the service is looked for every minute.
+/// Errors at the service are rechecked every minute.
 const SLOWLY: Duration = Duration::from_secs(100);
 
 async fn until_stalled(world: &World, reason: &str) {
@@ -16,7 +16,7 @@ async fn until_stalled(world: &World, reason: &str) {
     assert_eq!(condition(&stalled, ConditionType::Ready), Some(ConditionStatus::False));
 }
 
-/// The requests to Entra ID and the service under this world's application.
+/// The requests of this world's application to Entra ID and the service.
 async fn calls(world: &World) -> usize {
     let all = world.azure.ledger_after(0).await;
     all.iter().filter(|row| row.client_id.as_ref() == Some(&world.client_id)).count()
@@ -44,7 +44,7 @@ async fn missing_or_empty_secret_is_awaited_for_a_minute() {
     let awaited = world.until_reason("orders", "Reconciling", "SecretNotFound").await;
     assert_eq!(condition(&awaited, ConditionType::Ready), Some(ConditionStatus::False));
     let since = harness::world::status(&awaited).missing_since_time;
-    // Neither a restart nor an empty Secret counts again.
+    // Neither a restart nor an empty Secret restarts the wait.
     operator.kill();
     operator.restart();
     world.put_secret_keys(json!({})).await;
@@ -81,15 +81,15 @@ async fn wrong_secret_stalls_until_corrected_and_stays_hidden() {
     world.put_secret("s3cr3t-that-is-wrong").await;
     world.apply("orders", &json!({})).await;
     until_stalled(&world, "CredentialsRefused").await;
-    // Looked at again after five seconds, and the same credentials are not tried again.
+    // Rechecked after five seconds, without another attempt for the same credentials.
     tokio::time::sleep(Duration::from_secs(11)).await;
     let tried = calls(&world).await;
     assert!(tried <= 2, "{tried} calls with refused credentials");
     world.put_secret("right").await;
     world.until_state_within(Duration::from_secs(15), "orders", RunState::Succeeded).await;
     let versions: Vec<String> = world.recorder.all().iter().map(|version| serde_json::to_string(&version.object).unwrap()).collect();
-    let said = format!("{}{}{}", versions.join(""), world.events("orders").await.join(""), operator.log());
-    assert!(!said.contains("s3cr3t") && !said.contains("eyJ"), "the output contains a secret or a token");
+    let shown = format!("{}{}{}", versions.join(""), world.events("orders").await.join(""), operator.log());
+    assert!(!shown.contains("s3cr3t") && !shown.contains("eyJ"), "the output contains a secret or a token");
     world.assert_kstatus();
 }
 
@@ -131,7 +131,7 @@ async fn unknown_model_or_server_stalls() {
     let server = format!("{}x", world.server);
     world.apply("server", &json!({"model": {"analysisServices": {"server": server}}})).await;
     world.until_reason("model", "Stalled", "ModelNotFound").await;
-    // The service itself does not tell these two apart.
+    // The service's responses do not distinguish the two.
     let stalled = |object: &harness::AnyObject| {
         let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         conditions
@@ -139,7 +139,7 @@ async fn unknown_model_or_server_stalls() {
             .any(|found| found.r#type == ConditionType::Stalled && matches!(found.reason.as_str(), "ModelNotFound" | "AccessDenied"))
     };
     world.until("server", "Stalled", stalled).await;
-    // A change of the spec is a new run, at once.
+    // A change of the spec starts a new run immediately.
     world.apply("model", &json!({})).await;
     world.until_state("model", RunState::Succeeded).await;
     world.assert_kstatus();
@@ -164,8 +164,8 @@ async fn duplicate_object_beyond_admission_limit_stalls() {
     objects.push(objects[7].clone());
     world.apply("orders", &json!({"refresh": {"objects": objects}})).await;
     let stalled = world.until_reason("orders", "Stalled", "InvalidSpec").await;
-    let said = &harness::world::status(&stalled).conditions[0].message;
-    assert!(said.contains("p7"), "{said}");
+    let shown = &harness::world::status(&stalled).conditions[0].message;
+    assert!(shown.contains("p7"), "{shown}");
     assert_eq!(calls(&world).await, 0);
     world.apply("orders", &json!({"refresh": {"objects": [{"table": "DimDate"}]}})).await;
     world.until_state("orders", RunState::Succeeded).await;

@@ -1,5 +1,5 @@
-//! Answers and objects without measure, on every route: memory stays bounded, others go on meanwhile, and who is hit gets
-//! through when it is over.
+//! Oversized responses and objects on every route: memory stays bounded, other resources continue to run, and the affected resource
+//! completes afterwards.
 
 use futures::future::join_all;
 use harness::operator::Operator;
@@ -12,25 +12,25 @@ use serde_json::{Value, json};
 use tabular_operator::api::{RUN_REQUESTED_AT, RunState};
 use uuid::Uuid;
 
-/// A lease that a busy machine does not lose.
+/// A lease duration that tolerates a busy machine.
 fn setting() -> Setting {
     Setting { arguments: vec!["--lease-duration=15s".to_owned()], ..Setting::default() }
 }
 
-/// How many large answers are asked for at once: more than are read at once.
+/// Number of large responses requested concurrently: more than the operator reads concurrently.
 const LARGE: usize = 7;
 
-/// How much more memory the operator may ever take for all of it together, in kB. Four answers of 8 MiB are read at once, each
-/// into a buffer that doubles, and beside them stand what connections hold of answers that nobody has read yet.
+/// Limit of the additional memory of the operator, in kB. It reads four responses of 8 MiB concurrently, each into a buffer that doubles.
+/// Connections hold unread parts of other responses.
 const MORE: u64 = 128 * 1024;
 
-/// The most memory that the operator has taken so far, in kB; `None` where the kernel does not tell.
+/// Peak memory of the operator so far, in kB; `None` if the kernel does not report it.
 fn peak(operator: &Operator) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", operator.pid())).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
 
-/// An operator that is watched: it must stay small, live, and never panic.
+/// An operator under observation: its memory must stay bounded, and it must not exit or panic.
 struct Watched {
     operator: Operator,
     before: Option<u64>,
@@ -52,9 +52,9 @@ impl Watched {
     }
 }
 
-/// Everything without measure that an answer of a service can be: 100 MiB with and without its length, a million rows, a text
-/// as long as is read, what swells when it is unpacked, depth, a byte in a second, a head of 20 MB. `code` is the status, where it is another than the
-/// service's own; then the service has not done what was asked.
+/// Every kind of oversized response of a service: 100 MiB with and without a length, a million rows, a string of the maximum size,
+/// compressed data, deep nesting, one byte per second, headers of 20 MB. If `code` is given, it replaces the service's status, and the
+/// service does not handle the request.
 fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     let repeat = |rest: Value| json!({"repeat": merged(&json!({"code": code}), &rest)});
     let mut floods = vec![
@@ -74,12 +74,12 @@ fn floods(code: Option<u16>) -> Vec<(&'static str, Value)> {
     floods
 }
 
-/// A head without measure ends its connection, and takes the answers to others on it along: it comes when no other flood does.
+/// Oversized headers end the connection, including the other responses on it. They are therefore tested separately.
 fn heads() -> Vec<(&'static str, Value)> {
     vec![("head", json!({"manyHeaders": {"count": 20_000}}))]
 }
 
-/// Another resource on another model runs to its end, again and again, until `hit` is through.
+/// Runs another resource on another model repeatedly until `hit` completes.
 async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
     let spec = world.put_database("Witness", &json!({"durationMillis": 500})).await;
     world.apply("witness", &spec).await;
@@ -100,8 +100,9 @@ async fn meanwhile(world: &World, hit: impl Future<Output = ()>) {
     assert!(operations.len() >= usize::try_from(run(&witness).number - 1).unwrap());
 }
 
-/// Lets `flood` come over an operator of its own, while another resource goes on: it must neither grow nor end nor panic by it.
-async fn harms_nobody(name: &str, setting: Setting, flood: impl AsyncFnOnce(&World)) {
+/// Runs `flood` against its own operator while another resource runs. The operator's memory must stay bounded, and it must not exit or
+/// panic.
+async fn affects_no_other(name: &str, setting: Setting, flood: impl AsyncFnOnce(&World)) {
     let (world, operator) = World::running(name, setting).await;
     let operator = Watched::new(operator);
     meanwhile(&world, Box::pin(flood(&world))).await;
@@ -109,8 +110,8 @@ async fn harms_nobody(name: &str, setting: Setting, flood: impl AsyncFnOnce(&Wor
     world.assert_kstatus();
 }
 
-/// One resource for each flood, with a database of its own, whose requests of `method` are hit `times` times; every one is
-/// refreshed in the end, by exactly one operation.
+/// Creates one resource with its own database for each flood. `times` of its `method` requests are affected; in the end every one is
+/// refreshed by exactly one operation.
 async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: &str, list: bool) {
     join_all(floods.into_iter().map(async |(flood, action)| {
         let name = format!("{}-{flood}", method.to_lowercase());
@@ -133,7 +134,7 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
 
 #[tokio::test]
 async fn oversized_poll_response_affects_no_other_resource() {
-    harms_nobody("bounds-look", setting(), async |world| {
+    affects_no_other("bounds-look", setting(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "GET", false),
             refreshes_are_hit(world, floods_named(Some(400)), "GET", false),
@@ -145,7 +146,7 @@ async fn oversized_poll_response_affects_no_other_resource() {
 
 #[tokio::test]
 async fn oversized_list_or_submit_response_affects_no_other() {
-    harms_nobody("bounds-post", setting(), async |world| {
+    affects_no_other("bounds-post", setting(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "POST", false),
             refreshes_are_hit(world, floods_named(Some(503)), "POST", false),
@@ -157,7 +158,7 @@ async fn oversized_list_or_submit_response_affects_no_other() {
 
 #[tokio::test]
 async fn oversized_cancel_response_affects_no_other_resource() {
-    harms_nobody("bounds-delete", setting(), async |world| {
+    affects_no_other("bounds-delete", setting(), async |world| {
         cancellations_are_hit(world, [None, Some(400)].into_iter().flat_map(floods_named).collect()).await;
     })
     .await;
@@ -170,17 +171,17 @@ fn floods_named(code: Option<u16>) -> Vec<(String, Value)> {
 
 #[tokio::test]
 async fn oversized_sync_response_affects_no_other_resource() {
-    harms_nobody("bounds-sync", setting(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
+    affects_no_other("bounds-sync", setting(), async |world| syncs_are_hit(world, &["POST", "GET"], &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn oversized_power_bi_response_affects_no_other_resource() {
-    harms_nobody("bounds-pbi", setting(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
+    affects_no_other("bounds-pbi", setting(), async |world| power_bi_is_hit(world, &floods(None)).await).await;
 }
 
 #[tokio::test]
 async fn oversized_headers_affect_no_other_resource() {
-    harms_nobody("bounds-head", setting(), async |world| {
+    affects_no_other("bounds-head", setting(), async |world| {
         let named = || heads().into_iter().map(|(flood, action)| (flood.to_owned(), action)).collect::<Vec<_>>();
         for (method, list) in [("GET", false), ("POST", false), ("GET", true)] {
             refreshes_are_hit(world, named(), method, list).await;
@@ -194,7 +195,7 @@ async fn oversized_headers_affect_no_other_resource() {
     .await;
 }
 
-/// One resource for each flood, which the answer to its cancellation is.
+/// One resource per flood, which replaces the response to its cancel request.
 async fn cancellations_are_hit(world: &World, floods: Vec<(String, Value)>) {
     join_all(floods.into_iter().map(async |(name, action)| {
         let spec = world.put_database(&name, &json!({"durationMillis": 600_000})).await;
@@ -210,7 +211,7 @@ async fn cancellations_are_hit(world: &World, floods: Vec<(String, Value)>) {
     .await;
 }
 
-/// One resource for each flood and method, which an answer about its synchronisation is.
+/// One resource per flood and method, which replaces a response about its sync.
 async fn syncs_are_hit(world: &World, methods: &[&str], floods: &[(&str, Value)]) {
     join_all(methods.iter().flat_map(|&method| floods.iter().map(move |flood| (method, flood))).map(async |(method, (flood, action))| {
         let database = format!("{}-{flood}", method.to_lowercase());
@@ -261,10 +262,10 @@ async fn power_bi_is_hit(world: &World, floods: &[(&str, Value)]) {
     .await;
 }
 
-/// Whom the names of a model stand for is asked again after a while.
+/// The names of a model are resolved again after an interval.
 const SLOWLY: std::time::Duration = std::time::Duration::from_secs(100);
 
-/// An application of its own for a resource, and what its spec says to mean it.
+/// Creates an application for a resource, and returns the part of its spec that refers to it.
 async fn application(world: &World, name: &str, secret: &str) -> (String, Value) {
     let client = Uuid::new_v4().to_string();
     world.azure.put_application(TENANT, &client, "right").await;
@@ -276,7 +277,7 @@ async fn application(world: &World, name: &str, secret: &str) -> (String, Value)
 
 #[tokio::test]
 async fn oversized_token_response_affects_no_other_resource() {
-    harms_nobody("bounds-token", setting(), async |world| {
+    affects_no_other("bounds-token", setting(), async |world| {
         join_all([None, Some(401)].into_iter().flat_map(floods_named).map(async |(name, action)| {
             let (client, credentials) = application(world, &name, "right").await;
             let order = json!({"match": {"route": "token", "clientId": client}, "times": 1, "action": action});
@@ -294,12 +295,12 @@ async fn oversized_token_response_affects_no_other_resource() {
 
 #[tokio::test]
 async fn operations_of_ten_thousand_partitions_are_polled() {
-    // A megabyte for each look: as often as is needed, and a busy machine has the time to write it.
+    // Each poll returns a megabyte: it is polled as often as necessary, and a busy machine has enough time to send it.
     let mut setting = setting();
     setting.arguments.extend(["--poll-max=4s", "--call-timeout=20s"].map(ToOwned::to_owned));
     let partitions: Vec<String> = (0..10_000).map(|number| format!("A partition with a name of some length {number}")).collect();
     let tables = json!([{"name": "Sales", "partitions": partitions}]);
-    harms_nobody("bounds-parts", setting, async |world| {
+    affects_no_other("bounds-parts", setting, async |world| {
         join_all((0..LARGE).map(async |number| {
             let name = format!("large-{number}");
             let spec = world.put_database(&name, &json!({"tables": tables, "durationMillis": 8_000})).await;
@@ -308,7 +309,7 @@ async fn operations_of_ten_thousand_partitions_are_polled() {
             let progress = run(&done).progress.clone().unwrap();
             assert_eq!((progress.total, progress.completed), (10_000, 10_000), "{name}");
             assert!(serde_json::to_string(status(&done)).unwrap().len() < 64 * 1024);
-            // Each look was understood: nothing of it was cut off while others were read.
+            // Each response was complete: none was truncated while others were read.
             assert_eq!(world.operations_on(&name).await.len(), 1, "{name}");
         }))
         .await;
@@ -318,8 +319,8 @@ async fn operations_of_ten_thousand_partitions_are_polled() {
 
 #[tokio::test]
 async fn oversized_kubernetes_objects_affect_no_other_resource() {
-    harms_nobody("bounds-objects", setting(), async |world| {
-        // As large as the API server lets a Secret be, and one whose certificate is such a heap.
+    affects_no_other("bounds-objects", setting(), async |world| {
+        // A Secret of the maximum size, and one with an oversized certificate.
         let secret = "s3cr3t-".repeat(120_000);
         let (_, credentials) = application(world, "large-secret", &secret).await;
         world.apply("large-secret", &merged(&world.put_database("large-secret", &json!({})).await, &credentials)).await;
@@ -329,16 +330,16 @@ async fn oversized_kubernetes_objects_affect_no_other_resource() {
         world.apply("heap", &merged(&world.put_database("heap", &json!({})).await, &heap)).await;
         for (name, reason) in [("large-secret", "SecretInvalid"), ("heap", "SecretInvalid")] {
             let stalled = world.until_reason(name, "Stalled", reason).await;
-            let said = serde_json::to_string(status(&stalled)).unwrap();
-            assert!(!said.contains("s3cr3t") && said.len() < 8 * 1024, "{said}");
+            let shown = serde_json::to_string(status(&stalled)).unwrap();
+            assert!(!shown.contains("s3cr3t") && shown.len() < 8 * 1024, "{shown}");
         }
-        // All annotations together may be 256 KiB.
+        // All annotations together may have 256 KiB.
         world.apply("annotated", &world.put_database("annotated", &json!({"durationMillis": 500})).await).await;
         world.until_state("annotated", RunState::Succeeded).await;
         world.annotate("annotated", RUN_REQUESTED_AT, Some(&"x".repeat(200_000))).await;
         let again = world.until_run("annotated", 2, RunState::Succeeded).await;
         assert!(serde_json::to_string(status(&again)).unwrap().len() < 16 * 1024);
-        // As many objects, with as long names, as admission accepts are asked for as they are.
+        // The maximum number of objects and length of names that admission accepts are submitted unchanged.
         let objects: Vec<Value> = (0..1_000).map(|number| json!({"table": format!("{}{number:03}", "t".repeat(62))})).collect();
         let tables: Vec<Value> = objects.iter().map(|object| json!({"name": object["table"]})).collect();
         let spec = world.put_database("wide", &json!({"durationMillis": 500, "tables": tables})).await;

@@ -1,4 +1,4 @@
-//! What a run costs the Kubernetes API and the service, counted where the requests arrive.
+//! The cost of a run in requests to the Kubernetes API and the service, counted where they arrive.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use harness::{Setting, World, eventually};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
-/// How long nothing may be written. `TABULAR_OPERATOR_TEST_QUIET_SECONDS=30` looks for longer.
+/// How long nothing may be written. `TABULAR_OPERATOR_TEST_QUIET_SECONDS=30` extends it.
 fn quiet() -> Duration {
     let asked = std::env::var("TABULAR_OPERATOR_TEST_QUIET_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(asked.unwrap_or(12))
@@ -18,7 +18,7 @@ async fn run_costs_four_writes_and_one_post() {
     let (world, _operator) = World::running("budget", Setting::default()).await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
-    // A watch may show a write before its line is in the audit log, so the count is waited for and then looked at.
+    // A watch may show a write before its line is in the audit log, so the test waits for the count before the comparison.
     let counted =
         async |count: usize| eventually("the writes to be in the audit log", async || (world.writes().len() >= count).then_some(())).await;
     counted(4).await;
@@ -48,7 +48,7 @@ async fn twenty_finished_resources_cause_no_requests() {
     eventually("the writes to be in the audit log", async || (world.writes().len() >= 80).then_some(())).await;
     let (writes, calls) = (world.writes().len(), calls(&world).await);
     assert!(writes <= 80, "{writes} writes");
-    // The absence of something can only be waited for.
+    // The absence of an event needs a wait.
     tokio::time::sleep(quiet()).await;
     assert!(world.writes()[writes..].is_empty(), "{:#?}", world.writes());
     assert_eq!(self::calls(&world).await, calls);
@@ -77,7 +77,7 @@ async fn manifest_applied_fifty_times_runs_once() {
     for _ in 0..5 {
         world.apply("orders", &json!({})).await;
     }
-    // A run that this started would be ahead of this one on the model.
+    // An earlier run from these manifests would precede this one on the model.
     world.apply("last", &json!({})).await;
     world.until_state("last", RunState::Succeeded).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (2, 2));

@@ -1,11 +1,11 @@
-//! A run that is cancelled by annotation: its resource stays, its operation ends, and what is said of it is true.
+//! Runs cancelled by annotation: the resource stays, the operation ends, and the reported state is true.
 
 use harness::world::{merged, run, status};
 use harness::{AnyObject, Operator, Setting, World, eventually, semantic_model};
 use serde_json::{Value, json};
 use tabular_operator::api::{CANCEL_REQUESTED_AT, CancelCause, RUN_REQUESTED_AT, RunState};
 
-/// A world whose operations run until they are ended, with one that does.
+/// A world whose operations run until they are ended, with one running operation.
 async fn in_mid_run(name: &str, model: Value) -> (World, Operator) {
     let setting = Setting { model: Some(merged(&json!({"durationMillis": 600_000}), &model)), ..Setting::default() };
     let (world, operator) = World::running(name, setting).await;
@@ -43,7 +43,7 @@ async fn running_refresh_is_cancelled_once_and_resource_stays() {
     assert_eq!((run(&ended).reason.as_str(), status(&ended).history.len()), ("CancelledOnRequest", 1));
     assert_eq!((world.operations().await[0].status.as_str(), deletes(&world).await), ("cancelled", 1));
     until_event(&world, "orders", "CancelledOnRequest: ").await;
-    // The same value again is the one that was handled; another counts.
+    // The same value again was already handled; another value is a new request.
     world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
     world.until_run("orders", 2, RunState::Running).await;
     world.annotate("orders", CANCEL_REQUESTED_AT, None).await;
@@ -84,7 +84,7 @@ async fn unresolved_submission_is_resolved_before_cancellation() {
     cancel(&world, "orders", "now").await;
     operator.restart();
     until_handled(&world, "orders", "now").await;
-    // It is on record: whoever takes the annotation away undoes nothing.
+    // The request is recorded: removing the annotation does not undo it.
     world.annotate("orders", CANCEL_REQUESTED_AT, None).await;
     let ended = world.until_state("orders", RunState::Cancelled).await;
     let operations = world.operations().await;
@@ -134,7 +134,7 @@ async fn refresh_ended_before_cancellation_keeps_its_result() {
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     let ended = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(run(&ended).cancel_cause, Some(CancelCause::Request));
-    // Nothing runs any more: another value says so, and the run that comes then is not meant by it.
+    // No run is in progress: another value is ignored and does not apply to the next run.
     cancel(&world, "orders", "too late").await;
     until_handled(&world, "orders", "too late").await;
     until_event(&world, "orders", "NotCancelled: ").await;

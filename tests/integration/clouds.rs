@@ -1,4 +1,4 @@
-//! Each cloud: the right host, audience and authority, and no token of one cloud taken in another.
+//! Each cloud: the right host, audience and authority; a token of one cloud is not accepted in another.
 
 use harness::operator::OperatorSettings;
 use harness::rbac::make;
@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use crate::identities::rows;
 
-/// One cloud's names.
+/// The host names of one cloud.
 struct Cloud {
     /// `--cloud`.
     flag: &'static str,
-    /// The end of its Analysis Services' hosts.
+    /// The suffix of its Analysis Services hosts.
     servers: &'static str,
-    /// Power BI's host, and what its tokens are for.
+    /// Power BI's host, and the audience of its tokens.
     power_bi: (&'static str, &'static str),
     authority: &'static str,
-    /// Whose directory has its tenants.
+    /// The cloud whose directory has its tenants.
     directory: &'static str,
 }
 
@@ -47,11 +47,11 @@ const CLOUDS: [Cloud; 7] = [
     cloud("us-government-dod", ".asazure.usgovcloudapi.net", DOD, "login.microsoftonline.us", "us-government"),
     cloud("china", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
     cloud("custom", ".asazure.chinacloudapi.cn", CHINA, "login.chinacloudapi.cn", "china"),
-    // The other name of the same authority, as Microsoft's documentation has it.
+    // Another documented name of the same authority.
     cloud("custom", ".asazure.chinacloudapi.cn", CHINA, "login.partner.microsoftonline.cn", "china"),
 ];
 
-/// An application of a tenant in this directory, with its Secret, and a model on a server of these hosts.
+/// Creates an application of a tenant in this directory, with its Secret, and a model on a server with this suffix.
 async fn furnish(world: &World, name: &str, servers: &str, directory: &str) -> (String, Value) {
     let (tenant, client) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let registration = json!({"tenantId": tenant, "clientId": client, "clientSecret": "right", "cloud": directory});
@@ -101,14 +101,14 @@ async fn cloud_uses_its_own_hosts_audience_and_authority() {
         world.azure.put(&Model::power_bi(&group, &dataset), json!({"apiHost": api, "durationMillis": 300})).await;
         let model = json!({"analysisServices": null, "powerBI": {"groupId": group, "datasetId": dataset}});
         world.apply("semantic", &json!({"model": model, "credentials": spec["credentials"]})).await;
-        // The local Azure takes a token for the host's own audience alone, and issued by the cloud's own authority.
+        // The local Azure only accepts tokens for the host's own audience from the cloud's own authority.
         world.until_state("orders", RunState::Succeeded).await;
         world.until_state("semantic", RunState::Succeeded).await;
         let (server, rows) = (format!("region{servers}"), rows(&world, &client).await);
         for row in &rows {
             let expected = if row.route == "token" { [authority, authority] } else { [server.as_str(), api] };
             assert!(expected.contains(&row.host.as_str()), "{flag}: {row:?}");
-            // A token goes to the host that it is for, and to no other.
+            // A token is only sent to the host of its audience.
             let audience = if row.host == api { format!("https://{tokens}/powerbi/api") } else { format!("https://*{servers}") };
             assert!(row.route == "token" || row.token_audience.as_deref() == Some(&*audience), "{flag}: {row:?}");
         }
@@ -128,7 +128,7 @@ async fn tenant_of_another_cloud_is_reported() {
     let message = &harness::world::run(&refused).message;
     assert!(message.contains("the operator's cloud is the cloud of the tenant"), "{message}");
     assert!(rows(&world, &client).await.iter().all(|row| row.host == "login.chinacloudapi.cn"));
-    // A server of another cloud is not even asked for a token.
+    // For a server of another cloud, no token is requested.
     let (client, spec) = furnish(&world, "public", ".asazure.windows.net", "public").await;
     world.apply("public", &merged(&spec, &json!({}))).await;
     world.until_reason("public", "Stalled", "ServerNotInCloud").await;

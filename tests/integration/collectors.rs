@@ -1,11 +1,11 @@
-//! The collector of traces, well and badly: whatever it does, it hinders no run.
+//! The trace collector, available and failing: it never blocks a run.
 
 use harness::collector::{Collector, Manner};
 use harness::{Operator, Setting, World, eventually};
 use serde_json::{Value, json};
 use tabular_operator::api::RunState;
 
-/// An operator that sends its spans there, at once.
+/// An operator that sends its spans to `collector` without delay.
 pub(crate) async fn traced(name: &str, collector: &Collector, model: Option<Value>) -> (World, Operator) {
     traced_to(name, collector.url(), &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer planted-header")], model).await
 }
@@ -14,7 +14,7 @@ async fn traced_to(name: &str, url: &str, more: &[(&str, &str)], model: Option<V
     let usual = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-        // The proxy of these tests leads to the local Azure alone.
+        // The proxy of these tests only serves the local Azure.
         ("NO_PROXY", "127.0.0.1"),
     ];
     let environment = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -25,14 +25,14 @@ fn warnings(operator: &Operator) -> usize {
     operator.log().lines().filter(|line| line.contains("failed to send spans")).count()
 }
 
-/// How many spans are counted with this result.
+/// Number of spans counted with this result.
 async fn spans_of(operator: &mut Operator, result: &str) -> usize {
     let name = format!("tabular_operator_trace_spans_total{{result=\"{result}\"}} ");
     let metrics = operator.metrics().await;
     metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 
-/// Waits until spans were lost, and that is counted.
+/// Waits until lost spans are counted.
 async fn until_lost(operator: &mut Operator) {
     let lost = |line: &str| line.starts_with("tabular_operator_trace_spans_total{result=\"error\"}") && !line.ends_with(" 0");
     eventually("the loss to be counted", async || operator.metrics().await.lines().any(lost).then_some(())).await;
@@ -79,7 +79,7 @@ async fn tls_collector_is_trusted_only_by_its_authority() {
     }
 }
 
-/// Each batch waits 10 s for its answer: an operator that waited with it would not come to the end of any run here.
+/// Each batch waits 10 s for its response: an operator that blocked on it would not complete any run here.
 #[tokio::test]
 async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     let collector = Collector::start().await;
@@ -96,13 +96,13 @@ async fn hanging_collector_delays_no_run_and_queue_is_bounded() {
     for run in &runs {
         world.until_state(run, RunState::Succeeded).await;
     }
-    // One for each call, and for each run the whole, its waiting and its operation.
+    // One span per call; per run one for the whole, one for its wait and one for its operation.
     let spans = world.azure.requests_by(&world.client_id).await.len() + 3 * runs.len();
     assert!(spans > 2 * (queue + batch), "only {spans} spans were created");
-    // What found the queue full is counted at once, also before the first batch is given up.
+    // Spans dropped from a full queue are counted immediately, before the first batch times out.
     eventually("the loss to be counted", async || (spans_of(&mut operator, "error").await + queue + batch >= spans).then_some(())).await;
     eventually("the warning in the log", async || (warnings(&operator) == 1).then_some(())).await;
-    // What it takes now is what was kept for it, and not what was lost meanwhile.
+    // It now receives the kept spans, but not the lost ones.
     collector.behave(Manner::Takes);
     eventually("the recovery in the log", async || operator.log().contains("accepts spans again").then_some(())).await;
     let kept = eventually("the queue to be sent", async || {

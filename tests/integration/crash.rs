@@ -1,4 +1,4 @@
-//! SIGKILL at each point where something outside changes: the next process takes up the one operation that there is.
+//! SIGKILL at each point where external state changes: the next process continues with the single operation.
 
 use futures::future::join_all;
 use harness::world::run;
@@ -6,7 +6,7 @@ use harness::{Action, DEADLINE, Moment, Seen, Setting, World};
 use serde_json::json;
 use tabular_operator::api::RunState;
 
-/// There is one operation, it is the one in the status, and it ended well.
+/// Checks that there is one operation, that it is the one in the status, and that it succeeded.
 async fn assert_ran_once(world: &World, what: &str) {
     let done = world.until_state("orders", RunState::Succeeded).await;
     let operations = world.operations().await;
@@ -23,7 +23,7 @@ async fn killed_at_the_post(moment: &str) {
     hold.holds().await;
     operator.kill();
     if moment == "before" {
-        // The service sees that the client is gone; released sooner, it would still do what was asked.
+        // The service detects that the client has disconnected. Released earlier, it would still handle the request.
         hold.holds_none().await;
     }
     hold.remove().await;
@@ -43,7 +43,7 @@ async fn kill_after_post_is_handled_runs_once() {
     killed_at_the_post("after").await;
 }
 
-/// A world whose operator reaches the API server by a proxy that can stop it anywhere.
+/// A world whose operator reaches the API server through a proxy that can hold any request.
 async fn stoppable(name: &str) -> (World, harness::Operator) {
     World::running(name, Setting { api_proxy: true, ..Setting::default() }).await
 }
@@ -83,7 +83,7 @@ async fn refused_write_or_lost_response_runs_once() {
         Action::Truncate,
     ];
     let (world, _operator) = stoppable("spoilt").await;
-    // One resource and model for each fault, so that each has its own writes; the patterns go by the resource's name.
+    // One resource and model for each fault, so that each has its own writes; the patterns match the resource's name.
     let cells = actions.into_iter().flat_map(|action| (0..4_usize).map(move |index| (action, index)));
     join_all(cells.enumerate().map(async |(number, (action, index))| {
         let world = &world;

@@ -1,4 +1,4 @@
-//! A model that is deleted during a run, and an identity that loses its access: the services answer both alike.
+//! A model deleted during a run, and an identity that loses its access: the services respond identically to both.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ async fn running(name: &str) -> (World, Operator) {
     World::running(name, setting).await
 }
 
-/// A run on a model of either service, whose operation the service has shown for a while.
+/// A run on a model of either service, after the service has shown its operation for a while.
 async fn in_mid_run(world: &World, name: &str, model: &Model, spec: &Value) -> AnyObject {
     world.apply(name, spec).await;
     let began = world.until_state(name, RunState::Running).await;
-    // The service cannot be late any more.
-    let looks = world.azure.count_of(model, "GET", "refresh").await;
-    harness::eventually("further looks", async || (world.azure.count_of(model, "GET", "refresh").await >= looks + 6).then_some(())).await;
+    // The visibility timeout has passed.
+    let polls = world.azure.count_of(model, "GET", "refresh").await;
+    harness::eventually("further polls", async || (world.azure.count_of(model, "GET", "refresh").await >= polls + 6).then_some(())).await;
     began
 }
 
@@ -36,7 +36,7 @@ async fn deleted_database_ends_run_and_allows_deletion() {
     in_mid_run(&world, "orders", &world.model(), &json!({})).await;
     world.azure.delete(&world.model()).await;
     lost(&world.until_state_within(LONG, "orders", RunState::Failed).await);
-    // Published anew under the same name, it is another model for the next run.
+    // Published again under the same name, it is a new model for the next run.
     world.azure.put(&world.model(), json!({"durationMillis": 300})).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("1")).await;
     world.until_run("orders", 2, RunState::Succeeded).await;
@@ -76,7 +76,7 @@ async fn lost_access_does_not_end_run() {
     world.azure.patch(&model, json!({"administrators": []})).await;
     let stalled = world.until_reason("orders", "Stalled", "ModelNotFound").await;
     assert_eq!(run(&stalled).state, RunState::Running);
-    // Longer than a deleted model is waited for.
+    // Longer than the wait for a deleted model.
     let finds = async || {
         world
             .azure

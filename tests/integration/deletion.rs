@@ -1,4 +1,4 @@
-//! When a resource is gone, nothing that it started is left running unwatched.
+//! Deleted resources: no operation of theirs is left running without supervision.
 
 use harness::world::run;
 use harness::{Operator, Setting, World, eventually};
@@ -8,7 +8,7 @@ use kube::api::DeleteParams;
 use serde_json::json;
 use tabular_operator::api::{FINALIZER, RELEASE, RunState};
 
-/// A world with one operation that would run for long.
+/// A world with one long operation.
 async fn in_mid_run(name: &str, spec: serde_json::Value) -> (World, Operator) {
     let setting =
         Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 1_000})), everywhere: true, ..Setting::default() };
@@ -116,7 +116,7 @@ async fn finalizer_of_other_controller_holds_no_turn() {
     world.delete("orders").await;
     world.until("orders", "released", |object| object.metadata.finalizers == Some(vec!["acme.io/hold".to_owned()])).await;
     world.apply("second", &json!({})).await;
-    // The service says so, and no queue.
+    // The service reports the conflict, not the queue.
     world.until_reason("second", "Reconciling", "ModelBusy").await;
     operator.kill();
     operator.restart();

@@ -1,5 +1,5 @@
-//! `tabular-operator drain`: what it says and does beside an operator that leads, changes, or is not there.
-//! The chart's hook runs it in `tests/chart/in_mid_run.rs`.
+//! `tabular-operator drain`: its output and effect with an operator that leads, changes, or does not exist. The chart's hook runs it in
+//! `tests/chart/in_mid_run.rs`.
 
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use serde_json::json;
 use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
 use tokio::process::{Child, Command};
 
-/// Starts it, with the operator's own account and Lease.
+/// Starts it with the operator's own account and Lease.
 fn start(world: &World, more: &[&str]) -> Child {
     let mut command = operator::program();
     command.args(["drain", "--watch-namespace", &world.namespace, "--lease-name", &world.namespace, "--lease-namespace", rbac::OPERATORS]);
@@ -22,10 +22,10 @@ fn start(world: &World, more: &[&str]) -> Child {
 }
 
 async fn drain(world: &World, more: &[&str]) -> (Option<i32>, String) {
-    said(start(world, more).wait_with_output().await.unwrap())
+    output_text(start(world, more).wait_with_output().await.unwrap())
 }
 
-fn said(output: Output) -> (Option<i32>, String) {
+fn output_text(output: Output) -> (Option<i32>, String) {
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -34,8 +34,8 @@ fn lasting() -> Setting {
     Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 300})), ..Setting::default() }
 }
 
-/// Whether the Lease says that the operator is about to be uninstalled.
-async fn is_told(world: &World) -> bool {
+/// Whether the Lease contains the drain request.
+async fn is_drain_requested(world: &World) -> bool {
     let lease = Api::<Lease>::namespaced(world.client.clone(), rbac::OPERATORS).get(&world.namespace).await.unwrap();
     lease.metadata.annotations.is_some_and(|all| all.contains_key("tabular-operator.dev/leaving"))
 }
@@ -47,9 +47,9 @@ async fn drain_without_runs_or_operator_completes_at_once() {
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
     let began = Instant::now();
-    let (code, said) = drain(&world, &[]).await;
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 resources stay, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{said}");
+    let (code, output_text) = drain(&world, &[]).await;
+    assert_eq!(code, Some(0), "{output_text}");
+    assert!(output_text.contains("1 resources stay, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{output_text}");
     world.until("orders", "no finalizer", |object| object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await;
 }
 
@@ -59,16 +59,16 @@ async fn late_finalizer_is_removed_by_drain() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(operator.terminate().await.code(), Some(0));
-    // The look after the finalizer was taken off.
-    let second_look =
+    // The check after the removal of the finalizer.
+    let second_check =
         world.proxy().strike(1, Action::Hold(Moment::Before), |seen| seen.verb == "list" && seen.resource == "modelrefreshes");
     let draining = start(&world, &[]);
-    harness::within(harness::DEADLINE, "a second look", async || (second_look.count() > 0).then_some(())).await;
+    harness::within(harness::DEADLINE, "a second check", async || (second_check.count() > 0).then_some(())).await;
     let late = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER]}}));
     world.api(Kind::Refresh).patch("orders", &PatchParams::default(), &late).await.unwrap();
-    second_look.release();
-    let (code, said) = said(draining.wait_with_output().await.unwrap());
-    assert!(code == Some(0) && said.contains("1 resources stay, without a finalizer"), "{said}");
+    second_check.release();
+    let (code, output_text) = output_text(draining.wait_with_output().await.unwrap());
+    assert!(code == Some(0) && output_text.contains("1 resources stay, without a finalizer"), "{output_text}");
     let left = world.api(Kind::Refresh).get("orders").await.unwrap();
     assert_eq!(left.metadata.finalizers, None);
 }
@@ -79,12 +79,15 @@ async fn run_without_operator_is_reported_by_drain() {
     world.apply("orders", &json!({})).await;
     let running = world.until_state("orders", RunState::Running).await;
     operator.kill();
-    let (code, said) = drain(&world, &[]).await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, output_text) = drain(&world, &[]).await;
+    assert_eq!(code, Some(1), "{output_text}");
     let id = run(&running).operation_id.clone().unwrap();
-    assert!(said.contains(&format!("ModelRefresh {}/orders  Running", world.namespace)) && said.contains(&id), "{said}");
-    assert!(said.contains(&format!("no operator holds the Lease {}", world.namespace)), "{said}");
-    assert!(!is_told(&world).await, "a failed drain withdraws its request");
+    assert!(
+        output_text.contains(&format!("ModelRefresh {}/orders  Running", world.namespace)) && output_text.contains(&id),
+        "{output_text}"
+    );
+    assert!(output_text.contains(&format!("no operator holds the Lease {}", world.namespace)), "{output_text}");
+    assert!(!is_drain_requested(&world).await, "a failed drain withdraws its request");
     let left = world.recorder.latest("orders").unwrap().decode().unwrap();
     assert_eq!(left.metadata.finalizers.unwrap().len(), 1);
 }
@@ -97,14 +100,14 @@ async fn new_leader_starts_nothing_during_drain() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let draining = start(&world, &["--runs", "wait", "--timeout", "2m"]);
-    harness::eventually("the drain request in the Lease", async || is_told(&world).await.then_some(())).await;
+    harness::eventually("the drain request in the Lease", async || is_drain_requested(&world).await.then_some(())).await;
     first.kill();
     world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;
-    // The run ends at the service, and the one that took over is who sees it.
+    // The run ends at the service, and the new leader records it.
     tokio::time::sleep(Duration::from_secs(8)).await;
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
-    let (code, said) = said(draining.wait_with_output().await.unwrap());
-    assert_eq!(code, Some(0), "{said}");
+    let (code, output_text) = output_text(draining.wait_with_output().await.unwrap());
+    assert_eq!(code, Some(0), "{output_text}");
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((world.operations().await.len(), world.posts().await), (1, 1));
     assert_eq!(second.terminate().await.code(), Some(0));
@@ -116,11 +119,11 @@ async fn stopped_drain_withdraws_its_request() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     let draining = start(&world, &["--runs", "wait"]);
-    harness::eventually("the drain request in the Lease", async || is_told(&world).await.then_some(())).await;
+    harness::eventually("the drain request in the Lease", async || is_drain_requested(&world).await.then_some(())).await;
     std::process::Command::new("kill").arg(draining.id().unwrap().to_string()).status().unwrap();
-    let (code, said) = said(draining.wait_with_output().await.unwrap());
-    assert!(code == Some(1) && said.contains("the operator goes on as before"), "{said}");
-    assert!(!is_told(&world).await);
+    let (code, output_text) = output_text(draining.wait_with_output().await.unwrap());
+    assert!(code == Some(1) && output_text.contains("the operator goes on as before"), "{output_text}");
+    assert!(!is_drain_requested(&world).await);
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;
     world.until_run("orders", 2, RunState::Running).await;
@@ -130,7 +133,7 @@ async fn stopped_drain_withdraws_its_request() {
 async fn invalid_drain_usage_is_reported() {
     let world = World::new("usage").await;
     for (flags, word) in [(["--runs", "kill"], "invalid value 'kill'"), (["--timeout", "0s"], "from 1s to")] {
-        let (code, said) = drain(&world, &flags).await;
-        assert!(code == Some(2) && said.contains(word), "{said}");
+        let (code, output_text) = drain(&world, &flags).await;
+        assert!(code == Some(2) && output_text.contains(word), "{output_text}");
     }
 }

@@ -57,8 +57,8 @@ async fn missing_upstream_is_reported_and_awaited() {
     let (world, _operator) = World::running("follow-missing", Setting::default()).await;
     world.apply(REPLICAS, &following("orders")).await;
     let stalled = world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
-    let said = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowedNotFound").unwrap().message;
-    assert!(said.contains("the ModelRefresh orders") && said.contains("create it"), "{said}");
+    let text = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowedNotFound").unwrap().message;
+    assert!(text.contains("the ModelRefresh orders") && text.contains("create it"), "{text}");
     let began = std::time::Instant::now();
     world.apply("orders", &json!({})).await;
     world.until_state(REPLICAS, RunState::Succeeded).await;
@@ -82,8 +82,8 @@ async fn upstream_cycle_is_reported_until_broken() {
     }
     for (name, path) in [("a", "a → b → c → a"), ("b", "b → c → a → b"), ("c", "c → a → b → c")] {
         let stalled = world.until_reason(name, "Stalled", "FollowCycle").await;
-        let said = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowCycle").unwrap().message;
-        assert!(said.contains(path), "{said}");
+        let text = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowCycle").unwrap().message;
+        assert!(text.contains(path), "{text}");
     }
     assert!(world.operations().await.is_empty());
     world.edit("c", &json!({"spec": {"trigger": null}})).await;

@@ -78,12 +78,12 @@ pub(crate) async fn rows(world: &World, client: &str) -> Vec<Row> {
 }
 
 /// The credential kinds in the successful token requests of the application.
-async fn proofs(world: &World) -> Vec<String> {
+async fn credential_kinds(world: &World) -> Vec<String> {
     let granted = |row: &Row| matches!(row.route.as_str(), "token" | "imds") && row.status == Some(200);
-    let mut proofs: Vec<String> =
+    let mut credential_kinds: Vec<String> =
         rows(world, &world.client_id).await.into_iter().filter(granted).filter_map(|row| row.credential).collect();
-    proofs.dedup();
-    proofs
+    credential_kinds.dedup();
+    credential_kinds
 }
 
 async fn stalled(world: &World, reason: &str) -> String {
@@ -98,7 +98,7 @@ fn message(object: &AnyObject) -> String {
 }
 
 /// Executes the commands at the end of a message.
-async fn obey(world: &World, message: &str) {
+async fn run_commands(world: &World, message: &str) {
     let (_, commands) = message.split_once("grants it by: ").unwrap_or_else(|| panic!("no command: {message}"));
     for command in commands.split(" && ") {
         let words: Vec<&str> = command.split_whitespace().collect();
@@ -122,7 +122,7 @@ async fn certificate_authenticates() {
     world.put_secret_keys(json!({"tenantId": TENANT, "clientId": world.client_id, "clientCertificate": pem})).await;
     world.apply("orders", &json!({})).await;
     succeeds(&world).await;
-    assert_eq!(proofs(&world).await, ["certificate"]);
+    assert_eq!(credential_kinds(&world).await, ["certificate"]);
 }
 
 #[tokio::test]
@@ -159,10 +159,10 @@ async fn invalid_certificate_costs_no_call() {
         if index == 0 {
             world.apply("orders", &json!({})).await;
         }
-        let says = |object: &AnyObject| {
+        let is_reported = |object: &AnyObject| {
             object.status.is_some() && condition(object, ConditionType::Stalled).is_some() && message(object).contains(expected)
         };
-        world.until("orders", expected, says).await;
+        world.until("orders", expected, is_reported).await;
     }
     assert!(rows_of_entra(&world).await.is_empty());
     // Only the last case sends a request to Entra ID, which does not know this certificate.
@@ -179,8 +179,8 @@ async fn rows_of_entra(world: &World) -> Vec<Row> {
 async fn reported_command_grants_access_to_secret() {
     let (world, _operator) = World::running("no-right", Setting { without_secrets: true, ..Setting::default() }).await;
     world.apply("orders", &json!({})).await;
-    let said = stalled(&world, "SecretForbidden").await;
-    obey(&world, &said).await;
+    let text = stalled(&world, "SecretForbidden").await;
+    run_commands(&world, &text).await;
     succeeds(&world).await;
     // Only this Secret.
     assert_eq!([may(&world, "get secrets/aas-sp").await, may(&world, "get secrets/other").await], [true, false]);
@@ -201,8 +201,8 @@ async fn reported_commands_set_up_federated_account() {
     let (world, _operator) = World::running("workload", Setting::default()).await;
     federate(&world, "refresher").await;
     world.apply("orders", &federated("refresher")).await;
-    let said = stalled(&world, "ServiceAccountForbidden").await;
-    assert!(said.contains("may not read the ServiceAccount refresher"), "{said}");
+    let text = stalled(&world, "ServiceAccountForbidden").await;
+    assert!(text.contains("may not read the ServiceAccount refresher"), "{text}");
     // Permission to read it is not sufficient.
     let role = json!({"metadata": {"name": "read"}, "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]}]});
     make::<Role>(&Api::namespaced(world.client.clone(), &world.namespace), role).await;
@@ -212,18 +212,19 @@ async fn reported_commands_set_up_federated_account() {
         "subjects": [{"kind": "ServiceAccount", "name": world.namespace, "namespace": rbac::OPERATORS}],
     });
     make::<RoleBinding>(&Api::namespaced(world.client.clone(), &world.namespace), binding).await;
-    let said = stalled(&world, "ServiceAccountNotFound").await;
-    assert!(said.contains("azure.workload.identity/client-id"), "{said}");
+    let text = stalled(&world, "ServiceAccountNotFound").await;
+    assert!(text.contains("azure.workload.identity/client-id"), "{text}");
     put_account_with(&world, "refresher", json!({"azure.workload.identity/client-id": world.client_id})).await;
-    let said = stalled(&world, "ServiceAccountInvalid").await;
-    assert!(said.contains("has no annotation azure.workload.identity/tenant-id"), "{said}");
+    let text = stalled(&world, "ServiceAccountInvalid").await;
+    assert!(text.contains("has no annotation azure.workload.identity/tenant-id"), "{text}");
     put_account(&world, "refresher", &world.client_id).await;
-    let says = |object: &AnyObject| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
-    let said = message(&world.until("orders", "the message about the missing permission", says).await);
+    let is_reported =
+        |object: &AnyObject| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
+    let text = message(&world.until("orders", "the message about the missing permission", is_reported).await);
     assert!(rows_of_entra(&world).await.is_empty());
-    obey(&world, &said).await;
+    run_commands(&world, &text).await;
     succeeds(&world).await;
-    assert_eq!(proofs(&world).await, ["federated"]);
+    assert_eq!(credential_kinds(&world).await, ["federated"]);
     // Only for this account.
     let token = |name: &str| format!("create serviceaccounts/{name} --subresource=token");
     assert_eq!([may(&world, &token("refresher")).await, may(&world, &token("default")).await], [true, false]);
@@ -234,13 +235,13 @@ async fn reported_commands_set_up_federated_account() {
 async fn untrusted_account_is_reported_with_registration() {
     let (world, _operator) = World::running("untrusted", Setting::default()).await;
     grant_tokens(&world, &world.namespace).await;
-    federate(&world, "somebody-else").await;
+    federate(&world, "other-account").await;
     put_account(&world, "refresher", &world.client_id).await;
     world.apply("orders", &federated("refresher")).await;
-    let said = stalled(&world, "CredentialsRefused").await;
+    let text = stalled(&world, "CredentialsRefused").await;
     let subject = format!("subject system:serviceaccount:{}:refresher", world.namespace);
     for part in ["issuer https://kubernetes.default.svc", &subject, "audience api://AzureADTokenExchange"] {
-        assert!(said.contains(part), "{said}");
+        assert!(text.contains(part), "{text}");
     }
     assert_eq!(world.operations().await.len(), 0);
 }
@@ -253,8 +254,8 @@ async fn managed_identity_serves_listed_namespaces() {
     let mut operator = harness::Operator::start(&settings, world.site.guard());
     operator.ready().await;
     world.apply("orders", &managed(&world.client_id)).await;
-    let said = stalled(&world, "CredentialsRefused").await;
-    assert!(said.contains("no managed identity with the client id"), "{said}");
+    let text = stalled(&world, "CredentialsRefused").await;
+    assert!(text.contains("no managed identity with the client id"), "{text}");
     world.delete("orders").await;
     world.until_gone("orders").await;
 
@@ -306,7 +307,7 @@ const IDS: [(&str, &str); 2] = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID",
 async fn operator_identity_by_secret_authenticates() {
     let (world, mut operator) = with_own("own-secret", &[IDS[0], IDS[1], ("AZURE_CLIENT_SECRET", "right")]).await;
     succeeds(&world).await;
-    assert_eq!(proofs(&world).await, ["secret"]);
+    assert_eq!(credential_kinds(&world).await, ["secret"]);
     assert!(operator.metrics().await.contains("identity=\"operator\""));
     let asked = world.azure.ledger_after(0).await;
     assert!(!asked.iter().any(|row| row.host.contains("evil")), "AZURE_AUTHORITY_HOST was used");
@@ -322,7 +323,7 @@ async fn operator_identity_by_certificate_authenticates() {
     // Not registered until now. It is retried automatically after the source of the credential changes.
     world.azure.put_certificates(TENANT, &world.client_id, &[&certificate]).await;
     world.until_state_within(Duration::from_secs(90), "orders", RunState::Succeeded).await;
-    assert_eq!(proofs(&world).await, ["certificate"]);
+    assert_eq!(credential_kinds(&world).await, ["certificate"]);
 }
 
 #[tokio::test]
@@ -341,7 +342,7 @@ async fn operator_token_file_is_reread() {
     let token = accounts.create_token_request("operator", &PostParams::default(), &request).await.unwrap().status.unwrap().token;
     std::fs::write(&path, token).unwrap();
     world.until_state_within(Duration::from_mins(1), "orders", RunState::Succeeded).await;
-    assert_eq!(proofs(&world).await, ["federated"]);
+    assert_eq!(credential_kinds(&world).await, ["federated"]);
 }
 
 #[tokio::test]
@@ -355,13 +356,13 @@ async fn operator_identity_defaults_to_managed_identity() {
     operator.ready().await;
     world.apply("orders", &own()).await;
     succeeds(&world).await;
-    assert_eq!(proofs(&world).await, ["managed"]);
+    assert_eq!(credential_kinds(&world).await, ["managed"]);
 }
 
 #[tokio::test]
 async fn incomplete_identity_environment_is_reported() {
     let (world, _operator) = with_own("own-half", &[IDS[1], ("AZURE_CLIENT_SECRET", "right")]).await;
-    let said = stalled(&world, "OperatorIdentityInvalid").await;
-    assert!(said.contains("AZURE_TENANT_ID is not set, which AZURE_CLIENT_SECRET needs"), "{said}");
+    let text = stalled(&world, "OperatorIdentityInvalid").await;
+    assert!(text.contains("AZURE_TENANT_ID is not set, which AZURE_CLIENT_SECRET needs"), "{text}");
     assert_eq!(run(&world.until_reason("orders", "Stalled", "OperatorIdentityInvalid").await).operation_id, None);
 }

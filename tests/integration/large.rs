@@ -113,8 +113,8 @@ async fn largest_resources_fit_memory_and_delay_no_other_tenant() {
     // The first run waits until all resources are read.
     let first = took.remove(0).saturating_sub(takes_over + alone);
     let slowest = took.iter().max().copied().unwrap_or_default();
-    let said = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");
-    assert!(first <= READS && slowest <= alone + Duration::from_secs(1), "{said}");
+    let figures = format!("{first:?} to read all, then runs took {took:?}, and {alone:?} without the other tenant");
+    assert!(first <= READS && slowest <= alone + Duration::from_secs(1), "{figures}");
     let memory = operator.peak_memory_kib();
     assert!(memory < MEMORY, "{memory} KiB after a restart");
 }

@@ -78,8 +78,8 @@ async fn hold(world: &World, name: &str) -> [String; 2] {
     let candidates: Vec<&str> = run(&held).candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect();
     assert!(candidates.contains(&ours.as_str()) && candidates.contains(&alike.as_str()), "{candidates:?}");
     let (message, user) = (&run(&held).message, format!("mref {name} -n {}", held.metadata.namespace.as_deref().unwrap()));
-    for answer in [format!("{ADOPT}=OPERATION_ID"), format!("{RESUBMIT}=run-1-attempt-1")] {
-        assert!(message.contains(&format!("`kubectl annotate --overwrite {user} {answer}`")), "{message}");
+    for choice in [format!("{ADOPT}=OPERATION_ID"), format!("{RESUBMIT}=run-1-attempt-1")] {
+        assert!(message.contains(&format!("`kubectl annotate --overwrite {user} {choice}`")), "{message}");
     }
     [ours, alike]
 }

@@ -64,8 +64,8 @@ async fn invalid_manifest_is_refused_with_declared_message() {
 async fn each_sample_is_accepted() {
     let directory = paths::workspace().join("deploy/samples");
     let arguments = ["apply", "--dry-run=server", "--validate=strict", "--namespace=default", "--filename"];
-    let said = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
-    assert!(said.lines().count() >= 20 && said.contains("by-workload-identity created (server dry run)"), "{said}");
+    let output_text = Site::get().control_plane.kubectl(&[arguments.as_slice(), &[&directory.to_string_lossy()]].concat()).await;
+    assert!(output_text.lines().count() >= 20 && output_text.contains("by-workload-identity created (server dry run)"), "{output_text}");
 }
 
 #[tokio::test]
@@ -154,12 +154,12 @@ async fn kubectl_explains_every_field() {
         ("msync.status.run", &["Status of the operation as the service last reported it"]),
         ("mref.status.run", &["Id of the operation at the service"]),
     ] {
-        let said = control_plane.kubectl(&["explain", path]).await;
-        let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let output_text = control_plane.kubectl(&["explain", path]).await;
+        let flat = output_text.split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in sentences {
-            assert!(flat.contains(sentence), "'{sentence}' is not in the explanation of {path}:\n{said}");
+            assert!(flat.contains(sentence), "'{sentence}' is not in the explanation of {path}:\n{output_text}");
         }
         // Rust's markup is noise in a terminal: only names of fields and values are quoted.
-        assert!(!said.contains("]("), "the explanation of {path} contains a rustdoc link:\n{said}");
+        assert!(!output_text.contains("]("), "the explanation of {path} contains a rustdoc link:\n{output_text}");
     }
 }

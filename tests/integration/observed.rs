@@ -56,15 +56,15 @@ async fn run_is_one_trace_across_restart() {
         "{:?}",
         spans.iter().map(|span| &span.name).collect::<Vec<_>>()
     );
-    let looks = of("GET refresh");
-    let look = looks.last().unwrap();
-    assert_eq!(attribute(look, "tabular.operation_id"), record.operation_id);
-    assert_eq!(attribute(look, "http.response.status_code").as_deref(), Some("200"));
-    assert_eq!(attribute(look, "server.address").as_deref(), Some("westus.asazure.windows.net"));
+    let polls = of("GET refresh");
+    let poll = polls.last().unwrap();
+    assert_eq!(attribute(poll, "tabular.operation_id"), record.operation_id);
+    assert_eq!(attribute(poll, "http.response.status_code").as_deref(), Some("200"));
+    assert_eq!(attribute(poll, "server.address").as_deref(), Some("westus.asazure.windows.net"));
     assert!(root.end_time_unix_nano - root.start_time_unix_nano > 3_000_000_000);
     assert!(collector.senders().contains(&("service.name".to_owned(), "tabular-operator".to_owned())), "{:?}", collector.senders());
-    let told = collector.text() + &operator.log();
-    assert!(!told.contains("planted-header") && !told.contains("Bearer"), "the spans contain a secret");
+    let reported = collector.text() + &operator.log();
+    assert!(!reported.contains("planted-header") && !reported.contains("Bearer"), "the spans contain a secret");
 
     // The exemplar in the metrics refers to the trace.
     let hex = hex(&root.trace_id);
@@ -75,7 +75,7 @@ async fn run_is_one_trace_across_restart() {
 
 #[tokio::test]
 async fn run_appears_in_log_and_metrics() {
-    let (world, mut operator) = World::running("told", Setting::default()).await;
+    let (world, mut operator) = World::running("logged", Setting::default()).await;
     let done = world.apply("orders", &json!({"backoffLimit": 0})).await;
     let uid = done.metadata.uid.clone().unwrap();
     let done = world.until_state("orders", RunState::Succeeded).await;
@@ -83,17 +83,17 @@ async fn run_appears_in_log_and_metrics() {
     // A log line is written after its status write.
     let log = eventually("the last line", async || Some(operator.log()).filter(|log| log.contains(r#""state":"Succeeded""#))).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
-    let told: Vec<&Value> = lines.iter().filter(|line| line["run"] == 1).collect();
-    let states: Vec<&str> = told.iter().map(|line| line["state"].as_str().unwrap_or_default()).collect();
+    let reported: Vec<&Value> = lines.iter().filter(|line| line["run"] == 1).collect();
+    let states: Vec<&str> = reported.iter().map(|line| line["state"].as_str().unwrap_or_default()).collect();
     assert_eq!(states, ["Submitting", "Running", "Succeeded"], "{log}");
-    for line in &told {
+    for line in &reported {
         assert_eq!((&line["namespace"], &line["name"]), (&json!(world.namespace), &json!("orders")));
         assert_eq!((&line["uid"], &line["kind"], &line["attempt"]), (&json!(uid), &json!("ModelRefresh"), &json!(1)));
     }
-    for line in &told[1..] {
+    for line in &reported[1..] {
         assert_eq!(line["operation"], json!(record.operation_id));
     }
-    assert_eq!(told[2]["activity"], json!(record.activity_id), "{}", told[2]);
+    assert_eq!(reported[2]["activity"], json!(record.activity_id), "{}", reported[2]);
 
     let metrics = operator.metrics().await;
     for line in [
@@ -124,10 +124,10 @@ async fn kubectl_describe_shows_run_history() {
     .await;
     // Each once, in order, with its documented type and an entry in the reference.
     let rows: Vec<Vec<&str>> = description.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
-    let told: Vec<(&str, &str)> = rows.iter().filter(|row| row.len() > 3).map(|row| (row[0], row[1])).collect();
-    assert_eq!(told, wanted, "{description}");
+    let reported: Vec<(&str, &str)> = rows.iter().filter(|row| row.len() > 3).map(|row| (row[0], row[1])).collect();
+    assert_eq!(reported, wanted, "{description}");
     let reference = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/events.md")).unwrap();
-    for (kind, reason) in told {
+    for (kind, reason) in reported {
         assert!(reference.contains(&format!("| `{reason}` | {kind} |")), "{reason} ({kind}) is not in the reference");
         assert!(Reason::parse(reason).is_some());
     }

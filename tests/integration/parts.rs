@@ -117,16 +117,16 @@ async fn local_azure_accepts_service_account_tokens() {
         ];
         let body = form.map(|(name, value)| format!("{name}={value}")).join("&");
         let request = http.post(format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"));
-        let answer = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        let response = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
     };
-    let (status, answer) = exchange(&world.namespace, "refresher", "api://AzureADTokenExchange").await;
-    assert_eq!(status, 200, "{answer}");
+    let (status, response) = exchange(&world.namespace, "refresher", "api://AzureADTokenExchange").await;
+    assert_eq!(status, 200, "{response}");
     for (namespace, account, audience, code) in [
         ("default", "default", "api://AzureADTokenExchange", "AADSTS700213"),
         (world.namespace.as_str(), "refresher", "https://elsewhere", "AADSTS700212"),
     ] {
-        let (status, answer) = exchange(namespace, account, audience).await;
-        assert!(status == 401 && answer.contains(code), "{answer}");
+        let (status, response) = exchange(namespace, account, audience).await;
+        assert!(status == 401 && response.contains(code), "{response}");
     }
 }

@@ -54,7 +54,7 @@ async fn candidate_is_ready_and_takes_over() {
 #[tokio::test]
 async fn invalid_flags_exit_with_2_and_message() {
     let world = World::new("flags").await;
-    for (flag, said) in [
+    for (flag, message) in [
         ("--poll-min=fast", "--poll-min"),
         ("--cloud=mars", "--cloud"),
         ("--no-such-flag", "--no-such-flag"),
@@ -74,7 +74,7 @@ async fn invalid_flags_exit_with_2_and_message() {
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{flag}: {errors}");
-        assert!(errors.contains(said), "{flag}: {errors}");
+        assert!(errors.contains(message), "{flag}: {errors}");
     }
 }
 

@@ -13,7 +13,7 @@ use tabular_operator::api::RunState;
 use tokio::time::Instant;
 
 /// The message of the policies.
-const SAID: &str = "this namespace is read-only on Fridays";
+const POLICY_MESSAGE: &str = "this namespace is read-only on Fridays";
 /// The maximum backoff of a resource with refused writes, plus its reconciliation.
 const TRIED_AGAIN: Duration = Duration::from_secs(90);
 
@@ -27,7 +27,7 @@ async fn refuse(world: &World, group: &str, resource: &str, only: &str) {
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule]},
         "matchConditions": [{"name": "ours", "expression": format!("request.userInfo.username == '{}' && ({only})", world.user())}],
-        "validations": [{"expression": "false", "message": SAID}],
+        "validations": [{"expression": "false", "message": POLICY_MESSAGE}],
     });
     make(&policies, json!({"metadata": {"name": world.namespace}, "spec": spec})).await;
     let here = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}});
@@ -47,7 +47,7 @@ async fn counted(operator: &mut Operator, write: &str) -> u64 {
 }
 
 /// The events of a resource about refused writes.
-async fn told(world: &World, name: &str) -> Vec<String> {
+async fn refusal_events(world: &World, name: &str) -> Vec<String> {
     world.events(name).await.into_iter().filter(|event| event.starts_with("WriteRefused: ")).collect()
 }
 
@@ -71,10 +71,10 @@ async fn until_refused(world: &World, operator: &mut Operator, write: &str) -> S
 }
 
 /// Waits for the events about the refusal.
-async fn until_told(world: &World, name: &str) -> Vec<String> {
+async fn until_reported(world: &World, name: &str) -> Vec<String> {
     eventually("the event", async || {
-        let told = told(world, name).await;
-        (!told.is_empty()).then_some(told)
+        let refusal_events = refusal_events(world, name).await;
+        (!refusal_events.is_empty()).then_some(refusal_events)
     })
     .await
 }
@@ -84,14 +84,14 @@ async fn refused_status_write_is_reported_and_blocks_no_other() {
     let (world, mut operator) = World::running("no-status", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes/status", "true").await;
     let name = until_refused(&world, &mut operator, "status").await;
-    let events = until_told(&world, &name).await;
-    assert!(events[0].contains("write of the status") && events[0].contains(SAID), "{events:?}");
+    let events = until_reported(&world, &name).await;
+    assert!(events[0].contains("write of the status") && events[0].contains(POLICY_MESSAGE), "{events:?}");
     // It is retried with increasing backoff, and reported once.
     let began = Instant::now();
     eventually("further attempts", async || (counted(&mut operator, "status").await >= 4).then_some(())).await;
     let (tries, spent) = (counted(&mut operator, "status").await, began.elapsed().as_secs());
     assert!(tries <= 12, "{tries} attempts, the last of them within {spent} s");
-    assert_eq!(told(&world, &name).await.len(), 1);
+    assert_eq!(refusal_events(&world, &name).await.len(), 1);
     allow(&world).await;
     world.until_state_within(TRIED_AGAIN, &name, RunState::Succeeded).await;
 }
@@ -101,8 +101,8 @@ async fn refused_finalizer_write_is_reported() {
     let (world, mut operator) = World::running("no-finalizer", Setting::default()).await;
     refuse(&world, "tabular-operator.dev", "modelrefreshes", "true").await;
     let name = until_refused(&world, &mut operator, "finalizer").await;
-    let events = until_told(&world, &name).await;
-    assert!(events[0].contains("write of the finalizer") && events[0].contains(SAID), "{events:?}");
+    let events = until_reported(&world, &name).await;
+    assert!(events[0].contains("write of the finalizer") && events[0].contains(POLICY_MESSAGE), "{events:?}");
     assert_eq!(world.operations_on("AdventureWorks").await.len(), world.posts().await);
     allow(&world).await;
     world.until_state_within(TRIED_AGAIN, &name, RunState::Succeeded).await;
@@ -117,7 +117,7 @@ async fn refused_events_are_logged_and_counted() {
     world.until_state(&name, RunState::Succeeded).await;
     within(TRIED_AGAIN, "the message in the log", async || {
         let log = operator.log();
-        log.lines().any(|line| line.contains("the Kubernetes API refuses an event") && line.contains(SAID)).then_some(())
+        log.lines().any(|line| line.contains("the Kubernetes API refuses an event") && line.contains(POLICY_MESSAGE)).then_some(())
     })
     .await;
 }

@@ -70,7 +70,7 @@ async fn lagging_watch_starts_each_run_once() {
 #[tokio::test]
 async fn broken_connections_lose_and_duplicate_no_run() {
     let (world, _operator) = proxied("shaken", json!({"durationMillis": 1_500})).await;
-    let story = async {
+    let changes = async {
         world.apply("orders", &json!({})).await;
         world.until_run("orders", 1, RunState::Succeeded).await;
         world.annotate("orders", RUN_REQUESTED_AT, Some("2")).await;
@@ -79,7 +79,7 @@ async fn broken_connections_lose_and_duplicate_no_run() {
         world.until_gone("orders").await;
     };
     tokio::select! {
-        () = story => {}
+        () = changes => {}
         () = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(300)).await;

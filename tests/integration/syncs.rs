@@ -69,8 +69,8 @@ async fn sync_completes_in_every_response_format() {
 
 #[tokio::test]
 async fn sync_without_replica_succeeds() {
-    for answer in [200, 204] {
-        let model = json!({"sync": {"replica": false, "noReplicaStatus": answer}});
+    for code in [200, 204] {
+        let model = json!({"sync": {"replica": false, "noReplicaStatus": code}});
         let (world, _operator) = World::running("sync-none", Setting { model: Some(model), ..Setting::default() }).await;
         world.apply(REPLICAS, &json!({})).await;
         let done = world.until_state(REPLICAS, RunState::Succeeded).await;
@@ -87,8 +87,8 @@ async fn failed_sync_contains_service_message() {
     world.apply(REPLICAS, &json!({})).await;
     let failed = world.until_state(REPLICAS, RunState::Failed).await;
     assert_eq!(run(&failed).reason, "SyncFailed");
-    let said: Vec<&str> = run(&failed).messages.iter().map(|message| message.message.as_str()).collect();
-    assert!(said.iter().any(|text| text.contains("replica 2 is out of memory")), "{said:?}");
+    let texts: Vec<&str> = run(&failed).messages.iter().map(|message| message.message.as_str()).collect();
+    assert!(texts.iter().any(|text| text.contains("replica 2 is out of memory")), "{texts:?}");
     world.assert_kstatus();
 }
 
@@ -99,10 +99,10 @@ async fn running_refresh_beyond_list_limit_is_awaited() {
     let (world, _operator) = World::running("sync-long-list", Setting { model: Some(model), ..Setting::default() }).await;
     let running = world.start_foreign(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
-    let told = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
-    world.until(REPLICAS, "the message about the unreadable list", |object| told(object, "whether one runs cannot be told")).await;
+    let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
+    world.until(REPLICAS, "the message about the unreadable list", |object| reports(object, "whether one runs cannot be told")).await;
     world.patch_model(&json!({"listOrder": "newest"})).await;
-    world.until(REPLICAS, "the refresh", |object| told(object, &running)).await;
+    world.until(REPLICAS, "the refresh", |object| reports(object, &running)).await;
     assert_eq!(requests(&world, "POST").await, 0);
     world.azure.end(&running, "succeeded").await;
     world.until_state(REPLICAS, RunState::Succeeded).await;

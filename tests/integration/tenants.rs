@@ -33,7 +33,7 @@ async fn two_tenants(name: &str, model: &Value) -> (World, Operator, Value) {
 }
 
 /// Every request of the first tenant's application gets this response.
-async fn answers(world: &World, status: &Value) -> Vec<Fault> {
+async fn respond_with(world: &World, status: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     for method in ["GET", "POST", "DELETE"] {
         let order = json!({"match": {"method": method, "clientId": world.client_id}, "times": 0, "action": {"status": status}});
@@ -55,9 +55,11 @@ enum Failing {
 impl Failing {
     async fn begin(self, world: &World) -> Vec<Fault> {
         match self {
-            Self::Throttled => answers(world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await,
-            Self::Refused => answers(world, &json!({"code": 403, "body": {"error": {"code": "Forbidden", "message": "no"}}})).await,
-            Self::Unreachable => answers(world, &json!({"code": 503, "body": "<html>down</html>"})).await,
+            Self::Throttled => {
+                respond_with(world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await
+            }
+            Self::Refused => respond_with(world, &json!({"code": 403, "body": {"error": {"code": "Forbidden", "message": "no"}}})).await,
+            Self::Unreachable => respond_with(world, &json!({"code": 503, "body": "<html>down</html>"})).await,
             Self::Revoked => {
                 // Its tokens are invalid too.
                 world.azure.put_application(TENANT, &world.client_id, "renewed").await;
@@ -150,7 +152,7 @@ async fn failing_identity_with_unresolved_submission_blocks_none() {
 #[tokio::test]
 async fn throttled_waiting_identity_blocks_no_other_on_model() {
     let (world, _operator, healthy) = two_tenants("waiting-throttled", &json!({"durationMillis": 300})).await;
-    let faults = answers(&world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await;
+    let faults = respond_with(&world, &json!({"code": 429, "body": "too many requests", "headers": {"Retry-After": "20"}})).await;
     world.apply("first", &json!({})).await;
     world.until_reason("first", "Reconciling", "Retrying").await;
     world.apply("second", &healthy).await;
@@ -182,9 +184,9 @@ async fn deleted_namespace_is_released_within_2m_of_any_error() {
         let events: Api<Event> = Api::namespaced(world.client.clone(), "default");
         eventually("the event", async || {
             let all = events.list(&ListParams::default()).await.unwrap();
-            let told =
+            let reported =
                 all.items.iter().find(|event| event.regarding.as_ref().is_some_and(|about| about.name.as_ref() == Some(&world.namespace)));
-            told.is_some_and(|event| event.note.as_deref().is_some_and(|note| note.contains("may still be running"))).then_some(())
+            reported.is_some_and(|event| event.note.as_deref().is_some_and(|note| note.contains("may still be running"))).then_some(())
         })
         .await;
         for fault in faults {

@@ -70,10 +70,10 @@ async fn unreadable_namespace_stops_no_other_and_joins_later() {
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Succeeded).await;
 
-    let (status, said) = operator.get("/readyz").await;
-    assert_eq!(status, 200, "{said}");
+    let (status, body) = operator.get("/readyz").await;
+    assert_eq!(status, 200, "{body}");
     for kind in ["ModelRefresh", "ModelSync"] {
-        assert!(said.contains(&format!("{kind} in namespace {other} (the Kubernetes API said 403")), "{said}");
+        assert!(body.contains(&format!("{kind} in namespace {other} (the Kubernetes API said 403")), "{body}");
     }
     let metrics = operator.metrics().await;
     for (namespace, value) in [(&other, 0), (&world.namespace, 1)] {
@@ -87,8 +87,8 @@ async fn unreadable_namespace_stops_no_other_and_joins_later() {
 
     grant(&world, &other).await;
     let joined = async || {
-        let (_, said) = operator.get("/readyz").await;
-        (said.trim() == "ok").then_some(())
+        let (_, body) = operator.get("/readyz").await;
+        (body.trim() == "ok").then_some(())
     };
     harness::within(JOINS, "the namespace to be watched", joined).await;
     // Its Secret does not exist.
@@ -146,8 +146,8 @@ async fn removed_permissions_are_reported() {
     let bindings: Api<RoleBinding> = Api::namespaced(world.client.clone(), &world.namespace);
     bindings.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
     let unready = async || {
-        let (status, said) = operator.get("/readyz").await;
-        (status == 500 && said.contains("all watches fail") && said.contains("403")).then_some(())
+        let (status, body) = operator.get("/readyz").await;
+        (status == 500 && body.contains("all watches fail") && body.contains("403")).then_some(())
     };
     harness::within(NOTICED, "the error in /readyz", unready).await;
     assert!(operator.metrics().await.contains(&format!("watched_namespace=\"{}\"}} 0", world.namespace)));

@@ -51,13 +51,13 @@ async fn without(world: &World, annotation: &str) -> AnyObject {
 #[tokio::test]
 async fn printed_command_resubmits_once_and_never_again() {
     let (world, _operator, _, _) = in_doubt("printed", Value::Null).await;
-    let answer = command(&world.until_reason("orders", "Stalled", "SubmissionUnknown").await, RESUBMIT);
-    execute(&world, &answer).await;
+    let decision = command(&world.until_reason("orders", "Stalled", "SubmissionUnknown").await, RESUBMIT);
+    execute(&world, &decision).await;
     settled(&world).await;
     without(&world, RESUBMIT).await;
     assert_eq!((world.posts().await, outcomes(&world).await.len()), (2, 3));
     // From the shell history, days later.
-    execute(&world, &answer).await;
+    execute(&world, &decision).await;
     without(&world, RESUBMIT).await;
     let done = settled(&world).await;
     assert_eq!((run(&done).number, world.posts().await), (1, 2));
@@ -76,10 +76,10 @@ async fn decisions_in_manifest_are_ignored() {
     }
     event(&world, "orders", "DecisionIgnored", &[RESUBMIT]).await;
     event(&world, "orders", "DecisionIgnored", &[ADOPT]).await;
-    let mut answer = command(&world.until_reason("orders", "Stalled", "SubmissionUnknown").await, ADOPT);
-    let last = answer.last_mut().unwrap();
+    let mut decision = command(&world.until_reason("orders", "Stalled", "SubmissionUnknown").await, ADOPT);
+    let last = decision.last_mut().unwrap();
     *last = last.replace("OPERATION_ID", &ours);
-    execute(&world, &answer).await;
+    execute(&world, &decision).await;
     let done = settled(&world).await;
     assert_eq!((run(&done).operation_id.as_ref(), world.posts().await), (Some(&ours), 1));
 }

@@ -14,12 +14,12 @@ async fn blocked_deletion_reports_cause_and_command() {
     // The service accepts the cancel request, but does not end the operation.
     world.patch_model(&json!({"cancelMillis": 3_600_000})).await;
     kubectl(&world, &["delete", "mref/orders", "--wait=false"], &Value::Null).await;
-    let told = |object: &AnyObject| {
+    let is_reported = |object: &AnyObject| {
         let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.r#type == ConditionType::Ready);
         ready.is_some_and(|ready| ready.message.contains("delet") && ready.message.contains(RELEASE))
     };
-    let blocked = world.until("orders", "a message on the deletion", told).await;
+    let blocked = world.until("orders", "a message on the deletion", is_reported).await;
     assert_ne!(condition(&blocked, ConditionType::Ready), Some(ConditionStatus::True));
     let message = &status(&blocked).conditions.iter().find(|found| found.r#type == ConditionType::Ready).unwrap().message;
     assert!(message.contains(&id), "the message must name the operation: {message}");

@@ -85,8 +85,8 @@ async fn denied_status_write_prevents_submission() {
     // The finalizer is not denied: the operator adds it before it would record the intent.
     world.until("orders", "the finalizer", |object| object.metadata.finalizers.is_some()).await;
     assert_eq!((world.posts().await, run_state(&orders(&world).await)), (0, None), "nothing is submitted without a record");
-    let said = event(&world, "orders", "WriteRefused", &["status", "frozen by the platform team"]).await;
-    assert!(said.contains("policy"), "the note must name the policy: {said}");
+    let written = event(&world, "orders", "WriteRefused", &["status", "frozen by the platform team"]).await;
+    assert!(written.contains("policy"), "the note must name the policy: {written}");
     denial.lift().await;
     world.until_state_within(LONG, "orders", RunState::Succeeded).await;
     assert_eq!((world.posts().await, outcomes(&world).await), (1, vec!["succeeded".to_owned()]));

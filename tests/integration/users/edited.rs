@@ -55,8 +55,8 @@ async fn edited_run_number_and_attempt_start_no_run() {
         let patch = json!({"status": {"run": wrong}}).to_string();
         let words = ["patch", "mref/orders", "--subresource=status", "--type=merge", "--patch", &patch, "-n", &world.namespace];
         let refused = world.site.control_plane.kubectl_with(&words, "").await;
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(!refused.status.success() && said.contains("status.run."), "{wrong}: {said}");
+        let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && errors.contains("status.run."), "{wrong}: {errors}");
     }
     edit(&world, json!({"state": "Succeeded", "endedTime": "2026-01-01T00:00:00Z"})).await;
     event(&world, "orders", "StatusRestored", &["Succeeded"]).await;
