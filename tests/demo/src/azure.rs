@@ -1,4 +1,4 @@
-//! The local Azure: what is there at the start, and the truth about what happened.
+//! The local Azure: its initial state, and the actual operations.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use crate::Outcome;
 use crate::manifests::{self, BLOCKED, DELETED, FAILING, FULL, SEMANTIC_FILE, text};
 
-/// What the service says when the failing refresh fails.
+/// The service's message for the failing refresh.
 pub const COMPLAINT: &str = "The credentials provided for the SQL source are invalid. (Source at contoso.database.windows.net;Inventory.)";
 
-/// What is there at the start: the service principal of the sample Secret, and the models that the samples name.
+/// The initial state: the service principal of the sample Secret, and the models in the samples.
 pub fn world() -> Outcome<Value> {
     let secret = manifests::sample("credentials")?;
     let model = |name: &str, settings: Value| -> Outcome<Value> {
@@ -58,7 +58,7 @@ pub fn world() -> Outcome<Value> {
     }))
 }
 
-/// An operation as it really is.
+/// The actual state of an operation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
@@ -66,13 +66,13 @@ pub struct Operation {
     pub id: String,
     /// `refresh` or `sync`.
     pub kind: String,
-    /// Empty at Power BI.
+    /// Empty for Power BI.
     #[serde(default)]
     pub database: String,
-    /// At Power BI alone.
+    /// Power BI only.
     pub dataset_id: Option<String>,
     pub client: String,
-    /// Of a refresh alone, as are those below it.
+    /// Refreshes only, as are the fields below.
     #[serde(default)]
     pub r#type: String,
     #[serde(default)]
@@ -86,13 +86,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Whether the demo started it as somebody else.
+    /// Whether the demo started it as another client.
     pub fn by_another(&self) -> bool {
         self.client == "control"
     }
 }
 
-/// A request that the service got.
+/// A received request.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
@@ -102,7 +102,7 @@ pub struct Request {
     pub status: Option<u16>,
 }
 
-/// Its control interface.
+/// Its control API.
 #[derive(Clone, Debug)]
 pub struct Azure {
     http: reqwest::Client,
@@ -112,19 +112,19 @@ pub struct Azure {
 }
 
 impl Azure {
-    /// By the line with which it says that it is ready.
+    /// Created from its ready line.
     pub fn new(ready: &Value) -> Outcome<Self> {
-        let http = reqwest::Client::builder().no_proxy().build().map_err(|error| format!("failed to make an HTTP client: {error}"))?;
+        let http = reqwest::Client::builder().no_proxy().build().map_err(|error| format!("failed to create an HTTP client: {error}"))?;
         let own = |name: &str| text(ready, name).to_owned();
         Ok(Self { http, control: own("/control"), proxy: own("/proxy"), authority: own("/caFile") })
     }
 
-    /// A plain client, for what else is on this machine.
+    /// A plain client for other local servers.
     pub fn http(&self) -> &reqwest::Client {
         &self.http
     }
 
-    /// Starts a refresh as somebody else would.
+    /// Starts a refresh as another client.
     pub async fn refresh_as_another(&self, server: &str, database: &str, millis: u32) -> Outcome<()> {
         let body = json!({"server": server, "database": database, "type": "full", "durationMillis": millis});
         let sent = self.http.post(format!("{}/operations", self.control)).json(&body).send().await;
@@ -143,7 +143,7 @@ impl Azure {
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, what: &str) -> Outcome<T> {
-        let failed = |error| format!("failed to ask the local Azure for its {what}: {error}");
+        let failed = |error| format!("failed to read the {what} of the local Azure: {error}");
         let answer = self.http.get(format!("{}/{what}", self.control)).send().await.map_err(failed)?;
         answer.json().await.map_err(failed)
     }

@@ -1,4 +1,4 @@
-//! What has to be seen, each with how it is known: from Kubernetes what is said, from the service what is true.
+//! The checks and their evidence: the reported state from Kubernetes, the actual state from the service.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use crate::manifests::{BLOCKED, DELETED, FAILING, FULL, NEXT, REPLICAS, SEMANTIC
 use crate::screen::{Ink, Line};
 use crate::watch::{Seen, Watch};
 
-/// What is known at a moment.
+/// The evidence at one time.
 pub struct Evidence<'a> {
     pub watch: &'a Watch,
     pub operations: &'a [Operation],
     pub ledger: &'a [Request],
 }
 
-/// Something that has to be seen.
+/// A check.
 pub struct Check {
     what: &'static str,
     holds: fn(&Evidence<'_>) -> bool,
@@ -24,28 +24,28 @@ pub struct Check {
 }
 
 impl Check {
-    /// All of them.
+    /// All checks.
     pub fn all() -> Vec<Self> {
         let check = |what, holds| Self { what, holds, seen: false };
         vec![
-            check("adventureworks: a full refresh of three objects progressed, and succeeded", full),
-            check("adventureworks-calculate: waited for it on the same model, then ran", next),
-            check("msync/adventureworks: after that refresh, brought the server's read-only replicas up to date", replicas),
-            check("sales: met another client's refresh (409), waited for its end, then ran", blocked),
-            check("inventory: failed, and says what the service said", failing),
-            check("forecast: was deleted while it ran, and the service cancelled its operation", deleted),
-            check("sales-orders: a Power BI semantic model, found by its names, was refreshed", semantic),
-            check("msync/sales-orders: after that refresh, its replicas (query scale-out) had the new version", semantic_replicas),
-            check("the services have started one operation for each of the eight, and no other", once),
+            check("adventureworks: a full refresh of three objects reported progress and succeeded", full),
+            check("adventureworks-calculate: waited for it on the same model and then ran", next),
+            check("msync/adventureworks: synchronized the server's read-only replicas after that refresh", replicas),
+            check("sales: got 409 because of another client's refresh, waited for its end and then ran", blocked),
+            check("inventory: failed and reported the service's message", failing),
+            check("forecast: was deleted during its run, and its operation was cancelled", deleted),
+            check("sales-orders: refreshed a Power BI semantic model that is referenced by names", semantic),
+            check("msync/sales-orders: synchronized its replicas (query scale-out) after that refresh", semantic_replicas),
+            check("the services ran exactly one operation for each of the eight", once),
         ]
     }
 
-    /// Looks whether it holds now; what was seen once stays seen.
+    /// Evaluates it; once passed, it stays passed.
     pub fn look(&mut self, evidence: &Evidence<'_>) {
         self.seen = self.seen || (self.holds)(evidence);
     }
 
-    /// Looks anew, whatever was seen before.
+    /// Evaluates it again, whatever its previous result.
     pub fn look_again(&mut self, evidence: &Evidence<'_>) {
         self.seen = (self.holds)(evidence);
     }
@@ -54,7 +54,7 @@ impl Check {
         self.seen
     }
 
-    /// As a line of the list.
+    /// Its line in the list.
     pub fn line(&self, over: bool) -> Line {
         let (ink, mark) = match (self.seen, over) {
             (true, _) => (Ink::Green, "✔ "),
@@ -70,7 +70,7 @@ impl Evidence<'_> {
         self.watch.of(name)
     }
 
-    /// The one operation that a resource's status names.
+    /// The operation named in a resource's status.
     fn own(&self, name: &str) -> Option<&Operation> {
         let id = self.seen(name)?.runs.iter().rev().find_map(|run| run.operation_id.as_deref())?;
         self.operations.iter().find(|operation| operation.id == id)
@@ -80,7 +80,7 @@ impl Evidence<'_> {
         self.seen(name).and_then(Seen::run).is_some_and(|run| run.state == state)
     }
 
-    /// Whether one has succeeded because another had.
+    /// Whether a resource succeeded because its upstream had.
     fn followed(&self, follower: &str, refresh: &str) -> bool {
         let because = |seen: &Seen| {
             seen.run().is_some_and(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.trigger.value == format!("{refresh} run 1"))
@@ -156,12 +156,12 @@ fn semantic(evidence: &Evidence<'_>) -> bool {
 
 fn semantic_replicas(evidence: &Evidence<'_>) -> bool {
     let Some(refresh) = evidence.own(SEMANTIC) else { return false };
-    // Power BI gives such a synchronisation no id.
+    // Power BI assigns no id to such a sync.
     let mut syncs = evidence.operations.iter().filter(|operation| operation.kind == "sync" && operation.dataset_id == refresh.dataset_id);
     evidence.followed(SEMANTIC_REPLICAS, SEMANTIC) && syncs.any(|sync| sync.status == "completed" && begun_after(sync, refresh))
 }
 
-/// Whether one began when the other had ended.
+/// Whether one started after the other had ended.
 fn begun_after(second: &Operation, first: &Operation) -> bool {
     first.end_time.is_some_and(|end| end <= second.start_time)
 }

@@ -1,4 +1,4 @@
-//! The Kubernetes API: installs what the operator needs, gives it a token, and removes all of it from a cluster of the user's.
+//! The Kubernetes API: installs the operator's requirements, creates its token, and removes everything from a user's cluster.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,24 +22,24 @@ const DEFINITIONS: [&str; 2] = ["modelrefreshes", "modelsyncs"];
 /// The namespace of the operator in `deploy/base`.
 const SYSTEM: &str = "tabular-system";
 const ACCOUNT: &str = "tabular-operator";
-/// How long a step at the API server may take.
+/// Timeout of a step at the API server.
 const STEP: Duration = Duration::from_secs(30);
-/// How long a namespace may take to go.
+/// Timeout of a namespace's deletion.
 const GONE: Duration = Duration::from_mins(1);
 
-/// A Kubernetes API, and what was installed into it.
+/// A Kubernetes API, and the objects installed into it.
 pub struct Cluster {
     client: Client,
     kubeconfig: Kubeconfig,
     context: Option<String>,
-    /// Where the operator is.
+    /// The operator's namespace.
     pub system: String,
-    /// Where the samples are.
+    /// The samples' namespace.
     pub namespace: String,
-    /// What keeps cluster-wide names apart from others'.
+    /// Distinguishes the demo's cluster-wide names from others.
     suffix: String,
     installed: Vec<(ApiResource, String)>,
-    /// Those of the definitions that somebody else had installed.
+    /// The definitions that were already installed.
     pub found_definitions: Vec<&'static str>,
 }
 
@@ -50,7 +50,7 @@ impl Cluster {
         Self::connect(read, None, SYSTEM.to_owned(), "bi".to_owned(), String::new()).await
     }
 
-    /// A context of the user's kubeconfig, in namespaces of our own.
+    /// A context of the user's kubeconfig, with the demo's own namespaces.
     pub async fn of_context(context: &str) -> Outcome<Self> {
         let read = Kubeconfig::read().map_err(|error| format!("failed to read your kubeconfig: {error}"))?;
         if !read.contexts.iter().any(|named| named.name == context) {
@@ -68,36 +68,34 @@ impl Cluster {
         let made = Config::from_custom_kubeconfig(kubeconfig.clone(), &options).await;
         let mut config = made.map_err(|error| format!("failed to read the kubeconfig: {error}"))?;
         if context.is_none() {
-            // It is on loopback, whatever proxy this machine has.
+            // It is on loopback, regardless of this machine's proxy.
             config.proxy_url = None;
         }
         let client = Client::try_from(config).map_err(|error| format!("failed to set up the Kubernetes client: {error}"))?;
         Ok(Self { client, kubeconfig, context, system, namespace, suffix, installed: Vec::new(), found_definitions: Vec::new() })
     }
 
-    /// Two operators would act on the demo's resources, and one of them on the real Azure.
+    /// Two operators would act on the demo's resources, one of them on the real Azure.
     async fn refuse_another_operator(&self) -> Outcome<()> {
         let leases: Api<Lease> = Api::all(self.client.clone());
         let found = leases.list(&ListParams::default().fields(&format!("metadata.name={ACCOUNT}"))).await;
-        let found = found.map_err(|error| format!("failed to ask that cluster for its Leases: {error}"))?;
+        let found = found.map_err(|error| format!("failed to list the Leases of the cluster: {error}"))?;
         let held = found
             .items
             .iter()
             .find(|lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty())));
         held.map_or(Ok(()), |lease| {
             let namespace = lease.metadata.namespace.as_deref().unwrap_or_default();
-            Err(format!(
-                "an operator seems to run in that cluster already, by its Lease {namespace}/{ACCOUNT}: stop it, or leave CONTEXT out"
-            ))
+            Err(format!("an operator already runs in the cluster (Lease {namespace}/{ACCOUNT}): stop it, or omit CONTEXT"))
         })
     }
 
-    /// Something of the samples' namespace.
+    /// The API of a kind in the samples' namespace.
     pub fn namespaced<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Installs the definitions, the namespaces, and the operator's account with what it may do.
+    /// Installs the definitions, the namespaces, and the operator's account with its permissions.
     pub async fn install(&mut self) -> Outcome<()> {
         let definitions: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         for plural in DEFINITIONS {
@@ -121,7 +119,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Applies a manifest where it belongs in the demo.
+    /// Applies a manifest in the demo's namespace for it.
     pub async fn apply(&mut self, document: Value) -> Outcome<()> {
         let mut document = document;
         self.place(&mut document);
@@ -132,14 +130,14 @@ impl Cluster {
             None => Api::all_with(self.client.clone(), &resource),
         };
         if document.pointer("/metadata/namespace").is_none() {
-            // Before it is there: a demo that is stopped in this moment removes it all the same.
+            // Recorded before it exists, so that an interrupted demo removes it too.
             self.installed.push((resource.clone(), name.clone()));
         }
         let applied = api.patch(&name, &PatchParams::apply("tabular-demo"), &Patch::Apply(&document)).await;
         applied.map(drop).map_err(|error| format!("failed to apply {kind} {name}: {error}"))
     }
 
-    /// Gives a manifest the demo's namespaces, and cluster-wide roles a name of their own in a cluster that others use too.
+    /// Sets the demo's namespaces, and unique names of cluster-wide roles in a shared cluster.
     fn place(&self, document: &mut Value) {
         let kind = text(document, "/kind").to_owned();
         match kind.as_str() {
@@ -160,7 +158,7 @@ impl Cluster {
         }
     }
 
-    /// Writes a kubeconfig by which the operator is its `ServiceAccount`, and nobody more.
+    /// Writes a kubeconfig with which the operator acts as its `ServiceAccount` only.
     pub async fn write_operator_kubeconfig(&self, path: PathBuf) -> Outcome<PathBuf> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &self.system);
         let request = TokenRequest {
@@ -168,8 +166,8 @@ impl Cluster {
             ..TokenRequest::default()
         };
         let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
-        let answer = answer.map_err(|error| format!("failed to ask for the operator's token: {error}"))?;
-        let token = answer.status.ok_or("no token was given for the operator's ServiceAccount")?.token;
+        let answer = answer.map_err(|error| format!("failed to request the operator's token: {error}"))?;
+        let token = answer.status.ok_or("the response contains no token for the operator's ServiceAccount")?.token;
         let context = self.context.as_ref().or(self.kubeconfig.current_context.as_ref());
         let context = self.kubeconfig.contexts.iter().find(|named| Some(&named.name) == context).and_then(|named| named.context.as_ref());
         let cluster = context.and_then(|context| self.kubeconfig.clusters.iter().find(|named| named.name == context.cluster));
@@ -186,7 +184,7 @@ impl Cluster {
         Ok(path)
     }
 
-    /// Removes all that was installed. While the operator still runs, so that finalizers go the ordinary way.
+    /// Removes all installed objects while the operator still runs, so that it removes its finalizers.
     pub async fn remove_resources(&self) -> Outcome<()> {
         for resource in [ApiResource::erase::<ModelSync>(&()), ApiResource::erase::<ModelRefresh>(&())] {
             self.remove_all_of(&resource).await?;
@@ -198,7 +196,7 @@ impl Cluster {
         let resources: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, resource);
         let failed = |error| format!("failed to remove the resources: {error}");
         if let Err(error) = resources.delete_collection(&DeleteParams::default(), &ListParams::default()).await {
-            // Not even the definition may be there yet.
+            // The definition may not exist yet.
             return if is_missing(&error) { Ok(()) } else { Err(failed(error)) };
         }
         let began = std::time::Instant::now();
@@ -217,7 +215,7 @@ impl Cluster {
         }
     }
 
-    /// Removes what is left: the namespaces, the roles, and the definitions that were installed here.
+    /// Removes the remaining objects: the namespaces, the roles, and the definitions installed here.
     pub async fn remove_all(&self) -> Outcome<()> {
         for (resource, name) in self.installed.iter().rev() {
             let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);

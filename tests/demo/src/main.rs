@@ -1,6 +1,7 @@
-//! The demo: the released operator on a real Kubernetes API and a local Azure, with refreshes and synchronisations that go eight ways.
+//! The demo: the released operator on a real Kubernetes API and a local Azure, with eight refreshes and syncs that each take a different
+//! course.
 //!
-//! It checks what it shows, ends by itself, and leaves nothing behind, whatever ends it.
+//! It checks what it shows, ends automatically, and cleans up after any exit.
 
 #![forbid(unsafe_code)]
 
@@ -24,25 +25,25 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::screen::Screen;
 use crate::stage::Stage;
 
-/// What cannot go on, in one sentence for a person.
+/// A fatal error, as one sentence for the user.
 type Outcome<T> = Result<T, String>;
 
-/// Shows the operator at work: six refreshes and two synchronisations, checked, in about a minute.
+/// Demonstrates the operator: six refreshes and two syncs, checked, in about a minute.
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Cli {
-    /// The local control plane's program, as tests/control-plane/build.sh prints it.
+    /// The local control plane's program, as printed by tests/control-plane/build.sh.
     #[arg(long, value_name = "FILE", required_unless_present = "context")]
     control_plane: Option<PathBuf>,
-    /// A context of your kubeconfig, in place of the local control plane: in namespaces of its own, which are removed.
+    /// A context of your kubeconfig, in place of the local control plane: uses its own namespaces, which are removed.
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Leaves everything running at the end, says how to use it, and waits for Ctrl-C.
+    /// Leaves everything running at the end, explains its use, and waits for Ctrl-C.
     #[arg(long)]
     keep: bool,
 }
 
-/// Whatever asks for an end.
+/// The signals that end the demo.
 struct Signals([Signal; 3]);
 
 impl Signals {
@@ -62,7 +63,7 @@ impl Signals {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Fails only where one is installed already, which is as good.
+    // Fails only if a provider is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
     let mut screen = Screen::new(std::io::stdout().is_terminal());
@@ -98,8 +99,8 @@ async fn main() -> ExitCode {
     }
     let ended = tokio::select! {
         ended = stage.end(&mut screen) => ended,
-        // The second one is impatient: what is left is killed, and only then.
-        () = signals.next() => Err("interrupted again: what was started is killed".to_owned()),
+        // The second signal kills everything that is left.
+        () = signals.next() => Err("interrupted again: killing all processes".to_owned()),
     };
     if let Err(error) = &ended {
         screen.say(&format!("error: {error}"));
@@ -107,7 +108,7 @@ async fn main() -> ExitCode {
     drop(stage);
     match shown {
         Some(Ok(true)) if ended.is_ok() => {
-            screen.say("All of it was seen. Nothing is left behind.");
+            screen.say("All checks passed. Everything was removed.");
             ExitCode::SUCCESS
         }
         None => ExitCode::from(130),

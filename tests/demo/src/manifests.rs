@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::Outcome;
 
-/// The resources of the story, as `kubectl` takes their names; each is a sample.
+/// The resources of the demo by their `kubectl` names; each is a sample.
 pub const FULL: &str = "adventureworks";
 pub const NEXT: &str = "adventureworks-calculate";
 pub const BLOCKED: &str = "sales";
@@ -16,16 +16,16 @@ pub const DELETED: &str = "forecast";
 pub const REPLICAS: &str = "msync/adventureworks";
 pub const SEMANTIC: &str = "sales-orders";
 pub const SEMANTIC_REPLICAS: &str = "msync/sales-orders";
-/// The sample with the synchronisation that follows the first refresh.
+/// The sample with the sync that follows the first refresh.
 pub const REPLICAS_FILE: &str = "deploy/samples/replicas.yaml";
 /// The sample with a Power BI semantic model and its replicas.
 pub const SEMANTIC_FILE: &str = "deploy/samples/power-bi-by-name.yaml";
 
-/// Reads all documents of a file, named from the repository's root.
+/// Reads all documents of a file, relative to the repository's root.
 pub fn read(file: &str) -> Outcome<Vec<Value>> {
     let path = root().join(file);
     let text = fs::read_to_string(&path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    // An empty document is left out.
+    // Empty documents are omitted.
     serde_saphyr::from_multiple(&text).map_err(|error| format!("failed to read {}: {error}", path.display()))
 }
 

@@ -1,4 +1,4 @@
-//! The story: what is applied and done when, until everything was seen or it is too late.
+//! The script of the demo: the actions and their times, until all checks have passed or the time limit is reached.
 
 use std::time::{Duration, Instant};
 
@@ -15,36 +15,32 @@ use crate::stage::Stage;
 use crate::watch::{Resource, Watch};
 use crate::{Cli, Outcome};
 
-/// In the order in which the table has them.
+/// In the order of the table.
 const ALL: [&str; 8] = [FULL, NEXT, REPLICAS, BLOCKED, FAILING, DELETED, SEMANTIC, SEMANTIC_REPLICAS];
-/// How long the story may take on a slow machine.
+/// Maximum duration on a slow machine.
 const LIMIT: Duration = Duration::from_secs(100);
-/// How often the picture is drawn.
+/// Interval between frames.
 const FRAME: Duration = Duration::from_millis(250);
-/// How long another client's refresh takes.
+/// Duration of the other client's refresh.
 const OTHERS_MILLIS: u32 = 11_000;
-/// How long the one that is deleted has run by then.
+/// Duration of the deleted run before its deletion.
 const DELETED_AFTER: Duration = Duration::from_secs(8);
 
-/// Shows it all, and says whether all of it was seen.
+/// Runs the demo, and returns whether all checks passed.
 pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
     let began = Instant::now();
-    screen.say(if cli.context.is_some() {
-        "Starting a local Azure…"
-    } else {
-        "Starting a Kubernetes API and a local Azure, on this machine alone…"
-    });
+    screen.say(if cli.context.is_some() { "Starting a local Azure…" } else { "Starting a local Kubernetes API and a local Azure…" });
     stage.raise(cli).await?;
     let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
     cluster.install().await?;
     for plural in &cluster.found_definitions {
-        screen.say(&format!("The definition of {plural} is in your cluster already: it is used, and left there."));
+        screen.say(&format!("The definition of {plural} already exists in your cluster: the demo uses and keeps it."));
     }
     let namespace = cluster.namespace.clone();
     let installed = began.elapsed();
     let ready = stage.start_operator().await?;
     screen.say(&format!(
-        "Ready: the parts after {:.1} s, the operator {} ms after its start. The samples go into namespace {namespace}.",
+        "Ready: the environment after {:.1} s, the operator {} ms after its start. Applying the samples in namespace {namespace}.",
         installed.as_secs_f64(),
         ready.as_millis()
     ));
@@ -63,10 +59,10 @@ struct Story {
 }
 
 impl Story {
-    /// Another client is at one of the models; then the samples are applied.
+    /// Starts another client's refresh of one of the models, then applies the samples.
     async fn begin(&self, stage: &mut Stage) -> Outcome<()> {
         let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
-            return Err("nothing is raised".to_owned());
+            return Err("nothing is running".to_owned());
         };
         let busy = manifests::sample(BLOCKED)?;
         let (server, database) = ("/spec/model/analysisServices/server", "/spec/model/analysisServices/database");
@@ -104,10 +100,10 @@ impl Story {
         }
     }
 
-    /// Asks Kubernetes and the service.
+    /// Reads the state of Kubernetes and the service.
     async fn look(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
         let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else {
-            return Err("nothing is raised".to_owned());
+            return Err("nothing is running".to_owned());
         };
         let everything = ListParams::default();
         let (refreshes, syncs) = (cluster.namespaced::<ModelRefresh>(), cluster.namespaced::<ModelSync>());
@@ -127,9 +123,9 @@ impl Story {
         Ok(())
     }
 
-    /// Does what is due: applies the second one on the same model, deletes the one that is deleted.
+    /// Performs the due actions: applies the second resource on the same model, deletes one during its run.
     async fn act(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<()> {
-        let cluster = stage.cluster.as_mut().ok_or("nothing is raised")?;
+        let cluster = stage.cluster.as_mut().ok_or("nothing is running")?;
         let runs = |name: &str| self.watch.of(name).is_some_and(|seen| seen.run().is_some_and(|run| run.state == RunState::Running));
         if !self.next_applied && runs(FULL) {
             self.next_applied = true;
@@ -147,9 +143,9 @@ impl Story {
         Ok(())
     }
 
-    /// A last look: what must never have happened has not happened in the end either.
+    /// The final evaluation: conditions that must never occur are checked again.
     async fn conclude(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<bool> {
-        let azure = stage.azure.as_ref().ok_or("nothing is raised")?;
+        let azure = stage.azure.as_ref().ok_or("nothing is running")?;
         let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
@@ -166,12 +162,12 @@ impl Story {
         screen.settle();
         screen.say("");
         screen.say(&format!(
-            "{} of {} seen after {:.0} s.",
+            "{} of {} checks passed after {:.0} s.",
             self.checks.iter().filter(|check| check.seen()).count(),
             self.checks.len(),
             self.watch.elapsed().as_secs_f64()
         ));
-        if all { Ok(true) } else { Err(format!("not everything was seen within {} s", LIMIT.as_secs())) }
+        if all { Ok(true) } else { Err(format!("not all checks passed within {} s", LIMIT.as_secs())) }
     }
 
     fn picture(&self, over: bool) -> Vec<Line> {

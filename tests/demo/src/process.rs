@@ -1,4 +1,4 @@
-//! Programs that the demo starts. None outlives it: servers end with their input, and a small shell sees to the rest.
+//! Programs started by the demo. None outlives it: servers exit with their input, and a small shell kills the rest.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -13,9 +13,9 @@ use tokio::process::{Child, Command};
 
 use crate::Outcome;
 
-/// How long a program may take to say that it is ready.
+/// Timeout until a program is ready.
 const READY: Duration = Duration::from_mins(1);
-/// How long it may take to end when it is told to.
+/// Timeout of a program's exit after SIGTERM.
 const END: Duration = Duration::from_secs(25);
 
 /// A running program.
@@ -27,7 +27,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it with its errors in a file, in a process group of its own: Ctrl-C is for the demo alone, which ends it in order.
+    /// Starts it with its errors in a file, in its own process group: the demo handles Ctrl-C and ends it in order.
     pub fn start(name: &'static str, mut command: Command, log: &Path, guard: &Guard) -> Outcome<Self> {
         let errors = File::create(log).map_err(|error| format!("failed to write {}: {error}", log.display()))?;
         let started = command.stderr(errors).process_group(0).kill_on_drop(true).spawn();
@@ -38,7 +38,7 @@ impl Program {
         Ok(Self { name, child, log: log.to_owned() })
     }
 
-    /// Starts one that says by a line of JSON that it is ready, and ends when its input does.
+    /// Starts a program that reports readiness with a line of JSON, and exits with its input.
     pub async fn serve(name: &'static str, mut command: Command, log: &Path, guard: &Guard) -> Outcome<(Self, Value)> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut program = Self::start(name, command, log, guard)?;
@@ -46,13 +46,13 @@ impl Program {
         let mut line = String::new();
         let read = tokio::time::timeout(READY, BufReader::new(output).read_line(&mut line)).await;
         let ready = read.ok().and_then(Result::ok).and_then(|_| serde_json::from_str(&line).ok());
-        ready.map(|ready| (program, ready)).ok_or_else(|| format!("the {name} did not get ready: {}", last_lines(log, 5).join(" ")))
+        ready.map(|ready| (program, ready)).ok_or_else(|| format!("the {name} did not become ready: {}", last_lines(log, 5).join(" ")))
     }
 
-    /// Says where it has ended though it should not.
+    /// Returns an error if it has exited unexpectedly.
     pub fn still_runs(&mut self) -> Outcome<()> {
         match self.child.try_wait() {
-            Ok(Some(status)) => Err(format!("the {} has ended with {status}", self.name)),
+            Ok(Some(status)) => Err(format!("the {} exited with {status}", self.name)),
             Ok(None) | Err(_) => Ok(()),
         }
     }
@@ -64,22 +64,22 @@ impl Program {
         if lines.is_empty() { Vec::new() } else { std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect() }
     }
 
-    /// Where its log is.
+    /// The path of its log.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Ends it as Kubernetes would, and waits.
+    /// Terminates it as Kubernetes would, and waits.
     pub async fn end(mut self, guard: &Guard) -> Outcome<ExitStatus> {
         let pid = self.child.id();
         drop(self.child.stdin.take());
         if let Some(pid) = pid {
-            // It may have ended meanwhile.
+            // It may have exited meanwhile.
             let _ = Command::new("kill").arg("-TERM").arg(pid.to_string()).stderr(Stdio::null()).status().await;
         }
         let ended = tokio::time::timeout(END, self.child.wait()).await;
         if ended.is_err() {
-            // It is gone after this, whatever it was at.
+            // SIGKILL ends it in any state.
             let _ = self.child.kill().await;
         }
         if let Some(pid) = pid {
@@ -101,7 +101,7 @@ fn last_lines(file: &Path, count: usize) -> Vec<String> {
     lines[lines.len().saturating_sub(count)..].iter().map(|line| (*line).to_owned()).collect()
 }
 
-/// Kills what it was told of and removes the directory when its input ends, which it does however the demo ends.
+/// Kills the registered processes and removes the directory when its input ends, which happens after any exit of the demo.
 const GUARD: &str = r#"
 trap '' INT TERM HUP
 pids=' '
@@ -116,7 +116,7 @@ tries=0
 while [ -e "$1" ] && [ "$tries" -lt 25 ]; do rm -rf "$1"; tries=$((tries + 1)); sleep 0.2; done
 "#;
 
-/// The shell that cleans up after a demo that was killed.
+/// The shell that cleans up after a killed demo.
 #[derive(Debug)]
 pub struct Guard(std::process::Child);
 
@@ -139,7 +139,7 @@ impl Guard {
 
     fn tell(&self, word: &str, pid: u32) {
         if let Some(mut input) = self.0.stdin.as_ref() {
-            // Fails only where somebody has killed the shell, and then it cannot be told anything.
+            // Fails only if the shell was killed.
             let _ = writeln!(input, "{word} {pid}");
         }
     }
@@ -148,7 +148,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
-        // Nothing is left behind when the demo has ended, this shell included.
+        // The demo leaves no process behind, including this shell.
         let _ = self.0.wait();
     }
 }

@@ -1,9 +1,9 @@
-//! What a person sees: a picture that is redrawn on a terminal with what happened scrolling above it, or plain lines elsewhere.
+//! The output: on a terminal, a redrawn table with events scrolling above it; elsewhere plain lines.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-/// Colours and weights, by their SGR codes.
+/// Colors and weights, by their SGR codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
     Plain,
@@ -31,10 +31,10 @@ impl Ink {
     }
 }
 
-/// A line in pieces, each with its ink.
+/// A line of pieces with their styles.
 pub type Line = Vec<(Ink, String)>;
 
-/// The terminal, or whatever the output is.
+/// The terminal or another output.
 #[derive(Debug)]
 pub struct Screen {
     live: bool,
@@ -43,23 +43,23 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// `live` where the output is a terminal.
+    /// `live` if the output is a terminal.
     pub fn new(live: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self { live: live && !dumb, colours: live && !dumb && std::env::var_os("NO_COLOR").is_none(), drawn: 0 }
     }
 
-    /// Whether the picture is redrawn.
+    /// Whether the table is redrawn.
     pub fn live(&self) -> bool {
         self.live
     }
 
-    /// Says something, above the picture.
+    /// Prints a line above the table.
     pub fn say(&mut self, text: &str) {
         self.tell(&vec![(Ink::Plain, text.to_owned())]);
     }
 
-    /// The same with ink.
+    /// Prints a styled line above the table.
     pub fn tell(&mut self, line: &Line) {
         let mut out = self.wipe();
         out.push_str(&self.inked(line, usize::MAX));
@@ -67,7 +67,7 @@ impl Screen {
         Self::put(&out);
     }
 
-    /// Draws the picture anew. Nothing, where the output is no terminal.
+    /// Redraws the table on a terminal.
     pub fn draw(&mut self, picture: &[Line]) {
         if !self.live {
             return;
@@ -75,7 +75,7 @@ impl Screen {
         let (width, height) =
             terminal_size::terminal_size().map_or((100, 40), |(width, height)| (usize::from(width.0), usize::from(height.0)));
         let mut out = self.wipe();
-        // A picture that is higher than the terminal could not be wiped.
+        // Lines above the top of the terminal could not be erased.
         let shown = &picture[..picture.len().min(height.saturating_sub(1))];
         for line in shown {
             out.push_str(&self.inked(line, width.saturating_sub(1)));
@@ -85,7 +85,7 @@ impl Screen {
         Self::put(&out);
     }
 
-    /// Leaves the picture where it is; what follows comes below it.
+    /// Keeps the table; further output follows below it.
     pub fn settle(&mut self) {
         self.drawn = 0;
     }
@@ -118,7 +118,7 @@ impl Screen {
 
     fn put(text: &str) {
         let mut out = std::io::stdout().lock();
-        // Nobody may be reading any more, which changes nothing.
+        // The reader may have closed the output.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that runs for the demo, and its orderly end.
+//! All processes of the demo, and their orderly end.
 
 use std::fs;
 use std::io::Write as _;
@@ -17,10 +17,10 @@ use crate::process::{Guard, Program};
 use crate::screen::Screen;
 use crate::{Cli, Outcome};
 
-/// How long the operator may take to be ready.
+/// Timeout until the operator is ready.
 const READY: Duration = Duration::from_secs(30);
 
-/// What runs. It is put together step by step, so that whatever is there can be ended at any moment.
+/// The running parts. They are added step by step, so that the current ones can be ended at any time.
 pub struct Stage {
     control_plane: Option<Program>,
     simulator: Option<Program>,
@@ -29,16 +29,16 @@ pub struct Stage {
     pub cluster: Option<Cluster>,
     control_plane_program: Option<PathBuf>,
     directory: PathBuf,
-    // Last, so that it goes last: it cleans up what the others left.
+    // The last field, so that it is dropped last: it cleans up after the others.
     guard: Guard,
 }
 
 impl Stage {
-    /// A stage with nothing on it but a directory.
+    /// An empty stage with its directory.
     pub fn new() -> Outcome<Self> {
         let directory = std::env::temp_dir().join(format!("tabular-operator-demo-{}", std::process::id()));
         let made = fs::DirBuilder::new().mode(0o700).create(&directory);
-        made.map_err(|error| format!("failed to make {}: {error}", directory.display()))?;
+        made.map_err(|error| format!("failed to create {}: {error}", directory.display()))?;
         let guard = Guard::start(&directory)?;
         Ok(Self {
             control_plane: None,
@@ -52,7 +52,7 @@ impl Stage {
         })
     }
 
-    /// Starts the local Azure and, unless a cluster of the user's is taken, the control plane; both at once.
+    /// Starts the local Azure and, unless a user's cluster is given, the control plane; both concurrently.
     pub async fn raise(&mut self, cli: &Cli) -> Outcome<()> {
         let (guard, directory) = (&self.guard, &self.directory);
         let world = directory.join("world.json");
@@ -83,9 +83,9 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts the operator as its `ServiceAccount`, with nothing changed but where Azure is, and waits until it is ready.
+    /// Starts the operator as its `ServiceAccount`, with only the location of Azure changed, and waits until it is ready.
     pub async fn start_operator(&mut self) -> Outcome<Duration> {
-        let (Some(cluster), Some(azure)) = (&self.cluster, &self.azure) else { return Err("nothing is raised yet".to_owned()) };
+        let (Some(cluster), Some(azure)) = (&self.cluster, &self.azure) else { return Err("nothing is running yet".to_owned()) };
         let kubeconfig = cluster.write_operator_kubeconfig(self.directory.join("operator.kubeconfig")).await?;
         let mut command = Command::new(beside("tabular-operator")?);
         for (name, _) in std::env::vars_os() {
@@ -96,7 +96,7 @@ impl Stage {
         }
         command.args(["run", "--metrics-address", "127.0.0.1:0", "--extra-ca-file", &azure.authority]);
         if self.control_plane.is_none() {
-            // What else there is in a cluster of the user's is none of the demo's business.
+            // In a user's cluster, the operator only watches the demo's namespace.
             command.args(["--watch-namespace", &cluster.namespace]);
         }
         command.env("KUBECONFIG", kubeconfig).env("HTTPS_PROXY", &azure.proxy).stdin(Stdio::null()).stdout(Stdio::null());
@@ -117,20 +117,20 @@ impl Stage {
         Err(format!("the operator was not ready within {} s", READY.as_secs()))
     }
 
-    /// Says where something has ended that should not have.
+    /// Returns an error if a program has exited unexpectedly.
     pub fn still_runs(&mut self) -> Outcome<()> {
         [&mut self.operator, &mut self.simulator, &mut self.control_plane].into_iter().flatten().try_for_each(Program::still_runs)
     }
 
-    /// What the programs said last, for a demo that failed.
+    /// The last log lines of the programs, for a failed demo.
     pub fn last_words(&self) -> Vec<String> {
         [&self.operator, &self.simulator, &self.control_plane].into_iter().flatten().flat_map(Program::last_words).collect()
     }
 
-    /// Says how to use what is left running.
+    /// Explains the use of the running parts.
     pub fn explain_use(&self, screen: &mut Screen, context: Option<&str>) {
         let (Some(cluster), Some(azure)) = (&self.cluster, &self.azure) else { return };
-        let mut lines = vec![String::new(), "It goes on running until Ctrl-C. In another terminal:".to_owned(), String::new()];
+        let mut lines = vec![String::new(), "The demo keeps running until Ctrl-C. In another terminal:".to_owned(), String::new()];
         let kubectl = if let Some(context) = context {
             format!("kubectl --context {context}")
         } else {
@@ -147,14 +147,14 @@ impl Stage {
         if let Some(program) = &self.control_plane_program {
             lines.extend([
                 String::new(),
-                "Without a kubectl of your own:".to_owned(),
+                "If kubectl is not installed:".to_owned(),
                 String::new(),
                 format!("  alias kubectl='{} kubectl'", program.display()),
             ]);
         }
         lines.extend([
             String::new(),
-            "The local Azure, for any other client of it, and what was asked of it:".to_owned(),
+            "The local Azure, for other clients, and the requests it received:".to_owned(),
             String::new(),
             format!("  export HTTPS_PROXY={} SSL_CERT_FILE={}", azure.proxy, azure.authority),
             format!("  curl --noproxy '*' {}/ledger", azure.control),
@@ -172,7 +172,7 @@ impl Stage {
         }
     }
 
-    /// Ends everything in order: the resources, the operator, then what it needs.
+    /// Ends everything in order: the resources, the operator, then its requirements.
     pub async fn end(&mut self, screen: &mut Screen) -> Outcome<()> {
         let mut outcome = Ok(());
         let mut note = |result: Outcome<()>| {
@@ -187,7 +187,7 @@ impl Stage {
         }
         if let Some(operator) = self.operator.take() {
             note(operator.end(&self.guard).await.and_then(|status| {
-                if status.success() { Ok(()) } else { Err(format!("the operator did not end well on SIGTERM: {status}")) }
+                if status.success() { Ok(()) } else { Err(format!("the operator did not exit with 0 after SIGTERM: {status}")) }
             }));
         }
         if let Some(cluster) = self.cluster.take().filter(|_| borrowed) {
@@ -201,7 +201,7 @@ impl Stage {
     }
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that only the user can read.
 pub fn write_private(path: &Path, content: &str) -> Outcome<()> {
     let file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content.as_bytes())).map_err(|error| format!("failed to write {}: {error}", path.display()))
@@ -209,12 +209,12 @@ pub fn write_private(path: &Path, content: &str) -> Outcome<()> {
 
 /// A program that was built together with this one.
 fn beside(name: &str) -> Outcome<PathBuf> {
-    let own = std::env::current_exe().map_err(|error| format!("failed to find where this program is: {error}"))?;
+    let own = std::env::current_exe().map_err(|error| format!("failed to find the path of this program: {error}"))?;
     let path = own.with_file_name(name);
-    if path.is_file() { Ok(path) } else { Err(format!("{} is not there: run `make build`", path.display())) }
+    if path.is_file() { Ok(path) } else { Err(format!("{} not found: run `make build`", path.display())) }
 }
 
-/// Where the operator says that it serves metrics.
+/// The address of the operator's metrics in its log.
 fn metrics_address(log: &Path) -> Option<String> {
     let log = fs::read_to_string(log).ok()?;
     log.lines()

@@ -1,4 +1,4 @@
-//! What Kubernetes says of the resources, moment by moment: remembered for the checks, and drawn.
+//! The reported state of the resources over time: recorded for the checks, and drawn.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
@@ -9,15 +9,15 @@ use tabular_operator::api::{ModelRefresh, ModelSync, Run, RunState};
 
 use crate::screen::{Ink, Line, Screen};
 
-/// The width of a bar of progress.
+/// The width of a progress bar.
 const BAR: usize = 12;
 
-/// A resource as it is now.
+/// The current state of a resource.
 #[derive(Debug)]
 pub struct Resource {
-    /// As `kubectl` takes it: that of a synchronisation has its kind before it.
+    /// Its `kubectl` name, with the kind for a sync.
     name: String,
-    /// In short, once it is known.
+    /// Its short name, when known.
     model: Option<String>,
     run: Option<Run>,
 }
@@ -36,30 +36,30 @@ impl From<ModelSync> for Resource {
     }
 }
 
-/// One resource as it was seen.
+/// The recorded history of a resource.
 #[derive(Debug)]
 pub struct Seen {
-    /// Empty where it is that of a refresh which is followed, until the operator says it.
+    /// Empty for a dependent whose upstream's model the operator has not reported yet.
     model: String,
-    /// Each run that was seen, as often as it changed.
+    /// Each recorded version of its run.
     pub runs: Vec<Run>,
-    /// Whether it is there.
+    /// Whether it exists.
     pub there: bool,
 }
 
 impl Seen {
-    /// The run as it stands.
+    /// The current run.
     pub fn run(&self) -> Option<&Run> {
         self.runs.last()
     }
 
-    /// Whether a moment was seen that fits.
+    /// Whether a recorded version matches.
     pub fn once(&self, fits: impl Fn(&Run) -> bool) -> bool {
         self.runs.iter().any(fits)
     }
 }
 
-/// All of them.
+/// All resources.
 #[derive(Debug)]
 pub struct Watch {
     began: Instant,
@@ -73,18 +73,18 @@ impl Watch {
         Self { began: Instant::now(), order: order.to_vec(), seen: BTreeMap::new(), events: HashSet::new() }
     }
 
-    /// One resource, once it was seen.
+    /// One resource, if recorded.
     pub fn of(&self, name: &str) -> Option<&Seen> {
         self.seen.get(name)
     }
 
-    /// Takes in what is there now.
+    /// Records the current state.
     pub fn take(&mut self, resources: &[Resource], screen: &mut Screen) {
         for name in self.order.clone() {
             let Some(resource) = resources.iter().find(|resource| resource.name == name) else {
                 if let Some(seen) = self.seen.get_mut(name).filter(|seen| seen.there) {
                     seen.there = false;
-                    self.tell(screen, name, Ink::Plain, "Gone", "the resource is gone");
+                    self.tell(screen, name, Ink::Plain, "Deleted", "the resource was deleted");
                 }
                 continue;
             };
@@ -94,14 +94,14 @@ impl Watch {
             let step = run.progress.as_ref().map(|progress| progress.summary.clone());
             let before = seen.run().and_then(|run| run.progress.as_ref()).map(|progress| progress.summary.clone());
             seen.runs.push(run);
-            // On a terminal the bar says it; elsewhere a line does.
+            // On a terminal, the bar shows it; elsewhere a line.
             if let Some(step) = step.filter(|step| !screen.live() && before.as_ref() != Some(step)) {
                 self.tell(screen, name, Ink::Faint, "progress", &format!("{step} objects"));
             }
         }
     }
 
-    /// Tells the events that are new.
+    /// Prints new events.
     pub fn take_events(&mut self, mut events: Vec<Event>, screen: &mut Screen) {
         events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
         for event in events {
@@ -119,7 +119,7 @@ impl Watch {
         }
     }
 
-    /// Tells one thing that happened.
+    /// Prints one event.
     pub fn tell(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
         let at = format!("{:6.1} s  ", self.began.elapsed().as_secs_f64());
         screen.tell(&vec![
@@ -130,7 +130,7 @@ impl Watch {
         ]);
     }
 
-    /// How long the story has gone on.
+    /// The elapsed time of the demo.
     pub fn elapsed(&self) -> std::time::Duration {
         self.began.elapsed()
     }
@@ -164,7 +164,7 @@ impl Watch {
     }
 }
 
-/// A name as `kubectl` takes it.
+/// A name in `kubectl` form.
 fn name_of(kind: &str, name: &str) -> String {
     if kind == "ModelSync" { format!("msync/{name}") } else { name.to_owned() }
 }
@@ -187,7 +187,7 @@ fn bar(run: &Run) -> String {
     format!("{}{} {}", "█".repeat(done), "░".repeat(BAR - done), progress.summary)
 }
 
-/// How long it has run, or waited, or took.
+/// How long the run has taken or waited so far, or took.
 fn time(run: &Run) -> String {
     let since = match run.state {
         RunState::Waiting => run.waiting_since_time,
