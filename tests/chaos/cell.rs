@@ -1,4 +1,4 @@
-//! One cell of the matrix: a story with one fault at one of its requests.
+//! One cell of the matrix: a scenario with one fault at one of its requests.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -14,40 +14,40 @@ use crate::stage::Stage;
 /// One cell.
 #[derive(Clone)]
 pub struct Cell {
-    /// The story.
+    /// The scenario.
     pub scenario: Scenario,
-    /// Where something goes wrong.
+    /// The request with the fault.
     pub point: Point,
-    /// What.
+    /// The fault.
     pub fault: Fault,
 }
 
-/// How a cell went.
+/// The result of a cell.
 pub struct CellResult {
-    /// Which one.
+    /// The cell.
     pub cell: Cell,
-    /// How.
+    /// The result.
     pub verdict: Verdict,
-    /// How long it took.
+    /// The duration.
     pub took: Duration,
 }
 
-/// How a cell went.
+/// The result of a cell.
 pub enum Verdict {
-    /// All was as it has to be.
+    /// All invariants hold.
     Passed,
-    /// The same, but the request was not made this time: a poll fewer, say.
+    /// All invariants hold, but the request was not made in this run, for example because of one poll fewer.
     NotMet,
-    /// Why not.
+    /// The violated invariant.
     Failed(String),
 }
 
 impl Cell {
-    /// The cells of a story.
+    /// The cells of a scenario.
     pub fn of(scenario: Scenario, points: &[Point]) -> Vec<Self> {
         let of = |point: &Point| {
             let point = point.clone();
-            Fault::ALL.into_iter().filter(move |fault| fault.befalls(&point, scenario.tenants))
+            Fault::ALL.into_iter().filter(move |fault| fault.applies_to(&point, scenario.tenants))
         };
         points.iter().flat_map(|point| of(point).map(|fault| Self { scenario, point: point.clone(), fault })).collect()
     }
@@ -58,7 +58,7 @@ impl Cell {
     }
 }
 
-/// Plays the story with nothing wrong, and gives the requests that it has made.
+/// Plays the scenario without a fault, and returns its requests.
 pub async fn clean(scenario: Scenario) -> Result<Vec<Point>, String> {
     caught(async move {
         let stage = Stage::set("clean", scenario.service, &(scenario.settings)()).await;
@@ -70,7 +70,7 @@ pub async fn clean(scenario: Scenario) -> Result<Vec<Point>, String> {
     .await
 }
 
-/// Plays the story with the fault.
+/// Plays the scenario with the fault.
 pub async fn run(cell: Cell) -> CellResult {
     let began = Instant::now();
     let played = cell.clone();
@@ -79,7 +79,7 @@ pub async fn run(cell: Cell) -> CellResult {
         let ordered = fault::order(&stage, &played.point, played.fault).await;
         let outcome = tokio::select! {
             outcome = (played.scenario.play)(&stage) => outcome,
-            () = ordered.see_to(&stage, played.fault) => unreachable!("it goes on for ever"),
+            () = ordered.execute(&stage, played.fault) => unreachable!("it never returns"),
         };
         let met = ordered.withdraw(&stage).await;
         laws::check(&stage, &outcome).await;
@@ -94,12 +94,12 @@ pub async fn run(cell: Cell) -> CellResult {
     CellResult { cell, verdict, took: began.elapsed() }
 }
 
-/// What comes of it, or what its panic says.
-async fn caught<T>(story: impl Future<Output = T>) -> Result<T, String> {
-    AssertUnwindSafe(story).catch_unwind().await.map_err(|panic| {
+/// The scenario's result, or the message of its panic.
+async fn caught<T>(scenario: impl Future<Output = T>) -> Result<T, String> {
+    AssertUnwindSafe(scenario).catch_unwind().await.map_err(|panic| {
         let said = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
         let said = said.unwrap_or_else(|| "it panicked".to_owned());
-        // All of it was printed where it happened.
+        // The complete message was printed at the panic.
         said.lines().next().unwrap_or_default().to_owned()
     })
 }

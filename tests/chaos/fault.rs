@@ -1,4 +1,4 @@
-//! What goes wrong at a request, on either side, and how it is brought about.
+//! The faults of a request, on either side, and their injection.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::point::{Point, Side};
 use crate::scenario::{ORDERS, Tenants};
 use crate::stage::{LIMIT, Stage};
 
-/// What goes wrong at a request.
+/// A fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// SIGKILL before it is handled; it never is.
+    /// SIGKILL before the request is handled; it never is.
     KillBefore,
-    /// SIGKILL after it is handled, before the answer comes.
+    /// SIGKILL after the request is handled, before the response is sent.
     KillAfter,
-    /// It is handled, and the connection closed without an answer.
+    /// The request is handled, and the connection is closed without a response.
     Lost,
-    /// It is refused with this status, and not handled.
+    /// The request is refused with this status, and not handled.
     Status(u16),
-    /// It is never answered, and not handled.
+    /// The request gets no response and is not handled.
     Hang,
-    /// It is handled, and the answer ends in its middle.
+    /// The request is handled, and the response is truncated.
     Truncated,
-    /// From it on every write of the first tenant's resource fails, until the second tenant has what it asked for.
+    /// From this request on, every write of the first tenant's resource fails until the second tenant's requests are completed.
     Unwritten,
-    /// From it on every read of the first tenant's Secret fails, until the second tenant has what it asked for.
+    /// From this request on, every read of the first tenant's Secret fails until the second tenant's requests are completed.
     Unread,
 }
 
@@ -47,7 +47,7 @@ impl Fault {
         Self::Unread,
     ];
 
-    /// How a cell's name has it.
+    /// Its part of a cell's name.
     pub fn name(self) -> String {
         match self {
             Self::KillBefore => "kill-before".to_owned(),
@@ -61,9 +61,9 @@ impl Fault {
         }
     }
 
-    /// Whether it can befall the request of a story, with one tenant or two. The answer to a watch never ends, so nothing can happen after
-    /// it. What lasts begins at each write, and at each read of a Secret.
-    pub fn befalls(self, point: &Point, tenants: Tenants) -> bool {
+    /// Whether it can apply to the request of a scenario, with one tenant or two. The response to a watch never ends, so nothing can
+    /// happen after it. Lasting faults start at each write, and at each read of a Secret.
+    pub fn applies_to(self, point: &Point, tenants: Tenants) -> bool {
         let signature = match &point.side {
             Side::Api { signature } => signature.as_str(),
             Side::Azure { .. } => "",
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// What the local Azure has to do.
+    /// The fault in the local Azure.
     fn at_azure(self) -> Value {
         match self {
             Self::KillBefore => json!({"hold": {"at": "before"}}),
@@ -86,11 +86,11 @@ impl Fault {
             Self::Status(code) => json!({"status": {"code": code}}),
             Self::Hang => json!({"hang": {}}),
             Self::Truncated => json!({"resetMidBody": {}}),
-            Self::Unwritten | Self::Unread => unreachable!("it befalls requests to the API server"),
+            Self::Unwritten | Self::Unread => unreachable!("it applies to requests to the API server"),
         }
     }
 
-    /// What the proxy before the API server has to do.
+    /// The fault in the proxy in front of the API server.
     fn at_api(self) -> Action {
         match self {
             Self::KillBefore => Action::Hold(Moment::Before),
@@ -108,17 +108,17 @@ impl Fault {
     }
 }
 
-/// A fault that is in force.
+/// An active fault.
 pub enum Ordered {
-    /// At the local Azure.
+    /// In the local Azure.
     Azure(harness::Fault),
-    /// Before the API server.
+    /// In front of the API server.
     Api(harness::Strike),
-    /// The same, until the story has it withdrawn ([`Stage::mend`]).
+    /// In front of the API server until the scenario withdraws it ([`Stage::withdraw_lasting`]).
     Lasting,
 }
 
-/// Puts the fault into force. What it hits is counted from now on.
+/// Activates the fault. Affected requests are counted from now on.
 pub async fn order(stage: &Stage, point: &Point, fault: Fault) -> Ordered {
     match &point.side {
         Side::Azure { method, route } => {
@@ -130,7 +130,7 @@ pub async fn order(stage: &Stage, point: &Point, fault: Fault) -> Ordered {
                 Fault::Unwritten => seen.writes_resource() && seen.name == ORDERS,
                 _ => seen.resource == "secrets" && seen.name == SECRET,
             };
-            stage.endure(stage.world.proxy().strike_times(point.nth - 1, usize::MAX, fault.at_api(), fits)).await;
+            stage.keep_until_withdrawn(stage.world.proxy().strike_times(point.nth - 1, usize::MAX, fault.at_api(), fits)).await;
             Ordered::Lasting
         }
         Side::Api { signature } => {
@@ -142,21 +142,21 @@ pub async fn order(stage: &Stage, point: &Point, fault: Fault) -> Ordered {
 }
 
 impl Ordered {
-    /// Sees to the killing, where the fault is one: waits for the request, kills, and starts the next process.
-    pub async fn see_to(&self, stage: &Stage, fault: Fault) {
+    /// If the fault kills the operator: waits for the request, kills the process, and starts the next one.
+    pub async fn execute(&self, stage: &Stage, fault: Fault) {
         if !fault.kills() {
             return std::future::pending().await;
         }
         match self {
             Self::Azure(ordered) => {
-                // Until the play is over: the request may not come this time.
+                // Until the scenario ends: the request may be missing in this run.
                 while ordered.held().await == 0 {
                     tokio::time::sleep(Duration::from_millis(30)).await;
                 }
                 let mut operator = stage.operator.lock().await;
                 operator.kill();
-                // The service sees that the client is gone; released sooner, it would still do what was asked.
-                within(LIMIT, "the held request to be given up", async || (ordered.held().await == 0).then_some(())).await;
+                // The service detects that the client has disconnected. Released earlier, it would still handle the request.
+                within(LIMIT, "the held request to end", async || (ordered.held().await == 0).then_some(())).await;
                 operator.restart();
             }
             Self::Api(strike) => {
@@ -170,7 +170,7 @@ impl Ordered {
         std::future::pending::<()>().await;
     }
 
-    /// Withdraws it, and says whether it has hit.
+    /// Withdraws it, and returns whether it affected a request.
     pub async fn withdraw(self, stage: &Stage) -> bool {
         match self {
             Self::Azure(ordered) => {
@@ -179,7 +179,7 @@ impl Ordered {
                 hits > 0
             }
             Self::Api(strike) => strike.count() > 0,
-            Self::Lasting => stage.mend().await,
+            Self::Lasting => stage.withdraw_lasting().await,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The crash matrix: every request that a run makes, to the API server or to Azure, with everything that can go wrong there,
-//! in every story; and what has to be true afterwards.
+//! The fault matrix: each request of a run, to the API server or to Azure, with each possible fault, in each scenario; and the invariants
+//! that must hold afterwards.
 //!
-//! The requests are those that a clean run of the story was seen to make. Each cell has an operator, a namespace and a model
-//! of its own. `make chaos` runs all of them and shows a table; without `CHAOS=all` an even share is run, as a test.
+//! The requests are recorded in a run of the scenario without faults. Each cell has its own operator, namespace and model. `make chaos`
+//! runs all of them and prints a table; without `CHAOS=all`, an even share runs as a test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -23,9 +23,9 @@ use futures::stream::{self, StreamExt as _};
 use cell::{Cell, CellResult, Verdict};
 use scenario::Scenario;
 
-/// How many cells `make test` runs.
+/// Number of cells in `make test`.
 const SHARE: usize = 48;
-/// How many runs there are at a time: they wait far more than they work.
+/// Number of concurrent runs: they mostly wait.
 const JOBS: usize = 24;
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,9 +37,9 @@ async fn main() -> ExitCode {
     let whole = std::env::var("CHAOS").is_ok_and(|what| what == "all");
     let jobs = std::env::var("CHAOS_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(JOBS);
     let began = Instant::now();
-    let story = only.as_deref().map(|only| only.split_once('/').map_or(only, |(story, _)| story));
+    let wanted = only.as_deref().map(|only| only.split_once('/').map_or(only, |(scenario, _)| scenario));
     let scenarios: Vec<Scenario> =
-        scenario::all().into_iter().filter(|scenario| story.is_none_or(|story| scenario.name.contains(story))).collect();
+        scenario::all().into_iter().filter(|scenario| wanted.is_none_or(|wanted| scenario.name.contains(wanted))).collect();
     if scenarios.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
     for (scenario, points) in scenarios.iter().zip(clean) {
         match points {
             Ok(points) => cells.extend(Cell::of(*scenario, &points)),
-            Err(why) => broken.push(format!("{}: without any fault: {why}", scenario.name)),
+            Err(why) => broken.push(format!("{}: without a fault: {why}", scenario.name)),
         }
     }
     let of_all = cells.len();
@@ -58,10 +58,10 @@ async fn main() -> ExitCode {
         None if !whole => cells = evenly(cells, SHARE),
         None => {}
     }
-    println!("{} of {of_all} cells, {} stories, {jobs} at a time", cells.len(), scenarios.len());
+    println!("{} of {of_all} cells, {} scenarios, {jobs} concurrent", cells.len(), scenarios.len());
     let results = run(cells, jobs).await;
     broken.extend(results.iter().filter_map(|result| match &result.verdict {
-        Verdict::Failed(why) => Some(format!("{}: {why}\n    again: make chaos ONLY='{}'", result.cell.name(), result.cell.name())),
+        Verdict::Failed(why) => Some(format!("{}: {why}\n    repeat: make chaos ONLY='{}'", result.cell.name(), result.cell.name())),
         Verdict::Passed | Verdict::NotMet => None,
     }));
     println!("{} s", began.elapsed().as_secs());
@@ -75,8 +75,7 @@ async fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Runs the cells, and prints the line of each story as soon as its last one is done: a run that is ended early has shown what
-/// it had.
+/// Runs the cells, and prints the line of each scenario when its last cell completes, so that an interrupted run has partial results.
 async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
     table::head();
     let mut left: BTreeMap<&str, usize> = BTreeMap::new();
@@ -86,22 +85,22 @@ async fn run(cells: Vec<Cell>, jobs: usize) -> Vec<CellResult> {
     let mut results = Vec::new();
     let mut running = stream::iter(cells.into_iter().map(cell::run)).buffer_unordered(jobs);
     while let Some(result) = running.next().await {
-        let story = result.cell.scenario.name;
+        let scenario = result.cell.scenario.name;
         if let Verdict::Failed(why) = &result.verdict {
             println!("failed: {}: {why}", result.cell.name());
         }
         results.push(result);
-        let left = left.entry(story).or_default();
+        let left = left.entry(scenario).or_default();
         *left = left.saturating_sub(1);
         if *left == 0 {
-            table::story(story, &results);
+            table::scenario(scenario, &results);
         }
     }
     table::sum(&results);
     results
 }
 
-/// The cells that are asked for: those whose names contain the first argument that is no flag of Rust's own test programs.
+/// The filter: cells whose names contain the first argument that is not a flag of Rust's test programs.
 fn arguments() -> Result<Option<String>, ExitCode> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -116,7 +115,7 @@ fn arguments() -> Result<Option<String>, ExitCode> {
     Ok(None)
 }
 
-/// So many of them, at even distances: each story and each fault has its part.
+/// This many cells at even distances, so that each scenario and each fault is included.
 fn evenly(cells: Vec<Cell>, count: usize) -> Vec<Cell> {
     let all = cells.len();
     if all <= count {

@@ -1,14 +1,14 @@
-//! The requests of a run at which something may go wrong, as a clean run has shown them.
+//! The requests of a run that can have a fault, as recorded in a run without faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use harness::{Row, Seen};
 
-/// How many requests of one sort are points of their own: a poll is like the one before, and a refused write like the next.
+/// Number of requests of one kind that are separate points: further polls or refused writes are alike.
 const OF_A_SORT: usize = 4;
 
-/// A sort of request, by the side that it goes to.
+/// A kind of request, by its receiver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     /// To the API server: verb and resource, such as `update modelrefreshes/status`.
@@ -20,17 +20,17 @@ pub enum Side {
     Azure {
         /// The method.
         method: String,
-        /// The ledger's word.
+        /// The route's name in the ledger.
         route: String,
     },
 }
 
-/// The n-th request of a sort, counted from 1.
+/// The n-th request of a kind, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Which sort.
+    /// The kind.
     pub side: Side,
-    /// Which of them.
+    /// The number.
     pub nth: usize,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Point {
     }
 }
 
-/// The points that these requests are. The lease is not among them: it is no part of a run, and has tests of its own.
+/// The points of these requests. The lease is excluded: it is not part of a run, and has its own tests.
 pub fn of(api: &[Seen], azure: &[Row]) -> Vec<Point> {
     let api = api.iter().filter(|seen| seen.resource != "leases").map(|seen| Side::Api { signature: seen.signature() });
     let azure = azure.iter().map(|row| Side::Azure { method: row.method.clone(), route: row.route.clone() });

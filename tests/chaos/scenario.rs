@@ -1,4 +1,4 @@
-//! The stories: what a person asks for, and what has to have become of it in the end, whatever goes wrong on the way.
+//! The scenarios: the user's requests, and the final state that must result despite any fault.
 
 use futures::future::LocalBoxFuture;
 use serde_json::{Value, json};
@@ -6,45 +6,45 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunState};
 
 use crate::stage::{Service, Stage};
 
-/// The resources of the stories.
+/// The resource of the scenarios.
 pub const ORDERS: &str = "orders";
 const REPLICAS: &str = "modelsync/replicas";
-/// That of the second tenant.
+/// The resource of the second tenant.
 pub const OTHERS: &str = "others";
-/// Longer than any story: an operation that only ends when somebody ends it.
+/// Longer than any scenario: such an operation only ends when it is cancelled.
 const FOREVER: u64 = 3_600_000;
 
-/// Whose resources are in a story.
+/// The tenants of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenants {
-    /// One tenant's.
+    /// One tenant.
     One,
-    /// Those of two, on one model, each with an identity of its own.
+    /// Two tenants on one model, each with its own identity.
     Two,
 }
 
-/// A story, on one service.
+/// A scenario on one service.
 #[derive(Clone, Copy)]
 pub struct Scenario {
-    /// Its name in that of a cell.
+    /// Its part of a cell's name.
     pub name: &'static str,
-    /// Where the model is.
+    /// The location of the model.
     pub service: Service,
-    /// Whose resources there are.
+    /// The tenants.
     pub tenants: Tenants,
     /// Settings of the model.
     pub settings: fn() -> Value,
-    /// What happens, up to the end.
+    /// The events, up to the end.
     pub play: for<'a> fn(&'a Stage) -> LocalBoxFuture<'a, Outcome>,
 }
 
-/// What has to be true at the end, beside the laws that always hold.
+/// The expected final state, besides the general invariants.
 pub struct Outcome {
-    /// How the refreshes that the operator began have ended at the service, in the order of their submission.
+    /// The results of the operator's refreshes at the service, in the order of their submission.
     pub refreshes: &'static [&'static str],
-    /// The same of the syncs.
+    /// The results of its syncs.
     pub syncs: &'static [&'static str],
-    /// How the latest run of each resource has ended; `None` where the resource is gone.
+    /// The result of the latest run of each resource; `None` if the resource is deleted.
     pub ends: Vec<(&'static str, Option<RunState>)>,
 }
 
@@ -89,14 +89,14 @@ fn refreshed(refreshes: &'static [&'static str], end: Option<RunState>) -> Outco
     Outcome { refreshes, syncs: &[], ends: vec![(ORDERS, end)] }
 }
 
-/// A refresh is asked for.
+/// A refresh.
 async fn plain(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
     stage.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
-/// Another client's refresh is first. It is of another kind, so that no doubt about ours can mean it.
+/// Another client's refresh runs first. It is of another type, so that it is not a candidate for the operator's submission.
 async fn wait(stage: &Stage) -> Outcome {
     let theirs = stage.world.azure.start_refresh(&stage.model, json!({"type": "calculate", "durationMillis": FOREVER})).await;
     stage.apply(ORDERS, &json!({})).await;
@@ -106,7 +106,7 @@ async fn wait(stage: &Stage) -> Outcome {
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
-/// The operation takes too long.
+/// The operation exceeds its deadline.
 async fn deadline(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"activeDeadlineSeconds": 1})).await;
     stage.until_run(ORDERS, 1, RunState::TimedOut).await;
@@ -122,7 +122,7 @@ async fn replace(stage: &Stage) -> Outcome {
     refreshed(&["cancelled", "succeeded"], Some(RunState::Succeeded))
 }
 
-/// A person cancels the run, and the resource stays.
+/// A user cancels the run, and the resource stays.
 async fn cancel(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
     stage.until_run(ORDERS, 1, RunState::Running).await;
@@ -131,14 +131,14 @@ async fn cancel(stage: &Stage) -> Outcome {
     refreshed(&["cancelled"], Some(RunState::Cancelled))
 }
 
-/// The first attempt fails, and one more is allowed.
+/// The first attempt fails, and one retry is allowed.
 async fn retry(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({"backoffLimit": 1})).await;
     stage.until_run(ORDERS, 1, RunState::Succeeded).await;
     refreshed(&["failed", "succeeded"], Some(RunState::Succeeded))
 }
 
-/// A synchronisation is asked for, after a refresh by somebody else: without one Power BI has nothing to bring.
+/// A sync after another client's refresh: without a refresh, Power BI has nothing to sync.
 async fn sync(stage: &Stage) -> Outcome {
     let theirs = stage.world.azure.start_refresh(&stage.model, json!({"durationMillis": FOREVER})).await;
     stage.world.azure.end(&theirs, "succeeded").await;
@@ -147,7 +147,7 @@ async fn sync(stage: &Stage) -> Outcome {
     Outcome { refreshes: &[], syncs: &["completed"], ends: vec![(REPLICAS, Some(RunState::Succeeded))] }
 }
 
-/// A synchronisation follows a refresh.
+/// A sync after a refresh.
 async fn follow(stage: &Stage) -> Outcome {
     let following = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": ORDERS}}});
     stage.world.apply(REPLICAS, &following).await;
@@ -158,7 +158,7 @@ async fn follow(stage: &Stage) -> Outcome {
     Outcome { refreshes: &["succeeded"], syncs: &["completed"], ends }
 }
 
-/// The resource is deleted in mid-run.
+/// The resource is deleted during the run.
 async fn deletion(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
     stage.until_run(ORDERS, 1, RunState::Running).await;
@@ -167,7 +167,7 @@ async fn deletion(stage: &Stage) -> Outcome {
     refreshed(&["cancelled"], None)
 }
 
-/// The operator is replaced in mid-run, as by an upgrade.
+/// The operator is replaced during the run, as by an upgrade.
 async fn restart(stage: &Stage) -> Outcome {
     stage.apply(ORDERS, &json!({})).await;
     stage.until_run(ORDERS, 1, RunState::Running).await;
@@ -180,13 +180,13 @@ async fn restart(stage: &Stage) -> Outcome {
     refreshed(&["succeeded"], Some(RunState::Succeeded))
 }
 
-/// Two tenants refresh one model. Whatever the first one's resource or Secret suffers, the second one has its refresh meanwhile.
+/// Two tenants refresh one model. Despite any fault of the first one's resource or Secret, the second one's refresh completes meanwhile.
 async fn two_tenants(stage: &Stage) -> Outcome {
     let theirs = stage.second_tenant().await;
     stage.apply(ORDERS, &json!({})).await;
     stage.apply(OTHERS, &theirs).await;
     stage.until_run(OTHERS, 1, RunState::Succeeded).await;
-    stage.mend().await;
+    stage.withdraw_lasting().await;
     stage.until_run(ORDERS, 1, RunState::Succeeded).await;
     Outcome { refreshes: &["succeeded"], syncs: &[], ends: vec![(ORDERS, Some(RunState::Succeeded)), (OTHERS, Some(RunState::Succeeded))] }
 }

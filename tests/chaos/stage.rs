@@ -1,4 +1,4 @@
-//! Where one run plays: a world of its own, its model at either service, and an operator that is started again whenever it ends.
+//! The environment of one run: its own world, its model at either service, and an operator that is restarted whenever it exits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How long any one thing may take: the longest are a minute's pause after a refusal, on a busy machine.
+/// Maximum duration of any step: the longest is a backoff of one minute after a refusal, on a busy machine.
 pub const LIMIT: Duration = Duration::from_mins(3);
-/// How soon an operator that has ended is started again.
+/// The delay before an exited operator is restarted.
 const RESTART: Duration = Duration::from_millis(100);
 
-/// Which service has the model, and how the resource names it.
+/// The service of the model, and its names in the resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Analysis Services.
@@ -30,26 +30,26 @@ pub enum Service {
     PowerBiNamed,
 }
 
-/// Where one run plays.
+/// The environment of one run.
 pub struct Stage {
     /// Namespace, application and Secret.
     pub world: World,
     /// The model.
     pub model: Model,
-    /// What a manifest's spec says to mean it.
+    /// The part of a spec that refers to the model.
     pub spec: Value,
-    /// The operator. Whoever has the lock decides whether it runs.
+    /// The operator. The holder of the lock controls its process.
     pub operator: Arc<Mutex<Operator>>,
     keeper: JoinHandle<()>,
     /// The application of the second tenant.
     pub theirs: String,
-    /// A fault that lasts until the story is over it, and whether it has hit.
+    /// A lasting fault, and whether it affected a request.
     lasting: Mutex<(Option<Strike>, bool)>,
 }
 
 impl Stage {
-    /// Makes it, with an operator that is ready. `settings` are the model's. It is looked at seldom enough that a clean run has
-    /// few polls, and often enough that no story takes long.
+    /// Creates it with an operator that is ready. `settings` are the model's. The polling interval is long enough that a run without
+    /// faults has few polls, and short enough that no scenario is slow.
     pub async fn set(name: &str, service: Service, settings: &Value) -> Self {
         let world = World::with(name, Setting { api_proxy: true, ..Setting::default() }).await;
         let (model, spec) = model(&world, service).await;
@@ -70,7 +70,7 @@ impl Stage {
         self.world.apply(named, &merged(&self.spec, spec)).await;
     }
 
-    /// Registers the application of the second tenant, and gives what a manifest's spec says to use it.
+    /// Registers the application of the second tenant, and returns the part of a spec that uses it.
     pub async fn second_tenant(&self) -> Value {
         self.world.azure.put_application(TENANT, &self.theirs, "right").await;
         let keys = json!({"tenantId": TENANT, "clientId": self.theirs, "clientSecret": "right"});
@@ -78,13 +78,13 @@ impl Stage {
         json!({"credentials": {"servicePrincipalRef": {"name": "theirs"}}})
     }
 
-    /// A fault lasts from now on.
-    pub async fn endure(&self, strike: Strike) {
+    /// Stores a lasting fault.
+    pub async fn keep_until_withdrawn(&self, strike: Strike) {
         self.lasting.lock().await.0 = Some(strike);
     }
 
-    /// Ends the fault that lasts; says whether it has hit.
-    pub async fn mend(&self) -> bool {
+    /// Withdraws the lasting fault; returns whether it affected a request.
+    pub async fn withdraw_lasting(&self) -> bool {
         let mut lasting = self.lasting.lock().await;
         if let Some(strike) = lasting.0.take() {
             lasting.1 = strike.count() > 0;
@@ -92,7 +92,7 @@ impl Stage {
         lasting.1
     }
 
-    /// Waits for a version of a resource that fits.
+    /// Waits for a matching version of a resource.
     pub async fn until(&self, named: &str, what: &str, fits: impl Fn(&AnyObject) -> bool) {
         self.world.until_within(LIMIT, named, what, fits).await;
     }
@@ -106,18 +106,18 @@ impl Stage {
         self.until(named, &format!("{state:?} in run {number}"), fits).await;
     }
 
-    /// Waits until a resource is gone.
+    /// Waits until a resource is deleted.
     pub async fn until_gone(&self, named: &str) {
         let gone = self.world.recorder.wait(named, |version| version.deleted.then_some(()));
-        tokio::time::timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("waited {LIMIT:?} in vain for the end of {named}"));
+        tokio::time::timeout(LIMIT, gone).await.unwrap_or_else(|_| panic!("timed out after {LIMIT:?} waiting for the deletion of {named}"));
     }
 
-    /// The refreshes of the model that the operator has begun.
+    /// The operator's refreshes of the model.
     pub async fn refreshes(&self) -> Vec<Operation> {
         self.refreshes_by(&self.world.client_id).await
     }
 
-    /// The refreshes of the model that an application has begun.
+    /// An application's refreshes of the model.
     pub async fn refreshes_by(&self, client: &str) -> Vec<Operation> {
         let all = self.world.azure.refreshes(&self.model).await;
         all.into_iter().filter(|operation| operation.client.contains(client)).collect()
@@ -130,7 +130,7 @@ impl Drop for Stage {
     }
 }
 
-/// Starts the operator again whenever it has ended by itself, as the kubelet would: one that lost its lease does.
+/// Restarts the operator whenever it exits on its own, as the kubelet would, for example after it lost its lease.
 async fn keep(operator: Arc<Mutex<Operator>>) {
     loop {
         tokio::time::sleep(RESTART).await;

@@ -1,19 +1,19 @@
-//! The result: story by fault.
+//! The result table: scenario by fault.
 
 use std::time::Duration;
 
 use crate::cell::{CellResult, Verdict};
 use crate::fault::Fault;
 
-/// Prints its head. A field has the cells that passed, and after a minus those that failed.
+/// Prints its head. A field contains the number of passed cells, and after a minus that of failed ones.
 pub fn head() {
     let names: Vec<String> = Fault::ALL.iter().map(|fault| fault.name()).collect();
     let header: Vec<String> = names.iter().map(|name| format!("{name:>11}")).collect();
     println!("\n{:<14}{} {:>6} {:>7} {:>8} {:>10}", "", header.join(""), "cells", "failed", "not met", "mean s");
 }
 
-/// Prints the line of one story.
-pub fn story(name: &str, results: &[CellResult]) {
+/// Prints the line of one scenario.
+pub fn scenario(name: &str, results: &[CellResult]) {
     let of: Vec<&CellResult> = results.iter().filter(|result| result.cell.scenario.name == name).collect();
     line(name, &of);
 }
@@ -21,7 +21,7 @@ pub fn story(name: &str, results: &[CellResult]) {
 /// Prints the last line.
 pub fn sum(results: &[CellResult]) {
     line("all", &results.iter().collect::<Vec<_>>());
-    println!("not met: the request was not made in that run, as when an end was seen a poll sooner; all else held");
+    println!("not met: the request was not made in that run (for example, one poll fewer); all invariants held");
 }
 
 fn line(name: &str, results: &[&CellResult]) {
