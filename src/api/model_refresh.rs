@@ -77,9 +77,9 @@ pub struct ModelRefreshSpec {
     /// Wait.
     #[serde(default)]
     pub conflict_policy: ConflictPolicy,
-    /// How long a run may wait for its turn on the model, for another client's operation, or for a service that refuses to start it, in
-    /// seconds, 1 to 604800. After that, the run ends as `TimedOut`. A wait that only a user can end, such as a wait for a missing Secret,
-    /// does not count. Default: 86400 (24 hours).
+    /// Maximum wait of a run, in seconds, 1 to 604800. After that, the run ends as `TimedOut`. This covers waiting for its turn on the
+    /// model, for another client's operation, and for a service that refuses to start it. A wait that only a user can end, such as a wait
+    /// for a missing Secret, does not count. Default: 86400 (24 hours).
     #[serde(default = "defaults::day")]
     #[schemars(range(min = 1, max = 604_800))]
     pub wait_deadline_seconds: i32,

@@ -218,14 +218,14 @@ reasons! {
     DecisionIgnored: NoticeWarning,
     /// Scheduled times passed, and it is too late for them (`startingDeadlineSeconds`). No run starts for them.
     MissedSchedule: NoticeWarning,
-    /// No run starts for a trigger. An occurrence (a scheduled time, a request, a run of the upstream refresh) came during a run under
-    /// `concurrencyPolicy: Forbid`, or a change was reverted before its run started.
+    /// No run starts for a trigger. Either a scheduled time, a request or a run of the upstream refresh came during a run under
+    /// `concurrencyPolicy: Forbid`. Or a change was reverted before its run started.
     TriggerDropped: NoticeWarning,
     /// No run starts for some runs of the upstream refresh. Either its history no longer contains them: raise its `historyLimit`. Or it was
     /// deleted, or removed from `trigger.afterRefresh`, while they were queued: request a run.
     RunsMissed: NoticeWarning,
-    /// A user or another client edited the status so that it contradicted the operator's records, for example an end of a run that has not
-    /// ended. The operator restores the state of the run from the history, or else from the service.
+    /// A user or another client edited the status so that it contradicted the operator's records. An example is an end of a run that has
+    /// not ended. The operator restores the state of the run from the history, or else from the service.
     StatusRestored: NoticeWarning,
     /// The operator cancelled another client's refresh (`conflictPolicy: Replace`).
     ConflictReplaced: NoticeWarning,

@@ -33,7 +33,7 @@ pub struct RefreshTrigger {
     #[schemars(length(min = 1, max = 256))]
     pub token: Option<String>,
     /// When to run, as five fields of cron: minute, hour, day of month, month, day of week. If times pass while the operator is down or the
-    /// resource is suspended, one run makes up for them, unless it is too late by `startingDeadlineSeconds`. When clocks change, a fixed
+    /// resource is suspended, one run makes up for them, within `startingDeadlineSeconds`. When clocks change, a fixed
     /// hour runs once a day: a skipped time runs at the first moment after it, and a repeated time runs the first time only. An hour that
     /// begins with `*` follows local time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

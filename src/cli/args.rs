@@ -181,8 +181,8 @@ pub(super) struct PaceArgs {
           default_value = "30s", value_parser = values::call_timeout)]
     pub(super) call_timeout: Duration,
 
-    /// Maximum delay until the service lists a new operation (0s to 1h). If the response to a submission is lost, the operator submits
-    /// again only after the operation has been missing from the list for longer than this.
+    /// Maximum delay until the service lists a new operation (0s to 1h). After a lost response to a submission, the operator submits again
+    /// only if the list has not shown the operation for longer than this.
     #[arg(long, env = "TABULAR_OPERATOR_LISTING_LAG", hide_env_values = true, value_name = "DURATION",
           default_value = "2m", value_parser = values::listing_lag)]
     pub(super) listing_lag: Duration,

@@ -14,8 +14,8 @@ pub struct ServiceAddress {
 
 /// One cloud.
 ///
-/// The hosts are those of the Power BI documentation (embedding in national clouds) and of the Analysis Services documentation ("the
-/// audience must have the `*` character as the subdomain").
+/// Sources of the hosts: the Power BI documentation (embedding in national clouds); the Analysis Services documentation ("the audience
+/// must have the `*` character as the subdomain").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cloud {
     /// `public`, `us-government`, `us-government-high`, `us-government-dod`, `china` or `custom`.

@@ -117,8 +117,8 @@ impl ClientAssertion for Ready {
 
 /// Connects `azure_core` to our HTTP client.
 ///
-/// It parses the response itself. `azure_identity` loses the status of a response that is not JSON, and the code of a description with an
-/// escaped character (such as the line breaks of Entra ID). It also panics on an extremely long lifetime.
+/// It parses the response itself. `azure_identity` loses the status of a response that is not JSON. It also loses the code of a description
+/// with an escaped character, such as the line breaks of Entra ID. It panics on an extremely long lifetime.
 struct Relay {
     authority: String,
     http: Client,

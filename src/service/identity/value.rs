@@ -1,7 +1,7 @@
 //! Parses a value from a Secret, an annotation, a variable or a file, or recognizes what it is instead.
 //!
-//! A byte order mark before a text and the line break after it come from editors, shells and build agents, so they are not part of a value.
-//! Nothing else is ever removed. An invalid value is described with the remedy, and without any part of the value.
+//! A byte order mark before a text and the line break after it are not part of a value: editors, shells and build agents add them. Nothing
+//! else is ever removed. An invalid value is described with the remedy, and without any part of the value.
 
 use base64::Engine as _;
 use base64::alphabet;

@@ -17,8 +17,8 @@ use crate::service::{text, timestamp, words};
 /// Maximum number of rows, as documented in [`crate::operation::Listing`].
 const MOST_ROWS: usize = 50;
 
-/// How much earlier the start of a row in the window may be, if the service shows its clock. The clocks of the machine that recorded a
-/// submission and of the one that searches for it may differ by 5 s, and the clock of the service has whole seconds.
+/// How much earlier the start of a row in the window may be, if the service shows its clock. A submission may be
+/// recorded on one machine and searched for on another one, whose clocks may differ by 5 s. The clock of the service has whole seconds.
 const KNOWN_CLOCK: SignedDuration = SignedDuration::from_secs(6);
 
 /// How much earlier it may be if the service does not show its clock.
