@@ -349,7 +349,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_answer_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        fn no_response_panics(status in 100u16..600, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let answer = Answer::new(status, HeaderMap::new(), body, None);
             let _ = granted(&answer, &shown(Means::Secret));
         }

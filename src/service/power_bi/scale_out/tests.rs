@@ -170,7 +170,7 @@ fn status_behind_target_without_start_is_inconclusive() {
 
 proptest::proptest! {
     #[test]
-    fn no_answer_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {
+    fn no_response_panics(status in 100u16..=999, body in proptest::collection::vec(proptest::num::u8::ANY, 0..300), id in "scaleout-[0-9]{0,20}-[0-9]{0,20}") {
         let mut answer = answer(status, "");
         answer.body = body;
         if let Some(id) = OperationId::parse(&id) {
