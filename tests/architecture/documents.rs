@@ -1,4 +1,4 @@
-//! The documents that a repository has for those who take it over.
+//! The documents that a repository needs for new maintainers.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ fn read(file: &str) -> String {
 }
 
 #[test]
-fn repository_has_its_documents() {
+fn required_documents_exist() {
     let documents = [
         "CHANGELOG.md",
         "CODE_OF_CONDUCT.md",
@@ -31,14 +31,14 @@ fn repository_has_its_documents() {
 }
 
 #[test]
-fn changelog_has_this_version() {
+fn changelog_names_current_version() {
     let changelog = read("CHANGELOG.md");
     assert!(changelog.contains("\n## [Unreleased]\n"));
     assert!(changelog.contains(env!("CARGO_PKG_VERSION")), "CHANGELOG.md does not name {}", env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
-fn paths_in_the_guide_for_agents_exist() {
+fn paths_in_agents_guide_exist() {
     let guide = read("AGENTS.md");
     let spans = guide.split("```").step_by(2).flat_map(|prose| prose.split('`').skip(1).step_by(2));
     let folders = ["src", "tests", "docs", "deploy", "charts", "crds"];
@@ -46,5 +46,5 @@ fn paths_in_the_guide_for_agents_exist() {
     let paths: Vec<&str> = spans.filter(is_path).collect();
     assert!(paths.len() > 30, "{paths:?}");
     let missing: Vec<_> = paths.into_iter().filter(|path| !root().join(path).exists()).collect();
-    assert!(missing.is_empty(), "AGENTS.md names what does not exist: {missing:?}");
+    assert!(missing.is_empty(), "AGENTS.md names missing paths: {missing:?}");
 }

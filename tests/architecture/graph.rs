@@ -1,17 +1,17 @@
-//! Which file imports from which, with every `pub use` resolved to the file that defines the item.
+//! Imports between files, with every `pub use` resolved to the file that defines the item.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::source::{Crate, Segments};
 
-/// Imports through more re-exports than this are not followed.
+/// Maximum number of re-exports in a chain.
 const DEEPEST: usize = 16;
 
-/// What a path leads to.
+/// The target of a path.
 enum Target {
     /// A module.
     Module(Segments),
-    /// An item that this module defines.
+    /// An item defined in this module.
     Item(Segments),
 }
 
@@ -29,7 +29,7 @@ pub fn imports(modules: &Crate) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// The files that import from themselves through others.
+/// The files that import themselves through others.
 pub fn in_cycles(imports: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
     let reaches = |from: &str| {
         let mut seen = BTreeSet::new();
@@ -42,7 +42,7 @@ pub fn in_cycles(imports: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<Strin
     imports.keys().filter(|file| reaches(file)).cloned().collect()
 }
 
-/// Follows a path that is written in a module. `None` where it leads out of the crate.
+/// Resolves a path in a module. `None` if it leaves the crate.
 fn resolve(modules: &Crate, from: &Segments, path: &[String], depth: usize) -> Option<Target> {
     let mut rest = path;
     let mut at = match rest.first()?.as_str() {
@@ -71,7 +71,7 @@ fn resolve(modules: &Crate, from: &Segments, path: &[String], depth: usize) -> O
     Some(Target::Module(at))
 }
 
-/// What a name in a module is.
+/// Resolves a name in a module.
 fn step(modules: &Crate, at: &Segments, name: &str, depth: usize) -> Option<Target> {
     let module = modules.modules.get(at)?;
     let child = [&**at, &[name.to_owned()]].concat();
@@ -85,7 +85,7 @@ fn step(modules: &Crate, at: &Segments, name: &str, depth: usize) -> Option<Targ
         return None;
     }
     if let Some(path) = module.imports.get(name) {
-        // A crate of the same name: `use kube::Client` leads out of the crate.
+        // A crate of the same name: `use kube::Client` leaves the crate.
         return (path.first().map(String::as_str) != Some(name)).then(|| resolve(modules, at, path, depth + 1)).flatten();
     }
     module.globs.iter().find_map(|glob| match resolve(modules, at, glob, depth + 1)? {
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    /// The files in cycles of a crate with the modules `a` and `b` of these texts, below a root with this one.
+    /// The files in cycles of a crate with modules `a` and `b` of these texts, and this root.
     fn in_cycles_of(root: &str, a: &str, b: &str) -> Vec<String> {
         let mut modules = Crate::default();
         for (path, file, text) in [(vec![], "lib.rs", root), (vec!["a".to_owned()], "a.rs", a), (vec!["b".to_owned()], "b.rs", b)] {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn cycle_is_found_however_it_is_written() {
+    fn cycle_is_found_in_every_notation() {
         let uses_a = ["use crate::a::A;", "use super::a;", "use crate::{a::A as Other};", "use super::A;"];
         let inside =
             ["fn f(_: crate::a::A) {}", "fn f() { use super::a::A; }", "fn f() { assert!(crate::a::A == 1) }", "impl crate::a::A {}"];
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn import_by_tests_or_of_another_crate_is_no_cycle() {
+    fn import_of_tests_or_other_crate_is_not_a_cycle() {
         for text in ["#[cfg(test)] mod tests { use crate::a::A; }", "pub(in crate::a) struct C;", "use a_b::A;", "use std::a::A;"] {
             assert!(in_cycles_of("pub use a::A;", "use crate::b::B; pub struct A;", &format!("{text} pub struct B;")).is_empty(), "{text}");
         }

@@ -1,7 +1,7 @@
-//! The architecture, read from the sources: no import cycles, one-way dependencies between folders, small files, short names.
+//! The architecture, checked in the sources: no import cycles, one-way dependencies between folders, small files, short names.
 //!
-//! What does not hold yet is listed in `allowed/`. Those lists only shrink: a new violation fails, and so does an entry that is no
-//! longer one. `GENERATE=1` removes such entries and adds none.
+//! `allowed/` lists the remaining violations. The lists only shrink: a new violation fails, and so does an outdated entry. `GENERATE=1`
+//! removes outdated entries and adds none.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -15,12 +15,12 @@ use std::sync::LazyLock;
 
 use source::Crate;
 
-/// No file has more lines.
+/// Maximum number of lines of a file.
 const MOST_LINES: usize = 400;
-/// No function has a longer name.
+/// Maximum length of a function's name.
 const LONGEST_NAME: usize = 60;
 
-/// Each folder of `src`, with those that it may depend on. A file directly in `src`, such as `text.rs`, counts as a folder.
+/// Each folder of `src` with its allowed dependencies. A file directly in `src`, such as `text.rs`, counts as a folder.
 const DEPENDENCIES: [(&str, &[&str]); 9] = [
     ("api", &[]),
     ("operation", &[]),
@@ -35,7 +35,7 @@ const DEPENDENCIES: [(&str, &[&str]); 9] = [
 
 static CRATE: LazyLock<Crate> = LazyLock::new(Crate::read);
 
-/// Compares what was found with the list of what is still allowed. `GENERATE=1` removes what is no longer found.
+/// Compares the violations with the allowed ones. `GENERATE=1` removes outdated entries.
 fn only_shrinks(list: &str, found: &BTreeSet<String>) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/architecture/allowed").join(list).with_extension("txt");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -53,7 +53,7 @@ fn only_shrinks(list: &str, found: &BTreeSet<String>) {
 }
 
 #[test]
-fn no_file_imports_itself_through_others() {
+fn files_have_no_import_cycles() {
     only_shrinks("cycles", &graph::in_cycles(&graph::imports(&CRATE)));
 }
 
@@ -72,10 +72,10 @@ fn folders_depend_in_one_direction() {
 }
 
 #[test]
-fn every_folder_has_its_dependencies_stated() {
+fn every_folder_has_declared_dependencies() {
     let known: BTreeSet<&str> = DEPENDENCIES.iter().map(|(folder, _)| *folder).chain(["lib", "main"]).collect();
     let unknown: BTreeSet<&str> = CRATE.files().map(source::folder_of).filter(|folder| !known.contains(folder)).collect();
-    assert!(unknown.is_empty(), "state what they may depend on: {unknown:?}");
+    assert!(unknown.is_empty(), "add the folders and their dependencies: {unknown:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The modules of the operator's crate, as its sources declare them, without tests.
+//! The modules of the operator's crate, parsed from its sources, without tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, ImplItem, Item, UseTree};
 
-/// The segments of a path, such as `crate::api::Model`, or of a module, from the root of the crate on.
+/// The segments of a path, such as `crate::api::Model`, or of a module, relative to the root of the crate.
 pub type Segments = Vec<String>;
 
 /// One module.
@@ -14,13 +14,13 @@ pub type Segments = Vec<String>;
 pub struct Module {
     /// Its file, relative to the root of the repository.
     pub file: String,
-    /// What it defines.
+    /// The items that it defines.
     pub items: BTreeSet<String>,
-    /// What it imports, by the name that it has here.
+    /// Its imports, by their local names.
     pub imports: BTreeMap<String, Segments>,
-    /// The modules of which it imports everything.
+    /// The modules of its glob imports.
     pub globs: Vec<Segments>,
-    /// Every other path in it of at least two segments.
+    /// Every other path in it with at least two segments.
     pub paths: BTreeSet<Segments>,
 }
 
@@ -32,7 +32,7 @@ pub struct Crate {
 }
 
 impl Crate {
-    /// Reads it.
+    /// Parses it.
     pub fn read() -> Self {
         let mut read = Self::default();
         read.add_file(Vec::new(), &root().join("src/lib.rs"), &root().join("src"));
@@ -44,13 +44,13 @@ impl Crate {
         self.modules.values().map(|module| module.file.as_str())
     }
 
-    /// Adds the module that a file is; its children are in `folder`.
+    /// Adds the module of a file; its children are in `folder`.
     fn add_file(&mut self, path: Segments, file: &Path, folder: &Path) {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         self.add_text(path, &relative(file), folder, &text);
     }
 
-    /// Adds the module that a file with this text is.
+    /// Adds the module of a file with this text.
     pub fn add_text(&mut self, path: Segments, file: &str, folder: &Path, text: &str) {
         let parsed = syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}"));
         self.add_items(path, file, folder, &parsed.items);
@@ -119,7 +119,7 @@ impl Visit<'_> for Paths<'_> {
     }
 
     fn visit_macro(&mut self, called: &syn::Macro) {
-        // What a macro makes of its tokens is unknown; the paths in them can be seen.
+        // The expansion of a macro is unknown, but its tokens contain paths.
         let text = called.tokens.to_string().replace(" :: ", "::");
         for word in text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':')) {
             let segments: Segments = word.split("::").map(str::to_owned).collect();
@@ -134,7 +134,7 @@ fn is_keyword(segment: &str) -> bool {
     ["crate", "self", "super"].contains(&segment)
 }
 
-/// Calls back with each path of a `use`, and the name that it has there; without one for `*`.
+/// Calls `found` with each path of a `use` and its local name; without a name for `*`.
 fn flatten(tree: &UseTree, before: &mut Segments, found: &mut impl FnMut(Segments, Option<String>)) {
     let mut leaf = |last: String, name: String| {
         // `self` in braces is the module itself.
@@ -197,7 +197,7 @@ fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is)
 }
 
-/// The folder of `src` that a file is in: `engine` of `src/engine/decide.rs`, and `text` of `src/text.rs`.
+/// The folder of a file in `src`: `engine` for `src/engine/decide.rs`, and `text` for `src/text.rs`.
 pub fn folder_of(file: &str) -> &str {
     let below = file.strip_prefix("src/").unwrap_or(file);
     below.split_once('/').map_or(below.trim_end_matches(".rs"), |(folder, _)| folder)

@@ -1,4 +1,4 @@
-//! What a `ServiceAccount` is granted, compared with what it has asked of the API server.
+//! The permissions of a `ServiceAccount`, compared with its requests to the API server.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Ro
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-/// One thing that may be done.
+/// One permission.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// Such as `update`.
+    /// The verb, such as `update`.
     pub verb: String,
     /// The resource in the plural, with its subresource: `modelrefreshes/status`.
     pub resource: String,
-    /// The object's name, where it is limited to one.
+    /// The object's name, if it is restricted to one.
     pub name: Option<String>,
-    /// The namespace, where it is limited to one.
+    /// The namespace, if it is restricted to one.
     pub namespace: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl Grant {
     }
 }
 
-/// Everything that is granted to a `ServiceAccount` by name, in the cluster and in every namespace.
+/// Every permission of a `ServiceAccount` that is granted by name, in the cluster and in every namespace.
 pub async fn of(client: &Client, namespace: &str, account: &str) -> BTreeSet<Grant> {
     let mut grants = BTreeSet::new();
     let bound = |subjects: &Option<Vec<Subject>>| {

@@ -1,4 +1,4 @@
-//! What is done to a release while a run is under way.
+//! Upgrades and uninstalls of a release during a run.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ async fn end_well(world: &World) {
 }
 
 #[tokio::test]
-async fn an_upgrade_hands_the_run_over() {
+async fn upgrade_hands_over_running_operation() {
     let world = in_mid_run("upgrade").await;
     let release = Release::in_namespace(&world, "").await;
     let mut old = release.operator().await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
     release.upgrade("polling.max=2s,log.level=debug").await;
-    // As a Deployment replaces a pod: the new one stands by, then the old one ends.
+    // As in a rollout of a Deployment: the new pod is a candidate before the old one exits.
     let mut new = release.operator().await;
     assert_eq!(old.terminate().await.code(), Some(0));
     end_well(&world).await;
@@ -38,7 +38,7 @@ async fn an_upgrade_hands_the_run_over() {
 }
 
 #[tokio::test]
-async fn what_an_uninstall_leaves_is_taken_up_by_the_next_installation() {
+async fn remaining_run_continues_with_next_installation() {
     let world = in_mid_run("uninstall").await;
     let release = Release::in_namespace(&world, "uninstall.runs=Leave").await;
     let mut operator = release.operator().await;
@@ -46,9 +46,9 @@ async fn what_an_uninstall_leaves_is_taken_up_by_the_next_installation() {
     world.until_state("orders", RunState::Running).await;
     release.uninstall().await;
     assert_eq!(operator.terminate().await.code(), Some(0));
-    // The resource says what may still run, and cannot go unnoticed.
+    // The resource reports that its operation may still run, and stays visible.
     world.delete("orders").await;
-    let left = world.until("orders", "its deletion to be asked for", |object| object.metadata.deletion_timestamp.is_some()).await;
+    let left = world.until("orders", "the deletion request", |object| object.metadata.deletion_timestamp.is_some()).await;
     assert_eq!(harness::world::run_state(&left), Some(RunState::Running));
     assert_eq!(world.operations().await[0].status, "inProgress");
     release.reinstall().await;
@@ -59,14 +59,14 @@ async fn what_an_uninstall_leaves_is_taken_up_by_the_next_installation() {
 }
 
 #[tokio::test]
-async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
+async fn uninstall_cancels_runs_and_keeps_resources() {
     let world = in_mid_run("drained").await;
     world.patch_model(&json!({"cancelMillis": 2_000})).await;
     let release = Release::in_namespace(&world, "").await;
     let mut operator = release.operator().await;
     world.apply("orders", &json!({})).await;
     world.until_state("orders", RunState::Running).await;
-    // It waits for its turn, and begins nothing when that comes.
+    // It waits for its turn, and does not start when the turn comes.
     world.apply("next", &json!({})).await;
     world.until_state("next", RunState::Waiting).await;
     let orphan = world.put_database("Orphan", &json!({"notStartedMillis": 0, "durationMillis": 600_000})).await;
@@ -78,23 +78,23 @@ async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
     let (operations, goes_on) = (world.operations().await, world.operations_on("Orphan").await);
     assert_eq!((operations.len(), operations[0].status.as_str()), (1, "cancelled"));
     assert_eq!((goes_on.len(), goes_on[0].status.as_str()), (1, "inProgress"));
-    // Long enough for an operator that had forgotten it to begin, or to put a finalizer on.
+    // Long enough for an operator that ignores the drain request to start a run or add a finalizer.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.posts().await, 1);
     for name in ["orders", "next", "orphan"] {
         let left = world.recorder.latest(name).unwrap().decode().unwrap();
-        assert!(left.metadata.finalizers.is_none_or(|all| all.is_empty()), "{name} can be deleted with no operator there");
+        assert!(left.metadata.finalizers.is_none_or(|all| all.is_empty()), "{name} must be deletable without an operator");
     }
-    // With what it may do gone too, it may have lost its Lease by now.
+    // Its permissions are removed too, so it may have lost its Lease.
     operator.terminate().await;
     world.delete("orders").await;
     world.until_gone("orders").await;
-    // What waited begins as soon as somebody is there again: the word was for the installation that has gone.
+    // The waiting run starts as soon as an operator runs: the drain request applied to the previous installation.
     release.reinstall().await;
     let _operator = release.operator().await;
     world.until_state_within(Duration::from_secs(20), "next", RunState::Running).await;
     assert_eq!(world.posts().await, 2);
-    // Another release may serve all namespaces later: nothing is left that runs.
+    // Another release may later serve all namespaces: no operation may be left running.
     for name in ["next", "orphan"] {
         world.delete(name).await;
         world.until_gone(name).await;
@@ -103,7 +103,7 @@ async fn an_uninstall_cancels_what_runs_and_leaves_the_resources() {
 }
 
 #[tokio::test]
-async fn an_uninstall_that_cannot_end_what_runs_fails_and_the_operator_goes_on() {
+async fn failed_uninstall_keeps_operator_running() {
     let world = in_mid_run("undrained").await;
     let release = Release::in_namespace(&world, "uninstall.runs=Wait,uninstall.timeoutSeconds=4").await;
     let mut operator = release.operator().await;
@@ -111,7 +111,7 @@ async fn an_uninstall_that_cannot_end_what_runs_fails_and_the_operator_goes_on()
     world.until_state("orders", RunState::Running).await;
     let refused = release.try_to_uninstall().await;
     assert!(!refused.status.success(), "{refused:?}");
-    // As if nothing had been asked of it: what runs is followed, and what is triggered begins.
+    // The drain request is withdrawn: the run is polled, and a trigger starts a run.
     end_well(&world).await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("again")).await;
     world.until_run("orders", 2, RunState::Running).await;

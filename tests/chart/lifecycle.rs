@@ -1,4 +1,4 @@
-//! A release from its installation to its end, on a cluster of its own.
+//! The lifecycle of a release, from installation to removal, on its own cluster.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::CHART;
 
-/// A cluster with nothing in it, and Helm for it.
+/// An empty cluster, and Helm for it.
 struct Cluster {
     site: Arc<Site>,
     helm: Tool,
@@ -25,7 +25,7 @@ impl Cluster {
         Self { site, helm, _kubelet: kubelet }
     }
 
-    /// Runs Helm on the release, as the chart's README has it.
+    /// Runs Helm on the release, as in the chart's README.
     async fn helm(&self, command: &str, more: &[&str]) -> String {
         let mut arguments = vec![command, "tabular-operator"];
         arguments.extend(more);
@@ -33,12 +33,12 @@ impl Cluster {
         self.helm.run(&arguments).await
     }
 
-    /// A field of an object, or what kubectl says in its place.
+    /// A field of an object, or kubectl's error.
     async fn get(&self, object: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
         let output = self.site.control_plane.kubectl_with(&["get", object, "--namespace", "tabular-system", "--output", &path], "").await;
-        let said = if output.status.success() { output.stdout } else { output.stderr };
-        String::from_utf8(said).unwrap()
+        let bytes = if output.status.success() { output.stdout } else { output.stderr };
+        String::from_utf8(bytes).unwrap()
     }
 
     async fn is_gone(&self, object: &str) -> bool {
@@ -46,14 +46,14 @@ impl Cluster {
     }
 }
 
-/// A copy of the chart whose definition is an older one.
+/// A copy of the chart with an older definition.
 fn older_chart(directory: &Path) -> String {
     let chart = directory.join("older");
     let copied = Command::new("cp").arg("-R").arg(paths::workspace().join(CHART)).arg(&chart).status();
     assert!(copied.unwrap().success());
     let definition = chart.join("files/crds/modelrefreshes.yaml");
     let text = fs::read_to_string(&definition).unwrap();
-    fs::write(definition, text.replace("State of the latest run", "An older sentence")).unwrap();
+    fs::write(definition, text.replace("State of the latest run", "An older description")).unwrap();
     chart.to_str().unwrap().to_owned()
 }
 
@@ -61,14 +61,14 @@ const DEFINITION: &str = "crd/modelrefreshes.tabular-operator.dev";
 const STATE: &str = ".spec.versions[0].additionalPrinterColumns[?(@.name==\"State\")].description";
 
 #[tokio::test]
-async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
+async fn release_is_installed_upgraded_rolled_back_uninstalled() {
     let cluster = Cluster::start("helm").await;
-    let said = cluster.helm("install", &[&older_chart(cluster.site.directory()), "--create-namespace"]).await;
-    assert!(said.contains("STATUS: deployed") && said.contains("kubectl create rolebinding tabular-operator-secrets"), "{said}");
+    let notes = cluster.helm("install", &[&older_chart(cluster.site.directory()), "--create-namespace"]).await;
+    assert!(notes.contains("STATUS: deployed") && notes.contains("kubectl create rolebinding tabular-operator-secrets"), "{notes}");
     assert_eq!(cluster.get("deployment/tabular-operator", ".spec.replicas").await, "1");
-    assert_eq!(cluster.get(DEFINITION, STATE).await, "An older sentence");
+    assert_eq!(cluster.get(DEFINITION, STATE).await, "An older description");
 
-    // A resource of somebody's.
+    // A user's resource.
     let sample = paths::workspace().join("deploy/samples/minimal.yaml");
     cluster.site.control_plane.kubectl(&["wait", DEFINITION, "--for=condition=Established", "--timeout=30s"]).await;
     cluster.site.control_plane.kubectl(&["apply", "--namespace", "default", "-f", sample.to_str().unwrap()]).await;
@@ -78,7 +78,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
     assert_eq!(cluster.get("pdb/tabular-operator", ".spec.maxUnavailable").await, "1");
     assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
 
-    // A misspelt value changes nothing.
+    // A misspelled value changes nothing.
     let arguments = ["upgrade", "tabular-operator", CHART, "--namespace", "tabular-system", "--set", "replcas=3"];
     let refused = cluster.helm.run_with(&arguments, "").await;
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("'replcas' not allowed"), "{refused:?}");
@@ -93,23 +93,23 @@ async fn a_release_is_installed_upgraded_rolled_back_and_uninstalled() {
     for object in
         ["deployment/tabular-operator", "serviceaccount/tabular-operator", "clusterrole/tabular-operator", "service/tabular-operator"]
     {
-        assert!(cluster.is_gone(object).await, "{object} is still there");
+        assert!(cluster.is_gone(object).await, "{object} still exists");
     }
-    // The definition stays, and with it what people have.
+    // The definition stays, and with it the users' resources.
     assert_eq!(
         cluster.site.control_plane.kubectl(&["get", "mref", "--namespace", "default", "--output", "name"]).await.trim(),
         "modelrefresh.tabular-operator.dev/minimal"
     );
 
-    // What stayed is taken up again, and goes where that is asked for.
+    // The remaining definition is adopted, and removed on request.
     cluster.helm("install", &[CHART, "--set", "crds.keep=false"]).await;
     assert_eq!(cluster.get(DEFINITION, STATE).await, "State of the latest run");
     cluster.helm("uninstall", &[]).await;
-    harness::eventually("the definition to go", async || cluster.is_gone(DEFINITION).await.then_some(())).await;
+    harness::eventually("the removal of the definition", async || cluster.is_gone(DEFINITION).await.then_some(())).await;
 }
 
 #[tokio::test]
-async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
+async fn helm_3_manages_the_same_lifecycle() {
     let cluster = Cluster::start("helm3").await;
     cluster.helm("install", &[CHART, "--create-namespace"]).await;
     cluster.helm("upgrade", &[CHART, "--set", "replicas=2"]).await;
@@ -125,7 +125,7 @@ async fn helm_3_installs_upgrades_rolls_back_and_uninstalls_it_too() {
 }
 
 #[tokio::test]
-async fn definitions_that_kubectl_installed_can_be_handed_over() {
+async fn definitions_installed_by_kubectl_can_be_adopted() {
     let cluster = Cluster::start("helm").await;
     cluster.site.control_plane.kubectl(&["apply", "--server-side", "-k", paths::workspace().join("crds").to_str().unwrap()]).await;
     let arguments = ["install", "tabular-operator", CHART, "--namespace", "tabular-system", "--create-namespace"];

@@ -1,5 +1,5 @@
-//! What is installed, by the chart and by the plain manifests: judged by other projects' tools and by a real API server, and
-//! the operator run with what they grant and nothing else.
+//! The chart and the plain manifests: checked by tools of other projects and by a real API server. The operator runs with only the
+//! permissions that they grant.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 /// The chart, from the workspace.
 const CHART: &str = "charts/tabular-operator";
 
-/// The sets of values in the chart's `ci/`, in the order of their names.
+/// The value sets in the chart's `ci/`, in the order of their names.
 fn value_sets() -> Vec<String> {
     let entries = fs::read_dir(paths::workspace().join(CHART).join("ci")).expect("the chart has ci/");
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -30,18 +30,18 @@ fn value_sets() -> Vec<String> {
     names
 }
 
-/// A set of values, as Helm takes it.
+/// A value set as an argument of Helm.
 fn value_set(name: &str) -> String {
     format!("{CHART}/ci/{name}")
 }
 
 /// The objects of a file of YAML documents.
 fn objects(text: &str) -> Vec<Value> {
-    // An empty document is left out.
+    // Empty documents are omitted.
     serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
-/// A temporary directory that goes with the process' site.
+/// A temporary directory that is removed with the process' site.
 fn scratch(name: &str) -> PathBuf {
     let directory = harness::Site::get().directory().join(name);
     fs::create_dir_all(&directory).unwrap();

@@ -1,7 +1,7 @@
-//! What the operator of a release is granted, against what it asks of the API server.
+//! The permissions of a release's operator, compared with its requests to the API server.
 //!
-//! A permission too few shows as a refused request in the audit log, and as a run that does not end. One too many shows as
-//! one that nothing in the log has needed.
+//! A missing permission shows as a refused request in the audit log, and as a run that does not end. An unneeded one shows as a
+//! permission without a request in the log.
 
 use harness::rbac::make;
 use harness::world::TENANT;
@@ -15,13 +15,13 @@ use crate::grants;
 use crate::release::{ACCOUNT, Release};
 
 #[tokio::test]
-async fn it_may_do_what_it_does_everywhere_and_nothing_else() {
+async fn cluster_wide_permissions_match_requests() {
     let world = World::with("everywhere", Setting { api_proxy: true, ..Setting::default() }).await;
     it_may_do_what_it_does(&world, Release::everywhere(&world).await).await;
 }
 
 #[tokio::test]
-async fn it_may_do_what_it_does_in_some_namespaces_and_nothing_else() {
+async fn namespaced_permissions_match_requests() {
     let world = World::with("somewhere", Setting { api_proxy: true, ..Setting::default() }).await;
     it_may_do_what_it_does(&world, Release::in_namespace(&world, "").await).await;
 }
@@ -33,18 +33,17 @@ async fn it_may_do_what_it_does(world: &World, release: Release<'_>) {
 
     let lines = world.site.control_plane.audit().by(&release.user());
     let refused: Vec<String> = lines.iter().filter(|line| line.response_status.code == 403).map(harness::AuditLine::summary).collect();
-    assert!(refused.is_empty(), "it may not do what it does: {refused:#?}");
+    assert!(refused.is_empty(), "missing permissions: {refused:#?}");
     let granted = grants::of(&world.client, &release.namespace, &release.name).await;
     assert!(granted.len() > 10, "{granted:#?}");
     let unneeded: Vec<_> = granted.iter().filter(|grant| !lines.iter().any(|line| grant.covers(line))).collect();
-    assert!(unneeded.is_empty(), "nothing needs {unneeded:#?}");
+    assert!(unneeded.is_empty(), "unneeded permissions: {unneeded:#?}");
 
     release.uninstall().await;
-    assert!(grants::of(&world.client, &release.namespace, &release.name).await.is_empty(), "an uninstall leaves grants");
+    assert!(grants::of(&world.client, &release.namespace, &release.name).await.is_empty(), "permissions are left after an uninstall");
 }
 
-/// What the operator does in its life: a whole run of each kind with a write that came too late, one by a team's own identity,
-/// and a deletion in mid-run.
+/// The operator's complete work: a run of each kind with a late write, one with a team's own identity, and a deletion during a run.
 async fn whole_runs(world: &World) {
     let late = |resource: &'static str| {
         world.proxy().strike(0, Action::Answer(409), move |seen| seen.resource == resource && seen.subresource == "status")
@@ -67,7 +66,7 @@ async fn whole_runs(world: &World) {
     assert!(!world.events("orders").await.is_empty());
 }
 
-/// A refresh by workload identity.
+/// A refresh with workload identity.
 async fn as_a_service_account(world: &World) {
     let (issuer, keys) = world.site.control_plane.issuer().await;
     world.azure.put_issuer(&issuer, &keys).await;

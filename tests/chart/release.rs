@@ -1,5 +1,4 @@
-//! A release of the chart for one test's world, and the operator run as it is installed: its settings, its `ServiceAccount` and
-//! what that is granted, and nothing else.
+//! A release of the chart for one test's world, and the operator with only the release's settings, `ServiceAccount` and permissions.
 
 use std::process::Output;
 
@@ -14,33 +13,33 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{CHART, scratch};
 
-/// A team's `ServiceAccount`, whose tokens the operator may ask for.
+/// A team's `ServiceAccount` for whose tokens the operator has permission.
 pub const ACCOUNT: &str = "refresher";
 
-/// How many there are at a time. One that serves all namespaces would serve those of the other tests too: it has all places.
+/// Number of concurrent releases. A release for all namespaces would also serve other tests, so it takes all permits.
 const AT_A_TIME: u32 = 8;
 static PLACES: Semaphore = Semaphore::const_new(AT_A_TIME as usize);
 
-/// A release, in a namespace of its own.
+/// A release in its own namespace.
 pub struct Release<'a> {
     world: &'a World,
     helm: Tool,
     values: String,
-    /// Where it is.
+    /// Its namespace.
     pub namespace: String,
-    /// What its objects are called.
+    /// The name of its objects.
     pub name: String,
     _places: SemaphorePermit<'static>,
 }
 
 impl<'a> Release<'a> {
-    /// Installs one that serves all namespaces: the definitions are there already, and it may read the world's Secret and have tokens
-    /// of [`ACCOUNT`].
+    /// Installs a release for all namespaces. The definitions already exist, and the operator may read the world's Secret and request
+    /// tokens of [`ACCOUNT`].
     pub async fn everywhere(world: &'a World) -> Self {
         Self::install(world, AT_A_TIME, "").await
     }
 
-    /// The same, for the world's namespace alone.
+    /// Installs a release for the world's namespace only.
     pub async fn in_namespace(world: &'a World, more: &str) -> Self {
         Self::install(world, 1, &format!("watchNamespaces={{{}}},{more}", world.namespace)).await
     }
@@ -58,7 +57,7 @@ impl<'a> Release<'a> {
             helm: Tool::helm("helm", world.site.control_plane.kubeconfig(), &scratch(served)),
             values: values.trim_end_matches(',').to_owned(),
             namespace: format!("{served}-system"),
-            // Another name than that of the documents, which the harness has in use.
+            // Not the name in the documents, which the harness uses.
             name: format!("{served}-tabular-operator"),
             _places: places,
         };
@@ -66,24 +65,24 @@ impl<'a> Release<'a> {
         release
     }
 
-    /// Upgrades it, with more values.
+    /// Upgrades it with additional values.
     pub async fn upgrade(&self, more: &str) {
         self.helm("upgrade", &[CHART, "--reuse-values", "--set", more]).await;
     }
 
-    /// Uninstalls it, its Job before that included.
+    /// Uninstalls it, including its preceding Job.
     pub async fn uninstall(&self) {
         let output = self.try_to_uninstall().await;
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// The same, where that may fail.
+    /// Uninstalls it and returns Helm's output, which may be an error.
     pub async fn try_to_uninstall(&self) -> Output {
         let _kubelet = Kubelet::of_jobs(self.world.site, &self.namespace).await;
         self.helm.run_with(&["uninstall", &self.world.namespace, "--namespace", &self.namespace, "--timeout", "1m"], "").await
     }
 
-    /// Installs it anew, as it was.
+    /// Installs it again with the same values.
     pub async fn reinstall(&self) {
         self.helm("install", &[CHART, "--set", &self.values]).await;
     }
@@ -95,13 +94,13 @@ impl<'a> Release<'a> {
         self.helm.run(&arguments).await;
     }
 
-    /// Who the operator is to the API server.
+    /// The operator's user name at the API server.
     pub fn user(&self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.name)
     }
 
-    /// Starts the operator of its Deployment, as a pod of it would run, and waits until it is ready. Only where metrics are served and
-    /// where Azure is are the test's.
+    /// Starts the operator of its Deployment as in a pod, and waits until it is ready. Only the addresses of Azure and of the metrics
+    /// server are the test's.
     pub async fn operator(&self) -> Operator {
         let Self { world, namespace, name, .. } = self;
         let deployment = Api::<Deployment>::namespaced(world.client.clone(), namespace).get(name).await.unwrap();
@@ -123,9 +122,9 @@ impl<'a> Release<'a> {
     }
 }
 
-/// A setting as the flag that its variable stands for.
+/// The flag for the variable of a setting.
 fn argument(variable: &EnvVar) -> String {
-    let name = variable.name.strip_prefix("TABULAR_OPERATOR_").unwrap_or_else(|| panic!("{} is no setting", variable.name));
+    let name = variable.name.strip_prefix("TABULAR_OPERATOR_").unwrap_or_else(|| panic!("{} is not a setting", variable.name));
     let value = if ["METRICS_ADDRESS", "HEALTH_ADDRESS"].contains(&name) { "127.0.0.1:0" } else { variable.value.as_deref().unwrap() };
     format!("--{}={value}", name.to_lowercase().replace('_', "-"))
 }

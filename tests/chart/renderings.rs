@@ -1,4 +1,4 @@
-//! Renderings of the chart, judged by Helm, kubeconform and the API server, and compared with the plain manifests.
+//! Renderings of the chart, checked by Helm, kubeconform and the API server, and compared with the plain manifests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{CHART, objects, schemas, value_set, value_sets};
 
-/// The release and its namespace, as the documents have them.
+/// The release and its namespace, as in the documents.
 const RELEASE: &str = "tabular-operator";
 const NAMESPACE: &str = "tabular-system";
 
@@ -17,7 +17,7 @@ async fn render(values: &str) -> String {
 }
 
 async fn render_by(helm: &str, values: &str) -> String {
-    // Without a cluster, Helm takes the version of Kubernetes that it was released with, which only its releases know.
+    // Without a cluster, Helm assumes a version of Kubernetes that depends on its own release.
     let mut arguments = vec!["template", RELEASE, CHART, "--namespace", NAMESPACE, "--kube-version", "1.29.0"];
     let values = value_set(values);
     arguments.extend(["--values", &values]);
@@ -28,20 +28,20 @@ async fn kubeconform(manifests: &str) -> (bool, Value) {
     let location = schemas::location().await;
     let arguments = ["-strict", "-summary", "-output", "json", "-schema-location", &location, "-"];
     let output = Tool::named("kubeconform").run_with(&arguments, manifests).await;
-    let said = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    (output.status.success(), said)
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.success(), report)
 }
 
 #[tokio::test]
-async fn helm_finds_nothing_to_criticise() {
+async fn helm_lint_passes() {
     for values in value_sets() {
-        let said = Tool::named("helm").run(&["lint", "--strict", CHART, "--values", &value_set(&values)]).await;
-        assert!(said.contains("1 chart(s) linted, 0 chart(s) failed"), "{values}: {said}");
+        let report = Tool::named("helm").run(&["lint", "--strict", CHART, "--values", &value_set(&values)]).await;
+        assert!(report.contains("1 chart(s) linted, 0 chart(s) failed"), "{values}: {report}");
     }
 }
 
 #[tokio::test]
-async fn helm_3_makes_the_same_of_it() {
+async fn helm_3_renders_the_same_manifests() {
     for values in value_sets() {
         let (new, old) = (comparable(&render(&values).await), comparable(&render_by("helm3", &values).await));
         assert!(new.len() > 5 || values == "least-values.yaml", "{values}: {new:#?}");
@@ -50,19 +50,19 @@ async fn helm_3_makes_the_same_of_it() {
 }
 
 #[tokio::test]
-async fn kubeconform_takes_every_rendering() {
+async fn kubeconform_accepts_every_rendering() {
     for values in value_sets() {
         let rendering = render(&values).await;
-        let (success, said) = kubeconform(&rendering).await;
-        assert!(success, "{values}: {said:#}");
+        let (success, report) = kubeconform(&rendering).await;
+        assert!(success, "{values}: {report:#}");
         let summary = json!({"valid": objects(&rendering).len(), "invalid": 0, "errors": 0, "skipped": 0});
-        assert_eq!(said["summary"], summary, "{values}");
+        assert_eq!(report["summary"], summary, "{values}");
     }
 }
 
-/// Flux' and Argo CD's among them: other projects' kinds, and recorded states.
+/// Includes those for Flux and Argo CD: kinds of other projects, and recorded states.
 #[tokio::test]
-async fn kubeconform_takes_the_plain_manifests() {
+async fn kubeconform_accepts_plain_manifests() {
     let mut manifests = Vec::new();
     for built in OVERLAYS.map(|(overlay, _)| overlay).into_iter().chain(["flux/operator"]) {
         manifests.push(Site::get().control_plane.kubectl(&["kustomize", &directory(built)]).await);
@@ -74,13 +74,13 @@ async fn kubeconform_takes_the_plain_manifests() {
         directories.flat_map(|directory| files(&directory)).chain(["deploy/flux/sync.yaml".into(), "deploy/argocd/argocd-cm.yaml".into()]);
     manifests.extend(files.map(|file| fs::read_to_string(paths::workspace().join(file)).unwrap()));
     let manifests = manifests.join("\n---\n");
-    let (success, said) = kubeconform(&manifests).await;
-    assert!(success, "{said:#}");
-    assert_eq!(said["summary"], json!({"valid": objects(&manifests).len(), "invalid": 0, "errors": 0, "skipped": 0}));
+    let (success, report) = kubeconform(&manifests).await;
+    assert!(success, "{report:#}");
+    assert_eq!(report["summary"], json!({"valid": objects(&manifests).len(), "invalid": 0, "errors": 0, "skipped": 0}));
 }
 
 #[tokio::test]
-async fn the_chart_takes_the_values_of_fluxs_release() {
+async fn chart_accepts_values_of_flux_release() {
     let release = &objects(&fs::read_to_string(paths::workspace().join("deploy/flux/operator/helmrelease.yaml")).unwrap())[0];
     assert_eq!(release["spec"]["chart"]["spec"]["chart"], format!("./{CHART}"));
     let values = release["spec"]["values"].to_string();
@@ -90,20 +90,20 @@ async fn the_chart_takes_the_values_of_fluxs_release() {
 }
 
 #[tokio::test]
-async fn kubeconform_finds_what_is_misspelt() {
+async fn kubeconform_detects_misspelled_field() {
     let rendering = render("everything-values.yaml").await;
     for (right, wrong) in
         [("  replicas: 2", "  replica: 2"), ("  replicas: 2", "  replicas: two"), ("      scrapeTimeout:", "      timeout:")]
     {
         assert!(rendering.contains(right));
-        let (success, said) = kubeconform(&rendering.replace(right, wrong)).await;
-        assert!(!success, "{wrong}: {said:#}");
+        let (success, report) = kubeconform(&rendering.replace(right, wrong)).await;
+        assert!(!success, "{wrong}: {report:#}");
     }
 }
 
-/// Pods that break the restricted standard would show as warnings, and unknown fields and bad values as errors.
+/// Violations of the restricted standard appear as warnings, unknown fields and invalid values as errors.
 #[tokio::test]
-async fn the_api_server_takes_every_rendering() {
+async fn api_server_accepts_every_rendering() {
     schemas::location().await;
     let control_plane = &Site::get().control_plane;
     for namespace in ["bi", "finance"] {
@@ -117,13 +117,13 @@ async fn the_api_server_takes_every_rendering() {
         let output = control_plane.kubectl_with(&dry_run, &render(&values).await).await;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{values}: {errors}");
-        // What it is given beside its own, and its node's network, are not its.
+        // Additional pods of the values, and host networking of the node, are not the chart's.
         let theirs = ["everything-values.yaml", "pod-monitor-values.yaml"].contains(&values.as_str());
         assert_eq!(errors.contains("would violate PodSecurity"), theirs, "{values}: {errors}");
     }
 }
 
-/// The plain manifests, each with the values that make the chart the same.
+/// The plain manifests, each with the values that make the chart equivalent.
 const OVERLAYS: [(&str, &str); 3] = [
     ("base", "defaults-values.yaml"),
     ("overlays/namespaced", "namespaced-values.yaml"),
@@ -131,14 +131,17 @@ const OVERLAYS: [(&str, &str); 3] = [
 ];
 
 #[tokio::test]
-async fn the_plain_manifests_are_the_same_objects() {
+async fn plain_manifests_equal_chart_objects() {
     for (overlay, values) in OVERLAYS {
         let plain = Site::get().control_plane.kubectl(&["kustomize", &directory(overlay)]).await;
         let (mut plain, mut chart) = (comparable(&plain), comparable(&render(values).await));
-        // What Helm alone does before an uninstall: whoever deletes plain manifests runs `tabular-operator drain` by hand.
+        // Only Helm runs a Job before an uninstall: users of plain manifests run `tabular-operator drain` manually.
         let hooks = chart.extract_if(.., |_, object| object.pointer("/metadata/annotations/helm.sh~1hook").is_some()).count();
         assert_eq!(hooks, 1, "{values}");
-        assert!(plain.remove(&format!("v1 Namespace  {NAMESPACE}")).is_some(), "{overlay} makes its namespace, which Helm does by itself");
+        assert!(
+            plain.remove(&format!("v1 Namespace  {NAMESPACE}")).is_some(),
+            "{overlay} must create its namespace, which Helm creates itself"
+        );
         let names = |objects: &BTreeMap<String, Value>| objects.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&plain), names(&chart), "{overlay}");
         for (name, object) in plain {
@@ -149,7 +152,7 @@ async fn the_plain_manifests_are_the_same_objects() {
     }
 }
 
-/// Where two values differ, each place with both.
+/// Every place where two values differ, with both values.
 fn compare(place: &str, left: &Value, right: &Value, differences: &mut Vec<String>) {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {
@@ -181,7 +184,7 @@ fn files(directory: &str) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// Objects by what they are, without what tells by which tool they came.
+/// Objects by identity, without the fields that depend on the tool.
 fn comparable(manifests: &str) -> BTreeMap<String, Value> {
     let word = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut all = BTreeMap::new();
@@ -199,12 +202,12 @@ fn comparable(manifests: &str) -> BTreeMap<String, Value> {
                 metadata.remove(field);
             }
         }
-        // Their order means nothing.
+        // Their order is irrelevant.
         if let Some(variables) = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut) {
             variables.sort_by_key(|variable| variable["name"].as_str().unwrap_or_default().to_owned());
         }
         let twice = all.insert(format!("{version} {kind} {namespace} {name}"), object);
-        assert!(twice.is_none(), "{kind} {namespace}/{name} is there twice");
+        assert!(twice.is_none(), "{kind} {namespace}/{name} exists twice");
     }
     all
 }

@@ -1,4 +1,4 @@
-//! The schemas that kubeconform judges by: those of the real API server, other projects' definitions among them.
+//! The schemas for kubeconform: those of the real API server, including definitions of other projects.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,18 +11,18 @@ use tokio::sync::OnceCell;
 
 use crate::scratch;
 
-/// Where kubeconform finds the schema of a kind.
+/// The location pattern of the schemas for kubeconform.
 pub async fn location() -> String {
     static MADE: OnceCell<PathBuf> = OnceCell::const_new();
     let directory = MADE.get_or_init(|| async { make(&Site::get().client().await).await }).await;
     format!("{}/{{{{.Group}}}}_{{{{.ResourceAPIVersion}}}}_{{{{.ResourceKind}}}}.json", directory.display())
 }
 
-/// Installs other projects' definitions, and writes the schema of every kind that the API server publishes.
+/// Installs definitions of other projects, and writes the schema of every kind that the API server publishes.
 async fn make(client: &Client) -> PathBuf {
     let kinds = install_others().await;
     let directory = scratch("schemas");
-    // The API server publishes a new definition a moment after it serves it.
+    // The API server publishes a new definition shortly after it serves it.
     eventually("the schemas of all definitions", async || {
         let made = write_all(client, &directory).await;
         kinds.iter().all(|kind| made.contains(kind)).then_some(())
@@ -31,7 +31,7 @@ async fn make(client: &Client) -> PathBuf {
     directory
 }
 
-/// The kinds, in small letters.
+/// The kinds, in lower case.
 async fn install_others() -> Vec<String> {
     let directory = harness::tools::directory().join("crds");
     let control_plane = &Site::get().control_plane;
@@ -44,7 +44,7 @@ async fn install_others() -> Vec<String> {
     kinds
 }
 
-/// Writes a file for each kind, and gives the kinds in small letters.
+/// Writes a file for each kind, and returns the kinds in lower case.
 async fn write_all(client: &Client, directory: &Path) -> BTreeSet<String> {
     let index = get(client, "/openapi/v3").await;
     let groups: Vec<&String> = index["paths"].as_object().unwrap().keys().filter(|path| path.starts_with("api")).collect();
@@ -57,7 +57,7 @@ async fn write_all(client: &Client, directory: &Path) -> BTreeSet<String> {
             .into_iter()
             .flatten()
             .filter_map(|(name, schema)| match schema["x-kubernetes-group-version-kind"].as_array()?.as_slice() {
-                // What is of many groups (DeleteOptions) is no object.
+                // A schema of several groups (DeleteOptions) is not an object.
                 [kind] => Some((name.clone(), kind.clone())),
                 _ => None,
             })
@@ -65,7 +65,7 @@ async fn write_all(client: &Client, directory: &Path) -> BTreeSet<String> {
         close(&mut schemas);
         for (name, kind) in own {
             let word = |name: &str| kind[name].as_str().unwrap_or_default();
-            // To kubeconform the group of `v1` is `v1`.
+            // For kubeconform the group of `v1` is `v1`.
             let group = if word("group").is_empty() { word("version") } else { word("group") };
             let file = format!("{group}_{}_{}.json", word("version"), word("kind").to_lowercase());
             let schema = json!({"$ref": format!("#/components/schemas/{name}"), "components": {"schemas": schemas}});
@@ -76,7 +76,7 @@ async fn write_all(client: &Client, directory: &Path) -> BTreeSet<String> {
     kinds
 }
 
-/// Refuses fields that a schema does not know, as the API server does when it is strict.
+/// Refuses unknown fields, as the API server does in strict mode.
 fn close(schema: &mut Value) {
     if let Some(map) = schema.as_object_mut() {
         let open = map.contains_key("additionalProperties") || map.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true));

@@ -1,4 +1,4 @@
-//! The unit tests of the chart's templates, and that they leave out no value.
+//! The unit tests of the chart's templates, and a check that they cover every value.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::{CHART, objects};
 
-/// How many cases there are at least.
+/// Minimum number of cases.
 const CASES: usize = 100;
 
 #[tokio::test]
-async fn every_case_passes() {
-    let said = Tool::named("helm-unittest").run(&["--strict", "--color=false", CHART]).await;
-    let line = said.lines().find(|line| line.starts_with("Tests:")).unwrap_or_else(|| panic!("no line of tests in\n{said}"));
+async fn every_template_case_passes() {
+    let report = Tool::named("helm-unittest").run(&["--strict", "--color=false", CHART]).await;
+    let line = report.lines().find(|line| line.starts_with("Tests:")).unwrap_or_else(|| panic!("no line of tests in\n{report}"));
     let passed: usize = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{line}"));
     assert!(passed >= CASES, "{line}");
 }
 
-/// Every value is set in a case, so that none does nothing.
+/// Every value is set in a case, so that each has an effect.
 #[test]
 fn every_value_has_a_case() {
     let mut set = BTreeSet::new();
@@ -35,17 +35,17 @@ fn every_value_has_a_case() {
     let values = fs::read_to_string(paths::workspace().join(CHART).join("values.yaml")).unwrap();
     let mut wanted = BTreeSet::new();
     paths_of("", &objects(&values)[0], &mut wanted);
-    // What is taken as it is needs a case for itself alone.
+    // A value that is copied needs its own case.
     let covered =
         |path: &str| set.iter().any(|set| set == path || set.starts_with(&format!("{path}.")) || path.starts_with(&format!("{set}.")));
     let left: Vec<&String> = wanted.iter().filter(|path| !covered(path) && !AS_IT_IS.iter().any(|whole| path.starts_with(whole))).collect();
     assert!(left.is_empty(), "no case sets {left:?}");
 }
 
-/// Objects that go into the pod as they are.
+/// Values that are copied into the pod.
 const AS_IT_IS: [&str; 3] = ["resources.", "podSecurityContext.", "securityContext."];
 
-/// The paths of all values that are no maps; a name may itself be a path, as Helm's `--set` has it.
+/// The paths of all values that are not maps; a key may contain dots, as in Helm's `--set`.
 fn paths_of(prefix: &str, value: &Value, paths: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

@@ -1,34 +1,34 @@
-# What a page finds: its reader's variables and files, and what it says by `<!-- given: … -->` that is there.
+# The initial state of a page: the reader's variables and files, and the functions for `<!-- given: … -->`.
 
 place=
 at() { place=$1; }
 trap 'status=$?; echo "FAILED at $place: $BASH_COMMAND (exit code $status)" >&2' ERR
 set -E
 
-# The example of the documents, at the local Azure too.
+# The example of the documents, also in the local Azure.
 export TENANT_ID=72f988bf-0000-4000-8000-000000000001 CLIENT_ID=11111111-0000-4000-8000-000000000001
 printf example-secret > client-secret.txt
 kubectl create namespace bi > /dev/null
 kubectl create namespace finance > /dev/null
 kubectl config set-context --current --namespace bi > /dev/null
 
-# azure VERB PATH BODY: tells the local Azure something.
+# azure VERB PATH BODY: a request to the local Azure's control API.
 azure() { curl --noproxy '*' --silent --show-error --fail --request "$1" "$AZURE_CONTROL$2" ${3:+--data "$3"}; }
 
-# Its one model takes this long.
+# Sets the duration of operations of its model.
 takes() { azure PATCH /models "{\"server\": \"asazure://westus.asazure.windows.net/myserver\", \"database\": \"AdventureWorks\", \"durationMillis\": $1, \"cancelMillis\": 500}" > /dev/null; }
 quick() { takes 1000; }
 slow() { takes 600000; }
 
-# What runs at the service, a line each.
+# The ids of running operations at the service, one per line.
 running() { azure GET /operations | jq -r '.[] | select(.status == "inProgress" or .status == "notStarted") | .operationId'; }
 
-# until COMMAND…: waits until it succeeds.
-until_true() { for _ in $(seq 240); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.25; done; echo "waited in vain for: $*" >&2; "$@"; }
+# until_true COMMAND…: waits until it succeeds.
+until_true() { for _ in $(seq 240); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.25; done; echo "timed out waiting for: $*" >&2; "$@"; }
 in_state() { until_true bash -c "[ \"\$(kubectl get $1 --namespace ${3:-bi} --output jsonpath='{.status.run.state}')\" = $2 ]"; }
 has_reason() { until_true bash -c "kubectl get $1 --namespace ${3:-bi} --output jsonpath='{.status.conditions[?(@.type==\"Ready\")].reason}' | grep -qx $2"; }
 
-# says TEXT COMMAND…: what it prints has that in it.
+# says TEXT COMMAND…: its output must contain the text.
 says() {
   local wanted=$1 said
   shift
@@ -36,7 +36,7 @@ says() {
   grep -qF -- "$wanted" <<< "$said" || { printf 'no "%s" in:\n%s\n' "$wanted" "$said" >&2; return 1; }
 }
 
-# refused TEXT COMMAND…: it fails, and says why.
+# refused TEXT COMMAND…: it must fail, and its output must contain the text.
 refused() {
   local wanted=$1 said
   shift
@@ -55,21 +55,21 @@ secret() {
     --from-file=clientSecret=./client-secret.txt > /dev/null
 }
 
-# A refresh that has run once.
+# A refresh with one successful run.
 refreshed() {
   secret
   kubectl apply --namespace bi -f deploy/samples/adventureworks.yaml > /dev/null
   kubectl wait mref/adventureworks --namespace bi --for=condition=Succeeded --timeout=60s > /dev/null
 }
 
-# A refresh that goes on for ten minutes.
+# A refresh that runs for ten minutes.
 in_mid_run() {
   slow
   kubectl annotate mref adventureworks --namespace bi tabular-operator.dev/run-requested-at=given --overwrite > /dev/null
   in_state mref/adventureworks Running
 }
 
-# What Argo CD's own installation has.
+# The objects of an Argo CD installation.
 argocd() {
   kubectl create namespace argocd > /dev/null
   kubectl create configmap argocd-cm --namespace argocd > /dev/null

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kubectl, as a reader has it. What takes a node is played: there is none. A watch is ended, as the reader ends it.
+# kubectl for the pages. Commands that need a node are simulated. A watch is ended after some seconds, as a reader would.
 set -euo pipefail
 command=$1
 namespace=default

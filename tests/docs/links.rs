@@ -1,4 +1,4 @@
-//! A link of a page leads somewhere: to a file, and where it names a heading, to that.
+//! Checks that every link of a page has an existing target: a file and, if given, a heading.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use harness::paths;
 use crate::page::Page;
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let (root, mut wrong, mut count) = (paths::workspace(), Vec::new(), 0);
     for page in Page::all() {
         let file = root.join(&page.file);
@@ -23,16 +23,16 @@ fn every_link_leads_somewhere() {
         }
     }
     assert!(count > 100, "only {count} links were found");
-    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "links without a target:\n{}", wrong.join("\n"));
 }
 
-/// The links of a text that stay within the repository.
+/// The links of a text within the repository.
 fn links(text: &str) -> Vec<String> {
     let targets = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
     targets.filter(|target| !target.contains("://") && !target.contains(' ')).map(str::to_owned).collect()
 }
 
-/// The headings of a page, as links name them.
+/// The headings of a page in the form of link anchors.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(PathBuf::from(page)).unwrap_or_default();
     let heads = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());

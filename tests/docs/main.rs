@@ -1,23 +1,23 @@
-//! Every command that the documents show is run: on a real API server and the local Azure, with the real kubectl, Helm and operator.
+//! Runs every command of the documents: on a real API server and the local Azure, with the real kubectl, Helm and operator.
 //!
-//! A page is one script, its blocks in their order, on a cluster of its own. What a page says to a reader and what it says to this
-//! test both stand in the page:
+//! A page is one script of its blocks in order, on its own cluster. The page contains the text for readers and the instructions for this
+//! test:
 //!
-//! | In the page | What it means |
+//! | In the page | Meaning |
 //! |---|---|
-//! | `sh`, `bash` | commands; `console`: those behind `$ ` |
-//! | `sh skip="why"` | they cannot run here; counted in [`skipped`] |
-//! | `yaml file="name"` | what the reader has put into that file |
-//! | `<!-- given: a b -->` | what is there at the beginning: functions of `given.sh` |
-//! | `<!-- then: command -->` | what has to hold at that place, not shown to the reader |
+//! | `sh`, `bash` | commands; in `console`, those after `$ ` |
+//! | `sh skip="why"` | commands that cannot run here; counted in [`skipped`] |
+//! | `yaml file="name"` | the content that the reader puts into that file |
+//! | `<!-- given: a b -->` | the initial state: functions of `given.sh` |
+//! | `<!-- then: command -->` | a condition that must hold at this place, hidden from the reader |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod links;
+mod new_user;
 mod page;
 mod play;
 mod skipped;
-mod stranger;
 
 use page::Page;
 
@@ -29,7 +29,7 @@ macro_rules! pages {
             play::play(&Page::read($file)).await;
         })+
 
-        /// The pages that are run.
+        /// The pages that run.
         const PLAYED: &[&str] = &[$($file),+];
     };
 }
@@ -58,29 +58,29 @@ pages! {
     troubleshooting: "docs/operations/troubleshooting.md",
 }
 
-/// A new page with commands is no page that nobody runs.
+/// A new page with commands must be added to the list.
 #[test]
-fn every_page_with_commands_is_run() {
+fn every_page_with_commands_runs() {
     for page in Page::all() {
         let runs = page.blocks().any(page::Block::runs);
-        assert_eq!(PLAYED.contains(&page.file.as_str()), runs, "{}: add it to the pages of tests/docs/main.rs, or take it out", page.file);
+        assert_eq!(PLAYED.contains(&page.file.as_str()), runs, "{}: add it to the pages of tests/docs/main.rs, or remove it", page.file);
     }
 }
 
-/// What looks like a command is one to this test too.
+/// Every block that looks like a command must be one.
 #[test]
-fn every_block_says_what_it_is() {
+fn every_block_has_a_language() {
     for page in Page::all() {
         for block in page.blocks() {
             let known = ["sh", "bash", "console", "yaml", "json", "mermaid", "text", "promql"];
             let place = format!("{}:{}", page.file, block.line);
-            assert!(known.contains(&block.language.as_str()), "{place}: say what the block is: {known:?}");
+            assert!(known.contains(&block.language.as_str()), "{place}: set the language of the block: {known:?}");
             if block.is_shell() {
                 continue;
             }
             let commands = ["kubectl ", "helm ", "tabular-operator "];
             let command = block.text.lines().find(|line| commands.iter().any(|command| line.trim_start().starts_with(command)));
-            assert!(command.is_none() || page.file == "docs/reference/flags.md", "{place}: a command that nobody runs: {command:?}");
+            assert!(command.is_none() || page.file == "docs/reference/flags.md", "{place}: a command that does not run: {command:?}");
         }
     }
 }

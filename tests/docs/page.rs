@@ -1,4 +1,4 @@
-//! A page of the documents, taken apart: its blocks, and what it says to the test.
+//! A parsed page of the documents: its blocks, and its instructions for the test.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,17 @@ use harness::paths;
 
 /// A page.
 pub struct Page {
-    /// From the root.
+    /// Its path, relative to the root.
     pub file: String,
     parts: Vec<Part>,
     prose: String,
 }
 
-/// What of a page matters here, in its order.
+/// The relevant parts of a page, in order.
 pub enum Part {
-    /// What is there at the beginning.
+    /// The initial state.
     Given(Vec<String>),
-    /// What has to hold.
+    /// A condition that must hold.
     Then(usize, String),
     /// A fenced block.
     Block(Block),
@@ -25,25 +25,25 @@ pub enum Part {
 
 /// A fenced block.
 pub struct Block {
-    /// Where its fence opens, from 1.
+    /// The line of its opening fence, counted from 1.
     pub line: usize,
-    /// The first word behind the fence.
+    /// The first word after the fence.
     pub language: String,
-    /// Why it is not run.
+    /// The reason why it is skipped.
     pub skip: Option<String>,
-    /// The file that it is.
+    /// The name of the file that it contains.
     pub file: Option<String>,
-    /// What it holds, without its indentation.
+    /// Its content, without indentation.
     pub text: String,
 }
 
 impl Block {
-    /// Whether it shows commands.
+    /// Whether it contains commands.
     pub fn is_shell(&self) -> bool {
         matches!(self.language.as_str(), "sh" | "bash" | "console")
     }
 
-    /// Whether it is run.
+    /// Whether it runs.
     pub fn runs(&self) -> bool {
         self.is_shell() && self.skip.is_none()
     }
@@ -59,19 +59,19 @@ impl Block {
 }
 
 impl Page {
-    /// Reads one.
+    /// Parses a page.
     pub fn read(file: &str) -> Self {
         let text = fs::read_to_string(paths::workspace().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let (parts, prose) = parts(file, &text);
         Self { file: file.to_owned(), parts, prose }
     }
 
-    /// One that is no file.
+    /// A page without a file.
     pub fn of(name: &str, parts: Vec<Part>) -> Self {
         Self { file: name.to_owned(), parts, prose: String::new() }
     }
 
-    /// Every page that is for users.
+    /// Every page for users.
     pub fn all() -> Vec<Self> {
         let mut files = vec!["README.md".to_owned(), "SECURITY.md".to_owned(), "charts/tabular-operator/README.md".to_owned()];
         collect("docs", &mut files);
@@ -85,7 +85,7 @@ impl Page {
         &self.parts
     }
 
-    /// All that is no block.
+    /// The text outside blocks.
     pub fn prose(&self) -> &str {
         &self.prose
     }
@@ -125,14 +125,14 @@ fn parts(file: &str, text: &str) -> (Vec<Part>, String) {
             }
             None => {
                 if let Some(info) = bare.strip_prefix("```") {
-                    let said = |name: &str| Some(info.split_once(&format!("{name}=\""))?.1.split_once('"')?.0.to_owned());
+                    let value = |name: &str| Some(info.split_once(&format!("{name}=\""))?.1.split_once('"')?.0.to_owned());
                     let language = info.split_whitespace().next().unwrap_or_default().to_owned();
-                    let (skip, file) = (said("skip"), said("file"));
+                    let (skip, file) = (value("skip"), value("file"));
                     open = Some((Block { line: line_number, language, skip, file, text: String::new() }, indent));
-                } else if let Some(said) = comment(bare, "given:") {
-                    parts.push(Part::Given(said.split_whitespace().map(str::to_owned).collect()));
-                } else if let Some(said) = comment(bare, "then:") {
-                    parts.push(Part::Then(line_number, said.to_owned()));
+                } else if let Some(instruction) = comment(bare, "given:") {
+                    parts.push(Part::Given(instruction.split_whitespace().map(str::to_owned).collect()));
+                } else if let Some(instruction) = comment(bare, "then:") {
+                    parts.push(Part::Then(line_number, instruction.to_owned()));
                 } else {
                     prose.push_str(line);
                     prose.push('\n');
@@ -140,7 +140,7 @@ fn parts(file: &str, text: &str) -> (Vec<Part>, String) {
             }
         }
     }
-    assert!(open.is_none(), "{file}: a block does not end");
+    assert!(open.is_none(), "{file}: a block is not closed");
     (parts, prose)
 }
 
@@ -149,7 +149,7 @@ fn comment<'a>(line: &'a str, word: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_page_is_taken_apart() {
+fn page_is_parsed() {
     let text = "<!-- given: installed bi -->\n1. Do\n\n   ```sh\n   kubectl get \\\n     mref\n   ```\n\n```console\n$ ls\nout\n```\n\
                 ```sh skip=\"no login here\"\naz login\n```\n```yaml file=\"a.yaml\"\na: 1\n```\n<!-- then: test -f a.yaml -->\n";
     let (parts, prose) = parts("a.md", text);

@@ -1,4 +1,4 @@
-//! One page, played: a cluster, a local Azure and a directory of its own, and a script of all its blocks.
+//! Runs one page: with its own cluster, local Azure and directory, and a script of all its blocks.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,15 +13,15 @@ use tokio::sync::Semaphore;
 
 use crate::page::{Page, Part};
 
-/// How many pages are played at the same time: each is a control plane of 350 MB.
+/// Number of concurrent pages: each has a control plane of 350 MB.
 static STAGES: Semaphore = Semaphore::const_new(6);
-/// How long a page may take: waiting for leases and ends, no work.
+/// Timeout of a page, which mostly waits for leases and ends of runs.
 const LIMIT: Duration = Duration::from_mins(8);
 
-/// What a page finds in its directory of what the repository has.
+/// The parts of the repository in a page's directory.
 const REPOSITORY: [&str; 4] = ["charts", "crds", "deploy", "docs"];
 
-/// Plays a page to its end.
+/// Runs a page.
 pub async fn play(page: &Page) {
     let _stage = STAGES.acquire().await.unwrap();
     let site = Arc::new(tokio::task::spawn_blocking(Site::start).await.unwrap());
@@ -53,9 +53,9 @@ pub async fn play(page: &Page) {
     let output = tokio::time::timeout(LIMIT, command).await;
     let log = fs::read_to_string(kubelet.log("tabular-system", "tabular-operator")).unwrap_or_default();
     let tail = log.lines().rev().take(25).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n");
-    let output = output.unwrap_or_else(|_| panic!("{} is not done after {LIMIT:?}. The operator's log:\n{tail}", page.file)).unwrap();
-    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}:\n{said}\n{errors}\nThe operator's log:\n{tail}", page.file);
+    let output = output.unwrap_or_else(|_| panic!("{} timed out after {LIMIT:?}. The operator's log:\n{tail}", page.file)).unwrap();
+    let (stdout, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}:\n{stdout}\n{errors}\nThe operator's log:\n{tail}", page.file);
 }
 
 /// The page as a script.
@@ -79,7 +79,7 @@ fn script(page: &Page) -> String {
     script
 }
 
-/// The directory of the tools that the documents name.
+/// The directory of the tools that the documents use.
 fn tools_of(site: &Site, directory: &Path) -> std::path::PathBuf {
     let bin = directory.join("bin");
     fs::create_dir(&bin).unwrap();
@@ -89,7 +89,7 @@ fn tools_of(site: &Site, directory: &Path) -> std::path::PathBuf {
     fs::write(bin.join("kubectl"), kubectl).unwrap();
     fs::set_permissions(bin.join("kubectl"), fs::Permissions::from_mode(0o755)).unwrap();
     symlink(tools::directory().join("helm"), bin.join("helm")).unwrap();
-    // Not every machine has jq.
+    // jq is not installed on every machine.
     symlink(tools::directory().join("gojq"), bin.join("jq")).unwrap();
     symlink(paths::operator(), bin.join("tabular-operator")).unwrap();
     bin

@@ -1,10 +1,10 @@
-//! What the documents show and nobody runs here: counted, each with why, so that nothing is left out in silence.
+//! The commands of the documents that do not run here: counted, each with its reason, so that none is omitted unnoticed.
 
 use std::collections::BTreeMap;
 
 use crate::page::Page;
 
-/// How many blocks there are for each cause.
+/// Number of blocks for each reason.
 const SKIPPED: &[(&str, usize)] = &[
     ("a command of this repository", 4),
     ("changes the version", 1),
@@ -21,7 +21,7 @@ const SKIPPED: &[(&str, usize)] = &[
 ];
 
 #[test]
-fn what_is_not_run_is_known() {
+fn skipped_blocks_are_listed() {
     let (mut found, mut run) = (BTreeMap::<String, usize>::new(), 0);
     for page in Page::all() {
         for block in page.blocks().filter(|block| block.is_shell()) {
@@ -36,10 +36,10 @@ fn what_is_not_run_is_known() {
     }
     println!("{run} blocks are run");
     let known: BTreeMap<String, usize> = SKIPPED.iter().map(|&(why, count)| (why.to_owned(), count)).collect();
-    assert_eq!(found, known, "mend the list in tests/docs/skipped.rs, if none of them can be run");
+    assert_eq!(found, known, "update the list in tests/docs/skipped.rs if none of them can run");
 }
 
-/// Commands within a sentence, each with where it is run: a block of some page, or a test.
+/// Inline commands, each with the page or test that runs it.
 const IN_A_SENTENCE: &[(&str, &str)] = &[
     ("helm install --take-ownership", "tests/chart/lifecycle.rs"),
     ("kubectl apply --namespace bi -f FILE", "docs/operations/backup.md and others"),
@@ -51,19 +51,19 @@ const IN_A_SENTENCE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn what_is_said_within_a_sentence_is_run_elsewhere() {
+fn inline_commands_run_elsewhere() {
     let mut found = std::collections::BTreeSet::new();
     for page in Page::all().iter().filter(|page| page.file != "docs/reference/flags.md") {
         let sentences = page.prose();
         let spans = sentences.split('`').skip(1).step_by(2);
         let commands = spans.filter(|span| ["kubectl ", "helm ", "tabular-operator "].iter().any(|program| span.starts_with(program)));
-        // Two words are the name of a command.
+        // A command with two words is only its name.
         found.extend(commands.filter(|command| command.split_whitespace().count() > 2).map(str::to_owned));
     }
     let known: Vec<&str> = IN_A_SENTENCE.iter().map(|(command, _)| *command).collect();
     assert_eq!(
         found.iter().map(String::as_str).collect::<Vec<_>>(),
         known,
-        "put it into a block, or say in tests/docs/skipped.rs where it is run"
+        "put it into a block, or add the place where it runs to tests/docs/skipped.rs"
     );
 }

@@ -41,7 +41,7 @@ fn chart_copies() {
 }
 
 #[test]
-fn chart_versions_are_the_operators() {
+fn chart_versions_match_operator() {
     let chart: Value = serde_saphyr::from_str(&read(&format!("{CHART}/Chart.yaml"))).unwrap();
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
     let base: Value = serde_saphyr::from_str(&read("deploy/base/kustomization.yaml")).unwrap();

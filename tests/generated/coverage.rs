@@ -27,7 +27,7 @@ fn has_test(source: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_row_names_a_test_that_exists() {
+fn every_row_names_an_existing_test() {
     for (page, least) in PAGES {
         every_row_of(page, least);
     }
@@ -57,7 +57,7 @@ fn every_row_of(page: &str, least: usize) {
 }
 
 #[test]
-fn a_name_without_a_test_is_noticed() {
+fn name_without_test_is_detected() {
     let source = "#[test]\nfn it_holds() {\n}\n\nfn helper() {\n}\n";
     assert!(has_test(source, "it_holds"));
     assert!(!has_test(source, "helper"));

@@ -52,7 +52,7 @@ fn selections(text: &str) -> Vec<Selection> {
 }
 
 #[test]
-fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
+fn alerts_and_runbooks_correspond() {
     const PAGE: &str = "https://github.com/tabular-operator/tabular-operator/blob/main/docs/runbooks.md#";
     let rules: serde_json::Value = serde_saphyr::from_str(&read("deploy/prometheus/rules.yaml")).unwrap();
     let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
@@ -93,7 +93,7 @@ fn pages() -> Vec<String> {
 }
 
 #[test]
-fn alerts_dashboards_and_pages_speak_of_what_there_is() {
+fn alerts_dashboards_and_pages_name_existing_metrics() {
     let (metrics, values) = documented();
     let dashboards = files("deploy/grafana", ".json").into_iter().map(|name| format!("deploy/grafana/{name}"));
     let mut seen = 0;

@@ -36,7 +36,7 @@ fn pages_on_firewalls_name_both_authorities_of_china() {
 }
 
 #[test]
-fn security_policy_says_where_to_report_and_what_follows() {
+fn security_policy_has_contact_and_response_times() {
     let policy = read("SECURITY.md");
     assert!(policy.contains(REPORT), "SECURITY.md does not link {REPORT}");
     for part in ["## Report a vulnerability", "## What to expect", "## Supported versions", "within 3 working days", "90 days"] {
@@ -48,7 +48,7 @@ fn security_policy_says_where_to_report_and_what_follows() {
 }
 
 #[test]
-fn pages_for_contributors_name_paths_that_exist() {
+fn contributor_pages_name_existing_paths() {
     let tops = ["src/", "tests/", "docs/", "deploy/", "charts/", "crds/"];
     for (page, least) in [("AGENTS.md", 40), ("CONTRIBUTING.md", 20)] {
         let text = read(page);

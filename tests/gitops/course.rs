@@ -1,4 +1,4 @@
-//! The course of a resource, as the tools saw it: their verdicts on every version that a watch showed, and what must hold of each.
+//! The history of a resource as seen by the tools: their verdicts on every recorded version, and the invariants of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ pub struct Courses {
 }
 
 impl Courses {
-    /// Has every version so far judged. What holds of any version is asserted here.
+    /// Evaluates every version so far, and asserts the invariants of each.
     pub async fn of(world: &World) -> Self {
         world.assert_kstatus();
         let versions = world.recorder.all();
@@ -25,30 +25,30 @@ impl Courses {
             courses.entry(version.named.clone()).or_default().push((object, verdict));
         }
         let courses = Self { verdicts: courses };
-        eprintln!("{} versions were judged, of {} states", versions.len(), courses.states().len());
+        eprintln!("evaluated {} versions in {} states", versions.len(), courses.states().len());
         courses
     }
 
-    /// What kstatus and Argo CD said of a resource, one after the other.
+    /// The sequence of kstatus and Argo CD results for a resource.
     pub fn words(&self, named: &str) -> Vec<String> {
-        let verdicts = self.verdicts.get(named).unwrap_or_else(|| panic!("{named} was never seen")).iter();
+        let verdicts = self.verdicts.get(named).unwrap_or_else(|| panic!("{named} was never recorded")).iter();
         let mut words: Vec<String> = verdicts.map(|(_, verdict)| format!("{} {}", verdict.kstatus.status, verdict.argo.status)).collect();
         words.dedup();
         words
     }
 
-    /// Asserts the words on a resource.
+    /// Asserts the sequence of results for a resource.
     pub fn assert(&self, named: &str, wanted: &[&str]) {
         assert_eq!(self.words(named), wanted, "{named}");
     }
 
-    /// The states of runs that were judged.
+    /// The states of the evaluated runs.
     pub fn run_states(&self) -> BTreeSet<String> {
         let objects = self.verdicts.values().flatten().filter_map(|(object, _)| harness::world::run_state(object));
         objects.map(|state| format!("{state:?}")).collect()
     }
 
-    /// What differs in more than names, times and numbers.
+    /// The distinct states, ignoring names, times and numbers.
     pub fn states(&self) -> BTreeSet<String> {
         let state = |(object, verdict): &(AnyObject, Verdict)| {
             let status = object.status.as_ref();
@@ -63,7 +63,7 @@ impl Courses {
     }
 }
 
-/// What is wrong with the verdict on a version, whatever led to it.
+/// Violations in the verdict on a version, independent of its history.
 fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut check = |holds: bool, rule: &str| {
@@ -71,34 +71,34 @@ fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
             wrong.push(rule.to_owned());
         }
     };
-    check(verdict.faults.is_empty(), "Flux's rules for conditions are broken");
+    check(verdict.faults.is_empty(), "Flux's rules for conditions are violated");
     let (kstatus, argo) = (verdict.kstatus.status.as_str(), verdict.argo.status.as_str());
-    check(kstatus == format!("{:?}", kstatus::verdict(object)), "kstatus does not say what tests/harness says that it does");
+    check(kstatus == format!("{:?}", kstatus::verdict(object)), "kstatus differs from the rules in tests/harness");
     if object.metadata.deletion_timestamp.is_some() {
-        check(argo == "Progressing", "what is being deleted is not Progressing");
-        check(verdict.actions.values().all(|action| action == "disabled"), "an action is offered on what is being deleted");
+        check(argo == "Progressing", "an object that is being deleted is not Progressing");
+        check(verdict.actions.values().all(|action| action == "disabled"), "an action is offered for an object that is being deleted");
         return wrong;
     }
     let asked = asked(object);
-    // The one thing that kstatus cannot see.
+    // The only state that kstatus cannot detect.
     let wanted = if kstatus == "Current" && asked { "InProgress" } else { kstatus };
-    check(verdict.cel.status == wanted, "the health checks of deploy/flux say something else than kstatus");
+    check(verdict.cel.status == wanted, "the health checks of deploy/flux differ from kstatus");
     let status = object.status.as_ref();
     let run = status.and_then(|status| status.run.as_ref());
     let observed = status.is_some_and(|status| Some(status.observed_generation) == object.metadata.generation);
     if argo == "Healthy" {
-        check(kstatus == "Current" && observed && !asked, "Healthy, though something newer is asked for");
-        check(run.is_none_or(|run| run.state == RunState::Succeeded), "Healthy, though the latest run has not succeeded");
-        check(status.is_some_and(|status| status.queued.is_none()), "Healthy, though a run is to follow");
+        check(kstatus == "Current" && observed && !asked, "Healthy despite a newer request");
+        check(run.is_none_or(|run| run.state == RunState::Succeeded), "Healthy although the latest run has not succeeded");
+        check(status.is_some_and(|status| status.queued.is_none()), "Healthy despite a queued run");
         let token = object.spec["trigger"]["token"].as_str();
         let handled = status.and_then(|status| status.last_handled_token.as_deref());
-        check(run.is_none() || token == handled, "Healthy, though the token is a new one");
+        check(run.is_none() || token == handled, "Healthy despite a new token");
     }
-    check((argo == "Degraded") == (kstatus == "Failed"), "Degraded and Failed are not the same");
+    check((argo == "Degraded") == (kstatus == "Failed"), "Degraded and Failed do not match");
     let suspended = object.spec["suspend"] == true;
     check(argo != "Suspended" || suspended, "Suspended without spec.suspend");
     let runs = run.is_some_and(|run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling));
-    check(!runs || argo == "Progressing" || argo == "Degraded", "it runs, and is not Progressing");
+    check(!runs || argo == "Progressing" || argo == "Degraded", "a run in progress is not Progressing");
     let cancellable = run.is_some_and(|run| match run.state {
         RunState::Waiting | RunState::Submitting => true,
         RunState::Running => object.types.as_ref().is_some_and(|types| types.kind == "ModelRefresh"),
@@ -107,12 +107,12 @@ fn wrong(object: &AnyObject, verdict: &Verdict) -> Vec<String> {
         }
     });
     let offered = |action: &str| verdict.actions.get(action).map(String::as_str) == Some("enabled");
-    check(offered("run-now") != suspended && offered("suspend") != suspended && offered("resume") == suspended, "the wrong actions");
-    check(offered("cancel") == cancellable, "cancel is offered where nothing can be, or is not where something can");
+    check(offered("run-now") != suspended && offered("suspend") != suspended && offered("resume") == suspended, "unexpected actions");
+    check(offered("cancel") == cancellable, "cancel does not match whether the run is cancellable");
     wrong
 }
 
-/// Whether the annotation asks for a run that the operator has not taken up.
+/// Whether the annotation requests a run that the operator has not handled yet.
 fn asked(object: &AnyObject) -> bool {
     let asked = object.metadata.annotations.as_ref().and_then(|annotations| annotations.get(RUN_REQUESTED_AT));
     let handled = object.status.as_ref().and_then(|status| status.last_handled_request.as_ref());

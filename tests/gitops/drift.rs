@@ -1,5 +1,5 @@
-//! What the API server fills in, and what the operator writes, must not look like drift: to Argo CD by its own comparison, to
-//! kubectl, and to a server-side apply by Flux.
+//! Values defaulted by the API server or written by the operator must not appear as drift: in Argo CD's comparison, in kubectl, and in a
+//! server-side apply by Flux.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use tabular_operator::api::RunState;
 
 use crate::states::quick;
 
-/// The resources of a directory of manifests, of both kinds, as manifests of this world.
+/// The resources of a directory of manifests, of both kinds, adapted to this world.
 fn manifests(world: &World, directory: &str) -> Vec<Value> {
     let directory = paths::workspace().join(directory);
     let mut files: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -23,7 +23,7 @@ fn manifests(world: &World, directory: &str) -> Vec<Value> {
         all.extend(documents.into_iter().filter(|object| object["kind"] == "ModelRefresh" || object["kind"] == "ModelSync"));
     }
     let name = |(number, object): (usize, Value)| {
-        // Names need not differ from file to file.
+        // Names may repeat between files.
         merged(&object, &json!({"metadata": {"name": format!("drift-{number}"), "namespace": world.namespace}}))
     };
     all.into_iter().enumerate().map(name).collect()
@@ -33,7 +33,7 @@ fn stream(objects: &[Value]) -> String {
     objects.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 
-/// What is in the cluster of these, in their order.
+/// The live objects of these manifests, in order.
 async fn live(world: &World, manifests: &[Value]) -> Vec<DynamicObject> {
     let mut live = Vec::new();
     for manifest in manifests {
@@ -44,11 +44,11 @@ async fn live(world: &World, manifests: &[Value]) -> Vec<DynamicObject> {
     live
 }
 
-/// Asserts that Argo CD would call these Synced, and that neither kubectl nor Flux would change anything.
+/// Asserts that Argo CD reports these as Synced, and that neither kubectl nor Flux would change them.
 async fn assert_no_drift(world: &World, manifests: &[Value]) {
     let live = live(world, manifests).await;
     for (manifest, difference) in manifests.iter().zip(judge::differences(manifests, &live).await) {
-        assert_eq!(difference["outOfSync"], false, "Argo CD sees a difference in {manifest}: {difference}");
+        assert_eq!(difference["outOfSync"], false, "Argo CD reports a difference in {manifest}: {difference}");
     }
     for flags in [&["--server-side", "--field-manager=kustomize-controller", "--force-conflicts"][..], &[]] {
         let diff = [&["diff", "--namespace", &world.namespace, "-f", "-"], flags].concat();
@@ -58,7 +58,7 @@ async fn assert_no_drift(world: &World, manifests: &[Value]) {
 }
 
 #[tokio::test]
-async fn every_manifest_is_in_sync_once_it_is_applied() {
+async fn applied_manifests_are_in_sync() {
     let world = World::new("defaults").await;
     let mut all = manifests(&world, "deploy/samples");
     all.extend(manifests(&world, "tests/manifests/accepted"));
@@ -72,7 +72,7 @@ async fn every_manifest_is_in_sync_once_it_is_applied() {
 }
 
 #[tokio::test]
-async fn a_run_is_no_drift() {
+async fn run_causes_no_drift() {
     let (world, _operator) = quick("run-drift").await;
     let manifests = [world.manifest("orders", &json!({})), world.manifest("modelsync/orders", &json!({"suspend": false}))];
     let applied = world.site.control_plane.kubectl_with(&["apply", "-f", "-"], &stream(&manifests)).await;
@@ -81,7 +81,7 @@ async fn a_run_is_no_drift() {
         world.until_state(name, RunState::Succeeded).await;
     }
     assert_no_drift(&world, &manifests).await;
-    // A difference that there is is seen.
+    // An actual difference is detected.
     world.edit("orders", &json!({"spec": {"refresh": {"type": "calculate"}}})).await;
     let live = live(&world, &manifests).await;
     assert_eq!(judge::differences(&manifests, &live).await[0]["outOfSync"], true);

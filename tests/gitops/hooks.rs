@@ -1,4 +1,4 @@
-//! The recipes of `docs/gitops.md`, applied as they stand there, and its commands, run.
+//! The recipes of `docs/gitops.md`, applied unchanged, and its commands.
 
 use std::fs;
 
@@ -12,12 +12,12 @@ use crate::course::Courses;
 /// The blocks of the page in one language.
 fn blocks(language: &str) -> Vec<String> {
     let text = fs::read_to_string(paths::workspace().join("docs/gitops.md")).unwrap();
-    // The language, what else is said of the block, and its lines.
+    // The language, the rest of the info string, and the lines of the block.
     let blocks = text.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap());
     blocks.filter(|(head, _)| head.split(' ').next() == Some(language)).map(|(_, lines)| format!("{lines}\n")).collect()
 }
 
-/// A manifest of the page, as it stands there but for the server.
+/// A manifest of the page, with only the server changed.
 fn recipe(world: &World, name: &str) -> String {
     let blocks = blocks("yaml");
     let block = blocks.iter().find(|block| block.contains(&format!("\n  name: {name}\n")));
@@ -29,24 +29,24 @@ fn recipe(world: &World, name: &str) -> String {
 
 async fn kubectl(world: &World, arguments: &[&str], input: &str) -> (bool, String) {
     let output = world.site.control_plane.kubectl_with(&[&["--namespace", &world.namespace], arguments].concat(), input).await;
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
-    (output.status.success(), said)
+    let printed = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (output.status.success(), printed)
 }
 
 async fn apply(world: &World, manifest: &str) {
-    let (applied, said) = kubectl(world, &["apply", "--validate=strict", "-f", "-"], manifest).await;
-    assert!(applied, "{said}");
+    let (applied, printed) = kubectl(world, &["apply", "--validate=strict", "-f", "-"], manifest).await;
+    assert!(applied, "{printed}");
 }
 
 #[tokio::test]
-async fn a_hook_is_done_when_its_run_has_succeeded_and_each_sync_has_its_own() {
+async fn hook_completes_with_its_run_for_each_sync() {
     let model = json!({"durationMillis": 500, "outcomes": ["succeeded", "failed"]});
     let (world, _operator) = World::running("hook", Setting { model: Some(model), ..Setting::default() }).await;
     let manifest = recipe(&world, "after-sync");
     for end in [RunState::Succeeded, RunState::Failed] {
-        // What BeforeHookCreation does: the last one goes, and when it is gone there is a new one.
-        let (deleted, said) = kubectl(&world, &["delete", "mref/after-sync", "--ignore-not-found"], "").await;
-        assert!(deleted, "{said}");
+        // As BeforeHookCreation does: the previous object is deleted, and then a new one is created.
+        let (deleted, printed) = kubectl(&world, &["delete", "mref/after-sync", "--ignore-not-found"], "").await;
+        assert!(deleted, "{printed}");
         apply(&world, &manifest).await;
         let ended = world.until_state("after-sync", end).await;
         assert_eq!(run(&ended).number, 1);
@@ -58,7 +58,7 @@ async fn a_hook_is_done_when_its_run_has_succeeded_and_each_sync_has_its_own() {
 }
 
 #[tokio::test]
-async fn a_wave_waits_for_the_run_of_its_token() {
+async fn sync_wave_waits_for_run_of_its_token() {
     let (world, _operator) = World::running("wave", Setting::default()).await;
     let manifest = recipe(&world, "before-reports");
     apply(&world, &manifest).await;
@@ -70,9 +70,9 @@ async fn a_wave_waits_for_the_run_of_its_token() {
 }
 
 #[tokio::test]
-async fn the_commands_of_the_page_do_as_it_says() {
+async fn commands_of_page_have_documented_effect() {
     let (world, _operator) = World::running("page", Setting::default()).await;
-    // Nothing runs for a token that a resource is new with: onChange is off.
+    // A new resource does not run for its initial token: onChange is off.
     let manifest = recipe(&world, "release");
     apply(&world, &manifest.replace("4d5e6f7", "0a1b2c3")).await;
     world.until_reason("release", "Ready", "Idle").await;
@@ -83,15 +83,15 @@ async fn the_commands_of_the_page_do_as_it_says() {
         let words: Vec<String> =
             command.split_whitespace().skip(1).map(|word| word.replace('\'', "").replace("release.yaml", "-")).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let (done, said) = kubectl(&world, &words, &manifest).await;
-        assert!(done, "{command}: {said}");
+        let (done, printed) = kubectl(&world, &words, &manifest).await;
+        assert!(done, "{command}: {printed}");
     }
     let done = world.until_state("release", RunState::Succeeded).await;
     assert_eq!((run(&done).trigger.value.as_str(), world.posts().await), ("4d5e6f7", 1));
 }
 
 #[test]
-fn the_page_has_no_manifest_that_is_not_run() {
+fn every_manifest_of_page_is_tested() {
     let names: Vec<Value> = blocks("yaml")
         .iter()
         .map(|block| serde_saphyr::from_str::<Value>(block).unwrap())

@@ -1,4 +1,4 @@
-//! kubectl as scripts and pipelines use it: waiting, and replacing instead of applying.
+//! kubectl in scripts and pipelines: waiting, and replacing instead of applying.
 
 use harness::world::{run, status};
 use harness::{Setting, World};
@@ -9,7 +9,7 @@ use crate::course::Courses;
 use crate::states::quick;
 
 #[tokio::test]
-async fn it_waits_for_conditions_and_for_fields() {
+async fn kubectl_waits_for_conditions_and_fields() {
     let (world, _operator) = quick("wait").await;
     let wait = async |what: &str| {
         let what = format!("--for={what}");
@@ -20,7 +20,7 @@ async fn it_waits_for_conditions_and_for_fields() {
     wait("condition=Succeeded").await;
     wait("condition=Ready").await;
     let edited = world.edit("orders", &json!({"spec": {"trigger": {"token": "two"}}})).await;
-    // What a pipeline does after a change: the new generation first, so that the end is not the last run's.
+    // As in a pipeline after a change: waits for the new generation first, to skip the end of the previous run.
     wait(&format!("jsonpath={{.status.observedGeneration}}={}", edited.metadata.generation.unwrap())).await;
     wait("condition=Finished").await;
     wait("jsonpath={.status.lastHandledToken}=two").await;
@@ -31,7 +31,7 @@ async fn it_waits_for_conditions_and_for_fields() {
     wait("delete").await;
 }
 
-/// The manifest is put in the place of the resource, annotations, finalizer and all, as by Argo CD's `Replace=true`.
+/// Replaces the resource with the manifest, including annotations and finalizers, as with Argo CD's `Replace=true`.
 async fn replace(world: &World, flags: &[&str]) {
     let manifest = world.manifest("orders", &json!({"historyLimit": 7})).to_string();
     let output = world.site.control_plane.kubectl_with(&[&["replace", "-f", "-"], flags].concat(), &manifest).await;
@@ -48,7 +48,7 @@ async fn in_mid_run(name: &str) -> (World, harness::Operator, String) {
 }
 
 #[tokio::test]
-async fn replace_in_mid_run_leaves_the_run_and_its_guard() {
+async fn replace_during_run_keeps_run_and_finalizer() {
     let (world, _operator, id) = in_mid_run("replace").await;
     replace(&world, &[]).await;
     let guarded = world.until("orders", "its finalizer", |object| {
@@ -62,7 +62,7 @@ async fn replace_in_mid_run_leaves_the_run_and_its_guard() {
 }
 
 #[tokio::test]
-async fn replace_by_force_is_another_resource_with_a_run_of_its_own() {
+async fn forced_replace_creates_new_resource_with_own_run() {
     let (world, _operator, id) = in_mid_run("force").await;
     replace(&world, &["--force"]).await;
     let again = world.until("orders", "a second run", |object| {
@@ -77,6 +77,6 @@ async fn replace_by_force_is_another_resource_with_a_run_of_its_own() {
     assert_eq!(
         (operations.len(), operations[0].status.as_str()),
         (2, "cancelled"),
-        "the first was cancelled, and ended, before it was gone"
+        "the first was cancelled and ended before its deletion"
     );
 }

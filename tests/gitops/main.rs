@@ -1,4 +1,4 @@
-//! What tools that deploy from Git make of the resources: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), kubectl as it is,
+//! The resources as seen by GitOps tools: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), and the unmodified kubectl,
 //! on the real API server with the real operator.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

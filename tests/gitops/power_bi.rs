@@ -1,4 +1,4 @@
-//! The same of Power BI: where its states come about in another way than those of Analysis Services, the tools see the same courses.
+//! The same for Power BI: for states with another cause than in Analysis Services, the tools see the same history.
 
 use futures::join;
 use harness::world::merged;
@@ -9,13 +9,13 @@ use tabular_operator::api::{CANCEL_REQUESTED_AT, RunState};
 use crate::course::Courses;
 use crate::states::{DONE, FAILED, UNDER_WAY, follow, quick};
 
-/// Makes a semantic model of a resource's own, and gives what a manifest says to mean it by ids and by names.
+/// Creates a semantic model for a resource. Also returns the parts of a spec that refer to it by ids and by names.
 async fn model(world: &World, settings: Value) -> (harness::Model, Value, Value) {
     semantic_model(world, &merged(&json!({"notStartedMillis": 0, "durationMillis": 500}), &settings)).await
 }
 
 #[tokio::test]
-async fn refreshes_of_semantic_models() {
+async fn states_of_semantic_model_refreshes() {
     let (world, _operator) = quick("states-pbi").await;
     let world = &world;
     let ends = async |name: &str, settings, spec, state| {
@@ -60,12 +60,12 @@ async fn refreshes_of_semantic_models() {
     for name in ["failing", "overdue", "cancelled"] {
         courses.assert(name, &[UNDER_WAY, FAILED]);
     }
-    // A name that nobody has stalls it, as a missing Secret does, until the spec is mended.
+    // An unknown name stalls it, like a missing Secret, until the spec is corrected.
     courses.assert("named", &[UNDER_WAY, FAILED, UNDER_WAY, DONE]);
 }
 
 #[tokio::test]
-async fn syncs_of_semantic_models() {
+async fn states_of_semantic_model_syncs() {
     let (world, _operator) = quick("states-pbi-sync").await;
     let world = &world;
     let following = async {
@@ -77,7 +77,7 @@ async fn syncs_of_semantic_models() {
         world.apply("modelsync/off", &by_ids).await;
         world.until_reason("modelsync/off", "Stalled", "ScaleOutOff").await;
     };
-    // One that waits can be cancelled, and is judged like any other that was.
+    // A waiting sync can be cancelled, with the same verdicts as any cancelled run.
     let cancelled = async {
         let (model, by_ids, _) = model(world, json!({})).await;
         world.azure.start_refresh(&model, json!({"durationMillis": 600_000})).await;

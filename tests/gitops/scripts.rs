@@ -1,4 +1,4 @@
-//! Argo CD's scripts, by its own runtime: their tests, and what the actions do to a resource that is really there.
+//! Argo CD's scripts in its own runtime: their tests, and the effect of the actions on an existing resource.
 
 use harness::world::run;
 use harness::{World, judge};
@@ -10,12 +10,12 @@ use crate::course::Courses;
 use crate::states::quick;
 
 #[tokio::test]
-async fn the_scripts_pass_their_tests() {
-    let said = judge::scripts().await;
-    assert!(said.lines().filter(|line| line.starts_with("ok ")).count() >= 40, "{said}");
+async fn argocd_scripts_pass_their_tests() {
+    let results = judge::scripts().await;
+    assert!(results.lines().filter(|line| line.starts_with("ok ")).count() >= 40, "{results}");
 }
 
-/// Does as Argo CD does: runs the script on the resource as it is, and sends what it changed as a merge patch.
+/// Acts like Argo CD: runs the script on the live resource, and sends its changes as a merge patch.
 async fn act(world: &World, action: &str) {
     let live = world.recorder.latest("orders").unwrap();
     let left = judge::after_action(action, &live.object).await;
@@ -24,7 +24,7 @@ async fn act(world: &World, action: &str) {
     api.patch("orders", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
 }
 
-/// The merge patch from one object to another. Numbers come back from Lua as they went in, or as floats of the same value.
+/// The merge patch from one object to another. Lua returns numbers unchanged or as floats of the same value.
 fn changes(from: &Value, to: &Value) -> Value {
     let (Some(from), Some(to)) = (from.as_object(), to.as_object()) else { return to.clone() };
     let differs =
@@ -36,7 +36,7 @@ fn changes(from: &Value, to: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_action_cancels_what_runs() {
+async fn cancel_action_cancels_running_operation() {
     let setting = harness::Setting { model: Some(json!({"durationMillis": 600_000})), ..harness::Setting::default() };
     let (world, _operator) = World::running("action-cancel", setting).await;
     world.apply("orders", &json!({})).await;
@@ -49,7 +49,7 @@ async fn the_action_cancels_what_runs() {
 }
 
 #[tokio::test]
-async fn the_actions_run_suspend_and_resume() {
+async fn actions_run_suspend_and_resume() {
     let (world, _operator) = quick("actions").await;
     world.apply("orders", &json!({})).await;
     world.until_run("orders", 1, RunState::Succeeded).await;
@@ -58,10 +58,10 @@ async fn the_actions_run_suspend_and_resume() {
     assert_eq!(run(&second).trigger.r#type, TriggerType::Request);
     act(&world, "suspend").await;
     let suspended = world.until("orders", "suspension", |object| object.spec["suspend"] == true).await;
-    assert_eq!(suspended.metadata.generation, Some(2), "the action changes nothing else");
-    world.until("orders", "it to be seen", |object| harness::world::status(object).observed_generation == 2).await;
+    assert_eq!(suspended.metadata.generation, Some(2), "the action must change nothing else");
+    world.until("orders", "the observation", |object| harness::world::status(object).observed_generation == 2).await;
     act(&world, "resume").await;
-    world.until("orders", "it to be seen", |object| harness::world::status(object).observed_generation == 3).await;
+    world.until("orders", "the observation", |object| harness::world::status(object).observed_generation == 3).await;
     assert_eq!(world.operations().await.len(), 2);
     Courses::of(&world).await.assert(
         "orders",

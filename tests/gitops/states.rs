@@ -1,4 +1,4 @@
-//! Every state that a resource can be in, as real runs show it: judged by the tools, one verdict after the other.
+//! Every state of a resource in real runs, evaluated by the tools one after the other.
 
 use futures::join;
 use harness::world::merged;
@@ -8,25 +8,25 @@ use tabular_operator::api::{ADOPT, CANCEL_REQUESTED_AT, RUN_REQUESTED_AT, RunSta
 
 use crate::course::Courses;
 
-/// While a run is on its way, and before the operator's first look.
+/// During a run, and before the operator's first observation.
 pub const UNDER_WAY: &str = "InProgress Progressing";
 pub const DONE: &str = "Current Healthy";
 pub const FAILED: &str = "Failed Degraded";
 
-/// A world whose refreshes are short.
+/// A world with short refreshes.
 pub async fn quick(name: &str) -> (World, Operator) {
     let model = json!({"notStartedMillis": 0, "durationMillis": 300});
     World::running(name, Setting { model: Some(model), ..Setting::default() }).await
 }
 
-/// Applies a refresh of a model of its own.
+/// Applies a refresh with its own model.
 async fn refresh(world: &World, name: &str, model: Value, spec: Value) {
     let of_model = world.put_database(name, &merged(&json!({"notStartedMillis": 0, "durationMillis": 500}), &model)).await;
     world.apply(name, &merged(&of_model, &spec)).await;
 }
 
 #[tokio::test]
-async fn runs_that_end() {
+async fn states_of_ended_runs() {
     let (world, _operator) = quick("states-ends").await;
     let world = &world;
     let until = async |name: &str, state| world.until_state(name, state).await;
@@ -84,7 +84,7 @@ async fn runs_that_end() {
 }
 
 #[tokio::test]
-async fn runs_that_follow_each_other() {
+async fn states_of_consecutive_runs() {
     let (world, _operator) = quick("states-again").await;
     let world = &world;
     let tokens = async {
@@ -116,7 +116,7 @@ async fn runs_that_follow_each_other() {
     join!(tokens, queued, replaced, asked);
     let courses = Courses::of(world).await;
     courses.assert("token", &[UNDER_WAY, DONE, UNDER_WAY, FAILED, UNDER_WAY, DONE]);
-    // The end of the first run is no end: the second is asked for.
+    // After the end of the first run, the second is still requested.
     courses.assert("queued", &[UNDER_WAY, DONE]);
     courses.assert("replaced", &[UNDER_WAY, DONE]);
     courses.assert("asked", &[UNDER_WAY, DONE, "Current Progressing", UNDER_WAY, DONE]);
@@ -124,7 +124,7 @@ async fn runs_that_follow_each_other() {
 }
 
 #[tokio::test]
-async fn what_does_not_run() {
+async fn states_without_runs() {
     let (world, _operator) = quick("states-still").await;
     let world = &world;
     let idle = async {
@@ -135,7 +135,9 @@ async fn what_does_not_run() {
         let trigger = json!({"onChange": false, "schedule": "0 4 1 1 *", "timeZone": "Europe/Zurich"});
         refresh(world, "scheduled", json!({}), json!({"trigger": trigger})).await;
         world
-            .until("scheduled", "its next time", |object| object.status.as_ref().is_some_and(|status| status.next_schedule_time.is_some()))
+            .until("scheduled", "its next scheduled time", |object| {
+                object.status.as_ref().is_some_and(|status| status.next_schedule_time.is_some())
+            })
             .await;
     };
     let suspended = async {
@@ -160,7 +162,7 @@ async fn what_does_not_run() {
 }
 
 #[tokio::test]
-async fn what_arrives_with_the_same_commit_never_fails_it() {
+async fn objects_of_the_same_commit_never_fail_it() {
     let model = json!({"notStartedMillis": 0, "durationMillis": 300});
     let arguments = vec!["--reference-grace=60s".to_owned()];
     let (world, _operator) = World::running("states-later", Setting { model: Some(model), arguments, ..Setting::default() }).await;
@@ -187,7 +189,7 @@ async fn what_arrives_with_the_same_commit_never_fails_it() {
 }
 
 #[tokio::test]
-async fn a_submission_in_doubt() {
+async fn states_of_unresolved_submission() {
     let (world, _operator) = quick("states-doubt").await;
     let lost = world.fault("POST", "refreshes", &json!({"action": {"hang": {"after": true}}})).await;
     world.apply("orders", &json!({})).await;
@@ -201,12 +203,12 @@ async fn a_submission_in_doubt() {
     world.annotate("orders", ADOPT, Some(&ours)).await;
     world.until_state("orders", RunState::Succeeded).await;
     let words = Courses::of(&world).await.words("orders");
-    // What is adopted has ended already: it may be seen under way in between, or not.
+    // The adopted operation has already ended: it may or may not be observed in progress.
     assert_eq!((words[..2].to_vec(), words.last().map(String::as_str)), (vec![UNDER_WAY.to_owned(), FAILED.to_owned()], Some(DONE)));
     assert!(words[2..words.len() - 1].iter().all(|word| word == UNDER_WAY), "{words:?}");
 }
 
-/// A sync follows a refresh, `of_model`, and comes to its end after it.
+/// A sync follows a refresh, `of_model`, and completes after it.
 pub async fn follow(world: &World, of_model: &Value) {
     world.apply("followed", &merged(of_model, &json!({"trigger": {"onChange": false}}))).await;
     world.until_reason("followed", "Ready", "Idle").await;
@@ -218,8 +220,8 @@ pub async fn follow(world: &World, of_model: &Value) {
 }
 
 #[tokio::test]
-async fn syncs() {
-    let (world, _operator) = quick("states-syncs").await;
+async fn states_of_syncs() {
+    let (world, _operator) = quick("states-states_of_syncs").await;
     let world = &world;
     let of = async |name: &str, sync: Value| world.put_database(name, &json!({"durationMillis": 300, "sync": sync})).await;
     let plain = async {
@@ -234,7 +236,7 @@ async fn syncs() {
         follow(world, &of("followed", json!({})).await).await;
     };
     let astray = async {
-        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "nobody"}}});
+        let after = json!({"model": null, "credentials": null, "trigger": {"afterRefresh": {"name": "missing"}}});
         world.apply("modelsync/astray", &after).await;
         world
             .until("modelsync/astray", "a stall", |object| {

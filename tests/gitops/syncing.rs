@@ -1,4 +1,4 @@
-//! What a tool that applies from Git does to a resource, over and over: its server-side apply, its prune, its commits.
+//! Repeated operations of a GitOps tool on a resource: server-side apply, prune, and new commits.
 
 use harness::world::{merged, run, status};
 use harness::{Kind, Setting, World};
@@ -9,45 +9,45 @@ use tabular_operator::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
 use crate::course::Courses;
 use crate::states::quick;
 
-/// The field manager of Flux' kustomize-controller.
+/// The field manager of Flux's kustomize-controller.
 const FLUX: &str = "kustomize-controller";
 
-/// Applies what is in Git as Flux does.
+/// Applies the manifest in Git as Flux does.
 async fn reconcile(world: &World, manifest: &Value) {
     let apply = PatchParams::apply(FLUX).force();
     world.api(Kind::Refresh).patch("orders", &apply, &Patch::Apply(manifest)).await.unwrap();
 }
 
 #[tokio::test]
-async fn drift_that_is_put_right_in_mid_run_touches_no_run() {
+async fn corrected_drift_during_run_affects_no_run() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000})), ..Setting::default() };
     let (world, _operator) = World::running("revert", setting).await;
     let git = world.manifest("orders", &json!({"historyLimit": 5, "activeDeadlineSeconds": 3_600, "trigger": {"token": "one"}}));
     reconcile(&world, &git).await;
     let began = world.until_state("orders", RunState::Running).await;
     for number in 0..5 {
-        // A person's edits: of a number, of a label, and of the very work.
+        // A user's edits: of a number, of a label, and of the refresh itself.
         let edit = json!({"metadata": {"labels": {"edited": format!("{number}")}},
             "spec": {"historyLimit": 1 + number, "refresh": {"type": "calculate"}, "trigger": {"token": "mine"}}});
         let edited = world.edit("orders", &edit).await;
         let seen = |object: &harness::AnyObject| status(object).observed_generation >= edited.metadata.generation.unwrap();
-        world.until("orders", "the edit to be seen", seen).await;
+        world.until("orders", "the observation of the edit", seen).await;
         reconcile(&world, &git).await;
     }
     world.azure.end(run(&began).operation_id.as_deref().unwrap(), "succeeded").await;
     let done = world.until_state("orders", RunState::Succeeded).await;
     assert_eq!((run(&done).number, run(&done).operation_id.clone()), (1, run(&began).operation_id.clone()));
     assert_eq!((world.posts().await, status(&done).queued.clone()), (1, None));
-    assert_eq!(done.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()), "Flux does not take it away");
+    assert_eq!(done.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()), "Flux must not remove it");
     assert_eq!(done.spec["historyLimit"], 5);
-    // Nor does one more pass, once it has ended.
+    // Nor does a further reconciliation after the end.
     reconcile(&world, &git).await;
     let courses = Courses::of(&world).await;
     courses.assert("orders", &["InProgress Progressing", "Current Healthy"]);
 }
 
 #[tokio::test]
-async fn a_commit_with_a_new_token_is_one_run_however_often_it_is_applied() {
+async fn commit_with_new_token_runs_once() {
     let (world, _operator) = quick("commit").await;
     let commit = |token: &str| world.manifest("orders", &json!({"trigger": {"token": token}}));
     for (number, token) in [(1, "0a1b2c3"), (2, "4d5e6f7")] {
@@ -66,23 +66,23 @@ async fn a_commit_with_a_new_token_is_one_run_however_often_it_is_applied() {
 }
 
 #[tokio::test]
-async fn the_annotation_that_a_drift_correction_takes_away_starts_nothing() {
+async fn annotation_removed_by_drift_correction_starts_no_run() {
     let (world, _operator) = quick("annotation").await;
     let git = world.manifest("orders", &json!({}));
     reconcile(&world, &git).await;
     world.until_run("orders", 1, RunState::Succeeded).await;
-    // A person asks for a run, as Flux too may do with an annotation that is in Git: then it is Flux's to take away.
+    // A user requests a run. Flux may also do so with an annotation in Git, which Flux then removes.
     let asks = merged(&git, &json!({"metadata": {"annotations": {RUN_REQUESTED_AT: "2026-11-21T05:00:00Z"}}}));
     reconcile(&world, &asks).await;
     world.until_run("orders", 2, RunState::Succeeded).await;
     reconcile(&world, &git).await;
-    let without = world.until("orders", "the annotation to go", |object| {
+    let without = world.until("orders", "the removal of the annotation", |object| {
         object.metadata.annotations.as_ref().is_none_or(|annotations| !annotations.contains_key(RUN_REQUESTED_AT))
     });
     without.await;
-    // Nor does putting it back.
+    // Nor does its restoration.
     reconcile(&world, &asks).await;
-    // A run that either started would be ahead of this one.
+    // An earlier run from either would precede this one.
     world.annotate("orders", RUN_REQUESTED_AT, Some("2026-11-21T06:00:00Z")).await;
     let third = world.until_run("orders", 3, RunState::Succeeded).await;
     assert_eq!(run(&third).trigger.value, "2026-11-21T06:00:00Z");
@@ -91,12 +91,12 @@ async fn the_annotation_that_a_drift_correction_takes_away_starts_nothing() {
 }
 
 #[tokio::test]
-async fn prune_in_mid_run_cancels_and_then_it_is_gone() {
+async fn prune_during_run_cancels_and_deletes() {
     let setting = Setting { model: Some(json!({"durationMillis": 600_000, "cancelMillis": 500})), ..Setting::default() };
     let (world, _operator) = World::running("prune", setting).await;
     reconcile(&world, &world.manifest("orders", &json!({}))).await;
     world.until_state("orders", RunState::Running).await;
-    // As Argo CD prunes. Flux does so in the background, which is what tests/integration/deletion.rs has.
+    // As Argo CD prunes. Flux does so in the background, as in tests/integration/deletion.rs.
     let foreground = DeleteParams { propagation_policy: Some(PropagationPolicy::Foreground), ..DeleteParams::default() };
     world.api(Kind::Refresh).delete("orders", &foreground).await.unwrap();
     world.until_state("orders", RunState::Cancelling).await;

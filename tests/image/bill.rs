@@ -1,4 +1,4 @@
-//! The bill of materials in the image (`CycloneDX`), and the licences that go with it.
+//! The bill of materials in the image (`CycloneDX`), and the licenses of its components.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::layout::Image;
 use crate::{scratch, tool};
 
-/// Under what libraries may come. Another one is for a person to read first.
+/// The permitted licenses of libraries. Another one must be reviewed first.
 const LICENCES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
@@ -28,7 +28,7 @@ const LICENCES: &[&str] = &[
     "Zlib",
 ];
 
-/// The bill, and the texts of the licences: unpacked once for all tests, as two that unpack into one directory spoil each other's files.
+/// The bill and the license texts, unpacked once for all tests: concurrent extractions would overwrite each other's files.
 static BILL: LazyLock<(Value, String)> = LazyLock::new(|| {
     let root = scratch("bill");
     Image::ours().unpack(&root);
@@ -37,14 +37,14 @@ static BILL: LazyLock<(Value, String)> = LazyLock::new(|| {
     (bill, fs::read_to_string(documents.join("THIRD-PARTY-LICENSES")).unwrap())
 });
 
-/// The C libraries in the program, which no crate's version names.
+/// The C libraries in the program, which no crate version identifies.
 const NATIVE: [&str; 2] = ["aws-lc", "glibc"];
 
-/// Each crate's licence, by name and version.
+/// Each crate's license, by name and version.
 fn libraries(bill: &Value) -> BTreeMap<String, String> {
     let crates = bill["components"]
         .as_array()
-        .expect("it has components")
+        .expect("the bill has components")
         .iter()
         .filter(|library| !NATIVE.iter().any(|name| library["name"] == *name));
     let libraries = crates.map(|library| {
@@ -58,7 +58,7 @@ fn libraries(bill: &Value) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn it_holds_to_its_schema() {
+async fn bill_is_valid_against_schema() {
     let (bill, _) = &*BILL;
     let file = scratch("schema").join("bill.json");
     fs::write(&file, bill.to_string()).unwrap();
@@ -69,11 +69,11 @@ async fn it_holds_to_its_schema() {
     broken["components"][0].as_object_mut().unwrap().remove("name");
     fs::write(&file, broken.to_string()).unwrap();
     let judged = tool("schema").run_with(&arguments, "").await;
-    assert!(!judged.status.success(), "the schema refuses nothing");
+    assert!(!judged.status.success(), "the schema must refuse an invalid bill");
 }
 
 #[test]
-fn it_has_everything_that_is_linked() {
+fn bill_lists_everything_linked() {
     let (bill, texts) = &*BILL;
     assert_eq!(bill["metadata"]["component"]["name"], "tabular-operator");
     let listed = libraries(bill);
@@ -90,9 +90,9 @@ fn it_has_everything_that_is_linked() {
     let linked: Vec<String> = linked.filter(|library| !library.starts_with("tabular-operator ")).collect();
     assert!(linked.len() > 100, "{linked:?}");
     let missing: Vec<&String> = linked.iter().filter(|library| !listed.contains_key(*library)).collect();
-    assert!(missing.is_empty(), "the bill lacks {missing:?}");
+    assert!(missing.is_empty(), "missing in the bill: {missing:?}");
     let untold: Vec<&String> = listed.keys().filter(|library| !texts.contains(&format!("  {library}: "))).collect();
-    assert!(untold.is_empty(), "THIRD-PARTY-LICENSES lacks {untold:?}");
+    assert!(untold.is_empty(), "missing in THIRD-PARTY-LICENSES: {untold:?}");
     assert!(texts.contains("Permission is hereby granted, free of charge") && texts.contains("Apache License"));
 }
 
@@ -108,12 +108,12 @@ fn native(name: &str) -> (&'static Value, Vec<&'static str>) {
 
 #[test]
 fn bill_lists_the_c_library_with_its_version() {
-    let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output().expect("getconf is a part of the GNU C Library").stdout;
-    let release = String::from_utf8(said).unwrap().trim().strip_prefix("glibc ").expect("glibc <release>").to_owned();
+    let printed = Command::new("getconf").arg("GNU_LIBC_VERSION").output().expect("getconf is a part of the GNU C Library").stdout;
+    let release = String::from_utf8(printed).unwrap().trim().strip_prefix("glibc ").expect("glibc <release>").to_owned();
     let (library, users) = native("glibc");
     let version = library["version"].as_str().unwrap();
     assert!(version == release || version.starts_with(&format!("{release}-")), "the bill has glibc {version}, this machine {release}");
-    // By the package's version, which says what was patched, and by the name that the databases of vulnerabilities have for it.
+    // By the package's version, which includes patches, and by its name in vulnerability databases.
     let purl = library["purl"].as_str().unwrap();
     assert!(purl.contains(&format!("@{}", version.replace('+', "%2B"))), "{purl}");
     assert_eq!(library["cpe"], format!("cpe:2.3:a:gnu:glibc:{release}:*:*:*:*:*:*:*"));
@@ -124,8 +124,8 @@ fn bill_lists_the_c_library_with_its_version() {
 #[test]
 fn bill_lists_the_c_tls_library_with_its_version() {
     let (library, users) = native("aws-lc");
-    let [user] = users[..] else { panic!("not one crate brings it: {users:?}") };
-    let (_, crate_version) = user.rsplit_once("aws-lc-sys@").expect("it is brought by aws-lc-sys");
+    let [user] = users[..] else { panic!("expected exactly one dependent crate: {users:?}") };
+    let (_, crate_version) = user.rsplit_once("aws-lc-sys@").expect("aws-lc-sys depends on it");
     let home = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let registries = fs::read_dir(format!("{home}/registry/src")).unwrap();
     let header = registries
@@ -138,7 +138,7 @@ fn bill_lists_the_c_tls_library_with_its_version() {
 }
 
 #[test]
-fn no_crate_brings_a_c_library_that_the_bill_lacks() {
+fn bill_lists_c_libraries_of_all_crates() {
     let names = libraries(&BILL.0).into_keys();
     let bindings: Vec<String> = names.filter(|library| library.split(' ').next().unwrap().ends_with("-sys")).collect();
     let known = |library: &String| ["aws-lc-sys ", "linux-raw-sys "].iter().any(|name| library.starts_with(name));
@@ -148,15 +148,15 @@ fn no_crate_brings_a_c_library_that_the_bill_lacks() {
 }
 
 #[test]
-fn every_licence_is_one_that_we_know() {
+fn every_license_is_permitted() {
     for (library, expression) in libraries(&BILL.0) {
-        assert!(permitted(&expression), "{library} is under {expression}: read it, and add it to the list, or do without the library");
+        assert!(permitted(&expression), "{library} has the license {expression}: review it and add it to the list, or remove the library");
     }
     assert!(!permitted("GPL-3.0-only") && !permitted("MIT AND GPL-3.0-only") && permitted("GPL-3.0-only OR MIT"));
 }
 
-/// Whether one of the choices that an expression leaves is of known licences alone. `AND` binds tighter than `OR`; brackets stand
-/// around a choice that is a part of a conjunction.
+/// Whether one alternative of an expression contains only known licenses. `AND` binds tighter than `OR`; brackets enclose an alternative
+/// within a conjunction.
 fn permitted(expression: &str) -> bool {
     let parts = split(expression, " OR ");
     if parts.len() > 1 {
@@ -170,7 +170,7 @@ fn permitted(expression: &str) -> bool {
     inner.map_or_else(|| LICENCES.contains(&expression.trim()), permitted)
 }
 
-/// The parts of an expression between an operator that no bracket encloses.
+/// The parts of an expression between operators outside brackets.
 fn split<'a>(expression: &'a str, operator: &str) -> Vec<&'a str> {
     let (mut parts, mut depth, mut from) = (Vec::new(), 0, 0);
     for (at, character) in expression.char_indices() {

@@ -1,4 +1,4 @@
-//! What the image says of itself, and what is in it.
+//! The metadata and the contents of the image.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::layout::{self, Image};
 use crate::scratch;
 
-/// What the image is built by.
+/// The build instructions of the image.
 const DOCKERFILE: &str = include_str!("../../Dockerfile");
-/// How large the program may get before somebody has to say that it may. It was 16 MB when this was written.
+/// Maximum size of the program. It was 16 MB when this limit was set; a larger limit needs a review.
 const LARGEST_PROGRAM: u64 = 20 << 20;
 
 /// A line of the operator's `[package]`.
@@ -25,21 +25,21 @@ fn package(field: &str) -> String {
 }
 
 #[test]
-fn it_runs_the_operator_as_nobody() {
+fn image_runs_operator_without_privileges() {
     for image in Image::all(&layout::built()) {
         let config = &image.config["config"];
         assert_eq!(image.config["os"], "linux");
-        assert_eq!(config["User"], "65532:65532", "as the chart and deploy/base say");
-        assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/tabular-operator"]), &json!(["run"])), "as the chart says");
+        assert_eq!(config["User"], "65532:65532", "as in the chart and deploy/base");
+        assert_eq!((&config["Entrypoint"], &config["Cmd"]), (&json!(["/tabular-operator"]), &json!(["run"])), "as in the chart");
         assert_eq!(config["WorkingDir"], "/");
-        // Which every builder adds.
+        // Every builder adds it.
         assert_eq!(config["Env"], json!(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]));
         assert!(config["ExposedPorts"].is_null() && config["Volumes"].is_null(), "{config:#}");
     }
 }
 
 #[test]
-fn its_labels_say_what_it_is() {
+fn image_labels_match_sources() {
     let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(paths::workspace()).output().unwrap();
     let commit = String::from_utf8(commit.stdout).unwrap();
     for image in Image::all(&layout::built()) {
@@ -50,25 +50,25 @@ fn its_labels_say_what_it_is() {
         assert_eq!(label("version"), package("version"));
         assert_eq!(label("licenses"), package("license"));
         assert!(label("source").starts_with("https://") && label("documentation").starts_with(label("source")), "{labels:?}");
-        // Where git is not, the Dockerfile's own word stands.
+        // Without git, the Dockerfile's default applies.
         let revision = if commit.is_empty() { "unknown" } else { commit.trim() };
-        assert!(label("revision").starts_with(revision), "{} is of another commit: `make image`", label("revision"));
+        assert!(label("revision").starts_with(revision), "{} is of another commit: run `make image`", label("revision"));
         assert_eq!(labels.len(), 7);
     }
 }
 
 #[test]
-fn the_dockerfile_by_itself_names_the_same_versions() {
+fn dockerfile_defaults_name_the_same_versions() {
     let argument = |name: &str| {
         let start = format!("ARG {name}=");
         DOCKERFILE.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("no {name}")).to_owned()
     };
     assert_eq!(argument("VERSION"), package("version"));
-    assert!(argument("RUST").starts_with(&format!("{}.", package("rust-version"))), "not the Rust of Cargo.toml");
+    assert!(argument("RUST").starts_with(&format!("{}.", package("rust-version"))), "the Rust version differs from Cargo.toml");
 }
 
 #[test]
-fn nothing_else_is_in_it() {
+fn image_contains_only_expected_files() {
     for image in Image::all(&layout::built()) {
         let found = image.files();
         let listed: Vec<_> = found.iter().map(|file| (file.path.as_str(), file.mode.as_str(), file.owner.as_str())).collect();
@@ -85,20 +85,20 @@ fn nothing_else_is_in_it() {
         ];
         let expected: Vec<_> = expected.iter().map(|(path, mode)| (path.as_str(), *mode, "0/0")).collect();
         assert_eq!(listed, expected);
-        assert!(found[0].size < LARGEST_PROGRAM, "the program has {} bytes", found[0].size);
+        assert!(found[0].size < LARGEST_PROGRAM, "the program is too large: {} bytes", found[0].size);
     }
 }
 
 #[test]
-fn its_program_is_the_one_that_is_tested() {
+fn image_program_is_the_tested_one() {
     let root = scratch("tested");
     Image::ours().unpack(&root);
     let (shipped, tested) = (fs::read(root.join("tabular-operator")).unwrap(), fs::read(paths::operator()).unwrap());
-    assert!(shipped == tested, "the image has another program in it than {}: `make image`", paths::operator().display());
+    assert!(shipped == tested, "the image's program differs from {}: run `make image`", paths::operator().display());
 }
 
 #[test]
-fn nothing_of_the_machine_that_built_it_is_in_it() {
+fn image_contains_no_path_of_build_machine() {
     let root = scratch("traces");
     Image::ours().unpack(&root);
     let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
@@ -111,19 +111,19 @@ fn nothing_of_the_machine_that_built_it_is_in_it() {
         for place in [paths::workspace().display().to_string(), cargo.clone()] {
             let found = content.windows(place.len()).position(|window| window == place.as_bytes());
             let around = |at: usize| String::from_utf8_lossy(&content[at..(at + 120).min(content.len())]).into_owned();
-            assert_eq!(found.map(around), None, "{path} names a place on this machine");
+            assert_eq!(found.map(around), None, "{path} contains a path of this machine");
         }
     }
 }
 
-/// The Dockerfile is built by the real builder once more, and the same comes of it.
+/// Builds the Dockerfile again with the real builder, and expects the same result.
 #[tokio::test]
-async fn the_same_makes_the_same() {
+async fn repeated_build_is_identical() {
     let again = scratch("again").join("image");
     let dist = paths::target().join("dist");
     let script = harness::Tool::at(paths::workspace().join("deploy/image/assemble.sh"));
-    let said = script.run(&[dist.to_str().unwrap(), again.to_str().unwrap()]).await;
-    assert_eq!(said.trim(), layout::digest(&again));
+    let printed = script.run(&[dist.to_str().unwrap(), again.to_str().unwrap()]).await;
+    assert_eq!(printed.trim(), layout::digest(&again));
     assert_eq!(
         Image::all(&again).iter().map(created).collect::<Vec<_>>(),
         Image::all(&layout::built()).iter().map(created).collect::<Vec<_>>()
@@ -131,7 +131,7 @@ async fn the_same_makes_the_same() {
     assert_eq!(
         layout::digest(&again),
         layout::digest(&layout::built()),
-        "the image is of another commit, or of changed files: `make image`"
+        "the image is of another commit or of changed files: run `make image`"
     );
 }
 

@@ -1,4 +1,4 @@
-//! An image as it lies on the disk: an OCI layout, by the OCI's image specification 1.1.
+//! An image on disk: an OCI layout, according to the OCI image specification 1.1.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use std::process::Command;
 use harness::paths;
 use serde_json::Value;
 
-/// Where `make image` puts it.
+/// The path where `make image` writes it.
 pub fn built() -> PathBuf {
     let layout = paths::target().join("image");
-    assert!(layout.join("oci-layout").is_file(), "{} is not there: build it with `make image`", layout.display());
+    assert!(layout.join("oci-layout").is_file(), "{} not found: build it with `make image`", layout.display());
     layout
 }
 
-/// What is to be known of one architecture's image.
+/// The relevant properties of one architecture's image.
 #[derive(Debug)]
 pub struct Image {
-    /// Such as `amd64`.
+    /// The architecture, such as `amd64`.
     pub architecture: String,
-    /// How it is to be run, and who says so.
+    /// Its configuration: command, user and labels.
     pub config: Value,
     /// Its layers, the lowest first.
     pub layers: Vec<PathBuf>,
@@ -28,13 +28,13 @@ pub struct Image {
 /// A file of a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its path, without a slash before it.
+    /// Its path, without a leading slash.
     pub path: String,
-    /// Such as `-rwxr-xr-x`.
+    /// Its mode, such as `-rwxr-xr-x`.
     pub mode: String,
-    /// Such as `0/0`.
+    /// Its owner, such as `0/0`.
     pub owner: String,
-    /// In bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
@@ -48,7 +48,7 @@ impl Image {
         images
     }
 
-    /// The one for this machine.
+    /// The image for this machine.
     pub fn ours() -> Self {
         let ours = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -56,14 +56,14 @@ impl Image {
             other => other,
         };
         let images = Self::all(&built());
-        images.into_iter().find(|image| image.architecture == ours).expect("there is an image for this machine")
+        images.into_iter().find(|image| image.architecture == ours).expect("the layout has an image for this machine")
     }
 
     /// Its files, in the order of its layers.
     pub fn files(&self) -> Vec<Entry> {
         let entries = self.layers.iter().flat_map(|layer| {
-            let listing = tar(&["--list", "--verbose", "--numeric-owner", "--gzip", "--file"], layer, None);
-            listing.lines().map(entry).collect::<Vec<_>>()
+            let output = tar(&["--list", "--verbose", "--numeric-owner", "--gzip", "--file"], layer, None);
+            output.lines().map(entry).collect::<Vec<_>>()
         });
         entries.collect()
     }
@@ -76,9 +76,9 @@ impl Image {
     }
 }
 
-/// What the layout holds, by its digest.
+/// The digest of the layout's content.
 pub fn digest(layout: &Path) -> String {
-    read(&layout.join("index.json"))["manifests"][0]["digest"].as_str().expect("it has a digest").to_owned()
+    read(&layout.join("index.json"))["manifests"][0]["digest"].as_str().expect("the manifest has a digest").to_owned()
 }
 
 fn collect(layout: &Path, index: &Value, images: &mut Vec<Image>) {
@@ -101,7 +101,7 @@ fn blob(layout: &Path, descriptor: &Value) -> PathBuf {
 
 fn read(path: &Path) -> Value {
     let text = fs::read(path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()));
-    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{} is no JSON: {error}", path.display()))
+    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{} is not JSON: {error}", path.display()))
 }
 
 fn tar(arguments: &[&str], file: &Path, directory: Option<&Path>) -> String {
@@ -118,7 +118,7 @@ fn tar(arguments: &[&str], file: &Path, directory: Option<&Path>) -> String {
 /// A line such as `-rwxr-xr-x 0/0 35664 2026-09-21 14:13 tabular-operator`.
 fn entry(line: &str) -> Entry {
     let [mode, owner, size, _day, _time, path] = line.split_whitespace().collect::<Vec<_>>()[..] else {
-        panic!("tar lists '{line}'");
+        panic!("unexpected line of tar: '{line}'");
     };
     let (mode, owner) = (mode.to_owned(), owner.to_owned());
     Entry { path: path.to_owned(), mode, owner, size: size.parse().expect("a size is a number") }

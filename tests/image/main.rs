@@ -1,5 +1,4 @@
-//! The image that `make image` has built: what is in it, that it can be built again and published, and the operator run in it and
-//! nothing else.
+//! The image built by `make image`: its contents, a repeated build, publishing, and the operator running in it.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -15,12 +14,12 @@ use std::path::PathBuf;
 
 use harness::{Tool, paths};
 
-/// A tool that `tests/builder` builds.
+/// A tool built by `tests/builder`.
 fn tool(name: &str) -> Tool {
     Tool::at(paths::built("tests/builder/build.sh").join(name))
 }
 
-/// A temporary directory that goes with the process' site.
+/// A temporary directory that is removed with the process' site.
 fn scratch(name: &str) -> PathBuf {
     let directory = harness::Site::get().directory().join(name);
     std::fs::create_dir_all(&directory).unwrap();

@@ -1,19 +1,19 @@
-//! A name server as a cluster has one: it knows one name, by the search list of a pod's `resolv.conf`.
+//! A name server as in a cluster: it knows one name, resolved by the search list of a pod's `resolv.conf`.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-/// Where it listens. A resolver asks at port 53 and nowhere else, and only root may listen there.
+/// Its address. Resolvers only use port 53, on which only root may listen.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 53, 0, 1);
 const TYPE_A: [u8; 2] = [0, 1];
 
-/// A name server on a thread of its own, which ends with the process.
+/// A name server on its own thread, which ends with the process.
 pub struct NameServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl NameServer {
-    /// Starts one that knows the address of `name`, such as `egress.bi.svc.cluster.local`: this machine's. `None`: it may not listen.
+    /// Starts one that resolves `name`, such as `egress.bi.svc.cluster.local`, to this machine. `None` if it may not listen.
     pub fn start(name: &str) -> Option<Self> {
         let socket = UdpSocket::bind((ADDRESS, 53)).ok()?;
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -27,25 +27,25 @@ impl NameServer {
         Some(Self { asked })
     }
 
-    /// The names that were asked for, in order.
+    /// The queried names, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// What a kubelet writes for a pod of `namespace`.
+    /// The kubelet's `resolv.conf` for a pod of `namespace`.
     pub fn resolver(namespace: &str) -> String {
         format!("search {namespace}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {ADDRESS}\noptions ndots:5\n")
     }
 }
 
-/// RFC 1035, section 4: a header of 12 bytes, the question, and the answer that refers to the name in it.
+/// RFC 1035, section 4: a header of 12 bytes, the question, and the answer with a reference to its name.
 fn serve(socket: &UdpSocket, query: &[u8], from: SocketAddr, known: &str, seen: &Mutex<Vec<String>>) {
     let Some((name, end)) = name(query) else { return };
     let question = &query[12..end + 4];
     let (is_known, wants_address) = (name == known, question[question.len() - 4..][..2] == TYPE_A);
     seen.lock().unwrap().push(name);
     let answers = u8::from(is_known && wants_address);
-    // An answer, with authority; code 3 where there is no such name. One question, and nothing but answers.
+    // An authoritative answer; code 3 if the name does not exist. One question and its answers only.
     let flags = [0x85, if is_known { 0x80 } else { 0x83 }];
     let mut answer = [&query[..2], &flags, &[0, 1, 0, answers, 0, 0, 0, 0], question].concat();
     if answers > 0 {
@@ -55,7 +55,7 @@ fn serve(socket: &UdpSocket, query: &[u8], from: SocketAddr, known: &str, seen: 
     let _ = socket.send_to(&answer, from);
 }
 
-/// The name in a question, in small letters, and where it ends.
+/// The name in a question, in lower case, and the index of its end.
 fn name(query: &[u8]) -> Option<(String, usize)> {
     let (mut labels, mut at) = (Vec::new(), 12);
     loop {

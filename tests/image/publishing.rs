@@ -1,4 +1,4 @@
-//! What `docs/releasing.md` does with the image and the chart, at a registry on this machine.
+//! The steps of `docs/releasing.md` for the image and the chart, with a registry on this machine.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,7 +7,7 @@ use harness::{Tool, eventually, paths};
 use crate::layout;
 use crate::{scratch, tool};
 
-/// A registry, which ends with the test.
+/// A registry that ends with the test.
 struct Registry {
     process: Child,
     address: String,
@@ -26,8 +26,8 @@ impl Registry {
             .unwrap();
         harness::Site::get().guard().watch(process.id());
         let address = eventually("the registry to listen", async || {
-            let said = std::fs::read_to_string(&log).unwrap();
-            let (_, port) = said.lines().find_map(|line| line.split_once("serving on port "))?;
+            let log_text = std::fs::read_to_string(&log).unwrap();
+            let (_, port) = log_text.lines().find_map(|line| line.split_once("serving on port "))?;
             Some(format!("127.0.0.1:{}", port.trim()))
         })
         .await;
@@ -44,13 +44,13 @@ impl Drop for Registry {
 }
 
 #[tokio::test]
-async fn it_can_be_published_and_installed_by_its_digest() {
+async fn image_is_published_and_installed_by_digest() {
     let registry = Registry::start().await;
     let repository = format!("{}/tabular-operator", registry.address);
     let (crane, layout) = (tool("crane"), layout::built());
     let digest = layout::digest(&layout);
 
-    // Without --index, which would push the layout's own index around that of the image, under another digest.
+    // `--index` would wrap the image's index in that of the layout, under another digest.
     let pushed = crane.run(&["push", layout.to_str().unwrap(), &repository]).await;
     assert_eq!(pushed.trim(), format!("{repository}@{digest}"));
     crane.run(&["validate", "--remote", &format!("{repository}@{digest}")]).await;

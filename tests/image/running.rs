@@ -1,6 +1,6 @@
-//! The operator run in the image and nothing else: a read-only file system with what the kubelet adds, a user without a name, no
-//! capabilities. What a program may miss in it: the C library's own files, a store of certificates, time zones, `/tmp`, `/etc/passwd`,
-//! `/proc`, a shell, and how names are resolved.
+//! The operator running in the image only: a read-only file system with the kubelet's files, a user without a name, and no capabilities.
+//! It could lack: the C library's own files, a certificate store, time zones, `/tmp`, `/etc/passwd`, `/proc`, a shell, and name
+//! resolution.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use crate::layout::Image;
 use crate::nameserver::NameServer;
 use crate::scratch;
 
-/// Where a volume would bring the authority of the local Azure.
+/// The path of the local Azure's authority, as in a volume.
 const EXTRA_AUTHORITY: &str = "etc/tabular-operator/extra-ca.pem";
 
 #[tokio::test]
-async fn it_does_whole_runs_where_a_name_server_knows_its_proxy() {
+async fn runs_succeed_with_proxy_from_name_server() {
     let Some(world) = world("by-dns").await else { return };
     let Some(server) = NameServer::start(&format!("egress.{}.svc.cluster.local", world.namespace)) else {
-        return eprintln!("not tested: names by a name server, as only root may be one (port 53)");
+        return eprintln!("not tested: name resolution by a name server needs root (port 53)");
     };
     let mut operator = start(&world, "127.0.0.1 localhost\n", &NameServer::resolver(&world.namespace)).await;
     whole_run(&world, &mut operator).await;
@@ -32,18 +32,18 @@ async fn it_does_whole_runs_where_a_name_server_knows_its_proxy() {
 }
 
 #[tokio::test]
-async fn it_does_whole_runs_where_the_hosts_file_knows_its_proxy() {
+async fn runs_succeed_with_proxy_from_hosts_file() {
     let Some(world) = world("by-hosts").await else { return };
-    // As `hostAliases` make it. The name server does not answer.
+    // As with `hostAliases`. The name server does not respond.
     let mut operator = start(&world, "127.0.0.1 localhost\n127.0.0.1 egress\n", "nameserver 127.53.0.2\n").await;
     whole_run(&world, &mut operator).await;
 }
 
-/// A world, where this machine can run something as a pod does.
+/// A world, if this machine can run programs as in a pod.
 async fn world(name: &str) -> Option<World> {
     match pod::hindrance() {
         Some(why) => {
-            eprintln!("not tested: the image in a pod's surroundings, as this machine makes no name spaces: {why}");
+            eprintln!("not tested: the image in a pod's environment needs namespaces: {why}");
             None
         }
         None => Some(World::new(name).await),
@@ -78,24 +78,24 @@ async fn start(world: &World, hosts: &str, resolver: &str) -> Operator {
     operator
 }
 
-/// A refresh in another time zone than this machine's and its sync, and an end as Kubernetes makes it.
+/// A refresh in another time zone than this machine's, its sync, and a shutdown as by Kubernetes.
 async fn whole_run(world: &World, operator: &mut Operator) {
-    nobody(operator);
+    assert_unprivileged(operator);
     world.apply("orders", &json!({"trigger": {"onChange": true, "schedule": "0 5 * * *", "timeZone": "Europe/Rome"}})).await;
     let orders = world.until_state("orders", RunState::Succeeded).await;
-    assert!(orders.status.unwrap().next_schedule_time.is_some(), "the time zone is known");
+    assert!(orders.status.unwrap().next_schedule_time.is_some(), "the time zone must be known");
     world.apply("modelsync/replicas", &json!({})).await;
     world.until_state("modelsync/replicas", RunState::Succeeded).await;
     let log = operator.log();
-    assert!(log.contains("Mozilla"), "it says whose certificates it believes:\n{log}");
+    assert!(log.contains("Mozilla"), "the log must name the certificate authorities:\n{log}");
     let complaints: Vec<&str> =
         log.lines().filter(|line| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
     assert_eq!(operator.terminate().await.code(), Some(0));
 }
 
-/// It has no way to more than it has.
-fn nobody(operator: &Operator) {
+/// The process cannot gain more privileges.
+fn assert_unprivileged(operator: &Operator) {
     let status = status(operator);
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
     for capabilities in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
@@ -103,7 +103,7 @@ fn nobody(operator: &Operator) {
     }
     assert_eq!(field("NoNewPrivs:"), "1");
     let program = PathBuf::from(format!("/proc/{}/exe", operator.pid()));
-    assert!(fs::read_link(program).is_ok_and(|program| program.ends_with("tabular-operator")), "it is the image's program");
+    assert!(fs::read_link(program).is_ok_and(|program| program.ends_with("tabular-operator")), "the process must run the image's program");
 }
 
 fn resident(operator: &Operator) -> u64 {

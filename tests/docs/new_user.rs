@@ -1,16 +1,16 @@
-//! A stranger's first day, by the README alone: install, a refresh whose Secret is broken in one way after another, each found out
-//! from `kubectl describe`, mended, run; an upgrade and an uninstall while it runs.
+//! The first day of a new user with the README: installation, a refresh whose Secret is wrong in several ways, each diagnosed with
+//! `kubectl describe` and corrected, an upgrade and an uninstall during a run.
 
 use crate::page::{Block, Page, Part};
 use crate::play;
 
-/// The README's block that has these words.
+/// The README's block that contains this text.
 fn block<'a>(page: &'a Page, words: &str) -> &'a Block {
     page.blocks().find(|block| block.text.contains(words)).unwrap_or_else(|| panic!("the README has no block with {words}"))
 }
 
 #[tokio::test]
-async fn a_stranger_finds_the_way_by_the_readme_and_kubectl_describe() {
+async fn new_user_succeeds_with_readme_and_kubectl_describe() {
     let readme = Page::read("README.md");
     let secret = block(&readme, "kubectl create secret generic aas-sp").commands();
     let install = block(&readme, "helm install tabular-operator").commands();
@@ -20,7 +20,7 @@ async fn a_stranger_finds_the_way_by_the_readme_and_kubectl_describe() {
         r#"
 describe() {{ kubectl describe mref adventureworks --namespace bi; }}
 quick
-at 'install, as the README says'
+at 'install as in the README'
 {install}
 kubectl rollout status deployment/tabular-operator --namespace tabular-system --timeout=60s
 cat > refresh.yaml <<'END'
@@ -46,7 +46,7 @@ says 'clientSecret' describe
 says 'AADSTS7000215' describe
 ! describe | grep -q mistyped
 
-at 'mended, as it says'
+at 'corrected as reported'
 kubectl delete secret aas-sp --namespace bi
 printf example-secret > client-secret.txt
 {secret}
@@ -71,10 +71,10 @@ says 'about to be uninstalled' describe
 kubectl get mref adventureworks --namespace bi
 until_true bash -c '! kubectl get deployment tabular-operator --namespace tabular-system'
 
-at 'everything, as the README leads to'
+at 'removal as in the README'
 kubectl delete crd modelrefreshes.tabular-operator.dev modelsyncs.tabular-operator.dev --timeout=30s
 "#
     );
     let parts = vec![Part::Then(0, script)];
-    play::play(&Page::of("the day of a stranger", parts)).await;
+    play::play(&Page::of("the first day of a new user", parts)).await;
 }
