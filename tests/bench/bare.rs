@@ -1,4 +1,4 @@
-//! The writes of a run, made bare: what the API server alone makes possible on this machine at this moment.
+//! The bare writes of a run: the maximum rate of the API server on this machine at this time.
 
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::events::v1::Event;
@@ -8,18 +8,18 @@ use serde_json::json;
 use tabular_operator::api::{FINALIZER, ModelRefresh, RunState, Status};
 use tokio::sync::Semaphore;
 
-/// Who makes which of the writes.
+/// The client of each kind of write.
 pub struct Writers {
-    /// Makes the resources, as with the operator.
+    /// Creates the resources, as in the operator's measurement.
     pub resources: Api<ModelRefresh>,
-    /// Writes what the operator would, as the account that the operator is: each call has to be allowed.
+    /// Performs the operator's writes with the operator's account, so that each call is authorized.
     pub records: Api<ModelRefresh>,
-    /// Writes the events likewise, where they are asked for.
+    /// Writes the events, if requested.
     pub events: Option<Api<Event>>,
 }
 
-/// Makes `count` resources, and for each the writes of a run: the finalizer, the status three times and, where they are asked for,
-/// the two events. Each waits for the one before; the operator writes its events beside. At most `concurrency` are in flight.
+/// Creates `count` resources, and for each the writes of a run: the finalizer, three statuses and, if requested, two events. They are
+/// sequential, while the operator writes its events concurrently. At most `concurrency` are in flight.
 pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: usize) {
     let status = |state: &str| -> Status {
         let condition = |kind: &str, status: &str| {
@@ -38,7 +38,7 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
                 "reason": state, "message": "the service runs operation 1344a272-7893-4afa-a4b3-3fb87222fdac",
             },
         }))
-        .expect("the status fits")
+        .expect("the status is valid")
     };
     let records = [status("Submitting"), status("Running"), status("Succeeded")];
     let places = Semaphore::new(concurrency);
@@ -48,7 +48,7 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
             let Writers { resources, records: api, events } = writers;
             async move {
                 let made = placed(places, resources.create(&PostParams::default(), &super::manifest(prefix, index))).await;
-                let name = made.metadata.name.clone().expect("it has a name");
+                let name = made.metadata.name.clone().expect("the object has a name");
                 let patch =
                     Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER], "resourceVersion": made.metadata.resource_version}}));
                 let mut object = placed(places, api.patch(&name, &PatchParams::default(), &patch)).await;
@@ -66,13 +66,13 @@ pub async fn runs(writers: &Writers, prefix: &str, count: usize, concurrency: us
         .await;
 }
 
-/// Makes a call when it has a place, first come, first served.
+/// Makes a call with a permit; calls are in the order of arrival.
 async fn placed<T>(places: &Semaphore, call: impl Future<Output = kube::Result<T>>) -> T {
-    let _place = places.acquire().await.expect("nobody closes it");
+    let _place = places.acquire().await.expect("the semaphore is never closed");
     call.await.expect("failed to write")
 }
 
-/// An event as large as one of the operator's.
+/// An event of the same size as the operator's.
 fn event(about: &ModelRefresh) -> Event {
     let name = about.name_any();
     let regarding = json!({"apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh", "namespace": about.namespace(), "name": name,
@@ -84,5 +84,5 @@ fn event(about: &ModelRefresh) -> Event {
         "note": "the service runs operation 1344a272-7893-4afa-a4b3-3fb87222fdac",
         "reportingController": "tabular-operator.dev/bench", "reportingInstance": "bench",
     });
-    serde_json::from_value(event).expect("the event fits")
+    serde_json::from_value(event).expect("the event is valid")
 }

@@ -1,20 +1,20 @@
-//! The benchmark: what a run costs, measured on the real parts, as ratios taken in one go.
+//! The benchmark: the cost of a run on the real components, as ratios measured in one process.
 //!
-//! 1. *Start*: how soon a process is ready where the API server answers, with nothing in the cluster, and in 4. with N resources.
-//! 2. *Throughput*: N resources are created at once, each on a model of its own; whole runs a second, beside the same writes
-//!    (the resource, the finalizer, three statuses, two events) made bare by a small concurrent client, as the same account and before
-//!    the same watch. The operations end at once, and are looked at at once: what is measured is the operator, and not how long others
-//!    take. A second ratio leaves the events out of the bare writes, so that they count against the operator; a third is of operations
-//!    of half a second at the default pace, where the first look is after a second: in a small burst that is most of the time.
-//! 3. *Polling*: N operations that run on, looked at once a second each; CPU per poll, and the largest memory.
-//! 4. *Restart*: another process takes over those N while they run.
-//! 5. *Lateness*: operations of 5 to 20 s at the default pace; how long after an end at the service the status tells it.
+//! 1. *Start*: the time until a process is ready after the API server responds, in an empty cluster, and in 4. with N resources.
+//! 2. *Throughput*: N resources are created concurrently, each on its own model. Runs per second are compared with the bare writes (the
+//!   resource, the finalizer, three statuses, two events) of a small concurrent client with the same account and the same watch. The
+//!   operations end immediately and are polled immediately: the result excludes time spent elsewhere. A second ratio excludes the events
+//!   from the bare writes, so that they count against the operator. A third uses operations of half a second at the default polling
+//!   interval, where the first poll is after a second: in a small burst this dominates.
+//! 3. *Polling*: N running operations, each polled once per second; CPU per poll, and peak memory.
+//! 4. *Restart*: another process takes over those N during their runs.
+//! 5. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.
 //!
-//! Targets stand beside the figures; nothing fails when one is missed, as other work on the machine counts too. Memory and the CPU
-//! of the operator alone hold on a busy machine, the rest does not.
+//! Targets are printed next to the figures. A missed target does not fail, because other work on the machine counts too. Memory and the
+//! operator's CPU are reliable on a busy machine; the other figures are not.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark that cannot go on says so and ends")]
-#![allow(clippy::cast_precision_loss, reason = "figures for a person")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark panics on an error")]
+#![allow(clippy::cast_precision_loss, reason = "figures for display")]
 
 mod bare;
 mod process;
@@ -41,15 +41,15 @@ use table::{head, row};
 const SERVER: &str = "asazure://westus.asazure.windows.net/bench";
 const TENANT: &str = "72f988bf-0000-4000-8000-0000000000bb";
 const CLIENT: &str = "11111111-0000-4000-8000-0000000000bb";
-/// How many requests the bench itself has in flight.
+/// Number of concurrent requests of the benchmark itself.
 const CONCURRENCY: usize = 64;
-/// Nothing takes longer, on a busy machine either: beyond it the operator has ended.
+/// Maximum duration of any step, also on a busy machine: beyond it the operator has exited.
 const LONGEST: Duration = Duration::from_mins(15);
-/// How many processes are started to tell how long that takes.
+/// Number of processes started for the start-up times.
 const STARTS: usize = 11;
-/// How long polls are counted, and how long is waited before that.
+/// Duration of the measurement of polls, and of the wait before it.
 const POLLING: Duration = Duration::from_secs(15);
-/// What memory is to stay under, and with how many running resources.
+/// Memory limit in MiB, and the number of running resources.
 const MEMORY: (f64, usize) = (32.0, 1000);
 
 #[tokio::main]
@@ -58,7 +58,7 @@ async fn main() {
         Ok(sizes) if sizes.is_empty() => vec![200, 2000],
         Ok(sizes) => sizes,
         Err(error) => {
-            eprintln!("error: {error}: give numbers of resources, such as 200 2000");
+            eprintln!("error: {error}: specify numbers of resources, such as 200 2000");
             std::process::exit(2);
         }
     };
@@ -73,7 +73,7 @@ async fn main() {
         && fewer < more
     {
         head(&format!("from {fewer} to {more} resources"));
-        row("memory of one more that runs", (much - little) * 1024.0 / (more - fewer), table::KIB, Untold);
+        row("memory of an additional running resource", (much - little) * 1024.0 / (more - fewer), table::KIB, Untold);
     }
     bench.lateness(100).await;
 }
@@ -81,7 +81,7 @@ async fn main() {
 struct Bench {
     site: &'static Site,
     client: Client,
-    /// As the account that the operator is.
+    /// A client with the operator's account.
     account: Client,
     settings: OperatorSettings,
 }
@@ -121,7 +121,7 @@ impl Bench {
         Self { site, client, account, settings }
     }
 
-    /// A namespace of its own for each part, with the Secret in it.
+    /// Creates a namespace for each part, with the Secret.
     async fn namespace(&self, name: &str) -> Api<ModelRefresh> {
         rbac::make::<Namespace>(&Api::all(self.client.clone()), json!({"metadata": {"name": name}})).await;
         let secret = json!({"metadata": {"name": "sp"}, "stringData": {"tenantId": TENANT, "clientId": CLIENT, "clientSecret": "secret"}});
@@ -144,7 +144,7 @@ impl Bench {
         start::ready(&self.settings(namespace, arguments), self.site).await.0
     }
 
-    /// Models of their own for `count` resources.
+    /// Creates a model for each of `count` resources.
     async fn models(&self, prefix: &str, count: usize, settings: impl Fn(usize) -> Value) {
         let azure = self.site.simulator.client();
         stream::iter(0..count)
@@ -166,28 +166,28 @@ impl Bench {
             .await;
     }
 
-    /// What is the same with any number of resources.
+    /// The figures that do not depend on the number of resources.
     async fn starts(&self) {
         self.namespace("starts").await;
-        let (mut of_start, mut of_answer) = (Vec::new(), Vec::new());
+        let (mut of_start, mut of_response) = (Vec::new(), Vec::new());
         for _ in 0..STARTS {
             let (mut operator, ready) = start::ready(&self.settings("starts", &[]), self.site).await;
             of_start.push(milliseconds(ready.since_start));
-            of_answer.push(milliseconds(ready.since_answer));
+            of_response.push(milliseconds(ready.since_response));
             operator.terminate().await;
         }
         of_start.sort_by(f64::total_cmp);
-        of_answer.sort_by(f64::total_cmp);
-        let binary = harness::paths::operator().metadata().expect("it is there").len();
+        of_response.sort_by(f64::total_cmp);
+        let binary = harness::paths::operator().metadata().expect("the binary exists").len();
         head("the program");
         row("size", binary as f64 / 1e6, table::MB, AtMost(15.0));
-        row("ready after the API server's first answer: p50", of_answer[STARTS / 2], table::MILLISECONDS, AtMost(100.0));
-        row("… the longest", of_answer[STARTS - 1], table::MILLISECONDS, Untold);
+        row("ready after the API server's first response: p50", of_response[STARTS / 2], table::MILLISECONDS, AtMost(100.0));
+        row("… the longest", of_response[STARTS - 1], table::MILLISECONDS, Untold);
         row("ready after the start of the program: p50", of_start[STARTS / 2], table::MILLISECONDS, Untold);
         row("… the longest", of_start[STARTS - 1], table::MILLISECONDS, Untold);
     }
 
-    /// All figures with `count` resources; gives the largest memory while all of them run, in MiB.
+    /// All figures for `count` resources; returns the peak memory in MiB while all of them run.
     async fn figures(&self, count: usize) -> f64 {
         let bare = self.bare(count, true).await;
         let throughput = self.throughput("runs", count, 0, &["--poll-min=10ms"]).await;
@@ -197,26 +197,21 @@ impl Bench {
         let memory = if count <= MEMORY.1 { AtMost(MEMORY.0) } else { Untold };
         head(&format!("{count} resources"));
         row("whole runs", throughput.per_second, table::PER_SECOND, Untold);
-        row("… as a part of the same writes made bare", throughput.per_second / bare, table::RATIO, AtLeast(0.8));
-        row("… as a part of those without the events", throughput.per_second / eventless, table::RATIO, Untold);
-        row("… at the default pace, first looked at after a second", paced.per_second / bare, table::RATIO, Untold);
-        row("CPU of the operator, a run", milliseconds(throughput.cpu_per_run), table::CPU, Untold);
-        row("CPU of the operator, a poll", milliseconds(polling.cpu_per_poll), table::CPU, AtMost(0.15));
-        row(
-            &format!("polls, of {count} that are due each second"),
-            polling.polls as f64 / POLLING.as_secs_f64(),
-            table::PER_SECOND,
-            Untold,
-        );
-        row("largest memory while they all run once", throughput.peak_mib, table::MIB, memory);
-        row("largest memory while all of them run", polling.peak_mib, table::MIB, memory);
-        let restarted = milliseconds(polling.restarted.since_answer);
-        row("another process, ready after the API server's first answer", restarted, table::MILLISECONDS, Untold);
-        row("… and its largest memory", polling.restarted_mib, table::MIB, memory);
+        row("… relative to the bare writes", throughput.per_second / bare, table::RATIO, AtLeast(0.8));
+        row("… relative to the bare writes without events", throughput.per_second / eventless, table::RATIO, Untold);
+        row("… at the default polling interval, first poll after 1 s", paced.per_second / bare, table::RATIO, Untold);
+        row("CPU of the operator per run", milliseconds(throughput.cpu_per_run), table::CPU, Untold);
+        row("CPU of the operator per poll", milliseconds(polling.cpu_per_poll), table::CPU, AtMost(0.15));
+        row(&format!("polls per second, of {count} due"), polling.polls as f64 / POLLING.as_secs_f64(), table::PER_SECOND, Untold);
+        row("peak memory while all of them run once", throughput.peak_mib, table::MIB, memory);
+        row("peak memory while all of them are running", polling.peak_mib, table::MIB, memory);
+        let restarted = milliseconds(polling.restarted.since_response);
+        row("another process, ready after the API server's first response", restarted, table::MILLISECONDS, Untold);
+        row("… and its peak memory", polling.restarted_mib, table::MIB, memory);
         polling.peak_mib
     }
 
-    /// The same writes, made bare: whole runs a second.
+    /// Runs per second of the bare writes.
     async fn bare(&self, count: usize, with_events: bool) -> f64 {
         let name = format!("{}-{count}", if with_events { "bare" } else { "eventless" });
         let api = self.namespace(&name).await;
@@ -226,12 +221,12 @@ impl Bench {
             events: with_events.then(|| Api::namespaced(self.account.clone(), &name)),
         };
         let began = Instant::now();
-        // Looked at as the operator's are: a watch costs the API server something with each write.
+        // Watched like the operator's resources: a watch costs the API server time with each write.
         tokio::join!(ends(&api, count), bare::runs(&writers, &name, count, CONCURRENCY));
         count as f64 / began.elapsed().as_secs_f64()
     }
 
-    /// Runs of operations that take so many milliseconds.
+    /// Runs with operations of this duration in milliseconds.
     async fn throughput(&self, prefix: &str, count: usize, takes_millis: u64, arguments: &[&str]) -> Throughput {
         let name = format!("{prefix}-{count}");
         let api = self.namespace(&name).await;
@@ -261,7 +256,7 @@ impl Bench {
         let all = azure.count("POST", "refreshes").await + count as u64;
         self.create(&api, &name, count).await;
         harness::within(LONGEST, "all operations to run", async || (azure.count("POST", "refreshes").await >= all).then_some(())).await;
-        // The first progress is written at once for all; after that only polls are left for a while.
+        // The first progress is written immediately for all; afterwards only polls remain for a while.
         tokio::time::sleep(POLLING).await;
         let (before, polled) = (Usage::of(operator.pid()), azure.count("GET", "refresh").await);
         tokio::time::sleep(POLLING).await;
@@ -278,7 +273,7 @@ impl Bench {
         }
     }
 
-    /// How late an end is known, at the default pace.
+    /// The lag of observed ends, at the default polling interval.
     async fn lateness(&self, count: usize) {
         let name = "ends";
         let api = self.namespace(name).await;
@@ -289,9 +284,11 @@ impl Bench {
         let mut late: Vec<(f64, f64)> = Vec::new();
         for index in 0..count {
             let operations = azure.operations(SERVER, &format!("{name}{index}")).await;
-            let operation = operations.first().expect("each resource has run");
-            let (start, end) =
-                (time(operation.start_time.as_deref().expect("it has begun")), time(operation.end_time.as_deref().expect("it has ended")));
+            let operation = operations.first().expect("each resource has an operation");
+            let (start, end) = (
+                time(operation.start_time.as_deref().expect("it has started")),
+                time(operation.end_time.as_deref().expect("it has ended")),
+            );
             let known = ends[&format!("{name}-{index}")].seen;
             let lateness = known.duration_since(end).as_secs_f64();
             late.push((lateness, lateness / end.duration_since(start).as_secs_f64()));
@@ -300,10 +297,10 @@ impl Bench {
         let (p50, p99) = (late[count / 2].0, late[count * 99 / 100].0);
         let mut parts: Vec<f64> = late.iter().map(|(_, part)| *part).collect();
         parts.sort_by(f64::total_cmp);
-        head(&format!("the end of {count} operations of 5 to 20 s, at the default pace"));
+        head(&format!("lag of {count} operations of 5 to 20 s, at the default polling interval"));
         row("known after: p50", p50, table::SECONDS, Untold);
         row("… p99", p99, table::SECONDS, Untold);
-        row("… as a part of the operation: p50", parts[count / 2] * 100.0, table::PERCENT, Untold);
+        row("… relative to the operation: p50", parts[count / 2] * 100.0, table::PERCENT, Untold);
         row("… p99", parts[count * 99 / 100] * 100.0, table::PERCENT, Untold);
     }
 }
@@ -313,7 +310,7 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 fn time(text: &str) -> Timestamp {
-    text.parse().expect("the simulator gives times")
+    text.parse().expect("the simulator returns timestamps")
 }
 
 fn manifest(prefix: &str, index: usize) -> ModelRefresh {
@@ -322,10 +319,10 @@ fn manifest(prefix: &str, index: usize) -> ModelRefresh {
         "credentials": {"servicePrincipalRef": {"name": "sp"}},
         "refresh": {"type": "full"},
     });
-    ModelRefresh::new(&format!("{prefix}-{index}"), serde_json::from_value(spec).expect("the manifest fits"))
+    ModelRefresh::new(&format!("{prefix}-{index}"), serde_json::from_value(spec).expect("the manifest is valid"))
 }
 
-/// An end, and when the watch showed it.
+/// An end, and the time at which the watch showed it.
 struct End {
     state: RunState,
     seen: Timestamp,

@@ -1,19 +1,19 @@
-//! What is printed: each figure beside its target.
+//! The printed table: each figure next to its target.
 
 use std::fmt;
 
-/// What a figure is to be.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 pub enum Target {
-    /// At least this.
+    /// At least this value.
     AtLeast(f64),
-    /// At most this.
+    /// At most this value.
     AtMost(f64),
-    /// Told for comparison.
+    /// For comparison only.
     None,
 }
 
-/// A number with its unit and the decimals that mean something.
+/// A number with its unit and its significant decimals.
 #[derive(Clone, Copy)]
 pub struct Unit {
     name: &'static str,
@@ -30,12 +30,12 @@ pub const KIB: Unit = Unit { name: "KiB", decimals: 1 };
 pub const MB: Unit = Unit { name: "MB", decimals: 1 };
 pub const PERCENT: Unit = Unit { name: "%", decimals: 1 };
 
-/// Begins a part of the table.
+/// Prints the heading of a part.
 pub fn head(title: &str) {
     println!("\n{title:<62} {:>12}  target", "measured");
 }
 
-/// One figure.
+/// Prints one figure.
 pub fn row(what: &str, measured: f64, unit: Unit, target: Target) {
     let number = Number(measured, unit);
     let verdict = match target {
