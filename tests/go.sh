@@ -1,16 +1,16 @@
-# Sourced by the build.sh of each Go module below tests/, from within the module: what they share.
-# A module is built once for each state of its sources, into a directory of the user's cache, outside the tree, so that other clones and
-# later checkouts of the same sources find it at once.
+# Sourced by the build.sh of each Go module below tests/, in the directory of the module.
+# A module is built once per state of its sources, into a directory of the user's cache outside the tree. Other clones and later checkouts
+# of the same sources share the build.
 #
-#   build NAME WHAT PRODUCT  begins: prints the path of PRODUCT and ends where it is built already. NAME is the module's in the cache,
-#                            WHAT is said of the build. Afterwards $building is the directory to build into.
-#   compile ARGUMENT…        go build, in the one way that all are built.
-#   done_building            ends: moves $building to its place, and prints the path of PRODUCT.
+#  build NAME WHAT PRODUCT  starts: prints the path of PRODUCT and exits if it is already built. NAME is the module's name in the cache,
+#                           WHAT describes the build in messages. Afterwards $building is the output directory.
+#  compile ARGUMENT…        runs go build with the common flags.
+#  done_building            finishes: moves $building to its place, and prints the path of PRODUCT.
 
 say() { echo "$*" >&2; }
 fail() { say "tests/${PWD##*/}/build.sh: $*"; exit 1; }
 
-# No downloaded toolchain, no C compiler, and none of the user's own settings, in a way that go.mod might be changed.
+# No downloaded toolchain, no C compiler, and no user settings that could change go.mod.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS='' GOWORK=off
 
 # The version of a module that go.mod requires, without its v.
@@ -18,20 +18,20 @@ version() { sed -n "s#^\t$1 v\([^ ]*\).*#\1#p" go.mod; }
 
 checksum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 
-# The version of Go, which has to be that of go.mod or a newer one.
+# The version of Go, which must be that of go.mod or newer.
 go_version() {
   local wanted go found
   wanted=$(sed -n 's/^go //p' go.mod)
   command -v go >/dev/null || fail "go is not on PATH: install Go $wanted or newer (https://go.dev/dl/)"
   go=$(go version) # "go version go1.26.0 linux/amd64"
-  found=$(sed -n 's/^go version go\([0-9][0-9.]*\).*/\1/p' <<<"$go") # empty for a development version, which is taken as it is
+  found=$(sed -n 's/^go version go\([0-9][0-9.]*\).*/\1/p' <<<"$go") # empty for a development version, which is accepted
   if [ -n "$found" ] && [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" != "$wanted" ]; then
     fail "go is version $found, which is too old: install Go $wanted or newer (https://go.dev/dl/)"
   fi
   echo "$go"
 }
 
-# The directory's time is that of its last use: see done_building.
+# The modification time of the directory is that of its last use: see done_building.
 found_it() { [ -d "$directory" ] && { touch "$directory"; echo "$product"; exit 0; } || true; }
 
 build() {
@@ -44,7 +44,7 @@ build() {
   product=$directory${3:+/$3}
   found_it
 
-  # Two builds at once would take twice as long, both. They do no harm otherwise: the directory appears whole or not at all.
+  # Two concurrent builds would take twice as long each. Otherwise they are harmless: the directory is moved into place atomically.
   mkdir -p "$cache"
   if command -v flock >/dev/null; then
     exec 9>"$cache/$name.lock"
@@ -62,9 +62,9 @@ build() {
 compile() { go build -trimpath -buildvcs=false "$@" 1>&2 9>&- || fail "failed to build: see go's message above"; }
 
 done_building() {
-  mv "$building" "$directory" 2>/dev/null || [ -d "$directory" ] || fail "failed to move what was built to $directory"
+  mv "$building" "$directory" 2>/dev/null || [ -d "$directory" ] || fail "failed to move the build to $directory"
   say "… done in $((SECONDS - began)) s"
-  # What no checkout has asked for in a month goes.
+  # Removes builds that were not used for a month.
   find "$cache" -maxdepth 1 -type d -name "$name-*" -mtime +30 -exec rm -rf {} + || true
   echo "$product"
 }

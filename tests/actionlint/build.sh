@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the linter of the workflows, once for each state of this module, and prints the path of the program.
+# Builds the linter of the workflows, once per state of this module, and prints the path of the program.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ../go.sh

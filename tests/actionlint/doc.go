@@ -1,2 +1,2 @@
-// Package actionlint pins the linter of the workflows, in a module of its own: so its libraries change no version of a tool of tests/tools.
+// Package actionlint pins the linter of the workflows. As a separate module, its dependencies do not affect the tools of tests/tools.
 package actionlint

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what the image is assembled and judged by, once for each state of this module, and prints the directory that it is in:
-# buildkitd and buildctl (the builder that Docker has in it), crane (registries), schema (main.go), and in schemas/ those of CycloneDX.
+# Builds the tools that build and check the image, once per state of this module, and prints their directory: buildkitd and buildctl (the
+# builder in Docker), crane (registries), schema (main.go), and the CycloneDX schemas in schemas/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ../go.sh

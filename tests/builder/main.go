@@ -1,6 +1,6 @@
-// Says whether a CycloneDX document holds to the schema of its version: `schema FILE SCHEMAS-DIRECTORY`.
+// Validates a CycloneDX document against the schema of its version: `schema FILE SCHEMAS-DIRECTORY`.
 //
-// go.mod pins the other tools that the image is assembled and judged by, and build.sh builds them.
+// go.mod pins the other tools that build and check the image, and build.sh builds them.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	// Its module has the schemas, which build.sh takes from there.
+	// Its module contains the schemas, which build.sh copies.
 	_ "github.com/CycloneDX/cyclonedx-go"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -30,7 +30,7 @@ func judge(arguments []string) error {
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()
-	// They refer to each other by their names on the web; here they are found under these names, and nothing is fetched.
+	// The schemas refer to each other by URL. They are registered under these URLs, and nothing is downloaded.
 	files, _ := filepath.Glob(filepath.Join(arguments[1], "*.json"))
 	for _, file := range files {
 		schema, err := read(file)
@@ -45,7 +45,7 @@ func judge(arguments []string) error {
 	}
 	schema, err := compiler.Compile(fmt.Sprintf("http://cyclonedx.org/schema/bom-%v.schema.json", document["specVersion"]))
 	if err != nil {
-		return fmt.Errorf("no schema of its version can be used: %w", err)
+		return fmt.Errorf("failed to load the schema of its version: %w", err)
 	}
 	return schema.Validate(document)
 }

@@ -1,4 +1,4 @@
-// The API server: its settings, and running it here or, with KUBEBUILDER_ASSETS, as a child process.
+// The API server: its settings, and its execution in this process or, with KUBEBUILDER_ASSETS, as a child process.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
-// auditPolicy records what the operator does (it runs as a ServiceAccount) and whatever anybody does to its resources.
+// auditPolicy records the operator's requests (it runs as a ServiceAccount) and all requests for its resources.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -29,14 +29,14 @@ rules:
 - level: None
 `
 
-// apiServer is an API server that has been started, though it may not be ready.
+// apiServer is a started API server, which may not be ready yet.
 type apiServer struct {
 	url    string
 	failed <-chan error
 	ended  <-chan struct{}
 }
 
-// startAPIServer starts the API server, which ends with ctx.
+// startAPIServer starts the API server, which stops with ctx.
 func startAPIServer(ctx context.Context, settings startSettings, etcdURL string, trust *credentials) (*apiServer, error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", settings.port))
 	if err != nil {
@@ -59,11 +59,11 @@ func startAPIServer(ctx context.Context, settings startSettings, etcdURL string,
 		run = func() error { return runAPIServer(ctx, listener, arguments) }
 	}
 	failed, ended := make(chan error, 2), make(chan struct{})
-	// A start-up hook that fails, be it only because it was interrupted, ends its process. Here that is for us to do,
-	// in order, and with the exit code of whatever came first.
+	// A failed start-up hook exits the process, even if it was only interrupted. Here, the shutdown is orderly, with the exit code of the
+	// first failure.
 	klog.OsExit = func(int) {
 		select {
-		case failed <- errors.New("a component gave up: its reason stands in the log after a line with F"):
+		case failed <- errors.New("a component failed: see the line starting with F in the log"):
 		default:
 		}
 		select {}
@@ -88,7 +88,7 @@ func apiServerArguments(settings startSettings, etcdURL string, trust *credentia
 		"--service-account-key-file=" + trust.serviceAccountKey,
 		"--service-account-signing-key-file=" + trust.serviceAccountKey,
 		"--service-cluster-ip-range=" + serviceRange,
-		// A loopback address may not stand in the Endpoints of the kubernetes Service, and nobody looks there.
+		// The Endpoints of the kubernetes Service must not contain a loopback address, and no client reads them.
 		"--endpoint-reconciler-type=none",
 		"--allow-privileged",
 	}
@@ -99,7 +99,7 @@ func apiServerArguments(settings startSettings, etcdURL string, trust *credentia
 	if err := os.WriteFile(policy, []byte(auditPolicy), 0o600); err != nil {
 		return nil, err
 	}
-	// It is there from the start, so that who follows it need not wait for it.
+	// The file exists from the start, so that readers need not wait for it.
 	file, err := os.OpenFile(settings.auditLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("failed to open the audit log: %w", err)
@@ -107,15 +107,15 @@ func apiServerArguments(settings startSettings, etcdURL string, trust *credentia
 	file.Close()
 	return append(arguments,
 		"--audit-policy-file="+policy, "--audit-log-path="+settings.auditLog,
-		// Blocking: the line is written before the request is done, so a test that has its answer finds its line.
+		// Blocking: the line is written before the request completes, so a test finds the line after the response.
 		"--audit-log-mode=blocking",
-		// In megabytes: never rotated, so that a line once there stays.
+		// In megabytes: never rotated, so that a written line stays.
 		"--audit-log-maxsize=1000000",
 	), nil
 }
 
-// runAPIServer does what kube-apiserver's own command does, except for its signal handler (there is one here already)
-// and its set-up of the process's logging.
+// runAPIServer does what the kube-apiserver command does, without its signal handler (this program has one) and without its set-up of the
+// process's logging.
 func runAPIServer(ctx context.Context, listener net.Listener, arguments []string) error {
 	server := options.NewServerRunOptions()
 	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
@@ -125,7 +125,7 @@ func runAPIServer(ctx context.Context, listener net.Listener, arguments []string
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
-	// The open listener, not its number: nobody can take the port in between.
+	// The open listener, not its port number: no other process can take the port in between.
 	server.SecureServing.Listener = listener
 	if err := server.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
 		return err

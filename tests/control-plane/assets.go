@@ -1,5 +1,5 @@
-// With KUBEBUILDER_ASSETS set, as envtest sets it, the etcd and kube-apiserver found there run as child processes
-// instead of the ones built in. That is how to test against another version of Kubernetes.
+// With KUBEBUILDER_ASSETS set, as by envtest, the etcd and kube-apiserver in that directory run as child processes instead of the
+// built-in ones. This allows tests against another version of Kubernetes.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 
 const assetsVariable = "KUBEBUILDER_ASSETS"
 
-// childGrace is how long a child process may take to end once it was asked to. What it holds is never needed again.
+// childGrace is the time that a child process has for its shutdown. Its data is not needed afterwards.
 const childGrace = 2 * time.Second
 
 func executable(path string) bool {
@@ -24,18 +24,18 @@ func executable(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// asset is the path of one of the given binaries.
+// asset returns the path of one of the given binaries.
 func asset(directory, name string) (string, error) {
 	path := filepath.Join(directory, name)
 	if !executable(path) {
-		return "", fmt.Errorf("%s is %s, which has no program %s: unset it to use the one built in", assetsVariable, directory, name)
+		return "", fmt.Errorf("%s is %s, which has no program %s: unset it to use the built-in one", assetsVariable, directory, name)
 	}
 	return path, nil
 }
 
-// runChild runs a program until it ends or ctx is cancelled. Its output goes to our log.
+// runChild runs a program until it exits or ctx is cancelled. Its output goes to the log.
 func runChild(ctx context.Context, path string, arguments []string) error {
-	// The kernel sends the parent-death signal when the *thread* that started the child ends, so this goroutine keeps its own.
+	// The kernel sends the parent-death signal when the *thread* that started the child ends, so this goroutine keeps its thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	child := exec.CommandContext(ctx, path, arguments...)
@@ -50,7 +50,7 @@ func runChild(ctx context.Context, path string, arguments []string) error {
 	return fmt.Errorf("%s ended: %w", filepath.Base(path), err)
 }
 
-// freePort is a loopback port that was free a moment ago, for a program that cannot be handed a listener.
+// freePort returns a loopback port that was free a moment ago, for a program that cannot inherit a listener.
 func freePort() (int, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -2,8 +2,8 @@ package main
 
 import "syscall"
 
-// childAttributes: a group of its own, so that Ctrl-C reaches us alone and we end things in order, and a child that
-// does not outlive us even when we are killed.
+// childAttributes: a separate process group, so that Ctrl-C only reaches this process, which stops the others in order, and a child that
+// does not outlive this process even after SIGKILL.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -4,7 +4,7 @@ package main
 
 import "syscall"
 
-// childAttributes: a group of its own, so that Ctrl-C reaches us alone and we end things in order.
+// childAttributes: a separate process group, so that Ctrl-C only reaches this process, which stops the others in order.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

@@ -1,8 +1,8 @@
-// The kube-controller-manager's controllers that an API without nodes can have, set up as it sets them up.
+// The kube-controller-manager's controllers that work without nodes, configured as it configures them.
 //
-// They are put together here rather than by its command because that one lets the garbage collector find new resources
-// only every 30 seconds: too slow for a test that installs a CRD and then deletes in the foreground. And it brings all
-// of its other controllers, for nodes, volumes and clouds, which would double the time to build.
+// They are assembled here instead of by its command, because the command's garbage collector detects new resources only every 30 seconds:
+// too slow for a test that installs a CRD and then deletes in the foreground. The command also includes all controllers for nodes,
+// volumes and clouds, which would double the build time.
 package main
 
 import (
@@ -29,18 +29,18 @@ import (
 )
 
 const (
-	// workers of each controller: a test's cluster is small.
+	// workers of each controller: a test cluster is small.
 	workers = 4
-	// resync is how often the informers replay what they hold. Here nothing gets lost that would need it sooner.
+	// resync is the interval of full resyncs of the informers. No events are lost that would need an earlier one.
 	resync = 12 * time.Hour
-	// newResources is how soon the garbage collector learns of a new CRD.
+	// newResources is the interval at which the garbage collector detects new CRDs.
 	newResources = time.Second
 )
 
-// startControllers starts the controllers, which end with ctx.
+// startControllers starts the controllers, which stop with ctx.
 func startControllers(ctx context.Context, config *rest.Config) error {
 	config = rest.CopyConfig(config)
-	config.QPS = -1 // no limit: its only neighbour is the API server, which has its own
+	config.QPS = -1 // unlimited: the API server has its own limits
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -57,11 +57,11 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), core.ServiceAccounts(), core.Namespaces(), client,
 		serviceaccount.DefaultServiceAccountsControllerOptions())
 	if err != nil {
-		return fmt.Errorf("failed to make the ServiceAccount controller: %w", err)
+		return fmt.Errorf("failed to create the ServiceAccount controller: %w", err)
 	}
 	publisher, err := rootcacertpublisher.NewPublisher(core.ConfigMaps(), core.Namespaces(), client, config.CAData)
 	if err != nil {
-		return fmt.Errorf("failed to make the root CA publisher: %w", err)
+		return fmt.Errorf("failed to create the root CA publisher: %w", err)
 	}
 	roles := clusterroleaggregation.NewClusterRoleAggregation(shared.Rbac().V1().ClusterRoles(), client.RbacV1())
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery()))
@@ -69,7 +69,7 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 		metadataOnly{metadatainformer.NewSharedInformerFactoryWithOptions(metadataClient, resync, metadatainformer.WithTransform(withoutManagedFields))},
 		started)
 	if err != nil {
-		return fmt.Errorf("failed to make the garbage collector: %w", err)
+		return fmt.Errorf("failed to create the garbage collector: %w", err)
 	}
 
 	shared.Start(ctx.Done())
@@ -83,7 +83,7 @@ func startControllers(ctx context.Context, config *rest.Config) error {
 	return nil
 }
 
-// metadataOnly gives the garbage collector informers that hold metadata alone, for every resource: it looks at nothing else.
+// metadataOnly gives the garbage collector metadata-only informers for every resource: it reads nothing else.
 type metadataOnly struct {
 	metadatainformer.SharedInformerFactory
 }
@@ -92,7 +92,7 @@ func (m metadataOnly) ForResource(resource schema.GroupVersionResource) (informe
 	return m.SharedInformerFactory.ForResource(resource), nil
 }
 
-// withoutManagedFields leaves out what no controller here reads, and what is often most of an object.
+// withoutManagedFields removes a field that no controller here reads, and that is often most of an object.
 func withoutManagedFields(object any) (any, error) {
 	if accessor, err := meta.Accessor(object); err == nil {
 		accessor.SetManagedFields(nil)

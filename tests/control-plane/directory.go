@@ -1,4 +1,4 @@
-// The directory of one control plane, and the log in it that takes everything that the components print.
+// The directory of one control plane, and its log, which contains the output of all components.
 package main
 
 import (
@@ -11,12 +11,12 @@ import (
 
 const (
 	logName = "control-plane.log"
-	// lockName marks a directory as one of ours, too: it is the first file in it.
+	// lockName also marks a directory as created by this program: it is its first file.
 	lockName = "lock"
 )
 
-// takeDirectory makes the directory if need be and keeps every other control plane out of it. It takes none to be
-// removed that holds somebody else's files.
+// takeDirectory creates the directory if necessary and locks it against other control planes. With cleanup, it refuses a directory that
+// contains other files.
 func takeDirectory(directory string, cleanup bool) (release func(), err error) {
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		return nil, err
@@ -26,9 +26,9 @@ func takeDirectory(directory string, cleanup bool) (release func(), err error) {
 		return nil, err
 	}
 	if _, err := os.Stat(filepath.Join(directory, lockName)); cleanup && len(entries) > 0 && err != nil {
-		return nil, fmt.Errorf("%s holds other files, which --cleanup would remove: name a directory that is empty or not there yet", directory)
+		return nil, fmt.Errorf("%s contains other files, which --cleanup would remove: use an empty or a new directory", directory)
 	}
-	// It may have been there, open to others.
+	// An existing directory may be accessible to others.
 	if err := os.Chmod(directory, 0o700); err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func takeDirectory(directory string, cleanup bool) (release func(), err error) {
 	return func() { lock.Close() }, nil
 }
 
-// complaints is where the user sees them: what standard error was before the components got the log instead.
+// complaints is the original standard error: messages for the user go there, output of the components to the log.
 var complaints = os.Stderr
 
-// redirectOutput lets this process and its children write to the log whatever they print: klog, zap, warnings, panics.
-// It returns what standard output was.
+// redirectOutput redirects all output of this process and its children to the log: klog, zap, warnings, panics. It returns the original
+// standard output.
 func redirectOutput(path string) (*os.File, error) {
 	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -71,7 +71,7 @@ func redirectOutput(path string) (*os.File, error) {
 	return stdout, nil
 }
 
-// keep duplicates a file for us alone: a child process that held our standard output open would let its reader wait.
+// keep duplicates a file for this process only: a child process that inherits standard output would block its reader.
 func keep(file *os.File) (*os.File, error) {
 	copied, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

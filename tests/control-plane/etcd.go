@@ -1,5 +1,4 @@
-// etcd: where the API server keeps its objects. One member, on loopback, without fsync: a test's data need not survive
-// a power cut.
+// etcd, the storage of the API server. One member, on loopback, without fsync: a test's data need not survive a power failure.
 package main
 
 import (
@@ -18,7 +17,7 @@ import (
 type etcdServer struct {
 	url    string
 	failed <-chan error
-	// stop ends it and returns when it has.
+	// stop stops it and returns after it has stopped.
 	stop func()
 }
 
@@ -26,7 +25,7 @@ func startEtcd(ctx context.Context, directory string) (*etcdServer, error) {
 	if assets := os.Getenv(assetsVariable); assets != "" {
 		return startEtcdChild(ctx, assets, directory)
 	}
-	// Port 0 throughout: the listeners are made before anybody needs their number.
+	// Port 0 throughout: the listeners exist before their port numbers are used.
 	anyPort := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
 	config := embed.NewConfig()
 	config.Dir = filepath.Join(directory, "etcd")
@@ -35,12 +34,12 @@ func startEtcd(ctx context.Context, directory string) (*etcdServer, error) {
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.UnsafeNoFsync = true
 	config.EnableGRPCGateway = false
-	// The only voter need not wait long for others before it elects itself.
+	// The only voter need not wait long before it elects itself.
 	config.TickMs, config.ElectionMs = 20, 100
-	// Every entry since the last snapshot stays in memory, and no follower will ever ask for one.
+	// Every entry since the last snapshot stays in memory, and there is no follower that could request one.
 	config.SnapshotCount, config.SnapshotCatchUpEntries = 1000, 100
 	config.LogLevel = "warn"
-	// Without a limit here each request counts as a slow one, and is logged.
+	// Without a limit, each request counts as slow and is logged.
 	config.WarningUnaryRequestDuration = embed.DefaultWarningUnaryRequestDuration
 	config.LogOutputs = []string{embed.StdErrLogOutput}
 	server, err := embed.StartEtcd(config)
@@ -72,7 +71,7 @@ func startEtcdChild(ctx context.Context, assets, directory string) (*etcdServer,
 		return nil, err
 	}
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", clientPort), fmt.Sprintf("http://127.0.0.1:%d", peerPort)
-	// It ends when it is told to, not with ctx: the API server before it still writes.
+	// It stops on request, not with ctx: the API server still writes during its shutdown.
 	childCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	failed, ended := make(chan error, 1), make(chan struct{})
 	go func() {
@@ -89,12 +88,12 @@ func startEtcdChild(ctx context.Context, assets, directory string) (*etcdServer,
 	stop := func() { cancel(); <-ended }
 	if err := waitForOK(ctx, http.DefaultClient, client+"/health", failed); err != nil {
 		stop()
-		return nil, fmt.Errorf("etcd did not get ready: %w", err)
+		return nil, fmt.Errorf("etcd did not become ready: %w", err)
 	}
 	return &etcdServer{url: client, failed: failed, stop: stop}, nil
 }
 
-// waitForOK asks for a page until it answers 200, what serves it has failed, or ctx ends.
+// waitForOK polls a page until it responds with 200, its server has failed, or ctx ends.
 func waitForOK(ctx context.Context, client *http.Client, page string, failed <-chan error) error {
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)

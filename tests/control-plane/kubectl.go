@@ -1,4 +1,4 @@
-// kubectl as a subcommand, so that tests and the demo need none on the machine and never meet one of another version.
+// kubectl as a subcommand, so that tests and the demo do not depend on an installed kubectl of another version.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 )
 
-// kubectl runs kubectl with these arguments and does not return if it fails.
+// kubectl runs kubectl with these arguments. On failure it exits the process.
 func kubectl(arguments []string) {
 	if assets := os.Getenv(assetsVariable); assets != "" {
 		if path := filepath.Join(assets, "kubectl"); executable(path) {
@@ -29,7 +29,7 @@ func kubectl(arguments []string) {
 	}
 }
 
-// kubectlHelp lists the subcommand in this program's help. It never runs: main looks for kubectl first.
+// kubectlHelp lists the subcommand in this program's help. It never runs: main checks for kubectl first.
 func kubectlHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:                "kubectl ...",

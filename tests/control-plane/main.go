@@ -1,5 +1,5 @@
-// The local control plane: one program that is a Kubernetes API without nodes, for tests and the demo.
-// This file is its command line.
+// The local control plane: one program that provides a Kubernetes API without nodes, for tests and the demo. This file is its command
+// line.
 package main
 
 import (
@@ -14,27 +14,27 @@ import (
 	"k8s.io/component-base/version"
 )
 
-const about = `A Kubernetes API on this machine, for tests and for trying things: a real etcd, a real
-kube-apiserver, and those of the kube-controller-manager's controllers that mean
-something without nodes (namespaces, garbage collection, ServiceAccounts, root CA
-publishing, aggregated ClusterRoles). Nothing runs pods.
+const about = `A Kubernetes API on this machine, for tests and experiments: a real etcd, a real
+kube-apiserver, and the controllers of the kube-controller-manager that work without
+nodes (namespaces, garbage collection, ServiceAccounts, root CA publishing, aggregated
+ClusterRoles). It runs no pods.
 
-It listens on loopback only, on free ports, with certificates of its own. RBAC,
+It listens only on loopback, on free ports, with its own certificates. RBAC,
 ServiceAccount tokens, admission, CRDs, watches, namespace deletion and owner
 references work as in any cluster.`
 
 func main() {
-	// A link with the name kubectl serves those tools that look for one on PATH.
+	// A link with the name kubectl is for tools that need kubectl on PATH.
 	if filepath.Base(os.Args[0]) == "kubectl" {
 		kubectl(os.Args[1:])
 		return
 	}
-	// kubectl parses its own command line, all of it: cobra here must not see a flag of it.
+	// kubectl parses its complete command line: cobra must not see its flags.
 	if len(os.Args) > 1 && os.Args[1] == "kubectl" {
 		kubectl(os.Args[2:])
 		return
 	}
-	// Kubernetes' packages add their flags to every command of the process otherwise.
+	// Otherwise, Kubernetes' packages add their flags to every command of the process.
 	pflag.CommandLine = pflag.NewFlagSet("control-plane", pflag.ContinueOnError)
 	root := &cobra.Command{
 		Use:   "control-plane",
@@ -56,7 +56,7 @@ func main() {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which Kubernetes, etcd and Go this is",
+		Short: "Print the versions of Kubernetes, etcd and Go",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Kubernetes %s, etcd v%s, %s %s/%s\n",

@@ -1,4 +1,4 @@
-// Certificates and tokens: everything that makes one run's API server and its clients trust each other, and nobody else.
+// Certificates and tokens that establish trust between the API server and its clients only.
 package main
 
 import (
@@ -28,13 +28,13 @@ import (
 // The name of the kubeconfig's context and cluster.
 const contextName = "control-plane"
 
-// serviceClusterIP is the address that a Service named kubernetes would have; the first of serviceRange.
+// serviceClusterIP is the address that a Service named kubernetes would have: the first of serviceRange.
 const (
 	serviceRange     = "10.0.0.0/24"
 	serviceClusterIP = "10.0.0.1"
 )
 
-// credentials are the files of one directory, and the two tokens in them.
+// credentials are the files of one directory, and its two tokens.
 type credentials struct {
 	authority         string // the certificate of the authority
 	certificate, key  string // of the API server
@@ -44,22 +44,22 @@ type credentials struct {
 	controllerToken   string
 }
 
-// ensureCredentials makes the credentials of a directory, or takes those that an earlier run left there, so that
-// clients keep working across a restart.
+// ensureCredentials creates the credentials of a directory, or reads those of an earlier run, so that clients keep working across a
+// restart.
 func ensureCredentials(directory string) (*credentials, error) {
 	at := func(name string) string { return filepath.Join(directory, name) }
 	made := &credentials{
 		authority: at("ca.crt"), certificate: at("apiserver.crt"), key: at("apiserver.key"),
 		serviceAccountKey: at("service-accounts.key"), tokenFile: at("tokens.csv"),
 	}
-	// The tokens are written last: where they are, the rest is.
+	// The tokens are written last: if they exist, the other files exist too.
 	lines, err := os.ReadFile(made.tokenFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(directory, 0o700); err != nil {
 			return nil, err
 		}
 		if err := made.generate(); err != nil {
-			return nil, fmt.Errorf("failed to make certificates: %w", err)
+			return nil, fmt.Errorf("failed to create certificates: %w", err)
 		}
 		lines, err = os.ReadFile(made.tokenFile)
 	}
@@ -85,7 +85,7 @@ func (c *credentials) generate() error {
 	}
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "control-plane-ca"},
-		// An hour back, for a client on a machine whose clock is a little behind.
+		// Valid since an hour ago, for clients whose clock is slightly behind.
 		NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
@@ -101,7 +101,7 @@ func (c *credentials) generate() error {
 		DNSNames: []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local"},
 	}
-	// The authority's own key is never written: nothing needs a second certificate.
+	// The authority's key is never written: no further certificate is needed.
 	authorityCertificate, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func randomToken() string {
 	return hex.EncodeToString(bytes)
 }
 
-// writeKubeconfig writes the administrator's kubeconfig, with everything embedded so that the file can be copied.
+// writeKubeconfig writes the administrator's kubeconfig, with all data embedded so that the file can be copied.
 func (c *credentials) writeKubeconfig(path, server string) error {
 	authority, err := os.ReadFile(c.authority)
 	if err != nil {

@@ -1,4 +1,4 @@
-// "control-plane start": starts everything in order, says when it is ready, waits, and ends it in the opposite order.
+// "control-plane start": starts all components in order, announces readiness, waits, and stops them in reverse order.
 package main
 
 import (
@@ -21,13 +21,13 @@ import (
 )
 
 const (
-	// pollInterval is between two looks at something that is about to be ready.
+	// pollInterval is the interval of readiness checks.
 	pollInterval = 20 * time.Millisecond
-	// readyDeadline is far beyond the few seconds that a busy machine takes.
+	// readyDeadline is far beyond the few seconds that a busy machine needs.
 	readyDeadline = 2 * time.Minute
-	// drainDeadline bounds the API server's graceful end: it waits a minute for open watches, and here nobody gains by that.
+	// drainDeadline limits the API server's graceful shutdown: by default it waits a minute for open watches, which is useless here.
 	drainDeadline = time.Second
-	// stopDeadline bounds etcd's end, after which the process leaves all the same.
+	// stopDeadline limits etcd's shutdown, after which the process exits nevertheless.
 	stopDeadline = 3 * time.Second
 )
 
@@ -39,7 +39,7 @@ type startSettings struct {
 	cleanup     bool
 }
 
-// announcement is the line that says that the control plane is ready.
+// announcement is the line that reports readiness.
 type announcement struct {
 	Kubeconfig string  `json:"kubeconfig"`
 	Server     string  `json:"server"`
@@ -52,18 +52,18 @@ func startCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "start --directory DIR",
 		Short: "Start the control plane, and run it until SIGTERM or Ctrl-C",
-		Long: `Start the control plane, and run it until SIGTERM or Ctrl-C (it then ends with code 0).
+		Long: `Start the control plane, and run it until SIGTERM or Ctrl-C (exit code 0).
 
-When everything is ready, which takes a few seconds, one JSON line on standard output says so:
+After a few seconds, when everything is ready, it prints one line of JSON on standard output:
   {"kubeconfig":"DIR/kubeconfig","server":"https://127.0.0.1:PORT","pid":123,"auditLog":null}
 
-DIR gets the kubeconfig (an administrator; context "control-plane"), the data, certificates and
-tokens, and every component's log in control-plane.log. A directory that an earlier start left
-is taken up again with all that it holds; with --port, under the same address too.
+DIR contains the administrator's kubeconfig (context "control-plane"), the data, certificates and
+tokens, and the log of all components in control-plane.log. If DIR exists from an earlier start,
+its data is used again; with --port, under the same address.
 
 With KUBEBUILDER_ASSETS set, the etcd and kube-apiserver in that directory run as child
-processes instead of the ones built in (and "control-plane kubectl" is the kubectl there, if
-any). The controllers are always the ones built in.`,
+processes instead of the built-in ones (and "control-plane kubectl" is the kubectl there, if
+any). The controllers are always the built-in ones.`,
 		Example: `  control-plane start --directory /tmp/cp --audit-log /tmp/cp/audit.jsonl
   KUBECONFIG=/tmp/cp/kubeconfig control-plane kubectl get namespaces`,
 		Args: cobra.NoArgs,
@@ -71,12 +71,12 @@ any). The controllers are always the ones built in.`,
 	}
 	flags := command.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&settings.directory, "directory", "", "where everything is kept; made if missing, with access for you alone")
+	flags.StringVar(&settings.directory, "directory", "", "directory for all files; created if missing, accessible only to you")
 	flags.StringVar(&settings.auditLog, "audit-log", "", "append to this file, as JSON lines, the metadata of every request by a\n"+
-		"ServiceAccount and every request for tabular-operator.dev; a request's line\nis there when its response has been received in full (default: no audit log)")
+		"ServiceAccount and every request for tabular-operator.dev; a line is\nwritten before its response completes (default: no audit log)")
 	flags.IntVar(&settings.port, "port", 0, "the API server's port on 127.0.0.1 (default: any free one)")
-	flags.BoolVar(&settings.parentExits, "parent-exits", false, "end too when standard input ends: when whoever holds its other end is gone")
-	flags.BoolVar(&settings.cleanup, "cleanup", false, "remove the directory in the end (but not an audit log that is elsewhere)")
+	flags.BoolVar(&settings.parentExits, "parent-exits", false, "also stop when standard input ends, for example when the parent process exits")
+	flags.BoolVar(&settings.cleanup, "cleanup", false, "remove the directory at the end (but not an audit log in another place)")
 	if err := command.MarkFlagRequired("directory"); err != nil {
 		panic(err)
 	}
@@ -86,7 +86,7 @@ any). The controllers are always the ones built in.`,
 func start(settings startSettings) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	// From the first signal on, a second one kills.
+	// After the first signal, a second one kills the process.
 	context.AfterFunc(ctx, stop)
 	if settings.parentExits {
 		go func() {
@@ -111,7 +111,7 @@ func start(settings startSettings) (err error) {
 	}
 	err = run(ctx, settings, stdout)
 	klog.Flush()
-	// A wish to end, however early it comes, is not a failure.
+	// A request to stop is not a failure, even during startup.
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
@@ -121,13 +121,13 @@ func start(settings startSettings) (err error) {
 	return err
 }
 
-// run starts the parts, announces them, and returns when ctx ends or a part has failed.
+// run starts the components, announces them, and returns when ctx ends or a component has failed.
 func run(ctx context.Context, settings startSettings, stdout *os.File) error {
-	// The parts end when they are told to, each in its turn.
+	// The components stop on request, in order.
 	partsCtx, stopParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopParts()
 
-	// Making keys and starting etcd take about as long as one another, on a core each.
+	// Creating keys and starting etcd take about the same time, on one core each.
 	type made struct {
 		trust *credentials
 		err   error
@@ -155,7 +155,7 @@ func run(ctx context.Context, settings startSettings, stdout *os.File) error {
 	defer within(childGrace+drainDeadline, func() {
 		stopParts()
 		if os.Getenv(assetsVariable) != "" {
-			<-server.ended // which may take childGrace
+			<-server.ended // may take up to childGrace
 			return
 		}
 		within(drainDeadline, func() { <-server.ended })
@@ -174,7 +174,7 @@ func run(ctx context.Context, settings startSettings, stdout *os.File) error {
 	if err := json.NewEncoder(stdout).Encode(ready); err != nil {
 		return fmt.Errorf("failed to write to standard output: %w", err)
 	}
-	// So that a reader who reads to the end gets there.
+	// A reader of standard output gets its end.
 	stdout.Close()
 
 	select {
@@ -187,7 +187,7 @@ func run(ctx context.Context, settings startSettings, stdout *os.File) error {
 	}
 }
 
-// makeReady waits for the API server, starts the controllers, and waits until they have done something.
+// makeReady waits for the API server, starts the controllers, and waits for their first result.
 func makeReady(ctx, partsCtx context.Context, server *apiServer, trust *credentials) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyDeadline, fmt.Errorf("the control plane was not ready within %s", readyDeadline))
 	defer cancel()
@@ -204,7 +204,7 @@ func makeReady(ctx, partsCtx context.Context, server *apiServer, trust *credenti
 		return err
 	}
 	if err := waitForOK(ctx, httpClient, server.url+"/readyz", server.failed); err != nil {
-		return fmt.Errorf("the API server did not get ready: %w", err)
+		return fmt.Errorf("the API server did not become ready: %w", err)
 	}
 	if err := startControllers(partsCtx, config); err != nil {
 		return err
@@ -212,7 +212,7 @@ func makeReady(ctx, partsCtx context.Context, server *apiServer, trust *credenti
 	return waitForServiceAccount(ctx, config, server.failed)
 }
 
-// waitForServiceAccount waits for the "default" one of the namespace "default": Pods could be made from then on.
+// waitForServiceAccount waits for the service account "default" in the namespace "default", a prerequisite of pods.
 func waitForServiceAccount(ctx context.Context, config *rest.Config, failed <-chan error) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *startSettings) makeAbsolute() error {
 	return nil
 }
 
-// within waits for something that has to end, but not for ever.
+// within waits for the end of a shutdown step, at most for limit.
 func within(limit time.Duration, end func()) {
 	ended := make(chan struct{})
 	go func() {

@@ -21,7 +21,7 @@ type argo struct {
 	vm lua.VM
 }
 
-// loadArgo has Argo CD read its settings from the file, as if that had been patched into a fresh installation's argocd-cm.
+// loadArgo makes Argo CD read its settings from the file, as if it were patched into the argocd-cm of a new installation.
 func loadArgo(path string) (*argo, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -31,7 +31,7 @@ func loadArgo(path string) (*argo, error) {
 	if err := yaml.UnmarshalStrict(text, configMap); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	// Argo CD takes no notice of one without this label; an installation's has it.
+	// Argo CD ignores a ConfigMap without this label; an installation sets it.
 	configMap.Labels = map[string]string{"app.kubernetes.io/part-of": "argocd"}
 	manager := settings.NewSettingsManager(context.Background(), fake.NewClientset(configMap), configMap.Namespace)
 	overrides, err := manager.GetResourceOverrides()
@@ -47,7 +47,7 @@ func (a *argo) health(object *unstructured.Unstructured) (Judged, error) {
 		return Judged{}, err
 	}
 	if result == nil {
-		return Judged{}, fmt.Errorf("there is no script for the health of %s", object.GroupVersionKind())
+		return Judged{}, fmt.Errorf("no health script for %s", object.GroupVersionKind())
 	}
 	return Judged{string(result.Status), result.Message}, nil
 }
@@ -81,20 +81,20 @@ func (a *argo) act(object *unstructured.Unstructured, name string) (*unstructure
 		return nil, err
 	}
 	if len(impacted) != 1 || impacted[0].K8SOperation != lua.PatchOperation {
-		return nil, fmt.Errorf("%s is to patch one resource, and does something else", name)
+		return nil, fmt.Errorf("%s must patch exactly one resource", name)
 	}
 	return impacted[0].UnstructuredObj, nil
 }
 
-// Difference is what Argo CD sees between a manifest and the resource in the cluster.
+// Difference is Argo CD's comparison of a manifest with the resource in the cluster.
 type Difference struct {
 	OutOfSync bool            `json:"outOfSync"`
 	Live      json.RawMessage `json:"live"`
 	Wanted    json.RawMessage `json:"wanted"`
 }
 
-// difference compares as an Application without settings of its own does: with the manifest that was applied last, where kubectl has
-// left it in the resource's annotation.
+// difference compares as an Application with default settings does: with the last applied manifest, if kubectl left it in the resource's
+// annotation.
 func difference(manifest, live *unstructured.Unstructured) (Difference, error) {
 	result, err := diff.Diff(manifest, live)
 	if err != nil {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the judge, which asks Flux's and Argo CD's libraries what they think of a resource, once for each state of this module,
-# and prints the path of the program.
+# Builds the judge, which evaluates resources with the libraries of Flux and Argo CD, once per state of this module, and prints the path
+# of the program.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ../go.sh

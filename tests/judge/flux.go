@@ -26,10 +26,10 @@ func kstatus(object *unstructured.Unstructured) (Judged, error) {
 	return Judged{result.Status.String(), result.Message}, nil
 }
 
-// flux has the expressions of a Kustomization's health checks, by kind.
+// flux contains the expressions of a Kustomization's health checks, by kind.
 type flux map[schema.GroupVersionKind]*cel.StatusEvaluator
 
-// loadFlux takes the expressions of all Kustomizations in a file.
+// loadFlux reads the expressions of all Kustomizations in a file.
 func loadFlux(path string) (flux, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -62,7 +62,7 @@ func loadFlux(path string) (flux, error) {
 func (f flux) evaluate(object *unstructured.Unstructured) (Judged, error) {
 	evaluator, ok := f[object.GroupVersionKind()]
 	if !ok {
-		return Judged{}, fmt.Errorf("no health check is given for %s", object.GroupVersionKind())
+		return Judged{}, fmt.Errorf("no health check for %s", object.GroupVersionKind())
 	}
 	result, err := evaluator.Evaluate(context.Background(), object)
 	if err != nil {
@@ -71,12 +71,12 @@ func (f flux) evaluate(object *unstructured.Unstructured) (Judged, error) {
 	return Judged{result.Status.String(), result.Message}, nil
 }
 
-// withConditions gives the checks of Flux the conditions of a resource whose type they do not know.
+// withConditions provides Flux's checks with the conditions of a resource of an unknown type.
 type withConditions struct {
 	*unstructured.Unstructured
 }
 
-// GetConditions gives the conditions as Kubernetes' own type. There are none where they do not fit it: the check for Ready says so.
+// GetConditions returns the conditions as Kubernetes' own type. If they do not match it, it returns none, and the check of Ready fails.
 func (w withConditions) GetConditions() []metav1.Condition {
 	found, _, _ := unstructured.NestedSlice(w.Object, "status", "conditions")
 	text, err := json.Marshal(found)
@@ -90,8 +90,8 @@ func (w withConditions) GetConditions() []metav1.Condition {
 	return conditions
 }
 
-// faults checks the conditions by Flux's rules for work under way, and where none is also by those for what is settled. Before the
-// operator's first look there are none to check.
+// faults checks the conditions by Flux's rules for work in progress and, if none is in progress, also by those for settled resources.
+// Before the operator's first observation there are no conditions to check.
 func faults(object *unstructured.Unstructured) string {
 	observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 	if observed < 0 {

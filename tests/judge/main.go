@@ -1,6 +1,5 @@
-// Command judge asks other projects' libraries what they think of resources and of scripts: kstatus and Flux by the libraries
-// that Flux's controllers are made of, Argo CD by its own Lua runtime and its own reading of its settings. It decides nothing
-// itself. Nothing here is part of the operator.
+// Command judge evaluates resources and scripts with libraries of other projects: kstatus and Flux with the libraries of Flux's
+// controllers, Argo CD with its Lua runtime and its parser of settings. It has no rules of its own. It is not part of the operator.
 package main
 
 import (
@@ -14,21 +13,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-const usage = `judge resources ARGOCD_CM FLUX_SYNC  reads resources (YAML or JSON documents) and writes a verdict on each, one JSON line each
-judge actions ARGOCD_CM NAME         reads resources, and writes each as Argo CD's action of this name leaves it
-judge drift                          reads pairs, a manifest and the resource that it became, and writes what Argo CD sees between the two
-judge scripts DIRECTORY ARGOCD_CM    runs what is in Argo CD's test layout in DIRECTORY, with the scripts of ARGOCD_CM`
+const usage = `judge resources ARGOCD_CM FLUX_SYNC  reads resources (YAML or JSON documents) and prints a verdict on each, one JSON line each
+judge actions ARGOCD_CM NAME         reads resources, and prints each after Argo CD's action of this name
+judge drift                          reads pairs of a manifest and its live resource, and prints Argo CD's comparison
+judge scripts DIRECTORY ARGOCD_CM    runs the tests in DIRECTORY (Argo CD's layout) with the scripts of ARGOCD_CM`
 
-// Verdict is what the tools say of one version of one resource.
+// Verdict is the assessment of one version of one resource.
 type Verdict struct {
 	KStatus Judged            `json:"kstatus"`
 	CEL     Judged            `json:"cel"`
-	Faults  string            `json:"faults"` // Flux's rules for conditions; empty where all hold
+	Faults  string            `json:"faults"` // violations of Flux's rules for conditions; empty if none
 	Argo    Judged            `json:"argo"`
 	Actions map[string]string `json:"actions"` // by name, "enabled" or "disabled"
 }
 
-// Judged is a status of one tool, and the sentence that it shows with it.
+// Judged is the status of one tool, with its message.
 type Judged struct {
 	Status  string `json:"status"`
 	Message string `json:"message"`
@@ -90,7 +89,7 @@ func act(configMap, name string) error {
 	return each(func(object *unstructured.Unstructured) (any, error) { return argo.act(object, name) })
 }
 
-// drift writes for each pair what Argo CD sees between the two.
+// drift prints Argo CD's comparison of each pair.
 func drift() error {
 	var manifest *unstructured.Unstructured
 	err := each(func(object *unstructured.Unstructured) (any, error) {
@@ -103,13 +102,13 @@ func drift() error {
 		return difference(wanted, object)
 	})
 	if err == nil && manifest != nil {
-		err = errors.New("the last manifest comes without a resource")
+		err = errors.New("the last manifest has no resource")
 	}
 	return err
 }
 
-// each writes an answer to each resource that is read; none for nil.
-func each(answer func(*unstructured.Unstructured) (any, error)) error {
+// each prints a result for each resource that it reads; none for nil.
+func each(evaluate func(*unstructured.Unstructured) (any, error)) error {
 	in := yaml.NewYAMLOrJSONDecoder(os.Stdin, 1<<20)
 	out := json.NewEncoder(os.Stdout)
 	for {
@@ -119,14 +118,14 @@ func each(answer func(*unstructured.Unstructured) (any, error)) error {
 		} else if err != nil {
 			return fmt.Errorf("failed to read a resource: %w", err)
 		}
-		answered, err := answer(object)
+		result, err := evaluate(object)
 		if err != nil {
 			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
-		if answered == nil {
+		if result == nil {
 			continue
 		}
-		if err := out.Encode(answered); err != nil {
+		if err := out.Encode(result); err != nil {
 			return err
 		}
 	}

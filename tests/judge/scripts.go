@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The annotations that hold the time at which an action ran.
+// The annotations that contain the time at which an action ran.
 var requestedAt = []string{"tabular-operator.dev/run-requested-at", "tabular-operator.dev/cancel-requested-at"}
 
 // healthTests is a health_test.yaml of Argo CD.
@@ -41,8 +41,8 @@ type actionTests struct {
 	} `json:"actionTests"`
 }
 
-// judgeScripts runs every test in Argo CD's layout below a directory, as Argo CD's own tests do: the inputs are read from beside the
-// tests. The scripts are those of the ConfigMap, run as Argo CD runs those: with fewer libraries than in its own tests.
+// judgeScripts runs every test in Argo CD's layout below a directory, as Argo CD's own tests do; the inputs are next to the tests. The
+// scripts are those of the ConfigMap, run as in Argo CD, with fewer libraries than in its own tests.
 func judgeScripts(directory, configMap string) error {
 	argo, err := loadArgo(configMap)
 	if err != nil {
@@ -95,7 +95,7 @@ func (a *argo) healthTests(path string, report func(string, error)) error {
 			found, err := a.health(object)
 			wanted := Judged{string(test.HealthStatus.Status), test.HealthStatus.Message}
 			if err == nil && found != wanted {
-				err = fmt.Errorf("it is %+v and not %+v", found, wanted)
+				err = fmt.Errorf("got %+v, want %+v", found, wanted)
 			}
 			return err
 		}())
@@ -134,11 +134,11 @@ func (a *argo) discovers(input string, wanted []v1alpha1.ResourceAction) error {
 	for _, action := range found {
 		same := func(other v1alpha1.ResourceAction) bool { return reflect.DeepEqual(other, action) }
 		if !slices.ContainsFunc(wanted, same) {
-			return fmt.Errorf("%+v is not wanted", action)
+			return fmt.Errorf("unexpected action %+v", action)
 		}
 	}
 	if len(found) != len(wanted) {
-		return fmt.Errorf("%d actions are offered and %d wanted", len(found), len(wanted))
+		return fmt.Errorf("got %d actions, want %d", len(found), len(wanted))
 	}
 	return nil
 }
@@ -172,15 +172,15 @@ func (a *argo) does(action, input, output string) error {
 		return err
 	}
 	if result.Modified {
-		return fmt.Errorf("it leaves %s and not %s", result.PredictedLive, result.NormalizedLive)
+		return fmt.Errorf("got %s, want %s", result.PredictedLive, result.NormalizedLive)
 	}
 	return nil
 }
 
-// timeless takes the time of the action out of a comparison.
+// timeless excludes the time of the action from a comparison.
 type timeless struct{}
 
-// Normalize gives each annotation one value wherever it is.
+// Normalize replaces the value of each such annotation by a constant.
 func (timeless) Normalize(object *unstructured.Unstructured) error {
 	if object == nil {
 		return nil

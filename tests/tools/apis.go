@@ -1,5 +1,5 @@
-// Package tools pins the tools of other projects that the chart and the manifests are judged by, and the types of other
-// projects' resources. Nothing here is part of the operator.
+// Package tools pins tools of other projects that check the chart and the manifests, and the types of other projects' resources. Nothing
+// here is part of the operator.
 package tools
 
 import (

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds a tool of crates.io once, into the user's cache, and prints the path of its program: `cargo-tools.sh cargo-deny`.
+# Builds a tool from crates.io once, in the user's cache, and prints the path of its program: `cargo-tools.sh cargo-deny`.
 set -euo pipefail
 
 fail() { echo "tests/tools/cargo-tools.sh: $*" >&2; exit 1; }
@@ -12,7 +12,7 @@ esac
 directory=${TABULAR_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/tabular-operator}/$1-$version
 if [ ! -x "$directory/bin/$program" ]; then
   echo "building $1 $version (about 5 minutes on two cores, once)…" >&2
-  # In a directory of its own, so that no other build is waited for; unoptimized, as it runs for seconds.
+  # In a separate directory, so that it waits for no other build; unoptimized, because it runs for seconds.
   building=$(mktemp -d)
   trap 'rm -rf "$building"' EXIT
   CARGO_TARGET_DIR=$building cargo install --quiet --debug --locked --version "$version" --root "$directory" "$1" >&2 ||
