@@ -28,7 +28,7 @@ def operator(connection: str, server: str, **more: object) -> AzureAnalysisServi
 
 
 def operations(azure: LocalAzure, server: str) -> list[dict]:
-    """What really happened on the server's model."""
+    """The actual operations on the server's model."""
     return azure.operations(server=f"asazure://westus.asazure.windows.net/{server}", database=DATABASE)
 
 
@@ -41,7 +41,7 @@ def _(azure: LocalAzure) -> None:
     same(said, {"refresh.refresh_id": result}, "what was pushed")
 
 
-@scenario(PACKAGE, "Analysis Services: the operator does not wait where it is told so, and the sensor does")
+@scenario(PACKAGE, "Analysis Services: the operator does not wait if configured so, and the sensor does")
 def _(azure: LocalAzure) -> None:
     server, connection = azure.model(), connected(azure)
     refresh, _said = run(operator(connection, server, wait_for_termination=False))
@@ -51,7 +51,7 @@ def _(azure: LocalAzure) -> None:
     same(operations(azure, server)[0]["status"], "succeeded")
 
 
-@scenario(PACKAGE, "Analysis Services: failure, timeout and another's cancellation are seen as failure")
+@scenario(PACKAGE, "Analysis Services: failure, timeout and cancellation by another client are failures")
 def _(azure: LocalAzure) -> None:
     connection = connected(azure)
     for outcome in ("failed", "timedOut", "cancelled"):
@@ -59,14 +59,14 @@ def _(azure: LocalAzure) -> None:
         refused(lambda server=server: run(operator(connection, server)), AzureAnalysisServicesRefreshException, outcome)
 
 
-@scenario(PACKAGE, "Analysis Services: a model that another refreshes is said to be in conflict")
+@scenario(PACKAGE, "Analysis Services: a refresh by another client is reported as a conflict")
 def _(azure: LocalAzure) -> None:
     server = azure.model(durationMillis=600_000)
     azure.ask("POST", "/operations", {"server": f"asazure://westus.asazure.windows.net/{server}", "database": DATABASE})
     refused(lambda: run(operator(connected(azure), server)), AzureAnalysisServicesRefreshException, "409 Conflict")
 
 
-@scenario(PACKAGE, "Analysis Services: a wrong secret, a stranger and a paused server are refused")
+@scenario(PACKAGE, "Analysis Services: a wrong secret, a client without access and a paused server are refused")
 def _(azure: LocalAzure) -> None:
     server = azure.model()
     wrong = lambda: run(operator(connected(azure, "wrong"), server))  # noqa: E731
@@ -77,7 +77,7 @@ def _(azure: LocalAzure) -> None:
     refused(lambda: run(operator(connected(azure), paused)), AzureAnalysisServicesRefreshException, "ServerPausedOrScaling")
 
 
-@scenario(PACKAGE, "Analysis Services: the hook starts a refresh and follows it")
+@scenario(PACKAGE, "Analysis Services: the hook starts and polls a refresh")
 def _(azure: LocalAzure) -> None:
     server, connection = azure.model(), connected(azure)
 

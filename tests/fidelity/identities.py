@@ -1,4 +1,4 @@
-"""azure-identity for Python: every kind of identity that the local Azure knows, and its refusals as that library tells them."""
+"""azure-identity for Python: every kind of identity in the local Azure, and its errors as reported by that library."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ def claims(token: str) -> dict:
 
 
 def granted(azure: LocalAzure, credential, client: str, way: str, scope: str = SCOPE) -> None:
-    """Fails unless the credential gets a token for the scope, in the way that the ledger tells."""
+    """Fails unless the credential gets a token for the scope, by the expected kind of credential in the ledger."""
     issued = claims(credential.get_token(scope).token)
     same((issued["aud"], issued["appid"]), (scope.removesuffix("/.default"), client), "the token's audience and application")
     row = azure.rows(client)[-1]
@@ -43,7 +43,7 @@ def granted(azure: LocalAzure, credential, client: str, way: str, scope: str = S
 
 
 def pair(azure: LocalAzure, name: str) -> tuple[str, str]:
-    """A certificate with its key in one PEM file, and the certificate alone."""
+    """A certificate with its key in one PEM file, and the certificate only."""
     key = rsa.generate_private_key(65537, 2048)
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -58,7 +58,7 @@ def pair(azure: LocalAzure, name: str) -> tuple[str, str]:
 
 
 class Cluster:
-    """An issuer of service accounts' tokens, with a key of its own."""
+    """An issuer of service account tokens, with its own key."""
 
     def __init__(self, azure: LocalAzure) -> None:
         self.key = rsa.generate_private_key(65537, 2048)
@@ -69,7 +69,7 @@ class Cluster:
         azure.ask("PUT", "/issuers", {"issuer": ISSUER, "jwks": {"keys": keys}})
 
     def mount(self, subject: str) -> str:
-        """Writes a token for a service account where a pod would find it."""
+        """Writes a service account token to the path that a pod would read."""
         now = int(datetime.datetime.now().timestamp())
         said = {"aud": ["api://AzureADTokenExchange"], "iss": ISSUER, "sub": subject, "iat": now, "nbf": now, "exp": now + 3600}
         text = f"{segment(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{segment(json.dumps(said).encode())}"
@@ -100,7 +100,7 @@ def _(azure: LocalAzure) -> None:
     same(claims(asyncio.run(ask()))["aud"], POWER_BI.removesuffix("/.default"))
 
 
-@scenario("azure-identity", "a token is kept until it expires")
+@scenario("azure-identity", "a token is cached until it expires")
 def _(azure: LocalAzure) -> None:
     client = azure.application(clientSecret=SECRET)
     credential = ClientSecretCredential(TENANT, client, SECRET)
@@ -108,7 +108,7 @@ def _(azure: LocalAzure) -> None:
     same(len([row for row in azure.rows(client) if row["route"] == "token"]), 1, "the number of token requests")
 
 
-@scenario("azure-identity", "a wrong secret, an expired one and an unknown application are told apart")
+@scenario("azure-identity", "a wrong secret, an expired one and an unknown application are distinguished")
 def _(azure: LocalAzure) -> None:
     client = azure.application(clientSecret=SECRET)
     ask = lambda who, secret: lambda: ClientSecretCredential(TENANT, who, secret).get_token(SCOPE)  # noqa: E731
@@ -117,7 +117,7 @@ def _(azure: LocalAzure) -> None:
     refused(ask(str(uuid.uuid4()), SECRET), ClientAuthenticationError, "AADSTS700016")
 
 
-@scenario("azure-identity", "Entra ID is down for a moment, and the library asks again")
+@scenario("azure-identity", "the library retries after a short outage of Entra ID")
 def _(azure: LocalAzure) -> None:
     client = azure.application(clientSecret=SECRET)
     azure.ask("POST", "/faults", {"match": {"clientId": client}, "action": {"html": {"code": 503}}})
@@ -153,7 +153,7 @@ def _(azure: LocalAzure) -> None:
 
 @scenario("azure-identity", "a certificate that is not registered is refused")
 def _(azure: LocalAzure) -> None:
-    path, _pem = pair(azure, "stranger")
+    path, _pem = pair(azure, "unregistered")
     _path, registered = pair(azure, "known")
     client = azure.application(certificates=[registered])
     credential = CertificateCredential(TENANT, client, path)
@@ -184,20 +184,20 @@ def _(azure: LocalAzure) -> None:
     granted(azure, ManagedIdentityCredential(client_id=client), client, "managed")
 
 
-@scenario("azure-identity", "the machine's own managed identity gives a token")
+@scenario("azure-identity", "the system-assigned managed identity gives a token")
 def _(azure: LocalAzure) -> None:
     client = str(uuid.uuid4())
     azure.ask("PUT", "/managed-identities", {"tenantId": TENANT, "clientId": client, "systemAssigned": True})
     granted(azure, ManagedIdentityCredential(), client, "managed")
 
 
-@scenario("azure-identity", "a managed identity that the machine does not have is said to be unavailable")
+@scenario("azure-identity", "a missing managed identity is reported as unavailable")
 def _(azure: LocalAzure) -> None:
     credential = ManagedIdentityCredential(client_id=str(uuid.uuid4()))
     refused(lambda: credential.get_token(SCOPE), CredentialUnavailableError, "(?i)identity")
 
 
-@scenario("azure-identity", "the metadata service throttles, is updating, fails, and the library asks again")
+@scenario("azure-identity", "the library retries when the metadata service throttles, is updating or fails")
 def _(azure: LocalAzure) -> None:
     for status in (429, 410, 500):
         client = str(uuid.uuid4())
@@ -209,7 +209,7 @@ def _(azure: LocalAzure) -> None:
         same(statuses[-2:], [status, 200], "the last statuses")
 
 
-@scenario("azure-identity", "the authorities of the sovereign clouds issue for their tenants and resources")
+@scenario("azure-identity", "the authorities of the sovereign clouds issue tokens for their tenants and resources")
 def _(azure: LocalAzure) -> None:
     for cloud, authority, resource in (
         ("us-government", AzureAuthorityHosts.AZURE_GOVERNMENT, "https://*.asazure.usgovcloudapi.net"),
@@ -220,5 +220,5 @@ def _(azure: LocalAzure) -> None:
         granted(azure, ClientSecretCredential(tenant, client, SECRET, authority=authority), client, "secret", f"{resource}/.default")
         same({row["host"] for row in azure.rows(client)}, {authority}, "the hosts")
         astray = ClientSecretCredential(tenant, client, SECRET)
-        # The library looks the tenant up first where it can, and tells that refusal in words of its own.
+        # If possible, the library checks the tenant first and reports that error with its own message.
         refused(lambda astray=astray: astray.get_token(SCOPE), Exception, "AADSTS900382|AADSTS90002|(?i:tenant)")

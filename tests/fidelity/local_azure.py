@@ -1,4 +1,4 @@
-"""The local Azure: its process, its control API, and what the environment of a client has to be."""
+"""The local Azure: its process, its control API, and the environment of its clients."""
 
 import json
 import os
@@ -19,31 +19,31 @@ class LocalAzure:
     def __init__(self, simulator: Path, directory: Path) -> None:
         self.authority = directory / "ca.pem"
         self.directory = directory
-        # It ends when its standard input does, so it cannot outlive this process.
+        # It exits when its standard input ends, so it cannot outlive this process.
         self.process = subprocess.Popen(
             [simulator, "--ca-file", self.authority, "--parent-exits"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the local Azure ended with {self.process.wait()} before it was ready")
+            raise RuntimeError(f"the local Azure exited with {self.process.wait()} before it was ready")
         ready = json.loads(line)
         self.proxy, self.control = ready["proxy"], ready["control"]
-        # Never by the proxy that the environment names for the clients.
+        # Not through the proxy in the clients' environment.
         self.http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops it."""
         self.process.stdin.close()
         self.process.wait(timeout=10)
 
     def environment(self) -> dict[str, str]:
-        """What the clients' environment is to have: the proxy, and the authority in each of their ways."""
+        """The clients' environment: the proxy, and the authority in the variable of each client."""
         authority = str(self.authority)
         proxies = {"HTTPS_PROXY": self.proxy, "HTTP_PROXY": self.proxy, "https_proxy": self.proxy, "http_proxy": self.proxy}
         return proxies | {"SSL_CERT_FILE": authority, "REQUESTS_CA_BUNDLE": authority}
 
     def ask(self, method: str, path: str, body: object = None, **query: str):
-        """A call of the control API, which must be met."""
+        """A call of the control API that must succeed."""
         url = f"{self.control}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
@@ -51,7 +51,7 @@ class LocalAzure:
             return json.load(answer)
 
     def application(self, tenant: str = TENANT, **settings: object) -> str:
-        """Registers an application of its own, and gives its id."""
+        """Registers a new application and returns its id."""
         client = str(uuid.uuid4())
         self.ask("PUT", "/applications", {"tenantId": tenant, "clientId": client, **settings})
         return client
@@ -61,19 +61,19 @@ class LocalAzure:
         return [row for row in self.ask("GET", "/ledger") if row["clientId"] == client]
 
     def model(self, **settings: object) -> str:
-        """Makes a model of Analysis Services on a server of its own, and gives the server's name."""
+        """Creates a model of Analysis Services on a new server and returns the server's name."""
         server = f"fidelity{uuid.uuid4().hex[:8]}"
         usual = {"database": "AdventureWorks", "notStartedMillis": 100, "durationMillis": 400, "cancelMillis": 50}
         self.ask("PUT", "/models", usual | {"server": f"asazure://westus.asazure.windows.net/{server}"} | settings)
         return server
 
     def dataset(self, **settings: object) -> tuple[str, str]:
-        """Makes a semantic model of Power BI in a workspace of its own, and gives the ids of both."""
+        """Creates a semantic model of Power BI in a new workspace and returns both ids."""
         group, dataset = str(uuid.uuid4()), str(uuid.uuid4())
         usual = {"groupId": group, "datasetId": dataset, "notStartedMillis": 100, "durationMillis": 400, "cancelMillis": 50}
         self.ask("PUT", "/models", usual | settings)
         return group, dataset
 
     def operations(self, **names: str) -> list[dict]:
-        """What really happened to a model."""
+        """The actual operations on a model."""
         return self.ask("GET", "/operations", **names)

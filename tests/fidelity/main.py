@@ -1,4 +1,4 @@
-"""Runs every scenario against a local Azure of its own, prints a table, and ends with 1 if one fails."""
+"""Runs every scenario against a new local Azure, prints a table, and exits with 1 if one fails."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from local_azure import LocalAzure
 from scenario import SCENARIOS, Scenario
 
-DEADLINE = 90  # seconds for one scenario; the slowest wait out the clients' own pauses of some seconds
+DEADLINE = 90  # seconds for one scenario; the slowest include the clients' own retry delays
 
 
 def parse() -> argparse.Namespace:
@@ -25,19 +25,19 @@ def parse() -> argparse.Namespace:
 
 
 def attempt(one: Scenario, azure: LocalAzure) -> str | None:
-    """Runs a scenario, and gives what went wrong, if anything did."""
+    """Runs a scenario and returns its error, if any."""
 
     def expire(*_: object) -> None:
-        raise TimeoutError(f"it took longer than {DEADLINE} s")
+        raise TimeoutError(f"timed out after {DEADLINE} s")
 
     signal.signal(signal.SIGALRM, expire)
     signal.alarm(DEADLINE)
     print(f"==== {one.client}: {one.name}", flush=True)
     try:
         one.run(azure)
-    except Exception as error:  # noqa: BLE001: a scenario fails by any
+    except Exception as error:  # noqa: BLE001: any exception fails a scenario
         traceback.print_exc()
-        # The rest of a long story is in the log.
+        # The log contains the complete message.
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:300]
     finally:
         signal.alarm(0)
@@ -46,19 +46,19 @@ def attempt(one: Scenario, azure: LocalAzure) -> str | None:
 
 
 def main() -> int:
-    """Runs what is asked for."""
+    """Runs the selected scenarios."""
     options = parse()
     if not options.simulator.is_file():
-        print(f"error: {options.simulator} is not there: build it with `make build`", file=sys.stderr)
+        print(f"error: {options.simulator} not found: build it with `make build`", file=sys.stderr)
         return 2
     options.directory.mkdir(parents=True, exist_ok=True)
     azure = LocalAzure(options.simulator.resolve(), options.directory.resolve())
     for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
         os.environ.pop(name, None)
-    # The clients read these when they are imported, or when they connect.
+    # The clients read these on import or when they connect.
     os.environ.update(azure.environment() | {"AIRFLOW_HOME": str(azure.directory / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"})
 
-    # The clients say a lot; it goes to a file, and the table to where the output was.
+    # The clients' output goes to a file, the table to the original output.
     log = options.directory / "log.txt"
     table = os.fdopen(os.dup(1), "w")
     with log.open("w") as said:
@@ -66,10 +66,10 @@ def main() -> int:
         os.dup2(said.fileno(), 2)
     try:
         for module in ("identities", "analysis_services", "power_bi"):
-            # Each enters its scenarios.
+            # Each module registers its scenarios.
             import_module(module)
     except Exception:
-        print(f"error: the clients cannot be loaded; {log} says why", file=table, flush=True)
+        print(f"error: failed to load the clients; see {log}", file=table, flush=True)
         raise
 
     chosen = [one for one in SCENARIOS if options.only in f"{one.client} {one.name}"]
@@ -86,9 +86,9 @@ def main() -> int:
                 print(f"    {wrong}", file=table, flush=True)
     finally:
         azure.stop()
-    print(f"{len(chosen) - failures} of {len(chosen)} scenarios ok; all that the clients said is in {log}", file=table, flush=True)
+    print(f"{len(chosen) - failures} of {len(chosen)} scenarios ok; the output of the clients is in {log}", file=table, flush=True)
     if not chosen:
-        print(f"error: no scenario has '{options.only}' in its line", file=table, flush=True)
+        print(f"error: no scenario matches '{options.only}'", file=table, flush=True)
     return 1 if failures or not chosen else 0
 
 

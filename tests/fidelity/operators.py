@@ -1,6 +1,6 @@
-"""Runs an Airflow operator to its end in this process, as a worker and a triggerer do between them.
+"""Runs an Airflow operator to its end in this process, like a worker and a triggerer together.
 
-An operator of these providers never waits itself: it defers to a trigger, and goes on with the event that the trigger yields.
+An operator of these providers never waits itself: it defers to a trigger and resumes with the event that the trigger yields.
 """
 
 import asyncio
@@ -11,29 +11,29 @@ from importlib import import_module
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 
-# A triggerer has one loop for all of its triggers, and hooks keep connections from one to the next.
+# A triggerer has one loop for all of its triggers, and hooks keep connections between them.
 LOOP = asyncio.new_event_loop()
 
 
 def connect(name: str, **fields: object) -> str:
-    """Makes a connection known, as a deployment may: in the environment."""
+    """Defines a connection in the environment, as a deployment may."""
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps(fields)
     return name
 
 
 class TaskInstance:
-    """What an operator gets to say besides its result."""
+    """The values that an operator pushes besides its result."""
 
     def __init__(self) -> None:
         self.said: dict[str, object] = {}
 
     def xcom_push(self, key: str, value: object) -> None:
-        """Keeps a value."""
+        """Stores a value."""
         self.said[key] = value
 
 
 def run(operator) -> tuple[object, dict[str, object]]:
-    """Runs an operator, and gives its result and what it said; it fails by its own exception."""
+    """Runs an operator and returns its result and pushed values; raises the operator's exception."""
     task = TaskInstance()
     context = {"ti": task, "task_instance": task}
     step = lambda: operator.execute(context)  # noqa: E731
@@ -47,7 +47,7 @@ def run(operator) -> tuple[object, dict[str, object]]:
 
 
 def event(trigger) -> object:
-    """The first event of a trigger, which is made anew from its serialised form, as the triggerer does."""
+    """The first event of a trigger, which is deserialized as in the triggerer."""
     path, arguments = trigger.serialize()
     module, name = path.rsplit(".", 1)
     fresh = getattr(import_module(module), name)(**arguments)

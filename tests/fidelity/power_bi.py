@@ -19,11 +19,11 @@ PACKAGE = "apache-airflow-providers-microsoft-azure"
 
 
 def connected(azure: LocalAzure, client: str | None = None, secret: str | None = SECRET, **extra: object) -> str:
-    """A connection for an application, by its secret unless `extra` says otherwise."""
+    """A connection for an application, by its secret unless `extra` overrides it."""
     client = client or azure.application(clientSecret=SECRET)
-    # Without trust_env the hook's client looks for no proxy.
+    # Without trust_env, the hook's client ignores the proxy.
     settings = {"tenant_id": TENANT, "trust_env": True} | extra
-    # The hook keeps its client by the connection's name.
+    # The hook caches its client by the connection's name.
     name = f"powerbi_{uuid.uuid4().hex}"
     return connect(name, conn_type="powerbi", login=client, password=secret, extra=settings)
 
@@ -36,7 +36,7 @@ def operator(connection: str, model: tuple[str, str], **more: object) -> PowerBI
 
 
 def truth(azure: LocalAzure, model: tuple[str, str]) -> list[dict]:
-    """What really happened to a semantic model."""
+    """The actual operations on a semantic model."""
     return azure.operations(groupId=model[0], datasetId=model[1])
 
 
@@ -50,7 +50,7 @@ def _(azure: LocalAzure) -> None:
     same(said, wanted, "what was pushed")
 
 
-@scenario(PACKAGE, "Power BI: the operator orders an enhanced refresh of some tables, by a certificate")
+@scenario(PACKAGE, "Power BI: the operator starts an enhanced refresh of some tables, with a certificate")
 def _(azure: LocalAzure) -> None:
     model = azure.dataset()
     path, pem = pair(azure, "airflow")
@@ -63,7 +63,7 @@ def _(azure: LocalAzure) -> None:
     same({row["credential"] for row in azure.rows(client)}, {"certificate"}, "the ways")
 
 
-@scenario(PACKAGE, "Power BI: the operator does not wait where it is told so, and the hook cancels")
+@scenario(PACKAGE, "Power BI: the operator does not wait if configured so, and the hook cancels")
 def _(azure: LocalAzure) -> None:
     model, connection = azure.dataset(durationMillis=600_000), connected(azure)
     _result, said = run(operator(connection, model, wait_for_completion=False, request_body={"type": "full"}))
@@ -78,7 +78,7 @@ def _(azure: LocalAzure) -> None:
     same((details()["status"], truth(azure, model)[0]["status"]), ("Cancelled", "cancelled"))
 
 
-@scenario(PACKAGE, "Power BI: failure is seen as failure")
+@scenario(PACKAGE, "Power BI: a failure is reported as failure")
 def _(azure: LocalAzure) -> None:
     connection = connected(azure)
     for outcome, words in (("failed", "has Failed. Error: .*errorCode"), ("timedOut", "has Failed"), ("disabled", "has Disabled")):
@@ -86,20 +86,20 @@ def _(azure: LocalAzure) -> None:
         refused(lambda model=model: run(operator(connection, model)), AirflowException, words)
 
 
-@scenario(PACKAGE, "Power BI: a cancelled refresh is no end to the operator, which waits until its own timeout")
+@scenario(PACKAGE, "Power BI: the operator ignores a cancelled refresh and waits until its own timeout")
 def _(azure: LocalAzure) -> None:
     model = azure.dataset(outcome="cancelled")
     refused(lambda: run(operator(connected(azure), model, timeout=2)), AirflowException, "Timeout occurred.*status Cancelled")
 
 
-@scenario(PACKAGE, "Power BI: a refresh that the history lacks at first is found later")
+@scenario(PACKAGE, "Power BI: a refresh missing in the history at first is found later")
 def _(azure: LocalAzure) -> None:
     model = azure.dataset(listLagMillis=1_000)
     run(operator(connected(azure), model))
     same([one["status"] for one in truth(azure, model)], ["succeeded"])
 
 
-@scenario(PACKAGE, "Power BI: a busy model, a stranger and a spent quota are refused")
+@scenario(PACKAGE, "Power BI: a busy model, a client without access and an exhausted quota are refused")
 def _(azure: LocalAzure) -> None:
     busy = azure.dataset(durationMillis=600_000)
     azure.ask("POST", "/operations", {"groupId": busy[0], "datasetId": busy[1]})
@@ -112,7 +112,7 @@ def _(azure: LocalAzure) -> None:
         same(azure.rows(client)[-1]["status"], 404 if model is closed else 400, "the status")
 
 
-@scenario(PACKAGE, "Power BI: a token that has expired makes the hook ask for another")
+@scenario(PACKAGE, "Power BI: the hook requests a new token after expiry")
 def _(azure: LocalAzure) -> None:
     model = azure.dataset()
     client = azure.application(clientSecret=SECRET)

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Runs the clients that nobody here wrote against the local Azure: `make fidelity`. Their packages are installed once for each
-# version of requirements.txt, below Cargo's target directory.
+# Runs third-party clients against the local Azure: `make fidelity`. Their packages are installed once per version of requirements.txt,
+# below Cargo's target directory.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 target="${CARGO_TARGET_DIR:-$(cd "$here/../.." && pwd)/target}"
 
 python=""
 for candidate in python3.11 python3.12 python3.13 python3; do
-  # Airflow 3.1 runs on these; what is older or newer it refuses to install on.
+  # The supported versions of Airflow 3.1; it refuses to install on others.
   if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2> /dev/null; then
     python="$candidate"
     break
   fi
 done
 if [ -z "$python" ]; then
-  echo "error: no Python 3.11, 3.12 or 3.13 is on PATH, which these clients run on: install one, with its venv module" >&2
+  echo "error: no Python 3.11, 3.12 or 3.13 on PATH: install one with its venv module" >&2
   exit 1
 fi
 

@@ -1,4 +1,4 @@
-"""The list of scenarios: each is a function that uses a client as its users do, and fails by an exception."""
+"""The list of scenarios: each is a function that uses a client as its users do, and raises an exception on failure."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from local_azure import LocalAzure
 
 @dataclass(frozen=True)
 class Scenario:
-    """What a client is expected to manage with the local Azure."""
+    """An expected capability of a client with the local Azure."""
 
     package: str
     name: str
@@ -26,7 +26,7 @@ SCENARIOS: list[Scenario] = []
 
 
 def scenario(package: str, name: str):
-    """Enters a function into the list, under the package whose code it runs and a sentence."""
+    """Registers a function under the package whose code it runs and a description."""
 
     def enter(run: Callable[[LocalAzure], None]) -> Callable[[LocalAzure], None]:
         SCENARIOS.append(Scenario(package, name, run))
@@ -42,11 +42,11 @@ def same(found, wanted, what: str = "") -> None:
 
 
 def refused(attempt: Callable[[], object], kind: type[BaseException], pattern: str) -> None:
-    """Fails unless the attempt fails with such an exception, and says something that the pattern matches."""
+    """Fails unless the attempt raises such an exception with a message that matches the pattern."""
     try:
         result = attempt()
     except kind as error:
         if not re.search(pattern, str(error)):
-            raise AssertionError(f"the refusal does not say {pattern!r}: {error}") from error
+            raise AssertionError(f"the error message does not match {pattern!r}: {error}") from error
     else:
-        raise AssertionError(f"it was not refused, but gave {result!r}")
+        raise AssertionError(f"expected an error, but got {result!r}")
