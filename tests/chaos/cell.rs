@@ -97,9 +97,9 @@ pub async fn run(cell: Cell) -> CellResult {
 /// The scenario's result, or the message of its panic.
 async fn caught<T>(scenario: impl Future<Output = T>) -> Result<T, String> {
     AssertUnwindSafe(scenario).catch_unwind().await.map_err(|panic| {
-        let said = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-        let said = said.unwrap_or_else(|| "it panicked".to_owned());
+        let message = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        let message = message.unwrap_or_else(|| "it panicked".to_owned());
         // The complete message was printed at the panic.
-        said.lines().next().unwrap_or_default().to_owned()
+        message.lines().next().unwrap_or_default().to_owned()
     })
 }

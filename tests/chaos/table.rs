@@ -37,6 +37,6 @@ fn field(results: &[&CellResult], fault: Fault) -> String {
     let of = || results.iter().filter(|result| result.cell.fault == fault);
     let passed = of().filter(|result| !matches!(result.verdict, Verdict::Failed(_))).count();
     let failed = of().count() - passed;
-    let said = if failed == 0 { passed.to_string() } else { format!("{passed}-{failed}") };
-    format!("{said:>11}")
+    let field = if failed == 0 { passed.to_string() } else { format!("{passed}-{failed}") };
+    format!("{field:>11}")
 }

@@ -128,8 +128,8 @@ impl Azure {
     pub async fn refresh_as_another(&self, server: &str, database: &str, millis: u32) -> Outcome<()> {
         let body = json!({"server": server, "database": database, "type": "full", "durationMillis": millis});
         let sent = self.http.post(format!("{}/operations", self.control)).json(&body).send().await;
-        let answer = sent.and_then(reqwest::Response::error_for_status);
-        answer.map(drop).map_err(|error| format!("failed to start another client's refresh: {error}"))
+        let response = sent.and_then(reqwest::Response::error_for_status);
+        response.map(drop).map_err(|error| format!("failed to start another client's refresh: {error}"))
     }
 
     /// All operations, in the order of their submission.
@@ -144,7 +144,7 @@ impl Azure {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, what: &str) -> Outcome<T> {
         let failed = |error| format!("failed to read the {what} of the local Azure: {error}");
-        let answer = self.http.get(format!("{}/{what}", self.control)).send().await.map_err(failed)?;
-        answer.json().await.map_err(failed)
+        let response = self.http.get(format!("{}/{what}", self.control)).send().await.map_err(failed)?;
+        response.json().await.map_err(failed)
     }
 }

@@ -41,12 +41,12 @@ impl Check {
     }
 
     /// Evaluates it; once passed, it stays passed.
-    pub fn look(&mut self, evidence: &Evidence<'_>) {
+    pub fn evaluate(&mut self, evidence: &Evidence<'_>) {
         self.seen = self.seen || (self.holds)(evidence);
     }
 
     /// Evaluates it again, whatever its previous result.
-    pub fn look_again(&mut self, evidence: &Evidence<'_>) {
+    pub fn evaluate_again(&mut self, evidence: &Evidence<'_>) {
         self.seen = (self.holds)(evidence);
     }
 
@@ -125,11 +125,11 @@ fn blocked(evidence: &Evidence<'_>) -> bool {
 }
 
 fn failing(evidence: &Evidence<'_>) -> bool {
-    let says = |seen: &Seen| {
-        seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|said| said.message == COMPLAINT))
+    let reports = |seen: &Seen| {
+        seen.run().is_some_and(|run| run.message.contains(COMPLAINT) && run.messages.iter().any(|message| message.message == COMPLAINT))
     };
     let true_end = evidence.own(FAILING).is_some_and(|operation| operation.status == "failed");
-    evidence.ended(FAILING, RunState::Failed) && evidence.seen(FAILING).is_some_and(says) && true_end
+    evidence.ended(FAILING, RunState::Failed) && evidence.seen(FAILING).is_some_and(reports) && true_end
 }
 
 fn deleted(evidence: &Evidence<'_>) -> bool {

@@ -165,9 +165,9 @@ impl Cluster {
             spec: TokenRequestSpec { expiration_seconds: Some(86_400), ..TokenRequestSpec::default() },
             ..TokenRequest::default()
         };
-        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
-        let answer = answer.map_err(|error| format!("failed to request the operator's token: {error}"))?;
-        let token = answer.status.ok_or("the response contains no token for the operator's ServiceAccount")?.token;
+        let response = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
+        let response = response.map_err(|error| format!("failed to request the operator's token: {error}"))?;
+        let token = response.status.ok_or("the response contains no token for the operator's ServiceAccount")?.token;
         let context = self.context.as_ref().or(self.kubeconfig.current_context.as_ref());
         let context = self.kubeconfig.contexts.iter().find(|named| Some(&named.name) == context).and_then(|named| named.context.as_ref());
         let cluster = context.and_then(|context| self.kubeconfig.clusters.iter().find(|named| named.name == context.cluster));

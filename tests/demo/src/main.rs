@@ -89,12 +89,12 @@ async fn main() -> ExitCode {
     };
     match &shown {
         Some(Err(error)) => {
-            screen.say(&format!("error: {error}"));
+            screen.print(&format!("error: {error}"));
             for line in stage.last_words() {
-                screen.say(&line);
+                screen.print(&line);
             }
         }
-        None => screen.say("interrupted: cleaning up"),
+        None => screen.print("interrupted: cleaning up"),
         Some(Ok(_)) => {}
     }
     let ended = tokio::select! {
@@ -103,12 +103,12 @@ async fn main() -> ExitCode {
         () = signals.next() => Err("interrupted again: killing all processes".to_owned()),
     };
     if let Err(error) = &ended {
-        screen.say(&format!("error: {error}"));
+        screen.print(&format!("error: {error}"));
     }
     drop(stage);
     match shown {
         Some(Ok(true)) if ended.is_ok() => {
-            screen.say("All checks passed. Everything was removed.");
+            screen.print("All checks passed. Everything was removed.");
             ExitCode::SUCCESS
         }
         None => ExitCode::from(130),

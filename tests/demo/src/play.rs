@@ -29,28 +29,28 @@ const DELETED_AFTER: Duration = Duration::from_secs(8);
 /// Runs the demo, and returns whether all checks passed.
 pub async fn play(cli: &Cli, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
     let began = Instant::now();
-    screen.say(if cli.context.is_some() { "Starting a local Azure…" } else { "Starting a local Kubernetes API and a local Azure…" });
+    screen.print(if cli.context.is_some() { "Starting a local Azure…" } else { "Starting a local Kubernetes API and a local Azure…" });
     stage.raise(cli).await?;
     let cluster = stage.cluster.as_mut().ok_or("there is no cluster")?;
     cluster.install().await?;
     for plural in &cluster.found_definitions {
-        screen.say(&format!("The definition of {plural} already exists in your cluster: the demo uses and keeps it."));
+        screen.print(&format!("The definition of {plural} already exists in your cluster: the demo uses and keeps it."));
     }
     let namespace = cluster.namespace.clone();
     let installed = began.elapsed();
     let ready = stage.start_operator().await?;
-    screen.say(&format!(
+    screen.print(&format!(
         "Ready: the environment after {:.1} s, the operator {} ms after its start. Applying the samples in namespace {namespace}.",
         installed.as_secs_f64(),
         ready.as_millis()
     ));
-    screen.say("");
-    let mut story = Story { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
-    story.begin(stage).await?;
-    story.go_on(stage, screen).await
+    screen.print("");
+    let mut script = Script { watch: Watch::new(&ALL), checks: Check::all(), next_applied: false, running_since: None, deleted: false };
+    script.begin(stage).await?;
+    script.run(stage, screen).await
 }
 
-struct Story {
+struct Script {
     watch: Watch,
     checks: Vec<Check>,
     next_applied: bool,
@@ -58,7 +58,7 @@ struct Story {
     deleted: bool,
 }
 
-impl Story {
+impl Script {
     /// Starts another client's refresh of one of the models, then applies the samples.
     async fn begin(&self, stage: &mut Stage) -> Outcome<()> {
         let (Some(cluster), Some(azure)) = (stage.cluster.as_mut(), stage.azure.as_ref()) else {
@@ -83,13 +83,13 @@ impl Story {
         Ok(())
     }
 
-    async fn go_on(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
+    async fn run(&mut self, stage: &mut Stage, screen: &mut Screen) -> Outcome<bool> {
         let mut frames = tokio::time::interval(FRAME);
         frames.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             frames.tick().await;
             stage.still_runs()?;
-            self.look(stage, screen).await?;
+            self.observe(stage, screen).await?;
             self.act(stage, screen).await?;
             let all = self.checks.iter().all(Check::seen);
             let late = self.watch.elapsed() > LIMIT;
@@ -101,7 +101,7 @@ impl Story {
     }
 
     /// Reads the state of Kubernetes and the service.
-    async fn look(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
+    async fn observe(&mut self, stage: &Stage, screen: &mut Screen) -> Outcome<()> {
         let (Some(cluster), Some(azure)) = (stage.cluster.as_ref(), stage.azure.as_ref()) else {
             return Err("nothing is running".to_owned());
         };
@@ -118,7 +118,7 @@ impl Story {
         let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
-            check.look(&evidence);
+            check.evaluate(&evidence);
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Story {
         }
         if !self.deleted && self.running_since.is_some_and(|since| since.elapsed() >= DELETED_AFTER) {
             self.deleted = true;
-            self.watch.tell(screen, DELETED, Ink::Yellow, "kubectl delete", "while it runs");
+            self.watch.print_event(screen, DELETED, Ink::Yellow, "kubectl delete", "while it runs");
             let deleted = cluster.namespaced::<ModelRefresh>().delete(DELETED, &DeleteParams::default()).await;
             deleted.map_err(|error| format!("failed to delete {DELETED}: {error}"))?;
         }
@@ -149,19 +149,19 @@ impl Story {
         let (operations, ledger) = (azure.operations().await?, azure.ledger().await?);
         let evidence = Evidence { watch: &self.watch, operations: &operations, ledger: &ledger };
         for check in &mut self.checks {
-            check.look_again(&evidence);
+            check.evaluate_again(&evidence);
         }
         let all = self.checks.iter().all(Check::seen);
         if screen.live() {
             screen.draw(&self.picture(true));
         } else {
             for line in self.picture(true) {
-                screen.tell(&line);
+                screen.print_styled(&line);
             }
         }
         screen.settle();
-        screen.say("");
-        screen.say(&format!(
+        screen.print("");
+        screen.print(&format!(
             "{} of {} checks passed after {:.0} s.",
             self.checks.iter().filter(|check| check.seen()).count(),
             self.checks.len(),

@@ -130,17 +130,17 @@ impl Guard {
     }
 
     fn watch(&self, pid: u32) {
-        self.tell("watch", pid);
+        self.send("watch", pid);
     }
 
     fn ended(&self, pid: u32) {
-        self.tell("ended", pid);
+        self.send("ended", pid);
     }
 
-    fn tell(&self, word: &str, pid: u32) {
+    fn send(&self, command: &str, pid: u32) {
         if let Some(mut input) = self.0.stdin.as_ref() {
             // Fails only if the shell was killed.
-            let _ = writeln!(input, "{word} {pid}");
+            let _ = writeln!(input, "{command} {pid}");
         }
     }
 }

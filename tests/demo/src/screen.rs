@@ -55,12 +55,12 @@ impl Screen {
     }
 
     /// Prints a line above the table.
-    pub fn say(&mut self, text: &str) {
-        self.tell(&vec![(Ink::Plain, text.to_owned())]);
+    pub fn print(&mut self, text: &str) {
+        self.print_styled(&vec![(Ink::Plain, text.to_owned())]);
     }
 
     /// Prints a styled line above the table.
-    pub fn tell(&mut self, line: &Line) {
+    pub fn print_styled(&mut self, line: &Line) {
         let mut out = self.wipe();
         out.push_str(&self.inked(line, usize::MAX));
         out.push('\n');

@@ -107,8 +107,8 @@ impl Stage {
         while began.elapsed() < READY {
             self.still_runs()?;
             if let Some(address) = metrics_address(&log) {
-                let answer = http.get(format!("http://{address}/readyz")).timeout(Duration::from_secs(1)).send().await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                let response = http.get(format!("http://{address}/readyz")).timeout(Duration::from_secs(1)).send().await;
+                if response.is_ok_and(|response| response.status().is_success()) {
                     return Ok(began.elapsed());
                 }
             }
@@ -168,7 +168,7 @@ impl Stage {
             ]);
         }
         for line in lines {
-            screen.say(&line);
+            screen.print(&line);
         }
     }
 
@@ -182,7 +182,7 @@ impl Stage {
         };
         let borrowed = self.control_plane.is_none();
         if let Some(cluster) = self.cluster.as_ref().filter(|_| borrowed) {
-            screen.say("Removing what was installed into your cluster…");
+            screen.print("Removing what was installed into your cluster…");
             note(cluster.remove_resources().await);
         }
         if let Some(operator) = self.operator.take() {

@@ -84,7 +84,7 @@ impl Watch {
             let Some(resource) = resources.iter().find(|resource| resource.name == name) else {
                 if let Some(seen) = self.seen.get_mut(name).filter(|seen| seen.there) {
                     seen.there = false;
-                    self.tell(screen, name, Ink::Plain, "Deleted", "the resource was deleted");
+                    self.print_event(screen, name, Ink::Plain, "Deleted", "the resource was deleted");
                 }
                 continue;
             };
@@ -96,7 +96,7 @@ impl Watch {
             seen.runs.push(run);
             // On a terminal, the bar shows it; elsewhere a line.
             if let Some(step) = step.filter(|step| !screen.live() && before.as_ref() != Some(step)) {
-                self.tell(screen, name, Ink::Faint, "progress", &format!("{step} objects"));
+                self.print_event(screen, name, Ink::Faint, "progress", &format!("{step} objects"));
             }
         }
     }
@@ -115,14 +115,14 @@ impl Watch {
             }
             let warning = event.type_.as_deref() == Some("Warning");
             let ink = if warning { Ink::Red } else { Ink::Green };
-            self.tell(screen, &name, ink, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
+            self.print_event(screen, &name, ink, event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default());
         }
     }
 
     /// Prints one event.
-    pub fn tell(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
+    pub fn print_event(&self, screen: &mut Screen, name: &str, ink: Ink, word: &str, text: &str) {
         let at = format!("{:6.1} s  ", self.began.elapsed().as_secs_f64());
-        screen.tell(&vec![
+        screen.print_styled(&vec![
             (Ink::Faint, at),
             (Ink::Bold, format!("{name:<25}")),
             (ink, format!("{word:<17}")),
