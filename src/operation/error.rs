@@ -45,7 +45,7 @@ pub struct Trouble {
     /// One sentence of at most 1,024 characters: what happened, and the remedy if it is known. It contains nothing that changes between
     /// retries (no call ids, and no time except the end of a throttle), so that a repetition is recognized.
     pub message: String,
-    /// How long the service asked to back off.
+    /// The backoff that the service requested.
     pub retry_after: Option<Duration>,
     /// Activity id of the service, for a support case.
     pub activity_id: Option<String>,

@@ -17,7 +17,7 @@ pub enum Submission {
         location: Option<String>,
         /// Activity id of the service, for a support case.
         activity_id: Option<String>,
-        /// How long the service asked to wait before the first poll.
+        /// The wait before the first poll that the service requested.
         retry_after: Option<Duration>,
     },
     /// Nothing had to be started, because the requested state exists: a sync without replicas.
@@ -51,7 +51,7 @@ pub enum Look {
     Found {
         /// The operation as the service described it.
         operation: Box<Operation>,
-        /// How long the service asked to wait before the next poll.
+        /// The wait before the next poll that the service requested.
         retry_after: Option<Duration>,
         /// The URL for the next poll, if the service returned one ([`Handle::location`](super::Handle::location)).
         location: Option<String>,

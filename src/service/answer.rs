@@ -93,13 +93,13 @@ impl Answer {
         self.status == 401 && wanted.contains("insufficient_claims")
     }
 
-    /// How long an error asks to back off: from its header, or else from its text. Zero counts as no request.
+    /// The backoff that an error requests: from its header, or else from its text. Zero counts as none.
     pub(super) fn pause(&self, complaint: &Complaint) -> Option<Duration> {
         let asked = self.retry_after().filter(|wait| !wait.is_zero());
         asked.or_else(|| if self.status == 429 { timestamp::pause_in(&complaint.message, self.now()) } else { None })
     }
 
-    /// How long the response asks to back off.
+    /// The backoff that the response requests.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.header(RETRY_AFTER.as_str()).and_then(|wait| timestamp::retry_after(wait, self.now()))
     }

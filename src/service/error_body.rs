@@ -106,7 +106,7 @@ impl ErrorBody {
     pub(super) fn message(&self, default_severity: &str) -> Option<ServiceMessage> {
         let said = joined(self.parts().iter().map(|part| part.shown().into_owned()));
         let code = self.code.as_deref().map(|code| text::cut(code, 64));
-        // Without a sentence, the code takes its place.
+        // An error without a sentence is shown by its code.
         let text = if said.is_empty() { code.clone()? } else { text::cut(&said, 1024) };
         let severity = self.severity.as_deref().map_or_else(|| default_severity.to_owned(), |word| text::cut(word, 64));
         Some(ServiceMessage { severity, code, text, times: 1 })

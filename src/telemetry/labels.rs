@@ -108,7 +108,7 @@ pub const ACTIVE_STATES: [RunState; 4] = [RunState::Waiting, RunState::Submittin
 /// The states of a run that has ended.
 pub const END_STATES: [RunState; 4] = [RunState::Succeeded, RunState::Failed, RunState::TimedOut, RunState::Cancelled];
 
-/// What starts runs. The last stands for all triggers that only a newer version of the operator defines.
+/// What starts runs. The last is for triggers that only a newer version of the operator defines.
 #[must_use]
 pub fn triggers() -> [TriggerType; 6] {
     let newer = TriggerType::Newer(NewerValue::from(""));

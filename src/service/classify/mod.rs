@@ -1,6 +1,6 @@
 //! Interprets responses: status, headers and body in, a type of [`crate::operation`] out. No other module interprets them.
 //!
-//! [`word()`] classifies a response independent of the request. The function of each verb then returns what the class means for it. The
+//! [`word()`] classifies a response independently of the request. The function of each verb then returns what the class means for it. The
 //! body takes precedence over the status: Analysis Services returns 400 instead of 401, 404 or 409, and Power BI returns 400 instead of 409
 //! or 429.
 

@@ -180,7 +180,7 @@ impl Contents {
     }
 }
 
-/// The error for a missing certificate or private key, with the block that takes its place.
+/// The error for a missing certificate or private key, with the block that is present instead.
 fn missing(what: &str, label: &str, others: &[(&str, Content)]) -> String {
     let in_its_place = others.iter().find(|(found, _)| found.ends_with(label));
     let kin = |(_, content): &&(&str, Content)| match content {

@@ -35,7 +35,7 @@ pub(in crate::service) fn are_requested(index: usize, row: &Row) -> bool {
 /// row shows it.
 ///
 /// # Errors
-/// If the service asks for fewer calls.
+/// If the service requests fewer calls.
 pub(in crate::service) fn joined(id: OperationId, row: Row, look: Look) -> Result<Operation, Trouble> {
     match look {
         Look::Found { operation, .. } => {

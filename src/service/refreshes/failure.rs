@@ -15,7 +15,7 @@ const EVICTED: u32 = 0xC11C_0020;
 /// The cause of a failure: from a message ([`by_message`]), or else from the status and the times of the service.
 ///
 /// Power BI documentation, enhanced refresh, "Considerations and limitations"; Analysis Services documentation, asynchronous refresh, which
-/// asks to resubmit.
+/// requests a resubmission.
 pub(super) fn cause(
     service: ServiceKind,
     (phase, reported): (Phase, &str),

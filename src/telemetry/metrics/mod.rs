@@ -22,8 +22,8 @@
 //! | `unknown_submissions_total` | counter | `outcome` | submissions whose response was lost, by their resolution |
 //! | `service_calls_total` | counter | `service`, `route`, `answer` | requests to Azure |
 //! | `service_call_duration_seconds` | histogram | `service`, `route` | duration of a request to Azure |
-//! | `service_calls_held_back_total` | counter | `service` | requests that the operator deferred, because the service asked to back off or too many were in flight |
-//! | `throttled_identities` | gauge | | identities that a service has asked to back off |
+//! | `service_calls_held_back_total` | counter | `service` | requests that the operator deferred, because the service requested a backoff or too many were in flight |
+//! | `throttled_identities` | gauge | | identities that a service requested to back off |
 //! | `token_requests_total` | counter | `identity`, `result` | token requests, excluding tokens from the cache |
 //! | `token_request_duration_seconds` | histogram | `identity` | duration of a token request |
 //! | `certificate_expiry_timestamp_seconds` | gauge | | expiry of the client certificate in use that expires first, in Unix time; absent if none is in use |

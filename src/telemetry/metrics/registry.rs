@@ -189,7 +189,7 @@ impl Metrics {
         registry.register("service_calls", "Requests to Azure", self.calls.clone());
         registry.register_with_unit("service_call_duration", "Duration of a request to Azure", Unit::Seconds, self.call_duration.clone());
         registry.register("service_calls_held_back", "Requests to Azure that the operator deferred", self.held_back.clone());
-        registry.register("throttled_identities", "Identities that a service has asked to back off", self.throttled.clone());
+        registry.register("throttled_identities", "Identities that a service requested to back off", self.throttled.clone());
         registry.register("token_requests", "Token requests, excluding tokens from the cache", self.tokens.clone());
         registry.register_with_unit("token_request_duration", "Duration of a token request", Unit::Seconds, self.token_duration.clone());
         let expiry = "Expiry of the client certificate in use that expires first";

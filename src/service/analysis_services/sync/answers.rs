@@ -12,7 +12,7 @@ use crate::service::classify::{self, Word};
 use crate::service::location::{self, Target};
 use crate::service::text;
 
-/// The wait if a response asks for another poll without a time, as in Microsoft's own client.
+/// The wait before the next poll if the response states none, as in Microsoft's own client.
 const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 
 /// Maximum length of a recorded `Location`, as documented in [`Handle`].
