@@ -12,6 +12,7 @@ mod next;
 mod observation;
 mod pace;
 mod pass;
+pub mod reconcile;
 mod rules;
 mod text;
 mod turn_use;

@@ -1,0 +1,93 @@
+//! One decision, while what it says is carried out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::{Desired, Effect, Notice, Scratch, Step, patience};
+use super::{Call, View};
+use crate::api::{Model, Run, Status};
+use crate::operation::{OperationId, Submission};
+
+/// One decision, while what it says is carried out.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The status to write; `None` where it is on record.
+    pub status: Option<Arc<Status>>,
+    /// What the decision keeps, from when its status is written.
+    pub scratch: Scratch,
+    /// What comes after the status.
+    pub effect: NextEffect,
+    /// The model that the effect is about.
+    pub model: Model,
+    /// The events to publish.
+    pub events: Vec<Notice>,
+    /// When to decide again at the latest, if nothing happens before.
+    pub requeue: Option<Duration>,
+    /// Until when a call may take, where the namespace is being deleted.
+    pub deadline: Option<Timestamp>,
+    /// Whether it was made without a write of the finalizer or an annotation, as these are refused.
+    pub metadata_refused: bool,
+    /// What the service has just accepted, where this records it.
+    pub accepted: Option<Submission>,
+    /// The operation that the run begins to follow, with the key of its model.
+    pub adopts: Option<(String, OperationId)>,
+}
+
+/// [`Effect`], with what a driver needs to perform it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NextEffect {
+    /// Nothing.
+    Settle,
+    /// Request a turn.
+    AcquireTurn,
+    /// Add the finalizer.
+    AddFinalizer,
+    /// Remove an annotation.
+    RemoveAnnotation(&'static str),
+    /// Remove the finalizer.
+    RemoveFinalizer,
+    /// Call a service.
+    Call(Call),
+}
+
+impl Decision {
+    pub(super) fn new<V: View>(step: Step, view: &V, desired: &Desired, now: Timestamp, accepted: Option<Submission>) -> Self {
+        let Step { recorded, scratch, effect, model, notices, look_again } = step;
+        let kind = desired.work.request.kind();
+        let effect = match effect {
+            Effect::Nothing => NextEffect::Settle,
+            Effect::TakeTurn => NextEffect::AcquireTurn,
+            Effect::AddFinalizer => NextEffect::AddFinalizer,
+            Effect::RemoveAnnotation(annotation) => NextEffect::RemoveAnnotation(annotation),
+            Effect::Release => NextEffect::RemoveFinalizer,
+            Effect::Submit => NextEffect::Call(Call::Submit(Arc::new(desired.work.request.clone()))),
+            Effect::Resolve => NextEffect::Call(Call::ResolveModel),
+            Effect::Look(operation) => NextEffect::Call(Call::Poll(kind, operation)),
+            Effect::List(kind, intent) => NextEffect::Call(Call::List(kind, intent)),
+            Effect::FindModel => NextEffect::Call(Call::FindModel),
+            Effect::Cancel(id) => NextEffect::Call(Call::Cancel(id)),
+        };
+        let before = view.status().run.as_ref().and_then(|run| run.operation_id.as_deref());
+        let follows = |run: &Run| run.operation_id.as_deref().filter(|id| before != Some(*id)).and_then(OperationId::parse);
+        let adopts = recorded.run.as_ref().filter(|_| accepted.is_none()).and_then(|run| follows(run).map(|id| (run.model.key(), id)));
+        Self {
+            adopts,
+            status: (*view.status() != recorded).then(|| Arc::new(recorded)),
+            scratch,
+            effect,
+            model,
+            events: notices,
+            requeue: look_again,
+            deadline: patience(desired, now).and_then(|patience| now.checked_add(patience).ok()),
+            metadata_refused: desired.metadata_refused,
+            accepted,
+        }
+    }
+
+    /// Whether its status records the intent of a submission.
+    pub(super) fn is_intent(&self) -> bool {
+        matches!(self.effect, NextEffect::Call(Call::Submit(_)))
+    }
+}

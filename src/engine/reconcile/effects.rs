@@ -1,0 +1,130 @@
+//! What comes after the record of a decision: its effect.
+
+use std::time::Duration;
+
+use super::super::Seen;
+use super::decision::NextEffect;
+use super::steps::{accepted, until};
+use super::{Call, Decision, Finish, Observed, Reconciliation, Request, Stage, View};
+use crate::api::{Reason, Run, RunState, Time};
+use crate::operation::{Submission, Trouble, TroubleKind};
+
+impl<V: View> Reconciliation<V> {
+    pub(super) fn act(&mut self, decision: Box<Decision>) -> Request<V> {
+        match &decision.effect {
+            // Only the reconciliation that has recorded the intent submits.
+            NextEffect::Call(Call::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Seen::Nothing),
+            NextEffect::Call(Call::Submit(_)) => self.check_first(decision),
+            NextEffect::Call(_) if decision.deadline.is_some() => self.check_first(decision),
+            NextEffect::Call(call) => {
+                let call = call.clone();
+                self.call(decision, call, None)
+            }
+            NextEffect::RemoveFinalizer if self.detached => self.end(Finish::Released),
+            NextEffect::Settle | NextEffect::AcquireTurn | NextEffect::AddFinalizer | NextEffect::RemoveAnnotation(_) if self.detached => {
+                self.settle_detached(decision.requeue)
+            }
+            NextEffect::Settle => {
+                let waits = self.now.and_then(|now| self.transient.metadata_waits(now));
+                self.end(Finish::Settled { requeue: decision.requeue.into_iter().chain(waits).min() })
+            }
+            NextEffect::AcquireTurn => {
+                let waits = self.view.status().run.as_ref().filter(|run| run.state == RunState::Waiting);
+                let since = waits.map_or_else(|| Time::from(self.now.unwrap_or_default()), |run| run.requested_time);
+                self.stage = Stage::Acquiring;
+                Request::AcquireTurn { model: decision.model.key(), since }
+            }
+            NextEffect::AddFinalizer => {
+                self.stage = Stage::Changing(decision);
+                Request::AddFinalizer
+            }
+            NextEffect::RemoveAnnotation(annotation) => {
+                let annotation = *annotation;
+                self.stage = Stage::Changing(decision);
+                Request::RemoveAnnotation(annotation)
+            }
+            NextEffect::RemoveFinalizer => {
+                self.released = true;
+                self.stage = Stage::Removing;
+                Request::RemoveFinalizer { events: decision.events }
+            }
+        }
+    }
+
+    fn check_first(&mut self, decision: Box<Decision>) -> Request<V> {
+        self.stage = Stage::Checking(decision);
+        Request::Observe
+    }
+
+    fn call(&mut self, decision: Box<Decision>, call: Call, timeout: Option<Duration>) -> Request<V> {
+        self.stage = Stage::Calling(decision);
+        Request::Call { call, timeout }
+    }
+
+    /// What is left belongs to a resource that exists.
+    fn settle_detached(&mut self, requeue: Option<Duration>) -> Request<V> {
+        let unresolved = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
+        if self.view.status().run.as_ref().is_some_and(unresolved) {
+            return self.end(Finish::Unresolvable);
+        }
+        self.end(Finish::Settled { requeue })
+    }
+
+    /// The last moment before a call: between the record of an intent and now, much may have happened.
+    pub(super) fn check(&mut self, decision: Box<Decision>, observed: Observed) -> Request<V> {
+        self.now = Some(observed.now);
+        let NextEffect::Call(call) = &decision.effect else { return self.end(Finish::Failed) };
+        let call = call.clone();
+        if !decision.is_intent() {
+            let timeout = decision.deadline.map(|deadline| until(deadline, observed.now));
+            return self.call(decision, call, timeout);
+        }
+        match self.time_to_submit(&observed) {
+            Ok(left) => self.call(decision, call, Some(left)),
+            Err(message) => self.decide(observed, Seen::Submission(Submission::Deferred { message: message.to_owned() })),
+        }
+    }
+
+    /// How long a submission may take, so that it ends by the time that the decision counts on: the deadline of the call after the intent,
+    /// however long the write of that took. Or why nothing is submitted.
+    fn time_to_submit(&self, observed: &Observed) -> Result<Duration, &'static str> {
+        // Another operator may lead soon. If this one still does then, it records that nothing was submitted.
+        if !observed.may_submit {
+            return Err("nothing was submitted: the operator's lease is about to run out");
+        }
+        if observed.leaving.is_some() {
+            return Err("nothing was submitted: the operator is about to be uninstalled");
+        }
+        let intent = self.view.status().run.as_ref().and_then(|run| run.submitted_time);
+        let spent = intent.map_or(Duration::ZERO, |intent| until(observed.now, intent.timestamp()));
+        // The intent is on record in whole seconds, cut off.
+        let left = (self.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
+        if left < self.settings.call_timeout / 4 {
+            return Err("nothing was submitted: the Kubernetes API took too long to record that it was about to be");
+        }
+        Ok(left)
+    }
+
+    /// A call is given up.
+    pub(super) fn call_timed_out(&mut self, decision: &Decision) -> Request<V> {
+        if decision.is_intent() {
+            let message = "the service has not answered in time".to_owned();
+            return self.observe(Seen::Submission(Submission::Unanswered { message }));
+        }
+        self.preparation_timed_out()
+    }
+
+    /// A preparation is given up, with nothing sent.
+    pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
+        let message = "no answer came before the namespace had waited for as long as it may".to_owned();
+        self.observe(Seen::Trouble(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
+    }
+
+    pub(super) fn called(&mut self, seen: Seen) -> Request<V> {
+        if let Some(submission) = accepted(&seen) {
+            let submission = submission.clone();
+            self.transient.accept(self.view.status(), &submission, self.failed_records);
+        }
+        self.observe(seen)
+    }
+}

@@ -1,0 +1,85 @@
+//! The end of a reconciliation: what the resource means to the queue of its model, and whether its operation may be running.
+//!
+//! A turn that is granted exists only in memory until the intent is on record. A reconciliation that ends without it returns the turn,
+//! whatever ended it. So a resource that cannot record anything blocks no other.
+
+use std::time::Duration;
+
+use super::super::{TurnUse, turn_use, turn_use_unrecorded};
+use super::{Finish, Outcome, QueueUpdate, Reconciliation, Request, Stage, Tracking, View};
+use crate::api::{Run, RunState};
+
+impl<V: View> Reconciliation<V> {
+    pub(super) fn end(&mut self, finish: Finish) -> Request<V> {
+        self.stage = Stage::Ended;
+        Request::Done(Box::new(self.outcome(finish)))
+    }
+
+    /// Ends, and leaves the turn to others meanwhile.
+    pub(super) fn yield_turn(&mut self, requeue: Duration) -> Request<V> {
+        self.stage = Stage::Ended;
+        let outcome = self.outcome(Finish::Settled { requeue: Some(requeue) });
+        Request::Done(Box::new(Outcome { queue: QueueUpdate::Leave, ..outcome }))
+    }
+
+    pub(super) fn outcome(&mut self, finish: Finish) -> Outcome<V> {
+        // Before the first response nothing has happened.
+        if self.now.is_none() {
+            let (view, transient) = (self.view.clone(), self.transient.clone());
+            return Outcome { finish, view, transient, queue: QueueUpdate::Keep, tracking: Tracking::Keep };
+        }
+        let queue = self.queue(finish);
+        let transient = &mut self.transient;
+        transient.reread |= self.intent_unanswered;
+        match finish {
+            Finish::Settled { .. } | Finish::Released => (transient.failures, transient.conflicts) = (0, 0),
+            Finish::Conflict => transient.conflicts = transient.conflicts.saturating_add(1),
+            Finish::Failed => transient.failures = transient.failures.saturating_add(1),
+            Finish::Gone | Finish::Unresolvable => {}
+        }
+        Outcome { finish, view: self.view.clone(), transient: std::mem::take(transient), queue, tracking: self.tracking() }
+    }
+
+    fn queue(&self, finish: Finish) -> QueueUpdate {
+        match finish {
+            Finish::Released | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Leave,
+            Finish::Settled { .. } | Finish::Conflict | Finish::Failed => {}
+        }
+        let (failed, stuck) = (finish == Finish::Failed, finish == Finish::Failed && self.transient.is_stuck());
+        if self.intent_unanswered {
+            // Of an intent without a response nothing was sent.
+            return if stuck { QueueUpdate::Leave } else { QueueUpdate::Keep };
+        }
+        let turn = if stuck && !self.view.is_released() {
+            turn_use_unrecorded(self.view.status(), self.now.unwrap_or_default(), &self.settings)
+        } else {
+            self.turn_on_record()
+        };
+        if failed && turn != TurnUse::Holds {
+            // Not back to waiting: at its head it would still block all others. It joins again with its next request.
+            return QueueUpdate::Leave;
+        }
+        let model = self.view.status().run.as_ref().map(|run| run.model.key()).unwrap_or_default();
+        QueueUpdate::Set { model, turn }
+    }
+
+    /// What the record means to the queue of its model.
+    pub(super) fn turn_on_record(&self) -> TurnUse {
+        if self.view.is_released() {
+            return TurnUse::Free;
+        }
+        turn_use(self.view.status(), self.now.unwrap_or_default(), &self.settings)
+    }
+
+    fn tracking(&self) -> Tracking {
+        let may_run = |run: &Run| !run.state.ended() && run.state != RunState::Waiting;
+        if self.released {
+            return Tracking::Untrack;
+        }
+        match self.view.is_released() {
+            true => Tracking::Keep,
+            false if self.view.status().run.as_ref().is_some_and(may_run) => Tracking::Track,
+            false => Tracking::Untrack,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Writes that are not performed, or of which that is unknown, and reads past the cache.
+
+use std::time::Duration;
+
+use super::super::{Seen, TurnUse};
+use super::decision::NextEffect;
+use super::stage::Purpose;
+use super::transient::before_record;
+use super::{Decision, Finish, Reconciliation, Rejection, Request, Stage, Unavailable, View};
+use crate::operation::Submission;
+
+/// For how long a resource whose intent was not recorded leaves its turn to others.
+const AFTER_REREAD: Duration = Duration::from_secs(1);
+
+impl<V: View> Reconciliation<V> {
+    /// The API server does not write the status.
+    pub(super) fn record_rejected(&mut self, decision: Decision, rejection: Rejection) -> Request<V> {
+        self.intent_unanswered &= !decision.is_intent();
+        match (rejection, decision.accepted) {
+            // The process is about to exit, and the next leader resolves the submission from the record.
+            (Rejection::NotLeader, _) => self.end(Finish::Conflict),
+            (Rejection::Conflict | Rejection::NotFound, Some(accepted)) => self.record_again(accepted, true),
+            (Rejection::Denied | Rejection::Refused, Some(accepted)) => self.record_again(accepted, false),
+            (Rejection::Conflict | Rejection::NotFound, None) => self.read(Purpose::Rejected { metadata: false }),
+            (Rejection::Denied | Rejection::Refused, None) => self.end(Finish::Failed),
+        }
+    }
+
+    /// The status may be written. If it records an intent, the turn is kept until a read shows whether it is.
+    pub(super) fn record_unanswered(&mut self, decision: Decision) -> Request<V> {
+        match decision.accepted {
+            Some(accepted) => self.record_again(accepted, false),
+            None => self.end(Finish::Failed),
+        }
+    }
+
+    /// The service has the operation, so its id is written until it is recorded: a few times at once, then once in each reconciliation.
+    fn record_again(&mut self, accepted: Submission, stale: bool) -> Request<V> {
+        self.failed_records = self.failed_records.saturating_add(1);
+        if let Some(known) = &mut self.transient.accepted {
+            known.failed_writes = self.failed_records;
+        }
+        match before_record(self.failed_records) {
+            Some(delay) => self.read_after(delay, Purpose::Record(accepted)),
+            // A stale view is never a place to stop.
+            None if stale => self.read(Purpose::GiveUp),
+            None => self.end(Finish::Failed),
+        }
+    }
+
+    /// The finalizer or an annotation is changed.
+    pub(super) fn changed(&mut self, decision: Decision, view: V) -> Request<V> {
+        self.view = view;
+        self.transient.metadata_refused = None;
+        if matches!(decision.effect, NextEffect::RemoveAnnotation(_)) && !decision.events.is_empty() {
+            self.stage = Stage::Reporting;
+            return self.publish(decision.events);
+        }
+        self.observe(Seen::Nothing)
+    }
+
+    /// The API server does not change the finalizer or an annotation.
+    pub(super) fn change_rejected(&mut self, decision: &Decision, rejection: Rejection) -> Request<V> {
+        match rejection {
+            Rejection::NotLeader => self.end(Finish::Conflict),
+            Rejection::Conflict | Rejection::NotFound => self.read(Purpose::Rejected { metadata: true }),
+            Rejection::Denied => self.change_denied(decision),
+            Rejection::Refused => self.end(Finish::Failed),
+        }
+    }
+
+    pub(super) fn change_unanswered(&mut self, decision: &Decision, denied: bool) -> Request<V> {
+        if denied { self.change_denied(decision) } else { self.end(Finish::Failed) }
+    }
+
+    /// The next decision is made without a change of the metadata, unless this one was.
+    fn change_denied(&mut self, decision: &Decision) -> Request<V> {
+        self.refuse_metadata();
+        if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Seen::Nothing) }
+    }
+
+    pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> Request<V> {
+        match rejection {
+            Rejection::NotFound => self.end(Finish::Released),
+            Rejection::NotLeader => {
+                self.released = false;
+                self.end(Finish::Conflict)
+            }
+            Rejection::Conflict => self.read(Purpose::Removal { rejected: true, denied: false }),
+            Rejection::Denied => {
+                self.refuse_metadata();
+                self.end(Finish::Failed)
+            }
+            Rejection::Refused => self.end(Finish::Failed),
+        }
+    }
+
+    pub(super) fn removal_unanswered(&mut self, denied: bool) -> Request<V> {
+        self.read(Purpose::Removal { rejected: false, denied })
+    }
+
+    fn refuse_metadata(&mut self) {
+        self.transient.refuse_metadata(self.now.unwrap_or_default());
+    }
+
+    /// What a read past the cache showed.
+    pub(super) fn found(&mut self, purpose: Purpose, found: Result<Option<V>, Unavailable>) -> Request<V> {
+        let view = match found {
+            Ok(Some(view)) => view,
+            Ok(None) if matches!(purpose, Purpose::Removal { .. }) => return self.end(Finish::Released),
+            Ok(None) => return self.end(Finish::Gone),
+            Err(Unavailable) => return self.end(Finish::Failed),
+        };
+        let is_newer = view.version() != self.view.version();
+        self.view = view;
+        match purpose {
+            Purpose::Reread => {
+                (self.intent_unanswered, self.transient.reread) = (false, false);
+                if self.turn_on_record() == TurnUse::Holds { self.proceed() } else { self.yield_turn(AFTER_REREAD) }
+            }
+            Purpose::Record(accepted) => {
+                self.decisions = 0;
+                self.observe(Seen::Submission(accepted))
+            }
+            Purpose::Stale => self.end(Finish::Conflict),
+            Purpose::Removal { .. } if !self.view.has_finalizer() => self.end(Finish::Released),
+            Purpose::Removal { rejected: false, denied } => {
+                if denied {
+                    self.refuse_metadata();
+                }
+                self.end(Finish::Failed)
+            }
+            Purpose::Rejected { .. } | Purpose::Removal { rejected: true, .. } if is_newer => self.end(Finish::Conflict),
+            // A webhook may deny a write with the status of a conflict, and a definition without the status subresource responds 404.
+            Purpose::Rejected { metadata: false } | Purpose::GiveUp => self.end(Finish::Failed),
+            Purpose::Rejected { metadata: true } | Purpose::Removal { rejected: true, .. } => {
+                self.refuse_metadata();
+                self.end(Finish::Failed)
+            }
+        }
+    }
+}

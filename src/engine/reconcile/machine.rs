@@ -1,0 +1,150 @@
+//! The machine: each response of the driver leads to the next request.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::{Seen, Settings};
+use super::stage::{MachineState, Purpose, Stage};
+use super::{Finish, Outcome, Rejection, Request, Response, RunRef, Transient, View};
+use crate::api::Run;
+
+/// One reconciliation of one resource.
+///
+/// The driver passes [`Response::Start`] to [`Self::handle`], performs what it returns, passes the response, and so on until
+/// [`Request::Done`]. It may stop at any point: then [`Self::abandon`] says what holds.
+#[derive(Clone, Debug)]
+pub struct Reconciliation<V> {
+    pub(super) view: V,
+    pub(super) transient: Transient,
+    pub(super) settings: Arc<Settings>,
+    /// Whether the resource no longer exists: nothing can be written, and its status is kept in memory.
+    pub(super) detached: bool,
+    /// The time of the last response that had one; `None` before the first.
+    pub(super) now: Option<Timestamp>,
+    pub(super) decisions: u8,
+    /// How often the id of the accepted operation could not be recorded.
+    pub(super) failed_records: u32,
+    /// Whether an intent was written, and the API server has not responded whether the write was performed.
+    pub(super) intent_unanswered: bool,
+    /// Whether the removal of the finalizer was requested: the resource may be gone.
+    pub(super) released: bool,
+    pub(super) stage: Stage,
+}
+
+impl<V: View> Reconciliation<V> {
+    /// A reconciliation of a resource as it was last known.
+    #[must_use]
+    pub fn new(view: V, transient: Transient, settings: Arc<Settings>) -> Self {
+        Self {
+            view,
+            transient,
+            settings,
+            detached: false,
+            now: None,
+            decisions: 0,
+            failed_records: 0,
+            intent_unanswered: false,
+            released: false,
+            stage: Stage::Initial,
+        }
+    }
+
+    /// A reconciliation of a resource that was deleted without its finalizer, as if the deletion waited for it.
+    #[must_use]
+    pub fn detached(view: V, transient: Transient, settings: Arc<Settings>) -> Self {
+        Self { detached: true, ..Self::new(view, transient, settings) }
+    }
+
+    /// The resource as it is known now.
+    pub fn view(&self) -> &V {
+        &self.view
+    }
+
+    /// Whether the resource no longer exists.
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
+    /// What is kept in memory, as it is now.
+    pub fn transient(&self) -> &Transient {
+        &self.transient
+    }
+
+    /// The run that a call is for: the one in progress, or the one that is about to begin.
+    #[must_use]
+    pub fn run(&self) -> RunRef {
+        let decided = match &self.stage {
+            Stage::Preparing(decision) | Stage::Calling(decision) => decision.status.as_deref(),
+            Stage::Initial
+            | Stage::Reading(_)
+            | Stage::ReadingNamespace
+            | Stage::Observing(_)
+            | Stage::Reserving(_)
+            | Stage::Writing(_)
+            | Stage::Publishing(_)
+            | Stage::Checking(_)
+            | Stage::Changing(_)
+            | Stage::Removing
+            | Stage::Reporting
+            | Stage::Acquiring
+            | Stage::Ended => None,
+        };
+        let run = decided.unwrap_or_else(|| self.view.status()).run.as_ref();
+        match run.filter(|run| !run.state.ended()) {
+            Some(Run { number, operation_id, activity_id, .. }) => {
+                RunRef { number: *number, operation_id: operation_id.clone(), activity_id: activity_id.clone() }
+            }
+            None => RunRef { number: run.map_or(0, |run| run.number).saturating_add(1), operation_id: None, activity_id: None },
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn state(&self) -> MachineState<'_, V> {
+        let Self { stage, view, transient, decisions, failed_records, intent_unanswered, released, .. } = self;
+        let (decisions, failed_records) = (*decisions, *failed_records);
+        let (intent_unanswered, released) = (*intent_unanswered, *released);
+        MachineState { stage, view, transient, decisions, failed_records, intent_unanswered, released }
+    }
+
+    /// Takes the response to the last request, and returns the next one. A response to another request ends the reconciliation as failed.
+    pub fn handle(&mut self, response: Response<V>) -> Request<V> {
+        match (std::mem::replace(&mut self.stage, Stage::Ended), response) {
+            (Stage::Initial, Response::Start(now)) => self.start(now),
+            (Stage::Reading(purpose), Response::Read(found)) => self.found(purpose, found),
+            (Stage::ReadingNamespace, Response::Namespace { terminating }) => {
+                self.transient.namespace_ending |= terminating;
+                self.first_decision()
+            }
+            (Stage::Observing(seen), Response::Observed(observed)) => self.decide(*observed, *seen),
+            (Stage::Preparing(decision), Response::Prepared) => self.prepared(decision),
+            // Nothing of the decision happens. The next one is made on what prevented it.
+            (Stage::Preparing(_), Response::NotPrepared(seen)) => self.observe(*seen),
+            (Stage::Preparing(_), Response::TimedOut) => self.preparation_timed_out(),
+            (Stage::Reserving(decision), Response::Reserved { taken: false }) => self.record(decision),
+            (Stage::Reserving(_), Response::Reserved { taken: true }) => self.read(Purpose::Stale),
+            (Stage::Writing(decision), Response::Written(view)) => self.written(decision, view),
+            (Stage::Writing(decision), Response::Rejected(rejection)) => self.record_rejected(*decision, rejection),
+            (Stage::Writing(decision), Response::Unanswered { .. }) => self.record_unanswered(*decision),
+            (Stage::Publishing(decision), Response::Published) => self.act(decision),
+            (Stage::Checking(decision), Response::Observed(observed)) => self.check(decision, *observed),
+            (Stage::Changing(decision), Response::Written(view)) => self.changed(*decision, view),
+            (Stage::Changing(decision), Response::Rejected(rejection)) => self.change_rejected(&decision, rejection),
+            (Stage::Changing(decision), Response::Unanswered { denied }) => self.change_unanswered(&decision, denied),
+            (Stage::Removing, Response::Removed | Response::Rejected(Rejection::NotFound)) => self.end(Finish::Released),
+            (Stage::Removing, Response::Rejected(rejection)) => self.removal_rejected(rejection),
+            (Stage::Removing, Response::Unanswered { denied }) => self.removal_unanswered(denied),
+            (Stage::Reporting, Response::Published) => self.observe(Seen::Nothing),
+            (Stage::Acquiring, Response::Turn(turn)) => self.observe(Seen::Turn(turn)),
+            (Stage::Calling(_), Response::Called(seen)) => self.called(*seen),
+            (Stage::Calling(decision), Response::TimedOut) => self.call_timed_out(&decision),
+            (_, _) => self.end(Finish::Failed),
+        }
+    }
+
+    /// What holds when the driver stops here: after a timeout, a panic, or where its future is dropped. It ends the reconciliation.
+    pub fn abandon(&mut self) -> Outcome<V> {
+        self.stage = Stage::Ended;
+        self.outcome(Finish::Failed)
+    }
+}

@@ -1,0 +1,22 @@
+//! One reconciliation as a state machine without I/O and without a clock: each response of its driver leads to the next request.
+
+mod decision;
+mod effects;
+mod end;
+mod failure;
+mod machine;
+mod messages;
+mod stage;
+mod steps;
+mod transient;
+mod view;
+
+pub use decision::{Decision, NextEffect};
+pub use machine::Reconciliation;
+pub use messages::{Call, Finish, Freshness, Observed, Outcome, QueueUpdate, Rejection, Request, Response, RunRef, Tracking, Unavailable};
+pub use stage::{MachineState, Purpose, Stage};
+pub use transient::{AcceptedSubmission, RefusedMetadata, Transient};
+pub use view::View;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! Where a reconciliation is.
+
+use super::super::Seen;
+use super::{Decision, Transient};
+use crate::operation::Submission;
+
+/// Which response the machine waits for, and what it continues with.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// [`Response::Start`].
+    Initial,
+    /// A read past the cache.
+    Reading(Purpose),
+    /// A read of the namespace.
+    ReadingNamespace,
+    /// An observation, before the decision on what was just learned.
+    Observing(Box<Seen>),
+    /// The preparation of a call.
+    Preparing(Box<Decision>),
+    /// Whether the operation that the decision adopts is another resource's.
+    Reserving(Box<Decision>),
+    /// A write of the status.
+    Writing(Box<Decision>),
+    /// Events, before the effect.
+    Publishing(Box<Decision>),
+    /// An observation, immediately before the call.
+    Checking(Box<Decision>),
+    /// The addition of the finalizer, or the removal of an annotation.
+    Changing(Box<Decision>),
+    /// The removal of the finalizer.
+    Removing,
+    /// Events, after the effect.
+    Reporting,
+    /// A turn.
+    Acquiring,
+    /// A call.
+    Calling(Box<Decision>),
+    /// Nothing: the reconciliation has ended.
+    Ended,
+}
+
+/// What a read past the cache is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The reconciliation before does not know whether its intent was recorded.
+    Reread,
+    /// The id of an accepted operation could not be recorded, and is written again.
+    Record(Submission),
+    /// It could not be recorded, and is written again by the next reconciliation.
+    GiveUp,
+    /// Another resource has the operation that was about to be adopted.
+    Stale,
+    /// A write was rejected as if the view were stale.
+    Rejected {
+        /// Whether it was one of the finalizer or an annotation.
+        metadata: bool,
+    },
+    /// The removal of the finalizer was rejected as if the view were stale, or had no response.
+    Removal {
+        /// Whether it was rejected.
+        rejected: bool,
+        /// Whether only a change of the cluster helps.
+        denied: bool,
+    },
+}
+
+/// The state of the machine, for fingerprints and for the coverage of the model check.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct MachineState<'a, V> {
+    pub stage: &'a Stage,
+    pub view: &'a V,
+    pub transient: &'a Transient,
+    pub decisions: u8,
+    pub failed_records: u32,
+    pub intent_unanswered: bool,
+    pub released: bool,
+}

@@ -1,0 +1,162 @@
+//! From the start to a decision, and from the decision to its record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::{Notice, Seen, Situation, Surroundings, decide};
+use super::decision::NextEffect;
+use super::stage::Purpose;
+use super::{Call, Decision, Finish, Freshness, Observed, Reconciliation, Request, Stage, View};
+use crate::operation::Submission;
+
+/// The most decisions of one reconciliation. The next one continues after [`CONTINUE`].
+const DECISIONS: u8 = 12;
+const CONTINUE: Duration = Duration::from_millis(200);
+
+impl<V: View> Reconciliation<V> {
+    pub(super) fn start(&mut self, now: Timestamp) -> Request<V> {
+        self.now = Some(now);
+        if self.transient.reread {
+            self.intent_unanswered = true;
+            return self.read(Purpose::Reread);
+        }
+        self.proceed()
+    }
+
+    pub(super) fn proceed(&mut self) -> Request<V> {
+        let runs = || self.view.status().run.as_ref().is_some_and(|run| !run.state.ended());
+        let asks = !self.detached && !self.transient.namespace_ending;
+        if asks && self.view.is_deleting() && self.view.has_finalizer() && runs() {
+            self.stage = Stage::ReadingNamespace;
+            return Request::ReadNamespace;
+        }
+        self.first_decision()
+    }
+
+    pub(super) fn first_decision(&mut self) -> Request<V> {
+        let Some(accepted) = self.transient.accepted_for(self.view.status()) else { return self.observe(Seen::Nothing) };
+        self.failed_records = accepted.failed_writes;
+        let seen = Seen::Submission(accepted.submission.clone());
+        self.observe(seen)
+    }
+
+    pub(super) fn observe(&mut self, seen: Seen) -> Request<V> {
+        self.stage = Stage::Observing(Box::new(seen));
+        Request::Observe
+    }
+
+    pub(super) fn read(&mut self, purpose: Purpose) -> Request<V> {
+        self.read_after(Duration::ZERO, purpose)
+    }
+
+    pub(super) fn read_after(&mut self, after: Duration, purpose: Purpose) -> Request<V> {
+        self.stage = Stage::Reading(purpose);
+        Request::Read { after }
+    }
+
+    pub(super) fn decide(&mut self, observed: Observed, seen: Seen) -> Request<V> {
+        let Observed { now, leads, may_submit: _, fault, followed, leaving, adopt_taken } = observed;
+        self.now = Some(now);
+        // What is written elsewhere only while leading is kept in memory here.
+        if self.detached && !leads {
+            return self.end(Finish::Conflict);
+        }
+        if self.decisions >= DECISIONS {
+            return self.end(Finish::Settled { requeue: Some(CONTINUE) });
+        }
+        self.decisions += 1;
+        let accepted = accepted(&seen).cloned();
+        let external = Surroundings {
+            fault,
+            namespace_ending: self.transient.namespace_ending,
+            followed,
+            // To a resource that no longer exists these are over, and nothing of it can be written.
+            leaving: leaving.filter(|_| !self.detached),
+            adopt_taken: adopt_taken && !self.detached,
+            metadata_refused: self.detached || self.transient.metadata_waits(now).is_some(),
+        };
+        let decision = {
+            let (desired, recorded, scratch) = (self.view.desired(external), self.view.status(), &self.transient.scratch);
+            let step = decide(&Situation { desired: &desired, recorded, scratch, seen, now, settings: &self.settings });
+            Box::new(Decision::new(step, &self.view, &desired, now, accepted))
+        };
+        let NextEffect::Call(call) = &decision.effect else { return self.prepared(decision) };
+        let freshness = match call {
+            Call::Submit(_) => Freshness::Fresh,
+            Call::ResolveModel | Call::Poll(..) | Call::List(..) | Call::FindModel | Call::Cancel(_) if self.view.is_deleting() => {
+                Freshness::LastKnown
+            }
+            Call::ResolveModel | Call::Poll(..) | Call::List(..) | Call::FindModel | Call::Cancel(_) => Freshness::Cached,
+        };
+        let (model, call) = (Box::new(decision.model.clone()), call.clone());
+        let timeout = decision.deadline.map(|deadline| until(deadline, now));
+        self.stage = Stage::Preparing(decision);
+        Request::Prepare { model, call, freshness, timeout }
+    }
+
+    pub(super) fn prepared(&mut self, mut decision: Box<Decision>) -> Request<V> {
+        // Since the list was read, the operation may have become another resource's.
+        match decision.adopts.take().filter(|_| !self.detached) {
+            Some((model, id)) => {
+                self.stage = Stage::Reserving(decision);
+                Request::Reserve { model, id }
+            }
+            None => self.record(decision),
+        }
+    }
+
+    /// Writes the status where it differs. Before it is written, nothing of the decision counts.
+    pub(super) fn record(&mut self, decision: Box<Decision>) -> Request<V> {
+        match &decision.status {
+            None => self.recorded(decision),
+            Some(status) if self.detached => {
+                self.view = self.view.with_status(status);
+                self.recorded(decision)
+            }
+            Some(status) => {
+                let (status, intent) = (Arc::clone(status), decision.is_intent());
+                self.intent_unanswered |= intent;
+                self.stage = Stage::Writing(decision);
+                Request::WriteStatus { status, intent }
+            }
+        }
+    }
+
+    pub(super) fn written(&mut self, decision: Box<Decision>, view: V) -> Request<V> {
+        self.view = view;
+        self.intent_unanswered &= !decision.is_intent();
+        self.recorded(decision)
+    }
+
+    fn recorded(&mut self, mut decision: Box<Decision>) -> Request<V> {
+        if decision.accepted.is_some() {
+            (self.transient.accepted, self.failed_records) = (None, 0);
+        }
+        self.transient.scratch = std::mem::take(&mut decision.scratch);
+        if decision.events.is_empty() || matches!(decision.effect, NextEffect::RemoveAnnotation(_)) {
+            return self.act(decision);
+        }
+        let events = decision.events.clone();
+        self.stage = Stage::Publishing(decision);
+        self.publish(events)
+    }
+
+    pub(super) fn publish(&self, events: Vec<Notice>) -> Request<V> {
+        Request::Publish { events, namespace_ending: self.transient.namespace_ending }
+    }
+}
+
+/// The submission that was just accepted.
+pub(super) fn accepted(seen: &Seen) -> Option<&Submission> {
+    match seen {
+        Seen::Submission(accepted @ Submission::Accepted { .. }) => Some(accepted),
+        _ => None,
+    }
+}
+
+/// From a moment to a later one; nothing where they are the other way round.
+pub(super) fn until(later: Timestamp, moment: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(moment)).unwrap_or_default()
+}

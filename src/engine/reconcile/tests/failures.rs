@@ -1,0 +1,316 @@
+//! What follows a write that is rejected, or of which it is unknown whether it was performed: a row for each kind and each failure.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::super::{Finish, QueueUpdate, Rejection, Request, Response, Unavailable};
+use super::flow::running;
+use super::world::{Revision, UID, World, at, key, refresh, told};
+use crate::api::{FINALIZER, RUN_REQUESTED_AT, RunState};
+use crate::engine::TurnUse;
+use crate::operation::Phase;
+
+/// A kind of write, as [`super::world::name`] says it, and a world in which it comes next.
+const WRITES: [(&str, Begin); 5] =
+    [("intent", fresh), ("status", ended), ("finalizer", bare), ("annotation", annotated), ("removal", deleted)];
+
+type Begin = fn() -> World;
+
+fn fresh() -> World {
+    World::new(refresh(|_| {}))
+}
+
+/// Its operation has ended.
+fn ended() -> World {
+    let mut world = running();
+    (world.now, world.phase) = (at(120), Phase::Succeeded);
+    world
+}
+
+fn bare() -> World {
+    World::new(refresh(|object| object["metadata"]["finalizers"] = json!(["acme.io/hold"])))
+}
+
+fn annotated() -> World {
+    World::new(refresh(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""})))
+}
+
+fn deleted() -> World {
+    World::new(refresh(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:00:30Z")))
+}
+
+fn is_write(request: &Request<Revision>, kind: &str) -> bool {
+    match request {
+        Request::WriteStatus { intent, .. } => kind == if *intent { "intent" } else { "status" },
+        Request::AddFinalizer => kind == "finalizer",
+        Request::RemoveAnnotation(_) => kind == "annotation",
+        Request::RemoveFinalizer { .. } => kind == "removal",
+        _ => false,
+    }
+}
+
+/// What the queue is told, in a word.
+fn turn(queue: &QueueUpdate) -> &'static str {
+    match queue {
+        QueueUpdate::Set { turn: TurnUse::Holds, .. } => "holds",
+        QueueUpdate::Set { turn: TurnUse::Waits(_), .. } => "waits",
+        QueueUpdate::Set { turn: TurnUse::Free, .. } => "free",
+        QueueUpdate::Leave => "leave",
+        QueueUpdate::Keep => "keep",
+    }
+}
+
+/// How a failure of a write is told, and what the API server has by then.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// A conflict, and the resource has changed.
+    Changed,
+    /// A conflict, and it has not.
+    Unchanged,
+    /// Not found, and the resource is gone.
+    Gone,
+    NotLeader,
+    Denied,
+    Refused,
+    Unanswered,
+    /// Unanswered, and the response shows that only a change of the cluster helps.
+    NoEffect,
+}
+
+fn fail(world: &mut World, failure: Failure) -> Response<Revision> {
+    match failure {
+        Failure::Changed => {
+            world.edit(|_| {});
+            Response::Rejected(Rejection::Conflict)
+        }
+        Failure::Unchanged => Response::Rejected(Rejection::Conflict),
+        Failure::Gone => {
+            world.server = None;
+            Response::Rejected(Rejection::NotFound)
+        }
+        Failure::NotLeader => Response::Rejected(Rejection::NotLeader),
+        Failure::Denied => Response::Rejected(Rejection::Denied),
+        Failure::Refused => Response::Rejected(Rejection::Refused),
+        Failure::Unanswered => Response::Unanswered { denied: false },
+        Failure::NoEffect => Response::Unanswered { denied: true },
+    }
+}
+
+/// What comes after the first write of a kind, where every one of that kind fails.
+fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Finish, &'static str, bool) {
+    let mut world = world();
+    let (of, mut began) = (if kind == "record" { "status" } else { kind }, None);
+    let outcome = world.reconcile_with(|world, request| {
+        is_write(request, of).then(|| {
+            let _ = began.get_or_insert(told(world).len() - 1);
+            fail(world, failure)
+        })
+    });
+    assert!(world.turn_is_backed(), "{kind}, {failure:?}");
+    let requests = told(&world)[began.unwrap()..].iter().map(|name| (*name).to_owned()).collect();
+    let finish = if let Finish::Settled { .. } = outcome.finish { Finish::Settled { requeue: None } } else { outcome.finish };
+    (requests, finish, turn(&outcome.queue), outcome.transient.reread)
+}
+
+#[test]
+fn each_write_that_fails_ends_as_the_table_says() {
+    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
+    let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
+    for (kind, world) in WRITES {
+        let metadata = ["finalizer", "annotation"].contains(&kind);
+        let only = || vec![kind.to_owned()];
+        // Without metadata nothing else can be done here, so the write is tried once more.
+        let denied = if metadata { vec![kind.to_owned(), kind.to_owned()] } else { only() };
+        // A turn is on record with the operation, and nothing of a run that is about to begin.
+        let (conflict, failed) = if kind == "status" { ("holds", "holds") } else { ("free", "leave") };
+        let removal = kind == "removal";
+        let unanswered = if removal { read(kind) } else { only() };
+        for (failure, requests, finish, queue, reread) in [
+            (Changed, read(kind), Finish::Conflict, conflict, false),
+            (Unchanged, read(kind), Finish::Failed, failed, false),
+            (Gone, if removal { only() } else { read(kind) }, if removal { Finish::Released } else { Finish::Gone }, "leave", false),
+            (NotLeader, only(), Finish::Conflict, conflict, false),
+            (Denied, denied.clone(), Finish::Failed, failed, false),
+            (Refused, only(), Finish::Failed, failed, false),
+            (Unanswered, unanswered.clone(), Finish::Failed, if kind == "intent" { "keep" } else { failed }, kind == "intent"),
+            (
+                NoEffect,
+                if metadata { denied } else { unanswered },
+                Finish::Failed,
+                if kind == "intent" { "keep" } else { failed },
+                kind == "intent",
+            ),
+        ] {
+            assert_eq!(after(kind, world, failure), (requests, finish, queue, reread), "{kind}, {failure:?}");
+        }
+    }
+}
+
+/// Its run waits on record, and may begin now.
+fn waiting() -> World {
+    let mut world = fresh();
+    let model = world.view().0.spec.model.key();
+    let _ = world.queue.acquire(&model, "u-2", &key(), at(0).into());
+    let _ = world.reconcile();
+    assert_eq!(world.run().state, RunState::Waiting);
+    let _ = world.queue.remove("u-2");
+    world.now = at(90);
+    world
+}
+
+#[test]
+fn waiting_run_whose_intent_fails_leaves_the_queue() {
+    let requests = |requests: &[&str]| requests.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    for failure in [Failure::Denied, Failure::Refused] {
+        assert_eq!(after("intent", waiting, failure), (requests(&["intent"]), Finish::Failed, "leave", false));
+    }
+    assert_eq!(after("intent", waiting, Failure::Changed), (requests(&["intent", "read"]), Finish::Conflict, "waits", false));
+    assert_eq!(after("intent", waiting, Failure::Unanswered), (requests(&["intent"]), Finish::Failed, "keep", true));
+}
+
+#[test]
+fn id_of_an_accepted_operation_is_written_again_three_times() {
+    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
+    let tries = |reads: &[&str]| {
+        let mut requests = vec!["status"];
+        for read in reads {
+            requests.extend([*read, "status"]);
+        }
+        requests.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let quick = ["read after 20 ms", "read after 40 ms", "read after 80 ms"];
+    let and_read = |mut requests: Vec<String>| {
+        requests.push("read".to_owned());
+        requests
+    };
+    for failure in [Denied, Refused, Unanswered, NoEffect] {
+        assert_eq!(after("record", fresh, failure), (tries(&quick), Finish::Failed, "holds", false), "{failure:?}");
+    }
+    for failure in [Changed, Unchanged] {
+        assert_eq!(after("record", fresh, failure), (and_read(tries(&quick)), Finish::Failed, "holds", false), "{failure:?}");
+    }
+    let gone = vec!["status".to_owned(), quick[0].to_owned()];
+    assert_eq!(after("record", fresh, Gone), (gone, Finish::Gone, "leave", false));
+    assert_eq!(after("record", fresh, NotLeader), (tries(&[]), Finish::Conflict, "holds", false));
+}
+
+#[test]
+fn id_that_stays_unrecorded_is_tried_once_per_reconciliation() {
+    let mut world = fresh();
+    let fails = |_: &mut World, request: &Request<Revision>| is_write(request, "status").then_some(Response::Unanswered { denied: false });
+    let _ = world.reconcile_with(fails);
+    for failures in 2..6 {
+        let outcome = world.reconcile_with(fails);
+        assert_eq!((told(&world), outcome.finish), (vec!["status"], Finish::Failed));
+        assert_eq!(outcome.transient.failures, failures);
+        assert!(outcome.transient.after_failure() <= Duration::from_secs(5));
+    }
+    // After three failures in a row it blocks no other.
+    assert!(world.queue.holds(UID), "until its submission can no longer arrive");
+    world.now = at(120);
+    let _ = world.reconcile_with(fails);
+    assert!(!world.queue.holds(UID));
+    let _ = world.reconcile();
+    assert_eq!(told(&world)[0], "status", "without a list");
+    assert_eq!((world.run().state, world.run().operation_id.as_deref()), (RunState::Running, Some("op-1")));
+    assert!(world.transient.accepted.is_none());
+}
+
+#[test]
+fn reconciliation_after_an_unanswered_intent_starts_with_a_read() {
+    for landed in [false, true] {
+        let mut world = fresh();
+        let outcome = world.reconcile_with(|world, request| {
+            is_write(request, "intent").then(|| {
+                if landed {
+                    let _ = world.perform(request);
+                }
+                Response::Unanswered { denied: false }
+            })
+        });
+        assert_eq!((turn(&outcome.queue), world.queue.holds(UID)), ("keep", true));
+        // Nothing can be read.
+        let unread = |_: &mut World, request: &Request<Revision>| {
+            matches!(request, Request::Read { .. }).then_some(Response::Read(Err(Unavailable)))
+        };
+        let outcome = world.reconcile_with(unread);
+        assert_eq!((outcome.finish, turn(&outcome.queue), outcome.transient.reread), (Finish::Failed, "keep", true));
+        let outcome = world.reconcile();
+        assert_eq!(world.requests[0], "read");
+        assert!(!outcome.transient.reread);
+        if landed {
+            assert_eq!(turn(&outcome.queue), "holds");
+            assert!(!told(&world).contains(&"submit"), "who has recorded it does not know: {:?}", world.requests);
+        } else {
+            assert_eq!((outcome.finish, turn(&outcome.queue)), (Finish::Settled { requeue: Some(Duration::from_secs(1)) }, "leave"));
+        }
+    }
+}
+
+#[test]
+fn turn_is_not_kept_for_ever_while_nothing_can_be_read() {
+    let mut world = fresh();
+    let _ = world.reconcile_with(|_, request| is_write(request, "intent").then_some(Response::Unanswered { denied: false }));
+    let unread =
+        |_: &mut World, request: &Request<Revision>| matches!(request, Request::Read { .. }).then_some(Response::Read(Err(Unavailable)));
+    let turns: Vec<&str> = (0..4).map(|_| turn(&world.reconcile_with(unread).queue)).collect();
+    assert_eq!(turns, ["keep", "keep", "leave", "leave"]);
+}
+
+#[test]
+fn refused_metadata_does_not_delay_the_record_of_a_run() {
+    let mut world = ended();
+    world.edit(|object| object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""}));
+    let outcome = world.reconcile_with(|_, request| is_write(request, "annotation").then_some(Response::Rejected(Rejection::Denied)));
+    assert_eq!(told(&world), ["annotation", "poll", "status"], "{:?}", world.requests);
+    assert_eq!((world.run().state, outcome.finish), (RunState::Succeeded, Finish::Settled { requeue: Some(Duration::from_millis(500)) }));
+    assert!(outcome.transient.metadata_refused.is_some());
+    // Once it is removed, the refusal is over.
+    world.now = at(240);
+    let outcome = world.reconcile();
+    assert_eq!((told(&world)[0], outcome.transient.metadata_refused), ("annotation", None));
+}
+
+#[test]
+fn removal_without_an_answer_is_read() {
+    for (performed, finish) in [(true, Finish::Released), (false, Finish::Failed)] {
+        for keeps in [true, false] {
+            let mut world = deleted();
+            let outcome = world.reconcile_with(|world, request| {
+                is_write(request, "removal").then(|| {
+                    match (performed, keeps) {
+                        (true, true) => world.edit(|object| object["metadata"]["finalizers"] = json!(["acme.io/hold"])),
+                        (true, false) => world.server = None,
+                        (false, _) => {}
+                    }
+                    Response::Unanswered { denied: false }
+                })
+            });
+            assert_eq!((told(&world), outcome.finish), (vec!["removal", "read"], finish));
+        }
+    }
+    let mut world = deleted();
+    world.edit(|object| object["metadata"]["finalizers"] = json!(["acme.io/hold", FINALIZER]));
+    let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then_some(Response::Unanswered { denied: true }));
+    assert_eq!((outcome.finish, outcome.transient.metadata_refused.map(|refused| refused.times)), (Finish::Failed, Some(1)));
+}
+
+#[test]
+fn delays_grow_with_failures_and_end_with_a_success() {
+    let mut world = bare();
+    let delays = |world: &mut World, failure: Failure| -> Vec<u128> {
+        let delay = |world: &mut World| {
+            let outcome = world.reconcile_with(|world, request| is_write(request, "finalizer").then(|| fail(world, failure)));
+            match outcome.finish {
+                Finish::Conflict => outcome.transient.after_conflict(),
+                _ => outcome.transient.after_failure(),
+            }
+        };
+        (0..10).map(|_| delay(world).as_millis()).collect()
+    };
+    assert_eq!(delays(&mut world, Failure::Refused), [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    assert_eq!(delays(&mut world, Failure::Changed), [20, 40, 80, 160, 320, 640, 1_280, 2_000, 2_000, 2_000]);
+    let outcome = world.reconcile();
+    assert_eq!((outcome.transient.failures, outcome.transient.conflicts), (0, 0));
+}

@@ -1,0 +1,243 @@
+//! What a reconciliation requests, in which order, when all is well; and what keeps it from submitting.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::super::{Call, Finish, QueueUpdate, Reconciliation, Rejection, Request, Response, Tracking, Transient, View as _};
+use super::world::{UID, World, accepted, at, operation, refresh, settings, told};
+use crate::api::{RUN_REQUESTED_AT, Reason, RunState};
+use crate::engine::{Cure, Fault, Leaving, Seen, Taken, TurnUse};
+use crate::operation::{Ahead, Listing, Phase, Submission};
+
+/// A world in which the run of a refresh is in progress.
+pub(super) fn running() -> World {
+    let mut world = World::new(refresh(|_| {}));
+    let _ = world.reconcile();
+    assert_eq!(world.run().state, RunState::Running);
+    world
+}
+
+#[test]
+fn run_is_recorded_before_each_effect() {
+    let mut world = World::new(refresh(|object| object["metadata"]["finalizers"] = json!(null)));
+    let outcome = world.reconcile();
+    assert_eq!(told(&world), ["finalizer", "intent", "submit", "status"], "{:?}", world.requests);
+    assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: TurnUse::Holds, .. }));
+    assert_eq!((outcome.tracking, world.run().operation_id.as_deref()), (Tracking::Track, Some("op-1")));
+    (world.now, world.phase) = (at(120), Phase::Succeeded);
+    let outcome = world.reconcile();
+    assert_eq!(told(&world), ["poll", "status"]);
+    assert_eq!((outcome.tracking, world.run().state), (Tracking::Untrack, RunState::Succeeded));
+    assert!(matches!(outcome.queue, QueueUpdate::Set { turn: TurnUse::Free, .. }));
+}
+
+#[test]
+fn deletion_polls_cancels_and_removes_the_finalizer() {
+    let mut world = running();
+    world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
+    let _ = world.reconcile();
+    assert_eq!(told(&world), ["namespace", "status", "cancel"], "{:?}", world.requests);
+    (world.now, world.phase) = (at(180), Phase::Cancelled);
+    let outcome = world.reconcile();
+    assert_eq!(told(&world), ["namespace", "poll", "removal"]);
+    assert_eq!((outcome.finish, outcome.queue, outcome.tracking), (Finish::Released, QueueUpdate::Leave, Tracking::Untrack));
+}
+
+/// What the machine does where something prevents the submission between the record of its intent and the call.
+fn prevented(prevent: impl Fn(&mut World)) -> (Vec<String>, World) {
+    let mut world = World::new(refresh(|_| {}));
+    let mut written = false;
+    let _ = world.reconcile_with(|world, request| {
+        if written {
+            prevent(world);
+        }
+        written |= matches!(request, Request::WriteStatus { intent: true, .. });
+        None
+    });
+    (told(&world).into_iter().map(str::to_owned).collect(), world)
+}
+
+#[test]
+fn nothing_is_submitted_when_the_lease_is_about_to_run_out() {
+    let (requests, world) = prevented(|world| world.may_submit = false);
+    assert!(!requests.contains(&"submit".to_owned()), "{requests:?}");
+    assert_eq!(world.run().state, RunState::Waiting);
+}
+
+#[test]
+fn nothing_is_submitted_when_the_intent_is_too_old() {
+    for (late, submitted) in [(22, true), (24, false)] {
+        let (requests, _) = prevented(|world| world.now = at(60 + late));
+        assert_eq!(requests.contains(&"submit".to_owned()), submitted, "{late} s: {requests:?}");
+    }
+}
+
+#[test]
+fn nothing_is_submitted_before_an_uninstall() {
+    let mut world = World::new(refresh(|_| {}));
+    let mut written = false;
+    let _ = world.reconcile_with(|world, request| {
+        let mut response = written.then(|| world.perform(request));
+        if let Some(Response::Observed(observed)) = &mut response {
+            observed.leaving = Some(Leaving::Wait);
+        }
+        written |= matches!(request, Request::WriteStatus { intent: true, .. });
+        response
+    });
+    assert!(!told(&world).contains(&"submit"), "{:?}", world.requests);
+}
+
+#[test]
+fn submission_may_take_what_is_left_since_the_intent() {
+    let mut world = World::new(refresh(|_| {}));
+    let mut timeout = None;
+    let _ = world.reconcile_with(|world, request| {
+        match request {
+            Request::WriteStatus { intent: true, .. } => {
+                let written = world.perform(request);
+                world.now = at(70);
+                return Some(written);
+            }
+            Request::Call { timeout: left, .. } => timeout = *left,
+            _ => {}
+        }
+        None
+    });
+    assert_eq!(timeout, Some(Duration::from_secs(21)));
+}
+
+#[test]
+fn submission_without_an_answer_in_time_is_unknown() {
+    let mut world = World::new(refresh(|_| {}));
+    let _ = world.reconcile_with(|_, request| matches!(request, Request::Call { .. }).then_some(Response::TimedOut));
+    assert_eq!(world.run().state, RunState::Submitting);
+    assert_eq!(world.run().reason, Reason::ResolvingSubmission.as_str());
+}
+
+#[test]
+fn decisions_of_one_reconciliation_are_bounded() {
+    let mut world = World::new(refresh(|_| {}));
+    // A call that can never be prepared, and each time for another reason.
+    let mut prepared = 0;
+    let outcome = world.reconcile_with(|_, request| {
+        matches!(request, Request::Prepare { .. }).then(|| {
+            prepared += 1;
+            Response::NotPrepared(Box::new(Seen::Nothing))
+        })
+    });
+    assert_eq!(world.requests.iter().filter(|name| *name == "observe").count(), 13, "{:?}", world.requests);
+    assert_eq!((prepared, outcome.finish), (6, Finish::Settled { requeue: Some(Duration::from_millis(200)) }));
+}
+
+#[test]
+fn call_that_cannot_be_prepared_voids_the_decision() {
+    let mut world = World::new(refresh(|_| {}));
+    let fault = || {
+        let message = "Secret aas-sp is not in this namespace".to_owned();
+        Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster })
+    };
+    let outcome =
+        world.reconcile_with(|_, request| matches!(request, Request::Prepare { .. }).then(|| Response::NotPrepared(Box::new(fault()))));
+    assert!(!told(&world).iter().any(|name| ["intent", "submit"].contains(name)), "{:?}", world.requests);
+    assert!(matches!(outcome.finish, Finish::Settled { requeue: Some(_) }));
+    assert!(world.turn_is_backed() && !world.queue.holds(UID));
+}
+
+#[test]
+fn operation_of_another_resource_is_not_adopted() {
+    for taken in [false, true] {
+        let mut world = World::new(refresh(|_| {}));
+        let _ = world.reconcile_with(|_, request| matches!(request, Request::Call { .. }).then_some(Response::TimedOut));
+        world.now = at(90);
+        let outcome = world.reconcile_with(|_, request| match request {
+            Request::Call { call: Call::List(kind, _), .. } => {
+                let ahead = Some(Ahead { least: SignedDuration::ZERO, most: SignedDuration::ZERO });
+                let result = Ok(Listing { operations: vec![operation(Phase::InProgress)], ahead, ..Listing::default() });
+                Some(Response::Called(Box::new(Seen::Listing { kind: *kind, result, taken: Taken::default() })))
+            }
+            Request::Reserve { .. } => Some(Response::Reserved { taken }),
+            _ => None,
+        });
+        assert!(told(&world).contains(&"reserve"), "{:?}", (&world.requests, world.run()));
+        assert_eq!(outcome.finish == Finish::Conflict, taken);
+        assert_eq!(world.run().operation_id.is_none(), taken);
+    }
+}
+
+#[test]
+fn response_to_another_request_ends_it_as_failed() {
+    let mut world = World::new(refresh(|_| {}));
+    let mut machine = world.machine();
+    let mut request = machine.handle(Response::Start(world.now));
+    let mut requests = 0;
+    while !matches!(request, Request::Done(_)) {
+        for wrong in [Response::Start(world.now), Response::Namespace { terminating: true }, Response::Removed, Response::Prepared] {
+            let is_right = matches!((&request, &wrong), (Request::Prepare { .. }, Response::Prepared));
+            if !is_right {
+                let Request::Done(outcome) = machine.clone().handle(wrong) else { panic!("it goes on after {requests} requests") };
+                assert_eq!(outcome.finish, Finish::Failed);
+            }
+        }
+        let response = world.perform(&request);
+        request = machine.handle(response);
+        requests += 1;
+    }
+    assert!(requests > 8);
+    assert!(matches!(machine.handle(Response::Prepared), Request::Done(outcome) if outcome.finish == Finish::Failed));
+}
+
+#[test]
+fn detached_operation_is_followed_to_its_end_without_a_write() {
+    let mut world = running();
+    let transient = Transient::default();
+    let gone = world.view().changed(|object| {
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");
+        object["metadata"]["annotations"] = json!({(RUN_REQUESTED_AT): ""});
+    });
+    let machine = Reconciliation::detached(gone, transient, settings());
+    let outcome = world.drive(machine, |_, _| None);
+    assert!(told(&world).contains(&"cancel"), "{:?}", world.requests);
+    (world.now, world.phase) = (at(240), Phase::Cancelled);
+    let machine = Reconciliation::detached(outcome.view, outcome.transient, settings());
+    let outcome = world.drive(machine, |_, _| None);
+    assert_eq!((told(&world), outcome.finish), (vec!["poll"], Finish::Released));
+}
+
+#[test]
+fn accepted_submission_of_deleted_resource_is_polled_by_id() {
+    let mut world = World::new(refresh(|_| {}));
+    let outcome = world.reconcile_with(|world, request| match request {
+        Request::WriteStatus { intent: false, .. } => {
+            world.server = None;
+            Some(Response::Rejected(Rejection::NotFound))
+        }
+        _ => None,
+    });
+    assert_eq!((outcome.finish, outcome.tracking), (Finish::Gone, Tracking::Track));
+    let known = outcome.transient.accepted_for(outcome.view.status()).map(|known| known.submission.clone());
+    assert_eq!(known, Some(accepted()));
+    let gone = outcome.view.changed(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z"));
+    let transient = Transient { accepted: outcome.transient.accepted, ..Transient::default() };
+    let outcome = world.drive(Reconciliation::detached(gone, transient, settings()), |_, _| None);
+    assert!(told(&world).is_empty(), "{:?}", world.requests);
+    let _ = world.drive(Reconciliation::detached(outcome.view, outcome.transient, settings()), |_, _| None);
+    assert!(told(&world).contains(&"cancel") && !told(&world).contains(&"list"), "{:?}", world.requests);
+}
+
+#[test]
+fn question_to_a_user_that_is_gone_is_unresolvable() {
+    let mut world = World::new(refresh(|_| {}));
+    let lost = Submission::Unanswered { message: "lost".to_owned() };
+    let _ = world.reconcile_with(|_, request| {
+        matches!(request, Request::Call { .. }).then(|| Response::Called(Box::new(Seen::Submission(lost.clone()))))
+    });
+    let gone = world.view().changed(|object| {
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:00Z");
+        object["status"]["run"]["reason"] = json!("SubmissionUnknown");
+    });
+    let outcome = world.drive(Reconciliation::detached(gone, Transient::default(), settings()), |_, _| None);
+    assert_eq!(outcome.finish, Finish::Unresolvable, "{:?}", world.requests);
+}

@@ -1,0 +1,6 @@
+//! The machine against an API server and a service in memory.
+
+mod abandon;
+mod failures;
+mod flow;
+mod world;

@@ -1,0 +1,298 @@
+//! An API server, a service and a queue in memory, and a driver that performs each request unless a test responds to it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request, Response, Transient, View};
+use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
+use crate::engine::{Desired, Seen, Settings, Surroundings, Taken, TurnQueue, TurnUse};
+use crate::operation::{
+    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, Presence, Resolution, Submission,
+};
+
+pub(super) const UID: &str = "u-1";
+pub(super) const MODEL: &str = "asazure://w.asazure.windows.net/s";
+
+/// One version of a refresh.
+#[derive(Clone, Debug)]
+pub(super) struct Revision(pub(super) Arc<ModelRefresh>);
+
+impl View for Revision {
+    fn status(&self) -> &Status {
+        self.0.status.as_ref().unwrap()
+    }
+
+    fn version(&self) -> u64 {
+        self.0.metadata.resource_version.as_deref().unwrap().parse().unwrap()
+    }
+
+    fn is_deleting(&self) -> bool {
+        self.0.metadata.deletion_timestamp.is_some()
+    }
+
+    fn has_finalizer(&self) -> bool {
+        has_finalizer(&self.0.metadata)
+    }
+
+    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+        Cow::Owned(Desired::of_refresh(&self.0, external))
+    }
+
+    fn with_status(&self, status: &Arc<Status>) -> Self {
+        self.changed(|object| object["status"] = serde_json::to_value(&**status).unwrap())
+    }
+}
+
+impl Revision {
+    pub(super) fn changed(&self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut object = serde_json::to_value(&*self.0).unwrap();
+        change(&mut object);
+        Self(Arc::new(serde_json::from_value(object).unwrap()))
+    }
+
+    fn next(&self, change: impl FnOnce(&mut Value)) -> Self {
+        let version = (self.version() + 1).to_string();
+        self.changed(|object| {
+            change(object);
+            object["metadata"]["resourceVersion"] = json!(version);
+        })
+    }
+}
+
+pub(super) fn at(second: i64) -> Timestamp {
+    "2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap() + Duration::from_secs(u64::try_from(second).unwrap())
+}
+
+pub(super) fn settings() -> Arc<Settings> {
+    let secs = Duration::from_secs;
+    Arc::new(Settings {
+        poll_min: secs(1),
+        poll_max: secs(30),
+        poll_fraction: 0.1,
+        call_timeout: secs(30),
+        listing_lag: secs(120),
+        reference_grace: secs(60),
+    })
+}
+
+/// A refresh that was just applied, with these changes.
+pub(super) fn refresh(change: impl FnOnce(&mut Value)) -> Revision {
+    let mut object = json!({
+        "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",
+        "metadata": {
+            "name": "sales", "namespace": "bi", "uid": UID, "resourceVersion": "1", "generation": 1,
+            "creationTimestamp": "2026-01-01T12:00:00Z", "finalizers": [FINALIZER],
+        },
+        "spec": {"model": {"analysisServices": {"server": MODEL, "database": "d"}}, "refresh": {"type": "full"}},
+        "status": {},
+    });
+    change(&mut object);
+    Revision(Arc::new(serde_json::from_value(object).unwrap()))
+}
+
+/// What surrounds the machine.
+pub(super) struct World {
+    pub(super) now: Timestamp,
+    pub(super) server: Option<Revision>,
+    pub(super) transient: Transient,
+    pub(super) queue: TurnQueue,
+    pub(super) may_submit: bool,
+    /// What is polled.
+    pub(super) phase: Phase,
+    pub(super) events: usize,
+    /// Every request, by name.
+    pub(super) requests: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(server: Revision) -> Self {
+        let queue = TurnQueue::default();
+        let (now, transient) = (at(60), Transient::default());
+        Self { now, server: Some(server), transient, queue, may_submit: true, phase: Phase::InProgress, events: 0, requests: Vec::new() }
+    }
+
+    pub(super) fn view(&self) -> &Revision {
+        self.server.as_ref().unwrap()
+    }
+
+    pub(super) fn run(&self) -> &Run {
+        self.view().status().run.as_ref().unwrap()
+    }
+
+    pub(super) fn machine(&self) -> Reconciliation<Revision> {
+        Reconciliation::new(self.view().clone(), self.transient.clone(), settings())
+    }
+
+    /// Another client changes the resource.
+    pub(super) fn edit(&mut self, change: impl FnOnce(&mut Value)) {
+        self.server = Some(self.view().next(change));
+    }
+
+    /// A reconciliation in which every request is performed.
+    pub(super) fn reconcile(&mut self) -> Outcome<Revision> {
+        self.reconcile_with(|_, _| None)
+    }
+
+    /// A reconciliation in which `respond` may respond to a request itself.
+    pub(super) fn reconcile_with(
+        &mut self,
+        respond: impl FnMut(&mut Self, &Request<Revision>) -> Option<Response<Revision>>,
+    ) -> Outcome<Revision> {
+        let machine = self.machine();
+        self.drive(machine, respond)
+    }
+
+    pub(super) fn drive(
+        &mut self,
+        mut machine: Reconciliation<Revision>,
+        mut respond: impl FnMut(&mut Self, &Request<Revision>) -> Option<Response<Revision>>,
+    ) -> Outcome<Revision> {
+        self.requests.clear();
+        let mut request = machine.handle(Response::Start(self.now));
+        for _ in 0..200 {
+            self.requests.push(name(&request));
+            if let Request::Done(outcome) = request {
+                self.requests.pop();
+                self.apply(&outcome);
+                return *outcome;
+            }
+            let response = respond(self, &request).unwrap_or_else(|| self.perform(&request));
+            request = machine.handle(response);
+        }
+        panic!("it does not end: {:?}", self.requests);
+    }
+
+    /// What a controller does at the end.
+    pub(super) fn apply(&mut self, outcome: &Outcome<Revision>) {
+        self.transient = outcome.transient.clone();
+        match &outcome.queue {
+            QueueUpdate::Set { model, turn } => drop(self.queue.set(model, UID, &key(), *turn)),
+            QueueUpdate::Leave => drop(self.queue.remove(UID)),
+            QueueUpdate::Keep => {}
+        }
+    }
+
+    /// Performs a request.
+    pub(super) fn perform(&mut self, request: &Request<Revision>) -> Response<Revision> {
+        match request {
+            Request::Observe => Response::Observed(Box::new(Observed {
+                now: self.now,
+                leads: true,
+                may_submit: self.may_submit,
+                fault: None,
+                followed: None,
+                leaving: None,
+                adopt_taken: false,
+            })),
+            Request::Read { .. } => Response::Read(Ok(self.server.clone())),
+            Request::ReadNamespace => Response::Namespace { terminating: false },
+            Request::Prepare { .. } => Response::Prepared,
+            Request::Reserve { .. } => Response::Reserved { taken: false },
+            Request::WriteStatus { status, .. } => {
+                let status = serde_json::to_value(&**status).unwrap();
+                self.write(|object| object["status"] = status)
+            }
+            Request::AddFinalizer => self.write(|object| object["metadata"]["finalizers"] = json!([FINALIZER])),
+            Request::RemoveAnnotation(annotation) => self.write(|object| {
+                object["metadata"]["annotations"].as_object_mut().unwrap().remove(*annotation).unwrap();
+            }),
+            Request::RemoveFinalizer { .. } => {
+                self.server = None;
+                Response::Removed
+            }
+            Request::AcquireTurn { model, since } => Response::Turn(self.queue.acquire(model, UID, &key(), *since)),
+            Request::Publish { events, .. } => {
+                self.events += events.len();
+                Response::Published
+            }
+            Request::Call { call, .. } => Response::Called(Box::new(self.call(call))),
+            Request::Done(_) => unreachable!(),
+        }
+    }
+
+    fn write(&mut self, change: impl FnOnce(&mut Value)) -> Response<Revision> {
+        self.edit(change);
+        Response::Written(self.view().clone())
+    }
+
+    fn call(&self, call: &Call) -> Seen {
+        match call {
+            Call::Submit(_) => Seen::Submission(accepted()),
+            Call::ResolveModel => Seen::Resolved(Resolution::Unclear("no such model".to_owned())),
+            Call::Poll(..) => Seen::Look(Look::Found { operation: Box::new(operation(self.phase)), retry_after: None, location: None }),
+            Call::List(kind, _) => Seen::Listing { kind: *kind, result: Ok(Listing::default()), taken: Taken::default() },
+            Call::FindModel => Seen::Presence(Presence::There),
+            Call::Cancel(_) => Seen::Cancellation(Cancellation::Accepted),
+        }
+    }
+
+    /// Whether the turn that the resource holds is backed by its record, or by an intent that may be on record.
+    pub(super) fn turn_is_backed(&self) -> bool {
+        let on_record = |server: &Revision| crate::engine::turn_use(server.status(), self.now, &settings()) == TurnUse::Holds;
+        !self.queue.holds(UID) || self.transient.reread || self.server.as_ref().is_some_and(on_record)
+    }
+}
+
+pub(super) fn key() -> ResourceKey {
+    ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: "sales".to_owned() }
+}
+
+pub(super) fn accepted() -> Submission {
+    Submission::Accepted { id: OperationId::parse("op-1").unwrap(), location: None, activity_id: None, retry_after: None }
+}
+
+pub(super) fn operation(phase: Phase) -> Operation {
+    Operation {
+        id: OperationId::parse("op-1").unwrap(),
+        phase,
+        reported: "inProgress".to_owned(),
+        start: Some(at(60)),
+        end: phase.ended().then(|| at(60)),
+        refresh_type: Some("full".to_owned()),
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id: None,
+        failure: None,
+        origin: Origin::Client,
+        unread: false,
+    }
+}
+
+/// What a request is, in a word or two.
+pub(super) fn name(request: &Request<Revision>) -> String {
+    match request {
+        Request::Observe => "observe".to_owned(),
+        Request::Read { after } if after.is_zero() => "read".to_owned(),
+        Request::Read { after } => format!("read after {} ms", after.as_millis()),
+        Request::ReadNamespace => "namespace".to_owned(),
+        Request::Prepare { .. } => "prepare".to_owned(),
+        Request::Reserve { .. } => "reserve".to_owned(),
+        Request::WriteStatus { intent: true, .. } => "intent".to_owned(),
+        Request::WriteStatus { intent: false, .. } => "status".to_owned(),
+        Request::AddFinalizer => "finalizer".to_owned(),
+        Request::RemoveAnnotation(_) => "annotation".to_owned(),
+        Request::RemoveFinalizer { .. } => "removal".to_owned(),
+        Request::AcquireTurn { .. } => "turn".to_owned(),
+        Request::Publish { .. } => "publish".to_owned(),
+        Request::Call { call, .. } => match call {
+            Call::Submit(_) => "submit",
+            Call::ResolveModel => "resolve",
+            Call::Poll(..) => "poll",
+            Call::List(OperationKind::Refresh | OperationKind::Sync, _) => "list",
+            Call::FindModel => "find",
+            Call::Cancel(_) => "cancel",
+        }
+        .to_owned(),
+        Request::Done(_) => "done".to_owned(),
+    }
+}
+
+/// The requests without those that are always there.
+pub(super) fn told(world: &World) -> Vec<&str> {
+    let dull = ["observe", "prepare", "publish", "turn"];
+    world.requests.iter().map(String::as_str).filter(|name| !dull.contains(name)).collect()
+}

@@ -1,0 +1,131 @@
+//! What is kept in memory of a resource between two reconciliations. All of it may be lost; none of it decides the promise.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::Scratch;
+use crate::api::{RunState, Status};
+use crate::operation::Submission;
+
+/// After how many failed reconciliations in a row a resource counts as one that cannot proceed, and blocks no other.
+const STUCK: u32 = 3;
+
+/// The delay after a first failure; each further one doubles it.
+const FIRST_FAILURE: Duration = Duration::from_millis(500);
+const LONGEST_FAILURE: Duration = Duration::from_mins(1);
+/// The longest delay while the id of an accepted operation is not recorded.
+const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
+
+/// The delay after a first conflict; each further one in a row doubles it.
+const FIRST_CONFLICT: Duration = Duration::from_millis(20);
+const LONGEST_CONFLICT: Duration = Duration::from_secs(2);
+
+/// How often an id is written within one reconciliation, and the delay before the second write; each further one doubles it.
+const QUICK_RECORDS: u32 = 3;
+const FIRST_RECORD: Duration = Duration::from_millis(20);
+
+/// What is kept in memory of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Transient {
+    /// What the decision keeps.
+    pub scratch: Scratch,
+    /// Whether the next reconciliation starts with a read: only the API server knows whether an intent was recorded.
+    pub reread: bool,
+    /// What the service accepted, while the id of its operation is not recorded.
+    pub accepted: Option<AcceptedSubmission>,
+    /// The last refused write of the finalizer or an annotation, until one is performed.
+    pub metadata_refused: Option<RefusedMetadata>,
+    /// Whether the namespace is being deleted. A namespace never comes back.
+    pub namespace_ending: bool,
+    /// Reconciliations in a row that failed.
+    pub failures: u32,
+    /// Reconciliations in a row whose view was stale.
+    pub conflicts: u32,
+}
+
+/// A submission that the service accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AcceptedSubmission {
+    /// The number of its run.
+    pub run: i32,
+    /// The attempt of that run.
+    pub attempt: i32,
+    /// The response of the service.
+    pub submission: Submission,
+    /// How often the write of its id has failed.
+    pub failed_writes: u32,
+}
+
+/// A write of the finalizer or an annotation that the API server refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RefusedMetadata {
+    /// How often in a row.
+    pub times: u32,
+    /// The last time.
+    pub at: Timestamp,
+}
+
+impl Transient {
+    /// What the service accepted for the intent that a status shows.
+    #[must_use]
+    pub fn accepted_for(&self, status: &Status) -> Option<&AcceptedSubmission> {
+        let intent = intent(status)?;
+        self.accepted.as_ref().filter(|accepted| (accepted.run, accepted.attempt) == intent)
+    }
+
+    /// The delay before the next reconciliation after one that ended with a conflict.
+    #[must_use]
+    pub fn after_conflict(&self) -> Duration {
+        doubled(FIRST_CONFLICT, self.conflicts).min(LONGEST_CONFLICT)
+    }
+
+    /// The delay before the next reconciliation after one that failed.
+    #[must_use]
+    pub fn after_failure(&self) -> Duration {
+        let longest = if self.accepted.is_some() { LONGEST_UNRECORDED } else { LONGEST_FAILURE };
+        doubled(FIRST_FAILURE, self.failures).min(longest)
+    }
+
+    /// Whether the resource counts as one that cannot proceed.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.failures >= STUCK
+    }
+
+    /// The submission was accepted for the intent that a status shows.
+    pub fn accept(&mut self, status: &Status, submission: &Submission, failed_writes: u32) {
+        if let Some((run, attempt)) = intent(status) {
+            self.accepted = Some(AcceptedSubmission { run, attempt, submission: submission.clone(), failed_writes });
+        }
+    }
+
+    /// For how long the finalizer and the annotations are not written, where something else can be done; `None` where they are.
+    pub(super) fn metadata_waits(&self, now: Timestamp) -> Option<Duration> {
+        let RefusedMetadata { times, at } = self.metadata_refused?;
+        // A clock that was set back ends the delay.
+        let passed = Duration::try_from(now.duration_since(at)).ok()?;
+        Some(doubled(FIRST_FAILURE, times).min(LONGEST_FAILURE).saturating_sub(passed)).filter(|left| !left.is_zero())
+    }
+
+    /// A write of the finalizer or an annotation was refused.
+    pub(super) fn refuse_metadata(&mut self, at: Timestamp) {
+        let times = self.metadata_refused.map_or(0, |refused| refused.times).saturating_add(1);
+        self.metadata_refused = Some(RefusedMetadata { times, at });
+    }
+}
+
+/// The delay before an id is written again after so many failures; `None` where the reconciliation gives up.
+pub(super) fn before_record(failures: u32) -> Option<Duration> {
+    (failures <= QUICK_RECORDS).then(|| doubled(FIRST_RECORD, failures))
+}
+
+/// The run and the attempt of an intent on record.
+fn intent(status: &Status) -> Option<(i32, i32)> {
+    let run = status.run.as_ref().filter(|run| run.state == RunState::Submitting)?;
+    Some((run.number, run.attempt))
+}
+
+/// The `nth` delay, where each is twice the one before.
+fn doubled(first: Duration, nth: u32) -> Duration {
+    first.saturating_mul(1 << nth.saturating_sub(1).min(16))
+}
