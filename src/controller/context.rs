@@ -22,7 +22,7 @@ use super::refusals::Refusals;
 use super::scope::{WatchHandle, WatchScope};
 use super::shares::Shares;
 use super::watched::Watched;
-use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, Run, RunState};
+use crate::api::{ADOPT, Kind, ModelResource, ResourceKey, RunState};
 use crate::engine::{Followed, Settings, Taken, TurnQueue, TurnUse, turn_use};
 use crate::operation::{OperationId, OperationKind};
 use crate::service::Azure;
@@ -35,7 +35,7 @@ pub(super) struct Context {
     /// For the calls about resources.
     pub(super) places: Shares,
     pub(super) azure: Azure,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     pub(super) lease: LeaseHandle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) traces: Traces,
@@ -127,10 +127,8 @@ impl Context {
 
     /// Whether another resource has the operation that a run is about to adopt. If none has, it is reserved for this one until its next
     /// decision.
-    pub(super) fn is_taken(&self, object: &ModelResource, run: &Run, id: &str) -> bool {
-        let (id, model) = (OperationId::parse(id), run.model.key());
-        let adopted = id.as_ref().map(|id| (object.kind().into(), &*model, id));
-        self.reserve(object, adopted)
+    pub(super) fn is_taken(&self, object: &ModelResource, model: &str, id: &OperationId) -> bool {
+        self.reserve(object, Some((object.kind().into(), model, id)))
     }
 
     fn reserve(&self, object: &ModelResource, operation: Option<(OperationKind, &str, &OperationId)>) -> bool {
@@ -234,7 +232,7 @@ impl Context {
     }
 
     fn forget_uid(&self, uid: &str) {
-        if let Some(object) = self.orphans.gone(uid, |object| self.memory.accepted(uid, object.status())) {
+        if let Some(object) = self.orphans.gone(uid, |object| object.status().and_then(|status| self.memory.accepted(uid, status))) {
             self.index.departs(&object);
         }
         self.memory.forget(uid);

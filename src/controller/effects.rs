@@ -1,38 +1,34 @@
-//! Effects: the only place where what is decided meets the services. Each brings back what was learnt, in the words of the
-//! decision.
-
-use std::time::Duration;
+//! The calls to the services: the preparation of each, and what its response shows.
 
 use jiff::Timestamp;
-use kube::{Resource as _, ResourceExt};
+use kube::ResourceExt;
 
 use super::context::Context;
-use super::references::{Freshness, NoIdentity};
+use super::references::NoIdentity;
 use super::target::Target;
 use crate::api::{Credentials, Kind, Model, ModelResource, Reason};
-use crate::engine::claims;
-use crate::engine::{Cure, Desired, Effect, Fault, Seen};
+use crate::engine::reconcile::{Call, Freshness};
+use crate::engine::{Cure, Fault, Seen, claims};
 use crate::operation::{CallKind, OperationKind, ServiceKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
-use crate::service::{Call, Window};
+use crate::service::{self, Window};
 
 /// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
 pub(super) struct Prepared {
-    call: Call,
+    call: service::Call,
     credentials: Option<Credentials>,
     identity: Fingerprint,
     model: String,
 }
 
-/// What kind of call to a service an effect is, if it is one.
-fn call_kind(object: &ModelResource, effect: &Effect) -> Option<CallKind> {
-    match effect {
-        Effect::Submit => Some(CallKind::Submit(object.kind().into())),
-        Effect::Resolve | Effect::FindModel => Some(CallKind::Resolve),
-        Effect::Look(_) => Some(CallKind::Poll(object.kind().into())),
-        Effect::List(kind, _) => Some(CallKind::List(*kind)),
-        Effect::Cancel(_) => Some(CallKind::Cancel),
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => None,
+/// What a call counts as at its service.
+fn call_kind(object: &ModelResource, call: &Call) -> CallKind {
+    match call {
+        Call::Submit(_) => CallKind::Submit(object.kind().into()),
+        Call::ResolveModel | Call::FindModel => CallKind::Resolve,
+        Call::Poll(kind, _) => CallKind::Poll(*kind),
+        Call::List(kind, _) => CallKind::List(*kind),
+        Call::Cancel(_) => CallKind::Cancel,
     }
 }
 
@@ -56,9 +52,9 @@ async fn identity(
     let found = ctx.identities.of(&namespace, credentials.as_ref(), freshness).await;
     match (&found, &credentials) {
         (Ok(_), Some(credentials)) => ctx.memory.used(&uid, credentials),
-        (Err(NoIdentity::Fault(_)), None) if freshness != Freshness::Now => {
+        (Err(NoIdentity::Fault(_)), None) if freshness != Freshness::Fresh => {
             if let Some(last) = ctx.memory.last_used(&uid)
-                && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::Last).await
+                && let Ok(identity) = ctx.identities.of(&namespace, Some(&last), Freshness::LastKnown).await
             {
                 return Ok((identity, Some(last)));
             }
@@ -68,27 +64,18 @@ async fn identity(
     Ok((found?, credentials))
 }
 
-/// Prepares the call on `model` that an effect is, before anything is recorded about it: without credentials there is no intent. `None` where it
-/// is no call; an error is what the decision has to know of what hinders it.
+/// Prepares a call on `model`, before anything is recorded about it: without credentials there is no intent. An error is what the decision has
+/// to know of what prevents the call.
 pub(super) async fn prepare(
     ctx: &Context,
     object: &ModelResource,
     credentials: Result<Option<Credentials>, Fault>,
     model: &Model,
-    effect: &Effect,
-) -> Result<Option<Prepared>, Box<Seen>> {
-    let Some(kind) = call_kind(object, effect) else {
-        return Ok(None);
-    };
+    call: &Call,
+    freshness: Freshness,
+) -> Result<Prepared, Box<Seen>> {
     let ours = |reason, message| Box::new(Seen::Fault(Fault { reason, message, cure: Cure::Spec }));
     let target = Target::of(model, ctx.azure.cloud()).map_err(|(reason, message)| ours(reason, format!("the run's {message}")))?;
-    let freshness = match kind {
-        CallKind::Submit(_) => Freshness::Now,
-        CallKind::Resolve | CallKind::Poll(_) | CallKind::List(_) | CallKind::Cancel if object.meta().deletion_timestamp.is_some() => {
-            Freshness::Last
-        }
-        CallKind::Resolve | CallKind::Poll(_) | CallKind::List(_) | CallKind::Cancel => Freshness::Lately,
-    };
     let credentials = credentials.map_err(|fault| Box::new(Seen::Fault(fault)))?;
     let namespace = object.namespace().unwrap_or_default();
     let (identity, credentials) = match identity(ctx, object, credentials, freshness).await {
@@ -103,8 +90,8 @@ pub(super) async fn prepare(
     }
     let fingerprint = identity.fingerprint();
     let at_service = target.at(&ctx.azure, identity).map_err(|message| ours(Reason::ServerNotInCloud, message))?;
-    match at_service.prepare_for(kind).await {
-        Ok(call) => Ok(Some(Prepared { call, credentials, identity: fingerprint, model: key })),
+    match at_service.prepare_for(call_kind(object, call)).await {
+        Ok(call) => Ok(Prepared { call, credentials, identity: fingerprint, model: key }),
         Err(trouble) => {
             if trouble.kind == TroubleKind::Throttled {
                 ctx.metrics.held_back(if model.power_bi.is_some() { ServiceKind::PowerBi } else { ServiceKind::AnalysisServices });
@@ -118,23 +105,14 @@ pub(super) async fn prepare(
 }
 
 /// Makes a call that was prepared.
-pub(super) async fn call(ctx: &Context, object: &ModelResource, desired: &Desired, effect: &Effect, prepared: Prepared) -> Seen {
-    let Prepared { call, credentials, identity, model } = prepared;
-    let seen = match effect {
-        // Between the write of the intent and this moment the lease may have run out, or nearly: then another operator has the say
-        // soon. Nothing is sent, and where this one still has the say it records so.
-        Effect::Submit if !ctx.lease.holds_for_a_submission() => {
-            Seen::Submission(Submission::Deferred { message: "nothing was submitted: the operator's lease is about to run out".to_owned() })
-        }
-        // Said since the intent was decided on.
-        Effect::Submit if ctx.lease.leaving().is_some() => {
-            Seen::Submission(Submission::Deferred { message: "nothing was submitted: the operator is about to be uninstalled".to_owned() })
-        }
-        Effect::Submit => Seen::Submission(submit(ctx, object, desired, call).await),
-        Effect::Resolve => Seen::Resolved(call.resolve().await),
-        Effect::Look(handle) => Seen::Look(call.look(desired.work.request.kind(), handle).await),
-        Effect::List(kind, intent) => {
-            let result = call.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
+pub(super) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Seen {
+    let Prepared { call: service, credentials, identity, model } = prepared;
+    let seen = match call {
+        Call::Submit(request) => Seen::Submission(service.submit(request).await),
+        Call::ResolveModel => Seen::Resolved(service.resolve().await),
+        Call::Poll(kind, operation) => Seen::Look(service.look(*kind, operation).await),
+        Call::List(kind, intent) => {
+            let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
             let unseen = ctx.unseen(of_kind(*kind));
@@ -144,31 +122,14 @@ pub(super) async fn call(ctx: &Context, object: &ModelResource, desired: &Desire
                 None => Seen::Listing { kind: *kind, result, taken },
             }
         }
-        Effect::FindModel => Seen::Presence(call.find_model().await),
-        Effect::Cancel(id) => Seen::Cancellation(call.cancel(id).await),
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => Seen::Nothing,
+        Call::FindModel => Seen::Presence(service.find_model().await),
+        Call::Cancel(id) => Seen::Cancellation(service.cancel(id).await),
     };
     if let Some(trouble) = refusal_in(&seen) {
         ctx.refusals.remember(identity, &model, trouble);
         ctx.identities.refused(&object.namespace().unwrap_or_default(), credentials.as_ref());
     }
     seen
-}
-
-/// Submits, and is done with it by the time that the decision counts on: the call's deadline after the intent, however long
-/// its write took.
-async fn submit(ctx: &Context, object: &ModelResource, desired: &Desired, call: Call) -> Submission {
-    let intent = object.status().and_then(|status| status.run.as_ref()).and_then(|run| run.submitted_time);
-    let spent =
-        intent.map_or(Duration::ZERO, |intent| Duration::try_from(Timestamp::now().duration_since(intent.timestamp())).unwrap_or_default());
-    // The intent is on record in whole seconds, cut off.
-    let left = (ctx.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
-    if left < ctx.settings.call_timeout / 4 {
-        let message = "nothing was submitted: the Kubernetes API took too long to record that it was about to be".to_owned();
-        return Submission::Deferred { message };
-    }
-    let lost = || Submission::Unanswered { message: "the service has not answered in time".to_owned() };
-    tokio::time::timeout(left, call.submit(&desired.work.request)).await.unwrap_or_else(|_| lost())
 }
 
 /// The refusal of the identity that an answer is, if it is one.
@@ -243,13 +204,13 @@ mod tests {
         let (ctx, object) = world();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
         // Nothing is known yet.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Lately).await, Err(NoIdentity::Fault(_))));
-        assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Now).await.is_ok());
-        for freshness in [Freshness::Lately, Freshness::Last] {
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Fault(_))));
+        assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Fresh).await.is_ok());
+        for freshness in [Freshness::Cached, Freshness::LastKnown] {
             let found = identity(&ctx, &object, None, freshness).await;
             assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
         }
         // A new operation needs what the spec has.
-        assert!(matches!(identity(&ctx, &object, None, Freshness::Now).await, Err(NoIdentity::Fault(_))));
+        assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Fault(_))));
     }
 }

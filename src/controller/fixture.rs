@@ -70,7 +70,7 @@ pub(super) fn context(count: usize) -> Context {
         client,
         places,
         azure: wiring::azure(&settings, &metrics, &traces).unwrap(),
-        settings: wiring::engine_settings(&settings),
+        settings: Arc::new(wiring::engine_settings(&settings)),
         lease: LeaseHandle::always(),
         index: Index::new(Arc::clone(&metrics)),
         metrics,

@@ -17,7 +17,6 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 mod followers;
-mod guardian;
 mod index;
 pub mod lease;
 mod memory;
@@ -33,9 +32,7 @@ pub mod run;
 mod scope;
 mod shares;
 pub mod shutdown;
-mod supervise;
 mod surroundings;
-mod tally;
 mod target;
 mod undecodable;
 mod watch;

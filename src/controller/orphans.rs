@@ -1,5 +1,5 @@
 //! Which operations may be running, by their resources, and which of those resources are gone: somebody has removed its finalizer by
-//! hand, or replaced it by another of the same name. [`super::guardian`] follows them.
+//! hand, or replaced it by another of the same name. [`super::reconcile::detached`] follows them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::watched::Watched;
-use crate::api::{Kind, ModelResource, RunState};
-use crate::operation::Submission;
+use crate::api::{Kind, ModelResource};
+use crate::engine::reconcile::AcceptedSubmission;
 
 /// A resource as the cache keeps it.
 type Kept = (Kind, Arc<Watched>);
@@ -20,7 +20,7 @@ pub(super) struct Gone {
     pub(super) kind: Kind,
     pub(super) watched: Arc<Watched>,
     /// What the service accepted for it, where its id is not on record.
-    pub(super) accepted: Option<Submission>,
+    pub(super) accepted: Option<AcceptedSubmission>,
 }
 
 /// The resources with an operation that may be running, and those of them that are gone.
@@ -39,17 +39,12 @@ impl Orphans {
         (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
     }
 
-    /// Takes note of a resource as a pass has left it, where `cached` is what the pass began with.
-    pub(super) fn note(&self, object: &ModelResource, cached: &Arc<Watched>) {
-        // A released one was let go. One whose finalizer somebody removed stays as it was noted before.
-        let Some(uid) = object.uid().filter(|_| !object.is_released()) else { return };
-        if may_run(object) {
-            let is_cached = object.meta().resource_version == cached.meta().resource_version;
-            let newer = (!is_cached).then(|| Watched::of(object).ok()).flatten();
-            self.under_way.lock().insert(uid, (object.kind(), newer.map_or_else(|| Arc::clone(cached), Arc::new)));
-        } else {
-            self.let_go(&uid);
-        }
+    /// Keeps a resource whose operation may be running, where `cached` is what the reconciliation started with.
+    pub(super) fn track(&self, object: &ModelResource, cached: &Arc<Watched>) {
+        let Some(uid) = object.uid() else { return };
+        let is_cached = object.meta().resource_version == cached.meta().resource_version;
+        let newer = (!is_cached).then(|| Watched::of(object).ok()).flatten();
+        self.under_way.lock().insert(uid, (object.kind(), newer.map_or_else(|| Arc::clone(cached), Arc::new)));
     }
 
     /// Nothing of the resource runs any more, or it was let go.
@@ -64,7 +59,7 @@ impl Orphans {
 
     /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
     /// `accepted` knows what the service accepted for it, where that is not on record.
-    pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&ModelResource) -> Option<Submission>) -> Option<ModelResource> {
+    pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&ModelResource) -> Option<AcceptedSubmission>) -> Option<ModelResource> {
         let (kind, watched) = self.under_way.lock().remove(uid)?;
         let object = watched.object(kind).ok().map(Arc::unwrap_or_clone);
         let accepted = object.as_ref().and_then(accepted);
@@ -79,16 +74,5 @@ impl Orphans {
     /// One that was gone has been seen to.
     pub(super) fn seen_to(&self, uid: &str) {
         self.followed.lock().remove(uid);
-    }
-}
-
-/// Whether an operation of the resource may be running.
-fn may_run(object: &ModelResource) -> bool {
-    match object.status().and_then(|status| status.run.as_ref()).map(|run| run.state) {
-        Some(RunState::Submitting | RunState::Running | RunState::Cancelling) => true,
-        Some(
-            RunState::Waiting | RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_),
-        )
-        | None => false,
     }
 }

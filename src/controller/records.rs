@@ -69,22 +69,12 @@ impl Records {
         took_effect(self.patch_metadata(object, json!({"finalizers": finalizers})).await?, |written| holds(written, object))
     }
 
-    /// Drops the finalizer; the resource may be gone with that.
+    /// Drops the finalizer; the resource may be gone with that, or before.
     pub(super) async fn drop_finalizer(&self, object: &ModelResource) -> Result<(), CallError> {
-        let finalizers = match self.call(finalizers_of(&self.api, object.meta())).await {
-            Err(error) if error.is_not_found() => return Ok(()),
-            finalizers => finalizers?,
-        };
+        let finalizers = self.call(finalizers_of(&self.api, object.meta())).await?;
         let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
-        match self.patch_metadata(object, json!({"finalizers": finalizers})).await {
-            Ok(written) => took_effect(written, |written| !holds(written, object)).map(|_| ()),
-            Err(error) if error.is_not_found() => Ok(()),
-            // A write without an answer may have been done.
-            Err(error) => match self.read(&object.name_any()).await {
-                Ok(found) if !found.as_ref().is_some_and(|found| holds(found, object)) => Ok(()),
-                Ok(_) | Err(_) => Err(error),
-            },
-        }
+        let written = self.patch_metadata(object, json!({"finalizers": finalizers})).await?;
+        took_effect(written, |written| !holds(written, object)).map(|_| ())
     }
 
     /// Takes off an annotation.

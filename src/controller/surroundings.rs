@@ -3,28 +3,40 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::faults;
 use super::followers;
 use crate::api::{Credentials, ModelResource, Reason, ResourceKey};
+use crate::engine::reconcile::Observed;
 use crate::engine::{Cure, Fault, Followed};
 
-/// What stands around a resource.
-pub(super) struct Around {
-    /// What is wrong, if anything.
-    pub(super) fault: Option<Fault>,
-    /// The refresh that it follows, where it is there.
-    pub(super) followed: Option<Followed>,
-    /// Who to be at the service, where `Ok(None)` is the operator itself; or why that cannot be told.
-    pub(super) credentials: Result<Option<Credentials>, Fault>,
+/// Who to be at the service, where `Ok(None)` is the operator itself; or why that is unknown.
+pub(super) type Found = Result<Option<Credentials>, Fault>;
+
+/// Observes what surrounds a resource, by the newest that is known, and the credentials that apply. To one that no longer exists nothing is
+/// reserved.
+pub(super) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelResource>, is_detached: bool) -> (Observed, Found) {
+    let (fault, followed, credentials) = around(ctx, key, resource);
+    let observed = Observed {
+        now: Timestamp::now(),
+        leads: ctx.lease.holds(),
+        may_submit: ctx.lease.holds_for_a_submission(),
+        fault,
+        followed,
+        leaving: ctx.lease.leaving(),
+        adopt_taken: !is_detached && ctx.adopt_taken(resource),
+    };
+    (observed, credentials)
 }
 
-/// Looks around a resource, by the newest that is known.
-pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> Around {
+/// What is wrong with a resource, if anything; the refresh that it follows, where it is there; and its credentials.
+fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Option<Fault>, Option<Followed>, Found) {
     let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
     let Some(follows) = resource.follows() else {
-        return Around { fault: own, followed: None, credentials: credentials() };
+        return (own, None, credentials());
     };
     let takes_over = resource.model().is_none();
     let followed = look_up(ctx, &followers::refresh(name, follows));
@@ -39,7 +51,7 @@ pub(super) fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource
         Ok(_) | Err(_) => credentials(),
     };
     let fault = own.or_else(|| ctx.followers.circle(name).as_deref().map(in_circle)).or(wrong);
-    Around { fault, followed: followed.ok().as_deref().and_then(Followed::of_resource), credentials }
+    (fault, followed.ok().as_deref().and_then(Followed::of_resource), credentials)
 }
 
 /// The refresh of this name, or why there is none.

@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::controller::fixture::context;
-    use crate::controller::supervise::reconcile;
+    use crate::controller::reconcile::reconcile;
 
     /// What is sent to the API server in a pass over a resource that a newer version has written.
     async fn sent(change: impl FnOnce(&mut Value)) -> Vec<(String, Value)> {

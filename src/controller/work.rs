@@ -13,16 +13,15 @@ use super::context::Context;
 use super::dispatch::Dispatch;
 use super::events::Events;
 use super::followers::Followers;
-use super::guardian;
 use super::index::Index;
 use super::memory::Memory;
 use super::orphans::Orphans;
+use super::reconcile::{detached, reconcile};
 use super::records;
 use super::references::{Identities, OwnIdentity};
 use super::refusals::Refusals;
 use super::run::{RunError, Running};
 use super::shares::Shares;
-use super::supervise::reconcile;
 use super::watch;
 use super::wiring;
 use crate::api::ResourceKey;
@@ -54,7 +53,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         client,
         places,
         azure,
-        settings: wiring::engine_settings(&settings),
+        settings: Arc::new(wiring::engine_settings(&settings)),
         lease: lease.clone(),
         index: Index::new(Arc::clone(&metrics)),
         metrics,
@@ -81,7 +80,7 @@ pub async fn work(running: Running) -> Result<(), RunError> {
     let woken = stream::poll_fn(move |cx| woken.poll_recv(cx));
     let due = stream::select(changes, woken);
     let waits = async {
-        tokio::join!(ready, publish(&ctx), wake_on_leaving(&ctx), guardian::attend(&ctx, coming));
+        tokio::join!(ready, publish(&ctx), wake_on_leaving(&ctx), detached::attend(&ctx, coming));
     };
     tokio::select! {
         () = dispatch.run(due, |name| pass(Arc::clone(&ctx), name)) => {}

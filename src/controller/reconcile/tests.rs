@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use hyper::{Request, Response};
 use jiff::Timestamp;
@@ -16,10 +17,13 @@ use super::super::agenda::Action;
 use super::super::context::Context;
 use super::super::events::Events;
 use super::super::fixture;
-use super::super::supervise::reconcile;
+use super::super::references::{Identities, OwnIdentity};
+use super::super::shares::Shares;
 use super::super::watched::Watched;
+use super::reconcile;
 use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::engine::Turn;
+use crate::service::identity::Environment;
 
 /// What the API server was asked: `PATCH sales`, with the body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
@@ -96,6 +100,32 @@ async fn undecodable_resource_holds_no_turn() {
 /// A resource without a run, whose first write removes an annotation.
 fn new() -> ModelResource {
     running(&json!({"annotations": {(RUN_REQUESTED_AT): ""}})).with_status(&Status::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_is_returned_when_a_reconciliation_does_not_end() {
+    for dropped in [false, true] {
+        let (mut ctx, asked) = context(|_, _| (500, Value::Null));
+        // The Secret is never read.
+        ctx.identities = Identities::new(
+            ctx.client.clone(),
+            Shares::new(0),
+            OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() },
+        );
+        let mut object = serde_json::to_value(running(&json!({"finalizers": [FINALIZER]}))).unwrap();
+        (object["status"], object["spec"]["credentials"]) = (json!({}), json!({"servicePrincipalRef": {"name": "aas-sp"}}));
+        let (ctx, cached) = (Arc::new(ctx), Arc::new(serde_json::from_value(object).unwrap()));
+        let mut reconciling = Box::pin(reconcile(Kind::ModelRefresh, cached, Arc::clone(&ctx)));
+        assert!((&mut reconciling).now_or_never().is_none());
+        assert!(ctx.queue.lock().holds("u-0"), "granted in memory");
+        if dropped {
+            drop(reconciling);
+        } else {
+            assert_eq!(reconciling.await, Action::requeue(Duration::from_millis(500)), "after five minutes");
+        }
+        assert!(!ctx.queue.lock().holds("u-0") && asked.lock().is_empty());
+        assert_eq!(ctx.memory.transient("u-0").failures, 1);
+    }
 }
 
 /// How the API server refuses a request.

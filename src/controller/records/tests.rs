@@ -104,40 +104,6 @@ async fn a_call_that_hangs_gives_its_place_to_the_next() {
     assert_eq!(errors.len(), CONNECTIONS + 1);
 }
 
-/// An API server that answers no write, and shows this when it is read.
-fn mute_api(found: Option<Value>) -> Client {
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let found = found.clone();
-        async move {
-            if request.method() != Method::GET {
-                return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-            }
-            let missing =
-                json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "message": "gone", "code": 404});
-            let (code, body) = found.map_or((404, missing), |found| (200, found));
-            let body = Body::from(serde_json::to_vec(&body).unwrap());
-            Ok(Response::builder().status(code).body(body).unwrap())
-        }
-    });
-    Client::new(service, "bi")
-}
-
-#[tokio::test]
-async fn a_finalizer_that_went_without_an_answer_has_gone() {
-    let with = |change: fn(&mut Value)| {
-        let mut found = serde_json::to_value(resource()).unwrap();
-        change(&mut found);
-        Some(found)
-    };
-    let another = with(|found| found["metadata"]["uid"] = json!("u-2"));
-    let without = with(|found| found["metadata"]["finalizers"] = json!(["other/one"]));
-    let unchanged = with(|_| {});
-    for (found, gone) in [(None, true), (another, true), (without, true), (unchanged, false)] {
-        let records = Records::new(&mute_api(found.clone()), &places(), Kind::ModelRefresh, "bi");
-        assert_eq!(records.drop_finalizer(&resource()).await.is_ok(), gone, "{found:?}");
-    }
-}
-
 #[tokio::test]
 async fn finalizers_that_are_not_cached_are_read_before_a_write() {
     let many: Vec<String> = (0..100).map(|n| format!("other.example/{n:0100}")).collect();

@@ -10,5 +10,5 @@ mod secret;
 mod tests;
 
 pub(super) use failure::NoIdentity;
-pub(super) use resolver::{Freshness, Identities, OwnIdentity};
+pub(super) use resolver::{Identities, OwnIdentity};
 pub(super) use secret::identity_of as service_principal;

@@ -13,6 +13,7 @@ use super::grants::Grants;
 use super::{account, secret};
 use crate::api::{Credentials, ManagedIdentity, Reason};
 use crate::controller::shares::Shares;
+use crate::engine::reconcile::Freshness;
 use crate::engine::{Cure, Fault};
 use crate::service::identity::{Environment, Identity};
 
@@ -43,17 +44,6 @@ pub(in crate::controller) struct OwnIdentity {
     pub(in crate::controller) environment: Environment,
     /// The namespaces whose resources may.
     pub(in crate::controller) namespaces: Vec<String>,
-}
-
-/// How an identity is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::controller) enum Freshness {
-    /// As what is referred to stands now: something is to begin.
-    Now,
-    /// As it stood lately: something is to be looked at.
-    Lately,
-    /// As it stood last, where it is gone: something is to be cancelled, and its Secret may be deleted with it.
-    Last,
 }
 
 impl Identities {
@@ -90,12 +80,12 @@ impl Identities {
                 Ok(identity)
             }
             Err(NoIdentity::Fault(fault)) => match remembered {
-                Some(identity) if freshness == Freshness::Last => Ok(identity),
+                Some(identity) if freshness == Freshness::LastKnown => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Fault(fault)),
             },
             Err(NoIdentity::Unread(trouble)) => match remembered {
                 // The Kubernetes API is away: what was read last still serves to look.
-                Some(identity) if freshness != Freshness::Now => Ok(identity),
+                Some(identity) if freshness != Freshness::Fresh => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Unread(trouble)),
             },
         }
@@ -104,8 +94,8 @@ impl Identities {
     /// What was read, where that is as fresh as it is wanted.
     fn just_read(&self, key: &Key, freshness: Freshness) -> Option<Identity> {
         let fresh = match freshness {
-            Freshness::Now => JUST_READ,
-            Freshness::Lately | Freshness::Last => FRESH,
+            Freshness::Fresh => JUST_READ,
+            Freshness::Cached | Freshness::LastKnown => FRESH,
         };
         let lately = self.lately.lock();
         lately.get(key).filter(|(_, at)| at.elapsed() < fresh).map(|(identity, _)| identity.clone())

@@ -14,11 +14,12 @@ use serde_json::json;
 
 use super::failure::NoIdentity;
 use super::grants::Grants;
-use super::resolver::{Freshness, Identities, OwnIdentity, REMEMBERED};
+use super::resolver::{Identities, OwnIdentity, REMEMBERED};
 use super::{account, grants, secret};
 use crate::api::{Credentials, ManagedIdentity, Reason, ServicePrincipalRef};
 use crate::controller::records::{CONNECTIONS, places};
 use crate::engine::Cure;
+use crate::engine::reconcile::Freshness;
 use crate::operation::Trouble;
 use crate::service::identity::{AssertionSource, Environment, Identity, SecretText};
 
@@ -242,9 +243,9 @@ async fn only_listed_namespaces_may_use_what_is_the_operators() {
     let managed =
         Credentials { service_principal_ref: None, workload_identity: None, managed_identity: Some(ManagedIdentity { client_id: None }) };
     for credentials in [None, Some(&managed)] {
-        assert!(identities.of("bi", credentials, Freshness::Now).await.is_ok());
+        assert!(identities.of("bi", credentials, Freshness::Fresh).await.is_ok());
         for namespace in ["b", "bi2", "", "BI"] {
-            let refused = identities.of(namespace, credentials, Freshness::Last).await;
+            let refused = identities.of(namespace, credentials, Freshness::LastKnown).await;
             let Err(NoIdentity::Fault(fault)) = refused else { panic!("{namespace} may") };
             assert_eq!((fault.reason, fault.cure), (Reason::IdentityNotAllowed, Cure::Spec));
             assert!(fault.message.contains(&format!("--operator-identity-namespace {namespace}")), "{}", fault.message);
@@ -288,7 +289,7 @@ async fn those_who_read_the_same_at_once_take_no_more_connections_than_a_namespa
     let identities = Identities::new(slow_api(&asked), places(), own);
     let reference = Some(ServicePrincipalRef { name: "aas-sp".to_owned() });
     let credentials = Credentials { service_principal_ref: reference, workload_identity: None, managed_identity: None };
-    let all = (0..10 * CONNECTIONS).map(|_| identities.of("bi", Some(&credentials), Freshness::Now));
+    let all = (0..10 * CONNECTIONS).map(|_| identities.of("bi", Some(&credentials), Freshness::Fresh));
     assert!(futures::future::join_all(all).await.iter().all(Result::is_ok));
     assert_eq!(asked.load(Ordering::Relaxed), CONNECTIONS * 3 / 4);
 }

@@ -1,4 +1,4 @@
-//! An operator: the controller's loop around the decision, one step at a time. `controller::reconcile` is the real one.
+//! An operator: the controller's loop around the decision, one step at a time. `engine::reconcile` is the real one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

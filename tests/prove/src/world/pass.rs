@@ -1,4 +1,4 @@
-//! One pass over a resource, step by step, as `controller::reconcile` makes it: decide, write, one effect, and again.
+//! One pass over a resource, step by step, as `engine::reconcile` makes it: decide, write, one effect, and again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::scenario::Ail;
 /// The most decisions that one pass makes.
 const DECISIONS: u8 = 12;
 
-/// How many passes fail before a resource counts as one that cannot proceed, as `controller::reconcile` has it.
+/// How many passes fail before a resource counts as one that cannot proceed, as `engine::reconcile` has it.
 const STUCK: u8 = 3;
 
 /// How a pass came to its end.

@@ -71,7 +71,7 @@ impl World {
         turn
     }
 
-    /// A failed pass returns the turn that it has in memory alone, as `controller::reconcile` does; a `stuck` resource any. Of an `intent`
+    /// A failed pass returns the turn that it has in memory alone, as `engine::reconcile` does; a `stuck` resource any. Of an `intent`
     /// that was not heard of nothing was sent.
     pub(super) fn leave_turn(&mut self, operator: usize, resource: usize, view: &Object, (stuck, intent): (bool, bool)) {
         let (wall, settings) = (self.wall(operator), self.settings());

@@ -4,6 +4,7 @@
 //! same decision, on the record as it was last known, which is kept in memory from then on. A process that ends forgets
 //! them, as there is no place left to write them to.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -13,14 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource as _, ResourceExt};
 use tokio::sync::mpsc;
 
-use super::context::Context;
-use super::effects;
-use super::orphans::Gone;
-use super::records::Records;
-use super::surroundings::{self, Around};
-use crate::api::{self, ModelResource, Reason, Run, Status};
-use crate::engine::{Desired, Effect, Notice, Scratch, Seen, Situation, Surroundings, decide};
-use crate::operation::Submission;
+use super::super::context::Context;
+use super::super::orphans::Gone;
+use super::super::records::Records;
+use super::driver::drive;
+use crate::api::{self, ModelResource, Reason};
+use crate::engine::Notice;
+use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
 
 /// The pause before something is tried again that the decision did not set one for.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Sees to all that come, for ever.
-pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
+pub(in super::super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
     let mut followed = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -50,7 +50,7 @@ pub(super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Go
 }
 
 /// Follows the operation of a resource that is gone to its end.
-async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Submission>) {
+async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
     // A watch may miss what is there: only the API server itself says that it is gone.
     let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
@@ -76,7 +76,7 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Submissi
         Err(_) => "its end could not be seen",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
-    publish(ctx, object, &[Notice { reason: Reason::Released, message }]);
+    ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::Released, message });
 }
 
 /// The resource as it would be if its deletion had waited.
@@ -98,54 +98,22 @@ enum Followed {
     InDoubt,
 }
 
-/// A pass without a place to write to: what is decided is remembered here. What the service accepted is followed by its id.
-async fn follow(ctx: &Context, mut object: ModelResource, accepted: Option<Submission>) -> Followed {
-    let name = object.key();
-    let (mut scratch, mut seen) = (Scratch::default(), accepted.map_or(Seen::Nothing, Seen::Submission));
-    while ctx.lease.holds() {
-        let Around { fault, followed, credentials } = surroundings::around(ctx, &name, &object);
-        let surroundings =
-            Surroundings { fault, namespace_ending: false, followed, leaving: None, adopt_taken: false, metadata_refused: false };
-        let desired = Desired::of(&object, surroundings);
-        let blank = Status::default();
-        let recorded = object.status().unwrap_or(&blank);
-        let (now, settings) = (Timestamp::now(), &ctx.settings);
-        let step = decide(&Situation { desired: &desired, recorded, scratch: &scratch, seen, now, settings });
-        let call = match effects::prepare(ctx, &object, credentials, &step.model, &step.effect).await {
-            Ok(call) => call,
-            Err(hindrance) => {
-                seen = *hindrance;
-                tokio::time::sleep(SHORTEST).await;
-                continue;
-            }
+/// Reconciles in memory until the operation has ended. What the service accepted is followed by its id.
+async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Followed {
+    let (key, uid) = (object.key(), object.uid().unwrap_or_default());
+    let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
+    loop {
+        let mut machine = Reconciliation::detached(view, transient, Arc::clone(&ctx.settings));
+        let (outcome, _) = drive(ctx, (&key, &uid), &mut machine).await;
+        ctx.index.departs(&outcome.view);
+        let pause = match outcome.finish {
+            Finish::Settled { requeue } => requeue.unwrap_or(PAUSE),
+            // Nothing is written or read, so nothing of that can fail.
+            Finish::Failed => PAUSE,
+            Finish::Released | Finish::Gone | Finish::Conflict => return Followed::ToTheEnd,
+            Finish::Unresolvable => return Followed::InDoubt,
         };
-        object = object.with_status(&step.recorded);
-        // An operation that is adopted now is claimed like one that was known before.
-        ctx.index.departs(&object);
-        scratch = step.scratch;
-        publish(ctx, &object, &step.notices);
-        seen = match (&step.effect, call) {
-            (Effect::Release, _) => return Followed::ToTheEnd,
-            (effect, Some(prepared)) => effects::call(ctx, &object, &desired, effect, prepared).await,
-            // What is left belongs to a resource that is there.
-            (_, None) => {
-                if object.status().and_then(|status| status.run.as_ref()).is_some_and(is_in_doubt) {
-                    return Followed::InDoubt;
-                }
-                tokio::time::sleep(step.look_again.unwrap_or(PAUSE).max(SHORTEST)).await;
-                Seen::Nothing
-            }
-        };
-    }
-    Followed::ToTheEnd
-}
-
-fn is_in_doubt(run: &Run) -> bool {
-    run.reason == Reason::SubmissionUnknown.as_str()
-}
-
-fn publish(ctx: &Context, object: &ModelResource, notices: &[Notice]) {
-    for notice in notices {
-        ctx.events.publish(object.kind(), object.meta(), notice);
+        (view, transient) = (outcome.view, outcome.transient);
+        tokio::time::sleep(pause.max(SHORTEST)).await;
     }
 }

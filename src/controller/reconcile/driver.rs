@@ -1,0 +1,136 @@
+//! The driver: performs what the machine requests, and decides nothing.
+//!
+//! Each request has a future of its own, boxed: a reconciliation that waits for its permit or its service is small.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::super::call::CallError;
+use super::super::context::Context;
+use super::super::effects;
+use super::super::namespaces;
+use super::super::records::Records;
+use super::super::surroundings::observe;
+use super::report::Report;
+use super::write::{fenced, left};
+use crate::api::{ModelResource, ResourceKey};
+use crate::engine::Seen;
+use crate::engine::reconcile::{Outcome, Reconciliation, Request, Response, Unavailable, View as _};
+use crate::operation::Submission;
+use crate::telemetry::labels::Write;
+
+type View = Arc<ModelResource>;
+
+/// Performs what a reconciliation of the resource with this key and uid requests. Returns how it ended, and what failed last.
+pub(super) async fn drive(
+    ctx: &Context,
+    (key, uid): (&ResourceKey, &str),
+    machine: &mut Reconciliation<View>,
+) -> (Outcome<View>, Option<CallError>) {
+    let records = Records::new(&ctx.client, &ctx.places, key.kind, &key.namespace);
+    let mut report = Report::new(ctx, key, uid);
+    let (mut credentials, mut prepared, mut last_events) = (Ok(None), None, Vec::new());
+    let mut request = machine.handle(Response::Start(Timestamp::now()));
+    loop {
+        let view = machine.view();
+        let response = match request {
+            Request::Observe => {
+                let (observed, found) = observe(ctx, key, view, machine.is_detached());
+                credentials = found;
+                Response::Observed(Box::new(observed))
+            }
+            Request::Read { after } => {
+                if !after.is_zero() {
+                    report.records_again();
+                    tokio::time::sleep(after).await;
+                }
+                match Box::pin(records.read(&key.name)).await {
+                    Ok(found) => {
+                        let found = found.filter(|found| found.uid().as_deref() == Some(uid));
+                        Response::Read(Ok(found.inspect(|found| ctx.keep_latest(found))))
+                    }
+                    Err(error) => {
+                        report.error = Some(error);
+                        Response::Read(Err(Unavailable))
+                    }
+                }
+            }
+            Request::ReadNamespace => Response::Namespace { terminating: Box::pin(namespaces::is_ending(ctx, &key.namespace, uid)).await },
+            Request::Prepare { model, call, freshness, timeout } => {
+                let credentials = std::mem::replace(&mut credentials, Ok(None));
+                let prepare = effects::prepare(ctx, view, credentials, &model, &call, freshness);
+                let prepare = ctx.traces.within(|| report.subject(machine.run()), Box::pin(prepare));
+                match within_limit(timeout, prepare).await {
+                    Some(Ok(call)) => {
+                        prepared = Some(call);
+                        Response::Prepared
+                    }
+                    Some(Err(seen)) => Response::NotPrepared(seen),
+                    None => Response::TimedOut,
+                }
+            }
+            Request::Reserve { model, id } => Response::Reserved { taken: ctx.is_taken(view, &model, &id) },
+            Request::WriteStatus { status, .. } => {
+                let written = fenced(&mut report, Write::Status, view, Box::pin(records.write_status(view, &status))).await;
+                if written.is_ok() {
+                    report.status_written(view.status(), &status);
+                }
+                left(ctx, written)
+            }
+            Request::AddFinalizer => left(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(records.add_finalizer(view))).await),
+            Request::RemoveAnnotation(key) => {
+                left(ctx, fenced(&mut report, Write::Finalizer, view, Box::pin(records.drop_annotation(view, key))).await)
+            }
+            Request::RemoveFinalizer { events } => {
+                last_events = events;
+                let removal = Box::pin(async {
+                    // Before the write: the watch may show that the resource is gone sooner than the response does.
+                    ctx.orphans.let_go(uid);
+                    ctx.index.departs(view);
+                    records.drop_finalizer(view).await
+                });
+                match fenced(&mut report, Write::Finalizer, view, removal).await {
+                    Ok(()) => Response::Removed,
+                    Err(response) => response,
+                }
+            }
+            Request::AcquireTurn { model, since } => Response::Turn(ctx.queue.lock().acquire(&model, uid, key, since)),
+            Request::Publish { events, namespace_ending } => {
+                report.published(view, &events, namespace_ending);
+                Response::Published
+            }
+            Request::Call { call, timeout } => match prepared.take() {
+                Some(prepared) => {
+                    if machine.is_detached() {
+                        // An operation that is adopted now is claimed like one that was known before.
+                        ctx.index.departs(view);
+                    }
+                    let work = Box::pin(effects::call(ctx, view, &call, prepared));
+                    let called = within_limit(timeout, ctx.traces.within(|| report.subject(machine.run()), work)).await;
+                    if let Some(Seen::Submission(accepted @ Submission::Accepted { .. })) = &called {
+                        ctx.memory.accept(uid, view.status(), accepted);
+                    }
+                    called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
+                }
+                // Never: a call comes after its preparation. The machine ends with a response that it did not request.
+                None => Response::Prepared,
+            },
+            Request::Done(outcome) => {
+                report.ended(&outcome, &last_events);
+                return (*outcome, report.error);
+            }
+        };
+        request = machine.handle(response);
+    }
+}
+
+/// Waits no longer than `timeout`. `None` is no result by then.
+async fn within_limit<F: Future>(timeout: Option<Duration>, work: F) -> Option<F::Output> {
+    match timeout {
+        None => Some(work.await),
+        Some(timeout) => tokio::time::timeout(timeout, work).await.ok(),
+    }
+}

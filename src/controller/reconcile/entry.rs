@@ -1,0 +1,140 @@
+//! What surrounds a reconciliation: the lease, the limits, and that nothing in it concerns another resource.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use super::super::agenda::Action;
+use super::super::context::Context;
+use super::super::undecodable;
+use super::super::watched::Watched;
+use super::driver;
+use crate::api::{Kind, ModelResource, ResourceKey};
+use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
+use crate::telemetry::labels::ReconcileResult;
+
+/// How long a reconciliation may take; every call in it has a deadline of its own, so this is a last resort.
+const RECONCILE_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// One reconciliation, whatever happens in it: a panic or an error of one resource is no other resource's business.
+pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
+    if !ctx.lease.holds() {
+        return Action::await_change();
+    }
+    let object = match cached.object(kind) {
+        Ok(object) => object,
+        Err(error) => return undecodable::handle(&ctx, kind, &cached, &error).await,
+    };
+    let (began, _in_flight) = (Instant::now(), ctx.metrics.reconciling());
+    let (key, uid) = (object.key(), object.uid().unwrap_or_default());
+    let ResourceKey { namespace, name, .. } = &key;
+    let mut guard = ReconcileGuard::begin(&ctx, (&key, &uid), &cached, &object);
+    let drive = driver::drive(&ctx, (&key, &uid), &mut guard.machine);
+    let outcome = tokio::time::timeout(RECONCILE_TIMEOUT, AssertUnwindSafe(drive).catch_unwind()).await;
+    let (result, action) = match outcome {
+        Ok(Ok((outcome, error))) => {
+            let (finish, requeue) = (outcome.finish, guard.finish(outcome));
+            match finish {
+                Finish::Settled { .. } | Finish::Released | Finish::Gone | Finish::Unresolvable => (ReconcileResult::Success, requeue),
+                Finish::Conflict => (ReconcileResult::Conflict, requeue),
+                Finish::Failed => {
+                    let error = error.as_ref().map(tracing::field::display);
+                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in = ?requeue, "failed to go on with a resource");
+                    (ReconcileResult::Error, requeue)
+                }
+            }
+        }
+        Ok(Err(_)) => {
+            tracing::error!(kind = kind.as_str(), namespace, name, uid, "a pass over a resource panicked; please report this");
+            (ReconcileResult::Panic, guard.abandon())
+        }
+        Err(_) => {
+            tracing::error!(
+                kind = kind.as_str(),
+                namespace,
+                name,
+                uid,
+                "a pass over a resource took longer than {} s and was given up",
+                RECONCILE_TIMEOUT.as_secs()
+            );
+            (ReconcileResult::Timeout, guard.abandon())
+        }
+    };
+    ctx.metrics.reconciled(kind, result, began.elapsed());
+    action_of(action)
+}
+
+fn action_of(requeue: Option<Duration>) -> Action {
+    requeue.map_or_else(Action::await_change, Action::requeue)
+}
+
+/// A reconciliation in progress. Whatever ends it, what holds then is applied once: also where it panics, takes too long or is dropped.
+struct ReconcileGuard<'a> {
+    ctx: &'a Context,
+    cached: &'a Arc<Watched>,
+    key: &'a ResourceKey,
+    uid: &'a str,
+    machine: Reconciliation<Arc<ModelResource>>,
+    /// Whether what holds is applied.
+    applied: bool,
+}
+
+impl<'a> ReconcileGuard<'a> {
+    /// Begins with the newest that is known of the resource, and with what the reconciliation before has kept.
+    fn begin(ctx: &'a Context, (key, uid): (&'a ResourceKey, &'a str), cached: &'a Arc<Watched>, object: &Arc<ModelResource>) -> Self {
+        ctx.meet(key, uid);
+        let view = ctx.memory.newest(object);
+        ctx.follow(key, view.follows());
+        let machine = Reconciliation::new(view, ctx.memory.transient(uid), Arc::clone(&ctx.settings));
+        Self { ctx, cached, key, uid, machine, applied: false }
+    }
+
+    /// Applies how it ended. Returns the delay before the next one.
+    fn finish(mut self, outcome: Outcome<Arc<ModelResource>>) -> Option<Duration> {
+        self.apply(outcome)
+    }
+
+    /// Applies what holds where it did not end.
+    fn abandon(mut self) -> Option<Duration> {
+        let outcome = self.machine.abandon();
+        self.apply(outcome)
+    }
+
+    fn apply(&mut self, outcome: Outcome<Arc<ModelResource>>) -> Option<Duration> {
+        self.applied = true;
+        let (ctx, uid, requeue) = (self.ctx, self.uid, outcome.requeue());
+        let Outcome { finish, view, transient, queue, tracking } = outcome;
+        match tracking {
+            Tracking::Track => ctx.orphans.track(&view, self.cached),
+            Tracking::Untrack => ctx.orphans.let_go(uid),
+            Tracking::Keep => {}
+        }
+        ctx.memory.keep(uid, transient);
+        if matches!(finish, Finish::Settled { .. }) {
+            ctx.memory.succeeded(uid);
+        }
+        let next = match queue {
+            QueueUpdate::Set { model, turn } => ctx.queue.lock().set(&model, uid, self.key, turn),
+            QueueUpdate::Leave => ctx.queue.lock().remove(uid),
+            QueueUpdate::Keep => Vec::new(),
+        };
+        ctx.wake(next);
+        if matches!(finish, Finish::Released | Finish::Gone) {
+            ctx.forget(self.key);
+        }
+        requeue
+    }
+}
+
+impl Drop for ReconcileGuard<'_> {
+    fn drop(&mut self) {
+        if !self.applied {
+            let outcome = self.machine.abandon();
+            let _ = self.apply(outcome);
+        }
+    }
+}

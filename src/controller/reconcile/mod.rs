@@ -1,0 +1,13 @@
+//! One reconciliation of one resource: what the machine requests, performed.
+
+pub(super) mod detached;
+mod driver;
+mod entry;
+mod report;
+mod runs;
+mod write;
+
+pub(super) use entry::reconcile;
+
+#[cfg(test)]
+mod tests;

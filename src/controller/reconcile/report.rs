@@ -1,0 +1,151 @@
+//! What a reconciliation reports: log lines, metrics, traces and events.
+
+use std::sync::Arc;
+
+use kube::Resource as _;
+
+use super::super::call::CallError;
+use super::super::context::Context;
+use super::super::denials;
+use super::runs;
+use crate::api::{ModelResource, Reason, ResourceKey, Run, Status};
+use crate::engine::Notice;
+use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, View};
+use crate::telemetry::labels::{Write, WriteResult};
+use crate::telemetry::traces::Subject;
+
+/// The resource, as the reports name it.
+pub(super) struct Report<'a> {
+    pub(super) ctx: &'a Context,
+    key: &'a ResourceKey,
+    uid: &'a str,
+    /// The last write or read that failed.
+    pub(super) error: Option<CallError>,
+    /// A write that was rejected as if the view, of this version, were stale. Only a read shows whether it was.
+    doubtful: Option<(Write, u64)>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(ctx: &'a Context, key: &'a ResourceKey, uid: &'a str) -> Self {
+        Self { ctx, key, uid, error: None, doubtful: None }
+    }
+
+    /// A write was performed.
+    pub(super) fn wrote(&mut self, what: Write) {
+        self.settle(WriteResult::Conflict);
+        self.ctx.metrics.wrote(what, WriteResult::Success);
+    }
+
+    /// A write failed. The response is how.
+    pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: CallError) -> Response<Arc<ModelResource>> {
+        self.settle(WriteResult::Conflict);
+        let (denied, certain) = (error.denial().is_some(), error.is_refusal());
+        let response = match () {
+            () if error.is_conflict() => Response::Rejected(Rejection::Conflict),
+            () if error.is_not_found() => Response::Rejected(Rejection::NotFound),
+            () if certain && denied => Response::Rejected(Rejection::Denied),
+            () if certain => Response::Rejected(Rejection::Refused),
+            () => Response::Unanswered { denied },
+        };
+        if matches!(response, Response::Rejected(Rejection::Conflict | Rejection::NotFound)) {
+            self.doubtful = Some((what, view.version()));
+        } else if denied {
+            self.ctx.metrics.wrote(what, WriteResult::Refused);
+            denials::report(self.ctx, view, what, error.said().unwrap_or_default());
+        } else {
+            self.ctx.metrics.wrote(what, WriteResult::Error);
+        }
+        self.error = Some(error);
+        response
+    }
+
+    /// The id of an accepted operation is written again.
+    pub(super) fn records_again(&self) {
+        let ResourceKey { kind, namespace, name } = self.key;
+        let error = self.error.as_ref().map(tracing::field::display);
+        tracing::warn!(kind = kind.as_str(), namespace, name, uid = self.uid, error, "failed to record the id of an operation; retrying");
+    }
+
+    /// The reconciliation ended. Whether a rejected write was one of a stale view is known by now.
+    pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Notice]) {
+        if outcome.finish == Finish::Released {
+            self.removed(&outcome.view, last_events);
+            return self.settle(WriteResult::Success);
+        }
+        let Some((what, version)) = self.doubtful else { return };
+        // A webhook may deny a write with the status of a conflict, and a definition without the status subresource responds 404.
+        let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
+        if let (true, Some(error)) = (refused, &self.error) {
+            denials::report(self.ctx, &outcome.view, what, error.said().unwrap_or_default());
+        }
+        self.settle(if refused { WriteResult::Refused } else { WriteResult::Conflict });
+    }
+
+    fn settle(&mut self, result: WriteResult) {
+        if let Some((what, _)) = self.doubtful.take() {
+            self.ctx.metrics.wrote(what, result);
+        }
+    }
+
+    /// Publishes events of the resource, and of a namespace that is being deleted where no event of the resource remains.
+    pub(super) fn published(&self, view: &ModelResource, events: &[Notice], namespace_ending: bool) {
+        for event in events {
+            self.ctx.events.publish(self.key.kind, view.meta(), event);
+            if namespace_ending && event.reason == Reason::Released {
+                self.ctx.events.publish_of_namespace(self.key, event);
+            }
+            runs::told(&self.ctx.metrics, event);
+        }
+    }
+
+    /// A status was written: a log line for each transition of its run.
+    pub(super) fn status_written(&self, before: &Status, after: &Status) {
+        let Some(run) = &after.run else { return };
+        let (before, subject) = (before.run.as_ref(), self.subject_of(run));
+        runs::recorded(&self.ctx.metrics, self.key.kind, before, run, self.ctx.traces.trace_of(&subject));
+        self.ctx.traces.recorded(&subject, before, run);
+        let what = |run: &Run| (run.number, run.attempt, run.state);
+        if !before.is_some_and(|before| what(before) == what(run) && before.reason == run.reason) {
+            self.log(run, &format!("{:?}", run.state), &run.reason, &run.message);
+        }
+    }
+
+    /// The finalizer was removed. A run that ends with its resource has no record of its end.
+    fn removed(&self, view: &Arc<ModelResource>, events: &[Notice]) {
+        let Some(run) = View::status(view).run.as_ref().filter(|run| !run.state.ended()) else { return };
+        let subject = self.subject_of(run);
+        let trace = self.ctx.traces.trace_of(&subject);
+        let reason = runs::released(&self.ctx.metrics, self.key.kind, run, events, trace);
+        let message = events.last().map_or("its resource is deleted", |event| &event.message);
+        self.log(run, "Gone", reason.as_str(), message);
+        self.ctx.traces.ended(&subject, run, reason.as_str(), message);
+    }
+
+    /// A run of the resource, as traces name it.
+    pub(super) fn subject(&self, run: RunRef) -> Subject {
+        let ResourceKey { kind, namespace, name } = self.key.clone();
+        let RunRef { number, operation_id, activity_id } = run;
+        Subject { kind, namespace, name, uid: self.uid.to_owned(), run: number, operation: operation_id, activity: activity_id }
+    }
+
+    fn subject_of(&self, run: &Run) -> Subject {
+        self.subject(RunRef { number: run.number, operation_id: run.operation_id.clone(), activity_id: run.activity_id.clone() })
+    }
+
+    fn log(&self, run: &Run, state: &str, reason: &str, message: &str) {
+        let ResourceKey { kind, namespace, name } = self.key;
+        tracing::info!(
+            kind = kind.as_str(),
+            namespace,
+            name,
+            uid = self.uid,
+            run = run.number,
+            attempt = run.attempt,
+            state,
+            reason,
+            operation = run.operation_id,
+            activity = run.activity_id,
+            "{message}"
+        );
+    }
+}
