@@ -60,7 +60,7 @@ fn licenses_of_deny_and_of_the_bill_are_the_same() {
     let denied =
         list("deny.toml", "[licenses]\n# The same list as in tests/image/bill.rs, which has what is linked into the program.\nallow = [");
     assert!(denied.contains("MIT"), "{denied:?}");
-    assert_eq!(denied, list("tests/image/bill.rs", "const LICENCES: &[&str] = &["));
+    assert_eq!(denied, list("tests/image/bill.rs", "const LICENSES: &[&str] = &["));
 }
 
 #[test]

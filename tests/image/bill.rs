@@ -12,7 +12,7 @@ use crate::layout::Image;
 use crate::{scratch, tool};
 
 /// The permitted licenses of libraries. Another one must be reviewed first.
-const LICENCES: &[&str] = &[
+const LICENSES: &[&str] = &[
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -167,7 +167,7 @@ fn permitted(expression: &str) -> bool {
         return parts.into_iter().all(permitted);
     }
     let inner = expression.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-    inner.map_or_else(|| LICENCES.contains(&expression.trim()), permitted)
+    inner.map_or_else(|| LICENSES.contains(&expression.trim()), permitted)
 }
 
 /// The parts of an expression between operators outside brackets.

@@ -82,7 +82,7 @@ async fn refused_write_or_lost_response_runs_once() {
         Action::Drop(Moment::After),
         Action::Truncate,
     ];
-    let (world, _operator) = stoppable("spoilt").await;
+    let (world, _operator) = stoppable("refused").await;
     // One resource and model for each fault, so that each has its own writes; the patterns match the resource's name.
     let cells = actions.into_iter().flat_map(|action| (0..4_usize).map(move |index| (action, index)));
     join_all(cells.enumerate().map(async |(number, (action, index))| {

@@ -38,7 +38,7 @@ pub type Line = Vec<(Ink, String)>;
 #[derive(Debug)]
 pub struct Screen {
     live: bool,
-    colours: bool,
+    colors: bool,
     drawn: usize,
 }
 
@@ -46,7 +46,7 @@ impl Screen {
     /// `live` if the output is a terminal.
     pub fn new(live: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { live: live && !dumb, colours: live && !dumb && std::env::var_os("NO_COLOR").is_none(), drawn: 0 }
+        Self { live: live && !dumb, colors: live && !dumb && std::env::var_os("NO_COLOR").is_none(), drawn: 0 }
     }
 
     /// Whether the table is redrawn.
@@ -103,7 +103,7 @@ impl Screen {
             let text: String =
                 if whole <= left { text.clone() } else { text.chars().take(left.saturating_sub(1)).chain(['…']).collect() };
             left = left.saturating_sub(whole);
-            if self.colours && *ink != Ink::Plain {
+            if self.colors && *ink != Ink::Plain {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "\x1b[{}m{text}\x1b[0m", ink.code());
             } else {

@@ -83,7 +83,7 @@ pub fn hexadecimal(thumbprint: &str) -> String {
 /// certificate's thumbprint, but a broken chain indicates an error of the client.
 #[must_use]
 pub fn chain_fault(x5c: &[String], named: &Certificate) -> Option<&'static str> {
-    let Some(ders) = x5c.iter().map(|one| STANDARD.decode(one).ok().map(from_armour)).collect::<Option<Vec<_>>>() else {
+    let Some(ders) = x5c.iter().map(|one| STANDARD.decode(one).ok().map(from_armor)).collect::<Option<Vec<_>>>() else {
         return Some("A certificate of 'x5c' is not base64.");
     };
     let Some(chain) = ders.iter().map(|der| parse_x509_certificate(der).ok()).collect::<Option<Vec<_>>>() else {
@@ -97,7 +97,7 @@ pub fn chain_fault(x5c: &[String], named: &Certificate) -> Option<&'static str> 
 }
 
 /// The certificate in `bytes`: DER, or a PEM file, which .NET accepts too and `azure_identity` for Rust sends.
-fn from_armour(bytes: Vec<u8>) -> Vec<u8> {
+fn from_armor(bytes: Vec<u8>) -> Vec<u8> {
     let pem = Pem::iter_from_buffer(&bytes).next().and_then(Result::ok);
     pem.map_or(bytes, |pem| pem.contents)
 }
