@@ -1,4 +1,4 @@
-//! Starts the real components for tests, the demo and the benchmark, and observes them.
+//! Starts the real components for tests and the benchmark, and observes them.
 //!
 //! A test process has one [`Site`]: a control plane and a local Azure, started once and stopped with the process, however it exits. Each
 //! test has its own [`World`] in it: a namespace, a model, an application, a recorder of every version of its resources, and any number
