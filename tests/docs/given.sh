@@ -30,18 +30,18 @@ has_reason() { until_true bash -c "kubectl get $1 --namespace ${3:-bi} --output 
 
 # says TEXT COMMAND…: its output must contain the text.
 says() {
-  local wanted=$1 said
+  local wanted=$1 output
   shift
-  said=$("$@" 2>&1) || true
-  grep -qF -- "$wanted" <<< "$said" || { printf 'no "%s" in:\n%s\n' "$wanted" "$said" >&2; return 1; }
+  output=$("$@" 2>&1) || true
+  grep -qF -- "$wanted" <<< "$output" || { printf 'no "%s" in:\n%s\n' "$wanted" "$output" >&2; return 1; }
 }
 
 # refused TEXT COMMAND…: it must fail, and its output must contain the text.
 refused() {
-  local wanted=$1 said
+  local wanted=$1 output
   shift
-  if said=$("$@" 2>&1); then printf 'not refused: %s\n' "$*" >&2; return 1; fi
-  grep -qF -- "$wanted" <<< "$said" || { printf 'no "%s" in:\n%s\n' "$wanted" "$said" >&2; return 1; }
+  if output=$("$@" 2>&1); then printf 'not refused: %s\n' "$*" >&2; return 1; fi
+  grep -qF -- "$wanted" <<< "$output" || { printf 'no "%s" in:\n%s\n' "$wanted" "$output" >&2; return 1; }
 }
 
 installed() {

@@ -23,9 +23,9 @@ case $command in
     ;;
 esac
 if [ -n "$watches" ]; then
-  said=$(timeout 3 'CONTROL_PLANE' kubectl "$@") || [ $? = 124 ]
-  echo "$said"
-  [ -n "$said" ]
+  output=$(timeout 3 'CONTROL_PLANE' kubectl "$@") || [ $? = 124 ]
+  echo "$output"
+  [ -n "$output" ]
   exit
 fi
 exec 'CONTROL_PLANE' kubectl "$@"

@@ -67,7 +67,7 @@ fn every_page_with_commands_runs() {
     }
 }
 
-/// Every block that looks like a command must be one.
+/// A block with a command must be marked as one.
 #[test]
 fn every_block_has_a_language() {
     for page in Page::all() {

@@ -35,10 +35,10 @@ def operations(azure: LocalAzure, server: str) -> list[dict]:
 @scenario(PACKAGE, "Analysis Services: the operator refreshes to the end")
 def _(azure: LocalAzure) -> None:
     server = azure.model()
-    result, said = run(operator(connected(azure), server, refresh_type="dataOnly"))
+    result, pushed = run(operator(connected(azure), server, refresh_type="dataOnly"))
     (operation,) = operations(azure, server)
     same((operation["operationId"], operation["status"], operation["type"]), (result, "succeeded", "dataOnly"))
-    same(said, {"refresh.refresh_id": result}, "what was pushed")
+    same(pushed, {"refresh.refresh_id": result}, "what was pushed")
 
 
 @scenario(PACKAGE, "Analysis Services: the operator does not wait if configured so, and the sensor does")

@@ -71,8 +71,8 @@ class Cluster:
     def mount(self, subject: str) -> str:
         """Writes a service account token to the path that a pod would read."""
         now = int(datetime.datetime.now().timestamp())
-        said = {"aud": ["api://AzureADTokenExchange"], "iss": ISSUER, "sub": subject, "iat": now, "nbf": now, "exp": now + 3600}
-        text = f"{segment(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{segment(json.dumps(said).encode())}"
+        claims = {"aud": ["api://AzureADTokenExchange"], "iss": ISSUER, "sub": subject, "iat": now, "nbf": now, "exp": now + 3600}
+        text = f"{segment(json.dumps({'alg': 'RS256', 'kid': '1'}).encode())}.{segment(json.dumps(claims).encode())}"
         signature = self.key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
         self.file.write_text(f"{text}.{segment(signature)}")
         return str(self.file)

@@ -47,8 +47,8 @@ class LocalAzure:
         url = f"{self.control}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
-        with self.http.open(request, timeout=10) as answer:
-            return json.load(answer)
+        with self.http.open(request, timeout=10) as response:
+            return json.load(response)
 
     def application(self, tenant: str = TENANT, **settings: object) -> str:
         """Registers a new application and returns its id."""

@@ -61,9 +61,9 @@ def main() -> int:
     # The clients' output goes to a file, the table to the original output.
     log = options.directory / "log.txt"
     table = os.fdopen(os.dup(1), "w")
-    with log.open("w") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
+    with log.open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     try:
         for module in ("identities", "analysis_services", "power_bi"):
             # Each module registers its scenarios.

@@ -25,11 +25,11 @@ class TaskInstance:
     """The values that an operator pushes besides its result."""
 
     def __init__(self) -> None:
-        self.said: dict[str, object] = {}
+        self.pushed: dict[str, object] = {}
 
     def xcom_push(self, key: str, value: object) -> None:
         """Stores a value."""
-        self.said[key] = value
+        self.pushed[key] = value
 
 
 def run(operator) -> tuple[object, dict[str, object]]:
@@ -39,7 +39,7 @@ def run(operator) -> tuple[object, dict[str, object]]:
     step = lambda: operator.execute(context)  # noqa: E731
     while True:
         try:
-            return step(), task.said
+            return step(), task.pushed
         except TaskDeferred as deferred:
             payload = event(deferred.trigger)
             method, arguments = getattr(operator, deferred.method_name), deferred.kwargs or {}

@@ -43,11 +43,11 @@ def truth(azure: LocalAzure, model: tuple[str, str]) -> list[dict]:
 @scenario(PACKAGE, "Power BI: the operator refreshes to the end")
 def _(azure: LocalAzure) -> None:
     model = azure.dataset()
-    _result, said = run(operator(connected(azure), model))
+    _result, pushed = run(operator(connected(azure), model))
     (operation,) = truth(azure, model)
     same(operation["status"], "succeeded")
     wanted = {"refresh.powerbi_dataset_refresh_id": operation["operationId"], "refresh.powerbi_dataset_refresh_status": "Completed"}
-    same(said, wanted, "what was pushed")
+    same(pushed, wanted, "what was pushed")
 
 
 @scenario(PACKAGE, "Power BI: the operator starts an enhanced refresh of some tables, with a certificate")
@@ -66,9 +66,9 @@ def _(azure: LocalAzure) -> None:
 @scenario(PACKAGE, "Power BI: the operator does not wait if configured so, and the hook cancels")
 def _(azure: LocalAzure) -> None:
     model, connection = azure.dataset(durationMillis=600_000), connected(azure)
-    _result, said = run(operator(connection, model, wait_for_completion=False, request_body={"type": "full"}))
-    refresh = said["refresh.powerbi_dataset_refresh_id"]
-    same(said, {"refresh.powerbi_dataset_refresh_id": refresh}, "what was pushed")
+    _result, pushed = run(operator(connection, model, wait_for_completion=False, request_body={"type": "full"}))
+    refresh = pushed["refresh.powerbi_dataset_refresh_id"]
+    same(pushed, {"refresh.powerbi_dataset_refresh_id": refresh}, "what was pushed")
     hook = PowerBIHook(connection)
     group, dataset = model
     details = lambda: LOOP.run_until_complete(hook.get_refresh_details_by_refresh_id(dataset, group, refresh))  # noqa: E731
@@ -128,7 +128,7 @@ def _(azure: LocalAzure) -> None:
 @scenario(PACKAGE, "Power BI: the operators list workspaces and semantic models")
 def _(azure: LocalAzure) -> None:
     connection, (group, dataset) = connected(azure), azure.dataset()
-    _result, said = run(PowerBIWorkspaceListOperator(task_id="list", conn_id=connection))
-    same(group in said["list.powerbi_workspace_ids"], True, "that the workspace is listed")
-    _result, said = run(PowerBIDatasetListOperator(task_id="list", conn_id=connection, group_id=group))
-    same(said, {"list.powerbi_dataset_ids": [dataset]}, "what was pushed")
+    _result, pushed = run(PowerBIWorkspaceListOperator(task_id="list", conn_id=connection))
+    same(group in pushed["list.powerbi_workspace_ids"], True, "that the workspace is listed")
+    _result, pushed = run(PowerBIDatasetListOperator(task_id="list", conn_id=connection, group_id=group))
+    same(pushed, {"list.powerbi_dataset_ids": [dataset]}, "what was pushed")

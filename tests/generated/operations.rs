@@ -152,19 +152,19 @@ fn troubleshooting() {
         kubectl logs deployment/tabular-operator --namespace tabular-system\n```\n\n\
         For alerts there are [runbooks](../runbooks.md). If a command needs a namespace, add `--namespace`.";
     let mut text = page("Troubleshooting, by reason", about);
-    let mut told = 0;
-    for &(which, head, said, commands) in SORTS {
+    let mut listed = 0;
+    for &(which, head, introduction, commands) in SORTS {
         write!(text, "\n## {head}\n").unwrap();
-        if !said.is_empty() {
-            write!(text, "\n{said}\n").unwrap();
+        if !introduction.is_empty() {
+            write!(text, "\n{introduction}\n").unwrap();
         }
         write!(text, "\n```sh\n{commands}```\n").unwrap();
         for reason in Reason::ALL.iter().filter(|reason| sort(**reason) == which) {
             write!(text, "\n### {}\n\n{}\n", reason.as_str(), cell(reason.explanation())).unwrap();
-            told += 1;
+            listed += 1;
         }
     }
-    assert_eq!(told, Reason::ALL.len());
+    assert_eq!(listed, Reason::ALL.len());
     settle("docs/operations/troubleshooting.md", &text);
 }
 
@@ -178,12 +178,12 @@ fn rules(kind: &str, name: &str) -> Vec<(String, Value)> {
     let document = document.unwrap_or_else(|| panic!("{kind} {name} is not in deploy/base/rbac.yaml"));
     let object = serde_saphyr::from_str::<Value>(document).unwrap();
     let mut comments = Vec::new();
-    let (mut said, mut inside) = (Vec::new(), false);
+    let (mut comment_lines, mut inside) = (Vec::new(), false);
     for line in document.lines() {
         inside |= line == "rules:";
         match line.trim().strip_prefix("# ") {
-            Some(comment) if inside => said.push(comment),
-            _ if line.starts_with("  - apiGroups") => comments.push(std::mem::take(&mut said).join(" ")),
+            Some(comment) if inside => comment_lines.push(comment),
+            _ if line.starts_with("  - apiGroups") => comments.push(std::mem::take(&mut comment_lines).join(" ")),
             _ => {}
         }
     }
@@ -203,8 +203,8 @@ fn permissions() {
         operator with exactly these permissions and reads the audit log of the API server. It fails if a permission is missing, or if one is never used \
         ([permissions.rs](../../tests/chart/permissions.rs)).\n\n<!-- given: installed -->";
     let mut text = page("Permissions", about);
-    let mut section = |head: &str, said: &str, kind: &str, name: &str| {
-        write!(text, "\n## {head}\n\n{said}\n\n| Resources | Verbs | Why |\n|---|---|---|\n").unwrap();
+    let mut section = |head: &str, scope: &str, kind: &str, name: &str| {
+        write!(text, "\n## {head}\n\n{scope}\n\n| Resources | Verbs | Why |\n|---|---|---|\n").unwrap();
         for (why, rule) in rules(kind, name) {
             let only = words(&rule, "resourceNames");
             let only = if only.is_empty() { String::new() } else { format!(", only {only}") };

@@ -36,7 +36,7 @@ async fn spoil(world: &World, method: &str, actions: Vec<(&str, u64, Value)>) {
 
 #[tokio::test]
 async fn failed_polls_change_nothing() {
-    let (world, _operator) = World::running("answers", Setting::default()).await;
+    let (world, _operator) = World::running("responses", Setting::default()).await;
     let actions = vec![
         ("status-500", 3, json!({"status": {"code": 500}})),
         ("status-503", 2, json!({"status": {"code": 503, "headers": {"Retry-After": "1"}}})),

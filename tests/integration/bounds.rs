@@ -134,7 +134,7 @@ async fn refreshes_are_hit(world: &World, floods: Vec<(String, Value)>, method: 
 
 #[tokio::test]
 async fn oversized_poll_response_affects_no_other_resource() {
-    affects_no_other("bounds-look", setting(), async |world| {
+    affects_no_other("bounds-poll", setting(), async |world| {
         tokio::join!(
             refreshes_are_hit(world, floods_named(None), "GET", false),
             refreshes_are_hit(world, floods_named(Some(400)), "GET", false),

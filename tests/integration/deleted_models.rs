@@ -59,11 +59,11 @@ async fn republished_semantic_model_ends_run() {
     in_mid_run(&world, "orders", &model, &spec).await;
     world.azure.delete(&model).await;
     let Model::PowerBi { group, .. } = &model else { unreachable!() };
-    let anew = Model::power_bi(group, &uuid::Uuid::new_v4().to_string());
-    world.azure.put(&anew, json!({"workspace": "Sales", "dataset": "Orders"})).await;
+    let successor = Model::power_bi(group, &uuid::Uuid::new_v4().to_string());
+    world.azure.put(&successor, json!({"workspace": "Sales", "dataset": "Orders"})).await;
     let ended = world.until_state_within(LONG, "orders", RunState::Failed).await;
     lost(&ended);
-    assert!(world.azure.refreshes(&anew).await.is_empty(), "nothing is started on a model that the spec does not name");
+    assert!(world.azure.refreshes(&successor).await.is_empty(), "nothing is started on a model that the spec does not name");
     world.assert_kstatus();
 }
 

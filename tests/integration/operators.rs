@@ -183,12 +183,12 @@ async fn late_write_of_old_leader_is_refused() {
     pair.world.until_state("orders", RunState::Succeeded).await;
     let done = pair.done_by_the_first();
     running.release();
-    let answered = eventually("the response to the late write", async || {
+    let code = eventually("the response to the late write", async || {
         let seen = pair.world.proxy().seen();
         seen.iter().find(|seen| seen.action == Some(Action::Hold(Moment::Before))).and_then(|seen| seen.status)
     })
     .await;
-    assert_eq!(answered, 409);
+    assert_eq!(code, 409);
     pair.leader.signal("CONT");
     assert_eq!(pair.leader.end(DEADLINE).await.code(), Some(1));
     assert_eq!(pair.done_by_the_first(), done);

@@ -107,13 +107,13 @@ func faults(object *unstructured.Unstructured) string {
 		negative := &check.Conditions{NegativePolarity: []string{"Stalled", "Reconciling"}}
 		checkers = append(checkers, check.NewChecker(nil, negative))
 	}
-	said := ""
+	text := ""
 	for _, checker := range checkers {
 		checker.DisableFetch = true
 		fail, warn := checker.Check(context.Background(), conditions)
 		if err := errors.Join(fail, warn); err != nil {
-			said += err.Error()
+			text += err.Error()
 		}
 	}
-	return said
+	return text
 }

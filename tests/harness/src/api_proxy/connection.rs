@@ -148,9 +148,9 @@ async fn forward(shared: &Shared, upstream: &Upstream, request: Request<Full<Byt
         *connection = Some(connect(shared).await?);
     }
     let sender = connection.as_mut().ok_or_else(closed)?;
-    let answer = sender.send_request(request).await.map_err(io::Error::other)?;
-    shared.update(index, |seen| seen.status = Some(answer.status().as_u16()));
-    Ok(answer)
+    let response = sender.send_request(request).await.map_err(io::Error::other)?;
+    shared.update(index, |seen| seen.status = Some(response.status().as_u16()));
+    Ok(response)
 }
 
 /// Forwards a request and reads the complete response.
@@ -167,9 +167,9 @@ async fn whole(
 }
 
 /// The streamed response, counted: a watch lasts for minutes.
-fn streamed(shared: &Arc<Shared>, answer: Response<Incoming>, index: usize, is_watch: bool) -> Response<Body> {
+fn streamed(shared: &Arc<Shared>, response: Response<Incoming>, index: usize, is_watch: bool) -> Response<Body> {
     let shared = Arc::clone(shared);
-    answer.map(|body| {
+    response.map(|body| {
         let counted = body.into_data_stream().then(move |chunk| {
             let shared = Arc::clone(&shared);
             async move {

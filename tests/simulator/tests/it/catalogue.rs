@@ -82,7 +82,7 @@ async fn tenant_refusal_applies_to_names() {
 
 #[tokio::test]
 async fn inaccessible_models_are_hidden() {
-    let power_bi = PowerBi::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "somebody"}]})).await;
+    let power_bi = PowerBi::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "other-client"}]})).await;
     assert_eq!(ids(&get(&power_bi, "/groups", &[]).await.1), Vec::<&str>::new());
     assert_eq!(get(&power_bi, &format!("/groups/{GROUP}/datasets"), &[]).await.0, 404);
     let bare = power_bi.scene.http.get(format!("{API}/groups")).send().await.unwrap();

@@ -131,7 +131,7 @@ async fn cloud_exists_after_declaration() {
     assert!(scene.http.get("https://login.cloud.example/").send().await.is_err());
     scene.control(Method::PUT, "/clouds", declaration()).await;
     scene.control(Method::PUT, "/models", model).await;
-    assert_eq!(scene.look("/clouds").await, json!([declaration()]));
+    assert_eq!(scene.inspect("/clouds").await, json!([declaration()]));
     let configuration = format!("https://login.cloud.example/{TENANT}/v2.0/.well-known/openid-configuration");
     let answer = scene.http.get(configuration).send().await.unwrap();
     assert_eq!(answer.json::<Value>().await.unwrap()["issuer"], format!("https://login.cloud.example/{TENANT}/v2.0"));

@@ -35,7 +35,7 @@ async fn secret_gives_token_with_real_claims() {
         (&json!("https://*.asazure.windows.net"), &json!(CLIENT), &json!(TENANT))
     );
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3_599);
-    let ledger = scene.look("/ledger").await.to_string();
+    let ledger = scene.inspect("/ledger").await.to_string();
     assert!(!ledger.contains(SECRET) && !ledger.contains(&scene.token), "{ledger}");
 }
 

@@ -56,7 +56,7 @@ async fn single_request_is_dropped() {
         let held = scene.fault("GET", json!({"hold": {"at": "before"}})).await;
         let drop = async {
             let view = format!("/faults/{held}");
-            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
+            until("the request", async || (scene.inspect(&view).await["held"] == 1).then_some(())).await;
             for (action, count) in [("dropBefore", 0), ("dropAfter", 1)] {
                 scene.fault("POST", json!({action: {"alone": true}})).await;
                 let request = scene.call(Method::POST, "/refreshes").json(&json!({}));
@@ -85,7 +85,7 @@ async fn faults_delay_and_hang_requests() {
             let view = format!("/faults/{fault}");
             let hanging = async {
                 until("the request", async || {
-                    let hit = scene.look(&view).await["hits"] == 1;
+                    let hit = scene.inspect(&view).await["hits"] == 1;
                     (hit && scene.operations().await.len() == count).then_some(())
                 })
                 .await;
@@ -107,13 +107,13 @@ async fn held_request_continues_after_release() {
         for (at, while_held) in [("before", 0), ("after", 2)] {
             let fault = scene.fault("POST", json!({"hold": {"at": at}})).await;
             let held = async {
-                until("the request", async || (scene.look(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
+                until("the request", async || (scene.inspect(&format!("/faults/{fault}")).await["held"] == 1).then_some(())).await;
                 assert_eq!(scene.operations().await.len(), while_held);
                 scene.control(Method::POST, &format!("/faults/{fault}/release"), Value::Null).await;
             };
             let (answer, ()) = tokio::join!(scene.submit(json!({})), held);
             assert_eq!(answer.status(), 202);
-            let view = scene.look(&format!("/faults/{fault}")).await;
+            let view = scene.inspect(&format!("/faults/{fault}")).await;
             assert_eq!((&view["hits"], &view["held"]), (&json!(1), &json!(0)));
             for operation in scene.operations().await {
                 let end = format!("/operations/{}/vanish", operation["operationId"].as_str().unwrap());
@@ -131,13 +131,13 @@ async fn disconnected_client_of_held_request_is_not_handled() {
         let fault = scene.fault("POST", json!({"hold": {"at": "before"}})).await;
         let view = format!("/faults/{fault}");
         let leave = async {
-            until("the request", async || (scene.look(&view).await["held"] == 1).then_some(())).await;
+            until("the request", async || (scene.inspect(&view).await["held"] == 1).then_some(())).await;
         };
         tokio::select! {
             _ = scene.submit(json!({})) => panic!("unexpected response"),
             () = leave => {}
         }
-        until("the client's disconnect", async || (scene.look(&view).await["held"] == 0).then_some(())).await;
+        until("the client's disconnect", async || (scene.inspect(&view).await["held"] == 0).then_some(())).await;
         scene.control(Method::POST, &format!("{view}/release"), Value::Null).await;
         assert_eq!(last(&scene).await, (false, Value::Null));
         assert_eq!(scene.operations().await.len(), 0);
@@ -263,7 +263,7 @@ async fn faults_match_token_requests_by_application() {
         statuses.push(scene.sign_in(CLIENT, SECRET, SCOPE).await.status().as_u16());
     }
     assert_eq!(statuses, [200, 503, 503, 200]);
-    assert_eq!(scene.look("/faults").await[0]["hits"], 2);
+    assert_eq!(scene.inspect("/faults").await[0]["hits"], 2);
     scene.control(Method::DELETE, "/faults", Value::Null).await;
     assert_eq!(scene.try_control(Method::GET, &format!("/faults/{fault}"), Value::Null).await.0, 404);
 }

@@ -51,7 +51,7 @@ async fn managed_identity_token_is_accepted_by_service() {
 
     let bearer = token["access_token"].as_str().unwrap();
     assert_eq!(scene.http.get(format!("{MODEL}/refreshes")).bearer_auth(bearer).send().await.unwrap().status(), 200);
-    let ledger = scene.look("/ledger").await.to_string();
+    let ledger = scene.inspect("/ledger").await.to_string();
     assert!(!ledger.contains(bearer), "{ledger}");
 }
 
@@ -76,7 +76,7 @@ async fn identities_are_selected_by_their_ids() {
     assign(&scene, json!({"tenantId": TENANT, "clientId": "system", "systemAssigned": true})).await;
     let token: Value = ask(&client, &query).await.json().await.unwrap();
     assert_eq!(token["client_id"], "system");
-    assert_eq!(scene.look("/managed-identities").await.as_array().unwrap().len(), 3);
+    assert_eq!(scene.inspect("/managed-identities").await.as_array().unwrap().len(), 3);
     scene.control(Method::DELETE, &format!("/managed-identities?clientId={CLIENT}"), Value::Null).await;
     assert_eq!(refusal(ask(&client, &format!("{query}&client_id={CLIENT}")).await).await, none);
     assert_eq!(scene.try_control(Method::DELETE, "/managed-identities?clientId=x", Value::Null).await.0, 404);

@@ -57,7 +57,7 @@ async fn ledger_records_requests() {
     let request = scene.call(Method::POST, "/refreshes").header("user-agent", "probe/1").header("x-ms-client-request-id", "abc");
     request.json(&json!({"type": "full"})).send().await.unwrap();
     scene.get("/refreshes").await;
-    let rows = scene.look(&format!("/ledger?after={before}&server={SERVER}&database={DATABASE}")).await;
+    let rows = scene.inspect(&format!("/ledger?after={before}&server={SERVER}&database={DATABASE}")).await;
     assert_eq!(rows.as_array().unwrap().len(), 2);
     let row = &rows[0];
     for (field, value) in [
@@ -78,11 +78,11 @@ async fn ledger_records_requests() {
     ] {
         assert_eq!(row[field], value, "{field}");
     }
-    let counts = scene.look(&format!("/ledger/counts?server={SERVER}")).await;
+    let counts = scene.inspect(&format!("/ledger/counts?server={SERVER}")).await;
     assert_eq!(counts, json!([{"method": "GET", "route": "refreshes", "count": 1}, {"method": "POST", "route": "refreshes", "count": 1}]));
     scene.control(Method::DELETE, "/ledger", Value::Null).await;
-    assert_eq!(scene.look("/ledger").await, json!([]));
-    let stats = scene.look("/stats").await;
+    assert_eq!(scene.inspect("/ledger").await, json!([]));
+    let stats = scene.inspect("/stats").await;
     assert!(stats["openConnections"].as_u64().unwrap() >= 1 && stats["requests"].as_u64().unwrap() >= 3, "{stats}");
 }
 
@@ -125,6 +125,6 @@ async fn invalid_control_request_is_refused_with_reason() {
         let sentence = answer["error"].as_str().unwrap();
         assert!(seen == status && sentence.contains(word), "{method} {path}: {seen} {sentence}");
     }
-    assert_eq!(scene.look("/healthz").await["status"], "ok");
-    assert_eq!(scene.look("/models").await.as_array().unwrap().len(), 1);
+    assert_eq!(scene.inspect("/healthz").await["status"], "ok");
+    assert_eq!(scene.inspect("/models").await.as_array().unwrap().len(), 1);
 }

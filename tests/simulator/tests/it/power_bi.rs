@@ -220,8 +220,8 @@ async fn faults_and_ledger_name_its_routes() {
     power_bi.scene.control(Method::POST, "/faults", order).await;
     let lost = power_bi.call(Method::POST, "/refreshes").json(&json!({"type": "full", "timeout": "02:00:00"})).send().await;
     assert!(lost.is_err());
-    let rows = power_bi.scene.look(&format!("/ledger?groupId={GROUP}&datasetId={DATASET}")).await;
-    let truth = &power_bi.scene.look(&format!("/operations?groupId={GROUP}&kind=refresh")).await[0];
+    let rows = power_bi.scene.inspect(&format!("/ledger?groupId={GROUP}&datasetId={DATASET}")).await;
+    let truth = &power_bi.scene.inspect(&format!("/operations?groupId={GROUP}&kind=refresh")).await[0];
     assert_eq!(
         (&rows[0]["route"], &rows[0]["operationId"], &rows[0]["handled"]),
         (&json!("refreshes"), &truth["operationId"], &json!(true))
@@ -230,7 +230,7 @@ async fn faults_and_ledger_name_its_routes() {
         (&truth["timeoutSeconds"], &truth["refreshType"], &truth["datasetId"]),
         (&json!(7_200), &json!("ViaEnhancedApi"), &json!(DATASET))
     );
-    let counts = power_bi.scene.look(&format!("/ledger/counts?datasetId={DATASET}")).await;
+    let counts = power_bi.scene.inspect(&format!("/ledger/counts?datasetId={DATASET}")).await;
     assert_eq!(counts, json!([{"method": "POST", "route": "refreshes", "count": 1}]));
     let id = truth["operationId"].as_str().unwrap();
     power_bi.scene.control(Method::POST, &format!("/operations/{id}/vanish"), Value::Null).await;

@@ -49,7 +49,7 @@ async fn every_refusal_has_its_shape_and_code() {
         let body: Value = answer.json().await.unwrap_or_default();
         assert_eq!(body.pointer(pointer).unwrap(), &value, "{refusal}");
     }
-    let others = json!([{"tenantId": TENANT, "clientId": "somebody"}]);
+    let others = json!([{"tenantId": TENANT, "clientId": "other-client"}]);
     power_bi.patch(json!({"administrators": others, "powerBI": {"refusal": null}})).await;
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 404);
     power_bi.patch(json!({"powerBI": {"strangerRefusal": "notAuthorized"}})).await;

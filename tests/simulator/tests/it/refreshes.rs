@@ -129,7 +129,7 @@ async fn list_lags_and_can_be_long() {
     assert_eq!((list.as_array().unwrap().len(), list[0]["refreshId"].as_str()), (4, Some(id.as_str())));
     scene.patch(json!({"listOrder": "oldest"})).await;
     assert_eq!(scene.get("/refreshes").await.1[3]["refreshId"], id);
-    assert_eq!(scene.look(&format!("/operations?server={SERVER}&database={DATABASE}")).await.as_array().unwrap().len(), 1);
+    assert_eq!(scene.inspect(&format!("/operations?server={SERVER}&database={DATABASE}")).await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ async fn expired_token_is_refused() {
 
 #[tokio::test]
 async fn denied_client_and_missing_server_get_same_response() {
-    let scene = Scene::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "somebody"}]})).await;
+    let scene = Scene::new(json!({"administrators": [{"tenantId": TENANT, "clientId": "other-client"}]})).await;
     let other = "https://westus.asazure.windows.net/servers/myserver:rw/models/AdventureWorks/refreshes";
     for url in [format!("{MODEL}/refreshes"), other.to_owned()] {
         let answer = scene.http.get(url).bearer_auth(&scene.token).send().await.unwrap();

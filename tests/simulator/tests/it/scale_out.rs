@@ -46,7 +46,7 @@ async fn sync_copies_committed_refresh_to_replicas() {
     assert_eq!((code, &begun["triggerReason"], &begun["syncEndTime"]), (200, &json!("explicit"), &Value::Null));
     assert_eq!((&begun["targetSyncVersion"], in_sync(&begun)), (&behind["commitVersion"], false));
     assert_eq!(sync(&power_bi).await.1["syncStartTime"], begun["syncStartTime"], "returns the sync in progress");
-    let truth = &power_bi.scene.look("/operations?kind=sync").await;
+    let truth = &power_bi.scene.inspect("/operations?kind=sync").await;
     assert_eq!((truth.as_array().unwrap().len(), &truth[0]["client"]), (1, &json!(format!("application {CLIENT}"))));
     let id = truth[0]["operationId"].as_str().unwrap();
     let row = power_bi.scene.last_row().await;
@@ -82,7 +82,7 @@ async fn commits_can_sync_automatically() {
     let seen =
         until("the sync", async || Some(status(&power_bi).await).filter(|seen| in_sync(seen) && seen["syncEndTime"].is_string())).await;
     assert_eq!(seen["triggerReason"], "automatic");
-    assert_eq!(power_bi.scene.look("/operations?kind=sync").await, json!([]));
+    assert_eq!(power_bi.scene.inspect("/operations?kind=sync").await, json!([]));
     let (_, dataset) = power_bi.get("").await;
     assert_eq!(dataset["queryScaleOutSettings"], json!({"autoSyncReadOnlyReplicas": true, "maxReadOnlyReplicas": 1}));
 }
@@ -114,7 +114,7 @@ async fn every_other_status_is_returned() {
     assert_eq!((code, &body["error"]["code"]), (400, &json!("Novelty")));
     power_bi.patch(json!({"scaleOut": {"status": "", "untilLoaded": true, "disabledPostStatus": null}})).await;
     assert_eq!((status(&power_bi).await, sync(&power_bi).await), (Value::Null, (200, Value::Null)));
-    assert_eq!(power_bi.scene.look("/operations?kind=sync").await, json!([]));
+    assert_eq!(power_bi.scene.inspect("/operations?kind=sync").await, json!([]));
     power_bi.start().await;
     assert_eq!(status(&power_bi).await["scaleOutStatus"], "Enabled", "a refresh loaded the model");
 }

@@ -128,7 +128,7 @@ impl Scene {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    pub async fn look(&self, path: &str) -> Value {
+    pub async fn inspect(&self, path: &str) -> Value {
         self.control(Method::GET, path, Value::Null).await
     }
 
@@ -145,12 +145,12 @@ impl Scene {
     }
 
     pub async fn operations(&self) -> Vec<Value> {
-        self.look("/operations").await.as_array().unwrap().clone()
+        self.inspect("/operations").await.as_array().unwrap().clone()
     }
 
     /// The newest row of the ledger.
     pub async fn last_row(&self) -> Value {
-        self.look("/ledger").await.as_array().unwrap().last().unwrap().clone()
+        self.inspect("/ledger").await.as_array().unwrap().last().unwrap().clone()
     }
 }
 

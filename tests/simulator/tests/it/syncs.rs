@@ -59,7 +59,7 @@ async fn sync_completes() {
         let time = end[name].as_str().unwrap();
         assert!(!time.ends_with('Z') && time.len() <= "2017-12-09T02:44:20.743".len(), "{time}");
     }
-    let truth = &scene.look("/operations?kind=sync").await[0];
+    let truth = &scene.inspect("/operations?kind=sync").await[0];
     assert_eq!(
         (&truth["kind"], &truth["status"], &truth["client"]),
         (&json!("sync"), &json!("completed"), &json!(format!("application {CLIENT}")))

@@ -129,7 +129,7 @@ async fn scripted_responses_are_sent_in_order() {
     assert_eq!(power_bi.scene.operations().await.len(), 1, "the refresh was accepted");
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "it runs");
     assert_eq!(power_bi.submit(json!({"type": "full"})).await.status(), 400, "the script has ended");
-    let view = power_bi.scene.look(&format!("/faults/{fault}")).await;
+    let view = power_bi.scene.inspect(&format!("/faults/{fault}")).await;
     assert_eq!((&view["hits"], &view["times"]), (&json!(4), &json!(4)));
 }
 
