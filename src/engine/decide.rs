@@ -111,7 +111,7 @@ fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
     }
 }
 
-/// Executes what a rule has answered. Only [`Next::Wait`] asks another rule, and that is the last one.
+/// Executes what a rule returned. Only [`Next::Wait`] applies a second rule, and that one never returns it.
 fn execute(mut pass: Pass<'_>, next: Next) -> Step {
     let mut next = adapted(&mut pass, next);
     if matches!(next, Next::Wait) {
@@ -142,8 +142,7 @@ fn execute(mut pass: Pass<'_>, next: Next) -> Step {
     }
 }
 
-/// What an answer means to a resource that is being deleted, and to a run that is to be cancelled as soon as it is known what of it has
-/// begun.
+/// Adapts what a rule returned to a deletion, and to a pending request to cancel.
 fn adapted(pass: &mut Pass<'_>, next: Next) -> Next {
     match next {
         Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if pass.deleting() => {

@@ -1,4 +1,4 @@
-//! What a rule answers. Rules change the working copy of a pass and call no other state's rule: [`super::decide`] executes the answer.
+//! What a rule returns. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide`] executes the result.
 
 use std::time::Duration;
 
