@@ -1,4 +1,4 @@
-//! What a rule returns. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide`] executes the result.
+//! What a rule returns. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide()`] executes the result.
 
 use std::time::Duration;
 

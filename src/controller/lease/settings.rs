@@ -18,7 +18,7 @@ pub struct LeaseSettings {
     pub duration: Duration,
     /// This candidate's name, different for every process: see [`identity`].
     pub identity: String,
-    /// Which installation it is of, where that is known: see [`installation`].
+    /// Which installation it is of, where that is known: see [`super::installation`].
     pub installation: Option<String>,
     /// The namespaces that the operator serves; none for all.
     pub watched: Vec<String>,

@@ -7,7 +7,7 @@ use crate::operation::Submission;
 /// Which response the machine waits for, and what it continues with.
 #[derive(Clone, Debug)]
 pub enum Stage {
-    /// [`Response::Start`].
+    /// The start.
     Initial,
     /// A read past the cache.
     Reading(Purpose),
