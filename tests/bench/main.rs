@@ -2,10 +2,10 @@
 //!
 //! 1. *Start*: the time until a process is ready after the API server responds, in an empty cluster, and in 4. with N resources.
 //! 2. *Throughput*: N resources are created concurrently, each on its own model. Runs per second are compared with the bare writes (the
-//!   resource, the finalizer, three statuses, two events) of a small concurrent client with the same account and the same watch. The
-//!   operations end immediately and are polled immediately: the result excludes time spent elsewhere. A second ratio excludes the events
-//!   from the bare writes, so that they count against the operator. A third uses operations of half a second at the default polling
-//!   interval, where the first poll is after a second: in a small burst this dominates.
+//!    resource, the finalizer, three statuses, two events) of a small concurrent client with the same account and the same watch. The
+//!    operations end immediately and are polled immediately: the result excludes time spent elsewhere. A second ratio excludes the events
+//!    from the bare writes, so that they count against the operator. A third uses operations of half a second at the default polling
+//!    interval, where the first poll is after a second: in a small burst this dominates.
 //! 3. *Polling*: N running operations, each polled once per second; CPU per poll, and peak memory.
 //! 4. *Restart*: another process takes over those N during their runs.
 //! 5. *Lag*: operations of 5 to 20 s at the default polling interval; the time from an end at the service to the status.

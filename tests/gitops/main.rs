@@ -1,5 +1,5 @@
-//! The resources as seen by GitOps tools: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), and the unmodified kubectl,
-//! on the real API server with the real operator.
+//! The resources as seen by tools that deploy from Git: kstatus, Flux and Argo CD by their own libraries (`tests/judge`), and the
+//! unmodified kubectl, on the real API server with the real operator.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Repeated operations of a GitOps tool on a resource: server-side apply, prune, and new commits.
+//! Repeated operations of a tool that deploys from Git on a resource: server-side apply, prune, and new commits.
 
 use harness::world::{merged, run, status};
 use harness::{Kind, Setting, World};
