@@ -363,6 +363,6 @@ async fn operator_identity_defaults_to_managed_identity() {
 async fn incomplete_identity_environment_is_reported() {
     let (world, _operator) = with_own("own-half", &[IDS[1], ("AZURE_CLIENT_SECRET", "right")]).await;
     let text = stalled(&world, "OperatorIdentityInvalid").await;
-    assert!(text.contains("AZURE_TENANT_ID is not set, which AZURE_CLIENT_SECRET needs"), "{text}");
+    assert!(text.contains("AZURE_TENANT_ID is not set: AZURE_CLIENT_SECRET requires it"), "{text}");
     assert_eq!(run(&world.until_reason("orders", "Stalled", "OperatorIdentityInvalid").await).operation_id, None);
 }
