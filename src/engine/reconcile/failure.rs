@@ -81,12 +81,12 @@ impl<V: View> Reconciliation<V> {
 
     pub(super) fn removal_rejected(&mut self, rejection: Rejection) -> Request<V> {
         match rejection {
-            Rejection::NotFound => self.end(Finish::Released),
             Rejection::NotLeader => {
                 self.released = false;
                 self.end(Finish::Conflict)
             }
-            Rejection::Conflict => self.read(Purpose::Removal { rejected: true, denied: false }),
+            // Usually the resource is gone. But an admission webhook may deny a write with any code.
+            Rejection::NotFound | Rejection::Conflict => self.read(Purpose::Removal { rejected: true, denied: false }),
             Rejection::Denied => {
                 self.refuse_metadata();
                 self.end(Finish::Failed)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::{Seen, Settings};
 use super::stage::{MachineState, Purpose, Stage};
-use super::{Finish, Outcome, Rejection, Request, Response, RunRef, Transient, View};
+use super::{Finish, Outcome, Request, Response, RunRef, Transient, View};
 use crate::api::Run;
 
 /// One reconciliation of one resource.
@@ -131,7 +131,7 @@ impl<V: View> Reconciliation<V> {
             (Stage::Changing(decision), Response::Written(view)) => self.changed(*decision, view),
             (Stage::Changing(decision), Response::Rejected(rejection)) => self.change_rejected(&decision, rejection),
             (Stage::Changing(decision), Response::Unanswered { denied }) => self.change_unanswered(&decision, denied),
-            (Stage::Removing, Response::Removed | Response::Rejected(Rejection::NotFound)) => self.end(Finish::Released),
+            (Stage::Removing, Response::Removed) => self.end(Finish::Released),
             (Stage::Removing, Response::Rejected(rejection)) => self.removal_rejected(rejection),
             (Stage::Removing, Response::Unanswered { denied }) => self.removal_unanswered(denied),
             (Stage::Reporting, Response::Published) => self.observe(Seen::Nothing),

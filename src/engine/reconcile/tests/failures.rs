@@ -70,6 +70,8 @@ enum Failure {
     Unchanged,
     /// Not found, and the resource is gone.
     Gone,
+    /// As if the resource were gone, which exists.
+    DeniedAsGone,
     NotLeader,
     Denied,
     Refused,
@@ -89,6 +91,7 @@ fn fail(world: &mut World, failure: Failure) -> Response<Revision> {
             world.server = None;
             Response::Rejected(Rejection::NotFound)
         }
+        Failure::DeniedAsGone => Response::Rejected(Rejection::NotFound),
         Failure::NotLeader => Response::Rejected(Rejection::NotLeader),
         Failure::Denied => Response::Rejected(Rejection::Denied),
         Failure::Refused => Response::Rejected(Rejection::Refused),
@@ -115,7 +118,7 @@ fn after(kind: &str, world: fn() -> World, failure: Failure) -> (Vec<String>, Fi
 
 #[test]
 fn each_write_that_fails_ends_as_the_table_says() {
-    use Failure::{Changed, Denied, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
+    use Failure::{Changed, Denied, DeniedAsGone, Gone, NoEffect, NotLeader, Refused, Unanswered, Unchanged};
     let read = |kind: &str| vec![kind.to_owned(), "read".to_owned()];
     for (kind, world) in WRITES {
         let metadata = ["finalizer", "annotation"].contains(&kind);
@@ -129,7 +132,8 @@ fn each_write_that_fails_ends_as_the_table_says() {
         for (failure, requests, finish, queue, reread) in [
             (Changed, read(kind), Finish::Conflict, conflict, false),
             (Unchanged, read(kind), Finish::Failed, failed, false),
-            (Gone, if removal { only() } else { read(kind) }, if removal { Finish::Released } else { Finish::Gone }, "leave", false),
+            (Gone, read(kind), if removal { Finish::Released } else { Finish::Gone }, "leave", false),
+            (DeniedAsGone, read(kind), Finish::Failed, failed, false),
             (NotLeader, only(), Finish::Conflict, conflict, false),
             (Denied, denied.clone(), Finish::Failed, failed, false),
             (Refused, only(), Finish::Failed, failed, false),
