@@ -77,7 +77,13 @@ impl TurnQueue {
     /// Whether a resource holds a turn.
     #[must_use]
     pub fn holds(&self, uid: &str) -> bool {
-        matches!(self.model_of.get(uid), Some((_, None)))
+        matches!(self.place_of(uid), Some((_, None)))
+    }
+
+    /// The model that a resource is in the queue of, by its key, and since when it waits; without a time it holds the turn.
+    #[must_use]
+    pub fn place_of(&self, uid: &str) -> Option<(&str, Option<Time>)> {
+        self.model_of.get(uid).map(|(model, since)| (model.as_str(), *since))
     }
 
     fn place(&mut self, model: &str, uid: &str, name: &ResourceKey, turn_use: TurnUse) {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use tabular_operator::api::{CancelCause, ConditionStatus, ConditionType, Reason, RunState, Status, Trigger, TriggerType};
-use tabular_operator::engine::Step;
+use tabular_operator::engine::Notice;
 
 use crate::laws::{broken, holds};
 use crate::world::{Broken, World};
@@ -18,10 +18,10 @@ pub const SUCCESS: &str = "no success is reported for a change that did not run"
 pub type Asked = (String, Option<String>);
 
 /// What holds for each status that is written.
-pub fn write(world: &World, operator: usize, resource: usize, step: &Step) -> Result<(), Broken> {
-    let (before, after) = (&world.resources[resource].now().status, &step.recorded);
+pub fn write(world: &World, operator: usize, resource: usize, events: &[Notice], after: &Status) -> Result<(), Broken> {
+    let before = &world.resources[resource].now().status;
     due(world.wall(operator), resource, before, after)?;
-    accepted(resource, before, step)?;
+    accepted(resource, (before, after), events)?;
     followed(resource, before, after)?;
     success(world, resource, after)
 }
@@ -42,13 +42,12 @@ fn begins(before: &Status, after: &Status) -> bool {
 }
 
 /// A trigger leaves the queue when a run begins, when one that is at least as deliberate takes its place, or with an event.
-fn accepted(resource: usize, before: &Status, step: &Step) -> Result<(), Broken> {
+fn accepted(resource: usize, (before, after): (&Status, &Status), events: &[Notice]) -> Result<(), Broken> {
     let Some(queued) = &before.queued else { return Ok(()) };
-    let after = &step.recorded;
     let joined = |later: &Trigger| rank(queued) <= rank(later);
     let kept = after.queued.as_ref().is_some_and(joined);
     let reported = [Reason::TriggerDropped, Reason::MissedSchedule, Reason::RunsMissed];
-    let said = step.notices.iter().any(|notice| reported.contains(&notice.reason));
+    let said = events.iter().any(|notice| reported.contains(&notice.reason));
     // Of a refresh that is still followed, the cursor has the run.
     let has_cursor = queued.r#type == TriggerType::AfterRefresh && after.last_followed == before.last_followed;
     holds(kept || said || has_cursor || begins(before, after), ACCEPTED, || {

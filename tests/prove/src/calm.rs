@@ -7,13 +7,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
-use tabular_operator::api::{self, ConditionStatus, ConditionType, Reason, RunState};
+use tabular_operator::api::{self, ConditionStatus, ConditionType, RunState};
 use tabular_operator::operation::Phase;
 
 use crate::accepted;
 use crate::laws;
 use crate::scenario::Left;
-use crate::world::{Action, Broken, HOLD, How, LEASE, Resource, Second, Sight, Standing, Task, Uninstall, Wish, World};
+use crate::world::{
+    Action, Broken, Gone, HOLD, How, LEASE, Mind, Resource, Second, Sight, Standing, Uninstall, Waits, Wish, World, is_unresolved,
+};
 
 /// No quiet story is longer than so many steps for each resource: two hours of a Lease's renewals, after which a schedule that is
 /// looked at every hour has come round.
@@ -81,7 +83,7 @@ pub fn down(world: &World, known: &Known, mut tell: impl FnMut(&str, &World)) ->
         let mut nothing_new = false;
         // What ails, or is looked for where it was deleted, is tried again and again.
         let restless = world.ailing || world.service.sight != Sight::All;
-        if !restless && world.operators.iter().all(|operator| operator.minds.iter().all(|mind| matches!(mind.task, Task::Idle))) {
+        if !restless && world.operators.iter().all(|operator| operator.minds.iter().all(|mind| mind.task.is_none())) {
             let print = world.print(false);
             if known.has(print) {
                 break;
@@ -175,10 +177,10 @@ fn next(world: &World) -> Option<Action> {
             return Some(Action::Heed { operator });
         }
         for (resource, mind) in it.minds.iter().enumerate() {
-            match &mind.task {
-                Task::Idle => {}
-                Task::Learnt { .. } => return Some(Action::Decide { operator, resource }),
-                Task::Decided { .. } | Task::Acting { .. } => return Some(Action::Go { operator, resource, how: How::Well }),
+            match mind.task.as_ref().map(|task| &task.waits) {
+                None => {}
+                Some(Waits::Request(_)) => return Some(Action::Go { operator, resource, how: How::Well }),
+                Some(Waits::Response(_)) => return Some(Action::Deliver { operator, resource }),
             }
         }
         match it.standing {
@@ -191,11 +193,14 @@ fn next(world: &World) -> Option<Action> {
             Standing::Leads { .. } | Standing::StandsBy => {}
         }
         if world.leads(operator) {
-            let due = |(resource, mind): &(usize, &crate::world::Mind)| mind.is_due(world.now) && !world.resources[*resource].gone;
-            if let Some((resource, _)) = it.minds.iter().enumerate().find(due) {
+            let due = |mind: &Mind| mind.is_due(world.now) && mind.gone != Gone::Forgotten;
+            if let Some(resource) = it.minds.iter().position(due) {
                 return Some(Action::Begin { operator, resource, age: 0 });
             }
         }
+    }
+    if !world.late.is_empty() {
+        return Some(Action::Land { write: 0 });
     }
     if !world.service.posts.is_empty() {
         return Some(Action::Arrive { post: 0 });
@@ -208,8 +213,8 @@ fn next(world: &World) -> Option<Action> {
         return Some(Action::Drained);
     }
     // What waits for a person may look again and again at what they have said wrongly.
-    let pending = |(resource, mind): (usize, &crate::world::Mind)| {
-        mind.due.is_some() && !world.resources[resource].gone && !is_held(&world.resources[resource])
+    let pending = |(resource, mind): (usize, &Mind)| {
+        mind.due.is_some() && mind.gone != Gone::Forgotten && (mind.gone == Gone::Detached || !is_held(&world.resources[resource]))
     };
     let leaders: Vec<usize> = (0..world.operators.len()).filter(|operator| world.leads(*operator)).collect();
     let anything = leaders.iter().any(|operator| world.operators[*operator].minds.iter().enumerate().any(pending));
@@ -221,8 +226,7 @@ fn next(world: &World) -> Option<Action> {
 
 /// Whether a resource waits for a person to say what became of its submission.
 fn is_held(resource: &Resource) -> bool {
-    let run = resource.now().status.run.as_ref();
-    run.is_some_and(|run| run.state == RunState::Submitting && run.reason == Reason::SubmissionUnknown.as_str())
+    is_unresolved(&resource.now().status)
 }
 
 /// What a person is asked for, where it is to be seen that they are.

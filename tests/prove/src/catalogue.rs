@@ -1,6 +1,7 @@
 //! The scenarios by name: what the promise is proven for, and what it is shown not to cover.
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, ModelRefreshSpec, ModelSyncSpec, RunState};
+use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::laws;
@@ -292,6 +293,49 @@ fn in_which_every_law_holds(more: u8) -> Vec<Scenario> {
         },
         tenants(Ail::SecretGone, more, ("tenant-secret", "the Secret of one of two resources is deleted")),
         tenants(Ail::Writes, more, ("tenant-unwritten", "every write of one of two resources fails")),
+        tenants(Ail::WritesDenied, more, ("denied-write", "every write of one of two resources is denied")),
+        tenants(Ail::WritesRefused, more, ("refused-write", "every write of one of two resources is refused")),
+        Scenario {
+            specs: vec![Spec::Refresh(spec(0)), Spec::Refresh(spec(0))],
+            symmetric: true,
+            left: Left { posts: 1, abandons: 1, calls: more, ..Left::default() },
+            posts: vec![How::LostAfter],
+            ..Scenario::calm("abandoned", "a reconciliation is abandoned at any point: its timeout passes, or it panics")
+        },
+        Scenario {
+            left: Left { calls: 3, wishes: 1, crashes: more, ..Left::default() },
+            wishes: vec![Wish::Delete],
+            rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
+            ..Scenario::calm("rejected-writes", "writes are rejected in every way, or lost, while the resource runs and is deleted")
+        },
+        Scenario {
+            left: Left { calls: 5, posts: more, ..Left::default() },
+            rejections: vec![Rejection::Conflict],
+            ..Scenario::calm("unrecorded", "the id of an accepted operation cannot be recorded for a while")
+        },
+        Scenario {
+            left: Left { wishes: 1, calls: 1, posts: more, ..Left::default() },
+            namespace_ends: true,
+            ..Scenario::calm("slow-namespace", "the namespace is deleted while calls to the service hang")
+        },
+        Scenario {
+            operators: 2,
+            left: Left { wishes: 1, delays: 1, posts: more, ..Left::default() },
+            wishes: vec![Wish::Delete],
+            ..Scenario::calm("two-releases", "the resource is deleted while the leader is frozen past its Lease")
+        },
+        Scenario {
+            left: Left { posts: 1, calls: 1, crashes: 1, abandons: more, stale: more, ..Left::default() },
+            late_writes: true,
+            lag: 30,
+            ..Scenario::calm("late-write", "the response to a write of the status is lost, and it is performed later")
+        },
+        Scenario {
+            left: Left { posts: 1, wishes: 2, calls: more, failures: more, ..Left::default() },
+            wishes: vec![Wish::Unfinalize, Wish::Delete],
+            lag: 30,
+            ..Scenario::calm("detached", "somebody removes the finalizer by force and deletes the resource; its operation is followed")
+        },
         Scenario {
             left: Left { posts: 1, sights: 2, crashes: more, wishes: 1, ..Left::default() },
             posts: vec![How::LostBefore, How::LostAfter],
@@ -401,6 +445,37 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
         ),
         (
             Scenario {
+                careless: Careless { unwritten: true, ..Careless::default() },
+                ..Scenario::calm("careless-write", "the intent of a submission counts as written, and is not")
+            },
+            laws::INTENT,
+        ),
+        (
+            Scenario {
+                left: Left { leaves: 1, ..Left::default() },
+                careless: Careless { drain: true, ..Careless::default() },
+                ..Scenario::calm("careless-drain", "an operator submits although it has heard of an uninstall")
+            },
+            laws::UNINSTALL,
+        ),
+        (
+            Scenario {
+                careless: Careless { claims: true, ..Careless::default() },
+                ..tenants(Ail::Refused, 0, ("careless-claims", "no operation counts as another resource's"))
+            },
+            laws::STRANGERS,
+        ),
+        (
+            Scenario {
+                left: Left { posts: 1, strangers: 1, ..Left::default() },
+                rows: Some(1),
+                careless: Careless { truncation: true, ..Careless::default() },
+                ..Scenario::calm("careless-list", "a list that is cut short counts as whole")
+            },
+            laws::ONCE,
+        ),
+        (
+            Scenario {
                 left: Left { leaves: 1, ..Left::default() },
                 careless: Careless { deaf: true, ..Careless::default() },
                 ..Scenario::calm("careless-uninstall", "an uninstall does not wait until the operator has heard of it")
@@ -458,9 +533,9 @@ pub fn gaps() -> Vec<(Scenario, &'static str)> {
         ),
         (
             Scenario {
-                left: Left { wishes: 2, ..Left::default() },
+                left: Left { wishes: 2, crashes: 1, ..Left::default() },
                 wishes: vec![Wish::Unfinalize, Wish::Delete],
-                ..Scenario::calm("unfinalized", "somebody takes off the finalizer by force")
+                ..Scenario::calm("unfinalized", "somebody takes off the finalizer by force, and the operator is killed")
             },
             laws::RELEASE,
         ),

@@ -13,7 +13,7 @@ use std::thread;
 
 use crate::calm::{self, Known};
 use crate::scenario::Scenario;
-use crate::world::{Action, Broken, Task, World};
+use crate::world::{Action, Broken, Mind, World};
 
 /// How many states of a level one thread takes at once.
 const CHUNK: usize = 256;
@@ -154,7 +154,8 @@ impl Search {
     }
 }
 
-/// Whether a decision has been made and not written: nothing else happens meanwhile, so it is no state of its own.
+/// Whether a reconciliation waits between its decision and the effect: nothing else happens meanwhile, so it is no state of its own.
 fn is_between(world: &World) -> bool {
-    world.operators.iter().any(|operator| operator.minds.iter().any(|mind| matches!(mind.task, Task::Decided { .. })))
+    let committed = |mind: &Mind| mind.task.as_ref().is_some_and(|task| task.is_committed());
+    world.operators.iter().any(|operator| operator.minds.iter().any(committed))
 }

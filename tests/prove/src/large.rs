@@ -1,10 +1,11 @@
 //! Large worlds, made of dice, for the random schedules.
 
 use tabular_operator::api::{ConcurrencyPolicy, ConflictPolicy, DeletionPolicy};
+use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::{Phase, TroubleKind};
 
 use crate::catalogue::{OTHERS, OURS};
-use crate::scenario::{Ail, Left, Scenario, by_names, of_one_table, spec, sync, times};
+use crate::scenario::{Ail, Left, Scenario, by_ids, by_names, of_one_table, spec, sync, times};
 use crate::walk::Dice;
 use crate::world::cluster::Spec;
 use crate::world::{How, Sight, Wish};
@@ -29,7 +30,11 @@ pub fn large(dice: &mut Dice) -> Scenario {
                 spec.backoff_limit = backoff;
                 return Spec::Sync(spec);
             }
-            let mut spec = if dice.below(5) == 0 { by_names() } else { spec(model) };
+            let mut spec = match dice.below(6) {
+                0 => by_names(),
+                1 => by_ids(model),
+                _ => spec(model),
+            };
             if of_tables {
                 spec.refresh = of_one_table(model).refresh;
             }
@@ -71,7 +76,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
     // A list that is short for good, and out of order for good, never tells whether a refresh runs: a synchronisation would wait for its
     // deadline, which is not met in these worlds.
     let short = dice.below(5) == 0;
-    let ails = [Ail::Throttled, Ail::Refused, Ail::SecretGone, Ail::Writes];
+    let ails = [Ail::Throttled, Ail::Refused, Ail::SecretGone, Ail::Writes, Ail::WritesDenied, Ail::WritesRefused];
     Scenario {
         specs,
         operators,
@@ -92,6 +97,7 @@ pub fn large(dice: &mut Dice) -> Scenario {
             guises: any(dice, 6),
             ails: any(dice, 2),
             sights: any(dice, 3),
+            abandons: any(dice, 4),
         },
         posts: vec![
             How::LostBefore,
@@ -105,7 +111,9 @@ pub fn large(dice: &mut Dice) -> Scenario {
         ends: vec![Phase::Failed, Phase::TimedOut, Phase::Cancelled],
         others: OTHERS.into_iter().filter(|(_, guise)| !short || guise.keeps_order()).collect(),
         guises: OURS.to_vec(),
-        ail: Some(ails[dice.below(4) as usize]),
+        ail: Some(ails[dice.below(6) as usize]),
+        late_writes: dice.below(2) == 0,
+        rejections: vec![Rejection::Conflict, Rejection::NotFound, Rejection::Denied, Rejection::Refused],
         sights: vec![Sight::All, Sight::Deleted, Sight::Hidden],
         namespace_ends: dice.below(8) == 0,
         orphans: true,

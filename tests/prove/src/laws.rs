@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use tabular_operator::api::{
     CancelCause, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, HistoryEntry, Reason, Run, RunState, Status, Time, TriggerType,
 };
-use tabular_operator::engine::{Effect, Seen, Step, question};
+use tabular_operator::engine::reconcile::{Call, Decision, NextEffect};
+use tabular_operator::engine::{Effect, Notice, Seen, TurnUse, question, turn_use};
 use tabular_operator::operation::{Cancellation, Look, Operation, OperationId, Origin, Phase, Submission};
 
 use crate::accepted;
@@ -47,6 +48,8 @@ pub const VISIBLE: &str = "what waits for a person is Stalled";
 pub const FAIR: &str = "nobody waits forever behind a resource that cannot proceed";
 /// A run does not outlive its model.
 pub const MODEL_GONE: &str = "a run ends when its model is deleted";
+/// A turn that no record backs would keep others waiting for ever.
+pub const TURN: &str = "a turn is held by the record";
 /// And then nothing more is written.
 pub const QUIET: &str = "nothing is written after the end";
 
@@ -71,7 +74,8 @@ pub fn always(world: &World) -> Result<(), Broken> {
         holds(twice.is_none(), ONE_ALIVE, || {
             format!("resource {index} has {}", live.iter().map(|op| op.id.to_string()).collect::<Vec<_>>().join(" and "))
         })?;
-        if resource.gone && !resource.said {
+        let is_followed = || world.operators.iter().any(|operator| operator.follows(index));
+        if resource.gone && !resource.said && !is_followed() {
             let live = live_or_coming(world, index);
             holds(live.is_empty(), RELEASE, || format!("resource {index} is gone, and {} runs; nothing is said of it", live.join(", ")))?;
         }
@@ -93,29 +97,48 @@ fn answerable(world: &World, resource: usize) -> impl Iterator<Item = &Op> {
     world.live_of(resource).filter(move |op| number_of(op).is_some_and(|number| number > answered))
 }
 
+/// Whether a decision is to submit.
+#[must_use]
+pub fn submits(decision: &Decision) -> bool {
+    matches!(decision.effect, NextEffect::Call(Call::Submit(_)))
+}
+
 /// What holds for each decision, whether it is written or not.
-pub fn decision(world: &World, _operator: usize, resource: usize, view: &Object, step: &Step) -> Result<(), Broken> {
+pub fn decision(world: &World, resource: usize, view: &Object, decision: &Decision) -> Result<(), Broken> {
+    let after = decision.status.as_ref().unwrap_or(&view.status);
     if !world.resources[resource].is_edited(&view.status) {
-        finished(resource, &view.status, &step.recorded)?;
+        finished(resource, &view.status, after)?;
     }
-    if step.effect == Effect::Submit {
-        let run = step.recorded.run.as_ref();
-        let intended = run.is_some_and(|run| run.state == RunState::Submitting) && step.recorded != *view.status;
-        holds(intended, INTENT, || format!("resource {resource}: a submission is decided that records nothing"))?;
+    if submits(decision) {
+        let intended = after.run.as_ref().is_some_and(|run| run.state == RunState::Submitting) && decision.status.is_some();
+        holds(intended || after == &view.status, INTENT, || format!("resource {resource}: a submission is decided that records nothing"))?;
         let desired = &view.edition.desired;
         let seen_to = desired.finalizer && desired.deletion.is_none();
         holds(seen_to, INTENT, || format!("resource {resource}: a submission that nobody will see to the end of"))?;
     }
     let desired = &view.edition.desired;
     let forbids = desired.policy.concurrency == ConcurrencyPolicy::Forbid && desired.deletion.is_none();
-    let under_way = step.recorded.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
+    let under_way = after.run.as_ref().filter(|run| matches!(run.state, RunState::Running | RunState::Cancelling));
     // What a run is being cancelled for begins, whatever the policy has become.
     if let Some(run) = under_way.filter(|run| forbids && run.cancel_cause != Some(CancelCause::Replacement)) {
         // What was queued before, under another policy, is dropped as soon as triggers are looked at.
-        let queued = step.recorded.queued.as_ref().filter(|queued| view.status.queued.as_ref() != Some(*queued));
+        let queued = after.queued.as_ref().filter(|queued| view.status.queued.as_ref() != Some(*queued));
         holds(queued.is_none(), FORBIDDEN, || format!("resource {resource}: {queued:?} is to follow run {}", run.number))?;
     }
     Ok(())
+}
+
+/// A turn that is held while no reconciliation is in progress is backed by the record, or by an intent whose write had no response.
+pub fn turn(world: &World, operator: usize, resource: usize) -> Result<(), Broken> {
+    let mind = &world.operators[operator].minds[resource];
+    let it = &world.resources[resource];
+    // On an old view it may be held until the reconciliation that follows at once.
+    let is_over = mind.task.is_none() && !mind.dirty && !mind.transient.reread;
+    if world.resources.len() == 1 || !is_over || !world.operators[operator].holds_turn(resource) {
+        return Ok(());
+    }
+    let backs = |object: &Object| turn_use(&object.status, world.wall(operator), &world.settings) == TurnUse::Holds;
+    holds(it.versions.iter().any(backs), TURN, || format!("resource {resource} holds the turn of its model, and no record of it says so"))
 }
 
 fn finished(resource: usize, before: &Status, after: &Status) -> Result<(), Broken> {
@@ -134,13 +157,13 @@ fn finished(resource: usize, before: &Status, after: &Status) -> Result<(), Brok
 }
 
 /// What holds for each status that is written.
-pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accepted: Option<&Seen>) -> Result<(), Broken> {
-    let (before, after) = (&world.resources[resource].now().status, &step.recorded);
+pub fn write(world: &World, operator: usize, resource: usize, decision: &Decision, after: &Status) -> Result<(), Broken> {
+    let before = &world.resources[resource].now().status;
     if !world.resources[resource].is_edited(before) {
         finished(resource, before, after)?;
     }
-    accepted::write(world, operator, resource, step)?;
-    if let Some(question) = decided(world, resource, step) {
+    accepted::write(world, operator, resource, &decision.events, after)?;
+    if let Some(question) = decided(world, resource, after) {
         let it = &world.resources[resource];
         let said = it.now().edition.desired.requests.resubmit.as_deref() == Some(&*question);
         holds(said && !it.decided.contains(&question), DECIDED, || {
@@ -155,23 +178,23 @@ pub fn write(world: &World, operator: usize, resource: usize, step: &Step, accep
     let old = before.run.as_ref().filter(|old| old.number == run.number);
     let known = old.and_then(|old| old.operation_id.as_ref());
     if let Some(id) = run.operation_id.as_ref().filter(|id| Some(*id) != known) {
-        follows(world, operator, resource, run, id, accepted.is_some())?;
+        follows(world, operator, resource, run, id, decision.accepted.is_some())?;
     }
     if before.run.as_ref().is_none_or(|old| old.number < run.number) {
         begins(world, operator, resource, run)?;
     }
     if run.state.ended() && old.is_none_or(|old| !old.state.ended()) {
-        ended(world, operator, resource, (run, decided(world, resource, step).is_some()))?;
-        late_answers(world, operator, resource, step)?;
+        ended(world, operator, resource, (run, decided(world, resource, after).is_some()))?;
+        late_answers(world, operator, resource, after)?;
     }
     Ok(())
 }
 
 /// The question that a step takes for answered: the submission is made again, because a person says so.
 #[must_use]
-pub fn decided(world: &World, resource: usize, step: &Step) -> Option<String> {
+pub fn decided(world: &World, resource: usize, after: &Status) -> Option<String> {
     let before = world.resources[resource].now().status.run.as_ref()?;
-    let after = step.recorded.run.as_ref().filter(|after| after.number == before.number && after.attempt == before.attempt)?;
+    let after = after.run.as_ref().filter(|after| after.number == before.number && after.attempt == before.attempt)?;
     let held = before.state == RunState::Submitting && before.reason == Reason::SubmissionUnknown.as_str();
     let again = matches!(after.state, RunState::Waiting | RunState::Cancelled);
     (held && again).then(|| question(before))
@@ -206,9 +229,9 @@ pub fn none_forgotten(world: &World) -> Result<(), Broken> {
 
 /// Whatever answer still comes to a question that was asked before the end, the run stays as it ended, and nothing is cancelled or
 /// submitted for it.
-fn late_answers(world: &World, operator: usize, resource: usize, step: &Step) -> Result<(), Broken> {
+fn late_answers(world: &World, operator: usize, resource: usize, after: &Status) -> Result<(), Broken> {
     let now = world.resources[resource].now();
-    let view = Object { status: Arc::new(step.recorded.clone()), ..now.clone() };
+    let view = Object { status: Arc::new(after.clone()), ..now.clone() };
     let looks = world.service.ops.iter().flat_map(|op| {
         let running = Operation { phase: Phase::InProgress, end: None, ..world.service.describe(op, Guise::Plain) };
         let failed = Operation { phase: Phase::Failed, ..running.clone() };
@@ -267,7 +290,7 @@ fn follows(world: &World, operator: usize, resource: usize, run: &Run, id: &str,
         against.push("the service does not show that a client submitted it".to_owned());
     }
     // Of a resource that is gone this operator may still know it.
-    if world.operators[operator].let_go(op.request.kind(), op.model).any(|let_go| let_go == id) {
+    if world.taken((operator, resource), (op.request.kind(), &run.model.key()), [&op.id]).let_go.contains(&id.to_lowercase()) {
         against.push("it was let go".to_owned());
     }
     if let Owner::Run { resource: of, number, .. } = op.owner
@@ -293,10 +316,10 @@ pub fn has(status: &Status, id: &str) -> bool {
 /// - it takes one that a resource began which is gone, with its record, and which cannot be told from its own: a known gap;
 /// - it is a synchronisation, which nobody can cancel, that was followed to its deadline, and this is said.
 #[must_use]
-pub fn answered(world: &World, resource: usize, step: &Step) -> Vec<(usize, i32)> {
-    let Some(run) = step.recorded.run.as_ref() else { return Vec::new() };
+pub fn answered(world: &World, resource: usize, after: &Status) -> Vec<(usize, i32)> {
+    let Some(run) = after.run.as_ref() else { return Vec::new() };
     let ours = (resource, run.number);
-    if decided(world, resource, step).is_some() {
+    if decided(world, resource, after).is_some() {
         return vec![ours];
     }
     if run.state.ended() && given_up(world, resource, run) {
@@ -454,9 +477,9 @@ pub fn cancellation(world: &World, resource: usize, view: &Object, id: &Operatio
 }
 
 /// What holds when the finalizer is dropped.
-pub fn release(world: &World, operator: usize, resource: usize, (view, step): (&Object, &Step)) -> Result<(), Broken> {
+pub fn release(world: &World, operator: usize, resource: usize, view: &Object, events: &[Notice]) -> Result<(), Broken> {
     let desired = &view.edition.desired;
-    let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
+    let said = events.iter().any(|notice| notice.reason == Reason::Released);
     // The clock may have been set back since the decision.
     let back = world.scenario.jumps.iter().map(|by| -by).max().unwrap_or(0).max(0);
     let held = |requested: Timestamp| world.wall(operator).duration_since(requested).as_secs() >= NAMESPACE_HELD - back;

@@ -1,6 +1,6 @@
-//! Proves the promise of `docs/exactly-once.md` on the real decision, `tabular_operator::engine::decide`.
+//! Checks the guarantees of `docs/exactly-once.md` on the real state machine, `tabular_operator::engine::reconcile::Reconciliation`.
 //!
-//! One [`world`] stands around it, with the [`laws`] that must hold there. [`explore`] looks into every state of the small worlds
+//! One [`world`] drives it, with the [`laws`] that must hold there. [`explore`] looks into every state of the small worlds
 //! of the [`catalogue`], [`walk`] plays random schedules of large ones, and from each state that is met [`calm`] sees whether
 //! everything comes to its end once nothing goes wrong any more. A law that is broken is told as a [`story`].
 

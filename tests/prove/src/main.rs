@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use prove::catalogue::{self, Size};
 use prove::explore::explore;
 use prove::scenario::Scenario;
+use prove::world::coverage;
 use prove::{large, story, walk};
 
 /// Proves on the real decision that what is asked for runs exactly once.
@@ -128,7 +129,18 @@ fn explore_all(size: Size, names: &[String], threads: usize, most: usize) -> boo
         counted(steps),
         began.elapsed().as_secs_f64()
     );
-    fine && exhausted.0 + bounded.0 > 0
+    let is_covered = covers_all();
+    fine && exhausted.0 + bounded.0 > 0 && (is_covered || !names.is_empty())
+}
+
+/// Whether the machine has received each response at each stage that it may.
+fn covers_all() -> bool {
+    let (pairs, missing) = coverage::missing();
+    println!("{} of {pairs} pairs of a stage of the machine and a response covered", pairs - missing.len());
+    if !missing.is_empty() {
+        println!("not covered: {}", missing.join(", "));
+    }
+    missing.is_empty()
 }
 
 fn show_gaps(names: &[String], threads: usize, tell: bool) -> bool {
@@ -160,6 +172,7 @@ fn walk_all(count: Option<u64>, seed: Option<u64>, threads: usize) -> bool {
         counted(walked.steps),
         clock.elapsed().as_secs_f64()
     );
+    covers_all();
     let Some(broken) = walked.broken else { return true };
     let walk = walk::walk(&large::large, broken);
     if let Err(law) = &walk.outcome {

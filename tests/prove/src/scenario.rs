@@ -1,6 +1,7 @@
 //! Scenarios: small worlds with a name, and the bounds of what may happen in each.
 
-use tabular_operator::api::{AfterRefresh, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
+use tabular_operator::api::{AfterRefresh, Model, ModelRefreshSpec, ModelSyncSpec, RefreshTrigger};
+use tabular_operator::engine::reconcile::Rejection;
 use tabular_operator::operation::Phase;
 
 use crate::world::cluster::Spec;
@@ -39,6 +40,8 @@ pub struct Left {
     pub guises: u8,
     /// Times at which the first resource begins to ail.
     pub ails: u8,
+    /// Reconciliations that are abandoned: a timeout, a panic, a dropped future.
+    pub abandons: u8,
     /// Times at which the models are deleted, are published anew, or are hidden.
     pub sights: u8,
 }
@@ -54,6 +57,10 @@ pub enum Ail {
     SecretGone,
     /// The API server fails each of its writes.
     Writes,
+    /// The API server denies each of its writes: only a change of the cluster helps.
+    WritesDenied,
+    /// The API server refuses each of its writes for now.
+    WritesRefused,
 }
 
 /// Rules that the world, in the place of the controller, breaks on purpose, to see that the proof notices.
@@ -67,6 +74,14 @@ pub struct Careless {
     pub deadline: bool,
     /// An uninstall goes on before the operator has heard of it.
     pub deaf: bool,
+    /// An operator submits although it has heard of an uninstall.
+    pub drain: bool,
+    /// A status counts as written that is not.
+    pub unwritten: bool,
+    /// No operation counts as another resource's.
+    pub claims: bool,
+    /// A list that is cut short counts as whole.
+    pub truncation: bool,
 }
 
 /// One small world, and the bounds of what may happen in it.
@@ -108,6 +123,10 @@ pub struct Scenario {
     pub renames: bool,
     /// After how many states the exploration stops; `None` where there has to be an end to them.
     pub bound: Option<usize>,
+    /// Whether a write of a status whose response is lost may be performed later.
+    pub late_writes: bool,
+    /// How the API server may reject a write that it could perform, as an admission webhook does.
+    pub rejections: Vec<Rejection>,
     /// What may ail the first resource.
     pub ail: Option<Ail>,
     /// What may become of the models.
@@ -152,6 +171,8 @@ impl Scenario {
             rows: None,
             renames: false,
             bound: None,
+            late_writes: false,
+            rejections: Vec::new(),
             ail: None,
             sights: Vec::new(),
             tells_time: true,
@@ -200,6 +221,13 @@ pub fn by_names() -> ModelRefreshSpec {
     let model = serde_json::from_value(serde_json::json!({"powerBI": {"workspace": "bi", "dataset": "Sales"}}));
     // The literal above is a model.
     ModelRefreshSpec { model: model.unwrap_or_else(|error| unreachable!("{error}")), ..spec(0) }
+}
+
+/// A full refresh of the Power BI model with this number, given by its ids.
+#[must_use]
+pub fn by_ids(number: u8) -> ModelRefreshSpec {
+    let (group_id, dataset_id) = crate::world::ids_of(number);
+    ModelRefreshSpec { model: Model::by_ids(group_id, dataset_id), ..spec(0) }
 }
 
 /// A trigger by the clock alone: five fields of cron, in UTC.

@@ -1,14 +1,13 @@
 //! A way through a world, told so that a person can follow it.
 
 use std::fmt::Write as _;
-use std::mem::discriminant;
 use std::sync::Arc;
 
-use tabular_operator::engine::Effect;
+use tabular_operator::engine::reconcile::Request;
 
 use crate::calm::{self, Known};
 use crate::scenario::Scenario;
-use crate::world::{Action, Broken, Task, World};
+use crate::world::{Action, Broken, Waits, World};
 
 /// Tells how a law came to be broken: each step, and what it changed.
 #[must_use]
@@ -41,7 +40,7 @@ pub fn tell(scenario: &Arc<Scenario>, actions: &[Action], broken: &Broken) -> St
 fn chapter(story: &mut String, line: &mut String, before: &World, what: &str, after: &World) {
     let (doing, seen) = (doing(before, after), outlook(after));
     // Steps between two decisions that nobody sees.
-    if doing.is_empty() && seen == *line && what.contains(" goes on with ") && !what.contains(':') {
+    if doing.is_empty() && seen == *line && (what.contains(" goes on with ") || what.contains(" receives ")) && !what.contains(':') {
         return;
     }
     let _ = writeln!(story, "  {:>5} s  {what}{doing}", before.now);
@@ -51,28 +50,47 @@ fn chapter(story: &mut String, line: &mut String, before: &World, what: &str, af
     }
 }
 
-/// What an operator has just done, and what it has just decided.
+/// What an operator has just requested.
 fn doing(before: &World, after: &World) -> String {
     let mut said = String::new();
     let minds = after.operators.iter().zip(&before.operators).flat_map(|(after, before)| after.minds.iter().zip(&before.minds));
-    for (mind, was) in minds.filter(|(mind, was)| discriminant(&mind.task) != discriminant(&was.task)) {
-        match &was.task {
-            Task::Decided { step, view, .. } if step.recorded != *view.status => said.push_str(" [the status]"),
-            Task::Acting { step, .. } => {
-                let _ = write!(said, " [{:?}]", step.effect);
-            }
-            Task::Idle | Task::Learnt { .. } | Task::Decided { .. } => {}
+    for (mind, was) in minds {
+        let same = match (&mind.task, &was.task) {
+            (Some(task), Some(was)) => Arc::ptr_eq(task, was),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if same {
+            continue;
         }
-        if let Task::Decided { step, view, .. } = &mind.task {
-            let write = if step.recorded == *view.status { "" } else { " to write;" };
-            let pause = step.look_again.map_or_else(|| "a change".to_owned(), |pause| format!("{} s", pause.as_secs_f64()));
-            let _ = match &step.effect {
-                Effect::Nothing => write!(said, ", and decides:{write} to wait for {pause}"),
-                effect => write!(said, ", and decides:{write} {effect:?}"),
-            };
+        match mind.task.as_ref().map(|task| &task.waits) {
+            Some(Waits::Request(request)) => said.push_str(&requested(request)),
+            Some(Waits::Response(_)) => {}
+            None => {
+                let _ = match mind.due {
+                    _ if mind.dirty => write!(said, ", and begins again"),
+                    Some(due) => write!(said, ", and waits for {} s", due - after.now),
+                    None => write!(said, ", and waits for a change"),
+                };
+            }
         }
     }
     said
+}
+
+fn requested<V>(request: &Request<V>) -> String {
+    match request {
+        Request::Prepare { call, .. } => format!(", and prepares {call:?}"),
+        Request::WriteStatus { intent, .. } => format!(", and writes the status{}", if *intent { " with an intent" } else { "" }),
+        Request::Call { call, .. } => format!(", and requests {call:?}"),
+        Request::Read { .. } => ", and reads past the cache".to_owned(),
+        Request::ReadNamespace => ", and reads the namespace".to_owned(),
+        Request::AddFinalizer => ", and adds the finalizer".to_owned(),
+        Request::RemoveAnnotation(annotation) => format!(", and removes {annotation}"),
+        Request::RemoveFinalizer { .. } => ", and removes the finalizer".to_owned(),
+        Request::Observe => ", and is about to make its call".to_owned(),
+        Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => String::new(),
+    }
 }
 
 /// The truth at one moment: the resources, and the operations at the service.

@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::calm::{self, Known};
 use crate::scenario::Scenario;
-use crate::world::{Action, Broken, Task, World};
+use crate::world::{Action, Broken, World};
 
 /// How many steps a schedule has before it becomes calm, at most.
 const STEPS: u64 = 400;
@@ -52,11 +52,11 @@ pub struct Walk {
 fn weight(action: &Action) -> u64 {
     use crate::world::How;
     match action {
-        Action::Begin { age: 0, .. } | Action::Decide { .. } | Action::Go { how: How::Well, .. } | Action::Tick => 60,
+        Action::Begin { age: 0, .. } | Action::Deliver { .. } | Action::Go { how: How::Well, .. } | Action::Tick => 60,
         Action::Renew { heard: true, .. } | Action::Take { .. } | Action::Exit { .. } | Action::Start { .. } => 40,
         Action::Go { .. } => 12,
-        Action::End { .. } | Action::Show { .. } | Action::Arrive { .. } => 8,
-        Action::Begin { .. } | Action::Renew { .. } | Action::Sleep { .. } | Action::Crash { .. } => 3,
+        Action::End { .. } | Action::Show { .. } | Action::Arrive { .. } | Action::Land { .. } => 8,
+        Action::Begin { .. } | Action::Renew { .. } | Action::Sleep { .. } | Action::Crash { .. } | Action::Abandon { .. } => 3,
         Action::Wish { .. } | Action::Stranger { .. } | Action::Vanish { .. } | Action::Ail { .. } | Action::See { .. } => 1,
         Action::Jump { .. } | Action::EndNamespace | Action::Rename | Action::Leave { .. } | Action::Stay => 1,
         Action::Heed { .. } | Action::Drained | Action::Strip { .. } | Action::Uninstall | Action::Install => 8,
@@ -71,7 +71,8 @@ pub fn walk(make: &(impl Fn(&mut Dice) -> Scenario + ?Sized), seed: u64) -> Walk
     let mut world = World::new(&scenario);
     let mut actions = Vec::new();
     let steps = 40 + dice.below(STEPS - 40);
-    let idle = |world: &World| world.operators.iter().all(|it| it.minds.iter().all(|mind| !matches!(mind.task, Task::Decided { .. })));
+    let is_committed = |mind: &crate::world::Mind| mind.task.as_ref().is_some_and(|task| task.is_committed());
+    let idle = |world: &World| world.operators.iter().all(|it| !it.minds.iter().any(is_committed));
     let mut taken = 0;
     while taken < steps || !idle(&world) {
         taken += 1;

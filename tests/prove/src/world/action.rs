@@ -1,11 +1,14 @@
 //! What may happen next.
 
-use std::fmt;
+use std::time::Duration;
 
-use tabular_operator::engine::{Effect, Leaving};
+use tabular_operator::engine::Leaving;
+use tabular_operator::engine::reconcile::{Call, NextEffect, Rejection, Request};
 use tabular_operator::operation::{OperationKind, Phase, TroubleKind};
 
-use super::{Guise, HOLD, LEASE, Second, Sight, Standing, Task, Uninstall, Wish, Work, World};
+use super::cluster::Object;
+use super::operator::Gone;
+use super::{Guise, HOLD, LEASE, Second, Sight, Standing, Task, Uninstall, Waits, Wish, Work, World};
 
 /// How a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,8 +23,14 @@ pub enum How {
     Late,
     /// The service refuses it.
     Refused(TroubleKind),
+    /// The API server rejects the write.
+    Rejected(Rejection),
     /// The call cannot be prepared: a Secret is missing.
     Unprepared,
+    /// The preparation takes so many seconds.
+    Slow(Second),
+    /// Its timeout passes first.
+    TimedOut,
     /// The response shows the operations of this operator so.
     Shown(Guise),
 }
@@ -32,10 +41,14 @@ pub enum How {
 pub enum Action {
     /// An operator begins a pass over a resource, on a view that is so many versions old.
     Begin { operator: usize, resource: usize, age: usize },
-    /// An operator decides on what it has just learnt.
-    Decide { operator: usize, resource: usize },
-    /// An operator takes the next step of its pass: the write of what it decided, or the effect.
+    /// A request of a reconciliation is performed.
     Go { operator: usize, resource: usize, how: How },
+    /// Its response comes to the reconciliation.
+    Deliver { operator: usize, resource: usize },
+    /// The driver of a reconciliation stops: a timeout, a panic, a dropped future.
+    Abandon { operator: usize, resource: usize },
+    /// A write of the status whose response was lost is performed at last.
+    Land { write: usize },
     /// SIGKILL.
     Crash { operator: usize },
     /// An operator is started.
@@ -88,14 +101,6 @@ pub enum Action {
     Jump { operator: usize, by: Second },
 }
 
-/// Whether an effect is a call to the service, as `controller::effects` has it.
-pub(super) fn is_call(effect: &Effect) -> bool {
-    match effect {
-        Effect::Submit | Effect::Resolve | Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Cancel(_) => true,
-        Effect::Nothing | Effect::AddFinalizer | Effect::TakeTurn | Effect::RemoveAnnotation(_) | Effect::Release => false,
-    }
-}
-
 impl World {
     /// Everything that may happen next.
     #[must_use]
@@ -133,55 +138,81 @@ impl World {
         actions
     }
 
-    /// Whose decision has just been made: it is written before anything else happens.
+    /// The reconciliation that has just decided: what it requests before the effect is performed before anything else happens.
     fn committed(&self) -> Option<(usize, usize)> {
-        let decided = |(_, mind): &(usize, &super::Mind)| matches!(mind.task, Task::Decided { .. });
+        let committed = |(_, mind): &(usize, &super::Mind)| mind.task.as_ref().is_some_and(|task| task.is_committed());
         let of =
-            |(index, operator): (usize, &super::Operator)| operator.minds.iter().enumerate().find(decided).map(|(mind, _)| (index, mind));
+            |(index, operator): (usize, &super::Operator)| operator.minds.iter().enumerate().find(committed).map(|(mind, _)| (index, mind));
         self.operators.iter().enumerate().find_map(of)
     }
 
-    /// The ways in which the next step of a pass may go.
+    /// What may become of the reconciliation in progress.
     fn ways(&self, operator: usize, resource: usize, actions: &mut Vec<Action>) {
-        let mut way = |how| actions.push(Action::Go { operator, resource, how });
-        let (calls, both) = (self.left.calls > 0, [How::LostBefore, How::LostAfter]);
-        if self.ail_of(resource).is_some() {
-            return way(How::Well);
+        let Some(task) = &self.operators[operator].minds[resource].task else { return };
+        if self.left.abandons > 0 {
+            actions.push(Action::Abandon { operator, resource });
         }
-        match &self.operators[operator].minds[resource].task {
-            Task::Idle | Task::Learnt { .. } => {}
-            Task::Decided { view, step, .. } => {
-                way(How::Well);
-                if self.left.unprepared > 0 && is_call(&step.effect) {
-                    way(How::Unprepared);
-                }
-                let writes = step.recorded != *view.status && self.is_current(resource, view) && self.leads(operator);
-                if writes && calls {
-                    both.into_iter().for_each(way);
+        match &task.waits {
+            Waits::Response(_) => actions.push(Action::Deliver { operator, resource }),
+            Waits::Request(request) => {
+                actions.extend(self.fates(operator, resource, task, request).into_iter().map(|how| Action::Go { operator, resource, how }));
+            }
+        }
+    }
+
+    /// What may become of a request.
+    fn fates(&self, operator: usize, resource: usize, task: &Task, request: &Request<Object>) -> Vec<How> {
+        let (mut fates, calls) = (vec![How::Well], self.left.calls > 0);
+        if self.ail_of(resource).is_some() {
+            return fates;
+        }
+        let times_out = |timeout: Option<Duration>| timeout.filter(|_| calls).map(|_| How::TimedOut);
+        match request {
+            Request::Prepare { timeout, .. } => {
+                fates.extend((self.left.unprepared > 0).then_some(How::Unprepared));
+                fates.extend(self.scenario.sleeps.iter().filter(|_| self.left.delays > 0).map(|by| How::Slow(*by)));
+                fates.extend(times_out(*timeout));
+            }
+            Request::WriteStatus { .. } if !calls || !self.leads(operator) || !self.is_current(resource, task.machine.view()) => {}
+            Request::WriteStatus { .. } => {
+                fates.extend([How::LostBefore, How::LostAfter]);
+                fates.extend(self.scenario.late_writes.then_some(How::Late));
+                fates.extend(self.scenario.rejections.iter().map(|rejection| How::Rejected(*rejection)));
+            }
+            // A call, after the observation that comes immediately before it.
+            Request::Observe => {
+                let decision = task.decision();
+                if let Some(NextEffect::Call(call)) = decision.map(|decision| &decision.effect) {
+                    self.fates_of(call, &mut fates);
+                    if !matches!(call, Call::Submit(_)) {
+                        fates.extend(times_out(decision.and_then(|decision| decision.deadline).map(|_| Duration::ZERO)));
+                    }
                 }
             }
-            Task::Acting { step, .. } => {
-                way(How::Well);
-                match &step.effect {
-                    Effect::Submit if self.left.posts > 0 => self.scenario.posts.iter().copied().for_each(way),
-                    Effect::Look(_) | Effect::List(..) | Effect::FindModel | Effect::Resolve => {
-                        if calls {
-                            way(How::LostBefore);
-                        }
-                        if self.left.guises > 0 && !matches!(step.effect, Effect::Resolve | Effect::FindModel) {
-                            self.scenario.guises.iter().copied().map(How::Shown).for_each(way);
-                        }
-                    }
-                    Effect::Cancel(_) | Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release if calls => {
-                        both.into_iter().for_each(way);
-                    }
-                    Effect::Nothing
-                    | Effect::TakeTurn
-                    | Effect::Submit
-                    | Effect::Cancel(_)
-                    | Effect::AddFinalizer
-                    | Effect::RemoveAnnotation(_)
-                    | Effect::Release => {}
+            Request::Call { call, .. } => self.fates_of(call, &mut fates),
+            Request::Read { .. } | Request::ReadNamespace => fates.extend(calls.then_some(How::LostBefore)),
+            Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } if calls => {
+                fates.extend([How::LostBefore, How::LostAfter]);
+                fates.extend(self.scenario.rejections.iter().map(|rejection| How::Rejected(*rejection)));
+            }
+            Request::AddFinalizer | Request::RemoveAnnotation(_) | Request::RemoveFinalizer { .. } => {}
+            Request::Reserve { .. } | Request::AcquireTurn { .. } | Request::Publish { .. } | Request::Done(_) => {}
+        }
+        fates
+    }
+
+    /// What may become of a call.
+    fn fates_of(&self, call: &Call, fates: &mut Vec<How>) {
+        let calls = self.left.calls > 0;
+        match call {
+            Call::Submit(_) if self.left.posts > 0 => fates.extend(&self.scenario.posts),
+            Call::Submit(_) => {}
+            Call::Cancel(_) if calls => fates.extend([How::LostBefore, How::LostAfter]),
+            Call::Cancel(_) => {}
+            Call::Poll(..) | Call::List(..) | Call::FindModel | Call::ResolveModel => {
+                fates.extend(calls.then_some(How::LostBefore));
+                if self.left.guises > 0 && matches!(call, Call::Poll(..) | Call::List(..)) {
+                    fates.extend(self.scenario.guises.iter().copied().map(How::Shown));
                 }
             }
         }
@@ -196,21 +227,18 @@ impl World {
             return;
         }
         for (resource, mind) in it.minds.iter().enumerate() {
-            match &mind.task {
-                Task::Idle if self.leads(operator) && !self.resources[resource].gone => {
-                    let due = mind.is_due(self.now);
-                    if due || self.left.wakes > 0 {
-                        actions.push(Action::Begin { operator, resource, age: 0 });
-                    }
-                    if due && self.left.stale > 0 {
-                        let of = &self.resources[resource];
-                        let shown = (1..of.versions.len()).filter(|age| of.aged(*age).version >= mind.known);
-                        actions.extend(shown.map(|age| Action::Begin { operator, resource, age }));
-                    }
+            if mind.task.is_some() {
+                self.ways(operator, resource, actions);
+            } else if self.leads(operator) && mind.gone != Gone::Forgotten {
+                let due = mind.is_due(self.now);
+                if due || self.left.wakes > 0 {
+                    actions.push(Action::Begin { operator, resource, age: 0 });
                 }
-                Task::Idle => {}
-                Task::Learnt { .. } => actions.push(Action::Decide { operator, resource }),
-                Task::Decided { .. } | Task::Acting { .. } => self.ways(operator, resource, actions),
+                if due && self.left.stale > 0 && mind.gone == Gone::No {
+                    let of = &self.resources[resource];
+                    let shown = (1..of.versions.len()).filter(|age| of.aged(*age).version >= mind.known);
+                    actions.extend(shown.map(|age| Action::Begin { operator, resource, age }));
+                }
             }
         }
         if self.left.crashes > 0 && it.has_memory() {
@@ -261,6 +289,7 @@ impl World {
             }
         }
         actions.extend((0..self.service.posts.len()).map(|post| Action::Arrive { post }));
+        actions.extend((0..self.late.len()).map(|write| Action::Land { write }));
         if self.left.strangers > 0 {
             let mut models: Vec<u8> = (0..self.resources.len()).map(|resource| self.model_of(resource)).collect();
             models.sort_unstable();
@@ -287,11 +316,11 @@ impl World {
     pub fn is_urgent(&self) -> bool {
         (0..self.operators.len()).any(|index| {
             let operator = &self.operators[index];
-            let busy = |mind: &super::Mind| !matches!(mind.task, Task::Idle);
-            let due = |(resource, mind): (usize, &super::Mind)| mind.is_due(self.now) && !self.resources[resource].gone;
+            let busy = |mind: &super::Mind| mind.task.is_some();
+            let due = |mind: &super::Mind| mind.is_due(self.now) && mind.gone != Gone::Forgotten;
             (!operator.up && self.uninstall != Uninstall::Gone)
                 || operator.minds.iter().any(busy)
-                || (self.leads(index) && operator.minds.iter().enumerate().any(due))
+                || (self.leads(index) && operator.minds.iter().any(due))
                 || match operator.standing {
                     Standing::Alone => false,
                     Standing::Leads { until } => self.now >= until,
@@ -306,8 +335,7 @@ impl World {
         let mut moments: Vec<Second> = Vec::new();
         for (index, operator) in self.operators.iter().enumerate() {
             if self.leads(index) {
-                let there = |(resource, _): &(usize, &super::Mind)| !self.resources[*resource].gone;
-                moments.extend(operator.minds.iter().enumerate().filter(there).filter_map(|(_, mind)| mind.due));
+                moments.extend(operator.minds.iter().filter(|mind| mind.gone != Gone::Forgotten).filter_map(|mind| mind.due));
             }
             match operator.standing {
                 Standing::Alone => {}
@@ -319,62 +347,5 @@ impl World {
         moments.extend(self.service.ops.iter().filter(|op| !op.visible).map(|op| op.began + self.service.lag));
         moments.extend(self.service.posts.iter().map(|post| post.by + 1));
         moments.into_iter().filter(|moment| *moment > self.now).min()
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |operator: &usize| char::from(b'A' + u8::try_from(*operator).unwrap_or(25));
-        match self {
-            Self::Begin { operator, resource, age: 0 } => write!(f, "operator {} looks at resource {resource}", name(operator)),
-            Self::Begin { operator, resource, age } => {
-                write!(f, "operator {} looks at resource {resource}, as it was {age} version(s) ago", name(operator))
-            }
-            Self::Decide { operator, resource } => write!(f, "operator {} decides for resource {resource}", name(operator)),
-            Self::Go { operator, resource, how } => {
-                let how = match how {
-                    How::Well => String::new(),
-                    How::LostBefore => ": lost before it arrives".to_owned(),
-                    How::LostAfter => ": done, and the answer is lost".to_owned(),
-                    How::Late => ": no answer, and it is still on its way".to_owned(),
-                    How::Refused(kind) => format!(": refused ({kind:?})"),
-                    How::Unprepared => ": cannot be prepared, the Secret is missing".to_owned(),
-                    How::Shown(guise) => format!(": the service shows ours as {guise:?}"),
-                };
-                write!(f, "operator {} goes on with resource {resource}{how}", name(operator))
-            }
-            Self::Crash { operator } => write!(f, "operator {} is killed", name(operator)),
-            Self::Start { operator } => write!(f, "operator {} is started", name(operator)),
-            Self::Renew { operator, heard } => {
-                write!(f, "operator {} renews the Lease{}", name(operator), if *heard { "" } else { ", and does not hear of it" })
-            }
-            Self::Take { operator } => write!(f, "operator {} takes the Lease", name(operator)),
-            Self::Exit { operator } => write!(f, "operator {} ends, for its Lease has run out, and stands by", name(operator)),
-            Self::End { op, phase } => write!(f, "op-{op} ends: {phase:?}"),
-            Self::Show { op } => write!(f, "the service shows op-{op}"),
-            Self::Vanish { op } => write!(f, "the service loses op-{op}"),
-            Self::Arrive { post } => write!(f, "submission {post} arrives at last"),
-            Self::Stranger { model, work, guise } => {
-                write!(f, "another client refreshes model {model}: {work:?} as ours, and shown as {guise:?}")
-            }
-            Self::Wish { resource, wish } => write!(f, "a person changes resource {resource}: {wish:?}"),
-            Self::EndNamespace => write!(f, "the namespace is deleted"),
-            Self::Rename => write!(f, "the model's names come to stand for another one"),
-            Self::Ail { ailing: true } => write!(f, "resource 0 begins to ail"),
-            Self::Ail { ailing: false } => write!(f, "resource 0 is well again"),
-            Self::See { sight: Sight::All } => write!(f, "the models are to be seen again"),
-            Self::See { sight: Sight::Deleted } => write!(f, "the models are deleted"),
-            Self::See { sight: Sight::Hidden } => write!(f, "the models are hidden from this identity"),
-            Self::Leave { leaving } => write!(f, "an uninstall begins ({leaving:?})"),
-            Self::Stay => write!(f, "the uninstall is given up"),
-            Self::Heed { operator } => write!(f, "operator {} hears of it", name(operator)),
-            Self::Drained => write!(f, "the uninstall finds nothing under way"),
-            Self::Strip { resource } => write!(f, "the uninstall takes the finalizer off resource {resource}"),
-            Self::Uninstall => write!(f, "the operator is uninstalled"),
-            Self::Install => write!(f, "the operator is installed again"),
-            Self::Tick => write!(f, "time goes by"),
-            Self::Sleep { by } => write!(f, "{by} s go by, and the operators are late"),
-            Self::Jump { operator, by } => write!(f, "the wall clock of operator {} steps by {by} s", name(operator)),
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The API server: each resource with the versions that it had, and what people do to it.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tabular_operator::api::{
     self, AfterRefresh, AnalysisServicesModel, ConcurrencyPolicy, ConflictPolicy, DeletionPolicy, FINALIZER, Model, ModelRefresh,
     ModelRefreshSpec, ModelResource as Manifest, ModelSync, ModelSyncSpec, RefreshTrigger, RefreshType, RunState, Status, Trigger,
 };
+use tabular_operator::engine::reconcile::View;
 use tabular_operator::engine::{Desired, Followed, Surroundings, question};
 
 use super::{Second, moment};
@@ -41,8 +43,8 @@ pub struct Edition {
 }
 
 impl Edition {
-    fn of(manifest: Manifest, namespace_ending: bool) -> Arc<Self> {
-        let desired = Desired::of(&manifest, Surroundings { namespace_ending, ..Surroundings::default() });
+    fn of(manifest: Manifest) -> Arc<Self> {
+        let desired = Desired::of(&manifest, Surroundings::default());
         let mut hasher = DefaultHasher::new();
         let spec = match &manifest {
             Manifest::ModelRefresh(refresh) => serde_json::to_string(&refresh.spec),
@@ -86,6 +88,54 @@ pub struct Object {
     pub edition: Arc<Edition>,
     /// The status.
     pub status: Arc<Status>,
+}
+
+impl Object {
+    /// The same version, as if its deletion had waited for the operator: what a detached reconciliation works on.
+    #[must_use]
+    pub fn deleted(&self, now: Second) -> Self {
+        let mut manifest = self.edition.manifest.clone();
+        let metadata = metadata_of(&mut manifest);
+        metadata.deletion_timestamp.get_or_insert(ClusterTime(moment(now)));
+        metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+        Self { edition: Edition::of(manifest), ..self.clone() }
+    }
+}
+
+impl View for Object {
+    fn status(&self) -> &Status {
+        &self.status
+    }
+
+    fn version(&self) -> u64 {
+        u64::from(self.version)
+    }
+
+    fn is_deleting(&self) -> bool {
+        metadata(&self.edition.manifest).deletion_timestamp.is_some()
+    }
+
+    fn has_finalizer(&self) -> bool {
+        self.edition.desired.finalizer
+    }
+
+    fn desired(&self, external: Surroundings) -> Cow<'_, Desired> {
+        match &external {
+            Surroundings {
+                fault: None,
+                namespace_ending: false,
+                followed: None,
+                leaving: None,
+                adopt_taken: false,
+                metadata_refused: false,
+            } => Cow::Borrowed(&self.edition.desired),
+            _ => Cow::Owned(Desired::of(&self.edition.manifest, external)),
+        }
+    }
+
+    fn with_status(&self, status: &Arc<Status>) -> Self {
+        Self { status: Arc::clone(status), ..self.clone() }
+    }
 }
 
 /// What a person does.
@@ -180,7 +230,7 @@ impl Resource {
         metadata.uid = Some(format!("uid-{index}"));
         metadata.generation = Some(1);
         metadata.creation_timestamp = Some(ClusterTime(moment(0)));
-        let object = Object { version: 1, edition: Edition::of(manifest, false), status: Arc::default() };
+        let object = Object { version: 1, edition: Edition::of(manifest), status: Arc::default() };
         Self {
             versions: vec![object],
             gone: false,
@@ -219,8 +269,8 @@ impl Resource {
     }
 
     /// Writes the status.
-    pub fn write_status(&mut self, status: Status) {
-        self.put(Arc::clone(&self.now().edition), Arc::new(status));
+    pub fn write_status(&mut self, status: Arc<Status>) {
+        self.put(Arc::clone(&self.now().edition), status);
     }
 
     /// Changes everything but the status. What changes the spec, or begins the deletion, is a new generation.
@@ -241,7 +291,7 @@ impl Resource {
         }
         self.gone = metadata.deletion_timestamp.is_some() && metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
         let status = Arc::clone(&self.now().status);
-        self.put(Edition::of(manifest, self.namespace_ending), status);
+        self.put(Edition::of(manifest), status);
     }
 
     /// Changes the metadata.
@@ -373,7 +423,7 @@ impl Resource {
                 if let Some(run) = status.run.as_mut() {
                     run.state = state;
                 }
-                self.write_status(status);
+                self.write_status(Arc::new(status));
                 self.edited.push(Arc::clone(&self.now().status));
             }
             Wish::Unfinalize => self.finalize(false),
@@ -391,12 +441,6 @@ impl Resource {
             Manifest::ModelRefresh(refresh) if !self.gone => Some(Followed::of(&refresh)),
             Manifest::ModelRefresh(_) | Manifest::ModelSync(_) => None,
         }
-    }
-
-    /// What a version of it asks for, with what is around it.
-    #[must_use]
-    pub fn desired(&self, view: &Object, surroundings: Surroundings) -> Desired {
-        Desired::of(&view.edition.manifest, Surroundings { namespace_ending: self.namespace_ending, ..surroundings })
     }
 
     /// Its whole namespace is going.

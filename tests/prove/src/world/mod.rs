@@ -6,26 +6,32 @@
 mod action;
 mod calls;
 pub mod cluster;
+pub mod coverage;
+mod display;
+mod driver;
 mod operator;
-mod pass;
 mod play;
 mod print;
 pub mod service;
 mod turns;
 mod uninstall;
+mod writes;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tabular_operator::api::Status;
 use tabular_operator::engine::Settings;
+use tabular_operator::engine::reconcile::Decision;
 
 use crate::scenario::{Ail, Left, Scenario};
 pub use action::{Action, How};
 pub use cluster::{Resource, Wish};
-pub use operator::{Mind, Operator, Standing, Task};
-pub use play::index_of;
+pub use operator::{Gone, Mind, Operator, Standing, Task, Waits};
+pub(crate) use play::ids_of;
+pub use play::{index_of, is_unresolved};
 pub use service::{Guise, Op, Owner, Post, Service, Sight, Work};
 pub use uninstall::Uninstall;
 
@@ -80,6 +86,21 @@ pub struct Lease {
     pub renewed: Second,
 }
 
+/// A write of a status whose response was lost, and that may still be performed.
+#[derive(Clone, Debug)]
+pub struct LateWrite {
+    /// The operator that sent it.
+    pub operator: usize,
+    /// The resource.
+    pub resource: usize,
+    /// The version that it is for.
+    pub version: u32,
+    /// The status.
+    pub status: Arc<Status>,
+    /// The decision that it records.
+    pub decision: Arc<Decision>,
+}
+
 /// The world at one moment.
 #[derive(Clone, Debug)]
 pub struct World {
@@ -99,8 +120,25 @@ pub struct World {
     pub uninstall: Uninstall,
     /// Whether the first resource ails ([`Scenario::ail`]).
     pub ailing: bool,
+    /// The writes that may still be performed.
+    pub late: Vec<LateWrite>,
     /// What may still go wrong.
     pub left: Left,
+    /// The operators' settings.
+    pub settings: Arc<Settings>,
+}
+
+/// The operators' settings: round numbers that make few moments matter.
+fn settings(scenario: &Scenario) -> Settings {
+    let secs = |count: Second| Duration::from_secs(count.unsigned_abs());
+    Settings {
+        poll_min: secs(scenario.poll),
+        poll_max: secs(scenario.poll),
+        poll_fraction: 0.1,
+        call_timeout: secs(scenario.call_timeout),
+        listing_lag: secs(scenario.listing_lag),
+        reference_grace: secs(GRACE),
+    }
 }
 
 impl World {
@@ -127,23 +165,11 @@ impl World {
             lease: Lease { holder: 0, renewed: 0 },
             uninstall: Uninstall::No,
             ailing: false,
+            late: Vec::new(),
             left: scenario.left,
+            settings: Arc::new(settings(scenario)),
             resources,
             scenario: Arc::clone(scenario),
-        }
-    }
-
-    /// The operator's settings: round numbers that make few moments matter.
-    #[must_use]
-    pub fn settings(&self) -> Settings {
-        let secs = |count: Second| Duration::from_secs(count.unsigned_abs());
-        Settings {
-            poll_min: secs(self.scenario.poll),
-            poll_max: secs(self.scenario.poll),
-            poll_fraction: 0.1,
-            call_timeout: secs(self.scenario.call_timeout),
-            listing_lag: secs(self.scenario.listing_lag),
-            reference_grace: secs(GRACE),
         }
     }
 

@@ -1,89 +1,118 @@
-//! An operator: the controller's loop around the decision, one step at a time. `engine::reconcile` is the real one.
+//! An operator: its process, its memory, and its reconciliations in progress.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tabular_operator::engine::{Leaving, Scratch, Seen, Step, TurnUse};
+use tabular_operator::engine::claims::Claims;
+use tabular_operator::engine::reconcile::{Decision, Reconciliation, Request, Response, Stage, Transient};
+use tabular_operator::engine::{Leaving, TurnQueue};
 
 use super::Second;
-use super::calls::Named;
 use super::cluster::Object;
 
-/// Where an operator is in its pass over one resource.
+/// A reconciliation in progress.
 #[derive(Clone, Debug)]
-pub enum Task {
-    /// Not in a pass.
-    Idle,
-    /// Something was learnt, and comes into the next decision.
-    Learnt {
-        /// The resource as the pass knows it.
-        view: Object,
-        /// What was learnt.
-        seen: Seen,
-        /// How many decisions the pass has made.
-        rounds: u8,
-    },
-    /// Decided, and not yet written. Nothing else happens before it is: a decision changes nothing but its own process.
-    Decided {
-        /// The resource as it was decided on.
-        view: Object,
-        /// What was decided.
-        step: Arc<Step>,
-        /// What it was decided on, where the service has just accepted an operation: that is written until it is written.
-        accepted: Option<Seen>,
-        /// How many decisions the pass has made.
-        rounds: u8,
-    },
-    /// Written, and its effect comes next.
-    Acting {
-        /// The resource as it was written.
-        view: Object,
-        /// What was decided.
-        step: Arc<Step>,
-        /// How many decisions the pass has made.
-        rounds: u8,
-    },
+pub struct Task {
+    /// The real machine.
+    pub machine: Reconciliation<Object>,
+    /// What it waits for.
+    pub waits: Waits,
+}
+
+/// What a reconciliation waits for.
+#[derive(Clone, Debug)]
+pub enum Waits {
+    /// Its request is about to be performed.
+    Request(Request<Object>),
+    /// Its request was performed, and the response is on the way.
+    Response(Response<Object>),
+}
+
+impl Task {
+    /// Whether it waits between a decision and its effect. Nothing else happens there: what comes before the effect changes nothing but
+    /// the operator and the resource.
+    #[must_use]
+    pub fn is_committed(&self) -> bool {
+        matches!(
+            self.machine.state().stage,
+            Stage::Reading(_) | Stage::ReadingNamespace | Stage::Preparing(_) | Stage::Reserving(_) | Stage::Writing(_)
+        )
+    }
+
+    /// The decision that it carries out.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        decision(&self.machine)
+    }
+}
+
+/// The decision that a machine carries out.
+#[must_use]
+pub fn decision(machine: &Reconciliation<Object>) -> Option<&Decision> {
+    match machine.state().stage {
+        Stage::Preparing(decision)
+        | Stage::Reserving(decision)
+        | Stage::Writing(decision)
+        | Stage::Publishing(decision)
+        | Stage::Checking(decision)
+        | Stage::Changing(decision)
+        | Stage::Calling(decision) => Some(decision),
+        Stage::Initial
+        | Stage::Reading(_)
+        | Stage::ReadingNamespace
+        | Stage::Observing(_)
+        | Stage::Removing
+        | Stage::Reporting
+        | Stage::Acquiring
+        | Stage::Ended => None,
+    }
 }
 
 /// What an operator has in mind of one resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Mind {
-    /// What the decision remembers.
-    pub scratch: Scratch,
-    /// Where the pass is.
-    pub task: Task,
-    /// When the next pass is due.
+    /// What is kept in memory between two reconciliations.
+    pub transient: Transient,
+    /// The reconciliation in progress.
+    pub task: Option<Arc<Task>>,
+    /// When the next one is due.
     pub due: Option<Second>,
-    /// Whether somebody has changed it since, or it was woken.
+    /// Whether the resource has changed since, or was triggered.
     pub dirty: bool,
     /// The newest version that it has had in hand: what the watch shows, and what is remembered of its own writes, never goes back.
     pub known: u32,
-    /// What the service accepted, while its id cannot be written.
-    pub accepted: Option<Seen>,
-    /// How many passes in a row have failed, as far as that counts.
-    pub failures: u8,
-    /// Its place in the queue, and of which model.
-    pub turn: (u8, TurnUse),
+    /// The resource with its operation that may be running.
+    pub tracked: Option<Object>,
+    /// What has become of the resource, as far as the operator has seen.
+    pub gone: Gone,
+}
+
+/// What an operator makes of a resource that is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Gone {
+    /// It exists, or the operator has not seen yet that it does not.
+    #[default]
+    No,
+    /// Its operation is followed to the end.
+    Detached,
+    /// It is forgotten.
+    Forgotten,
 }
 
 impl Mind {
     fn new() -> Self {
-        Self {
-            scratch: Scratch::default(),
-            task: Task::Idle,
-            due: None,
-            dirty: true,
-            known: 0,
-            accepted: None,
-            failures: 0,
-            turn: (0, TurnUse::Free),
-        }
+        Self { dirty: true, ..Self::default() }
     }
 
-    /// Whether a pass is due.
+    /// What is kept in memory, as it is now.
+    #[must_use]
+    pub fn transient(&self) -> &Transient {
+        self.task.as_ref().map_or(&self.transient, |task| task.machine.transient())
+    }
+
+    /// Whether a reconciliation is due.
     #[must_use]
     pub fn is_due(&self, now: Second) -> bool {
-        matches!(self.task, Task::Idle) && (self.dirty || self.due.is_some_and(|due| due <= now))
+        self.task.is_none() && (self.dirty || self.due.is_some_and(|due| due <= now))
     }
 }
 
@@ -114,13 +143,23 @@ pub struct Operator {
     pub heard: Option<Leaving>,
     /// What it has in mind, by resource.
     pub minds: Vec<Mind>,
-    /// The operations of resources that it has let go.
-    pub departed: BTreeSet<Named>,
+    /// The real queue of each model.
+    pub queue: Arc<TurnQueue>,
+    /// The real index of the operations that resources claim.
+    pub claims: Arc<Claims>,
 }
 
 impl Operator {
     pub(super) fn new(resources: usize, standing: Standing) -> Self {
-        Self { up: true, clock: 0, standing, heard: None, minds: vec![Mind::new(); resources], departed: BTreeSet::new() }
+        Self {
+            up: true,
+            clock: 0,
+            standing,
+            heard: None,
+            minds: vec![Mind::new(); resources],
+            queue: Arc::default(),
+            claims: Arc::default(),
+        }
     }
 
     /// Started anew: it remembers nothing.
@@ -133,6 +172,15 @@ impl Operator {
     /// Whether there is anything that a SIGKILL would take from it.
     #[must_use]
     pub fn has_memory(&self) -> bool {
-        self.minds.iter().any(|mind| !matches!(mind.task, Task::Idle) || mind.scratch != Scratch::default() || mind.due.is_some())
+        self.minds
+            .iter()
+            .any(|mind| mind.task.is_some() || mind.transient != Transient::default() || mind.due.is_some() || mind.tracked.is_some())
+    }
+
+    /// Whether it still follows the operation of a resource that is gone.
+    #[must_use]
+    pub fn follows(&self, resource: usize) -> bool {
+        let mind = &self.minds[resource];
+        self.up && (mind.gone == Gone::Detached || mind.tracked.is_some() || mind.task.is_some())
     }
 }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tabular_operator::api::{Model, RunState};
-use tabular_operator::engine::Seen;
+use tabular_operator::api::{Model, Reason, RunState, Status};
 use tabular_operator::operation::{Phase, Request};
 
 use super::cluster::Object;
-use super::{Action, Broken, HOLD, Owner, Post, Second, Standing, Task, Wish, World, moment};
+use super::{Action, Broken, HOLD, LateWrite, Owner, Post, Second, Standing, Wish, World, moment};
 use crate::laws;
 
 /// The index of a model that is known by its names alone: no operation is ever on it.
 const NAMELESS: u8 = u8::MAX;
+
+/// The index of the first Power BI model. Those before it are in Analysis Services.
+const POWER_BI: u8 = 2;
 
 /// The index of a model.
 #[must_use]
@@ -20,12 +22,13 @@ pub fn index_of(model: &Model) -> u8 {
     let database = model.analysis_services.as_ref().map(|model| model.database.as_str());
     let by_name = database.and_then(|name| name.strip_prefix("Model")?.parse().ok());
     let dataset = model.power_bi.as_ref().and_then(|model| model.dataset_id.as_deref());
-    by_name.or_else(|| dataset.and_then(|id| id.rsplit('-').next()?.parse().ok())).unwrap_or(NAMELESS)
+    let by_id = || dataset.and_then(|id| id.rsplit('-').next()?.parse::<u8>().ok()).map(|number| POWER_BI + number);
+    by_name.or_else(by_id).unwrap_or(NAMELESS)
 }
 
-/// The ids of the Power BI model with this index.
-pub(super) fn ids_of(model: u8) -> (String, String) {
-    ("11111111-1111-4111-8111-111111111111".to_owned(), format!("22222222-2222-4222-8222-{model:012}"))
+/// The ids of the Power BI model with this number.
+pub(crate) fn ids_of(number: u8) -> (String, String) {
+    ("11111111-1111-4111-8111-111111111111".to_owned(), format!("22222222-2222-4222-8222-{number:012}"))
 }
 
 impl World {
@@ -39,21 +42,21 @@ impl World {
                 self.left.stale -= u8::from(age > 0);
                 let due = self.operators[operator].minds[resource].is_due(self.now);
                 self.left.wakes -= u8::from(!due);
-                let view = self.resources[resource].aged(age).clone();
-                let mind = &mut self.operators[operator].minds[resource];
-                // What is older than the newest is shown again by the watch as soon as it has caught up.
-                (mind.dirty, mind.due) = (age > 0, None);
-                let unwritten = view.status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
-                let seen = mind.accepted.clone().filter(|_| unwritten).unwrap_or(Seen::Nothing);
-                self.decides(operator, resource, view, seen, 0)?;
-            }
-            Action::Decide { operator, resource } => {
-                let task = std::mem::replace(&mut self.operators[operator].minds[resource].task, Task::Idle);
-                if let Task::Learnt { view, seen, rounds } = task {
-                    self.decides(operator, resource, view, seen, rounds)?;
-                }
+                self.begins(operator, resource, age)?;
             }
             Action::Go { operator, resource, how } => self.go(operator, resource, how)?,
+            Action::Deliver { operator, resource } => self.delivers(operator, resource)?,
+            Action::Abandon { operator, resource } => {
+                self.left.abandons -= 1;
+                self.abandons(operator, resource)?;
+            }
+            Action::Land { write } => {
+                let LateWrite { operator, resource, version, status, decision } = self.late.remove(write);
+                if !self.resources[resource].gone && self.resources[resource].now().version == version {
+                    self.lands(operator, resource, &decision, &status)?;
+                    self.touch(resource);
+                }
+            }
             Action::Crash { operator } => {
                 self.left.crashes -= 1;
                 self.operators[operator].restart(false);
@@ -62,7 +65,7 @@ impl World {
             Action::Start { operator } => {
                 self.operators[operator].up = true;
                 self.reads_the_word(operator);
-                self.remember_turns(operator);
+                self.read_all(operator);
             }
             Action::Renew { operator, heard } => {
                 self.lease.renewed = self.now;
@@ -78,7 +81,7 @@ impl World {
                 self.operators[operator].restart(true);
                 self.reads_the_word(operator);
                 self.operators[operator].standing = Standing::Leads { until: self.now + HOLD };
-                self.remember_turns(operator);
+                self.read_all(operator);
             }
             Action::Wish { resource, wish } => {
                 self.left.wishes -= 1;
@@ -175,6 +178,8 @@ impl World {
         for operator in &mut self.operators {
             operator.minds[resource].dirty = true;
         }
+        self.late.retain(|write| write.resource != resource || write.version == self.resources[resource].now().version);
+        self.show_all(resource);
     }
 
     /// A refresh has changed: those that follow it look again.
@@ -204,4 +209,10 @@ impl World {
         self.resource(resource).grant(wish, now);
         self.touch(resource);
     }
+}
+
+/// Whether a user has to say what became of a submission.
+#[must_use]
+pub fn is_unresolved(status: &Status) -> bool {
+    status.run.as_ref().is_some_and(|run| run.state == RunState::Submitting && run.reason == Reason::SubmissionUnknown.as_str())
 }

@@ -12,13 +12,13 @@ use std::mem::discriminant;
 
 use jiff::Timestamp;
 use tabular_operator::api::{Reason, Run, RunState, Status, Time};
-use tabular_operator::engine::{Effect, Resolved, Scratch, Seen, Step, TurnUse};
+use tabular_operator::engine::{Resolved, Scratch, Seen};
 use tabular_operator::operation::{Look, Operation, Submission};
 
 use super::cluster::Object;
 use super::play::index_of;
 use super::service::SHIFT;
-use super::{Guise, Op, Operator, Owner, Second, Standing, Task, World, second};
+use super::{Gone, Guise, Op, Operator, Owner, Second, Standing, World, second};
 
 /// How far a clock that the service does not tell may be off, with what a submission takes: what began longer ago than that is
 /// older than any intent to come.
@@ -30,6 +30,8 @@ const APART: Second = 360 + SHIFT;
 
 /// The longest time ahead that is told from a longer one: a schedule is looked at every hour.
 const FAR_AHEAD: Second = 3_660;
+
+mod task;
 
 /// A world under one order of its resources.
 struct Print<'a> {
@@ -101,6 +103,10 @@ impl<'a> Print<'a> {
         for post in &world.service.posts {
             (post.model, print.owner(post.owner), &post.request, post.by - world.now).hash(&mut print.hasher);
         }
+        for write in &world.late {
+            print.put((write.operator, print.place(write.resource)));
+            print.status(&write.status);
+        }
         for operator in &world.operators {
             print.operator(operator);
         }
@@ -133,9 +139,13 @@ impl<'a> Print<'a> {
         time.map(|time| (second(time.timestamp()) - self.world.now).clamp(-FAR_AHEAD, FAR_AHEAD))
     }
 
+    fn place(&self, resource: usize) -> Option<usize> {
+        self.order.iter().position(|of| *of == resource)
+    }
+
     fn owner(&self, owner: Owner) -> (Option<usize>, i32, i32) {
         match owner {
-            Owner::Run { resource, number, attempt } => (self.order.iter().position(|of| *of == resource), number, attempt),
+            Owner::Run { resource, number, attempt } => (self.place(resource), number, attempt),
             Owner::Stranger => (None, 0, 0),
         }
     }
@@ -211,8 +221,8 @@ impl<'a> Print<'a> {
             }
             let minds = self.world.operators.iter().flat_map(|operator| self.order.iter().map(|resource| &operator.minds[*resource]));
             for mind in minds {
-                let listed = mind.scratch.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
-                (listed, mind.scratch.own_intent == run.submitted_time).hash(&mut self.hasher);
+                let listed = mind.transient().scratch.listed_at.map(|at| (second(at) - intent).clamp(-APART, APART));
+                (listed, mind.transient().scratch.own_intent == run.submitted_time).hash(&mut self.hasher);
             }
         }
     }
@@ -230,51 +240,46 @@ impl<'a> Print<'a> {
             Standing::Leads { until } => (1, (until - self.world.now).max(0)),
             Standing::StandsBy => (2, 0),
         };
-        self.put((operator.up, operator.clock, standing, operator.heard, &operator.departed));
+        self.put((operator.up, operator.clock, standing, operator.heard));
         for resource in self.order {
             let mind = &operator.minds[*resource];
-            if self.world.resources[*resource].gone && matches!(mind.task, Task::Idle) {
+            self.put(mind.gone);
+            if mind.gone == Gone::Forgotten {
                 continue;
             }
             let due = mind.due.map(|due| (due - self.world.now).max(0));
             self.put((mind.dirty, if mind.dirty { None } else { due }));
-            self.scratch(&mind.scratch, operator.clock);
+            self.transient(mind.transient(), operator.clock);
             if self.world.left.stale > 0 {
                 let versions = &self.world.resources[*resource].versions;
                 self.put(versions.iter().filter(|object| object.version >= mind.known).count());
             }
-            if self.world.resources.len() > 1 {
-                let (model, turn) = mind.turn;
-                self.put(mind.failures);
-                mind.accepted.iter().for_each(|seen| self.seen(seen));
-                match turn {
-                    TurnUse::Waits(since) => self.put((model, 0, self.since(since.timestamp()))),
-                    TurnUse::Holds => self.put((model, 1, 0_i64)),
-                    TurnUse::Free => self.put((model, 2, 0_i64)),
-                }
+            if let Some(tracked) = &mind.tracked {
+                self.view(*resource, tracked);
             }
-            self.put(discriminant(&mind.task));
-            match &mind.task {
-                Task::Idle => {}
-                Task::Learnt { view, seen, rounds } => {
-                    self.view(*resource, view);
-                    self.put(rounds);
-                    self.seen(seen);
+            if self.world.resources.len() > 1 {
+                if let Some((model, since)) = operator.place(*resource) {
+                    self.put((model, self.time(since)));
                 }
-                Task::Decided { view, step, rounds, .. } | Task::Acting { view, step, rounds } => {
-                    self.view(*resource, view);
-                    self.put(rounds);
-                    self.step(step);
-                }
+                let kind = self.world.kind_of(*resource);
+                let ids = self.world.service.ops.iter().map(|op| &op.id);
+                let model = self.world.resources[*resource].now().edition.desired.work.model.key();
+                let operator = self.world.operators.iter().position(|it| std::ptr::eq(it, operator)).unwrap_or_default();
+                self.put(self.world.taken((operator, *resource), (kind, &model), ids));
+            }
+            self.put(mind.task.is_some());
+            if let Some(task) = &mind.task {
+                self.task(*resource, task);
             }
         }
     }
 
-    /// A view that is up to date is the resource itself.
+    /// A view that is up to date is the resource itself. That of a resource that is gone has a status that is kept in memory.
     fn view(&mut self, resource: usize, view: &Object) {
-        let behind = self.world.resources[resource].now().version - view.version;
-        self.put(behind > 0);
-        if behind > 0 {
+        let now = self.world.resources[resource].now();
+        let differs = now.version > view.version || self.world.resources[resource].gone;
+        self.put(differs);
+        if differs {
             self.object(view);
         }
     }
@@ -315,14 +320,6 @@ impl<'a> Print<'a> {
             self.put((&ids.dataset_id, (wall - second(*at)).min(BELIEVED)));
         }
         self.put((listed, next, paused, (*troubles).min(7), (*refusals).min(9), cancelled, (*cancel_refusals).min(5), contradictions));
-    }
-
-    fn step(&mut self, step: &Step) {
-        match &step.effect {
-            Effect::List(kind, since) => self.put((kind, self.since(*since))),
-            other => self.put(other),
-        }
-        self.put((step.notices.len(), index_of(&step.model)));
     }
 
     fn seen(&mut self, seen: &Seen) {

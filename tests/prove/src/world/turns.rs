@@ -1,113 +1,199 @@
-//! The queue of each model: the real one, made anew whenever it is asked from the places that an operator has in mind.
+//! What an operator keeps of all resources: the real queue of each model, and the real index of claims. One resource alone needs neither.
+
+use std::sync::Arc;
 
 use tabular_operator::api::{Kind, ResourceKey, Run, RunState, Time};
-use tabular_operator::engine::{Turn, TurnQueue, TurnUse, turn_use, turn_use_unrecorded};
+use tabular_operator::engine::claims::Record;
+use tabular_operator::engine::reconcile::{QueueUpdate, Transient, View};
+use tabular_operator::engine::{Taken, Turn, TurnUse, turn_use};
+use tabular_operator::operation::{OperationId, OperationKind};
 
-use super::World;
 use super::cluster::Object;
-use super::pass::Ended;
+use super::operator::Gone;
 use super::play::index_of;
+use super::{Operator, World};
 
 impl World {
-    /// The watch shows that a resource is gone: nobody waits behind it any more.
-    pub(super) fn forget_the_gone(&mut self) {
+    /// The model that a resource's run is on, or is to be on.
+    #[must_use]
+    pub fn model_of(&self, resource: usize) -> u8 {
+        let object = self.resources[resource].now();
+        let in_progress = |run: &&Run| !run.state.ended();
+        index_of(object.status.run.as_ref().filter(in_progress).map_or(&object.edition.desired.work.model, |run| &run.model))
+    }
+
+    /// An operator begins to lead: it builds the queues and the claims from the records.
+    pub(super) fn read_all(&mut self, operator: usize) {
         if self.resources.len() == 1 {
             return;
         }
-        let count = self.resources.len();
-        for (operator, resource) in (0..self.operators.len()).flat_map(|operator| (0..count).map(move |it| (operator, it))) {
-            let (model, turn) = self.operators[operator].minds[resource].turn;
-            if self.resources[resource].gone && turn != TurnUse::Free {
-                let next = self.queue(operator).remove(&format!("uid-{resource}"));
-                self.operators[operator].minds[resource].turn = (model, TurnUse::Free);
-                self.wake(operator, &next);
+        let wall = self.wall(operator);
+        for index in 0..self.resources.len() {
+            if self.resources[index].gone {
+                continue;
+            }
+            self.show(operator, index);
+            let object = self.resources[index].now();
+            let turn = if object.is_released() { TurnUse::Free } else { turn_use(&object.status, wall, &self.settings) };
+            let model = object.status.run.as_ref().map(|run| run.model.key()).unwrap_or_default();
+            let _ = Arc::make_mut(&mut self.operators[operator].queue).set(&model, &uid(index), &name(index), turn);
+        }
+    }
+
+    /// A resource has changed, or is gone, and every operator that runs sees it.
+    pub(super) fn show_all(&mut self, resource: usize) {
+        if self.resources.len() == 1 {
+            return;
+        }
+        for operator in 0..self.operators.len() {
+            if self.operators[operator].up {
+                self.show(operator, resource);
             }
         }
     }
 
+    fn show(&mut self, operator: usize, resource: usize) {
+        let (it, claims) = (&self.resources[resource], Arc::make_mut(&mut self.operators[operator].claims));
+        if it.gone {
+            claims.gone(&uid(resource).into());
+        } else {
+            claims.show(&uid(resource).into(), record(it.now()), it.now().is_released());
+        }
+    }
+
+    /// Of a resource that is gone an operator follows the operation, or keeps nothing. No other resource waits behind it.
+    pub(super) fn forget_the_gone(&mut self) {
+        for (operator, resource) in self.pairs() {
+            let now = self.now;
+            let mind = &mut self.operators[operator].minds[resource];
+            if !self.resources[resource].gone || mind.gone != Gone::No || mind.task.is_some() {
+                continue;
+            }
+            mind.gone = if mind.tracked.is_some() { Gone::Detached } else { Gone::Forgotten };
+            mind.tracked = mind.tracked.take().map(|object| object.deleted(now));
+            let accepted = mind.tracked.as_ref().and_then(|object| mind.transient.accepted_for(&object.status)).cloned();
+            mind.transient = Transient { accepted, ..Transient::default() };
+            (mind.dirty, mind.due) = (false, mind.tracked.as_ref().map(|_| now));
+            self.leave_queue(operator, resource);
+            self.depart(operator, resource);
+            self.show_all(resource);
+        }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let resources = self.resources.len();
+        (0..self.operators.len()).flat_map(move |operator| (0..resources).map(move |resource| (operator, resource)))
+    }
+
+    /// The operations of a resource that is released, or gone, stay its own.
+    pub(super) fn depart(&mut self, operator: usize, resource: usize) {
+        let operator = &mut self.operators[operator];
+        if let Some(tracked) = operator.minds[resource].tracked.as_ref().filter(|_| self.resources.len() > 1) {
+            Arc::make_mut(&mut operator.claims).depart(&uid(resource).into(), record(tracked));
+        }
+    }
+
+    pub(super) fn acquire_turn(&mut self, operator: usize, resource: usize, model: &str, since: Time) -> Turn {
+        if self.resources.len() == 1 {
+            return Turn::Granted;
+        }
+        Arc::make_mut(&mut self.operators[operator].queue).acquire(model, &uid(resource), &name(resource), since)
+    }
+
+    pub(super) fn update_queue(&mut self, operator: usize, resource: usize, update: &QueueUpdate) {
+        match update {
+            QueueUpdate::Keep => {}
+            QueueUpdate::Leave => self.leave_queue(operator, resource),
+            QueueUpdate::Set { .. } if self.resources.len() == 1 => {}
+            QueueUpdate::Set { model, turn } => {
+                let next = Arc::make_mut(&mut self.operators[operator].queue).set(model, &uid(resource), &name(resource), *turn);
+                self.trigger(operator, &next);
+            }
+        }
+    }
+
+    fn leave_queue(&mut self, operator: usize, resource: usize) {
+        if self.resources.len() > 1 {
+            let next = Arc::make_mut(&mut self.operators[operator].queue).remove(&uid(resource));
+            self.trigger(operator, &next);
+        }
+    }
+
     /// The turn of these may have come.
-    fn wake(&mut self, operator: usize, next: &[ResourceKey]) {
+    fn trigger(&mut self, operator: usize, next: &[ResourceKey]) {
         for index in (0..self.resources.len()).filter(|index| next.contains(&name(*index))) {
             self.operators[operator].minds[index].dirty = true;
         }
     }
 
-    /// The model that a resource's run is on, or is to be on.
-    #[must_use]
-    pub fn model_of(&self, resource: usize) -> u8 {
-        model_of(self.resources[resource].now())
+    /// Whether another resource has the operation that a user names for this one.
+    pub(super) fn adopt_taken(&mut self, operator: usize, resource: usize, view: &Object) -> bool {
+        let run = view.status.run.as_ref().filter(|run| run.state == RunState::Submitting);
+        let named = view.edition.desired.requests.adopt.as_deref().and_then(OperationId::parse);
+        let model = run.map(|run| run.model.key());
+        self.reserve(operator, resource, model.as_deref().zip(named.as_ref()))
     }
 
-    /// The queue made anew from the records.
-    pub(super) fn remember_turns(&mut self, operator: usize) {
-        for (index, resource) in self.resources.iter().enumerate().filter(|(_, resource)| !resource.gone) {
-            let object = resource.now();
-            self.operators[operator].minds[index].turn =
-                (model_of(object), turn_use(&object.status, self.wall(operator), &self.settings()));
-        }
-    }
-
-    /// The real queue, as this operator has it.
-    fn queue(&self, operator: usize) -> TurnQueue {
-        let mut queue = TurnQueue::default();
-        for (index, mind) in self.operators[operator].minds.iter().enumerate() {
-            let (model, turn) = mind.turn;
-            let _ = queue.set(&format!("model {model}"), &format!("uid-{index}"), &name(index), turn);
-        }
-        queue
-    }
-
-    pub(super) fn take_turn(&mut self, operator: usize, resource: usize, view: &Object, model: u8) -> Turn {
+    /// Whether another resource has an operation. If none has, it is reserved for this one.
+    pub(super) fn reserve(&mut self, operator: usize, resource: usize, named: Option<(&str, &OperationId)>) -> bool {
         if self.resources.len() == 1 {
-            return Turn::Granted;
+            return false;
         }
-        let waiting = view.status.run.as_ref().filter(|run| run.state == RunState::Waiting);
-        let since = waiting.map_or_else(|| Time::from(self.wall(operator)), |run| run.requested_time);
-        let turn = self.queue(operator).acquire(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), since);
-        // Whoever holds it does not lose it by asking.
-        let holds = turn == Turn::Granted || self.operators[operator].minds[resource].turn == (model, TurnUse::Holds);
-        let place = if holds { TurnUse::Holds } else { TurnUse::Waits(since) };
-        self.operators[operator].minds[resource].turn = (model, place);
-        turn
+        let kind = self.kind_of(resource);
+        let named = named.map(|(model, id)| (kind, model, id));
+        let operator = &mut self.operators[operator];
+        let is_tracked = |uid: &str| is_detached(&operator.minds, uid);
+        Arc::make_mut(&mut operator.claims).reserve(&uid(resource), named, is_tracked)
     }
 
-    /// A failed pass returns the turn that it has in memory alone, as `engine::reconcile` does; a `stuck` resource any. Of an `intent`
-    /// that was not heard of nothing was sent.
-    pub(super) fn leave_turn(&mut self, operator: usize, resource: usize, view: &Object, (stuck, intent): (bool, bool)) {
-        let (wall, settings) = (self.wall(operator), self.settings());
-        let turn = match (stuck, intent) {
-            (true, true) => TurnUse::Free,
-            (false, true) => TurnUse::Holds,
-            (true, false) => turn_use_unrecorded(&view.status, wall, &settings),
-            (false, false) => turn_use(&view.status, wall, &settings),
-        };
-        if turn == TurnUse::Holds {
-            return;
+    /// Which of these operations of a kind on a model are other resources'.
+    #[must_use]
+    pub fn taken<'a>(
+        &self,
+        (operator, resource): (usize, usize),
+        (kind, model): (OperationKind, &str),
+        ids: impl IntoIterator<Item = &'a OperationId>,
+    ) -> Taken {
+        if self.resources.len() == 1 || self.scenario.careless.claims {
+            return Taken::default();
         }
-        let next = self.queue(operator).remove(&format!("uid-{resource}"));
-        self.operators[operator].minds[resource].turn = (model_of(view), TurnUse::Free);
-        self.wake(operator, &next);
+        let operator = &self.operators[operator];
+        operator.claims.by_others(Some(&uid(resource)), (kind, model), ids, |uid| is_detached(&operator.minds, uid))
     }
 
-    /// Tells the queue what the record means now, and wakes whoever is next.
-    pub(super) fn update_turn(&mut self, operator: usize, resource: usize, view: &Object, ended: Ended) {
-        let turn = if ended == Ended::Released { TurnUse::Free } else { turn_use(&view.status, self.wall(operator), &self.settings()) };
-        let failed = matches!(ended, Ended::Stale | Ended::Failed);
-        if failed && view.edition.desired.deletion.is_none() {
-            return;
-        }
-        let mut queue = self.queue(operator);
-        let model = model_of(view);
-        let next = queue.set(&format!("model {model}"), &format!("uid-{resource}"), &name(resource), turn);
-        self.operators[operator].minds[resource].turn = (model, turn);
-        self.wake(operator, &next);
+    pub(super) fn kind_of(&self, resource: usize) -> OperationKind {
+        kind_of(self.resources[resource].now())
     }
 }
 
-/// The model of the run that is under way, or else of the spec.
-fn model_of(object: &Object) -> u8 {
-    let under_way = |run: &&Run| !run.state.ended();
-    index_of(object.status.run.as_ref().filter(under_way).map_or(&object.edition.desired.work.model, |run| &run.model))
+impl Operator {
+    /// Whether a resource holds the turn of its model.
+    #[must_use]
+    pub fn holds_turn(&self, resource: usize) -> bool {
+        self.queue.holds(&uid(resource))
+    }
+
+    /// Its place in the queue of a model.
+    #[must_use]
+    pub fn place(&self, resource: usize) -> Option<(&str, Option<Time>)> {
+        self.queue.place_of(&uid(resource))
+    }
+}
+
+fn is_detached(minds: &[super::Mind], of: &str) -> bool {
+    minds.iter().enumerate().any(|(index, mind)| mind.gone == Gone::Detached && uid(index) == of)
+}
+
+fn record(object: &Object) -> Record<'_> {
+    Record { kind: kind_of(object), model: object.edition.manifest.model(), status: Some(&object.status) }
+}
+
+fn kind_of(object: &Object) -> OperationKind {
+    object.edition.desired.work.request.kind()
+}
+
+fn uid(resource: usize) -> String {
+    format!("uid-{resource}")
 }
 
 fn name(resource: usize) -> ResourceKey {

@@ -128,7 +128,7 @@ impl World {
                 self.uninstall = Uninstall::No;
                 for operator in 0..self.operators.len() {
                     self.operators[operator].up = true;
-                    self.remember_turns(operator);
+                    self.read_all(operator);
                 }
             }
             _ => {}

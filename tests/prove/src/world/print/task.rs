@@ -1,0 +1,64 @@
+//! A reconciliation in progress, and what is kept in memory between two.
+
+use std::mem::discriminant;
+
+use tabular_operator::engine::reconcile::{AcceptedSubmission, Call, NextEffect, RefusedMetadata, Response, Transient};
+use tabular_operator::operation::Submission;
+
+use super::Print;
+use crate::world::{Second, Task, Waits, index_of, second};
+
+impl Print<'_> {
+    pub(super) fn task(&mut self, resource: usize, task: &Task) {
+        let state = task.machine.state();
+        self.put(discriminant(state.stage));
+        self.put((state.decisions, state.failed_records.min(4), state.intent_unanswered, state.released));
+        self.view(resource, state.view);
+        if let Some(decision) = task.decision() {
+            match &decision.effect {
+                NextEffect::Call(Call::List(kind, since)) => self.put((kind, self.since(*since))),
+                other => self.put(other),
+            }
+            let deadline = decision.deadline.map(|deadline| self.since(deadline));
+            self.put((decision.events.len(), index_of(&decision.model), deadline, decision.metadata_refused));
+        }
+        match &task.waits {
+            Waits::Request(request) => self.put(discriminant(request)),
+            Waits::Response(response) => {
+                self.put(discriminant(response));
+                match response {
+                    Response::Called(seen) | Response::NotPrepared(seen) => self.seen(seen),
+                    Response::Written(view) | Response::Read(Ok(Some(view))) => self.view(resource, view),
+                    Response::Rejected(rejection) => self.put(rejection),
+                    Response::Read(found) => self.put(found.is_ok()),
+                    Response::Namespace { terminating } => self.put(terminating),
+                    Response::Start(_)
+                    | Response::Observed(_)
+                    | Response::Prepared
+                    | Response::TimedOut
+                    | Response::Reserved { .. }
+                    | Response::Removed
+                    | Response::Unanswered { .. }
+                    | Response::Turn(_)
+                    | Response::Published => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn transient(&mut self, transient: &Transient, clock: Second) {
+        // How many conflicts there were in a row counts for less than a second.
+        let Transient { scratch, reread, accepted, metadata_refused, namespace_ending, failures, conflicts: _ } = transient;
+        self.scratch(scratch, clock);
+        self.put((reread, namespace_ending, (*failures).min(8)));
+        if let Some(AcceptedSubmission { run, attempt, submission, failed_writes }) = accepted {
+            self.put((run, attempt, (*failed_writes).min(4)));
+            if let Submission::Accepted { id, .. } = submission {
+                self.put(id);
+            }
+        }
+        if let Some(RefusedMetadata { times, at }) = metadata_refused {
+            self.put(((*times).min(8), (self.world.now + clock - second(*at)).min(61)));
+        }
+    }
+}
