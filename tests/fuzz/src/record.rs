@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tabular_operator::api::{Kind, ModelResource};
 use tabular_operator::controller::outside;
 use tabular_operator::engine::{Desired, Scratch, Seen, Settings, Situation, Step, Surroundings, decide};
-use tabular_operator::operation::{OperationId, OperationKind};
+use tabular_operator::operation::{Operation, OperationId, OperationKind, Origin, Phase};
 
 use crate::laws;
 
@@ -55,7 +55,11 @@ fn made(kind: OperationKind, state: &str) -> ModelResource {
 
 /// Decides on what was learnt of a resource of ours. The record that comes of it is lawful.
 pub fn decided(resource: &ModelResource, seen: Seen) -> Step {
-    let step = decide_on(resource, seen);
+    let (desired, settings) = (Desired::of(resource, Surroundings::default()), settings());
+    let recorded = resource.status().cloned().unwrap_or_default();
+    let scratch = Scratch::default();
+    let step =
+        decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now: laws::now(), settings: &settings });
     laws::status(&step.recorded);
     for notice in &step.notices {
         laws::keeps_token(&notice.message);
@@ -63,13 +67,23 @@ pub fn decided(resource: &ModelResource, seen: Seen) -> Step {
     step
 }
 
-/// Decides on what was learnt of a resource that anybody may have written into.
+/// An operation of a client, in this phase.
 #[must_use]
-pub fn decide_on(resource: &ModelResource, seen: Seen) -> Step {
-    let (desired, settings) = (Desired::of(resource, Surroundings::default()), settings());
-    let recorded = resource.status().cloned().unwrap_or_default();
-    let scratch = Scratch::default();
-    decide(&Situation { desired: &desired, recorded: &recorded, scratch: &scratch, seen, now: laws::now(), settings: &settings })
+pub fn operation(id: &OperationId, phase: Phase) -> Operation {
+    Operation {
+        id: id.clone(),
+        phase,
+        reported: format!("{phase:?}"),
+        start: Some(laws::now()),
+        end: phase.ended().then(laws::now),
+        refresh_type: Some("full".to_owned()),
+        objects: Vec::new(),
+        messages: Vec::new(),
+        activity_id: None,
+        failure: None,
+        origin: Origin::Client,
+        unread: false,
+    }
 }
 
 /// The operator's default settings.

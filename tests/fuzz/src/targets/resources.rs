@@ -1,36 +1,262 @@
-//! A resource as the API server gives it, with whatever anybody has written into it: spec, annotations and status.
+//! A resource as the API server gives it, with whatever anybody has written into it: spec, annotations and status. The real reconciliation
+//! is driven on it, with responses that the input chooses.
 
-use tabular_operator::api::Kind;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tabular_operator::api::{FINALIZER, Kind, ModelResource, ResourceKey, Status};
 use tabular_operator::controller::outside;
-use tabular_operator::engine::{Effect, Seen, Turn};
+use tabular_operator::engine::reconcile::{
+    Call, Finish, Observed, Outcome, QueueUpdate, Reconciliation, Rejection, Request, Response, Transient, Unavailable, View,
+};
+use tabular_operator::engine::{Leaving, Seen, Taken, Turn, TurnQueue, TurnUse, turn_use};
+use tabular_operator::operation::{
+    Cancellation, Listing, Look, Operation, OperationId, Phase, Presence, Resolution, Submission, Trouble, TroubleKind,
+};
 
 use crate::{laws, record};
 
-/// How many decisions are made on one.
-const DECISIONS: usize = 6;
+/// One reconciliation ends within so many requests.
+const REQUESTS: usize = 200;
+/// So many follow each other.
+const RECONCILIATIONS: usize = 4;
+/// What ends the resource in an input; the responses follow.
+const SEPARATOR: u8 = 0;
+const MODEL: &str = "model";
+const UID: &str = "uid";
 
-/// A resource in JSON: the decision bears it, and comes to rest or to a question.
+/// A resource in JSON, and the responses of everything around it.
+///
+/// Each reconciliation ends. Each status that is written can be read again. Nothing is submitted before its intent is on record. Wherever the
+/// driver stops, a turn that is kept is backed by the record.
 pub fn resource(input: &[u8]) {
+    let end = input.iter().position(|byte| *byte == SEPARATOR).unwrap_or(input.len());
     for kind in [Kind::ModelRefresh, Kind::ModelSync] {
-        let Ok(mut resource) = outside::resource(kind, input) else { continue };
-        let mut seen = Seen::Nothing;
-        for _ in 0..DECISIONS {
-            let step = record::decide_on(&resource, seen);
-            laws::readable(&step.recorded);
-            seen = match step.effect {
-                Effect::TakeTurn => Seen::Turn(Turn::Granted),
-                Effect::Nothing
-                | Effect::AddFinalizer
-                | Effect::RemoveAnnotation(_)
-                | Effect::Submit
-                | Effect::Resolve
-                | Effect::FindModel
-                | Effect::Look(_)
-                | Effect::List(..)
-                | Effect::Cancel(_)
-                | Effect::Release => break,
-            };
-            resource = resource.with_status(&step.recorded);
+        let Ok(object) = outside::resource(kind, &input[..end]) else { continue };
+        let mut driver = Driver {
+            server: Arc::new(object),
+            is_gone: false,
+            version: 1,
+            now: laws::now(),
+            intent: None,
+            queue: TurnQueue::default(),
+            choices: input[end..].iter().skip(1),
+        };
+        let mut transient = Transient::default();
+        for _ in 0..RECONCILIATIONS {
+            transient = driver.reconcile(transient);
+            driver.now = driver.now.checked_add(SignedDuration::from_secs(61)).unwrap();
         }
+    }
+}
+
+/// Everything around a reconciliation.
+struct Driver<'a> {
+    server: Arc<ModelResource>,
+    is_gone: bool,
+    version: u64,
+    now: Timestamp,
+    /// The status that was written last, if it records an intent.
+    intent: Option<Arc<Status>>,
+    queue: TurnQueue,
+    choices: std::iter::Skip<std::slice::Iter<'a, u8>>,
+}
+
+impl Driver<'_> {
+    /// The next choice; 0, which is what goes well, once the input has no more.
+    fn choose(&mut self, count: u8) -> u8 {
+        self.choices.next().map_or(0, |byte| byte % count)
+    }
+
+    fn reconcile(&mut self, transient: Transient) -> Transient {
+        let mut machine = Reconciliation::new(Arc::clone(&self.server), transient, Arc::new(record::settings()));
+        let mut request = machine.handle(Response::Start(self.now));
+        for _ in 0..REQUESTS {
+            if let Request::Done(outcome) = request {
+                return self.apply(&machine, *outcome);
+            }
+            Self::check_turn(&self.queue, &machine, &machine.clone().abandon());
+            let response = self.respond(&machine, request);
+            request = machine.handle(response);
+        }
+        panic!("no end after {REQUESTS} requests: {request:?}");
+    }
+
+    fn apply(&mut self, machine: &Reconciliation<Arc<ModelResource>>, outcome: Outcome<Arc<ModelResource>>) -> Transient {
+        Self::check_turn(&self.queue, machine, &outcome);
+        update(&mut self.queue, &outcome.queue);
+        if matches!(outcome.finish, Finish::Gone | Finish::Released) { Transient::default() } else { outcome.transient }
+    }
+
+    /// A turn that is held once the driver has stopped is backed by the record, or by an intent whose write had no response.
+    fn check_turn(queue: &TurnQueue, machine: &Reconciliation<Arc<ModelResource>>, outcome: &Outcome<Arc<ModelResource>>) {
+        let (mut queue, state) = (queue.clone(), machine.state());
+        update(&mut queue, &outcome.queue);
+        if queue.holds(UID) && !outcome.transient.reread && outcome.queue != QueueUpdate::Keep {
+            let turn = turn_use(View::status(&outcome.view), laws::now(), &record::settings());
+            assert!(turn == TurnUse::Holds, "a turn is held with {turn:?} on record, after {:?} at {:?}", outcome.finish, state.stage);
+        }
+    }
+
+    fn respond(
+        &mut self,
+        machine: &Reconciliation<Arc<ModelResource>>,
+        request: Request<Arc<ModelResource>>,
+    ) -> Response<Arc<ModelResource>> {
+        match request {
+            Request::Observe => Response::Observed(Box::new(Observed {
+                now: self.now,
+                leads: true,
+                may_submit: self.choose(4) != 1,
+                fault: None,
+                followed: None,
+                leaving: match self.choose(8) {
+                    1 => Some(Leaving::Cancel),
+                    2 => Some(Leaving::Wait),
+                    _ => None,
+                },
+                adopt_taken: self.choose(4) == 1,
+            })),
+            Request::Read { .. } => Response::Read(match self.choose(4) {
+                1 => Err(Unavailable),
+                _ => Ok((!self.is_gone).then(|| Arc::clone(&self.server))),
+            }),
+            Request::ReadNamespace => Response::Namespace { terminating: self.choose(2) == 1 },
+            Request::Prepare { timeout, .. } => match self.choose(4) {
+                1 => Response::NotPrepared(Box::new(Seen::Trouble(trouble(TroubleKind::CredentialsRefused)))),
+                2 if timeout.is_some() => Response::TimedOut,
+                _ => Response::Prepared,
+            },
+            Request::Reserve { .. } => Response::Reserved { taken: self.choose(4) == 1 },
+            Request::WriteStatus { status, intent } => {
+                laws::readable(&status);
+                self.intent = None;
+                let written = ModelResource::with_status(&self.server, &status);
+                let response = self.write(written);
+                if matches!(response, Response::Written(_)) && intent {
+                    self.intent = Some(status);
+                }
+                response
+            }
+            Request::AddFinalizer => {
+                let mut object = ModelResource::clone(&self.server);
+                metadata(&mut object).finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+                self.write(object)
+            }
+            Request::RemoveAnnotation(annotation) => {
+                let mut object = ModelResource::clone(&self.server);
+                metadata(&mut object).annotations.get_or_insert_default().remove(annotation);
+                self.write(object)
+            }
+            Request::RemoveFinalizer { .. } => match self.write(ModelResource::clone(&self.server)) {
+                Response::Written(_) => {
+                    self.is_gone = true;
+                    Response::Removed
+                }
+                response => response,
+            },
+            Request::AcquireTurn { since, .. } => Response::Turn(match self.choose(4) {
+                1 => Turn::Behind("another".to_owned()),
+                _ => self.queue.acquire(MODEL, UID, &key(), since),
+            }),
+            Request::Publish { events, .. } => {
+                for event in &events {
+                    laws::keeps_token(&event.message);
+                }
+                Response::Published
+            }
+            Request::Call { call, timeout } => {
+                if let Call::Submit(_) = &call {
+                    let on_record = self.intent.take().is_some_and(|intent| *intent == *View::status(machine.view()));
+                    assert!(on_record, "a submission without its intent on record");
+                }
+                match self.choose(8) {
+                    1 if timeout.is_some() => Response::TimedOut,
+                    // A response to another request.
+                    2 => Response::Published,
+                    _ => Response::Called(Box::new(self.call(&call))),
+                }
+            }
+            Request::Done(_) => unreachable!("it has ended"),
+        }
+    }
+
+    fn write(&mut self, object: ModelResource) -> Response<Arc<ModelResource>> {
+        let choice = self.choose(12);
+        match choice {
+            1 => return Response::Rejected(Rejection::Conflict),
+            2 => return Response::Rejected(Rejection::NotFound),
+            3 => return Response::Rejected(Rejection::NotLeader),
+            4 => return Response::Rejected(Rejection::Denied),
+            5 => return Response::Rejected(Rejection::Refused),
+            6 => return Response::Unanswered { denied: false },
+            7 => return Response::Unanswered { denied: true },
+            _ => {}
+        }
+        self.version += 1;
+        self.server = Arc::new(object);
+        let version = self.version.to_string();
+        metadata(Arc::make_mut(&mut self.server)).resource_version = Some(version);
+        if choice == 8 { Response::Unanswered { denied: false } } else { Response::Written(Arc::clone(&self.server)) }
+    }
+
+    /// What a call showed.
+    fn call(&mut self, call: &Call) -> Seen {
+        let choice = self.choose(4);
+        let trouble = || trouble(TroubleKind::Unreachable);
+        match call {
+            Call::Submit(_) => Seen::Submission(match choice {
+                0 => Submission::Accepted { id: record::operation_id(), location: None, activity_id: None, retry_after: None },
+                1 => Submission::Busy { message: "another refresh is running".to_owned() },
+                2 => Submission::Unanswered { message: "no response".to_owned() },
+                _ => Submission::Refused(trouble()),
+            }),
+            Call::ResolveModel => Seen::Resolved(Resolution::Trouble(trouble())),
+            Call::Poll(_, handle) => Seen::Look(match choice {
+                0 => Look::Found { operation: Box::new(self.operation(&handle.id)), retry_after: None, location: None },
+                1 => Look::Gone,
+                _ => Look::Trouble(trouble()),
+            }),
+            Call::List(kind, _) => {
+                let operations = (choice < 2).then(|| self.operation(&record::operation_id())).into_iter().collect();
+                let result = if choice == 3 { Err(trouble()) } else { Ok(Listing { operations, ..Listing::default() }) };
+                Seen::Listing { kind: *kind, result, taken: Taken::default() }
+            }
+            Call::FindModel => Seen::Presence(if choice == 1 { Presence::Gone } else { Presence::There }),
+            Call::Cancel(_) => Seen::Cancellation(match choice {
+                0 => Cancellation::Accepted,
+                1 => Cancellation::NothingToCancel,
+                _ => Cancellation::Trouble(trouble()),
+            }),
+        }
+    }
+
+    fn operation(&mut self, id: &OperationId) -> Operation {
+        let phase = [Phase::InProgress, Phase::Succeeded, Phase::Failed, Phase::Cancelled][usize::from(self.choose(4))];
+        record::operation(id, phase)
+    }
+}
+
+fn update(queue: &mut TurnQueue, update: &QueueUpdate) {
+    let _ = match update {
+        QueueUpdate::Set { turn, .. } => queue.set(MODEL, UID, &key(), *turn),
+        QueueUpdate::Leave => queue.remove(UID),
+        QueueUpdate::Keep => Vec::new(),
+    };
+}
+
+fn key() -> ResourceKey {
+    ResourceKey { kind: Kind::ModelRefresh, namespace: "bi".to_owned(), name: "orders".to_owned() }
+}
+
+fn trouble(kind: TroubleKind) -> Trouble {
+    Trouble { kind, message: format!("{kind:?}"), retry_after: None, activity_id: None }
+}
+
+fn metadata(object: &mut ModelResource) -> &mut ObjectMeta {
+    match object {
+        ModelResource::ModelRefresh(refresh) => &mut refresh.metadata,
+        ModelResource::ModelSync(sync) => &mut sync.metadata,
     }
 }
