@@ -295,7 +295,7 @@ mod tests {
             starves(&json!({}), &[replaced(3), odd, replaced(1)])
         };
         assert!(with("attempts", json!(2)));
-        assert!(!with("message", json!("operation o was cancelled, as the annotation cancel-requested-at asks")));
+        assert!(!with("message", json!("operation o was cancelled by the annotation cancel-requested-at")));
         assert!(!with("message", json!("operation o was cancelled at the service, not by this operator")));
         assert!(!with("state", json!("Failed")));
         assert!(!with("trigger", json!({"type": "Request", "value": "now"})));

@@ -37,7 +37,7 @@ impl Standing {
             return Some(Self::Stalled { reason: fault.reason, message: fault.message.clone(), for_good, due: due.is_some() });
         }
         if let Some(due) = due {
-            let message = || format!("suspended: a run ({}) begins when spec.suspend is false", due.r#type);
+            let message = || format!("suspended: a run ({}) starts when spec.suspend is set to false", due.r#type);
             return desired.policy.suspend.then(|| Self::Suspended(message()));
         }
         match &desired.following {
@@ -51,7 +51,7 @@ impl Standing {
     pub(super) fn not_run(record: &Status, change: &Trigger) -> Self {
         let number = record.run.as_ref().map_or(0, |run| run.number);
         let what = if change.value.is_empty() { "the change of the spec".to_owned() } else { format!("trigger.token {}", change.value) };
-        Self::NotRun(format!("{what} has not run: it runs when run {number} has ended (concurrencyPolicy: Forbid)"))
+        Self::NotRun(format!("{what} has not run: it runs after run {number} ends (concurrencyPolicy: Forbid)"))
     }
 
     /// That another run begins now.
@@ -185,7 +185,7 @@ fn blocked_deletion(desired: &Desired, run: &Run) -> String {
     let command = format!("kubectl annotate {} {}=true", desired.target, api::RELEASE);
     let why = text::bounded(&run.message, BLOCKED_BY);
     text::bounded(
-        &format!("the deletion waits until {what} ({why}): to release it now, and leave the operation running: {command}"),
+        &format!("the deletion waits until {what} ({why}): to release the resource now and leave the operation running, run `{command}`"),
         text::SENTENCE,
     )
 }
@@ -233,7 +233,7 @@ fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation
 /// What will start the first run.
 fn awaited(record: &Status) -> String {
     match (&record.last_followed, record.next_schedule_time) {
-        (Some(followed), _) => format!("waiting for the next successful run of the ModelRefresh {}", followed.name),
+        (Some(followed), _) => format!("waiting for the next successful run of ModelRefresh {}", followed.name),
         (None, Some(time)) => format!("waiting for its schedule, next at {time}"),
         (None, None) => "waiting for a trigger".to_owned(),
     }

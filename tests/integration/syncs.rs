@@ -100,7 +100,7 @@ async fn running_refresh_beyond_list_limit_is_awaited() {
     let running = world.start_foreign(&json!({"type": "full"})).await;
     world.apply(REPLICAS, &json!({})).await;
     let reports = |object: &AnyObject, what: &str| run_state(object) == Some(RunState::Waiting) && run(object).message.contains(what);
-    world.until(REPLICAS, "the message about the unreadable list", |object| reports(object, "whether one runs cannot be told")).await;
+    world.until(REPLICAS, "the message about the unreadable list", |object| reports(object, "does not show whether one is running")).await;
     world.patch_model(&json!({"listOrder": "newest"})).await;
     world.until(REPLICAS, "the refresh", |object| reports(object, &running)).await;
     assert_eq!(requests(&world, "POST").await, 0);

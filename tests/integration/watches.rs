@@ -123,7 +123,7 @@ async fn operation_of_unreadable_namespace_is_left_alone() {
     let held = |object: &harness::AnyObject| {
         let run = object.status.as_ref().and_then(|status| status.run.as_ref());
         run.is_some_and(|run| {
-            run.number == 2 && run.state == RunState::Submitting && run.message.contains("may be this run's or another resource's")
+            run.number == 2 && run.state == RunState::Submitting && run.message.contains("may belong to this run or to another resource")
         })
     };
     world.until("orders", "the wait for the other namespace", held).await;

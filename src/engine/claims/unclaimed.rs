@@ -30,8 +30,8 @@ pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &s
             if let Some(operation) = unclaimed.iter().find(|operation| may_be_of(run, operation)) {
                 let id = &operation.id;
                 let message = format!(
-                    "operation {id} may be this run's or another resource's, for the operator cannot watch {unseen}: grant it what its \
-                    /readyz names, or name the operation by the annotation adopt"
+                    "operation {id} may belong to this run or to another resource, because the operator cannot watch {unseen}: \
+                    grant the operator the permissions that its /readyz lists, or set the annotation adopt to this run's operation"
                 );
                 return Some(Fault { reason: Reason::ResolvingSubmission, message, cure: Cure::Cluster });
             }
@@ -102,7 +102,7 @@ mod tests {
     fn operation_that_may_be_anothers_is_undecided() {
         for start in ["2026-01-01T11:56:00Z", "2026-01-01T12:00:01Z", "unknown"] {
             let (fault, _) = spared("Submitting", vec![operation("op-3", start)]);
-            assert!(fault.unwrap().contains("operation op-3 may be this run's or another resource's"), "{start}");
+            assert!(fault.unwrap().contains("operation op-3 may belong to this run or to another resource"), "{start}");
         }
     }
 

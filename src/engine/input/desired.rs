@@ -238,7 +238,7 @@ fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: 
         (fault, Some(followed)) => (fault, Following::Refresh(followed)),
         // Nobody knows what a run would be on.
         (None, None) if model.is_empty() => {
-            let message = format!("ModelRefresh {name} cannot be read, and the model is to be taken from it (spec.trigger.afterRefresh)");
+            let message = format!("the model is unknown because ModelRefresh {name} (spec.trigger.afterRefresh) cannot be read");
             let fault = Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
             (Some(fault), Following::Astray(name.to_owned(), None))
         }

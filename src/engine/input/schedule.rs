@@ -38,22 +38,22 @@ impl Schedule {
     pub fn parse(expression: &str, zone: Option<&str>) -> Result<Self, String> {
         let zone_name = zone.unwrap_or(DEFAULT_ZONE);
         let zone = TimeZone::get(zone_name)
-            .map_err(|_| format!("spec.trigger.timeZone: there is no time zone {zone_name}: write an IANA name such as Europe/Rome"))?;
+            .map_err(|_| format!("spec.trigger.timeZone: unknown time zone {zone_name}: set an IANA name such as Europe/Rome"))?;
         let hours = expression.split_whitespace().nth(1).unwrap_or_default();
         let fixed_hours = !hours.starts_with('*');
         let fields: Vec<&str> = expression.split_whitespace().collect();
         // The library takes what comes after them for a time zone, which may be another than the one that is counted by below.
         if fields.len() != 5 {
-            return Err(format!("spec.trigger.schedule: {expression:?} has {} fields, and cron has five", fields.len()));
+            return Err(format!("spec.trigger.schedule: {expression:?} has {} fields: set the five fields of a cron expression", fields.len()));
         }
         let whole = format!("{} {}", fields.join(" "), if fixed_hours { "UTC" } else { zone_name });
         let crontab = cronexpr::parse_crontab(&whole).map_err(|error| {
             let why = error.to_string().lines().last().unwrap_or_default().trim().trim_start_matches(['^', ' ']).to_owned();
-            format!("spec.trigger.schedule: {expression:?} cannot be read as five fields of cron: {why}")
+            format!("spec.trigger.schedule: {expression:?} is not a valid cron expression: {why}")
         })?;
         let schedule = Self { crontab, zone, fixed_hours };
         if schedule.next(Timestamp::UNIX_EPOCH).is_none() {
-            return Err(format!("spec.trigger.schedule: {expression:?} never comes: there is no such day in any year"));
+            return Err(format!("spec.trigger.schedule: {expression:?} never matches: no year has such a day"));
         }
         Ok(schedule)
     }
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(dates("*/30 * 29 2 */7", "2032-02-29T23:30:00Z", 1), ["2060-02-29"]);
         let schedule = Schedule::parse("0 0 29 2 */7", Some("Asia/Tokyo")).unwrap();
         assert_eq!(schedule.latest(at("2026-01-01T00:00:00Z"), at("2070-01-01T00:00:00Z")), Some(at("2060-02-28T15:00:00Z")));
-        assert!(Schedule::parse("0 0 30 2 */7", None).unwrap_err().contains("never comes"));
+        assert!(Schedule::parse("0 0 30 2 */7", None).unwrap_err().contains("never matches"));
     }
 
     #[test]
@@ -228,11 +228,11 @@ mod tests {
     #[test]
     fn a_mistake_is_one_sentence() {
         let refused = |expression: &str, zone: &str| Schedule::parse(expression, Some(zone)).unwrap_err();
-        assert!(refused("0 5 * * *", "Europe/Roma").contains("there is no time zone Europe/Roma"));
-        assert!(refused("0 25 * * *", "Etc/UTC").contains("cannot be read"));
+        assert!(refused("0 5 * * *", "Europe/Roma").contains("unknown time zone Europe/Roma"));
+        assert!(refused("0 25 * * *", "Etc/UTC").contains("is not a valid cron expression"));
         assert!(refused("0 7 7 * * type5", "Etc/UTC").contains("has 6 fields"));
         assert!(refused("0 7 * *", "Etc/UTC").contains("has 4 fields"));
-        assert!(refused("0 0 30 2 *", "Etc/UTC").contains("never comes"));
+        assert!(refused("0 0 30 2 *", "Etc/UTC").contains("never matches"));
         assert!(Schedule::parse("0 5 * * *", None).is_ok());
     }
 

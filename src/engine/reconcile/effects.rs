@@ -90,7 +90,7 @@ impl<V: View> Reconciliation<V> {
     fn time_to_submit(&self, observed: &Observed) -> Result<Duration, &'static str> {
         // Another operator may lead soon. If this one still does then, it records that nothing was submitted.
         if !observed.may_submit {
-            return Err("nothing was submitted: the operator's lease is about to run out");
+            return Err("nothing was submitted: the operator's lease is about to expire");
         }
         if observed.leaving.is_some() {
             return Err("nothing was submitted: the operator is about to be uninstalled");
@@ -100,7 +100,7 @@ impl<V: View> Reconciliation<V> {
         // The intent is on record in whole seconds, cut off.
         let left = (self.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
         if left < self.settings.call_timeout / 4 {
-            return Err("nothing was submitted: the Kubernetes API took too long to record that it was about to be");
+            return Err("nothing was submitted: the Kubernetes API took too long to record the intent");
         }
         Ok(left)
     }
@@ -108,7 +108,7 @@ impl<V: View> Reconciliation<V> {
     /// A call is given up.
     pub(super) fn call_timed_out(&mut self, decision: &Decision) -> Request<V> {
         if decision.is_intent() {
-            let message = "the service has not answered in time".to_owned();
+            let message = "the service did not respond in time".to_owned();
             return self.observe(Seen::Submission(Submission::Unanswered { message }));
         }
         self.preparation_timed_out()
@@ -116,7 +116,7 @@ impl<V: View> Reconciliation<V> {
 
     /// A preparation is given up, with nothing sent.
     pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
-        let message = "no answer came before the namespace had waited for as long as it may".to_owned();
+        let message = "no response within the two minutes that the deletion of the namespace waits".to_owned();
         self.observe(Seen::Trouble(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))
     }
 

@@ -66,7 +66,7 @@ pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
     settle(pass);
     let new = pass.situation.recorded.observed_generation < 0;
     if !new {
-        pass.notice(Reason::NotCancelled, "nothing was cancelled: no run was under way when the annotation cancel-requested-at was seen");
+        pass.notice(Reason::NotCancelled, "nothing was cancelled: no run was in progress when the operator read the annotation cancel-requested-at");
     }
     !new
 }
@@ -82,7 +82,7 @@ pub(super) fn goes_on(pass: &mut Pass<'_>) {
     if let Some(run) = pass.record.run.as_mut() {
         run.cancel_cause = None;
         let id = run.operation_id.clone().unwrap_or_default();
-        pass.notice(Reason::NotCancelled, format!("operation {id} goes on: a {noun} cannot be cancelled"));
+        pass.notice(Reason::NotCancelled, format!("operation {id} is still running: a {noun} cannot be cancelled"));
     }
 }
 
@@ -90,6 +90,6 @@ pub(super) fn goes_on(pass: &mut Pass<'_>) {
 pub(in crate::engine) fn nothing_began(pass: &mut Pass<'_>) -> Next {
     let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
     let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };
-    let message = format!("{what}: the run was cancelled, as the annotation cancel-requested-at asks");
+    let message = format!("{what}: the run was cancelled by the annotation cancel-requested-at");
     completion::end(pass, RunState::Cancelled, Reason::CancelledOnRequest, message)
 }

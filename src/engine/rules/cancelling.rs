@@ -63,9 +63,9 @@ pub(in crate::engine) fn begin(pass: &mut Pass<'_>, cause: CancelCause, id: &Ope
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),
         CancelCause::Uninstall => "the operator is about to be uninstalled".to_owned(),
-        CancelCause::Request => "the annotation cancel-requested-at asks for it".to_owned(),
+        CancelCause::Request => "the annotation cancel-requested-at requests it".to_owned(),
         CancelCause::Replacement => "a new trigger replaces it (concurrencyPolicy: Replace)".to_owned(),
-        CancelCause::Newer(cause) => format!("a newer version of this operator has decided so ({cause})"),
+        CancelCause::Newer(cause) => format!("a newer version of the operator requested it ({cause})"),
         CancelCause::Deadline => format!("it has run for {} s (activeDeadlineSeconds)", pass.desired.policy.active_deadline.as_secs()),
     };
     if let Some(run) = pass.record.run.as_mut() {

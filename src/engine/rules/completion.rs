@@ -42,7 +42,7 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     let given_up = operation.phase == Phase::Cancelled && operation.failure.is_some() && cause.is_none();
     let (state, reason, message, again) = match operation.phase {
         Phase::Succeeded if contradicts => {
-            let message = format!("the service says that operation {id} succeeded, and that {failed} of its objects failed");
+            let message = format!("the service reports that operation {id} succeeded but {failed} of its objects failed");
             (RunState::Failed, Reason::ContradictoryAnswer, message, false)
         }
         Phase::Succeeded => (RunState::Succeeded, Reason::Succeeded, success(operation), false),
@@ -72,7 +72,7 @@ fn success(operation: &Operation) -> String {
     let id = &operation.id;
     // A synchronisation in this state has brought the replicas up to date.
     if operation.reported.eq_ignore_ascii_case("finalizing") {
-        return format!("operation {id} succeeded; the service still cleans up after it (Finalizing)");
+        return format!("operation {id} succeeded; the service is still cleaning up (Finalizing)");
     }
     format!("operation {id} succeeded")
 }
@@ -95,12 +95,12 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
             (RunState::Cancelled, Reason::Uninstalled, format!("{what} was cancelled: the operator was about to be uninstalled"))
         }
         Some(CancelCause::Request) => {
-            let message = format!("{what} was cancelled, as the annotation cancel-requested-at asks");
+            let message = format!("{what} was cancelled by the annotation cancel-requested-at");
             (RunState::Cancelled, Reason::CancelledOnRequest, message)
         }
-        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is deleted")),
+        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is being deleted")),
         Some(CancelCause::Newer(cause)) => {
-            (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled by a newer version of this operator ({cause})"))
+            (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled by a newer version of the operator ({cause})"))
         }
         None => (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled at the service, not by this operator")),
     }
@@ -110,7 +110,7 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
 pub(super) fn let_go(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     let (seconds, noun) = (pass.desired.policy.active_deadline.as_secs(), pass.kind().noun());
     let message = format!(
-        "operation {id} was followed for {seconds} s (activeDeadlineSeconds); a {noun} cannot be cancelled, so it may go on at the service"
+        "operation {id} was polled for {seconds} s (activeDeadlineSeconds) and may still be running at the service: a {noun} cannot be cancelled"
     );
     end(pass, RunState::TimedOut, Reason::DeadlineExceeded, message)
 }
@@ -135,23 +135,23 @@ pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
     let cause = run.cancel_cause;
     let operation = if id.is_empty() { "an operation that it may have started".to_owned() } else { format!("operation {id}") };
     let (state, reason, message) = if cause.is_some() {
-        cancelled(pass, cause, &format!("{operation}, which the service no longer knows,"))
+        cancelled(pass, cause, &format!("{operation}, which the service no longer shows,"))
     } else if what == Lost::WithItsModel {
         let message = format!(
-            "the model was deleted during the run, and {operation} with it, so how it ended cannot be told; name the model that takes its \
-             place, if that has another id, then trigger a new run"
+            "the model was deleted during the run, and {operation} with it, so the result is unknown: if the model that replaces it has \
+             another id, set that id, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
     } else if what == Lost::Alone && pass.scratch.unseen && run.model.power_bi.is_some() {
         // Power BI's documentation says that it drops requests. Of Analysis Services nobody says so: there it may have run.
         let message = format!(
-            "the service accepted operation {id} and never knew it again, by its id or in its list: it never ran; Power BI drops requests where \
-             too many come in a short time"
+            "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
+             too many arrive in a short time"
         );
         (RunState::Failed, Reason::RequestDropped, message)
     } else {
         let message = format!(
-            "the service no longer knows operation {id}, so how it ended cannot be told; look at the model, then trigger a new run"
+            "the service no longer shows operation {id}, so its result is unknown: check the model, then trigger a new run"
         );
         (RunState::Failed, Reason::OperationLost, message)
     };
@@ -233,7 +233,7 @@ pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Op
     (run.location, run.service_state) = (None, None);
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
-    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} follows {when}: {failure}"));
+    run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} starts {when}: {failure}"));
     pass.scratch = Scratch::default();
     // Where something else holds it up, the next look says so at once.
     let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();

@@ -42,10 +42,10 @@ fn judge(pass: &Pass<'_>, value: &str) -> Result<OperationId, &'static str> {
     let run = pass.record.run.as_ref().filter(|run| run.state == RunState::Submitting).ok_or("no submission is unresolved")?;
     let id = OperationId::parse(value).ok_or("the value is not the id of an operation")?;
     if run.knows(&id) {
-        return Err("the operation is of an earlier run or attempt");
+        return Err("the operation belongs to an earlier run or attempt");
     }
     if pass.desired.adopt_taken {
-        return Err("the operation is another resource's");
+        return Err("the operation belongs to another resource");
     }
     Ok(id)
 }
@@ -77,7 +77,7 @@ pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
         let followed = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| asked(run, decisions) == value));
         if !followed {
             let why =
-                if run.is_some_and(|run| run.state == RunState::Submitting) { "it names another question" } else { "nothing is asked" };
+                if run.is_some_and(|run| run.state == RunState::Submitting) { "it answers another question" } else { "no submission is unresolved" };
             ignore(pass, api::RESUBMIT, value, why);
         }
         return Some(api::RESUBMIT);

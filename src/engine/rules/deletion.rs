@@ -30,12 +30,12 @@ pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     }
     let what = id.as_ref().map_or_else(|| "an operation".to_owned(), |id| format!("operation {id}"));
     if pass.desired.requests.release {
-        pass.notice(Reason::Released, format!("{what} may still be running: let go by the annotation {}", api::RELEASE));
+        pass.notice(Reason::Released, format!("{what} may still be running: released by the annotation {}", api::RELEASE));
         return released;
     }
     if !pass.kind().offers().cancel {
-        let begun = if state == RunState::Submitting { "may have begun at the service" } else { "goes on at the service" };
-        let message = format!("{what} {begun}, and is let go: a {} cannot be cancelled", pass.kind().noun());
+        let begun = if state == RunState::Submitting { "may have started at the service" } else { "is still running at the service" };
+        let message = format!("{what} {begun} and is orphaned: a {} cannot be cancelled", pass.kind().noun());
         pass.notice(Reason::Released, message);
         return released;
     }
@@ -45,7 +45,7 @@ pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     }
     if is_time_up(pass) {
         let hindrance = hindrance(pass).map(|said| format!(" ({said})")).unwrap_or_default();
-        let message = format!("{what} may still be running{hindrance}: the namespace is being deleted, and waits for two minutes at most");
+        let message = format!("{what} may still be running{hindrance}: the namespace is being deleted, which waits for two minutes at most");
         pass.notice(Reason::Released, message);
         return released;
     }

@@ -85,7 +85,7 @@ pub(super) fn awaited(kind: TroubleKind) -> &'static str {
         | TroubleKind::Throttled
         | TroubleKind::ServiceError
         | TroubleKind::InvalidAnswer
-        | TroubleKind::Rejected => "an answer of the service",
+        | TroubleKind::Rejected => "a response from the service",
     }
 }
 

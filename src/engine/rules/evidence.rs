@@ -152,22 +152,22 @@ pub(super) enum Ambiguity {
 impl fmt::Display for Ambiguity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SpecChanged => "the spec has changed since, so an operation cannot be told by it",
-            Self::Origin => "the service does not show that a client submitted an operation that may be it",
-            Self::NoStart => "an operation that may be it does not show when it started",
+            Self::SpecChanged => "the spec has changed since, so no operation can be matched to it",
+            Self::Origin => "the service does not show that a client submitted the candidate operation",
+            Self::NoStart => "the candidate operation does not show when it started",
             Self::SeemsOlder { clock_known: true } => {
-                "an operation that may be it started just before the submission, by the clocks as they were read"
+                "by the clocks as they were read, the candidate operation started just before the submission"
             }
             Self::SeemsOlder { clock_known: false } => {
-                "the service does not say what its clock shows, by which an operation that seems to be older may be it"
+                "the service does not report its time, so a candidate operation that seems older may be the one"
             }
-            Self::TooLate => "an operation that may be it started later than a submission can take to arrive",
-            Self::TimesAlone => "a synchronisation is told by its times alone, which the service did not say",
-            Self::JustBefore => "a synchronisation that may be it started in the second of the submission",
-            Self::Unread => "the details of an operation that may be it cannot be read in full",
-            Self::NoType => "an operation that may be it does not show its type",
-            Self::ObjectsNotShown => "an operation that may be it does not show all its tables and partitions",
-            Self::Names => "the names of an operation that may be it differ in blanks or in the encoding of letters",
+            Self::TooLate => "the candidate operation started later than a submission can take to arrive",
+            Self::TimesAlone => "a synchronization can be matched only by its times, which the service does not show",
+            Self::JustBefore => "the candidate synchronization started in the second of the submission",
+            Self::Unread => "the details of the candidate operation cannot be read completely",
+            Self::NoType => "the candidate operation does not show its type",
+            Self::ObjectsNotShown => "the candidate operation does not show all its tables and partitions",
+            Self::Names => "the names that the candidate operation shows differ in spaces or in the encoding of letters",
         })
     }
 }

@@ -22,12 +22,12 @@ pub(super) fn bad_end(kind: OperationKind, phase: Phase, failure: Option<Failure
     let end = |state, reason, happened, cure, again| BadEnd { state, reason, happened, cure, again };
     match failure {
         Failure::Evicted => {
-            let happened = "failed, since the model was evicted from memory to make room for other operations";
-            end(RunState::Failed, Reason::Evicted, happened, "run it again, which backoffLimit does by itself", true)
+            let happened = "failed because the model was evicted from memory to make room for other operations";
+            end(RunState::Failed, Reason::Evicted, happened, "run it again, which backoffLimit does automatically", true)
         }
         Failure::NodeMoved => {
-            let happened = "was lost by the service, which moved the model to another node or had trouble there";
-            end(RunState::Failed, Reason::NodeMoved, happened, "run it again, which backoffLimit does by itself", true)
+            let happened = "was lost by the service, which moved the model to another node or had an error there";
+            end(RunState::Failed, Reason::NodeMoved, happened, "run it again, which backoffLimit does automatically", true)
         }
         Failure::AttemptTimeLimit => {
             let happened = "exceeded the time limit of one attempt (refresh.attemptTimeoutSeconds, by default 5 hours), or of a pause of its capacity (6 hours)";
@@ -40,12 +40,12 @@ pub(super) fn bad_end(kind: OperationKind, phase: Phase, failure: Option<Failure
             end(RunState::TimedOut, Reason::TotalTimeLimit, happened, cure, false)
         }
         Failure::CapacityPaused => {
-            let happened = "failed, since the capacity was paused or short of memory";
-            end(RunState::Failed, Reason::CapacityPaused, happened, "resume the capacity, or give it more memory, and run it again", true)
+            let happened = "failed because the capacity was paused or out of memory";
+            end(RunState::Failed, Reason::CapacityPaused, happened, "resume the capacity or add memory to it, then run it again", true)
         }
         Failure::Disabled => {
-            let happened = "did not run, since refreshes are switched off for the model";
-            end(RunState::Failed, Reason::RefreshDisabled, happened, "switch them on in the model's settings, and run it again", false)
+            let happened = "did not run because refreshes are disabled for the model";
+            end(RunState::Failed, Reason::RefreshDisabled, happened, "enable them in the model's settings, then run it again", false)
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Tro
         Presence::Gone => return None,
         Presence::Trouble(trouble) => trouble.clone(),
         Presence::There => {
-            let message = "the service shows the model, and says that it does not know it".to_owned();
+            let message = "the service lists the model but reports that it does not exist".to_owned();
             Trouble { kind: TroubleKind::InvalidAnswer, message, retry_after: None, activity_id: None }
         }
     };
@@ -49,7 +49,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     if let Some((run, until)) = pass.record.run.as_mut().zip(until.ok()) {
         let what = run.operation_id.as_ref().map_or_else(|| "the operation".to_owned(), |id| format!("operation {id}"));
         let message = format!(
-            "{what} cannot be looked at, since the model was deleted: the run ends at {until}, unless the model is there again by then"
+            "{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then"
         );
         run.tell(run.state, errors::reason(TroubleKind::NotFound), message);
     }

@@ -66,7 +66,7 @@ fn forbid(pass: &mut Pass<'_>) {
     {
         triggers::drop(pass.desired, &mut pass.record, &due);
         let of = if due.r#type == TriggerType::AfterRefresh { format!(" of {}", due.value) } else { String::new() };
-        let message = format!("a trigger ({}{of}) came during a run, and concurrencyPolicy is Forbid", due.r#type);
+        let message = format!("no run starts for a trigger ({}{of}) that came during a run: concurrencyPolicy is Forbid", due.r#type);
         pass.notice(Reason::TriggerDropped, message);
     }
     match triggers::declared(pass.desired, &pass.record) {

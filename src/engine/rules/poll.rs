@@ -25,7 +25,7 @@ pub(super) fn look(pass: &Pass<'_>, id: OperationId) -> Next {
 pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = None;
-        run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status lost the operation's id, so the service's listing is read");
+        run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status has no operation id, so the operator reads the service's list");
     }
     Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
@@ -73,11 +73,11 @@ pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
             None => gone::decide(pass),
         },
         Seen::Look(Look::Trouble(trouble)) | Seen::Listing { result: Err(trouble), .. } | Seen::Trouble(trouble) => {
-            troubled(pass, trouble, "cannot be looked at")
+            troubled(pass, trouble, "cannot be polled")
         }
         Seen::Fault(fault) => {
             if let Some(run) = pass.record.run.as_mut() {
-                run.tell(run.state, fault.reason, format!("operation {id} goes on, but cannot be looked at: {}", fault.message));
+                run.tell(run.state, fault.reason, format!("operation {id} is still running but cannot be polled: {}", fault.message));
             }
             let pause = pace::cluster(pass.hindered_for());
             pass.stop_for(pause)
@@ -149,7 +149,7 @@ fn gone(pass: &mut Pass<'_>) -> Next {
 fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(run.state, errors::reason(trouble.kind), format!("operation {id} goes on, but cannot be looked at: {}", trouble.message));
+        run.tell(run.state, errors::reason(trouble.kind), format!("operation {id} is still running but cannot be polled: {}", trouble.message));
     }
     pass.stop_for(pace::SERVICE)
 }
@@ -185,7 +185,7 @@ pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Ne
     let known = |run: &Run| passing && run.why() == Some(reason) && !errors::is_news(trouble, &run.message);
     if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(run.state, reason, format!("operation {id} goes on, but {what}: {}", trouble.message));
+        run.tell(run.state, reason, format!("operation {id} is still running but {what}: {}", trouble.message));
     }
     pass.stop_for(pause)
 }

@@ -31,7 +31,7 @@ pub(in crate::engine) fn put_back(pass: &mut Pass<'_>) -> bool {
         }
     }
     pass.scratch = Scratch::default();
-    pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was under way, and was not shown", run.number));
+    pass.notice(Reason::StatusRestored, format!("the status was edited: run {} was in progress and was missing", run.number));
     pass.record.run = Some(Arc::unwrap_or_clone(run));
     true
 }
@@ -93,7 +93,7 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
             run.requested_time = Time::from(created);
         }
         // A list that is read now may be too early for a submission of a moment ago.
-        decisions::ask(pass, "the status was edited, so when the run was submitted cannot be told");
+        decisions::ask(pass, "the status was edited, so the time of the submission is unknown");
         format!("{shown}, submitted in the future: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
         run.waiting_since_time = Some(Time::from(now));

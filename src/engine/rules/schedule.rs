@@ -68,7 +68,7 @@ pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
         pass.record.queued = None;
     }
     let deadline = scheduled.starting_deadline.unwrap_or_default().as_secs();
-    pass.notice(Reason::MissedSchedule, format!("nothing runs for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
+    pass.notice(Reason::MissedSchedule, format!("no run starts for {time}: it is more than {deadline} s ago (startingDeadlineSeconds)"));
     true
 }
 

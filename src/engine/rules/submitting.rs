@@ -29,7 +29,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         }
         Seen::Submission(Submission::Unanswered { message }) => {
             if let Some(run) = pass.record.run.as_mut() {
-                let message = format!("the answer to the submission was lost, so the service's listing is read: {message}");
+                let message = format!("the response to the submission was lost, so the operator reads the service's list: {message}");
                 run.tell(RunState::Submitting, Reason::ResolvingSubmission, message);
             }
             let pause = pass.situation.settings.poll_min;
@@ -53,11 +53,11 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         Seen::Listing { kind, result: Ok(listing), taken } if *kind == pass.kind() => resolve(pass, listing, taken),
         Seen::Look(Look::Found { operation, .. }) if decisions::named(pass).is_some_and(|id| id.same(operation.id.as_str())) => {
             if evidence::began_before(operation, pass.intent()) {
-                return refuse(pass, "the operation began before the submission");
+                return refuse(pass, "the operation started before the submission");
             }
             adopt(pass, operation)
         }
-        Seen::Look(Look::Gone) if decisions::named(pass).is_some() => refuse(pass, "the service does not know the operation"),
+        Seen::Look(Look::Gone) if decisions::named(pass).is_some() => refuse(pass, "the service does not show the operation"),
         Seen::Listing { result: Err(trouble), .. } if !decisions::held(pass) && gone::is_in_question(pass, trouble) => gone::ask(),
         Seen::Presence(presence) => match gone::trouble_of(pass, presence) {
             Some(trouble) => unheard(pass, &trouble, pace::SERVICE),
@@ -67,7 +67,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
             unheard(pass, trouble, Duration::ZERO)
         }
         Seen::Fault(fault) => {
-            let message = format!("the answer to the submission was lost, and what became of it cannot be told: {}", fault.message);
+            let message = format!("the response to the submission was lost, and the submission cannot be resolved: {}", fault.message);
             unheard_of(pass, fault.reason, &message, &fault.message);
             let pause = pace::cluster(pace::between(pass.intent(), pass.now));
             pass.stop_for(pause)
@@ -178,7 +178,7 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
         _ if disputed && !certain => Verdict::TooEarly(None),
         _ if rival.is_some_and(|intent| pace::between(intent, pass.now) < 2 * certain_after) => Verdict::TooEarly(None),
         _ if disputed => Verdict::Unclear(
-            "the submission of another resource, which is unresolved too, may have started an operation that may be it".to_owned(),
+            "the submission of another resource, which is also unresolved, may have started the candidate operation".to_owned(),
         ),
         [one] => match evidence.ambiguity(one, certain) {
             None if !listing.truncated => Verdict::It((*one).clone()),
@@ -194,7 +194,7 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
         _ if !certain || unread => Verdict::TooEarly(None),
         _ if listing.truncated => truncated(),
         [] => Verdict::None,
-        several => Verdict::Unclear(format!("{} operations may be the one that it began", several.len())),
+        several => Verdict::Unclear(format!("{} operations may be the one that it started", several.len())),
     };
     // A user who is asked sees all of them: ours may be the one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
@@ -237,7 +237,7 @@ enum Verdict {
 
 /// The list does not show everything that matters.
 fn truncated() -> Verdict {
-    Verdict::Unclear("the service's list is too long to be read whole, or has rows without an id or a start".to_owned())
+    Verdict::Unclear("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
 }
 
 /// Only a user can say which operation it was.
@@ -267,7 +267,7 @@ fn hold(pass: &mut Pass<'_>, why: &str, candidates: &[Operation]) -> Next {
 fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
-    let message = format!("the answer to the submission was lost, and the listing cannot be read: {}", trouble.message);
+    let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", trouble.message);
     let waited = pace::between(pass.intent(), pass.now);
     let late = waited >= pace::seen_after(pass.situation.settings);
     // An outage passes; but what can still not be read after as long as an operation may run, a user has to tell.
@@ -275,10 +275,10 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     match errors::grade(trouble.kind) {
         // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
         Grade::Rejected if late && !decisions::held(pass) => {
-            return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
+            return hold(pass, &format!("the service's list cannot be read ({})", trouble.message), &[]);
         }
         Grade::Transient if too_long && !decisions::held(pass) => {
-            return hold(pass, &format!("the listing cannot be read ({})", trouble.message), &[]);
+            return hold(pass, &format!("the service's list cannot be read ({})", trouble.message), &[]);
         }
         Grade::Blocked => unheard_of(pass, errors::reason(trouble.kind), &message, &trouble.message),
         // One passing trouble after another is no news, until they last.
@@ -301,7 +301,7 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
 /// Says why nothing is learnt. A submission that is held for a person's word stays held.
 fn unheard_of(pass: &mut Pass<'_>, reason: Reason, message: &str, cause: &str) {
     if decisions::held(pass) {
-        decisions::ask(pass, &format!("the operation that the annotation adopt names cannot be looked at: {cause}"));
+        decisions::ask(pass, &format!("the operation that the annotation adopt names cannot be polled: {cause}"));
     } else if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Submitting, reason, message);
     }

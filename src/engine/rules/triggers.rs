@@ -99,7 +99,7 @@ pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
     let is_declared = |queued: &mut Trigger| matches!(queued.r#type, TriggerType::Creation | TriggerType::Change);
     let Some(change) = pass.record.queued.take_if(is_declared) else { return false };
     let value = if change.value.is_empty() { String::new() } else { format!(" to {}", change.value) };
-    pass.notice(Reason::TriggerDropped, format!("the change{value} was taken back before its run began, so nothing runs for it"));
+    pass.notice(Reason::TriggerDropped, format!("the change{value} was reverted before its run started, so no run starts for it"));
     true
 }
 

@@ -41,10 +41,9 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
     });
     let missed = cursor.queued.map_or(0, |queued| queued.count).saturating_sub(runs);
     if missed > 0 {
-        let (were, them) = if missed == 1 { ("run", "it") } else { ("runs", "them") };
+        let runs = if missed == 1 { "run" } else { "runs" };
         let message = format!(
-            "{missed} successful {were} of ModelRefresh {}, which {why}, waited to be followed, and nothing runs for {them}: set the \
-             annotation {} to run once",
+            "no run starts for {missed} queued successful {runs} of ModelRefresh {}, which {why}: set the annotation {} to run once",
             cursor.name,
             api::RUN_REQUESTED_AT
         );

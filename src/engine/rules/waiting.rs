@@ -35,7 +35,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
         return hindered(pass, fault);
     }
     if desired.policy.suspend {
-        let message = "suspended: the run goes on when spec.suspend is false";
+        let message = "suspended: the run resumes when spec.suspend is set to false";
         run.tell(RunState::Waiting, Reason::Suspended, message);
         (run.waiting_since_time, run.waiting_for) = (None, None);
         return Next::record(Effect::Nothing, None);
@@ -281,7 +281,7 @@ fn never_arrived(pass: &mut Pass<'_>) -> Option<Next> {
 
 /// A person says that the submission started nothing: the run waits for its turn again.
 fn resubmit(pass: &mut Pass<'_>) -> Next {
-    let message = "to be submitted again, as the annotation resubmit says";
+    let message = "will be submitted again, as requested by the annotation resubmit";
     pass.notice(Reason::Resubmitted, message);
     model_names::renew(pass);
     if let Some(run) = pass.record.run.as_mut() {
@@ -297,11 +297,11 @@ fn resubmit(pass: &mut Pass<'_>) -> Next {
 /// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
 fn untold(pass: &mut Pass<'_>) -> Next {
     let message =
-        "the service's list of refreshes is too long to be read whole, or has rows without an id, so whether one runs cannot be told";
+        "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
     let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
     let next = refusals::refused(pass, &trouble, Asked::Question);
     if let Some(run) = pass.record.run.as_mut() {
-        run.waiting_for = Some("a list of refreshes that tells whether one runs".to_owned());
+        run.waiting_for = Some("a list of refreshes that shows whether one is running".to_owned());
     }
     next
 }

@@ -176,7 +176,7 @@ fn a_listing_that_is_refused_for_good_is_not_waited_for() {
     world.run_for(secs(120)).is(RunState::Submitting, Reason::ResolvingSubmission);
     world.run_for(secs(120)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
-    assert!(message.contains("the listing cannot be read (Rejected)") && message.contains(RESUBMIT), "{message}");
+    assert!(message.contains("the service's list cannot be read (Rejected)") && message.contains(RESUBMIT), "{message}");
     let lists = world.service.lists;
     world.run_for(secs(10_000));
     assert_eq!((world.service.lists, world.service.submits), (lists, 1), "it is not asked for again");
@@ -192,7 +192,7 @@ fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
     world.run_for(secs(3_500)).is(RunState::Submitting, Reason::Retrying);
     world.run_for(secs(200)).is(RunState::Submitting, Reason::SubmissionUnknown);
     let message = &world.run().message;
-    assert!(message.contains("the listing cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");
+    assert!(message.contains("the service's list cannot be read (InvalidAnswer)") && message.contains(ADOPT), "{message}");
     world.run_for(secs(10_000)).is(RunState::Submitting, Reason::SubmissionUnknown);
     world.service.asks.clear();
     world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -259,7 +259,7 @@ fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_te
         world.service.posts.push_back(fate);
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
         assert_eq!((world.service.submits, world.run().candidates.len()), (1, 1), "{skew} s");
-        assert!(world.run().message.contains("what its clock shows"), "{}", world.run().message);
+        assert!(world.run().message.contains("does not report its time"), "{}", world.run().message);
         world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     }
 }

@@ -144,14 +144,14 @@ fn adopt_is_refused_for_what_cannot_be_the_operation() {
             assert!(ignored[before].contains(value) && ignored[before].contains(why), "{}", ignored[before]);
             assert!(ignored[before].contains(&format!("{RESUBMIT}=run-1-attempt-1`")), "{}", ignored[before]);
         };
-        refused(&mut world, "op-9", "does not know the operation");
+        refused(&mut world, "op-9", "does not show the operation");
         refused(&mut world, "../op-1", "is not the id of an operation");
         world.adopt_taken = true;
-        refused(&mut world, "op-1", "another resource's");
+        refused(&mut world, "op-1", "belongs to another resource");
         world.adopt_taken = false;
         let start = world.service.ops[0].start;
         world.service.ops[0].start -= secs(3_600);
-        refused(&mut world, "op-1", "began before the submission");
+        refused(&mut world, "op-1", "started before the submission");
         world.service.ops[0].start = start;
         assert_eq!(world.run().candidates.len(), 1, "the candidates stay");
         world.annotate(ADOPT, Some("op-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);

@@ -254,7 +254,7 @@ fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
     assert_eq!(world.service.cancels.len(), 1);
     world.run_for(secs(8)).is(RunState::Cancelling, Reason::Retrying);
     assert!((2..=4).contains(&world.service.cancels.len()), "{}", world.service.cancels.len());
-    assert!(world.run().message.contains("goes on, but cannot be cancelled: Rejected"), "{}", world.run().message);
+    assert!(world.run().message.contains("is still running but cannot be cancelled: Rejected"), "{}", world.run().message);
     let (writes, cancels) = (world.writes, world.service.cancels.len());
     world.run_for(secs(60)).is(RunState::Cancelling, Reason::Retrying);
     assert_eq!((world.writes, world.told(Reason::Retrying)), (writes, 1), "said once");

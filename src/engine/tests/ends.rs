@@ -180,5 +180,5 @@ fn wait_for_the_next_attempt_has_a_time() {
     world.run_until(RunState::Waiting);
     let time = world.run().next_attempt_time.unwrap().to_string();
     let message = world.run().message.clone();
-    assert!(time.ends_with('Z') && message.starts_with(&format!("attempt 2 of 2 follows at {time}: ")), "{message}");
+    assert!(time.ends_with('Z') && message.starts_with(&format!("attempt 2 of 2 starts at {time}: ")), "{message}");
 }

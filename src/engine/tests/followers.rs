@@ -145,7 +145,7 @@ fn success_before_it_existed_or_in_the_same_second_does_not_count() {
             world.run_for(secs(100));
             assert!(world.followings().is_empty(), "{earlier} s before");
             let said = world.condition(ConditionType::Ready).map(|ready| ready.message.as_str());
-            assert_eq!(said, Some("waiting for the next successful run of the ModelRefresh staging"));
+            assert_eq!(said, Some("waiting for the next successful run of ModelRefresh staging"));
             world.leader_succeeds().run_for(secs(100));
             assert_eq!(world.followings().last().map(String::as_str), Some("staging run 2"));
         }

@@ -85,7 +85,7 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         ),
         // It cannot be cancelled, and that is said.
         Reason::DeadlineExceeded if world.kind == OperationKind::Sync => {
-            assert!(run.message.contains("may go on at the service"), "{}", run.message);
+            assert!(run.message.contains("may still be running at the service"), "{}", run.message);
             return;
         }
         Reason::DeadlineExceeded | Reason::Replaced => {

@@ -95,7 +95,7 @@ fn poll_refused_for_capacity_is_repeated_and_ends_nothing() {
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world.service.asks.extend((0..5).map(|_| Ask::Trouble(trouble(TroubleKind::CapacityExceeded))));
     world.run_for(secs(230)).is(RunState::Running, Reason::CapacityExceeded);
-    assert!(world.run().message.contains("goes on, but cannot be looked at"), "{}", world.run().message);
+    assert!(world.run().message.contains("is still running but cannot be polled"), "{}", world.run().message);
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.submits, 1);
 }

@@ -224,7 +224,7 @@ fn held_submission_shows_its_commands_whatever_failed() {
     let mut world = held();
     world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::AccessDenied))));
     world.annotate(ADOPT, Some("op-9")).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    assert!(world.run().message.contains("cannot be looked at: AccessDenied"), "{}", world.run().message);
+    assert!(world.run().message.contains("cannot be polled: AccessDenied"), "{}", world.run().message);
     world.annotate(ADOPT, None).run_for(secs(60)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("if it started none, run `kubectl"), "{}", world.run().message);
 }

@@ -180,7 +180,7 @@ fn a_schedule_that_cannot_be_read_stalls_and_says_why() {
     world.run_for(secs(DAY));
     let stalled = world.condition(ConditionType::Stalled).expect("it is stalled");
     assert_eq!(stalled.reason, Reason::InvalidSpec.as_str());
-    assert!(stalled.message.contains("never comes"), "{}", stalled.message);
+    assert!(stalled.message.contains("never matches"), "{}", stalled.message);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_list_that_may_hide_a_refresh_is_read_again_until_it_tells_or_the_deadline_c
     (world.service.truncated, world.service.hides_running) = (true, true);
     world.service.stranger(100, "full");
     world.run_for(secs(200)).is(RunState::Waiting, Reason::Retrying);
-    assert!(world.run().message.contains("whether one runs cannot be told"), "{}", world.run().message);
+    assert!(world.run().message.contains("does not show whether one is running"), "{}", world.run().message);
     assert!(world.service.submits == 0 && world.writes <= 4, "{} writes", world.writes);
     world.service.hides_running = false;
     world.run_for(secs(200)).is(RunState::Succeeded, Reason::Succeeded);
@@ -72,7 +72,7 @@ fn a_list_that_may_hide_a_refresh_is_read_again_until_it_tells_or_the_deadline_c
     let mut world = World::sync(|spec| spec.wait_deadline_seconds = 600);
     (world.service.truncated, world.service.hides_running) = (true, true);
     world.run_for(secs(700)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
-    assert!(world.run().message.contains("for a list of refreshes that tells whether one runs"), "{}", world.run().message);
+    assert!(world.run().message.contains("for a list of refreshes that shows whether one is running"), "{}", world.run().message);
     assert_eq!((world.service.submits, world.due), (0, None));
     // What was left out has ended.
     let mut world = World::sync(|_| {});
@@ -180,7 +180,7 @@ fn after_its_deadline_it_is_let_go_and_may_go_on() {
     let mut world = World::sync(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (120, 3));
     world.service.length = secs(1_000);
     world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
-    assert!(world.run().message.contains("may go on at the service"), "{}", world.run().message);
+    assert!(world.run().message.contains("may still be running at the service"), "{}", world.run().message);
     assert_eq!((world.service.cancels.len(), world.service.submits, world.due), (0, 1, None));
 }
 
@@ -190,14 +190,14 @@ fn deletion_lets_go_and_says_that_it_goes_on() {
     world.delete().run_for(secs(2));
     assert!(world.gone && world.service.cancels.is_empty());
     let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
-    assert!(said.message.contains("op-1 goes on at the service") && said.message.contains("cannot be cancelled"), "{}", said.message);
+    assert!(said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"), "{}", said.message);
 
     // One that may have begun is not waited for either: nobody could end it.
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(2));
     let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
-    assert!(world.gone && said.message.contains("may have begun"), "{}", said.message);
+    assert!(world.gone && said.message.contains("may have started"), "{}", said.message);
 
     let mut world = World::sync(|_| {});
     world.ahead = Some("another".to_owned());

@@ -340,7 +340,7 @@ pub fn answered(world: &World, resource: usize, after: &Status) -> Vec<(usize, i
 
 /// Whether a run ended at its deadline though its operation goes on, and says so.
 fn given_up(world: &World, resource: usize, run: &Run) -> bool {
-    let says_so = run.message.contains("may go on at the service");
+    let says_so = run.message.contains("may still be running at the service");
     !cancellable(world, resource) && run.reason == Reason::DeadlineExceeded.as_str() && says_so
 }
 
