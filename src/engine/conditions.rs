@@ -9,26 +9,26 @@ use crate::api::{
     self, ConcurrencyPolicy, Condition, ConditionStatus, ConditionType, Reason, Run, RunState, Status, Telling, Time, Trigger, TriggerType,
 };
 
-/// What the conditions say where they say something else than the run does.
+/// What the conditions show where this differs from the state of the run.
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
-    /// Nothing is asked for, and nothing has run: what is waited for.
+    /// No trigger is due and no run has started. The message names what the resource waits for.
     Idle(String),
-    /// A run is to begin, but not while it is suspended.
+    /// A run is due, but the resource is suspended.
     Suspended(String),
-    /// A run is about to begin.
+    /// A run is about to start.
     Next(String),
-    /// A declared change waits for the end of a run (`concurrencyPolicy: Forbid`), which is no success of it.
+    /// A declared change waits for the end of a run (`concurrencyPolicy: Forbid`). The success of that run is not a success of the change.
     NotRun(String),
-    /// No run can begin until somebody acts. `for_good` where only a change of the spec helps, `due` where one would begin else.
+    /// No run can start until a user acts. `for_good`: only a change of the spec helps. `due`: a run would start otherwise.
     Stalled { reason: Reason, message: String, for_good: bool, due: bool },
-    /// The refresh that is followed cannot be. Nothing else is hindered, so the latest run's outcome stays told.
+    /// The refresh to follow is unavailable. Other triggers are not blocked, so the outcome of the latest run stays visible.
     Astray { reason: Reason, message: String },
 }
 
 impl Standing {
-    /// What keeps the next run from beginning, while none is under way. A fault in the spec is one even where nothing is due, and
-    /// so is a followed refresh that is not there: nothing will ever be due.
+    /// What blocks the next run while no run is in progress. A fault in the spec counts even if no run is due, and so does a missing
+    /// followed refresh, because then no run will ever be due.
     #[must_use]
     pub(super) fn hindering(desired: &Desired, due: Option<&Trigger>) -> Option<Self> {
         let shown = |fault: &&Fault| fault.cure == Cure::Spec || due.is_some() || matches!(desired.following, Following::Astray(_, _));
@@ -46,7 +46,7 @@ impl Standing {
         }
     }
 
-    /// That a declared change has not run.
+    /// A declared change has not run.
     #[must_use]
     pub(super) fn not_run(record: &Status, change: &Trigger) -> Self {
         let number = record.run.as_ref().map_or(0, |run| run.number);
@@ -54,7 +54,7 @@ impl Standing {
         Self::NotRun(format!("{what} has not run: it runs after run {number} ends (concurrencyPolicy: Forbid)"))
     }
 
-    /// That another run begins now.
+    /// Another run starts now.
     #[must_use]
     pub(super) fn next(desired: &Desired, record: &Status, due: &Trigger) -> Self {
         let declared = matches!(due.r#type, TriggerType::Creation | TriggerType::Change);
@@ -65,7 +65,7 @@ impl Standing {
         Self::Next(format!("run {} ({}) follows run {number}", number.saturating_add(1), due.r#type))
     }
 
-    /// Whether it is looked at again though nobody changes the resource.
+    /// Whether the operator checks again without a change of the resource.
     #[must_use]
     pub(super) fn passes_by_itself(&self) -> bool {
         match self {
@@ -76,7 +76,7 @@ impl Standing {
     }
 }
 
-/// Whether a run that is under way goes on only when somebody acts.
+/// Whether a run in progress continues only after a user acts.
 #[must_use]
 pub(super) fn stalls(reason: Reason) -> bool {
     match reason.telling() {
@@ -85,28 +85,28 @@ pub(super) fn stalls(reason: Reason) -> bool {
     }
 }
 
-/// Whether what is missing may be part of the same commit, and so arrive a little later.
+/// Whether the missing object may be part of the same commit and so be created shortly after.
 #[must_use]
 fn may_arrive(reason: &str) -> bool {
     Reason::parse(reason).is_some_and(|reason| reason.telling() == Telling::Awaited)
 }
 
-/// What a user is shown, before it is spread over conditions.
+/// The facts that the conditions show.
 struct Summary<'a> {
     reconciling: bool,
     stalled: bool,
     ready: ConditionStatus,
-    /// `None` where no run has begun.
+    /// `None` if no run has started.
     outcome: Option<Outcome<'a>>,
     reason: &'a str,
     message: &'a str,
 }
 
-/// What `Succeeded` and `Finished` show of a run: a short fact. The message of `Ready` has what to do.
+/// What `Succeeded` and `Finished` show of a run: a short fact. The message of `Ready` has the remedy.
 struct Outcome<'a> {
     succeeded: ConditionStatus,
     finished: bool,
-    /// The run's own, also where something else than the run keeps the resource from being ready.
+    /// The reason of the run, even if something other than the run keeps the resource from being ready.
     reason: &'a str,
     fact: String,
 }
@@ -127,13 +127,13 @@ impl<'a> Outcome<'a> {
         Self { succeeded, finished, reason: &run.reason, fact }
     }
 
-    /// Of the run that comes after this one.
+    /// The outcome of the run after this one.
     fn pending(run: Option<&Run>, reason: &'a str) -> Self {
         let number = run.map_or(0, |run| run.number).saturating_add(1);
         Self { succeeded: ConditionStatus::Unknown, finished: false, reason, fact: format!("run {number} has not started") }
     }
 
-    /// Where no run can start until the spec is another.
+    /// The outcome if no run can start until the spec changes.
     fn impossible(reason: &'a str) -> Self {
         Self { succeeded: ConditionStatus::False, finished: true, reason, fact: "no run can start with this spec".to_owned() }
     }
@@ -141,8 +141,8 @@ impl<'a> Outcome<'a> {
 
 /// Derives the conditions of `record`, keeping the time of those whose status did not change.
 ///
-/// A missing reference is Reconciling for `grace`, counted from `missing_since_time`, which is on record so that a restart does not
-/// count again. It is set here, and cleared once nothing is missing. Returns how long until such a resource is Stalled.
+/// A missing reference is Reconciling for `grace`, counted from `missing_since_time`. That time is in the status so that a restart does not
+/// start the count again; it is set here, and cleared once nothing is missing. Returns how long until such a resource is Stalled.
 pub(super) fn derive(
     record: &mut Status,
     standing: Option<&Standing>,
@@ -152,7 +152,7 @@ pub(super) fn derive(
 ) -> Option<Duration> {
     let idle = Standing::Idle(awaited(record));
     let mut summary = match (standing, &record.run) {
-        // What needs an action during the run comes first, and a fresh attempt is for the change.
+        // A run that needs an action comes first. A waiting run is for the change itself.
         (Some(Standing::NotRun(_)), Some(run)) if run.state == RunState::Waiting || of_run(run).stalled && !run.state.ended() => {
             of_run(run)
         }
@@ -161,9 +161,9 @@ pub(super) fn derive(
         (None, None) => of_standing(&idle, None),
     };
     let shown = may_arrive(summary.reason);
-    // A run that another trigger started leaves the refresh that is followed as missing as it was.
+    // The followed refresh stays missing during a run that another trigger started.
     let missing = shown || matches!(&desired.following, Following::Astray(_, Some(fault)) if may_arrive(fault.reason.as_str()));
-    // A clock that was set back proves nothing: the count starts again.
+    // If the clock was set back, the count starts again.
     let since = record.missing_since_time.filter(|since| since.timestamp() <= now).unwrap_or_else(|| Time::from(now));
     let stalls_in = Some(grace.saturating_sub(pace::between(since.timestamp(), now))).filter(|left| shown && !left.is_zero());
     if stalls_in.is_some() {
@@ -176,7 +176,7 @@ pub(super) fn derive(
     stalls_in
 }
 
-/// What a deletion waits for, and how a user ends the wait.
+/// What a deletion waits for, and the command that ends the wait.
 fn blocked_deletion(desired: &Desired, run: &Run) -> String {
     let what = match (&run.operation_id, run.state) {
         (_, RunState::Submitting) | (None, _) => "it is known whether the submission started an operation".to_owned(),
@@ -193,10 +193,10 @@ fn blocked_deletion(desired: &Desired, run: &Run) -> String {
 /// The longest cause in the message of a blocked deletion, in bytes, so that the command after it stays whole.
 const BLOCKED_BY: usize = 360;
 
-/// How many conditions that this version does not know are kept.
+/// The most conditions of unknown types that are kept.
 const OTHERS: usize = 8;
 
-/// Spreads what a user is told over conditions; `before` are those on record.
+/// The conditions that show a summary; `before` are those in the status.
 fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
     let truth = |holds: bool| {
         if holds { ConditionStatus::True } else { ConditionStatus::False }
@@ -225,7 +225,7 @@ fn spread(summary: &Summary<'_>, message: &str, before: &[Condition], generation
         reason: reason.to_owned(),
         message: message.to_owned(),
     };
-    // Those of a newer version stay, within a bound.
+    // Conditions of a newer version stay, within a bound.
     let others = before.iter().filter(|before| matches!(before.r#type, ConditionType::Newer(_)) && before.message.len() <= text::SENTENCE);
     wanted.into_iter().map(condition).chain(others.take(OTHERS).cloned()).collect()
 }
@@ -287,7 +287,7 @@ fn of_standing<'a>(standing: &'a Standing, run: Option<&'a Run>) -> Summary<'a> 
             ready: ConditionStatus::False,
             outcome: Some(match run {
                 _ if *for_good => Outcome::impossible(reason.as_str()),
-                // With nothing to come, the latest run's outcome stays.
+                // If no run is due, the outcome of the latest run stays.
                 Some(run) if !due => Outcome::of(run),
                 Some(_) | None => Outcome::pending(run, reason.as_str()),
             }),

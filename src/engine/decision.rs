@@ -1,4 +1,4 @@
-//! What the decision is made on, and what it says.
+//! The input and the output of a decision.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,128 +9,127 @@ use super::{Desired, Seen, Settings};
 use crate::api::{Model, ModelNames, Reason, Run, Status, Time};
 use crate::operation::{Handle, ModelIds, OperationId, OperationKind};
 
-/// Everything that a decision is made on.
+/// The input of a decision.
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
-    /// What is asked for.
+    /// What the resource requests.
     pub desired: &'a Desired,
-    /// What is on record: the status, as it was read with the resource version that the next write must carry.
+    /// The status, as it was read with the resource version that the next write must carry.
     pub recorded: &'a Status,
-    /// What was remembered since the last look, where this process remembers anything.
+    /// What this process remembers since the last decision, if anything.
     pub scratch: &'a Scratch,
-    /// What was just learnt.
+    /// What the last effect showed.
     pub seen: Seen,
-    /// The time, taken after `seen` was learnt.
+    /// The time, taken after `seen` was obtained.
     pub now: Timestamp,
     /// The operator's settings.
     pub settings: &'a Settings,
 }
 
-/// What the operator may do next. At most one for each decision.
+/// What the operator does next. A decision has at most one effect.
 ///
-/// A turn or a call is for [`Step::model`], whatever is recorded by then: a question may come before the first record of a
-/// run. It has its ids wherever the service is to be asked about it, but for `Resolve`. Each write (`AddFinalizer`, `RemoveAnnotation`, `Release`) carries
-/// the resource version of the view: on a stale view it must be refused.
+/// A turn or a call is for [`Step::model`], whatever is recorded by then, because a call may precede the first record of a run. Every
+/// call except `Resolve` has the ids of the model. Each write (`AddFinalizer`, `RemoveAnnotation`, `Release`) carries the resource
+/// version of the view, so that a write on a stale view is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Nothing.
     Nothing,
-    /// Add the finalizer, in a write of its own.
+    /// Add the finalizer, in a separate write.
     AddFinalizer,
-    /// Ask the queue of the model for a turn.
+    /// Request a turn from the queue of the model.
     TakeTurn,
-    /// Submit what [`Desired::work`] asks for. Only ever together with a recorded intent, and not later than
-    /// [`Settings::call_timeout`] after it.
+    /// Submit [`Desired::work`]. Always together with a recorded intent, and at most [`Settings::call_timeout`] after it.
     Submit,
-    /// Look up the ids of the model by its names ([`crate::api::Model::names`]).
+    /// Resolve the ids of the model by its names ([`crate::api::Model::names`]).
     Resolve,
-    /// Look at one operation.
+    /// Poll one operation.
     Look(Handle),
-    /// List the model's operations of a kind that run, or that began since the moment given. That is by our clock; whoever lists allows
-    /// for the service's being another.
+    /// List the model's operations of a kind that are running, or that started since a moment. That moment is by the operator's clock; the
+    /// caller allows for the difference to the service's clock.
     List(OperationKind, Timestamp),
-    /// Ask whether the model still exists.
+    /// Check whether the model still exists.
     FindModel,
     /// Cancel one operation.
     Cancel(OperationId),
     /// Remove this annotation.
     RemoveAnnotation(&'static str),
-    /// Drop the finalizer.
+    /// Remove the finalizer.
     Release,
 }
 
-/// Something to tell as an event.
+/// An event to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Notice {
-    /// The event's reason, by which it is a warning or none ([`Reason::warns`]).
+    /// The event's reason. It determines whether the event is a warning ([`Reason::warns`]).
     pub reason: Reason,
     /// One sentence.
     pub message: String,
 }
 
-/// What is remembered between two looks and may be lost at any moment: it spares calls and writes, never decides the promise.
+/// What is remembered between two decisions and may be lost at any moment. It saves calls and writes; the promise never depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Scratch {
-    /// No look before this moment.
+    /// No poll before this moment.
     pub next_look: Option<Timestamp>,
-    /// When `next_look` was set: a clock that shows less than this was set back.
+    /// When `next_look` was set. If the clock shows an earlier time, it was set back.
     pub paused_at: Option<Timestamp>,
-    /// Calls in a row that brought nothing.
+    /// Failed calls in a row.
     pub troubles: u32,
-    /// How often the service refused to start this run's operation, for the pause that grows with each refusal. Passing failures do not count.
+    /// How often the service refused to start this run's operation; each refusal increases the delay. Transient failures do not count.
     pub refusals: u32,
-    /// When a cancellation was last answered.
+    /// When the service last responded to a cancellation.
     pub cancelled_at: Option<Timestamp>,
-    /// Cancellations in a row that were refused or interrupted, whatever a poll in between shows.
+    /// Cancellations in a row that were refused or interrupted, whatever polls in between show.
     pub cancel_refusals: u32,
-    /// Whether a look comes before the next cancellation, since there may be nothing left to cancel.
+    /// Whether a poll precedes the next cancellation, because there may be nothing left to cancel.
     pub look_first: bool,
-    /// The reason that the last event on a transition told: a submission that is refused for it again is no news.
+    /// The reason of the last event on a transition. A submission that is refused for it again publishes no event.
     pub told: Option<Reason>,
     /// When progress was last written.
     pub progress_written: Option<Timestamp>,
-    /// Looks in a row that contradicted themselves.
+    /// Contradictory polls in a row.
     pub contradictions: u32,
-    /// When the listing was last asked for: it proves nothing of what came later, however long its answer took.
+    /// When the list was last requested. It proves nothing about later operations, however long its response took.
     pub listed_at: Option<Timestamp>,
-    /// The latest intent that this process recorded: it is by the same clock as what is measured now.
+    /// The latest intent that this process recorded, by the same clock as `now`.
     pub own_intent: Option<Time>,
-    /// Whether the service accepted the operation and has not shown it yet: a memory that was lost says that it has.
+    /// Whether the service accepted the operation and has not shown it yet. After a restart it counts as shown.
     pub unseen: bool,
-    /// Where the service said to ask about the operation, where that is newer than what is on record.
+    /// The `Location` of the operation, if it is newer than the recorded one.
     pub location: Option<String>,
-    /// When the model was first found to be gone.
+    /// When the model was first found missing.
     pub gone_since: Option<Timestamp>,
-    /// What the names of the model were found to stand for.
+    /// The ids that the names of the model were resolved to.
     pub resolved: Option<Resolved>,
-    /// The run under way as it was last recorded: a status that shows nothing of it was edited.
+    /// The run in progress as it was last recorded. A status that does not show it was edited.
     pub under_way: Option<Arc<Run>>,
 }
 
-/// What the names of a model stood for.
+/// The ids that the names of a model were resolved to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resolved {
     /// The names.
     pub names: ModelNames,
     /// The ids.
     pub ids: ModelIds,
-    /// When they were looked up.
+    /// When they were resolved.
     pub at: Timestamp,
 }
 
-/// What to record and what to do.
+/// The output of a decision: what to record and what to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The record: to be written, where it differs from what was recorded, before the effect.
+    /// The status. If it differs from the recorded one, it is written before the effect.
     pub recorded: Status,
     /// What to remember.
     pub scratch: Scratch,
     /// What to do.
     pub effect: Effect,
-    /// The model that the effect is about: its turn, its listing, its operation.
+    /// The model of the effect: of the turn, the list or the operation.
     pub model: Model,
-    /// What to tell, once `recorded` is written; nothing of it where the step is void.
+    /// The events to publish once `recorded` is written. If the step is void, none is published.
     pub notices: Vec<Notice>,
-    /// When to look again at the latest, if nothing happens before; `None` is never.
+    /// When to decide again at the latest, if nothing happens before; `None` is never.
     pub look_again: Option<Duration>,
 }

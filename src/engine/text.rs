@@ -1,4 +1,4 @@
-//! Bounded text: whatever a service or a user writes, the status stays small and readable.
+//! Bounded text: the status stays small and readable, whatever a service or a user writes.
 
 use crate::api::{MAX_VALUE_BYTES, value_digest};
 use crate::text::plain;
@@ -7,12 +7,12 @@ use crate::text::plain;
 pub(super) const SENTENCE: usize = 1024;
 /// The longest name of a table or a partition, in bytes.
 pub(super) const NAME: usize = 256;
-/// The longest word of a service, such as a code or a status, in bytes.
+/// The longest value of a service, such as a code or a status, in bytes.
 pub(super) const WORD: usize = 128;
 /// The longest `Location` that is kept, in bytes.
 const LOCATION: usize = 2048;
 
-/// How many bytes a character takes in JSON as the API server writes it, which escapes more than it must.
+/// The bytes of a character in JSON as the API server writes it. The API server escapes more characters than JSON requires.
 fn json_len(c: char) -> usize {
     match c {
         '"' | '\\' => 2,
@@ -29,7 +29,7 @@ pub(super) fn bounded(text: &str, limit: usize) -> String {
         size += json_len(c);
         if size > limit {
             out.truncate(cut);
-            // A joiner that joins nothing is not plain.
+            // A trailing joiner is not plain.
             out.truncate(out.trim_end_matches(['\u{200c}', '\u{200d}']).len());
             out.push('…');
             break;
@@ -55,7 +55,7 @@ pub(super) fn token(value: &str) -> String {
     if is_kept { value.to_owned() } else { value_digest(value) }
 }
 
-/// The `Location`, where it can be kept as it is: a part of one leads nowhere.
+/// The `Location` if it can be stored unchanged; `None` otherwise, because a truncated one is of no use.
 #[must_use]
 pub(super) fn location(value: &str) -> Option<String> {
     let fits = value.chars().map(json_len).sum::<usize>() <= LOCATION && !value.chars().any(char::is_control);

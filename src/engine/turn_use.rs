@@ -1,8 +1,8 @@
 //! What a run's record means to the queue of its model.
 //!
-//! A run whose calls bring nothing holds up nobody: its identity may be throttled, refused or deleted, and another resource's is
-//! healthy. What its operation may still do is no danger to the next run: the service refuses a second operation on the model while
-//! one runs, and [`super::rules`] tells the operations of two submissions apart.
+//! A run whose calls fail blocks no other resource: its identity may be throttled, refused or deleted while another resource's identity
+//! works. Its operation cannot harm the next run: the service refuses a second operation on the model while one is running, and
+//! [`super::rules`] distinguishes the operations of two submissions.
 
 use jiff::Timestamp;
 
@@ -12,22 +12,22 @@ use crate::api::{Reason, Run, RunState, Status, Time};
 /// What a run's record means to the queue of its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TurnUse {
-    /// An operation is, or may be, under way: nobody else's turn.
+    /// An operation is or may be running: no other resource gets the turn.
     Holds,
-    /// It waits for its turn since that time.
+    /// It has waited for its turn since that time.
     Waits(Time),
-    /// It has nothing to do with the queue: it has ended, a user has to act, or its calls bring nothing.
+    /// It has no part in the queue: it has ended, a user must act, or its calls fail.
     Free,
 }
 
-/// What a recorded status means to the queue at a moment, so that the queue can be made anew after a restart.
+/// What a recorded status means to the queue at a moment. From this the queue is rebuilt after a restart.
 #[must_use]
 pub fn turn_use(status: &Status, now: Timestamp, settings: &Settings) -> TurnUse {
     let stuck = status.run.as_ref().is_some_and(brings_nothing);
     meaning(status, stuck, now, settings)
 }
 
-/// What it means where nothing that comes of the run can be recorded: whether it has ended since, its record does not say.
+/// What a status means if updates of it cannot be written: whether the run has ended since is not in the record.
 #[must_use]
 pub fn turn_use_unrecorded(status: &Status, now: Timestamp, settings: &Settings) -> TurnUse {
     meaning(status, true, now, settings)
@@ -43,21 +43,21 @@ fn meaning(status: &Status, stuck: bool, now: Timestamp, settings: &Settings) ->
         RunState::Submitting if run.reason == Reason::SubmissionUnknown.as_str() => TurnUse::Free,
         // Until its submission can no longer arrive, an operation of another resource may be taken for its own.
         RunState::Submitting if stuck && pace::has_arrived(intent(run), now, settings) => TurnUse::Free,
-        // The operation may have ended long ago, and nobody can tell until the calls bring something again.
+        // The operation may have ended long ago. The operator learns that only when calls succeed again.
         RunState::Running | RunState::Cancelling if stuck => TurnUse::Free,
         RunState::Submitting | RunState::Running | RunState::Cancelling => TurnUse::Holds,
         RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_) => TurnUse::Free,
     }
 }
 
-/// When the intent of a run was recorded, where its submission is unresolved: it may have started an operation that no record names. Also
-/// where a user has to say which: the record may name no candidates, or not all of them.
+/// When the intent of a run was recorded, if its submission is unresolved and may have started an operation that no record names. Also
+/// if a user must decide which operation it is: the record may name no candidates, or not all of them.
 #[must_use]
 pub fn unresolved_since(run: &Run) -> Option<Time> {
     (run.state == RunState::Submitting).then(|| run.submitted_time.unwrap_or(run.requested_time))
 }
 
-/// Whether the calls for a run bring nothing, or somebody has to act before it goes on.
+/// Whether the calls for a run fail, or a user must act before it continues.
 fn brings_nothing(run: &Run) -> bool {
     Reason::parse(&run.reason).is_some_and(|reason| reason == Reason::Retrying || conditions::stalls(reason))
 }

@@ -279,7 +279,7 @@ fn blocked_deletion_names_what_it_waits_for_and_the_command() {
     world.service.cancels_after = Some(secs(1_000));
     world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
     assert!(shown(&world).starts_with("the deletion waits until operation op-1 has ended ("), "{}", shown(&world));
-    assert!(shown(&world).ends_with(command), "{}", shown(&world));
+    assert!(shown(&world).ends_with(&format!("run `{command}`")), "{}", shown(&world));
 
     // What keeps it from ending is named, however long it is, and the command stays whole.
     let mut world = running();
@@ -290,7 +290,7 @@ fn blocked_deletion_names_what_it_waits_for_and_the_command() {
     world.delete().run_for(secs(60));
     assert!(shown(&world).contains("Secret aas-sp is gone"), "{}", shown(&world));
     let command = format!("kubectl annotate mref {} --namespace {} tabular-operator.dev/release=true", "s".repeat(253), "b".repeat(63));
-    assert!(shown(&world).ends_with(&command), "{}", shown(&world));
+    assert!(shown(&world).ends_with(&format!("run `{command}`")), "{}", shown(&world));
 
     // A submission that a user has to decide is one that the deletion waits for.
     let mut world = World::new(|_| {});
