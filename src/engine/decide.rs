@@ -16,17 +16,17 @@ use crate::operation::Submission;
 /// Decides what to record and what to do next.
 ///
 /// The caller writes [`Step::recorded`] with the resource version of the status that it gave, before it performs
-/// [`Step::effect`]; if that write is refused, the view was stale and the whole step is void. What the effect brought
-/// goes into the next decision as [`Situation::seen`].
+/// [`Step::effect`]. If that write is refused, the view was stale and the whole step is void. The result of the effect
+/// is the [`Situation::seen`] of the next decision.
 ///
-/// 1. A resource that is being deleted starts nothing more, and keeps its finalizer until nothing of it runs.
-/// 2. A run under way is followed by what its own record says, whatever the spec says meanwhile.
-/// 3. Only where no run is under way is a trigger looked at, and not by an operator that is about to be uninstalled.
+/// 1. A resource that is being deleted starts no run, and keeps its finalizer until no operation of it is running.
+/// 2. A run in progress is tracked by its own record, whatever the spec is meanwhile.
+/// 3. A trigger is handled only if no run is in progress and the operator is not about to be uninstalled.
 #[must_use]
 pub fn decide(situation: &Situation<'_>) -> Step {
     let mut step = decisions::wake(situation, choose(situation));
     let under_way = step.recorded.run.as_ref().filter(|run| restoration::may_run(run));
-    // Most passes change nothing of the run: they share it.
+    // Most decisions do not change the run, so they share it.
     let same = |run: &Run| situation.scratch.under_way.as_ref().filter(|known| ***known == *run).cloned();
     step.scratch.under_way = under_way.map(|run| same(run).unwrap_or_else(|| Arc::new(run.clone())));
     step
@@ -54,7 +54,7 @@ fn choose(situation: &Situation<'_>) -> Step {
     if pass.deleting() { delete(pass) } else { run(pass) }
 }
 
-/// Decides for a resource that is being deleted: what may run of it is followed to its end.
+/// Decides for a resource that is being deleted: an operation that may be running is tracked to its end.
 fn delete(mut pass: Pass<'_>) -> Step {
     if let Some(next) = deletion::at_once(&mut pass) {
         return execute(pass, next);
@@ -69,22 +69,22 @@ fn delete(mut pass: Pass<'_>) -> Step {
     Step { look_again, ..step }
 }
 
-/// Decides for a resource that may run.
+/// Decides for a resource that is not being deleted.
 fn run(mut pass: Pass<'_>) -> Step {
     let (desired, situation) = (pass.desired, pass.situation);
     schedule::look(&mut pass);
     let under_way = pass.record.run.as_ref().is_some_and(|run| !run.state.ended());
-    // What was taken off before an uninstall is put on again by whoever submits.
+    // A finalizer that was removed before an uninstall is added again before a submission.
     let may_go = desired.policy.deletion == DeletionPolicy::Orphan
         || situation.recorded.run.as_ref().is_some_and(|run| run.state == RunState::Waiting);
     let needless = desired.leaving.is_some() && may_go;
     if under_way && !desired.finalizer && situation.seen == Seen::Nothing && !needless && !pass.leaves_metadata() {
-        // Somebody has replaced the object whole, and the finalizer with it.
+        // A client has replaced the whole object, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
     let reported = upstream::look(&mut pass);
     if !under_way && desired.leaving.is_some() {
-        // Whoever comes next begins it.
+        // The next installation starts it.
         return pass.leave();
     }
     let next = if under_way && reported {
@@ -111,7 +111,7 @@ fn by_state(pass: &mut Pass<'_>, reported: bool) -> Next {
     }
 }
 
-/// Executes what a rule returned. Only [`Next::Wait`] applies a second rule, and that one never returns it.
+/// Executes the result of a rule. Only [`Next::Wait`] applies a second rule, and that rule never returns it.
 fn execute(mut pass: Pass<'_>, next: Next) -> Step {
     let mut next = adapted(&mut pass, next);
     if matches!(next, Next::Wait) {
@@ -142,7 +142,7 @@ fn execute(mut pass: Pass<'_>, next: Next) -> Step {
     }
 }
 
-/// Adapts what a rule returned to a deletion, and to a pending request to cancel.
+/// Adapts the result of a rule to a deletion and to a pending request to cancel.
 fn adapted(pass: &mut Pass<'_>, next: Next) -> Next {
     match next {
         Next::End { reason, message, .. } | Next::Retry { reason, failure: message } if pass.deleting() => {

@@ -1,7 +1,7 @@
-//! The decision: what is asked for, what is recorded, what was just learnt and the time, to a new record and one effect.
+//! The decision: from the request, the record, the latest result and the time to a new record and one effect.
 //!
-//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. Read [`decide()`] from top to bottom, and then the rules of
-//! each state, to have read the promise: what is asked for runs exactly once, and nothing is left running unwatched.
+//! Pure: no clock, no I/O, no tokio, no Kubernetes client, no HTTP. [`decide()`] and the rules of each state implement the promise: each
+//! request runs exactly once, and no operation is left running without being tracked.
 
 pub mod claims;
 mod conditions;

@@ -6,7 +6,7 @@ use super::Effect;
 use crate::api::{CancelCause, Reason, RunState};
 use crate::operation::OperationId;
 
-/// What follows from a rule.
+/// The result of a rule.
 #[derive(Debug)]
 #[must_use]
 pub(super) enum Next {
@@ -24,7 +24,7 @@ pub(super) enum Next {
         /// When to decide again at the latest; `None` is never.
         requeue: Option<Duration>,
     },
-    /// Nothing of the run has started at the service: apply the rules of a run that waits.
+    /// No operation of the run has started: apply the rules of a run that waits.
     Wait,
     /// Cancel the operation.
     Cancel {
@@ -42,7 +42,7 @@ pub(super) enum Next {
         /// One sentence.
         message: String,
     },
-    /// Submit another operation for the run, after a pause.
+    /// Submit another operation for the run, after a delay.
     Retry {
         /// Why the last one failed.
         reason: Reason,

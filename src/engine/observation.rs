@@ -1,4 +1,4 @@
-//! What was just learnt, and what other resources have of it.
+//! The result of the last effect, and which operations belong to other resources.
 
 use std::collections::BTreeSet;
 
@@ -7,76 +7,75 @@ use jiff::Timestamp;
 use super::Fault;
 use crate::operation::{Cancellation, Listing, Look, OperationId, OperationKind, Presence, Resolution, Submission, Trouble};
 
-/// What was just learnt. One variant for each effect, and [`Seen::Fault`] for what hindered it.
+/// The result of the last effect. One variant for each effect, and [`Seen::Fault`] for what blocked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Seen {
-    /// Nothing yet: this is a first look.
+    /// Nothing yet: this is the first decision of a reconciliation.
     Nothing,
-    /// What the names of the model stand for.
+    /// The ids that the names of the model were resolved to.
     Resolved(Resolution),
-    /// Whether it is this run's turn on its model.
+    /// The response of the queue of the model.
     Turn(Turn),
-    /// What became of a submission.
+    /// The result of a submission.
     Submission(Submission),
-    /// What a look at the operation showed.
+    /// The result of a poll.
     Look(Look),
-    /// What the service's listing showed.
+    /// The service's list.
     Listing {
-        /// What was listed.
+        /// The kind of the listed operations.
         kind: OperationKind,
         /// The operations, or why there are none.
         result: Result<Listing, Trouble>,
-        /// Which of them are other resources'.
+        /// Which of them belong to other resources.
         taken: Taken,
     },
-    /// What became of a cancellation.
+    /// The result of a cancellation.
     Cancellation(Cancellation),
-    /// Whether a model still exists that the service says not to know.
+    /// Whether a model still exists that the service reported as not found.
     Presence(Presence),
-    /// A call could not even be prepared.
+    /// A call could not be prepared.
     Trouble(Trouble),
-    /// Something outside the service is wrong: a Secret, a reference, a permission.
+    /// A fault outside the service: in a Secret, a reference or a permission.
     Fault(Fault),
 }
 
-/// Operations of other resources than the one that asks, by their ids in lower case.
+/// Operations of other resources, by their ids in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Taken {
-    /// Those that others follow or have followed: it adopts none of them.
+    /// Operations that other resources track or have tracked. None of them is adopted.
     pub watched: BTreeSet<String>,
-    /// Those that were let go, as far as they are remembered. Nobody of ours watches them any more, so to `conflictPolicy` they are
-    /// another client's, as they are once they are forgotten.
+    /// Operations that were orphaned, as far as they are remembered. This operator no longer tracks them, so `conflictPolicy` treats them
+    /// as another client's.
     pub let_go: BTreeSet<String>,
-    /// Those that others may have started, as they show their users. That proves nothing: each of them may as well be the one that the
-    /// resource itself has started.
+    /// Candidates of other resources. Each of them may also be the operation that this resource started.
     pub candidates: BTreeSet<String>,
-    /// When other resources recorded the intents of submissions on this model that are unresolved: each of them may have started an
-    /// operation of this kind that no record names.
+    /// The intents of other resources' unresolved submissions on this model. Each of them may have started an operation of this kind that
+    /// no record names.
     pub unresolved: BTreeSet<Timestamp>,
 }
 
 impl Taken {
-    /// Whether another resource has an operation, or had it when it was let go.
+    /// Whether another resource tracks an operation, or orphaned it.
     pub(super) fn has(&self, id: &OperationId) -> bool {
         self.is_watched(id) || self.let_go.contains(&id.as_str().to_lowercase())
     }
 
-    /// Whether another resource asks its user about an operation.
+    /// Whether an operation is a candidate of another resource.
     pub(super) fn is_candidate(&self, id: &OperationId) -> bool {
         self.candidates.contains(&id.as_str().to_lowercase())
     }
 
-    /// Whether another resource has an operation.
+    /// Whether another resource tracks an operation.
     pub(super) fn is_watched(&self, id: &OperationId) -> bool {
         self.watched.contains(&id.as_str().to_lowercase())
     }
 }
 
-/// Whether it is a run's turn on its model.
+/// The response of the queue of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Turn {
-    /// It is.
+    /// It is the turn of the run.
     Granted,
-    /// Another resource of this operator is ahead: its namespace and name.
+    /// Another resource is ahead: how a message names it.
     Behind(String),
 }

@@ -1,4 +1,4 @@
-//! One pass under construction: the working copy that the rules change, and how it becomes a step.
+//! The working copy of one decision, which the rules change, and how it becomes a step.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Desired, Effect, Notice, Scratch, Situation, Step, pace, text};
 use crate::api::{ConditionType, Model, Reason, Run, RunState, Status, Telling};
 use crate::operation::{Handle, OperationId, OperationKind};
 
-/// The latest operations that are remembered, so that none of them is taken for a new one.
+/// The most operation ids that are kept, so that none of them is mistaken for a new operation.
 const REMEMBERED_OPERATIONS: usize = 12;
 
 /// The working copy of one decision.
@@ -37,20 +37,20 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Says something else in the conditions than the run does.
+    /// Overrides the state of the run in the conditions.
     pub(super) fn stand(&mut self, standing: Standing) {
         self.standing = Some(standing);
     }
 
-    /// Adds an event that the record alone does not tell.
+    /// Adds an event that does not follow from the record.
     pub(super) fn notice(&mut self, reason: Reason, message: impl AsRef<str>) {
         self.notices.push(Notice { reason, message: text::bounded(message.as_ref(), text::SENTENCE) });
     }
 
-    /// Ends the pass without any change of the record: nothing was learnt that is worth a write.
+    /// Ends the pass without a change of the run: the result is not worth a write.
     ///
-    /// Where it ends with no effect, no further decision follows at once, so an edit of the spec during a run is
-    /// acknowledged here. Not while no run is under way: an ended run beside a new generation would look like its end.
+    /// Without an effect no further decision follows immediately, so an edit of the spec during a run is acknowledged here. Not if no
+    /// run is in progress: an ended run with a new generation would appear to be a run of that generation.
     pub(super) fn keep(self, effect: Effect, look_again: Option<Duration>) -> Step {
         let mut recorded = self.situation.recorded.clone();
         let under_way = recorded.run.as_ref().is_some_and(|run| !run.state.ended());
@@ -66,24 +66,24 @@ impl<'a> Pass<'a> {
             }
         }
         let model = self.model();
-        // Nothing is reported of what is neither recorded nor done: the next pass reports it.
+        // What is neither recorded nor done is reported by the next pass.
         let notices = if matches!(effect, Effect::Release | Effect::RemoveAnnotation(_)) { self.notices } else { Vec::new() };
         Step { recorded, scratch: self.scratch, effect, model, notices, look_again }
     }
 
-    /// The model that the effect is about: that of the run under way, also of one that is not recorded yet.
+    /// The model of the effect: that of the run in progress, even if the run is not recorded yet.
     fn model(&self) -> Model {
         let run = self.record.run.as_ref().filter(|run| !run.state.ended());
         run.map_or(&self.desired.work.model, |run| &run.model).clone()
     }
 
-    /// Ends the pass for a resource that is no longer ours to write to.
+    /// Ends the pass for a resource that the operator must not write.
     pub(super) fn leave(self) -> Step {
         let (recorded, model) = (self.situation.recorded.clone(), self.model());
         Step { recorded, scratch: self.scratch, effect: Effect::Nothing, model, notices: self.notices, look_again: None }
     }
 
-    /// Ends the pass with what it recorded.
+    /// Ends the pass and records the working copy.
     pub(super) fn stop(mut self, effect: Effect, look_again: Option<Duration>) -> Step {
         self.record.observed_generation = self.desired.generation;
         self.record.history.truncate(self.desired.policy.history_limit);
@@ -92,7 +92,7 @@ impl<'a> Pass<'a> {
         let shown = run.map_or_else(|| self.desired.work.model.display(), display);
         self.record.model = Some(text::bounded(&shown, text::NAME)).filter(|shown| !shown.is_empty());
         if self.situation.recorded.observed_generation != self.desired.generation {
-            // What a new version of the resource refers to may have come with the same commit.
+            // A reference of the new generation may arrive with the same commit.
             self.record.missing_since_time = None;
         }
         let grace = self.situation.settings.reference_grace;
@@ -102,7 +102,7 @@ impl<'a> Pass<'a> {
         Step { recorded: self.record, scratch: self.scratch, effect, model, notices: self.notices, look_again }
     }
 
-    /// For how long the record has said that somebody has to act. What may still arrive does not count yet.
+    /// For how long a user has had to act. A missing reference that may still arrive does not count yet.
     pub(super) fn hindered_for(&self) -> Duration {
         let recorded = self.situation.recorded;
         let waits = |reason: &str| Reason::parse(reason).is_some_and(conditions::stalls);
@@ -110,48 +110,48 @@ impl<'a> Pass<'a> {
         stalled.map_or(Duration::ZERO, |condition| pace::between(condition.last_transition_time.timestamp(), self.now))
     }
 
-    /// Records the working copy. The next look comes after `pause`, and not before.
+    /// Records the working copy. The next poll comes after `pause`, and not before.
     pub(super) fn stop_for(&mut self, pause: Duration) -> Next {
         self.pause(pause);
         Next::record(Effect::Nothing, Some(pause))
     }
 
-    /// Keeps the record as it was. The next look comes after `pause`, and not before.
+    /// Keeps the record unchanged. The next poll comes after `pause`, and not before.
     pub(super) fn keep_for(&mut self, pause: Duration) -> Next {
         self.pause(pause);
         Next::keep(Effect::Nothing, Some(pause))
     }
 
-    /// Has no look come before `pause` is over.
+    /// Delays the next poll by `pause`.
     pub(super) fn pause(&mut self, pause: Duration) {
         self.scratch.paused_at = Some(self.now);
         self.scratch.next_look = self.now.checked_add(pause).ok();
     }
 
-    /// How long until the next look is due; `None` where it is due now.
+    /// How long until the next poll is due; `None` if it is due now.
     pub(super) fn not_before(&self) -> Option<Duration> {
-        // What somebody has just edited is looked at, whatever was remembered before.
+        // After an edit of the spec the operator polls immediately.
         if self.situation.recorded.observed_generation != self.desired.generation {
             return None;
         }
-        // The clock was set back: what was remembered of it means nothing any more.
+        // The clock was set back, so the remembered times are meaningless.
         if self.scratch.paused_at.is_some_and(|at| self.now < at) {
             return None;
         }
         self.scratch.next_look.map(|next| pace::between(self.now, next)).filter(|pause| !pause.is_zero())
     }
 
-    /// What makes pauses differ from resource to resource.
+    /// The seed that makes delays differ from resource to resource.
     pub(super) fn seed(&self) -> (&'a str, Timestamp) {
         (&self.desired.uid, self.now)
     }
 
-    /// What sort of operation a run of the resource is.
+    /// The kind of operation that a run of the resource submits.
     pub(super) fn kind(&self) -> OperationKind {
         self.desired.work.request.kind()
     }
 
-    /// How to find the run's operation again: by the newest place that the service named.
+    /// The handle of the run's operation, with its newest `Location`.
     pub(super) fn handle(&self, id: OperationId) -> Handle {
         let on_record = || self.record.run.as_ref().and_then(|run| run.location.clone());
         Handle { id, location: self.scratch.location.clone().or_else(on_record) }
@@ -162,12 +162,12 @@ impl<'a> Pass<'a> {
         self.record.run.as_ref().map_or(self.now, |run| run.submitted_time.unwrap_or(run.requested_time).timestamp())
     }
 
-    /// Whether a cancellation was not sent yet, or so long ago that it seems to be lost.
+    /// Whether no cancellation was sent yet, or the last one is so long ago that it seems to be lost.
     pub(super) fn cancel_is_due(&self) -> bool {
         self.scratch.cancelled_at.is_none_or(|at| pace::passed(at, pace::CANCEL_AGAIN, self.now))
     }
 
-    /// Whether a run is followed although the API server refuses to change the metadata. A submission needs the finalizer all the same.
+    /// Whether a run is tracked although the API server refuses to change the metadata. A submission still requires the finalizer.
     pub(super) fn leaves_metadata(&self) -> bool {
         let may_run = |run: &Run| matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling);
         self.desired.metadata_refused && self.record.run.as_ref().is_some_and(may_run)
@@ -178,7 +178,7 @@ impl<'a> Pass<'a> {
         self.desired.deletion.is_some()
     }
 
-    /// One event for each transition: when the summary's reason, the run or its attempt is another than before.
+    /// Adds one event for each transition: a change of the summary's reason, of the run or of its attempt.
     fn tell_transition(&mut self) {
         let summary = |status: &Status| {
             let ready = status.conditions.iter().find(|condition| condition.r#type == ConditionType::Ready)?;
@@ -195,12 +195,12 @@ impl<'a> Pass<'a> {
         let Some(reason) = Reason::parse(&reason) else {
             return;
         };
-        // Each try is an intent on record first, and refused for the same reason it is back where it was.
+        // Each retry records an intent first. If it is refused for the same reason, there is no transition to report.
         let tried = before.is_some_and(|(old, old_run, _)| old == Reason::Submitting.as_str() && old_run == run);
         let again = tried && self.scratch.told == Some(reason);
         let told = match reason.telling() {
             Telling::Event | Telling::Warning | Telling::Stalled | Telling::Awaited => true,
-            // Of those, the status says nothing, or a notice did.
+            // These have no event of the status, or a notice already reported them.
             Telling::Quiet | Telling::Notice | Telling::NoticeWarning => false,
         };
         if told {
@@ -213,42 +213,42 @@ impl<'a> Pass<'a> {
 }
 
 impl Run {
-    /// Says why the run stands as it does.
+    /// Sets the state of the run, with its reason and message.
     pub(super) fn tell(&mut self, state: RunState, reason: Reason, message: impl AsRef<str>) {
         self.state = state;
         reason.as_str().clone_into(&mut self.reason);
         self.message = text::bounded(message.as_ref(), text::SENTENCE);
     }
 
-    /// The reason, where this version knows it.
+    /// The reason, if this version knows it.
     pub(super) fn why(&self) -> Option<Reason> {
         Reason::parse(&self.reason)
     }
 
-    /// Whether an operation is one of this resource's earlier ones.
+    /// Whether an operation belongs to an earlier run or attempt of this resource.
     pub(super) fn knows(&self, id: &OperationId) -> bool {
         self.earlier_operation_ids.iter().any(|earlier| id.same(earlier))
     }
 
-    /// Whether a person said that an operation is none of this resource's.
+    /// Whether a user ruled out that an operation belongs to this resource.
     pub(super) fn rules_out(&self, id: &OperationId) -> bool {
         self.ruled_out_operation_ids.iter().any(|other| id.same(other))
     }
 
-    /// The operations that the run knows, its own last, bounded.
+    /// The operations that the run knows, with its own as the last one.
     pub(super) fn into_operations(self) -> Vec<String> {
         let mut ids = self.earlier_operation_ids;
         remember(&mut ids, self.operation_id);
         ids
     }
 
-    /// The id of the operation, where there is one.
+    /// The id of the operation, if there is one.
     pub(super) fn operation(&self) -> Option<OperationId> {
         self.operation_id.as_deref().and_then(OperationId::parse)
     }
 }
 
-/// Adds those that are not remembered yet, and forgets the oldest where there are too many.
+/// Adds ids that are not in the list yet, and drops the oldest if there are too many.
 pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = String>) {
     for id in more {
         if !ids.contains(&id) {
@@ -259,7 +259,7 @@ pub(super) fn remember(ids: &mut Vec<String>, more: impl IntoIterator<Item = Str
     ids.drain(..surplus);
 }
 
-/// The model that a run's spec gave, as people know it: by its names, where it was looked up by them.
+/// The model of a run as users know it: by its names if it was resolved by them.
 fn display(run: &Run) -> String {
     run.looked_up.as_ref().map_or_else(|| run.model.display(), |names| format!("{}/{}", names.workspace, names.dataset))
 }

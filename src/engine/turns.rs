@@ -1,6 +1,6 @@
-//! The queue of each model, over all namespaces: first come, first served, and one operation at a time.
+//! The queue of each model over all namespaces: first come, first served, one operation at a time.
 //!
-//! In memory only. After a restart it is built again from the records, which show who holds a turn and since when the others wait.
+//! In memory only. After a restart it is rebuilt from the records, which show the holder of each turn and since when the others wait.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,11 +27,11 @@ struct ModelQueue {
 }
 
 impl TurnQueue {
-    /// Requests a turn on a model: granted where no resource holds it and none came before.
+    /// Requests a turn on a model. It is granted if no resource holds it and none came before.
     #[must_use]
     pub fn acquire(&mut self, model: &str, uid: &str, name: &ResourceKey, since: Time) -> Turn {
-        // A holder that asks again does so on an old view. Its write will be refused, and until a fresh read shows what its record
-        // means no other resource may have the turn; where another holds it too, neither may this one.
+        // A holder that requests it again has a stale view, so its write will be refused. Until a fresh read shows what its record means,
+        // no other resource gets the turn; if another resource holds it too, neither does this one.
         if let Some(queue) = self.by_model.get(model).filter(|queue| queue.holders.iter().any(|(holder, _)| holder == uid)) {
             let other = queue.holders.iter().find(|(holder, _)| holder != uid);
             return other.map_or(Turn::Granted, |(_, ahead)| Turn::Behind(seen_from(name, ahead)));
@@ -45,7 +45,7 @@ impl TurnQueue {
         if let Some(ahead) = ahead {
             return Turn::Behind(seen_from(name, ahead));
         }
-        // From now on it holds, so that no other resource is granted the same turn before its intent is on record.
+        // It holds the turn from now on, so that no other resource gets the turn before its intent is recorded.
         self.place(model, uid, name, TurnUse::Holds);
         Turn::Granted
     }
@@ -92,7 +92,7 @@ impl TurnQueue {
             TurnUse::Free => return,
             TurnUse::Holds => {
                 let holders = &mut self.by_model.entry(model.to_owned()).or_default().holders;
-                // There is nearly always one alone, and there may be thousands of models.
+                // Usually there is only one, and there may be thousands of models.
                 holders.reserve_exact(1);
                 holders.push((uid.to_owned(), name.clone()));
                 None
@@ -110,7 +110,7 @@ impl TurnQueue {
         let Some((model, since)) = self.model_of.remove(uid) else { return };
         let Some(queue) = self.by_model.get_mut(&model) else { return };
         match since {
-            // By its key: there may be thousands that wait for one model.
+            // Thousands may wait for one model, so it is removed by its key.
             Some(since) => {
                 queue.waiting.remove(&(since, uid.to_owned()));
                 self.waiting = self.waiting.saturating_sub(1);
@@ -135,7 +135,7 @@ impl ModelQueue {
     }
 }
 
-/// How a message to one resource names another that is ahead. Not every reader may read the names of another namespace.
+/// How a message on one resource names another that is ahead. Its readers may not be allowed to read the names of another namespace.
 fn seen_from(name: &ResourceKey, ahead: &ResourceKey) -> String {
     match name.namespace == ahead.namespace {
         true if name.kind == ahead.kind => ahead.name.clone(),
