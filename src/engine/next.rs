@@ -1,4 +1,5 @@
-//! What a rule returns. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide()`] executes the result.
+//! The result of a rule. A rule changes the working copy of a pass and calls no rule of another state. [`super::decide()`] executes the
+//! result.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the annotations of a resource ask for.
+//! The requests in the annotations of a resource.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::api;
 use crate::engine::text;
 
-/// What the annotations ask for.
+/// The requests in the annotations of a resource.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
     /// `run-requested-at`.
@@ -20,12 +20,12 @@ pub struct Requests {
     pub resubmit: Option<String>,
     /// `release: "true"`.
     pub release: bool,
-    /// An annotation whose value asks for nothing, with the value.
+    /// An annotation whose value requests nothing, with the value.
     pub idle: Option<(&'static str, String)>,
 }
 
 impl Requests {
-    /// What the annotations of a resource ask for.
+    /// The requests in the annotations of a resource.
     pub(in crate::engine) fn of(metadata: &ObjectMeta) -> Self {
         let annotations = metadata.annotations.as_ref();
         let annotation = |key: &str| annotations.and_then(|all| all.get(key)).filter(|value| !value.is_empty());
@@ -40,7 +40,7 @@ impl Requests {
     }
 }
 
-/// The first annotation whose value asks for nothing. `release: "false"` says what it means.
+/// The first annotation whose value requests nothing. `release: "false"` is a valid value.
 fn idle(annotations: &BTreeMap<String, String>) -> Option<(&'static str, String)> {
     let asks = |key, value: &str| match key {
         api::RELEASE => ["true", "false"].contains(&value),

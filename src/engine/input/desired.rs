@@ -1,4 +1,4 @@
-//! What is asked for: a resource's spec, metadata and annotations, with every default filled in.
+//! The request: a resource's spec, metadata and annotations, with all defaults.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,39 +17,39 @@ use crate::api::{
 use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
-/// What is asked for.
+/// The request of a resource.
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The namespace and the name.
     pub address: (String, String),
-    /// The resource's uid: another uid is another resource, whatever its name.
+    /// The resource's uid: another uid is another resource, even with the same name.
     pub uid: String,
-    /// How `kubectl` names it, such as `mref sales --namespace bi`.
+    /// The arguments of `kubectl` that name it, such as `mref sales --namespace bi`.
     pub target: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// When it was created, in whole seconds.
     pub created: Timestamp,
-    /// Where the resource is being deleted.
+    /// The deletion, if the resource is being deleted.
     pub deletion: Option<Deletion>,
-    /// Whether our finalizer is on it.
+    /// Whether it has the operator's finalizer.
     pub finalizer: bool,
-    /// What the annotations ask for.
+    /// The requests in the annotations.
     pub requests: Requests,
-    /// What is to be done.
+    /// The work of a run.
     pub work: Work,
     /// `trigger.token`.
     pub token: Option<String>,
-    /// The refresh whose successful runs start a run each.
+    /// The refresh whose successful runs start one run each.
     pub following: Following,
-    /// When runs are due by the clock.
+    /// The schedule.
     pub scheduled: Option<Scheduled>,
     /// Whether creation and change start a run.
     pub runs_on_change: bool,
-    /// How runs are to be handled.
+    /// How runs are handled.
     pub policy: Policy,
-    /// What is wrong with the spec, in a way that only the operator can tell.
+    /// A fault in the spec, or in what it refers to, that only the operator can detect.
     pub fault: Option<Fault>,
     /// Whether the operator is about to be uninstalled.
     pub leaving: Option<Leaving>,
@@ -59,12 +59,12 @@ pub struct Desired {
     pub metadata_refused: bool,
 }
 
-/// A deletion that was asked for.
+/// A requested deletion.
 #[derive(Clone, Debug)]
 pub struct Deletion {
     /// When.
     pub requested: Timestamp,
-    /// Whether the whole namespace is going, so that what is missing in it cannot be mended.
+    /// Whether the whole namespace is being deleted, so that missing objects cannot be created in it.
     pub namespace_ending: bool,
 }
 
@@ -75,55 +75,54 @@ pub enum Following {
     Nobody,
     /// This one.
     Refresh(Followed),
-    /// The one of this name, whose runs cannot be told, or must not be followed. What else triggers a run is not hindered by the
-    /// fault.
+    /// The refresh of this name, whose runs are unknown or must not be followed. The fault does not block other triggers.
     Astray(String, Option<Fault>),
 }
 
-/// What is to be done.
+/// The work of a run.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// On which model.
+    /// The model.
     pub model: Model,
-    /// What.
+    /// What is submitted.
     pub request: Request,
-    /// Tells this work from other work, as it was written; [`Work::is`] compares it.
+    /// Identifies this work as it was written; [`Work::is`] compares it.
     pub digest: String,
-    /// What `request` was written as.
+    /// The parameters as they were written.
     parameters: Option<RefreshParameters>,
     /// The digests of all ways to write the same work, once they are needed.
     ways_to_write: OnceLock<Vec<String>>,
 }
 
-/// How runs are to be handled.
+/// How runs are handled.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// A new trigger during a run.
+    /// For a new trigger during a run.
     pub concurrency: ConcurrencyPolicy,
-    /// The service is busy with another's refresh.
+    /// For a refresh of another client that is running.
     pub conflict: ConflictPolicy,
-    /// A deletion during a run.
+    /// For a deletion during a run.
     pub deletion: DeletionPolicy,
-    /// Whether nothing is to begin.
+    /// Whether new runs are suspended.
     pub suspend: bool,
     /// How long a run may wait for its turn.
     pub wait_deadline: Duration,
     /// How long an operation may run.
     pub active_deadline: Duration,
-    /// How many fresh operations after a failed one.
+    /// The most further attempts after a failed one.
     pub backoff_limit: i32,
     /// How many ended runs are kept.
     pub history_limit: usize,
 }
 
 impl Desired {
-    /// What a `ModelRefresh` asks for.
+    /// The request of a `ModelRefresh`.
     #[must_use]
     pub fn of_refresh(refresh: &ModelRefresh, surroundings: Surroundings) -> Self {
-        // Taken apart whole, so that a new field fails to compile until somebody has decided what it means.
+        // Destructured completely, so that a new field does not compile until it is handled here.
         let ModelRefreshSpec {
             model,
-            credentials: _, // who to be is no part of what is to be done
+            credentials: _, // the identity is not part of the work
             refresh: parameters,
             trigger,
             concurrency_policy,
@@ -148,13 +147,13 @@ impl Desired {
         Self::with_metadata(&refresh.metadata, trigger.as_ref(), Work::refresh(model, parameters.as_ref()), policy, surroundings)
     }
 
-    /// What a `ModelSync` asks for. Where it names no model, that of the refresh that it follows; where that is not there either,
-    /// none, and then there is a fault that says so.
+    /// The request of a `ModelSync`. If it names no model, the model is that of the refresh that it follows. If that is missing too, there
+    /// is no model, and a fault reports it.
     #[must_use]
     pub fn of_sync(sync: &ModelSync, surroundings: Surroundings) -> Self {
         let ModelSyncSpec {
             model,
-            credentials: _, // who to be is no part of what is to be done
+            credentials: _, // the identity is not part of the work
             trigger,
             wait_deadline_seconds,
             active_deadline_seconds,
@@ -167,7 +166,7 @@ impl Desired {
         let policy = Policy {
             concurrency: ConcurrencyPolicy::Queue,
             conflict: ConflictPolicy::Wait,
-            // Nobody can cancel it, so its resource lets go of it.
+            // It cannot be cancelled, so a deletion orphans it.
             deletion: DeletionPolicy::Orphan,
             suspend: *suspend,
             wait_deadline: seconds(*wait_deadline_seconds),
@@ -228,7 +227,7 @@ impl Desired {
     }
 }
 
-/// What hinders all runs of a resource, and whom it follows.
+/// The fault that blocks all runs of a resource, and the refresh that it follows.
 fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: Option<Followed>) -> (Option<Fault>, Following) {
     let Some(name) = follows else { return (fault, Following::Nobody) };
     let of_following = |fault: &Fault| matches!(fault.reason, Reason::FollowedNotFound | Reason::FollowCycle);
@@ -236,7 +235,7 @@ fn follow(follows: Option<&str>, model: &Model, fault: Option<Fault>, followed: 
         (Some(fault), _) if of_following(&fault) && model.is_empty() => (Some(fault), Following::Astray(name.to_owned(), None)),
         (Some(fault), _) if of_following(&fault) => (None, Following::Astray(name.to_owned(), Some(fault))),
         (fault, Some(followed)) => (fault, Following::Refresh(followed)),
-        // Nobody knows what a run would be on.
+        // The model of a run is unknown.
         (None, None) if model.is_empty() => {
             let message = format!("the model is unknown because ModelRefresh {name} (spec.trigger.afterRefresh) cannot be read");
             let fault = Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
@@ -260,15 +259,15 @@ fn seconds(count: i32) -> Duration {
 }
 
 impl Work {
-    /// A synchronisation of a model's replicas.
+    /// A synchronization of a model's replicas.
     #[must_use]
     pub fn sync(model: &Model) -> Self {
         let digest = digest(model, None);
         Self { model: model.clone(), request: Request::Sync, digest, parameters: None, ways_to_write: OnceLock::new() }
     }
 
-    /// Whether a digest on record is of this work. A digest is of what was written, so that it is the same in every version of the operator;
-    /// but a default of the service that is written out asks for the same as one that is left out.
+    /// Whether a recorded digest is of this work. A digest is of the parameters as written, so that it is the same in every version of the
+    /// operator. But a default of the service that is written out requests the same as one that is left out.
     #[must_use]
     pub(in crate::engine) fn is(&self, recorded: &str) -> bool {
         let ways = || {
@@ -278,7 +277,7 @@ impl Work {
         self.digest == recorded || self.ways_to_write.get_or_init(ways).iter().any(|way| way == recorded)
     }
 
-    /// The work that a model and its refresh parameters ask for.
+    /// The work of a model and its refresh parameters.
     #[must_use]
     pub fn refresh(model: &Model, parameters: Option<&RefreshParameters>) -> Self {
         let parameters = parameters.cloned().unwrap_or_default();
@@ -310,7 +309,7 @@ impl Work {
 }
 
 /// A digest that is the same for the same work in every version of the operator: another digest starts a run.
-/// The order of the objects is no part of it, since tools reorder lists that are sets.
+/// The order of the objects is not part of it, because tools reorder lists that are sets.
 fn digest(model: &Model, parameters: Option<&RefreshParameters>) -> String {
     #[derive(Serialize)]
     struct Canonical<'a> {

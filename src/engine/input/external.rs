@@ -1,17 +1,17 @@
-//! What stands around a resource, which its own spec does not say.
+//! The facts outside a resource that a decision depends on.
 
 use super::Followed;
 use crate::api::Reason;
 
-/// What stands around a resource, which its own spec does not say.
+/// The facts outside a resource that a decision depends on.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// What is wrong with the spec, or with what it refers to, in a way that only the operator can tell. One of a followed refresh
-    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) hinders the other triggers only where the model is the followed one's.
+    /// A fault in the spec, or in what it refers to, that only the operator can detect. A fault of a followed refresh
+    /// ([`Reason::FollowedNotFound`], [`Reason::FollowCycle`]) blocks the other triggers only if the model is the followed one's.
     pub fault: Option<Fault>,
-    /// Whether its namespace is being deleted. It counts only where the resource is being deleted.
+    /// Whether its namespace is being deleted. It counts only if the resource is being deleted.
     pub namespace_ending: bool,
-    /// The refresh that `trigger.afterRefresh` names, where it exists: [`Followed::of`] it.
+    /// The refresh that `trigger.afterRefresh` names, if it exists ([`Followed::of`]).
     pub followed: Option<Followed>,
     /// Whether the operator is about to be uninstalled.
     pub leaving: Option<Leaving>,
@@ -21,32 +21,31 @@ pub struct Surroundings {
     pub metadata_refused: bool,
 }
 
-/// What an operator that is about to be uninstalled does with what runs. It begins nothing in either case: for all that has not
-/// begun it is as if it were gone already.
+/// What an operator that is about to be uninstalled does with running operations. In either case it starts no runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leaving {
-    /// It waits for the end.
+    /// It waits for their end.
     Wait,
-    /// It cancels what the deletion of the resource would cancel.
+    /// It cancels those that a deletion of the resource would cancel.
     Cancel,
 }
 
-/// What hinders a run, in words that a user can act on.
+/// A fault that blocks a run, with a message that a user can act on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Fault {
-    /// Which fault.
+    /// Its reason.
     pub reason: Reason,
     /// One sentence: what is wrong, and what to do.
     pub message: String,
-    /// Where the cure lies.
+    /// Where it is fixed.
     pub cure: Cure,
 }
 
-/// Where the cure of a fault lies, which says when to look again.
+/// Where a fault is fixed. This determines when the operator checks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cure {
     /// In the spec: only a change of it helps.
     Spec,
-    /// In the cluster: a Secret, a `ServiceAccount`, a permission. Looked at after a few seconds, and ever more seldom, up to a minute.
+    /// In the cluster: a Secret, a `ServiceAccount`, a permission. The operator checks after 5 seconds, and at growing intervals of up to a minute.
     Cluster,
 }

@@ -1,4 +1,4 @@
-//! What is asked for, and what the decision depends on beside that: data, and how it is read from a resource.
+//! The request of a resource and the other input of a decision: data, and how it is read from a resource.
 
 mod annotations;
 mod desired;

@@ -1,11 +1,11 @@
-//! What the decision takes from a resource of either kind.
+//! The input that a decision takes from a resource of either kind.
 
 use super::{Desired, Followed, Surroundings};
 use crate::api::{Kind, ModelResource};
 use crate::operation::OperationKind;
 
 impl Desired {
-    /// What a resource asks for.
+    /// The request of a resource.
     #[must_use]
     pub fn of(resource: &ModelResource, surroundings: Surroundings) -> Self {
         match resource {
@@ -16,7 +16,7 @@ impl Desired {
 }
 
 impl Followed {
-    /// What there is to follow of a resource; `None` for a sync, which no resource can follow.
+    /// The runs of a resource to follow; `None` for a sync, which no resource can follow.
     #[must_use]
     pub fn of_resource(resource: &ModelResource) -> Option<Self> {
         match resource {

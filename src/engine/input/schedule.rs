@@ -1,30 +1,30 @@
-//! When a schedule is due: five fields of cron in a time zone, with daylight saving done right.
+//! When a schedule is due: five cron fields in a time zone, with daylight saving time.
 //!
 //! - A schedule with fixed hours (`30 2 * * *`) runs once a day on every day: a time that the clock skips runs at the first
-//!   moment after the gap, and a time that comes twice runs the first time.
-//! - A schedule over all hours (`*/15 * * * *`, an hour that begins with `*`) follows the clock on the wall: it has nothing to
-//!   run in an hour that is skipped, and runs in both of an hour that comes twice.
+//!   moment after the gap, and a time that occurs twice runs the first time.
+//! - A schedule over all hours (`*/15 * * * *`, an hour field that begins with `*`) follows the local time: it has no time in a
+//!   skipped hour, and runs in both hours of one that occurs twice.
 
 use cronexpr::{Crontab, MakeTimestamp};
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ToSpan as _, Zoned};
 
-/// The year after which no schedule is due. The library that reads cron looks some decades ahead, and panics where the
-/// calendar ends, in the year 9999; a status that somebody wrote into may name a time there.
+/// The year after which no schedule is due. The cron library searches some decades ahead, and panics at the end of the
+/// calendar, in the year 9999. An edited status may contain a time near it.
 const LAST_YEAR: i16 = 9000;
 
-/// How many times the four years that the library searches are searched: 44 years. Between two 29 February on one day of the week lie up to 40,
-/// where a year such as 2100 between them is no leap year.
+/// How often the four years that the library searches are searched: 44 years. Between two 29 February on one day of the week lie up to 40
+/// years, because a year such as 2100 is not a leap year.
 const SEARCHES: usize = 11;
 
 /// The time zone of a schedule that names none.
 pub(super) const DEFAULT_ZONE: &str = "Etc/UTC";
 
-/// A schedule, ready to be asked.
+/// A parsed schedule.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// In the time zone, or in UTC where the hours are fixed: then it gives what the clock on the wall is to show.
+    /// In the time zone, or in UTC if the hours are fixed: then its times are local times.
     crontab: Crontab,
     zone: TimeZone,
     fixed_hours: bool,
@@ -34,7 +34,7 @@ impl Schedule {
     /// Reads a schedule, and the IANA name of its time zone.
     ///
     /// # Errors
-    /// One sentence that says what is wrong.
+    /// One sentence with the fault and the remedy.
     pub fn parse(expression: &str, zone: Option<&str>) -> Result<Self, String> {
         let zone_name = zone.unwrap_or(DEFAULT_ZONE);
         let zone = TimeZone::get(zone_name)
@@ -42,7 +42,7 @@ impl Schedule {
         let hours = expression.split_whitespace().nth(1).unwrap_or_default();
         let fixed_hours = !hours.starts_with('*');
         let fields: Vec<&str> = expression.split_whitespace().collect();
-        // The library takes what comes after them for a time zone, which may be another than the one that is counted by below.
+        // The library parses a sixth field as a time zone, which may differ from `zone`.
         if fields.len() != 5 {
             return Err(format!("spec.trigger.schedule: {expression:?} has {} fields: set the five fields of a cron expression", fields.len()));
         }
@@ -58,7 +58,7 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The first time after a moment; `None` where none comes within years.
+    /// The first time after a moment; `None` if there is none within 44 years.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
         if self.zone.to_datetime(after).year() > LAST_YEAR {
@@ -69,10 +69,10 @@ impl Schedule {
         }
         let mut shown = self.zone.to_datetime(after);
         loop {
-            // What the clock is to show, as if it were UTC's.
+            // The local time, as if it were UTC.
             let from = TimeZone::UTC.to_timestamp(shown).ok()?;
             shown = self.find(from)?.datetime();
-            // In an hour that comes twice, the first one may be over.
+            // In an hour that occurs twice, the first one may be over.
             if let Some(time) = self.when(shown).filter(|time| *time > after) {
                 return Some(time);
             }
@@ -86,7 +86,7 @@ impl Schedule {
             if let Ok(found) = self.crontab.find_next(MakeTimestamp(from)) {
                 return Some(found);
             }
-            // A day less than the library has searched, whichever zone it counts the years in.
+            // A day less than the library has searched, because it may count the years in another zone.
             from = from.to_zoned(TimeZone::UTC).checked_add(4.years()).ok()?.checked_sub(1.day()).ok()?.timestamp();
         }
         None
@@ -95,7 +95,7 @@ impl Schedule {
     /// The last time after a moment and not after `now`.
     #[must_use]
     pub fn latest(&self, after: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        // Whatever lies before `low` has a next one that has come; whatever lies at `high` or later has none.
+        // Every moment before `low` has a next time that is not after `now`; every moment from `high` on has none.
         let mut low = self.next(after).filter(|first| *first <= now)?;
         let mut high = now;
         while high.duration_since(low) > SignedDuration::from_secs(1) {

@@ -1,4 +1,4 @@
-//! The schedule of a resource, and the cursor in the status that says which of its times were handled.
+//! The schedule of a resource, and the cursor in the status that shows which of its times were handled.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::engine::pace;
 /// A schedule, and how late it may be.
 #[derive(Clone, Debug)]
 pub struct Scheduled {
-    /// The schedule and its time zone as they are written, to tell it from another one.
+    /// The schedule and its time zone as they are written, to detect a change.
     pub written: String,
     /// When it is due.
     pub schedule: Schedule,
-    /// How late a run may still begin.
+    /// How late a run may still start.
     pub starting_deadline: Option<Duration>,
 }
 
 impl Scheduled {
-    /// The schedule of a trigger, where it has one.
+    /// The schedule of a trigger, if it has one.
     ///
     /// # Errors
-    /// One sentence for what is wrong with it.
+    /// One sentence with the fault and the remedy.
     #[must_use]
     pub fn of(trigger: &RefreshTrigger) -> Option<Result<Self, String>> {
         let RefreshTrigger { schedule, time_zone, starting_deadline_seconds, on_change: _, token: _, after_refresh: _ } = trigger;
@@ -34,19 +34,19 @@ impl Scheduled {
         Some(schedule.map(|schedule| Self { written, schedule, starting_deadline }))
     }
 
-    /// The latest time that has come and was not handled, by the cursor.
+    /// The latest time that has passed and was not handled, by the cursor.
     pub(in crate::engine) fn come(&self, record: &Status, now: Timestamp) -> Option<Timestamp> {
         let next = record.next_schedule_time?.timestamp();
         let just_before = next.checked_sub(Duration::from_secs(1)).ok()?;
         self.schedule.latest(just_before, now)
     }
 
-    /// Moves the cursor behind a time. It may be of an earlier schedule, and then lie before the cursor.
+    /// Moves the cursor behind a time. The time may be of an earlier schedule, and then be before the cursor.
     pub(in crate::engine) fn pass_by(&self, record: &mut Status, time: Timestamp) {
         record.next_schedule_time = record.next_schedule_time.max(self.schedule.next(time).map(Time::from));
     }
 
-    /// Whether the cursor is where no run has moved it, also by a clock that was set back: then times would be left out.
+    /// Whether the cursor is too far ahead for any run, or for a clock that was set back, to have moved it. Times would be left out.
     pub(in crate::engine) fn is_beyond(&self, cursor: Time, now: Timestamp) -> bool {
         let latest = now.checked_add(pace::CLOCK_STEP).ok().and_then(|latest| self.schedule.next(latest));
         latest.is_some_and(|latest| cursor.timestamp() > latest)

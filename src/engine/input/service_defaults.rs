@@ -1,4 +1,4 @@
-//! The defaults of the services: a refresh that writes one out asks for the same as one that leaves it out.
+//! The defaults of the services: a refresh that writes one out requests the same as one that leaves it out.
 
 use crate::api::{CommitMode, Model, RefreshParameters};
 
@@ -16,7 +16,7 @@ pub(super) fn ways_to_write(model: &Model, written: &RefreshParameters) -> Vec<R
     either(ways, |way| &mut way.attempt_timeout_seconds, 18_000)
 }
 
-/// Adds to each way one that differs in a field alone, where that is left out or has its default.
+/// Adds to each way one that differs only in a field, if the field is left out or has its default.
 fn either<T: Copy + PartialEq>(
     ways: Vec<RefreshParameters>,
     field: fn(&mut RefreshParameters) -> &mut Option<T>,

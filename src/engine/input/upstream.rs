@@ -1,10 +1,10 @@
-//! The refresh that a resource follows: its successful runs, and the cursor that says how far they were followed.
+//! The refresh that a resource follows: its successful runs, and the cursor that shows how far they were followed.
 
 use jiff::Timestamp;
 
 use crate::api::{FollowedRun, Model, ModelRefresh, QueuedRuns, Run, RunState, Status, Time};
 
-/// The `ModelRefresh` that a resource follows, as it stands now.
+/// The current state of the `ModelRefresh` that a resource follows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Followed {
     /// Its name.
@@ -13,9 +13,9 @@ pub struct Followed {
     pub uid: String,
     /// Its model.
     pub model: Model,
-    /// Its successful runs that its status still tells of, oldest first.
+    /// Its successful runs that its status still shows, oldest first.
     pub successes: Vec<Success>,
-    /// How many of its runs have succeeded, also those that its status no longer tells of.
+    /// How many of its runs have succeeded, including those that its status no longer shows.
     pub total: i64,
 }
 
@@ -24,24 +24,24 @@ pub struct Followed {
 pub struct Success {
     /// The run's number.
     pub number: i32,
-    /// When the operator recorded its end, by its own clock, in whole seconds.
+    /// When the operator recorded its end, by the operator's clock, in whole seconds.
     pub recorded: Timestamp,
 }
 
 impl Followed {
-    /// What there is to follow of a refresh.
+    /// The runs of a refresh to follow.
     #[must_use]
     pub fn of(refresh: &ModelRefresh) -> Self {
         let blank = Status::default();
         let status = refresh.status.as_ref().unwrap_or(&blank);
-        // A status that an earlier version wrote has the service's time alone.
+        // A status that an earlier version wrote has only the service's time.
         let success = |number: i32, recorded: Option<Time>, ended: Option<Time>| {
             let recorded = recorded.or(ended).map_or(Timestamp::UNIX_EPOCH, Time::timestamp);
             Success { number, recorded }
         };
         let succeeded = status.history.iter().filter(|entry| entry.state == RunState::Succeeded);
         let mut successes: Vec<Success> = succeeded.map(|entry| success(entry.number, entry.recorded_time, entry.ended_time)).collect();
-        // Where no history is kept, the latest run is all there is. A success without a time was not recorded by the operator.
+        // Without a history only the latest run is known. A success without a time was not recorded by the operator.
         let recorded = |run: &&Run| run.state == RunState::Succeeded && run.recorded_time.or(run.ended_time).is_some();
         if let Some(run) = status.run.as_ref().filter(recorded)
             && successes.iter().all(|success| success.number != run.number)
@@ -85,11 +85,11 @@ impl Followed {
         if !(is_new || same_name) {
             return self.at(latest, self.total);
         }
-        // By whole seconds nobody can tell which came first; one that was recreated is followed from its first run on.
+        // Whole seconds do not show which came first. A refresh that was recreated is followed from its first run on.
         let is_earlier = |success: &&Success| if same_name { success.recorded < created } else { success.recorded <= created };
         let earlier = self.successes.iter().filter(is_earlier);
         let number = earlier.map(|success| success.number).max().unwrap_or(0);
-        // One that was made anew has had no runs before it was followed; those that are no longer known were missed.
+        // A recreated refresh has had no runs before it was followed; runs that are no longer in its history were missed.
         let followed = if same_name && number == 0 { 0 } else { self.total.saturating_sub(self.count_after(number)) };
         self.at(number, followed)
     }
