@@ -1,6 +1,6 @@
-//! The annotation `cancel-requested-at`: a new value ends the run that is on record as under way when it is met, and no other.
+//! The annotation `cancel-requested-at`: a new value ends the run that is recorded as in progress when it is read, and no other.
 //!
-//! The value counts as handled with the record of what it leads to, so a restart does not repeat it and its removal means nothing.
+//! The value counts as handled with the record of its effect, so a restart does not repeat it and its removal has no effect.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn is_new(pass: &Pass<'_>) -> bool {
     value.is_some() && value != pass.record.last_handled_cancel_request.as_ref()
 }
 
-/// Whether the run that is under way is to be cancelled now. What was just learnt goes on record before that: the next pass meets
+/// Whether the run in progress must be cancelled now. A result that was just observed is recorded first: the next pass reads
 /// the value again.
 pub(in crate::engine) fn is_asked(pass: &Pass<'_>) -> bool {
     pass.situation.seen == Seen::Nothing && is_new(pass)
@@ -26,7 +26,7 @@ fn settle(pass: &mut Pass<'_>) {
     pass.record.last_handled_cancel_request.clone_from(&pass.desired.requests.cancel);
 }
 
-/// Heeds a new value while a run is under way.
+/// Handles a new value while a run is in progress.
 pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
     settle(pass);
     let can_be_cancelled = pass.kind().offers().cancel;
@@ -35,7 +35,7 @@ pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
     };
     match (run.state, run.operation()) {
         (RunState::Waiting, _) => {
-            // What was triggered while it waited was part of it, and has now been handled.
+            // Triggers that came while it waited were part of it, so they are handled too.
             triggers::settle(pass.desired, &mut pass.record);
             nothing_began(pass)
         }
@@ -44,12 +44,12 @@ pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
             goes_on(pass);
             Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
-        // Whether an operation has begun, and which, is found out first.
+        // The submission is resolved first.
         (RunState::Submitting, _) | (RunState::Running, None) => {
             run.cancel_cause = Some(CancelCause::Request);
             Next::record(Effect::Nothing, Some(Duration::ZERO))
         }
-        // It is being cancelled already, whatever for.
+        // It is already being cancelled.
         (RunState::Cancelling, _) => Next::record(Effect::Nothing, Some(Duration::ZERO)),
         (RunState::Succeeded | RunState::Failed | RunState::TimedOut | RunState::Cancelled | RunState::Newer(_), _) => {
             Next::keep(Effect::Nothing, None)
@@ -57,8 +57,8 @@ pub(in crate::engine) fn heed(pass: &mut Pass<'_>) -> Next {
     }
 }
 
-/// Handles a new value while no run is under way: it cancels nothing, a later run neither. Whether something is said of that: on a
-/// resource that was never looked at the value is an old one, from a manifest or a backup.
+/// Handles a new value while no run is in progress: it cancels neither this nor a later run. Returns whether an event reports that. On a
+/// resource without a status the value is an old one, from a manifest or a backup, and is not reported.
 pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
     if !is_new(pass) {
         return false;
@@ -71,12 +71,12 @@ pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
     !new
 }
 
-/// Whether the run is to be cancelled as soon as it is known what of it has begun.
+/// Whether the run will be cancelled once its submission is resolved.
 pub(in crate::engine) fn is_pending(pass: &Pass<'_>) -> bool {
     pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Request))
 }
 
-/// The run has an operation now. One that cannot be cancelled goes on, and that is said.
+/// Reports that the operation of the run cannot be cancelled and is still running.
 pub(super) fn goes_on(pass: &mut Pass<'_>) {
     let noun = pass.kind().noun();
     if let Some(run) = pass.record.run.as_mut() {
@@ -86,7 +86,7 @@ pub(super) fn goes_on(pass: &mut Pass<'_>) {
     }
 }
 
-/// Ends a run of which, for certain, nothing runs.
+/// Ends a run that certainly has no operation.
 pub(in crate::engine) fn nothing_began(pass: &mut Pass<'_>) -> Next {
     let attempt = pass.record.run.as_ref().map_or(1, |run| run.attempt);
     let what = if attempt > 1 { format!("attempt {attempt} was not submitted") } else { "nothing was submitted".to_owned() };

@@ -1,4 +1,4 @@
-//! A resource that is being deleted: nothing more begins, and the finalizer stays until nothing of it runs.
+//! A resource that is being deleted: no run starts, and the finalizer stays until no operation is running.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::engine::pass::Pass;
 use crate::engine::{Desired, Seen, conditions, pace};
 use crate::operation::{Look, Submission};
 
-/// How long an ending namespace waits for a resource, counted from the deletion of the resource: for the end of its operation, and for
-/// whatever keeps the operator from seeing it.
+/// How long the deletion of a namespace waits for a resource, counted from the deletion of the resource, even if the operator cannot see
+/// the end of its operation.
 const NAMESPACE_HELD: Duration = Duration::from_mins(2);
 
-/// Whether the resource is released whatever was just learnt; `None` where its run decides.
+/// Releases the resource, whatever the last effect showed; `None` if its run decides.
 pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     let released = Some(Next::Release { ended: None });
     let Some(run) = pass.record.run.as_ref() else {
@@ -24,7 +24,7 @@ pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     if state.ended() || state == RunState::Waiting {
         return released;
     }
-    // What has just begun is on record before it is let go: so that it can be named, and is nobody else's.
+    // An operation that has just started is recorded before it is orphaned, so that it can be named and no resource adopts it.
     if state == RunState::Submitting && matches!(pass.situation.seen, Seen::Submission(Submission::Accepted { .. })) {
         return None;
     }
@@ -52,10 +52,10 @@ pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     None
 }
 
-/// What the deletion makes of a run that may be under way; `None` where the run's own rule decides.
+/// The effect of the deletion on a run that may have an operation; `None` if the rule of its state decides.
 pub(in crate::engine) fn decide(pass: &Pass<'_>) -> Option<Next> {
     let run = pass.record.run.as_ref()?;
-    // For certain.
+    // Certainly: the service has refused it, or nothing was sent.
     let nothing_began =
         matches!(pass.situation.seen, Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }));
     match run.state {
@@ -75,7 +75,7 @@ pub(in crate::engine) fn decide(pass: &Pass<'_>) -> Option<Next> {
     }
 }
 
-/// Whether an ending namespace has waited for as long as it may. What was just learnt of an end counts first.
+/// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
 fn is_time_up(pass: &Pass<'_>) -> bool {
     let learnt = match &pass.situation.seen {
         Seen::Look(Look::Found { operation, .. }) => operation.phase.ended(),
@@ -93,26 +93,26 @@ fn is_time_up(pass: &Pass<'_>) -> bool {
     !learnt && held_until(pass).is_some_and(|pause| pause.is_zero())
 }
 
-/// What kept the operator from seeing the end, where it says so.
+/// What kept the operator from seeing the end, if the run shows it.
 fn hindrance(pass: &Pass<'_>) -> Option<String> {
     let run = pass.record.run.as_ref()?;
     run.why().filter(|reason| *reason == Reason::Retrying || conditions::stalls(*reason)).map(|_| run.message.clone())
 }
 
-/// How long the operator still waits for an answer about a resource in an ending namespace; `None` where nothing limits it.
+/// How long a call for a resource may take while its namespace is being deleted; `None` if it is not.
 #[must_use]
 pub fn patience(desired: &Desired, now: Timestamp) -> Option<Duration> {
     let deletion = desired.deletion.as_ref().filter(|deletion| deletion.namespace_ending)?;
     Some(namespace_patience(deletion.requested, now))
 }
 
-/// How long an ending namespace still waits for a resource whose deletion was requested then.
+/// How long the deletion of a namespace still waits for a resource whose deletion was requested then.
 #[must_use]
 pub fn namespace_patience(requested: Timestamp, now: Timestamp) -> Duration {
     NAMESPACE_HELD.saturating_sub(pace::between(requested, now))
 }
 
-/// How long an ending namespace may still be held, whatever hinders the operator; `None` where it is not ending.
+/// How long the deletion of the namespace may still be blocked; `None` if the namespace is not being deleted.
 pub(in crate::engine) fn held_until(pass: &Pass<'_>) -> Option<Duration> {
     patience(pass.desired, pass.now)
 }

@@ -1,4 +1,4 @@
-//! What a call that brought nothing means: how it is called, and when it is tried again.
+//! The meaning of a failed call: its reason, and when it is retried.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::api::Reason;
 use crate::engine::pace;
 use crate::operation::{Trouble, TroubleKind};
 
-/// The three grades of trouble.
+/// The three grades of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grade {
-    /// It passes by itself: tried again soon.
+    /// It passes without action: retried soon.
     Transient,
-    /// Somebody has to act, outside the spec: tried again slowly, and visibly stalled.
+    /// A user must act outside the spec: retried slowly, and Stalled.
     Blocked,
     /// The request itself is wrong.
     Rejected,
 }
 
-/// The grade of a trouble.
+/// The grade of an error.
 #[must_use]
 pub(super) fn grade(kind: TroubleKind) -> Grade {
     match kind {
@@ -40,7 +40,7 @@ pub(super) fn grade(kind: TroubleKind) -> Grade {
     }
 }
 
-/// The reason that a trouble is shown as.
+/// The reason that an error is shown as.
 #[must_use]
 pub(super) fn reason(kind: TroubleKind) -> Reason {
     match kind {
@@ -48,7 +48,7 @@ pub(super) fn reason(kind: TroubleKind) -> Reason {
         | TroubleKind::Throttled
         | TroubleKind::ServiceError
         | TroubleKind::InvalidAnswer
-        // A look or a listing that is refused as wrong says nothing about the operation.
+        // A poll or a list that is rejected as invalid shows nothing about the operation.
         | TroubleKind::Rejected => Reason::Retrying,
         TroubleKind::CredentialsRefused => Reason::CredentialsRefused,
         TroubleKind::AssertionRefused => Reason::ServiceAccountForbidden,
@@ -62,7 +62,7 @@ pub(super) fn reason(kind: TroubleKind) -> Reason {
     }
 }
 
-/// Whether the wait that a refused call begins has an end though nobody acts: it counts toward `waitDeadlineSeconds`.
+/// Whether the error passes without action: then the wait that it starts counts toward `waitDeadlineSeconds`.
 #[must_use]
 pub(super) fn passes(kind: TroubleKind) -> bool {
     grade(kind) == Grade::Transient || kind == TroubleKind::QuotaExceeded
@@ -89,27 +89,27 @@ pub(super) fn awaited(kind: TroubleKind) -> &'static str {
     }
 }
 
-/// Whether a trouble usually passes within seconds.
+/// Whether an error usually passes within seconds.
 fn is_brief(kind: TroubleKind) -> bool {
     grade(kind) != Grade::Blocked && kind != TroubleKind::CapacityExceeded
 }
 
-/// Whether a trouble that is on record already, with this message, is worth another write: a throttle that ends at another time is.
+/// Whether an error that is already recorded with this message is worth another write: a throttle that ends at another time is.
 #[must_use]
 pub(super) fn is_news(trouble: &Trouble, recorded: &str) -> bool {
     trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some() && !recorded.contains(&trouble.message)
 }
 
-/// Troubles in a row before a run that goes on says so: a single lost answer is not worth a write.
+/// Errors in a row before a running operation reports them: a single lost response is not worth a write.
 pub(super) const SHOWN: u32 = 3;
 
-/// Whether a trouble that passes by itself is worth a write: it is not the first, or the service says that it takes a while.
+/// Whether a transient error is worth a write: it is repeated, or the service requested a long backoff.
 #[must_use]
 pub(super) fn lasts(trouble: &Trouble, count: u32) -> bool {
     count >= SHOWN || trouble.kind == TroubleKind::Throttled && trouble.retry_after.is_some_and(|asked| asked >= pace::CANCEL_AGAIN)
 }
 
-/// How long to stay away after the `count`th trouble in a row, of which the service refused `refusals` submissions.
+/// The delay after the `count`th error in a row, of which `refusals` were refused submissions.
 #[must_use]
 pub(super) fn pause(trouble: &Trouble, (count, refusals): (u32, u32), seed: (&str, Timestamp)) -> Duration {
     let pause = match trouble.kind {
@@ -118,7 +118,7 @@ pub(super) fn pause(trouble: &Trouble, (count, refusals): (u32, u32), seed: (&st
         | TroubleKind::ServiceError
         | TroubleKind::InvalidAnswer
         | TroubleKind::Rejected => pace::retry(count, seed),
-        // The Secret may have been changed. A look at it costs no call: the same credentials are not tried again at once.
+        // The Secret may have changed. A check of it costs no call, because the same credentials are not tried again immediately.
         TroubleKind::CredentialsRefused | TroubleKind::AssertionRefused | TroubleKind::AccessDenied => {
             pace::refused(pace::CLUSTER, refusals, seed)
         }
@@ -127,14 +127,14 @@ pub(super) fn pause(trouble: &Trouble, (count, refusals): (u32, u32), seed: (&st
         | TroubleKind::OwnerNotFound
         | TroubleKind::Paused
         | TroubleKind::ScaleOutOff => pace::refused(pace::SERVICE, refusals, seed),
-        // A quota is of a day, whatever a gateway in between asks for.
+        // A quota lasts a day, whatever backoff a gateway requests.
         TroubleKind::QuotaExceeded => pace::LONGEST_REFUSED,
     };
     let asked = trouble.retry_after.map(|asked| asked.min(pace::LONGEST_ABSENCE).max(Duration::from_millis(200)));
     match asked {
         None => pause,
         Some(asked) if is_brief(trouble.kind) => asked,
-        // It takes minutes at least, whatever a gateway in between asks for.
+        // It takes at least minutes, whatever backoff a gateway requests.
         Some(asked) => asked.max(pause),
     }
 }

@@ -1,4 +1,4 @@
-//! No run is under way: whether one is due, and what keeps it from beginning.
+//! No run is in progress: whether one is due, and what blocks it.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::engine::pass::Pass;
 use crate::engine::{Effect, Scratch, Seen, pace};
 use crate::operation::OperationKind;
 
-/// No run is under way: is one due?
+/// Decides whether a run is due while none is in progress.
 pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
     let desired = pass.desired;
-    // A line for each, since all are said.
+    // On separate lines, so that each is evaluated and reports its events.
     let said = upstream::say_missed(pass) || reported;
     let said = schedule::skip_late(pass) || said;
     let said = triggers::withdraw(pass) || said;
@@ -24,7 +24,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
         triggers::settle(desired, &mut pass.record);
     }
     if let Some(standing) = standing {
-        // What waits for anything but a change of the spec is accepted.
+        // A trigger that is blocked by anything other than the spec is accepted.
         if !matches!(standing, Standing::Stalled { for_good: true, .. }) {
             triggers::accept(desired, &mut pass.record, pass.now);
         }
@@ -36,15 +36,15 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
         return Next::record(Effect::Nothing, None);
     };
     if said {
-        // It is on record before anything else goes on, so that it is said once.
+        // Recorded before anything else, so that it is reported once.
         pass.stand(Standing::next(desired, &pass.record, &trigger));
         return Next::record(Effect::Nothing, Some(Duration::ZERO));
     }
     match pass.situation.seen {
         Seen::Nothing | Seen::Resolved(_) | Seen::Turn(_) | Seen::Trouble(_) | Seen::Fault(_) => {}
-        // What this run asked before anything of it was recorded.
+        // The list that this run requested before its first record.
         Seen::Listing { kind: OperationKind::Refresh, .. } if !pass.kind().offers().refused_during_refresh => {}
-        // The answer to a question of a run that is over: it says nothing about the next.
+        // A response to a request of the previous run. It does not apply to the next one.
         Seen::Submission(_) | Seen::Look(_) | Seen::Listing { .. } | Seen::Cancellation(_) | Seen::Presence(_) => {
             return Next::keep(Effect::Nothing, Some(Duration::ZERO));
         }
@@ -53,7 +53,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>, reported: bool) -> Next {
     Next::Wait
 }
 
-/// Begins a run, in the working copy only: it is written when it has to wait, or with its intent.
+/// Starts a run in the working copy. It is written when it must wait, or with its intent.
 fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     let number = restoration::latest(&pass.record).saturating_add(1);
     let before = pass.record.run.take();
@@ -94,6 +94,6 @@ fn begin(pass: &mut Pass<'_>, trigger: Trigger) {
     };
     run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
     pass.record.run = Some(run);
-    // What was looked up for this run, which nothing records yet, stays known.
+    // The resolved ids for this run are not recorded yet, so they are kept.
     pass.scratch = Scratch { resolved: pass.scratch.resolved.take(), ..Scratch::default() };
 }

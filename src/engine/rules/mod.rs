@@ -1,4 +1,4 @@
-//! The rules of each state, and what they have in common. A rule changes the working copy of a pass and returns what follows.
+//! The rules of each state, and their common parts. A rule changes the working copy of a pass and returns the next step.
 
 pub(super) mod cancel_request;
 pub(super) mod cancelling;

@@ -1,7 +1,7 @@
-//! A model that is given by names: they are looked up before a run asks for its turn, and the ids serve that run to its end.
+//! A model that is given by names: they are resolved before a run requests its turn, and the run keeps the ids to its end.
 //!
-//! Names move, so each run looks them up anew; one that waits long does so again from time to time. From its second attempt on
-//! a run keeps to the model that its first one was on.
+//! Names may move to another model, so each run resolves them; a run that waits long resolves them every 5 minutes. From its second
+//! attempt on a run keeps the model of its first attempt.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::engine::pass::Pass;
 use crate::engine::{Resolved, pace};
 use crate::operation::ModelIds;
 
-/// How long a run that waits believes what its names were found to stand for.
+/// How long a waiting run uses resolved ids before it resolves the names again.
 const BELIEVED: Duration = Duration::from_mins(5);
 
-/// While nothing is submitted, a run is for what is asked for now, and a trigger that comes joins it.
+/// Updates a run that is not submitted to the current spec. A trigger that comes meanwhile joins it.
 pub(super) fn renew(pass: &mut Pass<'_>) {
     renew_model(pass);
     if let Some(run) = pass.record.run.as_mut() {
@@ -21,12 +21,12 @@ pub(super) fn renew(pass: &mut Pass<'_>) {
     }
 }
 
-/// Makes the run one on the model that the spec names now: by its ids, where those are known.
+/// Updates the run to the model that the spec names now: by its ids, if they are known.
 fn renew_model(pass: &mut Pass<'_>) {
     let asked = &pass.desired.work.model;
     let Some(run) = pass.record.run.as_mut() else { return };
     if asked.is_empty() {
-        // The refresh that it follows is not there to tell; what is on record stays.
+        // The followed refresh, which names the model, is missing; the recorded model stays.
         return;
     }
     let Some(names) = asked.names() else {
@@ -47,12 +47,12 @@ fn known(run: &Run, names: &ModelNames) -> bool {
     run.looked_up.as_ref() == Some(names)
 }
 
-/// Whether the ids of the run's model are still unknown, so that the service can be asked nothing about it.
+/// Whether the ids of the run's model are still unknown, so that no call about it is possible.
 pub(super) fn unknown(run: &Run) -> bool {
     run.model.names().is_some()
 }
 
-/// Whether the names are to be looked up before the run goes on.
+/// Whether the names must be resolved before the run continues.
 pub(super) fn lookup_is_due(pass: &Pass<'_>) -> bool {
     let (Some(run), Some(names)) = (pass.record.run.as_ref(), pass.desired.work.model.names()) else { return false };
     if known(run, &names) && run.attempt > 1 {
@@ -62,7 +62,7 @@ pub(super) fn lookup_is_due(pass: &Pass<'_>) -> bool {
     pass.scratch.resolved.as_ref().is_none_or(stale)
 }
 
-/// Remembers what the names stand for. It is recorded with whatever the run records next.
+/// Remembers the resolved ids. They are recorded with the next record of the run.
 pub(super) fn found(pass: &mut Pass<'_>, ids: &ModelIds) {
     let Some(names) = pass.desired.work.model.names() else { return };
     let lower = |id: &str| id.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! What a poll of an operation shows: that it goes on, that it has ended, or that the service does not know it.
+//! The result of a poll: the operation is running, has ended, or is unknown to the service.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::engine::pass::Pass;
 use crate::engine::{Effect, Seen, pace, text};
 use crate::operation::{Look, Operation, OperationId, Trouble, TroubleKind};
 
-/// Listings in a row that were cut short before an operation that the service does not know is taken for lost.
+/// Truncated lists in a row before an operation that the service does not show counts as lost.
 const PARTS_READ: u32 = 10;
 
 /// Polls the operation.
@@ -21,7 +21,7 @@ pub(super) fn look(pass: &Pass<'_>, id: OperationId) -> Next {
     Next::record(Effect::Look(handle), None)
 }
 
-/// A record without an id: somebody has written into the status. The submission is resolved as one whose answer was lost.
+/// A record without an id: a client has edited the status. The submission is resolved as one whose response was lost.
 pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = None;
@@ -30,15 +30,15 @@ pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
     Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
 
-/// What a look, or the listing after a look that found nothing, showed.
+/// Handles the result of a poll, or of the list after a poll that found nothing.
 pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     match &pass.situation.seen {
         Seen::Look(Look::Found { operation, .. }) if !id.same(operation.id.as_str()) => {
-            // Whatever it is, it is not this run's, and must not end it.
+            // It is not this run's operation, so it must not end the run.
             troubled_briefly(pass)
         }
         Seen::Look(Look::Found { operation, retry_after, location }) => {
-            // A place that is too long to be kept leaves the one before.
+            // A `Location` that is too long leaves the previous one.
             if let Some(newer) = location.as_deref().and_then(text::location) {
                 pass.scratch.location = Some(newer);
             }
@@ -48,7 +48,7 @@ pub(super) fn observed(pass: &mut Pass<'_>, id: &OperationId) -> Next {
         Seen::Listing { result: Ok(listing), taken, .. } => {
             match listing.operations.iter().find(|operation| id.same(operation.id.as_str())) {
                 Some(operation) => found(pass, operation, None),
-                // A part of the listing proves nothing; but a service that knows it no longer will not show it later either.
+                // A truncated list proves nothing. But a service that has lost the operation will not show it later either.
                 None if listing.truncated && pass.scratch.contradictions < PARTS_READ => {
                     pass.scratch.contradictions += 1;
                     let pause = pace::retry(pass.scratch.contradictions, pass.seed());
@@ -104,18 +104,18 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
     if let Some(run) = pass.record.run.as_mut() {
         let elapsed = run.submitted_time.map_or(settings.poll_min, |submitted| pace::between(submitted.timestamp(), now));
         pause = if cancelling { pace::brief(settings) } else { pace::poll(settings, elapsed, (&pass.desired.uid, now)) };
-        // It can be seen again.
+        // Clears a stale polling error.
         let (calm, message) = if cancelling {
             (Reason::Cancelling, format!("operation {} is being cancelled", operation.id))
         } else {
             (Reason::Running, format!("the service runs operation {}", operation.id))
         };
-        let mended = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refusals > 0);
-        if mended {
+        let recovered = run.why() != Some(calm) && !(cancelling && pass.scratch.cancel_refusals > 0);
+        if recovered {
             run.tell(run.state, calm, message);
         }
         let due = written.is_none_or(|at| pace::passed(at, pace::PROGRESS, now));
-        if mended || due {
+        if recovered || due {
             let before = run.clone();
             progress::record(run, operation);
             if let Some(newer) = &pass.scratch.location {
@@ -127,12 +127,12 @@ fn found(pass: &mut Pass<'_>, operation: &Operation, retry_after: Option<Duratio
             }
         }
     }
-    // Somebody waits for the end of one that is being cancelled, and the cancellation may have to be repeated.
+    // A user waits for the end of an operation that is being cancelled, and the cancellation may have to be repeated.
     let longest = if cancelling { pace::SERVICE } else { pace::LONGEST_ABSENCE };
     pass.stop_for(pause.max(pace::asked(retry_after).min(longest)))
 }
 
-/// The service does not know the operation. A young one may not be visible yet; otherwise the listing is asked.
+/// Handles an operation that the service does not show. A recent one may not be visible yet; otherwise the list is requested.
 fn gone(pass: &mut Pass<'_>) -> Next {
     let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
     let age = pace::between(submitted, pass.now);
@@ -145,7 +145,7 @@ fn gone(pass: &mut Pass<'_>) -> Next {
     Next::record(Effect::List(kind, submitted), None)
 }
 
-/// Whether the model exists cannot be told, so its operation may go on. Each question is three calls.
+/// Handles a model whose existence is unknown, so that its operation may still be running. Each check costs three calls.
 fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
@@ -154,20 +154,20 @@ fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     pass.stop_for(pace::SERVICE)
 }
 
-/// Nothing was learnt, and it is no news.
+/// Polls again later, without a write.
 fn troubled_briefly(pass: &mut Pass<'_>) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = pace::retry(pass.scratch.troubles, pass.seed());
     pass.stop_for(pause)
 }
 
-/// A call brought nothing. The operation goes on, and its id stays on record.
+/// Handles a failed call. The operation counts as running, and its id stays recorded.
 pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
-    // `service::traffic` holds back the calls that are throttled, each kind separately. Calls of another kind need not wait.
+    // `service::traffic` delays the calls that are throttled, each kind separately. Calls of another kind need not wait.
     let mut pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).min(pace::SERVICE);
     if trouble.kind == TroubleKind::NotFound {
-        // From then on the model is asked for.
+        // From then on the operator checks whether the model exists.
         let submitted = pass.record.run.as_ref().and_then(|run| run.submitted_time).map_or(pass.now, Time::timestamp);
         let settings = pass.situation.settings;
         let in_question = pace::seen_after(settings).saturating_sub(pace::between(submitted, pass.now));
@@ -181,7 +181,7 @@ pub(super) fn troubled(pass: &mut Pass<'_>, trouble: &Trouble, what: &str) -> Ne
         return pass.stop_for(pause);
     }
     let reason = errors::reason(trouble.kind);
-    // One passing trouble after another is no news.
+    // A repeated transient error is not worth a write.
     let known = |run: &Run| passing && run.why() == Some(reason) && !errors::is_news(trouble, &run.message);
     if let Some(run) = pass.record.run.as_mut().filter(|run| !known(run)) {
         let id = run.operation_id.clone().unwrap_or_default();

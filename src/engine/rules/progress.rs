@@ -1,4 +1,4 @@
-//! How far an operation has come, in few words whatever its size.
+//! The progress of an operation, bounded in size.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::api::{FailedObject, Message, Progress, Run, TableProgress};
 use crate::engine::text;
 use crate::operation::{Operation, Phase, ServiceMessage};
 
-/// The most tables that are shown one by one.
+/// The most tables that are shown individually.
 const TABLES: usize = 20;
 /// The most failed objects that are shown.
 const FAILED_OBJECTS: usize = 20;
@@ -15,7 +15,7 @@ const MESSAGES: usize = 10;
 
 /// Records what an operation shows of its state, its progress, its failed objects and its messages.
 pub(super) fn record(run: &mut Run, operation: &Operation) {
-    // Some answers have no objects, or fewer: what was seen stays.
+    // Some responses have no objects: the recorded ones stay.
     if !operation.objects.is_empty() {
         run.progress = Some(progress(operation));
         run.failed_objects = failed(operation);
@@ -70,7 +70,7 @@ fn failed(operation: &Operation) -> Vec<FailedObject> {
         .collect()
 }
 
-/// The first messages, each with how often it came. The service's causes are before their consequences.
+/// The first messages, each with its count. The service lists causes before their consequences.
 fn messages(operation: &Operation) -> Vec<Message> {
     let message = |message: &ServiceMessage| {
         let times = if message.times > 1 { format!(" ({} times)", message.times) } else { String::new() };

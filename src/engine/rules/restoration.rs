@@ -1,7 +1,7 @@
-//! A status that somebody has edited so that it contradicts what the operator recorded: the record of an end decides, or else the service.
+//! A status that was edited so that it contradicts what the operator recorded. The record of an end decides, or else the service.
 //!
-//! An end that the operator records has its time (`recordedTime`) and its entry in the history. A run that shows an end without them has none,
-//! so what it may have started is found out again. A run that shows no end and has an entry in the history has ended.
+//! An end that the operator records has a time (`recordedTime`) and an entry in the history. A run that shows an end without them has not
+//! ended, so the operator resolves its operation again. A run that shows no end but has an entry in the history has ended.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::engine::pass::Pass;
 use crate::engine::{Scratch, pace, pass};
 use crate::operation::OperationKind;
 
-/// Whether an operation of a run may be under way.
+/// Whether an operation of a run may be running.
 pub(in crate::engine) fn may_run(run: &Run) -> bool {
     matches!(run.state, RunState::Submitting | RunState::Running | RunState::Cancelling)
 }
 
-/// Puts the run back that this process has recorded as under way, where the status shows nothing of it. Whether it did.
+/// Restores the run that this process recorded as in progress, if the status does not show it. Returns whether it did.
 pub(in crate::engine) fn put_back(pass: &mut Pass<'_>) -> bool {
     let Some(run) = pass.scratch.under_way.take().filter(|run| !shows(&pass.record, run)) else { return false };
     let record = &mut pass.record;
-    // An older status shows as due what this run was for.
+    // In an older status the trigger of this run is still due.
     if record.run.is_some() || record.last_handled_work.is_none() {
         let queued = record.queued.take();
         triggers::take(pass.desired, record, &run.trigger);
@@ -36,8 +36,8 @@ pub(in crate::engine) fn put_back(pass: &mut Pass<'_>) -> bool {
     true
 }
 
-/// Whether a status shows a run that was under way, its end, or what came after it. What was seen may come from a view that was stale, so an
-/// unresolved submission is put back only where the status lacks its run: a later view of the same run may show that it started nothing.
+/// Whether a status shows a run that was in progress, its end, or a later run. `seen` may be from a stale view, so an unresolved
+/// submission is restored only if the status lacks its run: a later view of the same run may show that it started nothing.
 fn shows(record: &Status, seen: &Run) -> bool {
     let knows = |run: &Run| seen.operation().is_none_or(|id| run.knows(&id) || id.same(run.operation_id.as_deref().unwrap_or_default()));
     let is_it = |run: &Run| {
@@ -52,7 +52,7 @@ fn shows(record: &Status, seen: &Run) -> bool {
     record.run.as_ref().is_some_and(is_it) || record.history.iter().any(ended)
 }
 
-/// Restores what contradicts itself, and reports it. Whether there was anything: then it goes on record before anything else.
+/// Restores a contradictory run and reports it. Returns whether there was one: then it is recorded before anything else.
 pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
     let (kind, keeps_history) = (pass.kind(), pass.desired.policy.history_limit > 0);
     let newest = newest(&pass.record);
@@ -92,7 +92,7 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
         if is_ahead(&run.requested_time) {
             run.requested_time = Time::from(created);
         }
-        // A list that is read now may be too early for a submission of a moment ago.
+        // A list that is read now may be too early to show a recent submission.
         decisions::ask(pass, "the status was edited, so the time of the submission is unknown");
         format!("{shown}, submitted in the future: a user decides what it started")
     } else if !run.state.ended() && run.waiting_since_time.as_ref().is_some_and(is_ahead) {
@@ -106,7 +106,7 @@ pub(in crate::engine) fn restore(pass: &mut Pass<'_>) -> bool {
     true
 }
 
-/// The service has accepted the submission whose intent was recorded, and the status shows something else by now: it is recorded all the same.
+/// Records the acceptance of a submission although an edited status no longer shows its intent.
 pub(in crate::engine) fn heed_acceptance(pass: &mut Pass<'_>) {
     let keeps_history = pass.desired.policy.history_limit > 0;
     let Some(run) = pass.record.run.as_mut() else { return };
@@ -134,32 +134,32 @@ pub(super) fn latest(record: &Status) -> i32 {
     record.run.as_ref().map(|run| run.number).filter(|number| is_counted(*number)).unwrap_or(0).max(newest(record))
 }
 
-/// Whether runs are counted on from a number. Nobody has run so often as half of what the schema admits: it was edited, and the next number
-/// has to be within the schema.
+/// Whether runs are counted from a number. A number above half of the maximum of the schema was edited: no resource has so many runs, and
+/// the next number must be within the schema.
 fn is_counted(number: i32) -> bool {
     number < 500_000_000
 }
 
-/// The end of a run as it was recorded. A run with another operation is another one, whatever its number.
+/// The recorded end of a run. An entry with another operation is of another run, even with the same number.
 fn entry<'a>(record: &'a Status, run: &Run) -> Option<&'a HistoryEntry> {
     let same = |entry: &&HistoryEntry| entry.number == run.number && (run.operation_id.is_none() || entry.operation_id == run.operation_id);
     record.history.iter().find(same)
 }
 
-/// Whether the operator recorded the end that a run shows. Earlier versions recorded the time of the end alone.
+/// Whether the operator recorded the end that a run shows. Earlier versions recorded only the time of the end.
 fn has_recorded_end(run: &Run, history: &[HistoryEntry], keeps_history: bool) -> bool {
     let in_history = history.iter().any(|entry| entry.number == run.number);
     in_history || run.recorded_time.is_some() || run.ended_time.is_some() && !keeps_history
 }
 
-/// Earlier versions left the operation of a failed attempt on record while the next attempt waited.
+/// Drops the operation of a failed attempt, which earlier versions kept while the next attempt waited.
 fn drop_operation_of_earlier_attempt(run: &mut Run) {
     if run.state == RunState::Waiting && run.attempt > 1 && run.next_attempt_time.is_some() {
         pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     }
 }
 
-/// The run has ended, as the history states.
+/// Ends the run as the history shows.
 fn end_again(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
     let reason = match entry.state {
         RunState::Succeeded => Reason::Succeeded,
@@ -172,7 +172,7 @@ fn end_again(run: &mut Run, entry: &HistoryEntry, kind: OperationKind) {
             }
         }
     };
-    // The reason of that end, where it is still there.
+    // The reason of that end, if it is still there.
     let reason = run.why().filter(|reason| run.recorded_time.is_some() && end_of(Some(*reason)) == entry.state).unwrap_or(reason);
     run.tell(entry.state, reason, &entry.message);
     (run.operation_id, run.started_time, run.ended_time) = (entry.operation_id.clone(), entry.started_time, entry.ended_time);
@@ -191,7 +191,7 @@ fn end_of(reason: Option<Reason>) -> RunState {
     }
 }
 
-/// The run has not ended, as far as the operator knows: the service states how its operation stands.
+/// Reopens a run whose end was not recorded: the service shows the state of its operation.
 fn reopen(run: &mut Run) {
     (run.ended_time, run.duration) = (None, None);
     let Some(id) = run.operation() else {

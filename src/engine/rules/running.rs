@@ -1,4 +1,4 @@
-//! A run whose operation the service has: looked at until the service says that it has ended.
+//! A run whose operation the service has: polled until the service reports its end.
 
 use super::{completion, interrupts, poll};
 use crate::api::Run;
@@ -11,7 +11,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     let Some(id) = pass.record.run.as_ref().and_then(Run::operation) else {
         return poll::lost_id(pass);
     };
-    // A trigger that waits, or was dropped, is on record before it can be met again.
+    // A trigger that waits, or was dropped, is recorded before it can be read again.
     let due = interrupts::heed_triggers(pass);
     match &pass.situation.seen {
         Seen::Nothing => {
