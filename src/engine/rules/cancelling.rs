@@ -1,4 +1,4 @@
-//! A run whose operation is being cancelled: the cancellation is repeated until the service says that the operation has ended.
+//! A run whose operation is being cancelled: the cancellation is repeated until the service reports the end of the operation.
 
 use super::{errors, interrupts, poll};
 use crate::api::{CancelCause, Reason, Run, RunState};
@@ -14,13 +14,13 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     };
     interrupts::heed_triggers(pass);
     match &pass.situation.seen {
-        // The request to cancel may have been lost, and to repeat it does no harm.
+        // The cancellation may have been lost, and repeating it is harmless.
         Seen::Nothing => match pass.not_before() {
             Some(pause) => Next::record(Effect::Nothing, Some(pause)),
             None if !pass.scratch.look_first && pass.cancel_is_due() => Next::record(Effect::Cancel(id), None),
             None => poll::look(pass, id),
         },
-        // Accepted is not cancelled, and "nothing to cancel" is no end either: only a look tells.
+        // Neither an accepted cancellation nor "nothing to cancel" is an end: only a poll shows it.
         Seen::Cancellation(Cancellation::Accepted | Cancellation::NothingToCancel) => {
             (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
             pass.scratch.cancel_refusals = 0;
@@ -28,14 +28,14 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
             let pause = pace::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
-        // Where the model is not to be seen, there may be nothing to cancel any more: a look tells.
+        // If the model is not visible, there may be nothing left to cancel: a poll shows it.
         Seen::Cancellation(Cancellation::Trouble(Trouble { kind: TroubleKind::NotFound, .. })) => {
             (pass.scratch.cancelled_at, pass.scratch.look_first) = (Some(pass.now), true);
             let pause = pace::brief(pass.situation.settings);
             pass.stop_for(pause)
         }
         Seen::Cancellation(Cancellation::Trouble(trouble)) => uncancelled(pass, trouble),
-        // It could not even be sent.
+        // The cancellation was not sent.
         Seen::Trouble(trouble) if !pass.scratch.look_first && pass.cancel_is_due() => uncancelled(pass, trouble),
         Seen::Look(_) | Seen::Listing { .. } | Seen::Presence(_) | Seen::Trouble(_) | Seen::Fault(_) => {
             pass.scratch.look_first = false;
@@ -45,10 +45,10 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     }
 }
 
-/// The operation may have ended meanwhile, so the next look comes first.
+/// Handles a failed cancellation. The operation may have ended meanwhile, so a poll comes first.
 fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if pass.scratch.cancel_refusals > 0 {
-        // The second in a row is news, whatever the look in between has brought.
+        // The second failure in a row is worth a write, whatever the poll in between showed.
         pass.scratch.troubles = pass.scratch.troubles.max(errors::SHOWN - 1);
     }
     pass.scratch.cancel_refusals = pass.scratch.cancel_refusals.saturating_add(1);
@@ -58,7 +58,7 @@ fn uncancelled(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     poll::troubled(pass, trouble, "cannot be cancelled")
 }
 
-/// Records that the operation is to be cancelled.
+/// Records the cancellation of the operation.
 pub(in crate::engine) fn begin(pass: &mut Pass<'_>, cause: CancelCause, id: &OperationId) {
     let why = match cause {
         CancelCause::Deletion => "its resource is being deleted".to_owned(),

@@ -1,4 +1,4 @@
-//! How an operation, and with it a run, ends.
+//! The end of an operation, and of its run.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::engine::pass::{self, Pass};
 use crate::engine::{Effect, Scratch, pace, text};
 use crate::operation::{Operation, OperationId, Phase};
 
-/// Looks in a row that must agree before an answer that contradicts itself is taken for an end.
+/// Contradictory polls in a row before such a response counts as an end.
 const CONTRADICTIONS_TAKEN: u32 = 3;
 /// The longest message of a run that has ended, in its history, in bytes.
 const HISTORY_SENTENCE: usize = 256;
-/// How the sentence of a run ends that a new trigger replaced.
+/// How the message of a run ends that a new trigger replaced.
 const REPLACED: &str = "was cancelled: a new trigger replaced it";
 
-/// The service says that the operation has ended.
+/// Handles the end of the operation that the service reports.
 pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     let failed = operation.objects.iter().filter(|object| matches!(object.phase, Phase::Failed | Phase::TimedOut)).count();
     let contradicts = operation.phase == Phase::Succeeded && failed > 0;
     if contradicts && pass.scratch.contradictions < CONTRADICTIONS_TAKEN {
-        // One answer may be torn between two moments of the service; it is not taken for an end at once.
+        // A response may mix two states of the service, so a single one does not count as an end.
         pass.scratch.contradictions += 1;
         let pause = pass.situation.settings.poll_min;
         return pass.keep_for(pause);
@@ -34,11 +34,11 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     };
     progress::record(run, operation);
     let start = operation.start.map(Time::from).or(run.started_time);
-    // Where the two clocks differ, an end before the start would be nonsense.
+    // If the two clocks differ, the end could be before the start.
     let end = operation.end.map(Time::from).filter(|end| start.is_none_or(|start| *end >= start)).unwrap_or_else(|| Time::from(now));
     (run.started_time, run.ended_time) = (start, Some(end));
     let (cause, attempt, id) = (run.cancel_cause, run.attempt, &operation.id);
-    // What the service gave up of itself it may call cancelled, too.
+    // The service may also report an operation as cancelled that it has aborted itself.
     let given_up = operation.phase == Phase::Cancelled && operation.failure.is_some() && cause.is_none();
     let (state, reason, message, again) = match operation.phase {
         Phase::Succeeded if contradicts => {
@@ -52,11 +52,11 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
         }
         Phase::Failed | Phase::TimedOut | Phase::Cancelled => {
             let BadEnd { state, reason, happened, cure, again } = failures::bad_end(pass.kind(), operation.phase, operation.failure);
-            // The cure comes first: what the service says may be long, and is cut.
+            // The remedy comes first, because the message of the service may be long and is truncated.
             let cure = if cure.is_empty() { String::new() } else { format!(" ({cure})") };
             (state, reason, format!("operation {id} {happened}{cure}{}", said(operation)), again)
         }
-        // Not an end; the caller does not come here with one.
+        // Not an end. The caller does not pass these.
         Phase::NotStarted | Phase::InProgress => {
             return Next::keep(Effect::Nothing, Some(pace::CLUSTER));
         }
@@ -67,23 +67,23 @@ pub(super) fn ended(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     Next::End { state, reason, message }
 }
 
-/// What is said of an operation that succeeded.
+/// The message of an operation that succeeded.
 fn success(operation: &Operation) -> String {
     let id = &operation.id;
-    // A synchronisation in this state has brought the replicas up to date.
+    // A synchronization in this state has updated the replicas.
     if operation.reported.eq_ignore_ascii_case("finalizing") {
         return format!("operation {id} succeeded; the service is still cleaning up (Finalizing)");
     }
     format!("operation {id} succeeded")
 }
 
-/// Whether a new trigger replaced this run (`concurrencyPolicy: Replace`). The history has no reasons, but the sentence tells.
+/// Whether a new trigger replaced this run (`concurrencyPolicy: Replace`). The history has no reasons, but its message shows it.
 #[must_use]
 pub fn was_replaced(entry: &HistoryEntry) -> bool {
     entry.state == RunState::Cancelled && entry.message.ends_with(REPLACED)
 }
 
-/// A cancelled operation ends a run by why it was cancelled.
+/// The end of a run whose operation was cancelled, by the cause of the cancellation.
 fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunState, Reason, String) {
     match cause {
         Some(CancelCause::Deadline) => {
@@ -106,7 +106,7 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
     }
 }
 
-/// The deadline is over, and the operation cannot be cancelled: the run ends, and says that it may go on.
+/// Ends the run at its deadline, with an operation that cannot be cancelled and may still be running.
 pub(super) fn let_go(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     let (seconds, noun) = (pass.desired.policy.active_deadline.as_secs(), pass.kind().noun());
     let message = format!(
@@ -115,18 +115,18 @@ pub(super) fn let_go(pass: &mut Pass<'_>, id: &OperationId) -> Next {
     end(pass, RunState::TimedOut, Reason::DeadlineExceeded, message)
 }
 
-/// What the service no longer knows.
+/// What the service no longer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// The operation, neither by its id nor in its listing.
+    /// The operation, neither by its id nor in its list.
     Alone,
-    /// The operation by its id. The list may leave it out, or show it under another id.
+    /// The operation by its id. The list may omit it, or show it under another id.
     Unproved,
-    /// The model, and with it whatever the run has started.
+    /// The model, and with it the operation of the run.
     WithItsModel,
 }
 
-/// The service knows the operation no longer.
+/// Handles an operation that the service no longer shows.
 pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
     let Some(run) = pass.record.run.as_ref() else {
         return Next::keep(Effect::Nothing, None);
@@ -143,7 +143,7 @@ pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
         );
         (RunState::Failed, Reason::OperationLost, message)
     } else if what == Lost::Alone && pass.scratch.unseen && run.model.power_bi.is_some() {
-        // Power BI's documentation says that it drops requests. Of Analysis Services nobody says so: there it may have run.
+        // Power BI documents that it drops requests. Analysis Services does not, so there the operation may have run.
         let message = format!(
             "the service accepted operation {id} but shows it neither by its id nor in its list, so it never ran: Power BI drops requests when \
              too many arrive in a short time"
@@ -155,7 +155,7 @@ pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
         );
         (RunState::Failed, Reason::OperationLost, message)
     };
-    // Only what never ran is tried again: the other may have succeeded.
+    // Only an operation that never ran is retried: another may have succeeded.
     if reason == Reason::RequestDropped && run.attempt <= pass.desired.policy.backoff_limit {
         return Next::Retry { reason, failure: message };
     }
@@ -170,7 +170,7 @@ pub(super) fn end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message:
     Next::End { state, reason, message }
 }
 
-/// Records the end of the run, with what is due after it. Returns when to decide again.
+/// Records the end of the run, and accepts the trigger that is due after it. Returns when to decide again.
 pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason: Reason, message: &str) -> Option<Duration> {
     let limit = pass.desired.policy.history_limit;
     let run = pass.record.run.as_mut()?;
@@ -184,7 +184,7 @@ pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason
         trigger: run.trigger.clone(),
         attempts: run.attempt,
         state,
-        // Where the last attempt was not submitted, the one before has the last operation.
+        // If the last attempt was not submitted, the previous one has the last operation.
         operation_id: run.operation_id.clone().or_else(|| run.earlier_operation_ids.last().filter(|_| run.attempt > 1).cloned()),
         started_time: run.started_time,
         ended_time: run.ended_time,
@@ -199,7 +199,7 @@ pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason
     }
     remember(&mut pass.record, entry, limit);
     pass.scratch = Scratch::default();
-    // A trigger that came meanwhile is due now: this end must not look like the end of what it asked for.
+    // A trigger that came meanwhile is due now: this end must not appear to be the end of its run.
     schedule::skip_late(pass);
     triggers::withdraw(pass);
     let due = triggers::accept(pass.desired, &mut pass.record, pass.now);
@@ -208,7 +208,7 @@ pub(in crate::engine) fn record_end(pass: &mut Pass<'_>, state: RunState, reason
     }
     let next = |due: &Trigger| Standing::next(pass.desired, &pass.record, due);
     let standing = Standing::hindering(pass.desired, due.as_ref()).or_else(|| due.as_ref().map(next))?;
-    // The conditions speak of what comes next, so this end is told apart.
+    // The conditions describe the next run, so a separate event reports this end.
     pass.notice(reason, said);
     pass.stand(standing);
     Some(Duration::ZERO)
@@ -219,8 +219,8 @@ fn remember(record: &mut Status, entry: HistoryEntry, limit: usize) {
     record.history.truncate(limit);
 }
 
-/// Records that the run goes on with a fresh operation: it is not failed while `backoffLimit` allows another attempt. Returns when to
-/// decide again.
+/// Records that the run continues with another attempt: it has not failed while `backoffLimit` allows one. Returns when to decide
+/// again.
 pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Option<Duration> {
     model_names::renew(pass);
     let run = pass.record.run.as_mut()?;
@@ -228,25 +228,25 @@ pub(in crate::engine) fn attempt_again(pass: &mut Pass<'_>, failure: &str) -> Op
     let pause = pace::attempt(next);
     let of = pass.desired.policy.backoff_limit.saturating_add(1);
     (run.attempt, run.resubmissions) = (next, 0);
-    // The next attempt has no operation yet: the one that failed is an earlier one.
+    // The next attempt has no operation yet, so the failed one becomes an earlier one.
     pass::remember(&mut run.earlier_operation_ids, run.operation_id.take());
     (run.location, run.service_state) = (None, None);
     run.next_attempt_time = pass.now.checked_add(pause).ok().map(Time::from);
     let when = run.next_attempt_time.map_or_else(|| "later".to_owned(), |time| format!("at {time}"));
     run.tell(RunState::Waiting, Reason::BackingOff, format!("attempt {next} of {of} starts {when}: {failure}"));
     pass.scratch = Scratch::default();
-    // Where something else holds it up, the next look says so at once.
+    // If something else blocks it, the next decision reports that immediately.
     let held_up = pass.desired.policy.suspend || pass.desired.fault.is_some();
     Some(if held_up { Duration::ZERO } else { pause })
 }
 
-/// The service's first message, which is the cause, as the tail of a sentence.
+/// The service's first message, which is the cause, as the end of a sentence.
 fn said(operation: &Operation) -> String {
     let Some(message) = operation.messages.first() else {
         return String::new();
     };
     let said = text::bounded(&message.text, text::SENTENCE);
-    // Where there is no text, the code stands in its place.
+    // Without a text, the message is its code.
     match message.code.as_deref().filter(|code| !said.starts_with(code)) {
         Some(code) => format!(": {} {said}", text::bounded(code, text::WORD)),
         None => format!(": {said}"),

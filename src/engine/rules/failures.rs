@@ -1,4 +1,4 @@
-//! The failures that the services document: what each is called, what it means, and whether a fresh operation helps.
+//! The failures that the services document: their reasons, their remedies, and whether another operation helps.
 
 use crate::api::{Reason, RunState};
 use crate::operation::{Failure, OperationKind, Phase};
@@ -9,7 +9,7 @@ pub(super) struct BadEnd {
     pub(super) reason: Reason,
     /// What happened, after the name of the operation.
     pub(super) happened: &'static str,
-    /// What to do, where that is known.
+    /// The remedy, if it is known; otherwise empty.
     pub(super) cure: &'static str,
     /// Whether another operation may end better: then `backoffLimit` counts.
     pub(super) again: bool,
@@ -50,7 +50,7 @@ pub(super) fn bad_end(kind: OperationKind, phase: Phase, failure: Option<Failure
     }
 }
 
-/// A failure that the answer says no more of than its messages do.
+/// A failure that the response describes only by its messages.
 fn plain(kind: OperationKind, phase: Phase) -> BadEnd {
     let reason = match kind {
         OperationKind::Refresh => Reason::RefreshFailed,

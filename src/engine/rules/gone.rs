@@ -1,7 +1,7 @@
-//! A model that the service says not to know, while an operation on it may run.
+//! A model that the service reports as not found while an operation on it may be running.
 //!
-//! It was deleted, and then nothing of the run can be learnt any more: the run ends. Or the identity has lost its access, which the services
-//! answer in the same way: then the operation goes on, and so does the run. The list of models that the identity sees tells the two apart.
+//! If the model was deleted, the result of the operation is unknown and the run ends. If the identity has lost its access, the services
+//! respond in the same way, but the operation is still running and so is the run. The list of visible models distinguishes the two.
 
 use super::completion::{self, Lost};
 use super::errors;
@@ -11,17 +11,17 @@ use crate::engine::pass::Pass;
 use crate::engine::{Effect, pace};
 use crate::operation::{Presence, Trouble, TroubleKind};
 
-/// Whether to ask for the model, after a look or a list that brought nothing. Not while the service may be late to show the operation.
+/// Whether to check the model after a failed poll or list. Not while the service may be late to show the operation.
 pub(super) fn is_in_question(pass: &Pass<'_>, trouble: &Trouble) -> bool {
     trouble.kind == TroubleKind::NotFound && pace::between(pass.intent(), pass.now) >= pace::seen_after(pass.situation.settings)
 }
 
-/// Asks for the model.
+/// Checks whether the model exists.
 pub(super) fn ask() -> Next {
     Next::keep(Effect::FindModel, None)
 }
 
-/// What an answer other than [`Presence::Gone`] is to the run: a call that brought nothing. `None` where the model is gone.
+/// The error that a response other than [`Presence::Gone`] counts as; `None` if the model is gone.
 pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Trouble> {
     let trouble = match presence {
         Presence::Gone => return None,
@@ -35,10 +35,10 @@ pub(super) fn trouble_of(pass: &mut Pass<'_>, presence: &Presence) -> Option<Tro
     Some(trouble)
 }
 
-/// The model is gone. A list may be late, so the run ends only where it is gone for as long as that.
+/// Handles a model that is gone. A list may be late, so the run ends only after the model has been gone for that long.
 pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     let settings = pass.situation.settings;
-    // Before a clock that was set back nothing was seen.
+    // If the clock was set back, the count starts again.
     let since = pass.scratch.gone_since.filter(|since| *since <= pass.now).unwrap_or(pass.now);
     pass.scratch.gone_since = Some(since);
     let left = settings.listing_lag.saturating_sub(pace::between(since, pass.now));

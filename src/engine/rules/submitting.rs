@@ -1,7 +1,7 @@
-//! A run whose intent is recorded: the service may have its operation, or may not.
+//! A run whose intent is recorded: the service may or may not have its operation.
 //!
-//! The services offer no idempotency key, so nothing is submitted again on a guess: the listing is read until it shows the
-//! operation, or until it can no longer be late, or until a person says what happened.
+//! The services have no idempotency keys, so the operator does not submit again while the outcome is unknown. It reads the list until the
+//! list shows the operation or can no longer be late, or until a user decides.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         Seen::Submission(Submission::Accepted { id, location, activity_id, retry_after }) => {
             accepted(pass, id, location.as_deref(), activity_id.as_deref(), *retry_after)
         }
-        // There was nothing to start, and what was asked for holds.
+        // No operation was necessary: the requested state holds.
         Seen::Submission(Submission::Completed { message }) => {
             completion::end(pass, RunState::Succeeded, Reason::Succeeded, message.clone())
         }
@@ -40,7 +40,7 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
         }
         Seen::Submission(Submission::Refused(_) | Submission::Busy { .. } | Submission::Deferred { .. }) => Next::Wait,
         Seen::Nothing if decisions::held(pass) => wait_for_a_word(pass),
-        // Found after a restart, or after an answer that was lost.
+        // After a restart, or after a lost response.
         Seen::Nothing => {
             if let Some(pause) = pass.not_before() {
                 Next::record(Effect::Nothing, Some(pause))
@@ -78,8 +78,8 @@ pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     }
 }
 
-/// The service has it. An id that is known from an earlier run is as good as any: where the service gives a synchronisation none,
-/// the client makes it, and two that found the same state are called the same.
+/// Handles an accepted submission. The id may be known from an earlier run: if the service returns no id for a synchronization, the client
+/// makes one, and two synchronizations of the same state get the same id.
 fn accepted(
     pass: &mut Pass<'_>,
     id: &OperationId,
@@ -98,7 +98,7 @@ fn accepted(
     next
 }
 
-/// Records the operation's id: from here on the run is followed by it.
+/// Records the operation's id, by which the run is tracked from now on.
 fn follow(pass: &mut Pass<'_>, id: &OperationId, pause: Duration) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = Some(id.to_string());
@@ -111,12 +111,12 @@ fn follow(pass: &mut Pass<'_>, id: &OperationId, pause: Duration) -> Next {
     }
     let due = interrupts::heed_triggers(pass);
     pass.scratch = Scratch { progress_written: Some(pass.now), ..Scratch::default() };
-    // What replaces it, or has it cancelled or let go, may have come already.
+    // A trigger, a cancellation or a deletion may have come already.
     let goes_on = interrupts::cancel_cause(pass, due).is_none() && !pass.deleting();
     pass.stop_for(if goes_on { pause } else { Duration::ZERO })
 }
 
-/// The operation that began without our hearing of it is found.
+/// Adopts the operation of a submission whose response was lost.
 fn adopt(pass: &mut Pass<'_>, operation: &Operation) -> Next {
     pass.notice(Reason::Adopted, format!("operation {} is the one that was submitted", operation.id));
     let now = pass.now;
@@ -125,12 +125,12 @@ fn adopt(pass: &mut Pass<'_>, operation: &Operation) -> Next {
         run.started_time = operation.start.or(Some(now)).map(Time::from);
         run.service_state = Some(text::bounded(&operation.reported, text::WORD));
     }
-    // The next look, at once, shows where it stands; its end is recorded like any other.
+    // An immediate poll shows its state; its end is recorded like any other.
     let id = operation.id.clone();
     follow(pass, &id, Duration::ZERO)
 }
 
-/// Only a user can say what became of the submission. Where the annotations say two things, the one that submits nothing is tried.
+/// Waits for a user's decision on the submission. If both annotations are set, `adopt` is tried, because it submits nothing.
 fn wait_for_a_word(pass: &mut Pass<'_>) -> Next {
     if let Some(id) = decisions::named(pass) {
         return match pass.not_before() {
@@ -140,7 +140,7 @@ fn wait_for_a_word(pass: &mut Pass<'_>) -> Next {
     }
     if decisions::resubmits(pass) {
         if let Some(run) = pass.record.run.as_mut() {
-            // The decision counts with this record; the next question has another name.
+            // The decision counts with this record; the next question has another value.
             run.resubmissions = run.resubmissions.saturating_add(1);
         }
         return Next::Wait;
@@ -148,14 +148,14 @@ fn wait_for_a_word(pass: &mut Pass<'_>) -> Next {
     Next::record(Effect::Nothing, None)
 }
 
-/// The operation that the annotation `adopt` names is not the one: the annotation is removed, and an event states what is asked.
+/// Rejects the operation that the annotation `adopt` names: the annotation is removed, and an event states the remedy.
 fn refuse(pass: &mut Pass<'_>, why: &str) -> Next {
     let value = pass.desired.requests.adopt.as_deref().unwrap_or_default();
     decisions::ignore(pass, api::ADOPT, value, why);
     Next::keep(Effect::RemoveAnnotation(api::ADOPT), None)
 }
 
-/// The listing was read: is the operation in it?
+/// Resolves the submission by the list.
 fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     (pass.scratch.troubles, pass.scratch.gone_since) = (0, None);
     let settings = pass.situation.settings;
@@ -166,12 +166,12 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     let waited = pace::between(pass.intent(), pass.now);
     let certain = pass.scratch.listed_at.is_some_and(|asked| pace::between(pass.intent(), asked) >= certain_after);
     let candidates: Vec<&Operation> = listing.operations.iter().filter(|operation| evidence.may_match(operation)).collect();
-    // Beside an operation that a client has submitted, one of unknown origin is no second possibility.
+    // If a client has submitted one of the operations, those of unknown origin do not count.
     let by_clients: Vec<&Operation> = candidates.iter().copied().filter(|operation| operation.origin == Origin::Client).collect();
     let likely = if by_clients.is_empty() { candidates.clone() } else { by_clients };
-    // What the service did not show this time, it may show the next time; but not for ever.
+    // Details that the service did not show may come with the next list, but the operator does not wait for them forever.
     let unread = likely.iter().any(|operation| operation.unread) && waited < 2 * certain_after;
-    // Of those that another resource's unresolved submission may have started as well, that resource may soon know.
+    // Another resource's unresolved submission may have started the operation too; that resource may resolve it soon.
     let rival = likely.iter().filter_map(|operation| evidence::rival(operation, taken, listing.ahead, settings)).max();
     let disputed = rival.is_some() || likely.iter().any(|operation| taken.is_candidate(&operation.id));
     let verdict = match likely.as_slice() {
@@ -185,7 +185,7 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
             _ if !certain || unread => Verdict::TooEarly(None),
             _ if listing.truncated => truncated(),
             None => Verdict::It((*one).clone()),
-            // One that runs shows its objects in the end. Some lists never show an end.
+            // A running operation shows its objects at its end. Some lists never show an end.
             Some(Ambiguity::ObjectsNotShown) if !one.phase.ended() && waited < pass.desired.policy.active_deadline => {
                 Verdict::TooEarly(Some(one.id.clone()))
             }
@@ -196,11 +196,11 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
         [] => Verdict::None,
         several => Verdict::Unclear(format!("{} operations may be the one that it started", several.len())),
     };
-    // A user who is asked sees all of them: ours may be the one of unknown origin.
+    // A user sees all candidates, because the operation may be one of unknown origin.
     let candidates: Vec<Operation> = candidates.into_iter().cloned().collect();
     match verdict {
         Verdict::It(operation) => adopt(pass, &operation),
-        // It is certain that nothing began: the service would show it by now.
+        // Certainly no operation started: the service would show it by now.
         Verdict::None => Next::Wait,
         Verdict::Unclear(why) => hold(pass, &why, &candidates),
         Verdict::TooEarly(candidate) => {
@@ -223,15 +223,15 @@ fn resolve(pass: &mut Pass<'_>, listing: &Listing, taken: &Taken) -> Next {
     }
 }
 
-/// What a listing says of a submission whose answer was lost.
+/// What a list shows of a submission whose response was lost.
 enum Verdict {
     /// This operation is the one.
     It(Operation),
     /// It never started.
     None,
-    /// A later list will say more: of this operation, where it is one that may be it.
+    /// A later list will show more: of this operation, if it is a candidate.
     TooEarly(Option<OperationId>),
-    /// Only a person can say.
+    /// Only a user can decide.
     Unclear(String),
 }
 
@@ -240,7 +240,7 @@ fn truncated() -> Verdict {
     Verdict::Unclear("the service's list is too long to read completely, or has rows without an id or a start".to_owned())
 }
 
-/// Only a user can say which operation it was.
+/// Asks a user which operation the submission started.
 fn hold(pass: &mut Pass<'_>, why: &str, candidates: &[Operation]) -> Next {
     let ids: Vec<&str> = candidates.iter().take(3).map(|operation| operation.id.as_str()).collect();
     let which =
@@ -258,22 +258,22 @@ fn hold(pass: &mut Pass<'_>, why: &str, candidates: &[Operation]) -> Next {
     }
     decisions::ask(pass, &format!("the response to the submission was lost, and {why}{which}"));
     pass.scratch.next_look = None;
-    // A user may have decided before the question, and would not do so again.
+    // A user may have decided in advance.
     let decided = decisions::named(pass).is_some() || decisions::resubmits(pass);
     Next::record(Effect::Nothing, decided.then_some(Duration::ZERO))
 }
 
-/// The listing could not be read: nothing is known, nothing is done. It is not asked for again before `least` has passed.
+/// Handles a list that cannot be read: the submission stays unresolved. The list is not requested again before `least` has passed.
 fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = errors::pause(trouble, (pass.scratch.troubles, 0), pass.seed()).max(least);
     let message = format!("the response to the submission was lost, and the service's list cannot be read: {}", trouble.message);
     let waited = pace::between(pass.intent(), pass.now);
     let late = waited >= pace::seen_after(pass.situation.settings);
-    // An outage passes; but what can still not be read after as long as an operation may run, a user has to tell.
+    // An outage passes. But if the list cannot be read for as long as an operation may run, a user must decide.
     let too_long = waited >= pass.desired.policy.active_deadline;
     match errors::grade(trouble.kind) {
-        // Such a service has no listing to wait for: that of synchronisations is documented nowhere.
+        // The service has no such list: the list of synchronizations is not documented.
         Grade::Rejected if late && !decisions::held(pass) => {
             return hold(pass, &format!("the service's list cannot be read ({})", trouble.message), &[]);
         }
@@ -281,7 +281,7 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
             return hold(pass, &format!("the service's list cannot be read ({})", trouble.message), &[]);
         }
         Grade::Blocked => unheard_of(pass, errors::reason(trouble.kind), &message, &trouble.message),
-        // One passing trouble after another is no news, until they last.
+        // A transient error is worth a write only if it lasts.
         Grade::Transient | Grade::Rejected => {
             let lasts = errors::lasts(trouble, pass.scratch.troubles);
             let reason = if lasts && trouble.kind != TroubleKind::Rejected { Reason::Retrying } else { Reason::ResolvingSubmission };
@@ -292,13 +292,13 @@ fn unheard(pass: &mut Pass<'_>, trouble: &Trouble, least: Duration) -> Next {
             }
         }
     }
-    // By then it holds up nobody any more, however long the pause is.
+    // From then on it blocks no other resource, however long the delay is.
     let until_free = pace::arrived_after(pass.situation.settings).saturating_sub(pace::between(pass.intent(), pass.now));
     pass.pause(pause);
     Next::record(Effect::Nothing, Some(if until_free.is_zero() { pause } else { pause.min(until_free) }))
 }
 
-/// Says why nothing is learnt. A submission that is held for a person's word stays held.
+/// Records why the submission cannot be resolved. A submission that is held for a user's decision stays held.
 fn unheard_of(pass: &mut Pass<'_>, reason: Reason, message: &str, cause: &str) {
     if decisions::held(pass) {
         decisions::ask(pass, &format!("the operation that the annotation adopt names cannot be polled: {cause}"));

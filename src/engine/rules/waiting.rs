@@ -1,4 +1,4 @@
-//! A run that is not submitted: it waits for its turn, for another client, for a cure, for its next attempt.
+//! A run that is not submitted: it waits for its turn, for another client, for a fix, or for its next attempt.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::operation::{Operation, OperationKind, Origin, Resolution, Submission,
 /// The message of a run whose submission is in progress.
 pub(super) const BEING_SUBMITTED: &str = "being submitted to the service";
 
-/// Decides for a run that is not submitted, or of whose submission nothing has begun.
+/// Decides for a run that is not submitted, or whose submission started no operation.
 pub(in crate::engine) fn decide(pass: &mut Pass<'_>) -> Next {
     let was_submitted = pass.record.run.as_ref().is_some_and(|run| run.state == RunState::Submitting);
     if was_submitted && let Some(next) = not_started(pass) { next } else { wait(pass) }
@@ -51,7 +51,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             Some(&run.message).filter(|_| run.why().is_some_and(refusals::refuses)).map(|said| format!("; the last refusal: {said}"));
         let message =
             format!("nothing was submitted: waited {seconds} s (waitDeadlineSeconds) for {waited_for}{}", refusal.unwrap_or_default());
-        // What was triggered while it waited was part of it, and has now been handled.
+        // Triggers that came while it waited were part of it, so they are handled too.
         triggers::settle(desired, &mut pass.record);
         return completion::end(pass, RunState::TimedOut, Reason::WaitDeadlineExceeded, message);
     }
@@ -73,9 +73,9 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             take_turn(pass)
         }
         Seen::Resolved(Resolution::Unclear(message)) => unresolved(pass, message),
-        // The memory of what the names stand for was lost in between.
+        // The resolved ids were lost in between.
         Seen::Turn(_) | Seen::Listing { .. } if model_names::unknown(run) => Next::keep(Effect::Nothing, Some(Duration::ZERO)),
-        // What was learnt is of the model that the spec named before.
+        // The result is of the model that the spec named before.
         Seen::Turn(_) | Seen::Listing { .. } | Seen::Trouble(_) | Seen::Fault(_) if moved => {
             run.tell(RunState::Waiting, Reason::Submitting, "about to be submitted");
             pass.scratch = Scratch::default();
@@ -85,7 +85,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
             run.waiting_since_time.get_or_insert_with(|| Time::from(pass.now));
             run.waiting_for = Some(text::bounded(ahead, text::NAME));
             run.tell(RunState::Waiting, Reason::WaitingForTurn, format!("waits for its turn on the model, behind {ahead}"));
-            // Whoever leaves the queue wakes the next; the look is a safety net.
+            // A resource that leaves the queue wakes the next one; the requeue is a safety net.
             let pause = until_deadline.map_or(pace::SERVICE, |deadline| deadline.min(pace::SERVICE));
             pass.scratch.next_look = None;
             Next::record(Effect::Nothing, Some(pause))
@@ -95,13 +95,13 @@ fn wait(pass: &mut Pass<'_>) -> Next {
                 if !desired.finalizer {
                     return Next::keep(Effect::AddFinalizer, None);
                 }
-                // Only what runs matters, and that is listed whenever it started.
+                // Only running operations matter, and the list has them whenever they started.
                 let now = pass.now;
                 return Next::keep(Effect::List(OperationKind::Refresh, now), None);
             }
             submit(pass)
         }
-        // That a submission which was lost never began says nothing yet of what runs.
+        // This list was read for a lost submission. It does not show which refreshes are running.
         Seen::Listing { kind: OperationKind::Sync, .. } => Next::record(Effect::Nothing, Some(Duration::ZERO)),
         Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken } => {
             let blocking = listing.operations.iter().find(|operation| !operation.phase.ended());
@@ -120,7 +120,7 @@ fn wait(pass: &mut Pass<'_>) -> Next {
         | Seen::Resolved(Resolution::Trouble(trouble))
         | Seen::Trouble(trouble) => refusals::refused(pass, trouble, Asked::Question),
         Seen::Fault(fault) => hindered(pass, fault),
-        // The other client's refresh was cancelled, or not: only the listing tells when it is gone.
+        // Whether the cancellation of the other client's refresh succeeded or not, only the list shows when it has ended.
         Seen::Cancellation(_) => {
             let pause = pass.situation.settings.poll_min;
             pass.stop_for(pause)
@@ -129,8 +129,8 @@ fn wait(pass: &mut Pass<'_>) -> Next {
     }
 }
 
-/// Asks for the run's turn. One that has moved to another model is recorded first: its place in the queue is by what is on record, and
-/// what it was stalled for was of the other model, so the new spec must not look refused for it.
+/// Requests the run's turn. A run that has moved to another model is recorded first: its position in the queue follows from the record,
+/// and the reason that it was stalled for applied to the other model.
 fn take_turn(pass: &mut Pass<'_>) -> Next {
     if !has_moved(pass) {
         return Next::keep(Effect::TakeTurn, None);
@@ -141,13 +141,13 @@ fn take_turn(pass: &mut Pass<'_>) -> Next {
     Next::record(Effect::TakeTurn, None)
 }
 
-/// Whether the run that is on record is for another model than the spec names now.
+/// Whether the recorded run is for another model than the spec names now.
 fn has_moved(pass: &Pass<'_>) -> bool {
     let recorded = pass.situation.recorded.run.as_ref().filter(|run| !run.state.ended());
     recorded.zip(pass.record.run.as_ref()).is_some_and(|(recorded, run)| recorded.model.key() != run.model.key())
 }
 
-/// The names stand for no model, or for several. Whoever mends them at the service tells nobody, so they are looked up again.
+/// Handles names that match no model, or several. The service does not report a fix, so they are resolved again.
 fn unresolved(pass: &mut Pass<'_>, why: &str) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Waiting, Reason::ModelNotResolved, why);
@@ -157,7 +157,7 @@ fn unresolved(pass: &mut Pass<'_>, why: &str) -> Next {
     pass.stop_for(pace::SERVICE)
 }
 
-/// Nothing begins until somebody acts, and the wait for a turn begins anew when they have.
+/// Handles a fault: no run starts until a user acts, and then the wait for a turn starts again.
 fn hindered(pass: &mut Pass<'_>, fault: &Fault) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.tell(RunState::Waiting, fault.reason, &fault.message);
@@ -172,8 +172,8 @@ fn hindered(pass: &mut Pass<'_>, fault: &Fault) -> Next {
     }
 }
 
-/// Whether the list of refreshes is read before anything is submitted: where the service itself may not refuse a second operation, and
-/// after it refused this attempt, so that the next try costs no write. An attempt of which nothing was sent needs no list.
+/// Whether the list of refreshes is read before a submission: if the service may not refuse a second operation itself, and after it
+/// refused this attempt, so that the next try costs no write. An attempt of which nothing was sent needs no list.
 fn asks_first(run: &Run, kind: OperationKind) -> bool {
     if !kind.offers().refused_during_refresh {
         return true;
@@ -186,20 +186,20 @@ fn asks_first(run: &Run, kind: OperationKind) -> bool {
     }
 }
 
-/// Records the intent, and submits. The one place that does.
+/// Records the intent and submits. No other function does.
 pub(super) fn submit(pass: &mut Pass<'_>) -> Next {
     let Some(run) = pass.record.run.as_mut() else {
         return Next::keep(Effect::Nothing, None);
     };
     if !pass.desired.finalizer {
-        // Before the first operation can exist there is somebody who will see to its end. Only now, for whoever comes first
-        // has asked for its turn first: a write in between would let another overtake it.
+        // The finalizer is added before the first operation can exist. Not before the turn is granted: a write before the request
+        // for the turn would let another resource overtake this one.
         return Next::keep(Effect::AddFinalizer, None);
     }
     run.earlier_operation_ids = run.clone().into_operations();
     (run.operation_id, run.location, run.service_state) = (None, None, None);
     run.submitted_time = Some(Time::from(pass.now));
-    // How long it has waited is forgotten only when the service has it: a turn that was refused was none.
+    // The time of its wait is kept until the service accepts it, because a refused submission does not end the wait.
     (run.waiting_for, run.next_attempt_time) = (None, None);
     (run.started_time, run.ended_time, run.duration, run.progress) = (None, None, None, None);
     run.candidates.clear();
@@ -207,13 +207,13 @@ pub(super) fn submit(pass: &mut Pass<'_>) -> Next {
     run.messages.clear();
     run.tell(RunState::Submitting, Reason::Submitting, BEING_SUBMITTED);
     triggers::submit(pass.desired, &mut pass.record);
-    // Refusals are counted over all tries, so that the pauses grow; and each sort of them is told once.
+    // Refusals are counted over all tries, so that the delays grow and each kind of refusal is reported once.
     let Scratch { troubles, refusals, told, .. } = pass.scratch;
     pass.scratch = Scratch { troubles, refusals, told, own_intent: Some(Time::from(pass.now)), ..Scratch::default() };
     Next::record(Effect::Submit, None)
 }
 
-/// A run whose submission has started nothing. `None` where its rules are those of any run that waits.
+/// Handles a run whose submission started no operation. `None` if the rules of any waiting run apply.
 fn not_started(pass: &mut Pass<'_>) -> Option<Next> {
     match &pass.situation.seen {
         Seen::Submission(Submission::Refused(trouble)) => {
@@ -258,34 +258,34 @@ fn busy(pass: &mut Pass<'_>, message: &str) -> Next {
         let message = format!("the service is busy: waits for another client's operation on the model ({message})");
         run.tell(RunState::Waiting, Reason::ModelBusy, message);
     }
-    // The list says which one it is. Where it shows none, each further refusal doubles the pause.
+    // The list shows which operation it is. If it shows none, each further refusal doubles the delay.
     pass.scratch.troubles = pass.scratch.troubles.saturating_add(1);
     let pause = pace::busy(pass.situation.settings, waited).max(pace::retry(pass.scratch.troubles, pass.seed()));
     pass.stop_for(pause)
 }
 
-/// It is certain that nothing began: the service would show it by now.
+/// Handles a submission that certainly started no operation: the service would show it by now.
 fn never_arrived(pass: &mut Pass<'_>) -> Option<Next> {
     let kept_its_turn = turn_use(pass.situation.recorded, pass.now, pass.situation.settings) == TurnUse::Holds;
     let since = Time::from(pass.intent());
     if let Some(run) = pass.record.run.as_mut() {
-        // All of it was waiting, so it counts as such: a service that loses every submission must not be tried for ever.
+        // The time since the intent counts as waiting, so that a service that loses every submission is not tried forever.
         run.waiting_since_time.get_or_insert(since);
         run.tell(RunState::Waiting, Reason::Retrying, "the submission never reached the service");
     }
     pass.notice(Reason::Resubmitted, "the submission never reached the service");
-    // Another resource may have had the turn meanwhile, then this one asks for it again. Otherwise whatever holds for a run that waits
-    // holds for this one: suspension, deadline, another client's refresh in this listing.
+    // Another resource may have had the turn meanwhile, and then this one requests it again. Otherwise the rules of a waiting run
+    // apply: suspension, deadline, another client's refresh in this list.
     (!kept_its_turn).then(|| Next::record(Effect::Nothing, Some(Duration::ZERO)))
 }
 
-/// A person says that the submission started nothing: the run waits for its turn again.
+/// Handles a user's decision that the submission started no operation: the run waits for its turn again.
 fn resubmit(pass: &mut Pass<'_>) -> Next {
     let message = "will be submitted again, as requested by the annotation resubmit";
     pass.notice(Reason::Resubmitted, message);
     model_names::renew(pass);
     if let Some(run) = pass.record.run.as_mut() {
-        // None of them is it, the person says; so no later submission began one of them either.
+        // The user ruled out all candidates, so no later submission started one of them either.
         let candidates = std::mem::take(&mut run.candidates);
         pass::remember(&mut run.ruled_out_operation_ids, candidates.into_iter().map(|candidate| candidate.operation_id));
         run.tell(RunState::Waiting, Reason::Retrying, message);
@@ -294,7 +294,7 @@ fn resubmit(pass: &mut Pass<'_>) -> Next {
     Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
 
-/// The listing shows none that runs and may hide one, and the service would not refuse: it is read again, until the deadline.
+/// Handles a list that shows no running refresh but may hide one, where the service would not refuse: it is read again, until the deadline.
 fn untold(pass: &mut Pass<'_>) -> Next {
     let message =
         "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
@@ -306,10 +306,10 @@ fn untold(pass: &mut Pass<'_>) -> Next {
     next
 }
 
-/// Another client's refresh is running.
+/// Handles a refresh that blocks the run.
 fn blocked_by(pass: &mut Pass<'_>, operation: &Operation, of_our_own: bool) -> Next {
     pass.scratch.troubles = 0;
-    // The listing may lag behind the end of this run's own last attempt.
+    // The list may lag behind the end of this run's own last attempt.
     let mine = |run: &Run| operation.id.same(run.operation_id.as_deref().unwrap_or_default()) || run.knows(&operation.id);
     let of_our_own = of_our_own || pass.record.run.as_ref().is_some_and(mine);
     if pass.desired.policy.conflict == ConflictPolicy::Fail && !of_our_own {
@@ -317,7 +317,7 @@ fn blocked_by(pass: &mut Pass<'_>, operation: &Operation, of_our_own: bool) -> N
         let message = format!("refresh {} of another client is running, and conflictPolicy is Fail", operation.id);
         return completion::end(pass, RunState::Failed, Reason::Conflict, message);
     }
-    // The services cancel what a client of this API has submitted, and nothing else.
+    // The services cancel only operations that a client of this API has submitted.
     let replace = pass.desired.policy.conflict == ConflictPolicy::Replace && !of_our_own && operation.origin == Origin::Client;
     let id = operation.id.clone();
     let whose = match (of_our_own, operation.origin) {
@@ -336,10 +336,10 @@ fn blocked_by(pass: &mut Pass<'_>, operation: &Operation, of_our_own: bool) -> N
     pass.stop_for(pause)
 }
 
-/// Whose a refresh is that a schedule, a person or the service itself started.
+/// The origin of a refresh that a schedule, a person or the service itself started.
 const NOT_CANCELLABLE: &str = "by a schedule, a person or the service, which cannot be cancelled,";
 
-/// A refresh without an id is running. It is certainly none of ours.
+/// Handles a running refresh without an id. It is certainly not this operator's.
 fn blocked_by_unnamed(pass: &mut Pass<'_>, unnamed: UnnamedOperation) -> Next {
     pass.scratch.troubles = 0;
     if pass.desired.policy.conflict == ConflictPolicy::Fail {
@@ -356,7 +356,7 @@ fn since(start: Option<Timestamp>) -> String {
     start.map(|start| format!(" since {}", Time::from(start))).unwrap_or_default()
 }
 
-/// Records what the run waits for; returns the pause until the next list.
+/// Records what the run waits for; returns the delay until the next list.
 fn wait_for(pass: &mut Pass<'_>, verb: &str, holder: String) -> Duration {
     let now = pass.now;
     let mut waited = Duration::ZERO;
