@@ -1,8 +1,8 @@
 //! A user's decision on a submission whose outcome is unknown: the annotations `adopt` and `resubmit`.
 //!
 //! A decision answers one question. `resubmit` names the question by a value that no other question of the resource has ([`question`]), and
-//! `adopt` names an operation. So a value that is left over from an earlier question answers no later one. The operator removes a value that
-//! it has followed, and one that answers nothing, this with an event.
+//! `adopt` names an operation. So a value of an earlier question answers no later one. The operator removes a value that it has followed.
+//! It also removes a value that answers no question, with an event.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ use crate::operation::OperationId;
 /// The longest value that an event repeats, in bytes.
 const SHOWN: usize = 64;
 
-/// The value of the annotation `resubmit` that answers what is asked about a run's present submission: the run, the attempt, and from the
-/// second question about that attempt on which one it is.
+/// The value of the annotation `resubmit` that answers the question about a run's present submission: the run, the attempt and, from the
+/// second question about that attempt on, its number.
 #[must_use]
 pub fn question(run: &Run) -> String {
     asked(run, run.resubmissions)
@@ -27,12 +27,12 @@ fn asked(run: &Run, decisions: i32) -> String {
     format!("run-{}-attempt-{}{nth}", run.number, run.attempt)
 }
 
-/// Whether the submission is held until a person says what became of it.
+/// Whether the submission is held until a user decides.
 pub(super) fn held(pass: &Pass<'_>) -> bool {
     pass.record.run.as_ref().and_then(Run::why) == Some(Reason::SubmissionUnknown)
 }
 
-/// The operation that the annotation `adopt` names, as far as it can be the one that the present submission started.
+/// The operation that the annotation `adopt` names, if the present submission can have started it.
 pub(super) fn named(pass: &Pass<'_>) -> Option<OperationId> {
     let value = pass.desired.requests.adopt.as_deref()?;
     judge(pass, value).ok()
@@ -59,7 +59,7 @@ pub(super) fn resubmits(pass: &Pass<'_>) -> bool {
 /// The annotation that will be removed now: its decision was followed, or it answers nothing, which an event reports.
 pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
     let held = held(pass);
-    // Where the resource goes, its annotations go with it.
+    // An operator that is about to be uninstalled removes no annotations.
     if pass.desired.leaving.is_some() {
         return None;
     }
@@ -91,7 +91,7 @@ pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
     Some(api::ADOPT)
 }
 
-/// Where a step changes the record, the next pass looks at once whether an annotation is left over.
+/// After a step that changes the record, the next pass immediately checks for leftover annotations.
 pub(in crate::engine) fn wake(situation: &Situation<'_>, step: Step) -> Step {
     let Requests { adopt, resubmit, .. } = &situation.desired.requests;
     let decided = adopt.is_some() || resubmit.is_some();
@@ -99,7 +99,7 @@ pub(in crate::engine) fn wake(situation: &Situation<'_>, step: Step) -> Step {
     if decided && changes { Step { look_again: Some(Duration::ZERO), ..step } } else { step }
 }
 
-/// Reports that an annotation asks for nothing, and which value would.
+/// Reports that an annotation requests nothing, and which value does.
 fn ignore_idle(pass: &mut Pass<'_>, annotation: &'static str, value: &str) {
     let purpose = match annotation {
         api::RUN_REQUESTED_AT => "to request a run",
@@ -120,7 +120,7 @@ fn ignore_idle(pass: &mut Pass<'_>, annotation: &'static str, value: &str) {
     pass.notice(Reason::DecisionIgnored, message);
 }
 
-/// Reports that a decision has no effect, and what is asked now.
+/// Reports that a decision has no effect, and which decision is needed now.
 pub(super) fn ignore(pass: &mut Pass<'_>, annotation: &str, value: &str, why: &str) {
     let value = text::bounded(value, SHOWN);
     let now = match remedy(pass).filter(|_| held(pass)) {
@@ -133,10 +133,10 @@ pub(super) fn ignore(pass: &mut Pass<'_>, annotation: &str, value: &str, why: &s
     pass.notice(Reason::DecisionIgnored, format!("removed {annotation}={value}, which has no effect because {why}: {now}"));
 }
 
-/// The commands that answer the question about the present submission; `None` where there is no run.
+/// The commands that answer the question about the present submission; `None` if there is no run.
 fn remedy(pass: &Pass<'_>) -> Option<String> {
     let run = pass.record.run.as_ref()?;
-    // Where there is one candidate, the command is complete.
+    // With a single candidate, the command is complete.
     let id = match run.candidates.as_slice() {
         [one] => one.operation_id.as_str(),
         _ => "OPERATION_ID",
@@ -149,7 +149,7 @@ fn remedy(pass: &Pass<'_>) -> Option<String> {
     })
 }
 
-/// Says what a user has to decide, and the commands for it, which are complete however long the fact is.
+/// Records what a user must decide, and the commands for it, which are complete however long the fact is.
 pub(super) fn ask(pass: &mut Pass<'_>, fact: &str) {
     let remedy = remedy(pass).unwrap_or_default();
     let fact = text::bounded(fact, text::SENTENCE.saturating_sub(remedy.len() + ": ".len()));

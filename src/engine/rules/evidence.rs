@@ -1,11 +1,11 @@
 //! Evidence: whether an operation in a list can be the one that an unanswered submission started.
 //!
 //! Three outcomes for each operation: it is certainly another ([`Evidence::may_match`] is false), it certainly matches
-//! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can tell. What is unknown proves nothing, in either direction:
-//! an operation is excluded only by what it shows, and adopted only if it shows everything that was asked for.
+//! ([`Evidence::ambiguity`] is `None`), or only a later list or a user can decide. Unknown facts prove nothing, in either direction:
+//! an operation is excluded only by what it shows, and adopted only if it shows everything that was requested.
 //!
-//! A refresh shows its type and its objects. A synchronisation shows its times alone; but one that started after the intent brings
-//! the replicas what was asked for, whichever client asked, so the times are enough where the clocks are known.
+//! A refresh shows its type and its objects. A synchronization shows only its times. But one that started after the intent updates the
+//! replicas as requested, whichever client submitted it, so the times are enough if the clocks are known.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshReq
 
 /// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
-/// How much the clocks of two machines may differ where one operator takes over from another. Up to that far before the window a user
-/// is asked, instead of taking an operation for another client's.
+/// How much the clocks of two machines may differ when one operator takes over from another. For an operation up to that long before the
+/// window a user decides; it does not count as another client's.
 const TAKEOVER_SKEW: Duration = Duration::from_secs(5);
-/// How much the service's clock may differ from ours where it did not say what it was.
+/// How much the service's clock may differ from the operator's if the service did not report it.
 const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
-/// The types that the services document, in lower case. Any other may be a new word for one of them.
+/// The types that the services document, in lower case. Any other may be a new name for one of them.
 const REFRESH_TYPES: [&str; 7] = ["full", "clearvalues", "calculate", "dataonly", "automatic", "defragment", "add"];
 
 /// Whether an operation certainly started before an intent, whatever the service's clock shows.
@@ -44,26 +44,26 @@ fn later(moment: Timestamp, by: Duration) -> Timestamp {
     moment.checked_add(by).unwrap_or(moment)
 }
 
-/// Whether a moment that the service shows is certainly before another. Some services leave the fraction of a second out, so without
-/// one it may be almost a second later.
+/// Whether a moment that the service shows is certainly before another. Some services omit the fraction of a second, so a moment without
+/// one may be almost a second later.
 fn is_before(shown: Timestamp, moment: Timestamp) -> bool {
     let whole_seconds = shown.subsec_nanosecond() == 0;
     if whole_seconds { later(shown, RESOLUTION) <= moment } else { shown < moment }
 }
 
-/// What is known of the clocks.
+/// The known facts about the clocks.
 #[derive(Clone, Copy, Debug)]
 struct Clocks {
-    /// How far the service's clock is ahead of ours, where it said what it shows.
+    /// How far the service's clock is ahead of the operator's, if the service reported it.
     ahead: Option<Ahead>,
     /// Whether the process that measured it also recorded the intent.
     same: bool,
 }
 
-/// What is held against each operation of a list.
+/// The facts that each operation of a list is compared with.
 pub(super) struct Evidence<'a> {
     run: &'a Run,
-    /// What was asked for; `None` where the spec has changed since, and nothing on record tells.
+    /// The request; `None` if the spec has changed since, because the record does not have it.
     request: Option<&'a Request>,
     taken: &'a Taken,
     window: Window,
@@ -78,10 +78,10 @@ struct Window {
     to: Timestamp,
     /// The intent by the service's clock, at the latest.
     intent: Timestamp,
-    /// From then on a start is taken for one after the intent. Between the start of the window and this moment only a user can tell:
-    /// our own clock may have been set, or the list took long to come, so that the service's clock was read at an unknown moment.
+    /// From this moment on a start counts as after the intent. Between the start of the window and this moment only a user can decide:
+    /// the operator's clock may have been set, or the list took long, so that the service's clock was read at an unknown moment.
     surely_after: Timestamp,
-    /// Whether the service said what its clock shows.
+    /// Whether the service reported its clock.
     clock_known: bool,
 }
 
@@ -90,7 +90,7 @@ impl Window {
         let clock_known = ahead.is_some_and(Ahead::is_believable);
         let there = |ahead: Option<SignedDuration>| intent.checked_add(ahead.unwrap_or_default()).unwrap_or(intent);
         let (first, last) = (there(ahead.map(|ahead| ahead.least)), there(ahead.map(|ahead| ahead.most)));
-        // The clock shows whole seconds, and so does the intent: each may be almost a second later than it shows.
+        // The clock and the intent have whole seconds, so each may be almost a second later than it shows.
         let arrival = settings.call_timeout + 2 * RESOLUTION;
         let own_skew = if same { RESOLUTION } else { TAKEOVER_SKEW };
         let (from, to, surely_after) = if clock_known {
@@ -103,7 +103,7 @@ impl Window {
 
     /// Whether an operation certainly started, or ended, before it.
     fn is_after(&self, operation: &Operation) -> bool {
-        // One that ended before the intent is not it either, whether it shows its start or not.
+        // An operation that ended before the intent is excluded too, whether it shows its start or not.
         let over = operation.end.filter(|_| operation.phase.ended());
         operation.start.or(over).is_some_and(|moment| is_before(moment, self.from))
     }
@@ -114,8 +114,8 @@ impl Window {
     }
 }
 
-/// The latest intent of the unresolved submissions of other resources that may have started an operation. It is told by its times alone:
-/// no record shows what those submissions asked for.
+/// The latest intent of other resources' unresolved submissions that may have started an operation. Only its times are compared,
+/// because no record shows what those submissions requested.
 #[must_use]
 pub(super) fn rival(operation: &Operation, taken: &Taken, ahead: Option<Ahead>, settings: &Settings) -> Option<Timestamp> {
     let of = |intent: &Timestamp| Window::of(*intent, Clocks { ahead, same: false }, settings).may_hold(operation);
@@ -133,19 +133,19 @@ pub(super) enum Ambiguity {
     NoStart,
     /// It started before the intent by one reading of the clocks.
     SeemsOlder { clock_known: bool },
-    /// It started later than a submission arrives.
+    /// It started later than a submission can arrive.
     TooLate,
-    /// It is a synchronisation, and the service's clock is not known.
+    /// It is a synchronization, and the service's clock is unknown.
     TimesAlone,
-    /// It is a synchronisation that may have started just before the intent.
+    /// It is a synchronization that may have started just before the intent.
     JustBefore,
     /// Its details cannot be read, or only in part.
     Unread,
-    /// It shows no type that is documented.
+    /// It shows no documented type.
     NoType,
-    /// It does not show all objects that were asked for.
+    /// It does not show all requested objects.
     ObjectsNotShown,
-    /// Its names differ from those that were asked for in what may have been changed on the way.
+    /// Its names differ from the requested ones in a way that a gateway may have caused.
     Names,
 }
 
@@ -173,16 +173,16 @@ impl fmt::Display for Ambiguity {
 }
 
 impl<'a> Evidence<'a> {
-    /// What is held against each operation of a list; `None` where there is no run.
+    /// The facts that each operation of a list is compared with; `None` if there is no run.
     pub(super) fn of(pass: &'a Pass<'_>, listing: &Listing, taken: &'a Taken) -> Option<Self> {
         let run = pass.record.run.as_ref()?;
-        // The spec may have changed since; then only what is on record can be compared.
+        // The spec may have changed since; then only the record can be compared.
         let request = pass.desired.work.is(&run.work).then_some(&pass.desired.work.request);
         let clocks = Clocks { ahead: listing.ahead, same: run.submitted_time.is_some() && run.submitted_time == pass.scratch.own_intent };
         Some(Self { run, request, taken, window: Window::of(pass.intent(), clocks, pass.situation.settings) })
     }
 
-    /// Whether an operation can be the one: nothing that it shows contradicts it.
+    /// Whether an operation can be the submitted one: nothing that it shows excludes it.
     pub(super) fn may_match(&self, operation: &Operation) -> bool {
         let id = &operation.id;
         if operation.origin == Origin::External || self.taken.has(id) || self.run.knows(id) || self.run.rules_out(id) {
@@ -198,7 +198,7 @@ impl<'a> Evidence<'a> {
         !other_type && operation.objects.iter().all(|shown| asked_for(request, &shown.name) != Likeness::Different)
     }
 
-    /// Whether an operation started before the intent, by clocks that are known.
+    /// Whether an operation started before the intent, by known clocks.
     pub(super) fn seems_older(&self, operation: &Operation) -> bool {
         self.window.clock_known && operation.start.is_some_and(|start| is_before(start, self.window.surely_after))
     }
@@ -208,7 +208,7 @@ impl<'a> Evidence<'a> {
     }
 
     /// Why an operation that may match is not adopted; `None` where it matches. `certain` is whether the list can no longer be late:
-    /// until then an operation of another client may be there without ours.
+    /// until then it may show another client's operation and not this resource's.
     pub(super) fn ambiguity(&self, operation: &Operation, certain: bool) -> Option<Ambiguity> {
         let Some(request) = self.request else { return Some(Ambiguity::SpecChanged) };
         if operation.origin != Origin::Client {
@@ -228,19 +228,19 @@ impl<'a> Evidence<'a> {
             return Some(Ambiguity::TooLate);
         }
         match request {
-            // One that began a little before the intent may be another's, without what it was to bring.
+            // A synchronization that started just before the intent may lack the requested state.
             Request::Sync => (!certain && start < self.window.intent).then_some(Ambiguity::JustBefore),
             Request::Refresh(request) => work_ambiguity(operation, request),
         }
     }
 }
 
-/// The type that an operation shows, where it is one that the services document.
+/// The type that an operation shows, if the services document it.
 fn documented_type(operation: &Operation) -> Option<&str> {
     operation.refresh_type.as_deref().filter(|shown| REFRESH_TYPES.contains(&shown.to_ascii_lowercase().as_str()))
 }
 
-/// Why the type and the objects that an operation shows do not prove that it does what was asked for.
+/// Why the type and the objects that an operation shows do not match the request.
 fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Ambiguity> {
     if operation.unread {
         return Some(Ambiguity::Unread);
@@ -263,7 +263,7 @@ fn work_ambiguity(operation: &Operation, request: &RefreshRequest) -> Option<Amb
     }
 }
 
-/// How close an object that is shown comes to one that was asked for. Nothing on record has the tables of a whole model.
+/// How well a shown object matches the requested ones. For a whole model the record has no tables, so any object matches.
 fn asked_for(request: &RefreshRequest, shown: &ObjectName) -> Likeness {
     let names = request.objects.iter().map(|asked| object_names::object(asked, shown));
     names.min().unwrap_or(Likeness::Same)

@@ -11,7 +11,7 @@ use crate::engine::next::Next;
 use crate::engine::pass::Pass;
 use crate::engine::{Desired, Effect, Leaving, Step, pace};
 
-/// Whether the operation is to be cancelled, and why; `due` is whether a run is to follow it.
+/// Why the operation must be cancelled; `None` if it must not. `due` is whether a run is due after it.
 pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     if cancel_request::is_pending(pass) && pass.kind().offers().cancel {
         return Some(CancelCause::Request);
@@ -31,26 +31,26 @@ pub(super) fn cancel_cause(pass: &Pass<'_>, due: bool) -> Option<CancelCause> {
     (replaces && can_begin).then_some(CancelCause::Replacement)
 }
 
-/// Has the resource looked at when the deadline of its operation comes, however long the service asks to wait.
+/// Requeues the resource for the deadline of its operation, whatever backoff the service requests.
 pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let running = step.recorded.run.as_ref().filter(|run| run.state == RunState::Running && step.effect == Effect::Nothing);
     let deadline = running.and_then(|run| pace::after(run.submitted_time?, desired.policy.active_deadline));
     let Some(deadline) = deadline else { return step };
-    // Where it has come already, the cancellation may be hindered, and is not tried again at once.
+    // After the deadline the cancellation may be blocked, and is not retried immediately.
     let pause = Some(pace::between(now, deadline)).filter(|pause| !pause.is_zero()).unwrap_or(pace::SERVICE);
     Step { look_again: Some(pace::at_latest(step.look_again, pause)), ..step }
 }
 
-/// Records what a trigger that came during the run means; whether a run is to follow this one.
+/// Handles the triggers that came during the run. Returns whether a run is due after this one.
 ///
-/// `Forbid` drops occurrences alone. A declared change holds until it has run: it is not accepted, so that taking it back starts
-/// nothing, and not handled either, so that this run's end is no success of it.
+/// `Forbid` drops only occurrences. A declared change holds until it has run: it is not accepted, so that reverting it starts nothing,
+/// and it is not handled, so that the success of this run is not a success of the change.
 pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
     if pass.deleting() {
         return false;
     }
     triggers::withdraw(pass);
-    // What a run is being cancelled for must then begin, whatever the policy has become.
+    // The run that this one is being cancelled for must start, whatever the policy is now.
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
     if pass.desired.policy.concurrency == ConcurrencyPolicy::Forbid && !replaced {
         forbid(pass);
@@ -60,7 +60,7 @@ pub(super) fn heed_triggers(pass: &mut Pass<'_>) -> bool {
     triggers::next(pass.desired, &pass.record, pass.now).is_some()
 }
 
-/// Drops each occurrence that is due, but not what was accepted under another policy.
+/// Drops each occurrence that is due, except a trigger that was accepted under another policy.
 fn forbid(pass: &mut Pass<'_>) {
     while let Some(due) = triggers::occurrence(pass.desired, &pass.record, pass.now).filter(|due| pass.record.queued.as_ref() != Some(due))
     {
@@ -76,7 +76,7 @@ fn forbid(pass: &mut Pass<'_>) {
     }
 }
 
-/// Ends the pass with what was found out before anything else, so that it is reported once.
+/// Records what was reported before anything else, so that it is reported once.
 pub(in crate::engine) fn keep_record(pass: &mut Pass<'_>) -> Next {
     if pass.record.run.as_ref().is_some_and(|run| matches!(run.state, RunState::Running | RunState::Cancelling)) {
         heed_triggers(pass);

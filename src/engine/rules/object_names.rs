@@ -1,8 +1,8 @@
-//! Whether a name that the service shows is the name that was asked for.
+//! Whether a name that the service shows is the requested name.
 //!
-//! Both services compare the names of tables and partitions without regard to case, beyond ASCII too, and a name may end with a
-//! blank. So a name is compared as it is; names that differ in blanks, in how a letter is encoded or in characters that nobody
-//! sees may be the same one on its way through a gateway, and prove nothing.
+//! Both services compare the names of tables and partitions without regard to case, also beyond ASCII, and a name may end with a
+//! space. So spaces are compared too. Names that differ only in spaces, in the encoding of a letter or in invisible characters may be
+//! the same name, changed by a gateway. They prove nothing.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use unicase::UniCase;
@@ -10,19 +10,19 @@ use unicase::UniCase;
 use crate::operation::{ObjectName, REDACTED};
 use crate::text::is_invisible;
 
-/// How a name that is shown relates to one that was asked for, from the closest on.
+/// How well a shown name matches a requested one, the best match first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Likeness {
-    /// The services take both for one name.
+    /// The services treat both as one name.
     Same,
-    /// They differ in what may have been changed on the way.
+    /// They differ in a way that a gateway may have caused.
     Similar,
     /// They are two names.
     Different,
 }
 
-/// How an object that is shown relates to one that was asked for. A table that was asked for covers its partitions, and Power BI may
-/// show a table without the partition that was asked for.
+/// How well a shown object matches a requested one. A requested table covers its partitions, and Power BI may show a table without
+/// the requested partition.
 pub(super) fn object(asked: &ObjectName, shown: &ObjectName) -> Likeness {
     let partition = match (&asked.partition, &shown.partition) {
         (Some(asked), Some(shown)) => name(asked, shown),
@@ -31,7 +31,7 @@ pub(super) fn object(asked: &ObjectName, shown: &ObjectName) -> Likeness {
     name(&asked.table, &shown.table).max(partition)
 }
 
-/// How a name that is shown relates to one that was asked for.
+/// How well a shown name matches a requested one.
 pub(super) fn name(asked: &str, shown: &str) -> Likeness {
     if UniCase::unicode(asked) == UniCase::unicode(shown) {
         Likeness::Same
@@ -42,12 +42,12 @@ pub(super) fn name(asked: &str, shown: &str) -> Likeness {
     }
 }
 
-/// What people see of a name: without blanks and invisible characters, each letter in one encoding and in one case. The i with and without
-/// its dot is one letter here, for a service whose language is Turkish folds it in another way.
+/// The visible part of a name: without spaces and invisible characters, each letter in one encoding and in one case. The i with and without
+/// its dot is one letter here, because a service whose language is Turkish folds it in another way.
 fn visible(name: &str) -> String {
     let composed = ComposingNormalizerBorrowed::new_nfkc();
     let folded = UniCase::unicode(composed.normalize(name)).to_folded_case();
-    // Folding may take a letter apart again; what is left alone then is the dot of a Turkish i.
+    // Folding may decompose a letter again; only the dot of a Turkish i then stays separate.
     let letters = composed.normalize(&folded).into_owned().replace('\u{131}', "i").replace('\u{307}', "");
     letters.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
 }

@@ -1,7 +1,7 @@
-//! Runs by the clock (`trigger.schedule`): which time is due, which is too late, and when to look again.
+//! Scheduled runs (`trigger.schedule`): which time is due, which is too late, and when to decide again.
 //!
 //! `nextScheduleTime` is the cursor. It moves in the write that first records a run for a time, or drops it, so that a restart
-//! neither repeats nor forgets one. However many times have passed since, one run makes up for them: that of the latest.
+//! neither repeats nor loses one. However many times have passed, one run makes up for them: that of the latest.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::api::{Reason, Status, Time, Trigger, TriggerType};
 use crate::engine::pass::Pass;
 use crate::engine::{Desired, Step, pace};
 
-/// A longer sleep is taken in parts, since the clock may be set meanwhile.
+/// A longer sleep is split, because the clock may be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
-/// Sets the cursor where the schedule is another one than before: on a new resource from its creation, else from now on.
+/// Sets the cursor if the schedule has changed: on a new resource from its creation, otherwise from now on.
 pub(in crate::engine) fn look(pass: &mut Pass<'_>) {
     let (desired, record, now) = (pass.desired, &mut pass.record, pass.now);
     let Some(scheduled) = &desired.scheduled else {
@@ -35,14 +35,14 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) {
     }
 }
 
-/// The run that is due by the clock.
+/// The scheduled run that is due.
 pub(super) fn due(desired: &Desired, record: &Status, now: Timestamp) -> Option<Trigger> {
     let scheduled = desired.scheduled.as_ref()?;
     let time = scheduled.come(record, now).filter(|time| !scheduled.too_late(*time, now))?;
     Some(Trigger { r#type: TriggerType::Schedule, value: time.to_string() })
 }
 
-/// Moves the cursor behind every time that has come: a run makes up for them, or nothing does.
+/// Moves the cursor behind every time that has passed: one run makes up for them, or none does.
 pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     let Ok(time) = trigger.value.parse::<Timestamp>() else { return };
     record.last_schedule_time = Some(Time::from(time));
@@ -51,13 +51,13 @@ pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger)
     }
 }
 
-/// The scheduled time that waits for its run, where one was accepted.
+/// The accepted scheduled time that waits for its run, if there is one.
 fn queued(record: &Status) -> Option<Timestamp> {
     let queued = record.queued.as_ref().filter(|queued| queued.r#type == TriggerType::Schedule)?;
     queued.value.parse().ok()
 }
 
-/// Leaves out what is too late, and says so. Whether there was anything.
+/// Skips a time that is too late, and reports it. Returns whether there was one.
 pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
     let Some(scheduled) = &pass.desired.scheduled else { return false };
     let queued = queued(&pass.record);
@@ -72,10 +72,10 @@ pub(super) fn skip_late(pass: &mut Pass<'_>) -> bool {
     true
 }
 
-/// Has the resource looked at again when the clock has something for it.
+/// Requeues the resource for its next scheduled time.
 pub(in crate::engine) fn wake(desired: &Desired, now: Timestamp, step: Step) -> Step {
     let next = step.recorded.next_schedule_time.filter(|_| desired.scheduled.is_some() && desired.deletion.is_none());
-    // What has come already is due when the run that is under way has ended, or is suspended.
+    // A time that has passed is due when the run in progress has ended, or is suspended.
     let Some(pause) = next.map(|next| pace::between(now, next.timestamp())).filter(|pause| !pause.is_zero()) else { return step };
     Step { look_again: Some(pace::at_latest(step.look_again, pause.min(LONGEST_SLEEP))), ..step }
 }

@@ -1,8 +1,8 @@
-//! What starts a run. A trigger is due until it is handled, and it is handled by the very write that records the intent.
+//! The triggers of a run. A trigger is due until it is handled, and the write that records the intent handles it.
 //!
-//! A trigger that is due and cannot start its run yet is *accepted*: `.status.queued` has it, and from there it runs whatever becomes of
-//! its source: an annotation may be removed, a schedule edited. Only a change that is taken back is withdrawn, and reported
-//! ([`withdraw`]): what it asked for holds again. But where a run was cancelled for it, a run follows.
+//! A trigger that is due and cannot start its run yet is *accepted*: `.status.queued` has it. It runs even if its source changes: an
+//! annotation may be removed, a schedule edited. Only a change that is reverted is withdrawn and reported ([`withdraw`]), because the
+//! requested state holds again. But if a run was cancelled for it, a run follows.
 
 use jiff::Timestamp;
 
@@ -11,13 +11,13 @@ use crate::api::{CancelCause, Reason, Status, Trigger, TriggerType};
 use crate::engine::Desired;
 use crate::engine::pass::Pass;
 
-/// The trigger that is due by its source, if any. Several at once are one run: the most deliberate one gives it its name.
+/// The trigger that is due by its source, if any. Several at once start one run, named after the most deliberate one.
 #[must_use]
 fn due(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     requested(desired, recorded).or_else(|| declared(desired, recorded)).or_else(|| by_itself(desired, recorded, now))
 }
 
-/// The occurrence that is due: it means one moment, unlike a declared change, which holds until it has run.
+/// The occurrence that is due. It is of one moment, unlike a declared change, which holds until it has run.
 #[must_use]
 pub(super) fn occurrence(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     requested(desired, recorded).or_else(|| by_itself(desired, recorded, now))
@@ -31,12 +31,12 @@ fn requested(desired: &Desired, recorded: &Status) -> Option<Trigger> {
 /// The creation, or a change of the spec that has not run.
 #[must_use]
 pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> {
-    // On a new resource nothing has changed yet: whether it runs is `onChange`'s to say, token or not.
+    // On a new resource nothing has changed yet: `onChange` decides whether it runs, with or without a token.
     if recorded.last_handled_work.is_none() {
         let value = desired.token.clone().unwrap_or_default();
         return desired.runs_on_change.then_some(Trigger { r#type: TriggerType::Creation, value });
     }
-    // A token that was taken away starts nothing; `settle` forgets it, so that it counts when it comes back.
+    // A token that was removed starts nothing; `settle` drops it, so that it counts when it is set again.
     let token = desired.token.as_ref().filter(|token| Some(*token) != recorded.last_handled_token.as_ref());
     if let Some(token) = token {
         return Some(Trigger { r#type: TriggerType::Change, value: token.clone() });
@@ -46,12 +46,12 @@ pub(super) fn declared(desired: &Desired, recorded: &Status) -> Option<Trigger> 
     (changed && desired.runs_on_change).then_some(Trigger { r#type: TriggerType::Change, value: String::new() })
 }
 
-/// A resource has one of the two at most.
+/// The run after a refresh, or the scheduled run, that is due. A resource has at most one of the two triggers.
 fn by_itself(desired: &Desired, recorded: &Status, now: Timestamp) -> Option<Trigger> {
     upstream::due(desired, recorded).or_else(|| schedule::due(desired, recorded, now))
 }
 
-/// How deliberate a trigger is. One run is enough for the more deliberate ones together, from `JOINS` on.
+/// How deliberate a trigger is. One run serves all triggers from `JOINS` on together.
 fn rank(trigger: &Trigger) -> u8 {
     match trigger.r#type {
         TriggerType::AfterRefresh => 0,
@@ -70,7 +70,7 @@ pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Opti
     match (&recorded.queued, due) {
         (Some(queued), _) if upstream::is_withdrawn(queued) => Some(queued.clone()),
         (Some(queued), due) if upstream::is_older(queued, due.as_ref(), recorded) => Some(queued.clone()),
-        // Of a refresh that is still followed, the cursor has the run.
+        // The cursor of a refresh that is still followed has the run.
         (Some(queued), due) if queued.r#type == TriggerType::AfterRefresh => due,
         // A later request, change or scheduled time joins the one that was accepted.
         (Some(queued), Some(due)) if rank(queued) <= rank(&due) => Some(due),
@@ -82,7 +82,7 @@ pub(super) fn next(desired: &Desired, recorded: &Status, now: Timestamp) -> Opti
 /// Accepts the trigger that the next run is for.
 pub(super) fn accept(desired: &Desired, record: &mut Status, now: Timestamp) -> Option<Trigger> {
     let next = next(desired, record, now)?;
-    // One run makes up for all scheduled times, so a further one is not worth a write.
+    // One run makes up for all scheduled times, so a further time is not worth a write.
     let known = |queued: &Trigger| queued.r#type == TriggerType::Schedule && next.r#type == TriggerType::Schedule;
     if !record.queued.as_ref().is_some_and(known) {
         record.queued = Some(next.clone());
@@ -90,7 +90,7 @@ pub(super) fn accept(desired: &Desired, record: &mut Status, now: Timestamp) -> 
     Some(next)
 }
 
-/// Withdraws an accepted change that was taken back, and reports it. Whether there was one.
+/// Withdraws an accepted change that was reverted, and reports it. Returns whether there was one.
 pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
     let replaced = pass.record.run.as_ref().is_some_and(|run| run.cancel_cause == Some(CancelCause::Replacement));
     if replaced || declared(pass.desired, &pass.record).is_some() {
@@ -103,10 +103,10 @@ pub(super) fn withdraw(pass: &mut Pass<'_>) -> bool {
     true
 }
 
-/// Records that a run begins for a trigger.
+/// Records that a run starts for a trigger.
 ///
-/// Each run that is followed has one of its own, and so has the clock, so they count as handled with the first record of that. What is asked for by the
-/// spec or an annotation joins a run until that is submitted, and is settled then.
+/// A followed run and a scheduled time have a run of their own, so they count as handled with its first record. Changes and requests join a
+/// run until it is submitted, and are settled then.
 pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     match trigger.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, trigger),
@@ -118,19 +118,19 @@ pub(super) fn take(desired: &Desired, record: &mut Status, trigger: &Trigger) {
     record.queued = record.queued.take().filter(|queued| rank(queued) < rank(trigger));
 }
 
-/// Records that nothing begins for an occurrence that is due, though something could have.
+/// Records that no run starts for an occurrence that is due.
 pub(super) fn drop(desired: &Desired, record: &mut Status, occurrence: &Trigger) {
     match occurrence.r#type {
         TriggerType::AfterRefresh => upstream::advance(desired, record, occurrence),
         TriggerType::Schedule => schedule::advance(desired, record, occurrence),
         TriggerType::Request => record.last_handled_request = Some(occurrence.value.clone()),
-        // What is declared is never dropped.
+        // A declared change is never dropped.
         TriggerType::Creation | TriggerType::Change | TriggerType::Newer(_) => {}
     }
 }
 
-/// Records that an operation is about to be submitted: for everything that spec and annotations ask for now, and for what joins it
-/// from the queue.
+/// Records that an operation is about to be submitted: for all current requests of the spec and the annotations, and for the queued trigger
+/// that joins it.
 pub(super) fn submit(desired: &Desired, record: &mut Status) {
     if let Some(Trigger { r#type: TriggerType::Request, value }) = record.queued.take_if(|queued| rank(queued) >= JOINS) {
         record.last_handled_request = Some(value);
@@ -138,14 +138,14 @@ pub(super) fn submit(desired: &Desired, record: &mut Status) {
     settle(desired, record);
 }
 
-/// Records that everything that spec and annotations ask for now has been handled: by a run that begins, or because it starts
-/// nothing. Runs of a followed refresh are handled one by one ([`take`]).
+/// Records that all current requests of the spec and the annotations are handled: by a run that starts, or because they start none.
+/// Runs of a followed refresh are handled one by one ([`take`]).
 pub(super) fn settle(desired: &Desired, record: &mut Status) {
     if !desired.work.model.is_empty() {
         record.last_handled_work = Some(desired.work.digest.clone());
     }
     record.last_handled_token.clone_from(&desired.token);
-    // The value stays when the annotation goes: a drift correction that puts it back must start nothing.
+    // The value stays when the annotation is removed: a drift correction that restores it must start nothing.
     if let Some(value) = &desired.requests.run {
         record.last_handled_request = Some(value.clone());
     }

@@ -1,35 +1,35 @@
-//! Following a refresh: each of its successful runs starts one run here, once and in order (`trigger.afterRefresh`).
+//! Runs after a refresh (`trigger.afterRefresh`): each of its successful runs starts one run, once and in order.
 //!
-//! A cursor in the status says how far it has been followed. It moves in the write that first records a run for the next
-//! success, so that a restart neither repeats nor forgets one. It also has the successes that wait for a run: where the refresh is
-//! deleted or followed no more, the one in `.status.queued` still runs, and the others are reported.
+//! A cursor in the status shows how far the refresh has been followed. It moves in the write that first records a run for the next
+//! success, so that a restart neither repeats nor loses one. It also has the successes that wait for a run: if the refresh is deleted or
+//! no longer followed, the one in `.status.queued` still runs, and the others are reported.
 //!
-//! Where there is no cursor yet, these successes count:
-//! - on a resource that is new, those that the operator recorded after the second of its creation. That is by the operator's
-//!   clock, not by the service's, which may be minutes off;
-//! - where the refresh was not there, or was deleted and made anew under the same name, all of the new one's;
-//! - where the spec names another refresh than before, or one for the first time, those from now on.
+//! If there is no cursor yet, these successes count:
+//! - on a new resource, those that the operator recorded after the second of its creation, by the operator's clock. The service's
+//!   clock may differ by minutes;
+//! - if the refresh was missing, or was deleted and recreated under the same name, all of the new one's;
+//! - if the spec names another refresh than before, or one for the first time, those from now on.
 
 use crate::api::{self, FollowedRun, Reason, Status, Trigger, TriggerType};
 use crate::engine::pass::Pass;
 use crate::engine::{Desired, Fault, Followed, Following, Seen, Success};
 
-/// What the value of a queued trigger ends with when its refresh is not followed any more. No name of a resource has a blank.
+/// The end of the value of a queued trigger whose refresh is no longer followed. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
 
-/// Sets the cursor where the refresh that is followed is another one than before, and drops it where none is. Whether it reported
-/// queued runs that will not be followed: then this goes on record before anything else.
+/// Sets the cursor if the followed refresh has changed, and drops it if none is followed. Returns whether it reported queued runs that
+/// will not be followed: then this is recorded before anything else.
 pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
     let before = pass.record.last_followed.take();
     let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
     let accepted = pass.record.queued.as_ref().and_then(number);
-    // What was accepted runs, whether the history still has it or not.
+    // An accepted run starts, whether the history still has it or not.
     let waits = |cursor: &&FollowedRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
         pass.record.last_followed = after;
         return false;
     };
-    // What was just learnt goes on record first, and an operator that is about to leave has nothing to report.
+    // A result that was just observed is recorded first, and an operator that is about to be uninstalled reports nothing.
     if pass.situation.seen != Seen::Nothing || pass.desired.leaving.is_some() {
         pass.record.last_followed = before;
         return false;
@@ -53,12 +53,12 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
     missed > 0
 }
 
-/// The cursor as it stands now, and why the queued runs of the one before cannot be followed, where they cannot.
+/// The current cursor, and why the queued runs of the previous one cannot be followed, if they cannot.
 fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Option<FollowedRun>, Option<&'static str>) {
     const NO_LONGER: Option<&str> = Some("this resource no longer follows");
     match &desired.following {
         Following::Nobody => (None, NO_LONGER),
-        // Whatever comes under this name has not been followed at all.
+        // A refresh that is created under this name is followed from its first run on.
         Following::Astray(name, fault) if fault.as_ref().or(desired.fault.as_ref()).is_some_and(is_missing) => match before {
             Some(mut cursor) if cursor.name == *name => {
                 if let Some(queued) = cursor.queued.take() {
@@ -90,7 +90,7 @@ fn cursor(desired: &Desired, before: Option<FollowedRun>, is_new: bool) -> (Opti
     }
 }
 
-/// Whether a queued trigger is of a refresh that is not followed any more.
+/// Whether a queued trigger is of a refresh that is no longer followed.
 pub(super) fn is_withdrawn(trigger: &Trigger) -> bool {
     trigger.r#type == TriggerType::AfterRefresh && trigger.value.ends_with(WITHDRAWN)
 }
@@ -99,20 +99,20 @@ fn is_missing(fault: &Fault) -> bool {
     fault.reason == Reason::FollowedNotFound
 }
 
-/// The success that is to be followed next, with the cursor as it stands.
+/// The next success to follow, by the current cursor.
 fn next<'a>(desired: &'a Desired, record: &Status) -> Option<(&'a Followed, &'a Success)> {
     let Following::Refresh(followed) = &desired.following else { return None };
     let cursor = record.last_followed.as_ref().filter(|cursor| cursor.uid == followed.uid)?;
     followed.after(cursor.number).next().map(|success| (followed, success))
 }
 
-/// The trigger that the next success is.
+/// The trigger of the next success.
 pub(super) fn due(desired: &Desired, record: &Status) -> Option<Trigger> {
     let (followed, success) = next(desired, record)?;
     Some(Trigger { r#type: TriggerType::AfterRefresh, value: format!("{} run {}", followed.name, success.number) })
 }
 
-/// The number of the followed run that a trigger of the followed refresh is for; `None` of a refresh that is not followed any more.
+/// The number of the followed run that a trigger is for; `None` if its refresh is no longer followed.
 fn number(trigger: &Trigger) -> Option<i32> {
     let of_followed = trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger);
     trigger.value.rsplit(' ').next().filter(|_| of_followed)?.parse().ok()
@@ -135,12 +135,12 @@ pub(super) fn advance(desired: &Desired, record: &mut Status, trigger: &Trigger)
     }
 }
 
-/// Says which successes can no longer be followed, once; whether there were any.
+/// Reports the successes that can no longer be followed, once. Returns whether there were any.
 pub(super) fn say_missed(pass: &mut Pass<'_>) -> bool {
     let Following::Refresh(followed) = &pass.desired.following else { return false };
     let Some(cursor) = pass.record.last_followed.as_mut().filter(|cursor| cursor.uid == followed.uid) else { return false };
     let missed = followed.total.saturating_sub(followed.count_after(cursor.number)).saturating_sub(cursor.successful_runs);
-    // What was accepted runs all the same.
+    // An accepted run still starts.
     let accepted = pass.record.queued.as_ref().and_then(number).filter(|accepted| *accepted > cursor.number);
     let runs = accepted.is_some_and(|accepted| followed.successes.iter().all(|success| success.number != accepted));
     let missed = missed.saturating_sub(i64::from(runs));
