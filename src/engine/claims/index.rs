@@ -1,5 +1,5 @@
-//! Which resource claims which operation: an index over the ids in all records, so that a list of operations costs one lookup for each of
-//! them, however many resources there are.
+//! Which resource claims which operation: an index over the ids in all records, so that a list costs one lookup per operation, however many
+//! resources there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::operation::{OperationId, OperationKind};
 /// How many deleted resources are remembered.
 const REMEMBERED: usize = 1_000;
 
-/// An operation id without regard to case, as 128 bits of its SHA-256: a third of the memory of the text.
+/// An operation id in lower case, as 128 bits of its SHA-256: a third of the memory of the text.
 type Id = [u8; 16];
 
-/// What the claims of a resource are read from.
+/// The data that the claims of a resource are read from.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// What sort of operation its runs are.
+    /// The kind of operation of its runs.
     pub kind: OperationKind,
     /// The model that its spec names.
     pub model: Option<&'a Model>,
@@ -28,8 +28,8 @@ pub struct Record<'a> {
     pub status: Option<&'a Status>,
 }
 
-/// The claims of all resources, and of those that were deleted recently: an operation that a resource orphaned may still run, and no record
-/// names it any more. In memory only: after a restart it may be taken for what another resource started.
+/// The claims of all resources, and of those that were deleted recently: an operation that a resource orphaned may still be running, and
+/// no record names it. In memory only: after a restart another resource may adopt such an operation as its own.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
     by_id: BTreeSet<(Id, Arc<str>)>,
@@ -75,7 +75,7 @@ impl Claims {
         self.replace(uid, record, !is_released);
     }
 
-    /// Keeps the claims of a resource that is being deleted, or was.
+    /// Keeps the claims of a resource that is being deleted, or was deleted.
     pub fn depart(&mut self, uid: &Arc<str>, record: Record<'_>) {
         let present = self.claimants.get(uid).is_some_and(|claimant| claimant.present);
         self.replace(uid, record, present);
@@ -96,9 +96,9 @@ impl Claims {
         }
     }
 
-    /// Whether another resource than the one with this uid has the operation that is to be adopted for it: follows it, has followed it, or
-    /// is about to adopt it. First come, first served: until it is called again for the resource, the operation is reserved for it.
-    /// Candidates do not count: which resource has started them is what the user says.
+    /// Whether a resource other than the one with this uid tracks the operation that the latter is about to adopt, has tracked it, or is
+    /// about to adopt it. First come, first served: the operation is reserved for the resource until the next call for it. Candidates do not
+    /// count, because the user decides which resource started them.
     pub fn reserve(&mut self, own: &str, named: Option<(OperationKind, &str, &OperationId)>, is_tracked: impl Fn(&str) -> bool) -> bool {
         self.reserved.remove(own);
         let Some((kind, model, operation)) = named else { return false };
@@ -115,7 +115,7 @@ impl Claims {
         false
     }
 
-    /// The resource no longer exists.
+    /// Drops a resource that no longer exists.
     pub fn gone(&mut self, uid: &Arc<str>) {
         self.reserved.remove(uid);
         if let Some(claimant) = self.claimants.get_mut(uid) {
@@ -124,9 +124,9 @@ impl Claims {
         self.drop_unless_needed(uid);
     }
 
-    /// Which of these operations of a kind on a model other resources than the one with this uid follow or have followed, and which they
-    /// may have started by a submission that is unknown. Those of a deleted resource are still watched while the operator tracks its
-    /// operation to the end.
+    /// Which of these operations of a kind on a model belong to resources other than the one with this uid: those that they track or have
+    /// tracked, and those that an unresolved submission may have started. Those of a deleted resource count as tracked while the operator
+    /// tracks its operation to the end.
     pub fn by_others<'a>(
         &self,
         own: Option<&str>,
@@ -147,7 +147,7 @@ impl Claims {
                 };
                 of_it.insert(operation.as_str().to_lowercase());
             }
-            // A user may be wrong, so what they name for another resource is a doubt until that one's record has it.
+            // A user may be wrong, so an operation named for another resource is a candidate until that resource's record has it.
             let mut others = self.reserved.iter().filter(|(uid, _)| Some(&***uid) != own);
             if others.any(|(_, reserved)| reserved.is(kind, model, &id)) {
                 taken.candidates.insert(operation.as_str().to_lowercase());
@@ -215,16 +215,16 @@ impl Reserved {
 struct Named {
     kind: OperationKind,
     /// The keys of the models on which they count. A refresh's id is unique, and its resource may have moved to another model since, so
-    /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts on that model alone.
+    /// it counts on any. The client may make a synchronization's id from the state of its model, so it counts only on that model.
     models: Vec<String>,
     /// Sorted.
     ids: Box<[Id]>,
-    /// Those that the resource may have started, and does not follow.
+    /// Those that the resource may have started, and does not track.
     candidates: Box<[Id]>,
 }
 
 impl Named {
-    /// Those of a resource; `None` where there are none, and none may be unknown.
+    /// The operations of a resource; `None` if it has none and no unresolved submission.
     fn by(record: Record<'_>) -> Option<Self> {
         let status = record.status?;
         let of_history = status.history.iter().filter_map(|entry| entry.operation_id.as_ref());
@@ -241,7 +241,7 @@ impl Named {
         (!ids.is_empty() || Unresolved::of(record).is_some()).then(|| Self { kind, models, ids: ids.into_iter().collect(), candidates })
     }
 
-    /// Whether one of these may be an operation of this kind on this model. The services count refreshes and synchronizations apart.
+    /// Whether these may include an operation of this kind on this model. The services have separate ids for refreshes and synchronizations.
     fn counts_for(&self, kind: OperationKind, model: &str) -> bool {
         let on_model = || match kind {
             OperationKind::Refresh => true,

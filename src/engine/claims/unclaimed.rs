@@ -1,8 +1,8 @@
-//! Operations that another resource may have, while the records of some resources cannot be read.
+//! Operations that may belong to another resource, while the records of some resources cannot be read.
 //!
-//! A watch that the API server has refused since the operator began to lead shows nothing of its resources. Their operations are at the
-//! service all the same, and nothing there tells them from other clients' or from this resource's own. So none of them is adopted, and
-//! none is cancelled. What has been read once stays known, for only this operator adds to it.
+//! A watch that the API server has refused since the operator began to lead shows no resources. Their operations may be at the service,
+//! which does not distinguish them from those of other clients or of this resource. So none of them is adopted, and none is cancelled.
+//! Records that were read once stay known, because only this operator changes them.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::super::{Cure, Fault, Taken};
 use crate::api::{Reason, Run, RunState};
 use crate::operation::{Listing, Operation};
 
-/// How much earlier than its intent an operation may seem to have begun that is decided on as if it were later: as much as the clocks of
-/// two machines are believed to differ.
+/// How much earlier than its intent an operation may seem to have started: the most that the clocks of two machines are assumed to
+/// differ.
 const CLOCKS: Duration = Duration::from_mins(5);
 
-/// What a list may be believed to say while the claims of `unseen` are unknown.
+/// Limits what a list proves while the claims of `unseen` are unknown.
 ///
-/// Returns why nothing can be told. Whether nothing has begun still can, so a run goes on where the list shows no operation that may be its own. Where it shows
-/// one, a run whose submission was lost waits. To a run that is yet to begin, each operation is another resource's: it is waited for,
-/// whatever `conflictPolicy` says.
+/// Returns why the list cannot be used. A run whose submission was lost waits if the list shows an operation that may be its own;
+/// otherwise it continues. To a run that has not started, each operation is another resource's: the run waits for it, whatever
+/// `conflictPolicy` is.
 pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &str) -> Option<Fault> {
     let unclaimed = |operation: &&Operation| {
         let id = operation.id.as_str().to_lowercase();
@@ -44,12 +44,12 @@ pub fn spare(run: Option<&Run>, listing: &Listing, taken: &mut Taken, unseen: &s
     None
 }
 
-/// Whether an operation is on record as the run's.
+/// Whether the run's record names an operation.
 fn knows(run: &Run, operation: &Operation) -> bool {
     run.operation_id.iter().chain(&run.earlier_operation_ids).any(|id| operation.id.same(id))
 }
 
-/// Whether an operation may have begun with the run's intent.
+/// Whether the run's submission may have started an operation.
 fn may_be_of(run: &Run, operation: &Operation) -> bool {
     let Some((start, intent)) = operation.start.zip(run.submitted_time) else { return true };
     start.checked_add(CLOCKS).map_or(true, |latest| latest >= intent.timestamp())
@@ -89,7 +89,7 @@ mod tests {
         .unwrap()
     }
 
-    /// What cannot be told, and what is another's.
+    /// The message of the fault, and the operations that count as another resource's.
     fn spared(state: &str, operations: Vec<Operation>) -> (Option<String>, Vec<String>) {
         let listing = Listing { operations, truncated: false, may_hide_running: false, unnamed: None, ahead: None };
         let mut taken = Taken::default();

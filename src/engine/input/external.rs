@@ -46,6 +46,7 @@ pub struct Fault {
 pub enum Cure {
     /// In the spec: only a change of it helps.
     Spec,
-    /// In the cluster: a Secret, a `ServiceAccount`, a permission. The operator checks after 5 seconds, and at growing intervals of up to a minute.
+    /// In the cluster: a Secret, a `ServiceAccount`, a permission. The operator checks after 5 seconds, then at growing intervals of up to a
+    /// minute.
     Cluster,
 }

@@ -1,4 +1,4 @@
-//! One decision, while what it says is carried out.
+//! One decision while it is executed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use super::{Call, View};
 use crate::api::{Model, Run, Status};
 use crate::operation::{OperationId, Submission};
 
-/// One decision, while what it says is carried out.
+/// One decision while it is executed.
 #[derive(Clone, Debug)]
 pub struct Decision {
-    /// The status to write; `None` where it is on record.
+    /// The status to write; `None` if it is already recorded.
     pub status: Option<Arc<Status>>,
-    /// What the decision keeps, from when its status is written.
+    /// The scratch of the decision, valid once its status is written.
     pub scratch: Scratch,
-    /// What comes after the status.
+    /// The effect after the write of the status.
     pub effect: NextEffect,
-    /// The model that the effect is about.
+    /// The model of the effect.
     pub model: Model,
     /// The events to publish.
     pub events: Vec<Notice>,
     /// When to decide again at the latest, if nothing happens before.
     pub requeue: Option<Duration>,
-    /// Until when a call may take, where the namespace is being deleted.
+    /// The deadline of a call, if the namespace is being deleted.
     pub deadline: Option<Timestamp>,
-    /// Whether it was made without a write of the finalizer or an annotation, as these are refused.
+    /// Whether it was made without a write of the finalizer or an annotation, because such writes are refused.
     pub metadata_refused: bool,
-    /// What the service has just accepted, where this records it.
+    /// The submission that the service has just accepted, if this decision records it.
     pub accepted: Option<Submission>,
-    /// The operation that the run begins to follow, with the key of its model.
+    /// The operation that the run adopts, with the key of its model.
     pub adopts: Option<(String, OperationId)>,
 }
 
-/// [`Effect`], with what a driver needs to perform it.
+/// [`Effect`], with the data that a driver needs to perform it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NextEffect {
-    /// Nothing.
+    /// No effect: the reconciliation ends.
     Settle,
     /// Request a turn.
     AcquireTurn,

@@ -1,4 +1,4 @@
-//! What comes after the record of a decision: its effect.
+//! The effect of a decision, after its record.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::operation::{Submission, Trouble, TroubleKind};
 impl<V: View> Reconciliation<V> {
     pub(super) fn act(&mut self, decision: Box<Decision>) -> Request<V> {
         match &decision.effect {
-            // Only the reconciliation that has recorded the intent submits.
+            // Only the reconciliation that recorded the intent submits.
             NextEffect::Call(Call::Submit(_)) if decision.status.is_none() || self.detached => self.observe(Seen::Nothing),
             NextEffect::Call(Call::Submit(_)) => self.check_first(decision),
             NextEffect::Call(_) if decision.deadline.is_some() => self.check_first(decision),
@@ -61,7 +61,7 @@ impl<V: View> Reconciliation<V> {
         Request::Call { call, timeout }
     }
 
-    /// What is left belongs to a resource that exists.
+    /// Settles a decision whose effect applies only to a resource that exists.
     fn settle_detached(&mut self, requeue: Option<Duration>) -> Request<V> {
         let unresolved = |run: &Run| run.reason == Reason::SubmissionUnknown.as_str();
         if self.view.status().run.as_ref().is_some_and(unresolved) {
@@ -70,7 +70,7 @@ impl<V: View> Reconciliation<V> {
         self.end(Finish::Settled { requeue })
     }
 
-    /// The last moment before a call: between the record of an intent and now, much may have happened.
+    /// Checks immediately before a call whether it may still be made, because the write of the intent may have taken long.
     pub(super) fn check(&mut self, decision: Box<Decision>, observed: Observed) -> Request<V> {
         self.now = Some(observed.now);
         let NextEffect::Call(call) = &decision.effect else { return self.end(Finish::Failed) };
@@ -85,10 +85,12 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// How long a submission may take, so that it ends by the time that the decision counts on: the deadline of the call after the intent,
-    /// however long the write of that took. Or why nothing is submitted.
+    /// The timeout of a submission, so that it ends at the deadline of the call after the intent, however long the write of the intent took.
+    ///
+    /// # Errors
+    /// Why nothing is submitted.
     fn time_to_submit(&self, observed: &Observed) -> Result<Duration, &'static str> {
-        // Another operator may lead soon. If this one still does then, it records that nothing was submitted.
+        // Another operator may lead soon. If this one still leads then, it records that nothing was submitted.
         if !observed.may_submit {
             return Err("nothing was submitted: the operator's lease is about to expire");
         }
@@ -97,7 +99,7 @@ impl<V: View> Reconciliation<V> {
         }
         let intent = self.view.status().run.as_ref().and_then(|run| run.submitted_time);
         let spent = intent.map_or(Duration::ZERO, |intent| until(observed.now, intent.timestamp()));
-        // The intent is on record in whole seconds, cut off.
+        // The intent is recorded in whole seconds, rounded down.
         let left = (self.settings.call_timeout + Duration::from_secs(1)).saturating_sub(spent);
         if left < self.settings.call_timeout / 4 {
             return Err("nothing was submitted: the Kubernetes API took too long to record the intent");
@@ -105,7 +107,7 @@ impl<V: View> Reconciliation<V> {
         Ok(left)
     }
 
-    /// A call is given up.
+    /// Handles the timeout of a call.
     pub(super) fn call_timed_out(&mut self, decision: &Decision) -> Request<V> {
         if decision.is_intent() {
             let message = "the service did not respond in time".to_owned();
@@ -114,7 +116,7 @@ impl<V: View> Reconciliation<V> {
         self.preparation_timed_out()
     }
 
-    /// A preparation is given up, with nothing sent.
+    /// Handles the timeout of a preparation. Nothing was sent.
     pub(super) fn preparation_timed_out(&mut self) -> Request<V> {
         let message = "no response within the two minutes that the deletion of the namespace waits".to_owned();
         self.observe(Seen::Trouble(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None }))

@@ -1,7 +1,7 @@
-//! The end of a reconciliation: what the resource means to the queue of its model, and whether its operation may be running.
+//! The end of a reconciliation: the part of the resource in the queue of its model, and whether its operation may be running.
 //!
-//! A turn that is granted exists only in memory until the intent is on record. A reconciliation that ends without it returns the turn,
-//! whatever ended it. So a resource that cannot record anything blocks no other.
+//! A granted turn exists only in memory until the intent is recorded. A reconciliation that ends without the intent returns the turn, for
+//! whatever reason it ended. So a resource whose status cannot be written blocks no other.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ impl<V: View> Reconciliation<V> {
         Request::Done(Box::new(self.outcome(finish)))
     }
 
-    /// Ends, and leaves the turn to others meanwhile.
+    /// Ends the reconciliation and returns the turn meanwhile.
     pub(super) fn yield_turn(&mut self, requeue: Duration) -> Request<V> {
         self.stage = Stage::Ended;
         let outcome = self.outcome(Finish::Settled { requeue: Some(requeue) });
@@ -23,7 +23,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn outcome(&mut self, finish: Finish) -> Outcome<V> {
-        // Before the first response nothing has happened.
+        // Before the first response nothing has changed.
         if self.now.is_none() {
             let (view, transient) = (self.view.clone(), self.transient.clone());
             return Outcome { finish, view, transient, queue: QueueUpdate::Keep, tracking: Tracking::Keep };
@@ -47,7 +47,7 @@ impl<V: View> Reconciliation<V> {
         }
         let (failed, stuck) = (finish == Finish::Failed, finish == Finish::Failed && self.transient.is_stuck());
         if self.intent_unanswered {
-            // Of an intent without a response nothing was sent.
+            // After an intent without a response nothing was submitted.
             return if stuck { QueueUpdate::Leave } else { QueueUpdate::Keep };
         }
         let turn = if stuck && !self.view.is_released() {
@@ -63,7 +63,7 @@ impl<V: View> Reconciliation<V> {
         QueueUpdate::Set { model, turn }
     }
 
-    /// What the record means to the queue of its model.
+    /// The part of the record in the queue of its model.
     pub(super) fn turn_on_record(&self) -> TurnUse {
         if self.view.is_released() {
             return TurnUse::Free;

@@ -1,4 +1,4 @@
-//! Writes that are not performed, or of which that is unknown, and reads past the cache.
+//! Writes that are rejected or unanswered, and reads past the cache.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::transient::before_record;
 use super::{Decision, Finish, Reconciliation, Rejection, Request, Stage, Unavailable, View};
 use crate::operation::Submission;
 
-/// For how long a resource whose intent was not recorded leaves its turn to others.
+/// How long a resource whose intent was not recorded yields its turn.
 const AFTER_REREAD: Duration = Duration::from_secs(1);
 
 impl<V: View> Reconciliation<V> {
-    /// The API server does not write the status.
+    /// Handles a rejected write of the status.
     pub(super) fn record_rejected(&mut self, decision: Decision, rejection: Rejection) -> Request<V> {
         self.intent_unanswered &= !decision.is_intent();
         match (rejection, decision.accepted) {
@@ -26,7 +26,7 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// The status may be written. If it records an intent, the turn is kept until a read shows whether it is.
+    /// Handles a write of the status without a response. If it records an intent, the turn is kept until a read shows the result.
     pub(super) fn record_unanswered(&mut self, decision: Decision) -> Request<V> {
         match decision.accepted {
             Some(accepted) => self.record_again(accepted, false),
@@ -34,7 +34,7 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// The service has the operation, so its id is written until it is recorded: a few times at once, then once in each reconciliation.
+    /// Writes the id of an operation that the service has: a few times immediately, then once in each reconciliation, until it is recorded.
     fn record_again(&mut self, accepted: Submission, stale: bool) -> Request<V> {
         self.failed_records = self.failed_records.saturating_add(1);
         if let Some(known) = &mut self.transient.accepted {
@@ -42,13 +42,13 @@ impl<V: View> Reconciliation<V> {
         }
         match before_record(self.failed_records) {
             Some(delay) => self.read_after(delay, Purpose::Record(accepted)),
-            // A stale view is never a place to stop.
+            // A reconciliation never ends with a stale view.
             None if stale => self.read(Purpose::GiveUp),
             None => self.end(Finish::Failed),
         }
     }
 
-    /// The finalizer or an annotation is changed.
+    /// Handles a change of the finalizer or an annotation.
     pub(super) fn changed(&mut self, decision: Decision, view: V) -> Request<V> {
         self.view = view;
         self.transient.metadata_refused = None;
@@ -59,7 +59,7 @@ impl<V: View> Reconciliation<V> {
         self.observe(Seen::Nothing)
     }
 
-    /// The API server does not change the finalizer or an annotation.
+    /// Handles a rejected change of the finalizer or an annotation.
     pub(super) fn change_rejected(&mut self, decision: &Decision, rejection: Rejection) -> Request<V> {
         match rejection {
             Rejection::NotLeader => self.end(Finish::Conflict),
@@ -73,7 +73,7 @@ impl<V: View> Reconciliation<V> {
         if denied { self.change_denied(decision) } else { self.end(Finish::Failed) }
     }
 
-    /// The next decision is made without a change of the metadata, unless this one was.
+    /// Decides again without a change of the metadata, unless this decision already was.
     fn change_denied(&mut self, decision: &Decision) -> Request<V> {
         self.refuse_metadata();
         if decision.metadata_refused { self.end(Finish::Failed) } else { self.observe(Seen::Nothing) }
@@ -85,7 +85,7 @@ impl<V: View> Reconciliation<V> {
                 self.released = false;
                 self.end(Finish::Conflict)
             }
-            // Usually the resource is gone. But an admission webhook may deny a write with any code.
+            // Usually the resource is gone. But an admission webhook may deny a write with any status code.
             Rejection::NotFound | Rejection::Conflict => self.read(Purpose::Removal { rejected: true, denied: false }),
             Rejection::Denied => {
                 self.refuse_metadata();
@@ -103,7 +103,7 @@ impl<V: View> Reconciliation<V> {
         self.transient.refuse_metadata(self.now.unwrap_or_default());
     }
 
-    /// What a read past the cache showed.
+    /// Handles the result of a read past the cache.
     pub(super) fn found(&mut self, purpose: Purpose, found: Result<Option<V>, Unavailable>) -> Request<V> {
         let view = match found {
             Ok(Some(view)) => view,
@@ -131,7 +131,7 @@ impl<V: View> Reconciliation<V> {
                 self.end(Finish::Failed)
             }
             Purpose::Rejected { .. } | Purpose::Removal { rejected: true, .. } if is_newer => self.end(Finish::Conflict),
-            // A webhook may deny a write with the status of a conflict, and a definition without the status subresource responds 404.
+            // A webhook may deny a write as a conflict, and a definition without the status subresource leads to 404.
             Purpose::Rejected { metadata: false } | Purpose::GiveUp => self.end(Finish::Failed),
             Purpose::Rejected { metadata: true } | Purpose::Removal { rejected: true, .. } => {
                 self.refuse_metadata();

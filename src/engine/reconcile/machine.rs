@@ -1,4 +1,4 @@
-//! The machine: each response of the driver leads to the next request.
+//! The state machine: it maps each response of the driver to the next request.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use crate::api::Run;
 
 /// One reconciliation of one resource.
 ///
-/// The driver passes [`Response::Start`] to [`Self::handle`], performs what it returns, passes the response, and so on until
-/// [`Request::Done`]. It may stop at any point: then [`Self::abandon`] says what holds.
+/// The driver passes [`Response::Start`] to [`Self::handle`], performs the returned request, passes the response, and so on until
+/// [`Request::Done`]. It may stop at any point: then [`Self::abandon`] returns the outcome.
 #[derive(Clone, Debug)]
 pub struct Reconciliation<V> {
     pub(super) view: V,
     pub(super) transient: Transient,
     pub(super) settings: Arc<Settings>,
-    /// Whether the resource no longer exists: nothing can be written, and its status is kept in memory.
+    /// Whether the resource no longer exists. Nothing can be written, and its status is kept in memory.
     pub(super) detached: bool,
-    /// The time of the last response that had one; `None` before the first.
+    /// The time of the last response with a time; `None` before the first.
     pub(super) now: Option<Timestamp>,
     pub(super) decisions: u8,
     /// How often the id of the accepted operation could not be recorded.
     pub(super) failed_records: u32,
-    /// Whether an intent was written, and the API server has not responded whether the write was performed.
+    /// Whether a write of an intent has no response from the API server yet.
     pub(super) intent_unanswered: bool,
     /// Whether the removal of the finalizer was requested: the resource may be gone.
     pub(super) released: bool,
@@ -33,7 +33,7 @@ pub struct Reconciliation<V> {
 }
 
 impl<V: View> Reconciliation<V> {
-    /// A reconciliation of a resource as it was last known.
+    /// A reconciliation of a resource, as it was last observed.
     #[must_use]
     pub fn new(view: V, transient: Transient, settings: Arc<Settings>) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl<V: View> Reconciliation<V> {
         Self { detached: true, ..Self::new(view, transient, settings) }
     }
 
-    /// The resource as it is known now.
+    /// The resource as it was last observed.
     pub fn view(&self) -> &V {
         &self.view
     }
@@ -66,12 +66,12 @@ impl<V: View> Reconciliation<V> {
         self.detached
     }
 
-    /// What is kept in memory, as it is now.
+    /// The current in-memory state of the resource.
     pub fn transient(&self) -> &Transient {
         &self.transient
     }
 
-    /// The run that a call is for: the one in progress, or the one that is about to begin.
+    /// The run that a call is for: the one in progress, or the one that is about to start.
     #[must_use]
     pub fn run(&self) -> RunRef {
         let decided = match &self.stage {
@@ -107,7 +107,7 @@ impl<V: View> Reconciliation<V> {
         MachineState { stage, view, transient, decisions, failed_records, intent_unanswered, released }
     }
 
-    /// Takes the response to the last request, and returns the next one. A response to another request ends the reconciliation as failed.
+    /// Takes the response to the last request, and returns the next request. A response to another request ends the reconciliation as failed.
     pub fn handle(&mut self, response: Response<V>) -> Request<V> {
         match (std::mem::replace(&mut self.stage, Stage::Ended), response) {
             (Stage::Initial, Response::Start(now)) => self.start(now),
@@ -118,7 +118,7 @@ impl<V: View> Reconciliation<V> {
             }
             (Stage::Observing(seen), Response::Observed(observed)) => self.decide(*observed, *seen),
             (Stage::Preparing(decision), Response::Prepared) => self.prepared(decision),
-            // Nothing of the decision happens. The next one is made on what prevented it.
+            // The decision is discarded. The next one is made on what prevented it.
             (Stage::Preparing(_), Response::NotPrepared(seen)) => self.observe(*seen),
             (Stage::Preparing(_), Response::TimedOut) => self.preparation_timed_out(),
             (Stage::Reserving(decision), Response::Reserved { taken: false }) => self.record(decision),
@@ -142,7 +142,7 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// What holds when the driver stops here: after a timeout, a panic, or where its future is dropped. It ends the reconciliation.
+    /// Ends the reconciliation when the driver stops here: after a timeout, a panic, or when its future is dropped.
     pub fn abandon(&mut self) -> Outcome<V> {
         self.stage = Stage::Ended;
         self.outcome(Finish::Failed)

@@ -1,7 +1,7 @@
-//! What the machine requests of its driver, and what the driver responds.
+//! The requests of the machine, and the responses of its driver.
 //!
-//! Each request has its own responses; the driver performs it and decides nothing. Those that are "local" need no I/O: the driver
-//! answers them at once.
+//! Each request has its own responses; the driver performs it and decides nothing. A "local" request needs no I/O: the driver
+//! responds immediately.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::Transient;
 use crate::api::{Model, Status, Time};
 use crate::operation::{self, Handle, OperationId, OperationKind};
 
-/// What the driver does next. Only [`Request::Done`] ends the reconciliation.
+/// What the driver must do next. Only [`Request::Done`] ends the reconciliation.
 #[derive(Clone, Debug)]
 #[must_use]
 pub enum Request<V> {
-    /// Observe the time and what surrounds the resource. Local. Response: [`Response::Observed`].
+    /// Observe the time and the facts outside the resource. Local. Response: [`Response::Observed`].
     Observe,
     /// Read the resource past the cache, after this delay. Response: [`Response::Read`].
     Read {
@@ -33,9 +33,9 @@ pub enum Request<V> {
         model: Box<Model>,
         /// The call.
         call: Call,
-        /// How recent the credentials have to be.
+        /// How recent the credentials must be.
         freshness: Freshness,
-        /// The longest that it may take.
+        /// The timeout of the preparation.
         timeout: Option<Duration>,
     },
     /// Reserve an operation that this resource is about to adopt, unless another resource has it. Local. Response: [`Response::Reserved`].
@@ -80,7 +80,7 @@ pub enum Request<V> {
     Call {
         /// The call.
         call: Call,
-        /// The longest that it may take. To a submission it is what is left of the call's deadline since the intent.
+        /// The timeout of the call. For a submission it is the rest of the call's deadline since the intent.
         timeout: Option<Duration>,
     },
     /// The reconciliation has ended.
@@ -104,25 +104,25 @@ pub enum Call {
     Cancel(OperationId),
 }
 
-/// How recent credentials have to be.
+/// How recent credentials must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Freshness {
-    /// As the objects that are referred to are now: an operation is about to start.
+    /// Current: the referenced objects are read again, because an operation is about to start.
     Fresh,
-    /// As they were recently: an operation is polled.
+    /// Recent: an operation is polled.
     Cached,
-    /// As they were last, where they are gone: an operation is cancelled, and its Secret may be deleted with it.
+    /// The last known ones if the referenced objects are gone: the Secret may be deleted with the resource.
     LastKnown,
 }
 
-/// What the driver responds.
+/// A response of the driver.
 #[derive(Clone, Debug)]
 pub enum Response<V> {
     /// The first response, at this time.
     Start(Timestamp),
-    /// What surrounds the resource.
+    /// The facts outside the resource.
     Observed(Box<Observed>),
-    /// The resource as the API server has it; `None` where it is gone, or another has its name.
+    /// The resource as the API server has it; `None` if it is gone, or another resource has its name.
     Read(Result<Option<V>, Unavailable>),
     /// Whether the namespace is being deleted. A failed read counts as no.
     Namespace {
@@ -151,11 +151,11 @@ pub enum Response<V> {
         /// Whether the response shows that only a change of the cluster helps.
         denied: bool,
     },
-    /// The answer of the queue.
+    /// The response of the queue.
     Turn(Turn),
     /// The events are published.
     Published,
-    /// What the call showed.
+    /// The result of the call.
     Called(Box<Seen>),
 }
 
@@ -168,9 +168,9 @@ pub enum Rejection {
     NotFound,
     /// Nothing was sent: the process no longer leads.
     NotLeader,
-    /// The API server refuses the write for what it is: only a change of the cluster helps.
+    /// The API server refuses the write permanently: only a change of the cluster helps.
     Denied,
-    /// The API server refuses the write for now.
+    /// The API server refuses the write temporarily.
     Refused,
 }
 
@@ -178,7 +178,7 @@ pub enum Rejection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unavailable;
 
-/// What surrounds a resource.
+/// The facts outside a resource.
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The time.
@@ -187,9 +187,9 @@ pub struct Observed {
     pub leads: bool,
     /// Whether the lease is certain to last until a submission has arrived.
     pub may_submit: bool,
-    /// What is wrong with the spec, or with what it refers to.
+    /// A fault in the spec, or in what it refers to.
     pub fault: Option<Fault>,
-    /// The refresh that the resource follows, where it exists.
+    /// The refresh that the resource follows, if it exists.
     pub followed: Option<Followed>,
     /// Whether the operator is about to be uninstalled.
     pub leaving: Option<Leaving>,
@@ -197,16 +197,16 @@ pub struct Observed {
     pub adopt_taken: bool,
 }
 
-/// How a reconciliation ended, and what holds from now on.
+/// How a reconciliation ended, and its results.
 #[derive(Clone, Debug)]
 pub struct Outcome<V> {
     /// How it ended.
     pub finish: Finish,
-    /// The resource as it is known now.
+    /// The resource as it was last observed.
     pub view: V,
     /// What is kept in memory until the next reconciliation.
     pub transient: Transient,
-    /// What the resource means to the queue of its model.
+    /// The part of the resource in the queue of its model.
     pub queue: QueueUpdate,
     /// Whether its operation may be running.
     pub tracking: Tracking,
@@ -215,14 +215,14 @@ pub struct Outcome<V> {
 /// How a reconciliation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Finish {
-    /// Nothing more can be done now.
+    /// There is nothing more to do now.
     Settled {
-        /// After this time there may be; `None` is not before something changes.
+        /// The delay before the next reconciliation; `None` if nothing is due before a change.
         requeue: Option<Duration>,
     },
     /// The view was stale, or the process no longer leads.
     Conflict,
-    /// The Kubernetes API did not do what was requested.
+    /// A request to the Kubernetes API failed.
     Failed,
     /// The finalizer is removed.
     Released,
@@ -233,7 +233,7 @@ pub enum Finish {
 }
 
 impl<V> Outcome<V> {
-    /// The delay before the next reconciliation; `None` where nothing is due before something changes.
+    /// The delay before the next reconciliation; `None` if nothing is due before a change.
     #[must_use]
     pub fn requeue(&self) -> Option<Duration> {
         match self.finish {
@@ -245,30 +245,30 @@ impl<V> Outcome<V> {
     }
 }
 
-/// What a resource means to the queue of its model.
+/// The part of a resource in the queue of its model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum QueueUpdate {
-    /// What its record shows.
+    /// The part that its record shows.
     Set {
         /// The key of the model; empty without a run.
         model: String,
         /// Its part in the queue.
         turn: TurnUse,
     },
-    /// It leaves the queue. With its next request for a turn it joins again, since when it waited.
+    /// It leaves the queue. With its next request for a turn it joins again, at its former position.
     Leave,
-    /// What it meant before: whether its intent is on record is unknown.
+    /// Unchanged, because it is unknown whether its intent is recorded.
     Keep,
 }
 
-/// Whether the operation of a resource has to be followed should the resource be deleted without its finalizer.
+/// Whether the operation of a resource must be tracked if the resource is deleted without its finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tracking {
     /// One may be running.
     Track,
     /// None is running, or the resource was released.
     Untrack,
-    /// As before: another client has removed the finalizer.
+    /// Unchanged, because another client has removed the finalizer.
     Keep,
 }
 
@@ -277,8 +277,8 @@ pub enum Tracking {
 pub struct RunRef {
     /// Its number.
     pub number: i32,
-    /// The id of its operation, where it is known.
+    /// The id of its operation, if it is known.
     pub operation_id: Option<String>,
-    /// The id by which the service's support finds it.
+    /// The id by which the service's support can find it.
     pub activity_id: Option<String>,
 }

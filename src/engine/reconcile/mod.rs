@@ -1,4 +1,4 @@
-//! One reconciliation as a state machine without I/O and without a clock: each response of its driver leads to the next request.
+//! One reconciliation as a state machine without I/O and without a clock: it maps each response of its driver to the next request.
 
 mod decision;
 mod effects;

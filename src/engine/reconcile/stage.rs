@@ -1,10 +1,10 @@
-//! Where a reconciliation is.
+//! The stage of a reconciliation.
 
 use super::super::Seen;
 use super::{Decision, Transient};
 use crate::operation::Submission;
 
-/// Which response the machine waits for, and what it continues with.
+/// Which response the machine waits for, and the data to continue with.
 #[derive(Clone, Debug)]
 pub enum Stage {
     /// The start.
@@ -13,11 +13,11 @@ pub enum Stage {
     Reading(Purpose),
     /// A read of the namespace.
     ReadingNamespace,
-    /// An observation, before the decision on what was just learned.
+    /// An observation, before the next decision.
     Observing(Box<Seen>),
     /// The preparation of a call.
     Preparing(Box<Decision>),
-    /// Whether the operation that the decision adopts is another resource's.
+    /// The reservation of the operation that the decision adopts.
     Reserving(Box<Decision>),
     /// A write of the status.
     Writing(Box<Decision>),
@@ -35,14 +35,14 @@ pub enum Stage {
     Acquiring,
     /// A call.
     Calling(Box<Decision>),
-    /// Nothing: the reconciliation has ended.
+    /// None: the reconciliation has ended.
     Ended,
 }
 
-/// What a read past the cache is for.
+/// The purpose of a read past the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
-    /// The reconciliation before does not know whether its intent was recorded.
+    /// The previous reconciliation could not learn whether its intent was recorded.
     Reread,
     /// The id of an accepted operation could not be recorded, and is written again.
     Record(Submission),

@@ -1,4 +1,4 @@
-//! From the start to a decision, and from the decision to its record.
+//! The steps from the start to a decision, and from the decision to its record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl<V: View> Reconciliation<V> {
     pub(super) fn decide(&mut self, observed: Observed, seen: Seen) -> Request<V> {
         let Observed { now, leads, may_submit: _, fault, followed, leaving, adopt_taken } = observed;
         self.now = Some(now);
-        // What is written elsewhere only while leading is kept in memory here.
+        // A status in memory is changed only while leading, like a written one.
         if self.detached && !leads {
             return self.end(Finish::Conflict);
         }
@@ -72,7 +72,7 @@ impl<V: View> Reconciliation<V> {
             fault,
             namespace_ending: self.transient.namespace_ending,
             followed,
-            // To a resource that no longer exists these are over, and nothing of it can be written.
+            // These do not apply to a resource that no longer exists, and nothing of it can be written.
             leaving: leaving.filter(|_| !self.detached),
             adopt_taken: adopt_taken && !self.detached,
             metadata_refused: self.detached || self.transient.metadata_waits(now).is_some(),
@@ -97,7 +97,7 @@ impl<V: View> Reconciliation<V> {
     }
 
     pub(super) fn prepared(&mut self, mut decision: Box<Decision>) -> Request<V> {
-        // Since the list was read, the operation may have become another resource's.
+        // Another resource may have adopted the operation since the list was read.
         match decision.adopts.take().filter(|_| !self.detached) {
             Some((model, id)) => {
                 self.stage = Stage::Reserving(decision);
@@ -107,7 +107,7 @@ impl<V: View> Reconciliation<V> {
         }
     }
 
-    /// Writes the status where it differs. Before it is written, nothing of the decision counts.
+    /// Writes the status if it differs. The decision takes effect only once it is written.
     pub(super) fn record(&mut self, decision: Box<Decision>) -> Request<V> {
         match &decision.status {
             None => self.recorded(decision),
@@ -156,7 +156,7 @@ pub(super) fn accepted(seen: &Seen) -> Option<&Submission> {
     }
 }
 
-/// From a moment to a later one; nothing where they are the other way round.
+/// The time from a moment to a later one; zero if they are the other way round.
 pub(super) fn until(later: Timestamp, moment: Timestamp) -> Duration {
     Duration::try_from(later.duration_since(moment)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What is kept in memory of a resource between two reconciliations. All of it may be lost; none of it decides the promise.
+//! The in-memory state of a resource between two reconciliations. It may be lost; the promise does not depend on it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::super::Scratch;
 use crate::api::{RunState, Status};
 use crate::operation::Submission;
 
-/// After how many failed reconciliations in a row a resource counts as one that cannot proceed, and blocks no other.
+/// After this many failed reconciliations in a row a resource counts as stuck, and blocks no other.
 const STUCK: u32 = 3;
 
 /// The delay after a first failure; each further one doubles it.
@@ -21,22 +21,22 @@ const LONGEST_UNRECORDED: Duration = Duration::from_secs(5);
 const FIRST_CONFLICT: Duration = Duration::from_millis(20);
 const LONGEST_CONFLICT: Duration = Duration::from_secs(2);
 
-/// How often an id is written within one reconciliation, and the delay before the second write; each further one doubles it.
+/// The most writes of an id within one reconciliation, and the delay before the second write; each further one doubles it.
 const QUICK_RECORDS: u32 = 3;
 const FIRST_RECORD: Duration = Duration::from_millis(20);
 
-/// What is kept in memory of a resource.
+/// The in-memory state of a resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Transient {
-    /// What the decision keeps.
+    /// The scratch of the decision.
     pub scratch: Scratch,
     /// Whether the next reconciliation starts with a read: only the API server knows whether an intent was recorded.
     pub reread: bool,
-    /// What the service accepted, while the id of its operation is not recorded.
+    /// The accepted submission, while the id of its operation is not recorded.
     pub accepted: Option<AcceptedSubmission>,
     /// The last refused write of the finalizer or an annotation, until one is performed.
     pub metadata_refused: Option<RefusedMetadata>,
-    /// Whether the namespace is being deleted. A namespace never comes back.
+    /// Whether the namespace is being deleted, which is irreversible.
     pub namespace_ending: bool,
     /// Reconciliations in a row that failed.
     pub failures: u32,
@@ -67,7 +67,7 @@ pub struct RefusedMetadata {
 }
 
 impl Transient {
-    /// What the service accepted for the intent that a status shows.
+    /// The accepted submission of the intent that a status shows.
     #[must_use]
     pub fn accepted_for(&self, status: &Status) -> Option<&AcceptedSubmission> {
         let intent = intent(status)?;
@@ -87,19 +87,19 @@ impl Transient {
         doubled(FIRST_FAILURE, self.failures).min(longest)
     }
 
-    /// Whether the resource counts as one that cannot proceed.
+    /// Whether the resource counts as stuck.
     pub(super) fn is_stuck(&self) -> bool {
         self.failures >= STUCK
     }
 
-    /// The submission was accepted for the intent that a status shows.
+    /// Keeps the accepted submission of the intent that a status shows.
     pub fn accept(&mut self, status: &Status, submission: &Submission, failed_writes: u32) {
         if let Some((run, attempt)) = intent(status) {
             self.accepted = Some(AcceptedSubmission { run, attempt, submission: submission.clone(), failed_writes });
         }
     }
 
-    /// For how long the finalizer and the annotations are not written, where something else can be done; `None` where they are.
+    /// For how long the finalizer and the annotations are not written after a refusal; `None` if they are.
     pub(super) fn metadata_waits(&self, now: Timestamp) -> Option<Duration> {
         let RefusedMetadata { times, at } = self.metadata_refused?;
         // A clock that was set back ends the delay.
@@ -107,25 +107,25 @@ impl Transient {
         Some(doubled(FIRST_FAILURE, times).min(LONGEST_FAILURE).saturating_sub(passed)).filter(|left| !left.is_zero())
     }
 
-    /// A write of the finalizer or an annotation was refused.
+    /// Counts a refused write of the finalizer or an annotation.
     pub(super) fn refuse_metadata(&mut self, at: Timestamp) {
         let times = self.metadata_refused.map_or(0, |refused| refused.times).saturating_add(1);
         self.metadata_refused = Some(RefusedMetadata { times, at });
     }
 }
 
-/// The delay before an id is written again after so many failures; `None` where the reconciliation gives up.
+/// The delay before an id is written again after this many failures; `None` if the reconciliation gives up.
 pub(super) fn before_record(failures: u32) -> Option<Duration> {
     (failures <= QUICK_RECORDS).then(|| doubled(FIRST_RECORD, failures))
 }
 
-/// The run and the attempt of an intent on record.
+/// The run and the attempt of a recorded intent.
 fn intent(status: &Status) -> Option<(i32, i32)> {
     let run = status.run.as_ref().filter(|run| run.state == RunState::Submitting)?;
     Some((run.number, run.attempt))
 }
 
-/// The `nth` delay, where each is twice the one before.
+/// The `nth` delay, each twice the previous one.
 fn doubled(first: Duration, nth: u32) -> Duration {
     first.saturating_mul(1 << nth.saturating_sub(1).min(16))
 }

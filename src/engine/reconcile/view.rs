@@ -1,4 +1,4 @@
-//! What a reconciliation works on: one version of a resource.
+//! One version of a resource, the input of a reconciliation.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -21,13 +21,13 @@ pub trait View: Clone {
     /// Whether the resource is being deleted.
     fn is_deleting(&self) -> bool;
 
-    /// Whether the operator's finalizer is on it.
+    /// Whether it has the operator's finalizer.
     fn has_finalizer(&self) -> bool;
 
-    /// What the resource asks for.
+    /// The request of the resource.
     fn desired(&self, external: Surroundings) -> Cow<'_, Desired>;
 
-    /// The same resource with another status. Only for an object that no longer exists: its status is kept in memory.
+    /// The same resource with another status. Only for an object that no longer exists, whose status is kept in memory.
     #[must_use]
     fn with_status(&self, status: &Arc<Status>) -> Self;
 
@@ -42,7 +42,7 @@ impl View for Arc<ModelResource> {
         ModelResource::status(self).unwrap_or(&NO_STATUS)
     }
 
-    /// The API allows to compare resource versions as numbers; one that is no number counts as older than any.
+    /// The Kubernetes API allows comparing resource versions as numbers. One that is not a number counts as the oldest.
     fn version(&self) -> u64 {
         self.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
     }
