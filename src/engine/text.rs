@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_says_is_one_plain_line() {
+    fn service_text_becomes_one_plain_line() {
         let rows = [
             ("line one\r\nline two", "line one  line two"),
             ("\u{1b}[31mred\u{202e} evil\u{2066}", "[31mred evil"),

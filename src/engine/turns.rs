@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn first_come_first_served_and_the_next_is_woken() {
+    fn first_waiter_is_granted_the_turn_and_woken() {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "c", &name("c"), at(3)), Turn::Behind("a".to_owned()));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_holds_it_and_asks_again_on_an_old_view_keeps_it() {
+    fn holder_with_a_stale_view_keeps_the_turn() {
         let mut queue = TurnQueue::default();
         let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
         let _ = queue.set("m", "b", &name("b"), TurnUse::Waits(at(1)));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn two_holders_that_ask_again_neither_gain_nor_lose_it() {
+    fn two_holders_neither_gain_nor_lose_the_turn() {
         let mut queue = TurnQueue::default();
         let _ = queue.set("m", "a", &name("a"), TurnUse::Holds);
         let _ = queue.set("m", "b", &name("b"), TurnUse::Holds);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_a_human_holds_up_nobody() {
+    fn resource_that_needs_a_user_blocks_no_other() {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_model_wakes_those_of_the_old_one() {
+    fn model_change_wakes_waiters_of_the_old_model() {
         let mut queue = TurnQueue::default();
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);
         assert_eq!(queue.acquire("m", "b", &name("b"), at(2)), Turn::Behind("a".to_owned()));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn both_kinds_stand_in_one_queue() {
+    fn both_kinds_share_one_queue() {
         let mut queue = TurnQueue::default();
         let sync = ResourceKey { kind: Kind::ModelSync, ..name("a") };
         assert_eq!(queue.acquire("m", "a", &name("a"), at(1)), Turn::Granted);

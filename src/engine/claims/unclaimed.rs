@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn list_without_such_an_operation_is_believed() {
+    fn list_without_unclaimed_operation_is_used() {
         let known = || vec![operation("OP-1", "2026-01-01T12:00:01Z"), operation("op-2", "2026-01-01T12:00:01Z")];
         for operations in [Vec::new(), known(), vec![operation("op-3", "2026-01-01T11:00:00Z")]] {
             assert_eq!(spared("Submitting", operations), (None, vec!["op-2".to_owned()]));

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_time_that_the_clock_skips_runs_at_the_first_moment_after() {
+    fn fixed_time_in_skipped_hour_runs_after_the_gap() {
         // Europe/Rome, 2026-03-29: 02:00 becomes 03:00.
         let expected = ["03-28 02:30 +01:00", "03-29 03:00 +02:00", "03-30 02:30 +02:00"];
         assert_eq!(times("30 2 * * *", "Europe/Rome", "2026-03-28T00:00:00Z", 3), expected);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_time_that_comes_twice_runs_the_first_time() {
+    fn fixed_time_in_repeated_hour_runs_the_first_time() {
         // Europe/Rome, 2026-10-25: 03:00 becomes 02:00.
         let expected = ["10-24 02:30 +02:00", "10-25 02:30 +02:00", "10-26 02:30 +01:00"];
         assert_eq!(times("30 2 * * *", "Europe/Rome", "2026-10-24T00:00:00Z", 3), expected);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_over_all_hours_follows_the_clock_on_the_wall() {
+    fn schedule_over_all_hours_follows_local_time() {
         let expected = ["03-29 01:30 +01:00", "03-29 03:00 +02:00", "03-29 03:30 +02:00"];
         assert_eq!(times("*/30 * * * *", "Europe/Rome", "2026-03-29T00:10:00Z", 3), expected);
         let expected = ["10-25 02:30 +02:00", "10-25 02:00 +01:00", "10-25 02:30 +01:00", "10-25 03:00 +01:00"];
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn of_those_that_were_missed_the_latest_is_found() {
+    fn latest_missed_time_is_found() {
         let found = |expression: &str, after: &str, now: &str| {
             Schedule::parse(expression, Some("Europe/Rome")).unwrap().latest(at(after), at(now)).map(|time| time.to_string())
         };
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_calendar_ends_nothing_is_due() {
+    fn no_time_is_due_at_the_end_of_the_calendar() {
         for expression in ["0 0 * * MON#2", "*/5 * * * *", "0 0 29 2 *"] {
             let schedule = Schedule::parse(expression, None).unwrap();
             assert_eq!((schedule.next(Timestamp::MAX), schedule.latest(Timestamp::MAX, Timestamp::MAX)), (None, None));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_one_sentence() {
+    fn invalid_schedule_is_reported_in_one_sentence() {
         let refused = |expression: &str, zone: &str| Schedule::parse(expression, Some(zone)).unwrap_err();
         assert!(refused("0 5 * * *", "Europe/Roma").contains("unknown time zone Europe/Roma"));
         assert!(refused("0 25 * * *", "Etc/UTC").contains("is not a valid cron expression"));

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_less_alike_of_table_and_partition_counts() {
+    fn worse_match_of_table_and_partition_counts() {
         let of = |table: &str, partition: Option<&str>| ObjectName { table: table.to_owned(), partition: partition.map(str::to_owned) };
         let rows = [
             (of("a", Some("p")), of("A", Some("P")), Likeness::Same),

@@ -93,7 +93,7 @@ fn queued_request_runs_after_the_manifest_is_replaced() {
 }
 
 #[test]
-fn queued_change_that_is_taken_back_is_reported() {
+fn reverted_queued_change_is_reported() {
     for suspend in [false, true] {
         for mut world in running(ConcurrencyPolicy::Queue) {
             if suspend {
@@ -116,7 +116,7 @@ fn queued_change_that_is_taken_back_is_reported() {
 }
 
 #[test]
-fn queued_request_stays_when_a_change_beside_it_is_taken_back() {
+fn queued_request_stays_when_a_change_is_reverted() {
     for mut world in running(ConcurrencyPolicy::Queue) {
         set_token(&mut world, "v2").run_for(secs(2));
         world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(2));
@@ -268,7 +268,7 @@ fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
 }
 
 #[test]
-fn queued_runs_are_kept_when_the_resource_follows_another_or_nobody() {
+fn queued_runs_are_kept_when_the_followed_refresh_changes() {
     for name in [None, Some("gold")] {
         for mut world in followers() {
             let after = name.map(|name| crate::api::AfterRefresh { name: name.to_owned() });
@@ -290,7 +290,7 @@ fn queued_runs_are_kept_when_the_resource_follows_another_or_nobody() {
 }
 
 #[test]
-fn replaced_run_is_followed_when_the_followed_refresh_is_deleted() {
+fn replacement_runs_when_the_followed_refresh_is_deleted() {
     let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).follower();
     world.run_for(secs(5));
     (world.service.length, world.service.cancels_after) = (secs(100), Some(secs(20)));
@@ -303,7 +303,7 @@ fn replaced_run_is_followed_when_the_followed_refresh_is_deleted() {
 }
 
 #[test]
-fn followed_runs_that_wait_for_the_end_of_a_suspension_are_reported_when_they_are_lost() {
+fn lost_followed_runs_of_a_suspended_resource_are_reported() {
     for mut world in [World::new(|_| {}).follower(), World::sync(|_| {}).follower()] {
         world.run_for(secs(10)).edit(|spec| spec.suspend = true).run_for(secs(10));
         for _ in 0..3 {
@@ -318,7 +318,7 @@ fn followed_runs_that_wait_for_the_end_of_a_suspension_are_reported_when_they_ar
 }
 
 #[test]
-fn queued_run_that_the_history_no_longer_shows_runs() {
+fn queued_run_missing_from_the_history_runs() {
     for end_first in [false, true] {
         for mut world in followers() {
             // A failed run of the followed refresh is all that is left of its history.

@@ -44,21 +44,21 @@ fn held() -> World {
 }
 
 #[test]
-fn none_is_submitted_again() {
+fn unlisted_submission_is_submitted_again() {
     let mut world = beside_a_stranger(0, "full");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.service.ops.len()), (2, 1));
 }
 
 #[test]
-fn one_that_began_earlier_is_not_ours() {
+fn earlier_operation_is_not_adopted() {
     let mut world = beside_a_stranger(-60, "full");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().operation_id.as_deref()), (2, Some("op-2")));
 }
 
 #[test]
-fn one_that_runs_since_earlier_is_not_ours_but_waited_for() {
+fn earlier_running_operation_is_awaited_not_adopted() {
     let mut world = World::new(|_| {});
     world.service.stranger(400, "full");
     world.advance(secs(60));
@@ -69,7 +69,7 @@ fn one_that_runs_since_earlier_is_not_ours_but_waited_for() {
 }
 
 #[test]
-fn one_of_another_type_is_not_ours() {
+fn operation_of_another_type_is_not_adopted() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "calculate");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -77,7 +77,7 @@ fn one_of_another_type_is_not_ours() {
 }
 
 #[test]
-fn one_with_other_objects_is_not_ours() {
+fn operation_with_other_objects_is_not_adopted() {
     for shown in [vec![table("Customers")], vec![table("Orders"), table("Customers")]] {
         let orders = RefreshObject { table: "Orders".to_owned(), partition: None };
         let mut world = World::new(|spec| spec.refresh.as_mut().unwrap().objects = vec![orders]);
@@ -115,7 +115,7 @@ fn partial_objects_are_compared_when_the_operation_has_ended() {
 }
 
 #[test]
-fn one_that_another_resource_follows_is_not_ours() {
+fn operation_of_another_resource_is_not_a_candidate() {
     let mut world = beside_a_stranger(0, "full");
     world.service.stranger(20, "full");
     world.service.taken.watched.insert("op-1".to_owned());
@@ -124,7 +124,7 @@ fn one_that_another_resource_follows_is_not_ours() {
 }
 
 #[test]
-fn one_of_an_earlier_run_is_not_ours() {
+fn operation_of_an_earlier_run_is_not_adopted() {
     // Where the service does not tell the time, it may have begun when this one should have.
     for tells_time in [true, false] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
@@ -137,7 +137,7 @@ fn one_of_an_earlier_run_is_not_ours() {
 }
 
 #[test]
-fn several_are_for_a_person_to_tell_and_hold_up_nobody() {
+fn several_candidates_need_a_user_decision_and_free_the_turn() {
     let mut world = held();
     let run = world.run();
     assert_eq!(run.candidates.iter().map(|candidate| candidate.operation_id.as_str()).collect::<Vec<_>>(), ["op-2", "op-1"]);
@@ -150,7 +150,7 @@ fn several_are_for_a_person_to_tell_and_hold_up_nobody() {
 }
 
 #[test]
-fn the_annotation_adopt_follows_the_one_that_it_names() {
+fn adopt_tracks_the_named_operation() {
     let mut world = held();
     world.annotate(ADOPT, Some("OP-1")).run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().operation_id.as_deref(), world.service.submits), (Some("op-1"), 1));
@@ -158,7 +158,7 @@ fn the_annotation_adopt_follows_the_one_that_it_names() {
 }
 
 #[test]
-fn what_a_person_said_before_being_asked_counts() {
+fn decision_in_advance_counts() {
     for (key, value, submits) in [(ADOPT, "op-1", 1), (RESUBMIT, "run-1-attempt-1", 2)] {
         let mut world = doubtful();
         world.person_answers = true;
@@ -169,7 +169,7 @@ fn what_a_person_said_before_being_asked_counts() {
 }
 
 #[test]
-fn a_listing_that_is_refused_for_good_is_not_waited_for() {
+fn rejected_list_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.service.asks.extend((0..1_000).map(|_| Ask::Trouble(trouble(TroubleKind::Rejected))));
@@ -185,7 +185,7 @@ fn a_listing_that_is_refused_for_good_is_not_waited_for() {
 }
 
 #[test]
-fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
+fn list_unreadable_until_the_deadline_needs_a_user_decision() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 3_600);
     world.service.posts.push_back(Fate::LostAfter);
     world.service.asks.extend((0..10_000).map(|_| Ask::Trouble(trouble(TroubleKind::InvalidAnswer))));
@@ -200,7 +200,7 @@ fn a_listing_that_nobody_can_read_is_a_question_in_the_end() {
 }
 
 #[test]
-fn the_annotation_resubmit_counts_once() {
+fn resubmit_counts_once() {
     let mut world = held();
     world.resubmit().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.service.submits, world.run().number, world.run().attempt), (2, 1, 1));
@@ -208,7 +208,7 @@ fn the_annotation_resubmit_counts_once() {
 }
 
 #[test]
-fn what_a_person_has_ruled_out_is_not_ours_later() {
+fn ruled_out_operation_is_not_adopted_later() {
     let mut world = held();
     world.service.posts.push_back(Fate::LostBefore);
     let shown: Vec<String> = world.run().candidates.iter().map(|candidate| candidate.operation_id.clone()).collect();
@@ -224,7 +224,7 @@ fn what_a_person_has_ruled_out_is_not_ours_later() {
 }
 
 #[test]
-fn the_annotation_resubmit_survives_a_call_that_cannot_be_prepared() {
+fn resubmit_survives_an_unprepared_call() {
     let mut world = held();
     world.hindrance = Some(crate::engine::Seen::Trouble(super::service::unreachable()));
     world.resubmit().run_for(secs(60));
@@ -234,7 +234,7 @@ fn the_annotation_resubmit_survives_a_call_that_cannot_be_prepared() {
 }
 
 #[test]
-fn a_server_whose_clock_is_off_is_understood_whether_it_tells_the_time_or_not() {
+fn wrong_server_clock_does_not_prevent_adoption() {
     for (skew, tells_time) in [(-299, true), (-60, true), (60, true), (299, true), (60, false), (299, false)] {
         let mut world = World::new(|_| {});
         (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), tells_time);
@@ -246,7 +246,7 @@ fn a_server_whose_clock_is_off_is_understood_whether_it_tells_the_time_or_not() 
 }
 
 #[test]
-fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_tell() {
+fn seemingly_older_operation_by_unknown_clock_is_undecided() {
     // Ours, by a clock that is behind; and a stranger's that ended before the intent, by one that is right.
     for (fate, skew) in [(Fate::LostAfter, -60), (Fate::LostAfter, -299), (Fate::LostBefore, 0)] {
         let mut world = World::new(|_| {});
@@ -265,7 +265,7 @@ fn one_that_seems_to_be_older_by_a_clock_that_nobody_tells_is_for_a_person_to_te
 }
 
 #[test]
-fn one_that_began_earlier_is_not_ours_however_long_the_listing_takes() {
+fn earlier_operation_in_slow_list_is_not_adopted() {
     let mut world = beside_a_stranger(-20, "full");
     world.service.slow = secs(30);
     world.run_for(secs(900)).is(RunState::Succeeded, Reason::Succeeded);
@@ -273,7 +273,7 @@ fn one_that_began_earlier_is_not_ours_however_long_the_listing_takes() {
 }
 
 #[test]
-fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_long_to_say_the_time() {
+fn seemingly_older_operation_in_slow_list_is_undecided() {
     let mut world = beside_a_stranger(-20, "full");
     world.service.hesitates = secs(30);
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
@@ -287,7 +287,7 @@ fn one_that_seems_to_be_older_is_for_a_person_to_tell_where_the_service_takes_lo
 }
 
 #[test]
-fn one_that_has_ended_and_says_nothing_of_its_start_is_for_a_person_to_tell() {
+fn ended_operation_without_start_is_undecided() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.service.length = secs(20);
@@ -300,7 +300,7 @@ fn one_that_has_ended_and_says_nothing_of_its_start_is_for_a_person_to_tell() {
 }
 
 #[test]
-fn a_running_operation_without_start_or_type_needs_a_user_decision() {
+fn running_operation_without_start_or_type_is_undecided() {
     for (shows_start, refresh_type) in [(false, Some("full")), (true, None), (true, Some("somethingNew"))] {
         let mut world = World::new(|_| {});
         world.service.posts.push_back(Fate::LostAfter);
@@ -316,7 +316,7 @@ fn a_running_operation_without_start_or_type_needs_a_user_decision() {
 }
 
 #[test]
-fn a_listing_that_was_cut_short_proves_nothing() {
+fn truncated_list_proves_nothing() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.service.truncated = true;
@@ -325,7 +325,7 @@ fn a_listing_that_was_cut_short_proves_nothing() {
 }
 
 #[test]
-fn a_listing_proves_nothing_of_what_came_after_it_was_asked_for() {
+fn list_proves_nothing_about_later_operations() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     (world.service.length, world.service.lag) = (secs(400), secs(119));
@@ -336,7 +336,7 @@ fn a_listing_proves_nothing_of_what_came_after_it_was_asked_for() {
 }
 
 #[test]
-fn where_the_spec_has_changed_nobody_can_tell_by_it() {
+fn changed_spec_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(2));

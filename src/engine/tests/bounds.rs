@@ -14,7 +14,7 @@ fn size(world: &World) -> usize {
 }
 
 #[test]
-fn ten_thousand_partitions_and_twenty_runs_stay_small() {
+fn status_of_many_partitions_and_runs_stays_small() {
     let mut world = World::new(|spec| spec.history_limit = 20);
     (world.service.all_objects, world.service.length) = (10_000, secs(5));
     for run in 0..25 {
@@ -27,7 +27,7 @@ fn ten_thousand_partitions_and_twenty_runs_stay_small() {
 }
 
 #[test]
-fn a_history_limit_of_nothing_keeps_nothing_and_a_lower_one_counts_at_once() {
+fn history_limit_applies_immediately() {
     let mut world = World::new(|_| {});
     world.service.length = secs(5);
     for run in 0..4 {
@@ -40,7 +40,7 @@ fn a_history_limit_of_nothing_keeps_nothing_and_a_lower_one_counts_at_once() {
 }
 
 #[test]
-fn a_fault_with_a_huge_message_stays_small() {
+fn huge_fault_message_is_truncated() {
     let mut world = World::new(|_| {});
     world.spec_fault = Some(Fault { reason: Reason::InvalidSpec, message: "\"<\u{1f980}".repeat(100_000), cure: Cure::Spec });
     world.run_for(secs(10));

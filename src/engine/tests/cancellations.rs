@@ -34,7 +34,7 @@ fn handled(world: &World) -> Option<&str> {
 }
 
 #[test]
-fn a_running_operation_is_cancelled_and_its_end_waited_for() {
+fn requested_cancellation_waits_for_the_end() {
     let mut world = running();
     world.service.cancels_after = Some(secs(20));
     cancel(&mut world, "a");
@@ -47,7 +47,7 @@ fn a_running_operation_is_cancelled_and_its_end_waited_for() {
 }
 
 #[test]
-fn a_value_acts_once_and_its_removal_does_nothing() {
+fn cancel_request_acts_once() {
     let mut world = running();
     cancel(&mut world, "a");
     world.run_for(secs(60)).is(RunState::Cancelled, Reason::CancelledOnRequest);
@@ -61,7 +61,7 @@ fn a_value_acts_once_and_its_removal_does_nothing() {
 }
 
 #[test]
-fn a_value_on_a_new_resource_cancels_nothing_and_is_not_spoken_of() {
+fn cancel_request_on_new_resource_is_ignored_silently() {
     let mut world = World::new(|_| {});
     cancel(&mut world, "of a backup");
     world.run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -69,7 +69,7 @@ fn a_value_on_a_new_resource_cancels_nothing_and_is_not_spoken_of() {
 }
 
 #[test]
-fn a_value_while_nothing_runs_is_handled_and_cancels_no_later_run() {
+fn cancel_request_without_run_cancels_no_later_run() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     cancel(&mut world, "a");
@@ -84,7 +84,7 @@ fn a_value_while_nothing_runs_is_handled_and_cancels_no_later_run() {
 }
 
 #[test]
-fn a_run_that_ends_by_itself_meanwhile_keeps_its_end() {
+fn run_that_ends_during_cancellation_keeps_its_end() {
     for (outcome, state, reason) in
         [(Phase::Succeeded, RunState::Succeeded, Reason::Succeeded), (Phase::Failed, RunState::Failed, Reason::RefreshFailed)]
     {
@@ -103,7 +103,7 @@ fn a_run_that_ends_by_itself_meanwhile_keeps_its_end() {
 }
 
 #[test]
-fn what_had_ended_before_the_request_keeps_its_end() {
+fn run_that_ended_before_cancel_request_keeps_its_end() {
     let mut world = running();
     world.advance(secs(1_000));
     cancel(&mut world, "a");
@@ -112,7 +112,7 @@ fn what_had_ended_before_the_request_keeps_its_end() {
 }
 
 #[test]
-fn a_run_that_waits_ends_at_once_with_what_had_joined_it() {
+fn cancelled_waiting_run_ends_with_joined_triggers() {
     let mut world = World::new(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
@@ -127,7 +127,7 @@ fn a_run_that_waits_ends_at_once_with_what_had_joined_it() {
 }
 
 #[test]
-fn a_run_that_waits_for_a_cure_another_client_or_its_next_attempt_ends_too() {
+fn cancelled_run_ends_whatever_it_waits_for() {
     let mut stalled = World::new(|_| {});
     let message = "Secret aas-sp is not there".to_owned();
     stalled.hindrance = Some(Seen::Fault(Fault { reason: Reason::SecretNotFound, message, cure: Cure::Cluster }));
@@ -153,7 +153,7 @@ fn a_run_that_waits_for_a_cure_another_client_or_its_next_attempt_ends_too() {
 }
 
 #[test]
-fn what_was_triggered_during_the_run_follows_it() {
+fn trigger_during_cancelled_run_starts_a_run() {
     for policy in [ConcurrencyPolicy::Queue, ConcurrencyPolicy::Forbid] {
         let mut world = World::new(|spec| spec.concurrency_policy = policy);
         world.service.length = secs(100);
@@ -173,7 +173,7 @@ fn what_was_triggered_during_the_run_follows_it() {
 }
 
 #[test]
-fn a_run_that_is_being_cancelled_already_ends_for_the_first_cause() {
+fn cancelling_run_ends_for_the_first_cause() {
     let mut world = running();
     world.service.cancels_after = Some(secs(20));
     world.edit(|spec| spec.active_deadline_seconds = 1).run_for(secs(2)).is(RunState::Cancelling, Reason::Cancelling);
@@ -184,7 +184,7 @@ fn a_run_that_is_being_cancelled_already_ends_for_the_first_cause() {
 }
 
 #[test]
-fn an_unknown_submission_is_resolved_first() {
+fn cancel_request_resolves_submission_first() {
     let mut world = in_doubt(Fate::LostAfter);
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -201,7 +201,7 @@ fn an_unknown_submission_is_resolved_first() {
 }
 
 #[test]
-fn a_submission_that_is_held_ends_by_the_persons_word() {
+fn cancelled_held_submission_ends_by_user_decision() {
     // What a person says is believed, also where it is wrong.
     for (fate, key, value, cancels) in [
         (Fate::LostAfter, ADOPT, "op-1", 1),
@@ -221,7 +221,7 @@ fn a_submission_that_is_held_ends_by_the_persons_word() {
 }
 
 #[test]
-fn a_cancellation_that_is_lost_or_refused_is_repeated_until_the_end_is_seen() {
+fn failed_cancellation_is_repeated_until_the_end() {
     let mut world = running();
     world.service.asks.extend([Ask::Trouble(unreachable()), Ask::Trouble(unreachable())]);
     cancel(&mut world, "a");
@@ -234,7 +234,7 @@ fn a_cancellation_that_is_lost_or_refused_is_repeated_until_the_end_is_seen() {
 }
 
 #[test]
-fn a_crash_at_any_step_cancels_once_and_ends_truly() {
+fn crash_at_any_step_of_a_cancel_request_cancels_once() {
     for step in 0..16 {
         let mut world = running();
         world.crash_in = Some(step);
@@ -248,7 +248,7 @@ fn a_crash_at_any_step_cancels_once_and_ends_truly() {
 }
 
 #[test]
-fn a_synchronisation_that_runs_goes_on_and_that_is_said_once() {
+fn running_sync_is_not_cancelled_and_reported_once() {
     let mut world = World::sync(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
@@ -260,7 +260,7 @@ fn a_synchronisation_that_runs_goes_on_and_that_is_said_once() {
 }
 
 #[test]
-fn a_synchronisation_is_cancelled_as_long_as_nothing_has_begun() {
+fn sync_is_cancelled_before_its_submission() {
     let mut world = World::sync(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
@@ -280,7 +280,7 @@ fn a_synchronisation_is_cancelled_as_long_as_nothing_has_begun() {
 }
 
 #[test]
-fn deadline_ends_a_run_whatever_the_service_asks_to_wait() {
+fn deadline_ends_a_run_despite_a_requested_backoff() {
     let hour = Some(secs(3_600));
     for mut world in [World::new(|_| {}), World::sync(|_| {})] {
         world.edit(|spec| spec.active_deadline_seconds = 60);
@@ -292,7 +292,7 @@ fn deadline_ends_a_run_whatever_the_service_asks_to_wait() {
 }
 
 #[test]
-fn long_retry_after_of_a_failed_call_delays_no_run_for_long() {
+fn long_retry_after_of_a_failed_call_is_limited() {
     for kind in [TroubleKind::ServiceError, TroubleKind::CapacityExceeded, TroubleKind::Throttled, TroubleKind::Paused] {
         let away = Ask::Trouble(Trouble { retry_after: Some(secs(3_600)), ..trouble(kind) });
         let mut world = World::new(|spec| spec.active_deadline_seconds = 60);

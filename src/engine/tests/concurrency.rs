@@ -11,7 +11,7 @@ fn running(policy: ConcurrencyPolicy) -> World {
 }
 
 #[test]
-fn queue_lets_one_run_follow_however_many_triggers_came() {
+fn queue_starts_one_run_for_many_triggers() {
     let mut world = running(ConcurrencyPolicy::Queue);
     for value in ["a", "b", "c"] {
         world.annotate(RUN_REQUESTED_AT, Some(value)).run_for(secs(2));
@@ -23,7 +23,7 @@ fn queue_lets_one_run_follow_however_many_triggers_came() {
 }
 
 #[test]
-fn the_end_of_a_run_that_another_follows_does_not_look_like_the_end_of_all() {
+fn end_before_a_queued_run_is_not_finished() {
     let mut world = running(ConcurrencyPolicy::Queue);
     world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("v2".to_owned())).run_for(secs(600));
     let ended = |status: &&crate::api::Status| status.run.as_ref().is_some_and(|run| run.number == 1 && run.state.ended());
@@ -34,7 +34,7 @@ fn the_end_of_a_run_that_another_follows_does_not_look_like_the_end_of_all() {
 }
 
 #[test]
-fn replace_cancels_and_starts_anew() {
+fn replace_cancels_and_starts_again() {
     let mut world = running(ConcurrencyPolicy::Replace);
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!((world.run().number, world.service.submits, world.service.cancels.len()), (2, 2, 1));
@@ -43,7 +43,7 @@ fn replace_cancels_and_starts_anew() {
 }
 
 #[test]
-fn replace_does_not_cancel_for_what_could_not_begin() {
+fn replace_does_not_cancel_for_a_blocked_run() {
     let mut world = running(ConcurrencyPolicy::Replace);
     world.edit(|spec| (spec.suspend, spec.model) = (true, model("Other"))).run_for(secs(600));
     assert_eq!((world.service.cancels.len(), world.run().number), (0, 1));
@@ -52,7 +52,7 @@ fn replace_does_not_cancel_for_what_could_not_begin() {
 }
 
 #[test]
-fn forbid_drops_a_trigger_and_says_so_once() {
+fn forbid_drops_a_trigger_and_reports_it_once() {
     let mut world = running(ConcurrencyPolicy::Forbid);
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(5));
     world.restart().run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -62,14 +62,14 @@ fn forbid_drops_a_trigger_and_says_so_once() {
 }
 
 #[test]
-fn forbid_drops_a_trigger_that_came_while_the_operator_was_down() {
+fn forbid_drops_a_trigger_during_downtime() {
     let mut world = running(ConcurrencyPolicy::Forbid);
     world.annotate(RUN_REQUESTED_AT, Some("a")).advance(secs(600)).restart().run_for(secs(600));
     assert_eq!((world.run().number, world.told(Reason::TriggerDropped)), (1, 1));
 }
 
 #[test]
-fn a_failed_operation_is_attempted_again_as_often_as_backoff_limit_says() {
+fn failed_operation_is_retried_up_to_backoff_limit() {
     let mut world = World::new(|spec| spec.backoff_limit = 2);
     world.service.outcomes.extend([Phase::Failed, Phase::TimedOut, Phase::Failed]);
     world.run_for(secs(10)).run_until(RunState::Waiting).is(RunState::Waiting, Reason::BackingOff);
@@ -81,7 +81,7 @@ fn a_failed_operation_is_attempted_again_as_often_as_backoff_limit_says() {
 }
 
 #[test]
-fn what_somebody_cancelled_or_nobody_knows_is_not_attempted_again() {
+fn cancelled_or_lost_operation_is_not_retried() {
     let mut world = World::new(|spec| spec.backoff_limit = 5);
     world.service.outcomes.push_back(Phase::Cancelled);
     world.run_for(secs(600)).is(RunState::Cancelled, Reason::Cancelled);

@@ -31,7 +31,7 @@ fn fail_ends_the_run_once() {
 }
 
 #[test]
-fn replace_cancels_the_strangers_and_no_other() {
+fn replace_cancels_only_another_clients_refresh() {
     let mut world = busy(ConflictPolicy::Replace);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels, [world.service.ops[0].id.clone()]);
@@ -70,7 +70,7 @@ fn unnamed_running_refresh_is_waited_for() {
 }
 
 #[test]
-fn neither_replace_nor_fail_touches_what_another_resource_of_ours_runs() {
+fn conflict_policy_ignores_operations_of_other_resources() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait] {
         let mut world = busy(policy);
         world.service.taken.watched.insert("op-1".to_owned());
@@ -81,7 +81,7 @@ fn neither_replace_nor_fail_touches_what_another_resource_of_ours_runs() {
 }
 
 #[test]
-fn what_was_let_go_is_to_the_policy_as_another_clients_and_is_not_adopted() {
+fn orphaned_operation_counts_as_another_clients() {
     let let_go = |policy| {
         let mut world = busy(policy);
         world.service.taken.let_go.insert("op-1".to_owned());
@@ -109,7 +109,7 @@ fn what_was_let_go_is_to_the_policy_as_another_clients_and_is_not_adopted() {
 }
 
 #[test]
-fn a_listing_that_still_shows_our_own_ended_attempt_is_waited_for_and_never_cancelled() {
+fn own_ended_attempt_in_list_is_awaited_and_not_cancelled() {
     let mut world = World::new(|spec| (spec.conflict_policy, spec.backoff_limit) = (ConflictPolicy::Replace, 1));
     world.service.outcomes.push_back(Phase::Failed);
     world.service.posts.extend([Fate::Answered, Fate::Refused(trouble(TroubleKind::Throttled))]);
@@ -122,7 +122,7 @@ fn a_listing_that_still_shows_our_own_ended_attempt_is_waited_for_and_never_canc
 }
 
 #[test]
-fn a_wait_has_a_deadline_and_ends_the_run_for_good() {
+fn wait_deadline_ends_the_run() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 60);
     world.service.stranger(10_000, "full");
     world.run_for(secs(3_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
@@ -138,7 +138,7 @@ fn a_wait_has_a_deadline_and_ends_the_run_for_good() {
 }
 
 #[test]
-fn a_wait_goes_on_over_refusals() {
+fn wait_continues_over_refusals() {
     // A holder that the listing never shows: each try is refused, and together they end at the deadline.
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
     world.service.stranger(100_000, "full");
@@ -148,7 +148,7 @@ fn a_wait_goes_on_over_refusals() {
 }
 
 #[test]
-fn refusals_one_after_another_come_slower_and_slower() {
+fn repeated_refusals_come_at_growing_intervals() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 604_800);
     world.service.posts.extend((0..1_000).map(|_| Fate::Refused(trouble(TroubleKind::Throttled))));
     world.run_for(secs(600));
@@ -157,7 +157,7 @@ fn refusals_one_after_another_come_slower_and_slower() {
 }
 
 #[test]
-fn behind_another_it_waits_without_a_call_and_triggers_join_it() {
+fn run_waiting_for_its_turn_makes_no_calls() {
     let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid);
     world.ahead = Some("bi/other".to_owned());
     world.run_for(secs(600)).is(RunState::Waiting, Reason::WaitingForTurn);
@@ -169,7 +169,7 @@ fn behind_another_it_waits_without_a_call_and_triggers_join_it() {
 }
 
 #[test]
-fn a_model_that_changes_while_it_waits_is_waited_for_anew() {
+fn model_change_of_a_waiting_run_restarts_the_wait() {
     let mut world = World::new(|_| {});
     world.ahead = Some("bi/other".to_owned());
     world.run_for(secs(20));
@@ -179,7 +179,7 @@ fn a_model_that_changes_while_it_waits_is_waited_for_anew() {
 }
 
 #[test]
-fn a_request_that_the_service_refuses_ends_the_run_until_the_spec_changes() {
+fn rejected_request_ends_the_run() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Rejected)));
     world.run_for(secs(600)).is(RunState::Failed, Reason::RequestRejected);
@@ -189,7 +189,7 @@ fn a_request_that_the_service_refuses_ends_the_run_until_the_spec_changes() {
 }
 
 #[test]
-fn what_a_person_has_to_cure_stalls_and_recovers_by_itself() {
+fn fault_for_a_user_stalls_and_recovers_automatically() {
     for (kind, reason) in [
         (TroubleKind::AccessDenied, Reason::AccessDenied),
         (TroubleKind::NotFound, Reason::ModelNotFound),

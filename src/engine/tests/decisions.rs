@@ -98,7 +98,7 @@ fn resubmit_counts_once_whenever_the_operator_is_killed() {
 }
 
 #[test]
-fn decisions_are_removed_when_nothing_is_asked() {
+fn decisions_without_a_question_are_removed() {
     for mut world in [World::new(|_| {}), World::sync(|_| {})] {
         world.annotate(RESUBMIT, Some("true"));
         world.annotate(ADOPT, Some("op-1")).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -112,7 +112,7 @@ fn decisions_are_removed_when_nothing_is_asked() {
 }
 
 #[test]
-fn decision_before_the_question_counts_for_that_question_alone() {
+fn decision_in_advance_counts_only_for_its_question() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.service.truncated = true;
@@ -134,7 +134,7 @@ fn adopt_is_removed_when_it_was_followed_without_an_event() {
 }
 
 #[test]
-fn adopt_is_refused_for_what_cannot_be_the_operation() {
+fn adopt_of_an_impossible_operation_is_refused() {
     for mut world in held() {
         let refused = |world: &mut World, value: &str, why: &str| {
             let before = ignored(world).len();
@@ -195,7 +195,7 @@ fn resubmit_of_a_deleted_resource_is_reported() {
 }
 
 #[test]
-fn annotation_that_asks_for_nothing_is_removed_and_reported() {
+fn annotation_without_a_request_is_removed_and_reported() {
     for (key, value, wanted) in [
         (RUN_REQUESTED_AT, "", "to request a run, set a value"),
         (CANCEL_REQUESTED_AT, "", "to cancel the run, set a value"),

@@ -18,7 +18,7 @@ fn no_secret() -> Seen {
 }
 
 #[test]
-fn a_running_operation_is_cancelled_and_its_end_waited_for() {
+fn deletion_cancels_and_waits_for_the_end() {
     let mut world = running();
     world.service.cancels_after = Some(secs(20));
     world.delete().run_for(secs(15)).is(RunState::Cancelling, Reason::Cancelling);
@@ -29,7 +29,7 @@ fn a_running_operation_is_cancelled_and_its_end_waited_for() {
 }
 
 #[test]
-fn what_does_not_run_goes_at_once_and_no_trigger_starts_it_again() {
+fn deletion_without_operation_is_immediate() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     world.annotate(RUN_REQUESTED_AT, Some("a")).delete().run_for(secs(1));
@@ -41,7 +41,7 @@ fn what_does_not_run_goes_at_once_and_no_trigger_starts_it_again() {
 }
 
 #[test]
-fn an_unknown_submission_is_resolved_first() {
+fn deletion_resolves_a_submission_first() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
     world.service.posts.push_back(Fate::LostAfter);
@@ -59,7 +59,7 @@ fn an_unknown_submission_is_resolved_first() {
 }
 
 #[test]
-fn an_unknown_submission_of_several_is_held_until_a_person_tells() {
+fn deletion_with_several_candidates_waits_for_a_user() {
     for key in [ADOPT, RELEASE] {
         let mut world = World::new(|_| {});
         (world.service.length, world.service.lag) = (secs(3), secs(60));
@@ -75,7 +75,7 @@ fn an_unknown_submission_of_several_is_held_until_a_person_tells() {
 }
 
 #[test]
-fn what_has_just_begun_is_on_record_before_it_is_let_go() {
+fn started_operation_is_recorded_before_it_is_orphaned() {
     let worlds = [World::new(|spec| spec.deletion_policy = DeletionPolicy::Orphan), World::sync(|_| {})];
     for mut world in worlds {
         world.service.posts.push_back(Fate::LostBefore);
@@ -93,7 +93,7 @@ fn what_has_just_begun_is_on_record_before_it_is_let_go() {
 }
 
 #[test]
-fn a_delete_that_finds_nothing_is_no_end_while_a_look_shows_it_running() {
+fn cancellation_of_nothing_does_not_end_a_running_operation() {
     let mut world = running();
     (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
     world.delete().run_for(secs(600));
@@ -103,7 +103,7 @@ fn a_delete_that_finds_nothing_is_no_end_while_a_look_shows_it_running() {
 }
 
 #[test]
-fn a_look_comes_before_the_next_cancellation_however_seldom_looks_are() {
+fn poll_precedes_the_next_cancellation() {
     for answer in [Cancellation::NothingToCancel, Cancellation::Trouble(trouble(TroubleKind::ServiceError))] {
         let mut world = running();
         (world.settings.poll_min, world.settings.poll_max) = (secs(30), secs(30));
@@ -114,7 +114,7 @@ fn a_look_comes_before_the_next_cancellation_however_seldom_looks_are() {
 }
 
 #[test]
-fn an_operation_that_the_service_no_longer_knows_has_ended() {
+fn deletion_ends_with_an_unknown_operation() {
     let mut world = running();
     world.run_for(secs(200));
     world.service.ops[0].vanished = true;
@@ -123,7 +123,7 @@ fn an_operation_that_the_service_no_longer_knows_has_ended() {
 }
 
 #[test]
-fn orphan_and_release_let_go_and_say_what_may_still_run() {
+fn orphan_and_release_report_what_may_still_run() {
     let mut orphan = running();
     orphan.edit(|spec| spec.deletion_policy = DeletionPolicy::Orphan).delete().run_for(secs(2));
     let mut release = running();
@@ -137,7 +137,7 @@ fn orphan_and_release_let_go_and_say_what_may_still_run() {
 }
 
 #[test]
-fn without_its_secret_it_is_held_but_not_in_a_namespace_that_is_going() {
+fn missing_secret_blocks_deletion_but_not_of_a_namespace() {
     let mut world = running();
     world.hindrance = Some(no_secret());
     world.delete().run_for(secs(10_000)).is(RunState::Running, Reason::SecretNotFound);
@@ -151,7 +151,7 @@ fn without_its_secret_it_is_held_but_not_in_a_namespace_that_is_going() {
 }
 
 #[test]
-fn namespace_that_is_going_is_held_for_two_minutes_whatever_hinders() {
+fn namespace_deletion_is_blocked_for_two_minutes() {
     let kinds = [
         TroubleKind::Unreachable,
         TroubleKind::Throttled,
@@ -187,7 +187,7 @@ fn namespace_that_is_going_is_held_for_two_minutes_whatever_hinders() {
 }
 
 #[test]
-fn namespace_that_is_going_does_not_wait_longer_for_a_cancellation_that_has_no_effect() {
+fn namespace_deletion_does_not_wait_for_ignored_cancellation() {
     let mut world = running();
     (world.service.cancels_after, world.namespace_ending) = (None, true);
     world.delete().run_for(secs(115));
@@ -197,7 +197,7 @@ fn namespace_that_is_going_does_not_wait_longer_for_a_cancellation_that_has_no_e
 }
 
 #[test]
-fn a_namespace_that_is_going_is_not_held_for_a_persons_word_either() {
+fn namespace_deletion_does_not_wait_for_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.service.truncated = true;
@@ -208,7 +208,7 @@ fn a_namespace_that_is_going_is_not_held_for_a_persons_word_either() {
 }
 
 #[test]
-fn a_submission_without_an_answer_is_not_over() {
+fn unanswered_submission_blocks_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.run_for(secs(1)).delete();
@@ -223,7 +223,7 @@ fn a_submission_without_an_answer_is_not_over() {
 }
 
 #[test]
-fn a_refused_submission_of_a_resource_that_is_going_is_over() {
+fn refused_submission_does_not_block_the_deletion() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::QuotaExceeded)));
     world.run_for(secs(1)).delete().run_for(secs(1));
@@ -231,7 +231,7 @@ fn a_refused_submission_of_a_resource_that_is_going_is_over() {
 }
 
 #[test]
-fn a_crash_at_any_step_of_a_deletion_leaves_nothing_running() {
+fn crash_at_any_step_of_a_deletion_leaves_nothing_running() {
     for step in 0..16 {
         let mut world = running();
         world.crash_in = Some(step);
@@ -244,7 +244,7 @@ fn a_crash_at_any_step_of_a_deletion_leaves_nothing_running() {
 }
 
 #[test]
-fn a_cancellation_that_is_refused_again_is_said_and_goes_on_being_asked_for() {
+fn repeatedly_refused_cancellation_is_reported_and_retried() {
     let mut world = World::new(|_| ());
     world.service.length = secs(150);
     world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::Rejected)));
@@ -272,7 +272,7 @@ fn shown(world: &World) -> String {
 }
 
 #[test]
-fn blocked_deletion_names_what_it_waits_for_and_the_command() {
+fn blocked_deletion_names_its_cause_and_the_command() {
     let command = "kubectl annotate mref sales --namespace bi tabular-operator.dev/release=true";
     let mut world = running();
     world.object.metadata.namespace = Some("bi".to_owned());

@@ -7,7 +7,7 @@ use crate::engine::{Cure, Fault};
 use crate::operation::{Failure, OperationId, Origin, Phase, TroubleKind};
 
 #[test]
-fn each_failure_has_its_reason_its_cure_and_its_rule() {
+fn each_failure_has_its_reason_remedy_and_rule() {
     let table = [
         (Failure::Evicted, Phase::Failed, RunState::Failed, Reason::Evicted, "evicted from memory", true),
         (Failure::NodeMoved, Phase::Failed, RunState::Failed, Reason::NodeMoved, "another node", true),
@@ -33,7 +33,7 @@ fn each_failure_has_its_reason_its_cure_and_its_rule() {
 }
 
 #[test]
-fn what_we_cancelled_is_no_failure_of_the_services() {
+fn own_cancellation_is_not_a_failure() {
     let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (60, 3));
     world.service.length = secs(1_000);
     world.service.failures.push_back(Failure::NodeMoved);
@@ -48,7 +48,7 @@ fn never_known(world: &mut World) {
 }
 
 #[test]
-fn an_accepted_request_that_never_became_known_was_dropped_and_is_tried_again() {
+fn dropped_request_is_retried() {
     let mut world = World::new(|spec| spec.model = Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned()));
     world.service.lag = secs(1_000);
     never_known(&mut world);
@@ -99,7 +99,7 @@ fn request_is_dropped_only_where_the_list_proves_it() {
 }
 
 #[test]
-fn nobody_says_that_it_never_ran_on_analysis_services_where_the_memory_of_it_was_lost_or_it_was_seen() {
+fn request_dropped_needs_power_bi_and_an_unseen_operation() {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     world.service.lag = secs(1_000);
     never_known(&mut world);
@@ -121,7 +121,7 @@ fn nobody_says_that_it_never_ran_on_analysis_services_where_the_memory_of_it_was
 }
 
 #[test]
-fn a_quota_is_not_hammered_whatever_the_answer_asks_for() {
+fn exceeded_quota_is_retried_slowly() {
     let mut world = World::new(|_| {});
     let hasty = crate::operation::Trouble { retry_after: Some(secs(1)), ..trouble(TroubleKind::QuotaExceeded) };
     world.service.posts.extend((0..100).map(|_| Fate::Refused(hasty.clone())));
@@ -132,7 +132,7 @@ fn a_quota_is_not_hammered_whatever_the_answer_asks_for() {
 }
 
 #[test]
-fn the_services_own_word_is_kept_beside_ours() {
+fn service_state_is_kept() {
     let mut world = World::new(|spec| spec.model = model("Sales"));
     world.service.length = secs(60);
     world.run_for(secs(30)).is(RunState::Running, Reason::Running);
@@ -142,7 +142,7 @@ fn the_services_own_word_is_kept_beside_ours() {
 }
 
 #[test]
-fn outcome_is_a_short_fact_and_the_full_message_is_in_ready() {
+fn outcome_is_a_short_fact_with_the_message_in_ready() {
     let facts = |world: &World| {
         let message = |kind| world.condition(kind).map(|condition| condition.message.clone());
         let full = message(ConditionType::Ready).unwrap();

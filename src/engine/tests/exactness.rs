@@ -61,7 +61,7 @@ fn value_other_than_the_default_starts_a_run() {
 }
 
 #[test]
-fn lost_submission_is_found_when_a_default_is_written_out_meanwhile() {
+fn lost_submission_is_adopted_with_an_explicit_default() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(super::service::Fate::LostAfter);
     (world.service.length, world.service.lag) = (secs(200), secs(60));

@@ -69,7 +69,7 @@ fn missing(reason: Reason) -> Fault {
 }
 
 #[test]
-fn each_success_is_followed_once_and_nothing_else_is() {
+fn each_success_is_followed_once() {
     for mut world in both() {
         world.run_for(secs(60));
         assert_eq!((world.status().run.as_ref(), world.ready()), (None, ConditionStatus::True), "it does not run when it is new");
@@ -88,7 +88,7 @@ fn each_success_is_followed_once_and_nothing_else_is() {
 }
 
 #[test]
-fn a_crash_at_any_step_between_the_two_neither_repeats_nor_forgets() {
+fn crash_at_any_step_neither_repeats_nor_loses_a_success() {
     for step in 0..24 {
         for mut world in both() {
             world.run_for(secs(60));
@@ -102,7 +102,7 @@ fn a_crash_at_any_step_between_the_two_neither_repeats_nor_forgets() {
 }
 
 #[test]
-fn what_succeeded_while_the_operator_was_down_is_followed() {
+fn success_during_downtime_is_followed() {
     for mut world in both() {
         world.run_for(secs(60));
         world.advance(secs(600)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
@@ -116,7 +116,7 @@ fn what_succeeded_while_the_operator_was_down_is_followed() {
 }
 
 #[test]
-fn several_are_followed_one_by_one_and_in_order() {
+fn successes_are_followed_one_by_one_in_order() {
     for suspend in [true, false] {
         for mut world in both() {
             world.edit(|spec| spec.suspend = suspend).run_for(secs(10));
@@ -135,7 +135,7 @@ fn several_are_followed_one_by_one_and_in_order() {
 }
 
 #[test]
-fn success_before_it_existed_or_in_the_same_second_does_not_count() {
+fn success_not_after_the_creation_is_not_followed() {
     for earlier in [1, 0] {
         for mut world in both() {
             let created = world.now;
@@ -153,7 +153,7 @@ fn success_before_it_existed_or_in_the_same_second_does_not_count() {
 }
 
 #[test]
-fn the_services_clock_does_not_matter() {
+fn service_clock_does_not_affect_following() {
     let mut world = World::sync(|_| {}).follower();
     world.advance(secs(1)).leader_succeeds();
     let status = world.leader.as_mut().unwrap().status.as_mut().unwrap();
@@ -163,7 +163,7 @@ fn the_services_clock_does_not_matter() {
 }
 
 #[test]
-fn another_of_the_same_name_is_followed_from_its_first_run() {
+fn recreated_refresh_is_followed_from_its_first_run() {
     for mut world in both() {
         world.run_for(secs(5));
         for _ in 0..3 {
@@ -177,7 +177,7 @@ fn another_of_the_same_name_is_followed_from_its_first_run() {
 }
 
 #[test]
-fn whoever_is_pointed_at_another_refresh_follows_it_from_now_on() {
+fn newly_named_refresh_is_followed_from_now_on() {
     for mut world in both() {
         world.run_for(secs(10));
         let mut other = leader("gold", "led-9");
@@ -203,7 +203,7 @@ fn whoever_is_pointed_at_another_refresh_follows_it_from_now_on() {
 }
 
 #[test]
-fn what_left_the_history_is_said_once_and_not_silently_lost() {
+fn success_missing_from_the_history_is_reported_once() {
     for kept in [0, 1] {
         for mut world in both() {
             world.edit(|spec| spec.suspend = true).run_for(secs(10));
@@ -231,7 +231,7 @@ fn what_left_the_history_is_said_once_and_not_silently_lost() {
 }
 
 #[test]
-fn other_triggers_have_runs_of_their_own() {
+fn other_triggers_start_separate_runs() {
     for mut world in both() {
         world.run_for(secs(10));
         world.leader_succeeds();
@@ -242,7 +242,7 @@ fn other_triggers_have_runs_of_their_own() {
 }
 
 #[test]
-fn forbid_drops_what_comes_during_a_run_and_says_which() {
+fn forbid_drops_a_success_during_a_run_and_names_it() {
     let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Forbid).follower();
     world.run_for(secs(5));
     world.leader_succeeds().run_for(secs(10)).is(RunState::Running, Reason::Running);
@@ -255,7 +255,7 @@ fn forbid_drops_what_comes_during_a_run_and_says_which() {
 }
 
 #[test]
-fn replace_cancels_what_an_earlier_success_began() {
+fn replace_cancels_the_run_of_an_earlier_success() {
     let mut world = World::new(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace).follower();
     world.run_for(secs(5));
     world.leader_succeeds().run_for(secs(10)).is(RunState::Running, Reason::Running);
@@ -265,7 +265,7 @@ fn replace_cancels_what_an_earlier_success_began() {
 }
 
 #[test]
-fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_following() {
+fn missing_followed_refresh_blocks_only_following() {
     for mut world in both() {
         (world.leader, world.spec_fault) = (None, Some(missing(Reason::FollowedNotFound)));
         world.run_for(secs(60));
@@ -285,7 +285,7 @@ fn a_followed_refresh_that_is_missing_is_visible_at_once_and_hinders_only_follow
 }
 
 #[test]
-fn a_circle_is_not_followed() {
+fn follow_cycle_is_not_followed() {
     for mut world in both() {
         world.run_for(secs(10));
         world.spec_fault = Some(missing(Reason::FollowCycle));
@@ -295,7 +295,7 @@ fn a_circle_is_not_followed() {
 }
 
 #[test]
-fn a_sync_without_a_model_takes_that_of_the_refresh_and_waits_where_it_is_not_there() {
+fn sync_without_model_uses_that_of_the_followed_refresh() {
     let mut world = World::sync(|_| {}).follower();
     world.takes_model = true;
     world.run_for(secs(10));
@@ -318,7 +318,7 @@ fn a_sync_without_a_model_takes_that_of_the_refresh_and_waits_where_it_is_not_th
 }
 
 #[test]
-fn a_run_that_follows_goes_on_when_the_refresh_is_deleted() {
+fn following_run_continues_when_the_refresh_is_deleted() {
     for mut world in both() {
         world.run_for(secs(10));
         world.leader_succeeds().run_for(secs(5)).is(RunState::Running, Reason::Running);
@@ -329,7 +329,7 @@ fn a_run_that_follows_goes_on_when_the_refresh_is_deleted() {
 }
 
 #[test]
-fn a_resource_without_a_creation_time_counts_every_success() {
+fn resource_without_creation_time_follows_every_success() {
     let mut world = World::sync(|_| {}).follower();
     world.leader_succeeds();
     world.object.metadata.creation_timestamp = None::<ClusterTime>;

@@ -38,7 +38,7 @@ fn deleted_model_ends_its_run_after_the_list_lag() {
 }
 
 #[test]
-fn lost_access_ends_no_run_and_is_asked_about_once_a_minute() {
+fn lost_access_ends_no_run_and_is_checked_once_a_minute() {
     for presence in [Presence::Trouble(trouble(TroubleKind::NotFound)), Presence::Trouble(trouble(TroubleKind::AccessDenied))] {
         let mut world = running(OperationKind::Refresh);
         world.service.unknown = Some(presence);
@@ -51,7 +51,7 @@ fn lost_access_ends_no_run_and_is_asked_about_once_a_minute() {
 }
 
 #[test]
-fn model_that_is_there_again_keeps_its_run() {
+fn restored_model_keeps_its_run() {
     let mut world = running(OperationKind::Refresh);
     world.service.unknown = Some(Presence::Gone);
     world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
@@ -71,7 +71,7 @@ fn contradiction_ends_no_run() {
 }
 
 #[test]
-fn deletion_is_released_where_the_model_is_gone_and_only_there() {
+fn deletion_releases_only_if_the_model_is_gone() {
     let mut world = running(OperationKind::Refresh);
     world.service.unknown = Some(Presence::Trouble(trouble(TroubleKind::NotFound)));
     world.delete().run_for(secs(3_600));

@@ -22,7 +22,7 @@ fn parameters(objects: Vec<RefreshObject>) -> RefreshParameters {
 }
 
 #[test]
-fn the_digest_is_the_same_in_every_version() {
+fn digest_is_the_same_in_every_version() {
     // Another digest starts a run of every resource in every cluster at the next upgrade. Do not change these values.
     let work = Work::refresh(&model("AdventureWorks"), Some(&parameters(vec![object("DimDate", None), object("DimCustomer", Some("P1"))])));
     assert_eq!(work.digest, "88095ef6cdb7b3230af8cd1e");
@@ -30,7 +30,7 @@ fn the_digest_is_the_same_in_every_version() {
 }
 
 #[test]
-fn the_digest_does_not_know_the_order_of_objects_or_defaults_that_are_written_out() {
+fn digest_ignores_object_order_and_explicit_defaults() {
     let (date, customer) = (object("DimDate", None), object("DimCustomer", Some("P1")));
     let one = Work::refresh(&model("Sales"), Some(&parameters(vec![date.clone(), customer.clone()])));
     let two = Work::refresh(&model("Sales"), Some(&parameters(vec![customer.clone(), date])));
@@ -45,7 +45,7 @@ fn the_digest_does_not_know_the_order_of_objects_or_defaults_that_are_written_ou
 }
 
 #[test]
-fn a_status_of_nothing_is_read_as_never_looked_at() {
+fn empty_status_is_read_as_unobserved() {
     assert_eq!(serde_json::from_str::<Status>("{}").unwrap(), Status::default());
     assert_eq!(Status::default().observed_generation, -1);
     let mut world = World::new(|_| {});

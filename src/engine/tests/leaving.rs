@@ -20,7 +20,7 @@ fn told(world: &mut World, leaving: Option<Leaving>) -> &mut World {
 }
 
 #[test]
-fn nothing_begins_until_somebody_stays() {
+fn no_run_starts_before_an_uninstall() {
     let mut world = World::new(|_| {});
     told(&mut world, Some(Leaving::Wait)).run_for(secs(100));
     assert!(world.service.submits == 0 && world.writes == 0, "an operator that is gone would write nothing either");
@@ -34,7 +34,7 @@ fn nothing_begins_until_somebody_stays() {
 }
 
 #[test]
-fn what_waits_for_its_turn_goes_on_waiting() {
+fn waiting_run_keeps_waiting_during_an_uninstall() {
     let mut world = World::new(|_| {});
     world.ahead = Some("another".to_owned());
     world.run_for(secs(20)).is(RunState::Waiting, Reason::WaitingForTurn);
@@ -51,7 +51,7 @@ fn what_waits_for_its_turn_goes_on_waiting() {
 }
 
 #[test]
-fn what_runs_is_cancelled_and_says_why() {
+fn running_operation_is_cancelled_by_an_uninstall() {
     let mut world = running(|_| {});
     told(&mut world, Some(Leaving::Cancel)).run_for(secs(30));
     world.is(RunState::Cancelled, Reason::Uninstalled);
@@ -62,7 +62,7 @@ fn what_runs_is_cancelled_and_says_why() {
 }
 
 #[test]
-fn what_may_go_on_goes_on() {
+fn uncancelled_operation_continues_before_an_uninstall() {
     let mut world = running(|spec| spec.deletion_policy = DeletionPolicy::Orphan);
     told(&mut world, Some(Leaving::Cancel)).run_for(secs(60)).is(RunState::Running, Reason::Running);
     let mut world = running(|_| {});
@@ -71,7 +71,7 @@ fn what_may_go_on_goes_on() {
 }
 
 #[test]
-fn a_lost_answer_is_resolved_and_not_submitted_again() {
+fn lost_response_is_resolved_during_an_uninstall() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.lag) = (secs(1_000), secs(20));
     world.service.posts.push_back(Fate::LostAfter);
@@ -85,7 +85,7 @@ fn a_lost_answer_is_resolved_and_not_submitted_again() {
 }
 
 #[test]
-fn another_attempt_is_left_to_who_comes_next() {
+fn next_attempt_is_left_to_the_next_installation() {
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.outcomes.push_back(Phase::Failed);
     world.service.length = secs(30);

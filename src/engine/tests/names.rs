@@ -22,7 +22,7 @@ fn world() -> World {
 }
 
 #[test]
-fn the_ids_are_on_record_with_the_intent_for_no_write_more() {
+fn ids_are_recorded_with_the_intent() {
     let mut world = world();
     world.service.length = secs(5);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -36,7 +36,7 @@ fn the_ids_are_on_record_with_the_intent_for_no_write_more() {
 }
 
 #[test]
-fn a_crash_at_any_step_leaves_one_operation() {
+fn crash_at_any_step_with_names_leaves_one_operation() {
     for step in 0..24 {
         let mut world = world();
         world.crash_in = Some(step);
@@ -48,7 +48,7 @@ fn a_crash_at_any_step_leaves_one_operation() {
 }
 
 #[test]
-fn each_run_looks_them_up_anew_and_keeps_to_what_it_found() {
+fn each_run_resolves_names_and_keeps_the_ids() {
     let mut world = world();
     world.service.outcomes.push_back(Phase::Failed);
     world.edit(|spec| spec.backoff_limit = 1).run_for(secs(20));
@@ -62,7 +62,7 @@ fn each_run_looks_them_up_anew_and_keeps_to_what_it_found() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_for_on_the_model_that_it_was_sent_to() {
+fn lost_response_is_searched_on_the_submitted_model() {
     let mut world = world();
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(5)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -75,7 +75,7 @@ fn a_lost_answer_is_looked_for_on_the_model_that_it_was_sent_to() {
 }
 
 #[test]
-fn one_that_waits_asks_again_now_and_then_and_follows_a_name_that_moves() {
+fn waiting_run_follows_a_moved_name() {
     let mut world = world();
     world.ahead = Some("bi/other".to_owned());
     world.run_for(secs(3_600)).is(RunState::Waiting, Reason::WaitingForTurn);
@@ -89,7 +89,7 @@ fn one_that_waits_asks_again_now_and_then_and_follows_a_name_that_moves() {
 }
 
 #[test]
-fn names_that_stand_for_nothing_stall_and_are_looked_up_every_minute() {
+fn unmatched_names_stall_and_are_resolved_every_minute() {
     let mut world = world();
     world.resolution = Resolution::Unclear("two workspaces are named Sales: give groupId and datasetId".to_owned());
     world.run_for(secs(600)).is(RunState::Waiting, Reason::ModelNotResolved);
@@ -102,7 +102,7 @@ fn names_that_stand_for_nothing_stall_and_are_looked_up_every_minute() {
 }
 
 #[test]
-fn a_look_up_that_brings_nothing_is_tried_again() {
+fn failed_name_resolution_is_retried() {
     let mut world = world();
     world.resolution = Resolution::Trouble(trouble(TroubleKind::AccessDenied));
     world.run_for(secs(20)).is(RunState::Waiting, Reason::AccessDenied);
@@ -116,7 +116,7 @@ fn a_look_up_that_brings_nothing_is_tried_again() {
 }
 
 #[test]
-fn an_edit_to_other_names_or_to_ids_counts_while_nothing_is_submitted() {
+fn edited_model_counts_before_the_submission() {
     for other in [named("Finance"), model("Other")] {
         let mut world = world();
         world.ahead = Some("bi/other".to_owned());
@@ -130,7 +130,7 @@ fn an_edit_to_other_names_or_to_ids_counts_while_nothing_is_submitted() {
 }
 
 #[test]
-fn a_synchronisation_looks_them_up_too() {
+fn sync_resolves_names() {
     let mut world = World::sync(|spec| spec.model = named("Sales"));
     world.resolution = ids("found");
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -138,7 +138,7 @@ fn a_synchronisation_looks_them_up_too() {
 }
 
 #[test]
-fn a_spec_that_mends_the_names_is_never_told_as_wrong() {
+fn corrected_names_are_never_reported_as_wrong() {
     for names in [named("Marketing"), Model::by_ids("f089354e".to_owned(), "cfafbeb1".to_owned())] {
         let mut world = World::new(|spec| spec.model = named("Sales"));
         world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelNotResolved);

@@ -81,7 +81,7 @@ fn cancellation_for_an_unknown_cause_is_completed() {
 }
 
 #[test]
-fn submission_without_an_id_is_resolved_and_never_repeated_on_a_guess() {
+fn submission_without_id_is_resolved_before_a_retry() {
     let changes = [("/run/state", json!("Negotiating")), ("/run/operationId", Value::Null)];
     let mut world = downgraded(600, &changes);
     world.run_for(secs(300)).is(RunState::Running, Reason::Running);
@@ -89,7 +89,7 @@ fn submission_without_an_id_is_resolved_and_never_repeated_on_a_guess() {
 }
 
 #[test]
-fn end_that_is_unknown_stays_as_it_was_and_is_no_success() {
+fn unknown_end_is_kept_and_is_not_a_success() {
     let mut world = World::new(|_| {});
     world.service.length = secs(5);
     world.run_for(secs(30)).is(RunState::Succeeded, Reason::Succeeded);

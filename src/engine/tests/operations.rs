@@ -38,7 +38,7 @@ fn told(world: &World, scratch: &Scratch, seen: Seen) -> Step {
 }
 
 #[test]
-fn each_end_at_the_service_is_that_end_here() {
+fn each_end_of_an_operation_ends_its_run() {
     for (phase, state, reason) in [
         (Phase::Succeeded, RunState::Succeeded, Reason::Succeeded),
         (Phase::Failed, RunState::Failed, Reason::RefreshFailed),
@@ -67,14 +67,14 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
 }
 
 #[test]
-fn an_end_is_known_within_a_tenth_of_the_length_for_few_calls() {
+fn end_is_observed_within_a_tenth_of_the_length() {
     let mut world = running(7_200);
     world.run_for(secs(8_000)).is(RunState::Succeeded, Reason::Succeeded);
     assert!(world.service.looks < 320, "{} looks in two hours", world.service.looks);
 }
 
 #[test]
-fn after_its_deadline_it_is_cancelled_and_has_timed_out() {
+fn operation_is_cancelled_and_timed_out_at_its_deadline() {
     let mut world = World::new(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (120, 3));
     world.service.length = secs(1_000);
     world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
@@ -82,7 +82,7 @@ fn after_its_deadline_it_is_cancelled_and_has_timed_out() {
 }
 
 #[test]
-fn a_cancellation_that_was_lost_is_sent_again_and_only_a_look_ends_it() {
+fn lost_cancellation_is_sent_again_until_a_poll_ends_it() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(10_000);
     (world.service.cancels_after, world.service.cancel_answer) = (None, Some(Cancellation::NothingToCancel));
@@ -93,7 +93,7 @@ fn a_cancellation_that_was_lost_is_sent_again_and_only_a_look_ends_it() {
 }
 
 #[test]
-fn a_cancellation_that_is_refused_is_said_once() {
+fn refused_cancellation_is_reported_once() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(10_000);
     world.service.cancel_answer = Some(Cancellation::Trouble(trouble(TroubleKind::AccessDenied)));
@@ -105,7 +105,7 @@ fn a_cancellation_that_is_refused_is_said_once() {
 }
 
 #[test]
-fn one_that_is_not_visible_yet_is_waited_for() {
+fn invisible_operation_is_awaited() {
     let mut world = World::new(|_| {});
     (world.service.lag, world.service.length) = (secs(100), secs(10));
     world.run_for(secs(99)).is(RunState::Running, Reason::Running);
@@ -113,7 +113,7 @@ fn one_that_is_not_visible_yet_is_waited_for() {
 }
 
 #[test]
-fn one_that_is_gone_is_looked_for_in_the_listing_before_it_is_lost() {
+fn unknown_operation_is_lost_only_after_a_list() {
     let mut world = running(1_000);
     world.run_for(secs(150));
     world.service.ops[0].vanished = true;
@@ -123,7 +123,7 @@ fn one_that_is_gone_is_looked_for_in_the_listing_before_it_is_lost() {
 }
 
 #[test]
-fn a_listing_that_still_shows_it_outweighs_a_look_that_did_not() {
+fn list_with_operation_outweighs_an_empty_poll() {
     let world = running(1_000);
     let old = World { now: world.now + secs(300), ..running(1_000) };
     let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
@@ -135,7 +135,7 @@ fn a_listing_that_still_shows_it_outweighs_a_look_that_did_not() {
 }
 
 #[test]
-fn troubles_never_end_a_run_or_lose_its_id_and_cost_two_writes() {
+fn errors_never_end_a_run_and_cost_two_writes() {
     let mut world = running(1_000);
     let writes = world.writes;
     for n in 0..40 {
@@ -149,7 +149,7 @@ fn troubles_never_end_a_run_or_lose_its_id_and_cost_two_writes() {
 }
 
 #[test]
-fn a_single_lost_answer_is_not_worth_a_write() {
+fn single_lost_response_causes_no_write() {
     let mut world = running(1_000);
     let writes = world.writes;
     world.service.asks.push_back(Ask::Trouble(unreachable()));
@@ -158,7 +158,7 @@ fn a_single_lost_answer_is_not_worth_a_write() {
 }
 
 #[test]
-fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
+fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
     let mut world = running(100);
     let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
     world.hindrance = Some(Seen::Fault(fault));
@@ -170,14 +170,14 @@ fn a_missing_secret_stalls_it_in_mid_run_and_frees_its_turn() {
 }
 
 #[test]
-fn an_answer_about_another_operation_is_not_believed() {
+fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
     let seen = Seen::Look(Look::Found { operation: Box::new(operation("op-77", Phase::Succeeded)), retry_after: None, location: None });
     assert_eq!(told(&world, &world.scratch, seen).recorded, *world.status());
 }
 
 #[test]
-fn a_late_look_does_not_reopen_a_run_that_has_ended() {
+fn late_poll_does_not_reopen_an_ended_run() {
     let mut world = running(20);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
     for (n, phase) in [Phase::InProgress, Phase::Failed, Phase::InProgress, Phase::Failed].into_iter().enumerate() {
@@ -195,7 +195,7 @@ fn a_late_look_does_not_reopen_a_run_that_has_ended() {
 }
 
 #[test]
-fn success_with_failed_objects_is_taken_only_when_it_stays_so() {
+fn repeated_success_with_failed_objects_ends_the_run() {
     let world = running(1_000);
     let mut torn = operation("op-1", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
@@ -213,7 +213,7 @@ fn success_with_failed_objects_is_taken_only_when_it_stays_so() {
 }
 
 #[test]
-fn progress_is_written_every_ten_seconds_at_most() {
+fn progress_is_written_at_most_every_ten_seconds() {
     let world = running(1_000);
     let (mut scratch, mut writes, mut recorded) = (Scratch::default(), Vec::new(), world.status().clone());
     let desired = Desired::of_refresh(&world.object, Surroundings::default());
@@ -234,7 +234,7 @@ fn progress_is_written_every_ten_seconds_at_most() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_stops_nothing() {
+fn clock_set_back_stops_no_run() {
     let mut world = running(100);
     world.now -= secs(3_600);
     world.restart();
@@ -244,7 +244,7 @@ fn a_clock_that_is_set_back_stops_nothing() {
 }
 
 #[test]
-fn what_the_service_took_at_the_last_moment_may_be_unseen_for_as_long_again() {
+fn submission_accepted_late_may_stay_invisible_for_the_lag() {
     let mut world = World::new(|_| {});
     // Taken 25 s after the intent, and listed 115 s later.
     world.service.lag = secs(140);

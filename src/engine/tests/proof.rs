@@ -59,7 +59,7 @@ fn external_operation_is_absent() {
 }
 
 #[test]
-fn unknown_origin_beside_ours_is_no_second_candidate() {
+fn unknown_origin_beside_client_origin_is_not_a_candidate() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
@@ -72,7 +72,7 @@ fn unknown_origin_beside_ours_is_no_second_candidate() {
 }
 
 #[test]
-fn user_sees_the_unknown_origin_beside_one_that_needs_a_decision() {
+fn undecided_submission_shows_unknown_origin_candidates() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     (world.service.length, world.service.lag) = (secs(3), secs(60));
@@ -85,7 +85,7 @@ fn user_sees_the_unknown_origin_beside_one_that_needs_a_decision() {
 }
 
 #[test]
-fn operation_from_just_before_the_intent_is_not_ours() {
+fn operation_just_before_the_intent_is_not_adopted() {
     for (before, skew, length) in [(4, 0, 400), (2, 0, 400), (2, 0, 1), (4, -250, 400), (4, 250, 400)] {
         let mut world = World::new(|_| {});
         world.service.skew = SignedDuration::from_secs(skew);
@@ -114,7 +114,7 @@ fn clocks_of_two_machines_may_differ_by_five_seconds() {
 }
 
 #[test]
-fn operation_that_starts_after_the_call_timeout_needs_a_user_decision() {
+fn operation_after_the_call_timeout_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(60));
@@ -125,7 +125,7 @@ fn operation_that_starts_after_the_call_timeout_needs_a_user_decision() {
 }
 
 #[test]
-fn names_that_the_service_takes_for_one_are_adopted() {
+fn names_equal_to_the_service_are_adopted() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales "), ("umsätze", "UMSÄTZE"), ("Straße", "STRASSE")] {
         let mut world = lost(Fate::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
@@ -135,7 +135,7 @@ fn names_that_the_service_takes_for_one_are_adopted() {
 }
 
 #[test]
-fn names_that_differ_in_blanks_or_encoding_need_a_user_decision() {
+fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
     for (asked, shown) in [("Dummy Sales ", "Dummy Sales"), ("Ums\u{e4}tze", "Umsa\u{308}tze"), ("Sales", "Sales\u{a0}")] {
         let mut world = lost(Fate::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
@@ -178,7 +178,7 @@ fn partly_read_details_prove_nothing() {
 }
 
 #[test]
-fn operation_that_shows_neither_objects_nor_an_end_is_not_waited_for_without_end() {
+fn operation_without_objects_or_end_is_not_awaited_forever() {
     let mut world = lost(Fate::LostAfter, "Orders");
     world.service.ops[0].objects.clear();
     world.service.ops[0].end = world.now + secs(1_000_000);
@@ -188,7 +188,7 @@ fn operation_that_shows_neither_objects_nor_an_end_is_not_waited_for_without_end
 }
 
 #[test]
-fn unread_description_is_read_again_before_a_user_is_asked() {
+fn unread_details_are_read_again_before_a_user_decision() {
     let mut world = lost(Fate::LostAfter, "Orders");
     let objects = std::mem::take(&mut world.service.ops[0].objects);
     let refresh_type = world.service.ops[0].refresh_type.take();

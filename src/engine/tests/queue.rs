@@ -13,7 +13,7 @@ fn with(run: &Run, state: RunState, reason: Reason, now: Timestamp) -> TurnUse {
 }
 
 #[test]
-fn who_waits_for_a_human_holds_up_nobody_and_who_may_run_holds() {
+fn queue_state_by_run_state() {
     let mut world = World::new(|_| {});
     world.run_for(secs(10));
     let run = world.run();
@@ -45,7 +45,7 @@ fn who_waits_for_a_human_holds_up_nobody_and_who_may_run_holds() {
 }
 
 #[test]
-fn unresolved_submission_that_cannot_be_looked_into_holds_until_it_can_no_longer_arrive() {
+fn unresolved_submission_holds_until_it_can_no_longer_arrive() {
     let mut world = World::new(|_| {});
     world.run_for(secs(10));
     let run = world.run();

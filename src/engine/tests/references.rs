@@ -50,7 +50,7 @@ impl World {
 }
 
 #[test]
-fn what_is_missing_is_awaited_for_a_minute_and_then_stalls_with_one_write_and_one_event() {
+fn missing_reference_stalls_once_after_the_grace_period() {
     for reason in MISSING {
         let mut world = World::new(|_| {}).hindered(reason);
         world.run_for(secs(1)).awaits(reason);
@@ -69,7 +69,7 @@ fn what_is_missing_is_awaited_for_a_minute_and_then_stalls_with_one_write_and_on
 }
 
 #[test]
-fn what_does_not_come_is_looked_at_ever_more_seldom_up_to_a_minute() {
+fn missing_reference_is_checked_at_growing_intervals() {
     for reason in [Reason::SecretNotFound, Reason::SecretInvalid] {
         let mut world = World::new(|_| {}).hindered(reason);
         world.run_for(secs(1));
@@ -90,7 +90,7 @@ fn what_does_not_come_is_looked_at_ever_more_seldom_up_to_a_minute() {
 }
 
 #[test]
-fn what_arrives_in_time_is_never_stalled() {
+fn reference_within_the_grace_period_never_stalls() {
     for reason in MISSING {
         let mut world = World::new(|_| {}).hindered(reason);
         world.run_for(secs(50)).awaits(reason);
@@ -101,7 +101,7 @@ fn what_arrives_in_time_is_never_stalled() {
 }
 
 #[test]
-fn a_right_to_tokens_that_is_missing_is_awaited_too() {
+fn missing_token_permission_has_the_grace_period() {
     let mut world = World::new(|_| {});
     world.hindrance = Some(Seen::Trouble(trouble(TroubleKind::AssertionRefused)));
     world.run_for(secs(59)).awaits(Reason::ServiceAccountForbidden);
@@ -109,7 +109,7 @@ fn a_right_to_tokens_that_is_missing_is_awaited_too() {
 }
 
 #[test]
-fn what_cannot_resolve_itself_stalls_at_once() {
+fn permanent_fault_stalls_immediately() {
     for reason in [Reason::SecretInvalid, Reason::ServiceAccountInvalid, Reason::OperatorIdentityInvalid] {
         World::new(|_| {}).hindered(reason).run_for(secs(1)).stalls(reason);
     }
@@ -125,7 +125,7 @@ fn what_cannot_resolve_itself_stalls_at_once() {
 }
 
 #[test]
-fn a_restart_neither_prolongs_nor_ends_the_wait() {
+fn grace_period_is_unchanged_by_a_restart() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
     for _ in 0..7 {
         world.restart().run_for(secs(8)).awaits(Reason::SecretNotFound);
@@ -138,7 +138,7 @@ fn a_restart_neither_prolongs_nor_ends_the_wait() {
 }
 
 #[test]
-fn the_wait_begins_when_it_is_missed_and_not_with_the_resource() {
+fn grace_period_starts_when_the_reference_is_missed() {
     let mut world = World::new(|_| {});
     world.service.length = secs(5);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -159,7 +159,7 @@ fn the_wait_begins_when_it_is_missed_and_not_with_the_resource() {
 }
 
 #[test]
-fn a_new_commit_is_waited_for_anew() {
+fn grace_period_restarts_with_a_new_generation() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
     world.run_for(secs(300)).stalls(Reason::SecretNotFound);
     world.edit(|spec| spec.history_limit = 3).run_for(secs(59)).awaits(Reason::SecretNotFound);
@@ -167,7 +167,7 @@ fn a_new_commit_is_waited_for_anew() {
 }
 
 #[test]
-fn one_reference_after_another_is_one_wait() {
+fn successive_missing_references_share_a_grace_period() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretForbidden);
     world.run_for(secs(40)).awaits(Reason::SecretForbidden);
     world.hindrance = Some(Seen::Fault(fault(Reason::SecretNotFound)));
@@ -177,7 +177,7 @@ fn one_reference_after_another_is_one_wait() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_begins_the_wait_anew() {
+fn grace_period_restarts_when_the_clock_is_set_back() {
     let mut world = World::new(|_| {}).hindered(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     world.now -= secs(3_600);
@@ -187,7 +187,7 @@ fn a_clock_that_is_set_back_begins_the_wait_anew() {
 }
 
 #[test]
-fn an_operation_that_runs_meanwhile_is_followed_again_and_its_turn_is_free() {
+fn running_operation_without_reference_frees_its_turn() {
     let mut world = World::new(|_| {});
     world.service.length = secs(600);
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
@@ -201,7 +201,7 @@ fn an_operation_that_runs_meanwhile_is_followed_again_and_its_turn_is_free() {
 }
 
 #[test]
-fn a_run_that_waits_for_a_reference_is_in_nobodys_way_and_its_deadline_does_not_run() {
+fn run_without_reference_blocks_no_other_and_no_deadline_runs() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 10).hindered(Reason::SecretNotFound);
     world.run_for(secs(30)).awaits(Reason::SecretNotFound);
     assert_eq!(world.turn_use(), TurnUse::Free);
@@ -210,7 +210,7 @@ fn a_run_that_waits_for_a_reference_is_in_nobodys_way_and_its_deadline_does_not_
 }
 
 #[test]
-fn a_followed_refresh_may_arrive_later_whether_its_model_is_taken_over_or_not() {
+fn missing_followed_refresh_has_the_grace_period() {
     for takes_model in [false, true] {
         let mut world = World::sync(|_| {}).follower();
         let leader = world.leader.take();
@@ -233,14 +233,14 @@ fn a_followed_refresh_may_arrive_later_whether_its_model_is_taken_over_or_not() 
 }
 
 #[test]
-fn a_circle_is_no_matter_of_time() {
+fn follow_cycle_has_no_grace_period() {
     let mut world = World::sync(|_| {}).follower();
     world.spec_fault = Some(fault(Reason::FollowCycle));
     world.run_for(secs(1)).stalls(Reason::FollowCycle);
 }
 
 #[test]
-fn a_submission_whose_answer_was_lost_waits_for_its_secret_as_well() {
+fn unresolved_submission_waits_for_its_secret() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(super::service::Fate::LostAfter);
     world.pass(None);

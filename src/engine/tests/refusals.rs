@@ -69,7 +69,7 @@ fn capacity_that_recovers_runs_the_same_run_and_attempt() {
 }
 
 #[test]
-fn longer_wait_that_the_service_asks_for_is_kept() {
+fn longer_requested_backoff_is_honored() {
     let mut world = refusing(&Trouble { retry_after: Some(secs(1_800)), ..trouble(TroubleKind::CapacityExceeded) }, 86_400);
     let pauses = seconds_between(&submissions(&mut world, 7_300));
     assert!(pauses.iter().all(|pause| *pause >= 1_799), "{pauses:?}");
@@ -141,7 +141,7 @@ fn refused_submissions_are_repeated_ever_more_slowly() {
 }
 
 #[test]
-fn what_a_person_has_to_provide_uses_up_no_deadline() {
+fn fault_for_a_user_does_not_count_toward_the_deadline() {
     for kind in [TroubleKind::AccessDenied, TroubleKind::Paused, TroubleKind::CredentialsRefused] {
         let mut world = refusing(&trouble(kind), 3_600);
         world.service.posts.truncate(1);
@@ -155,7 +155,7 @@ fn what_a_person_has_to_provide_uses_up_no_deadline() {
 }
 
 #[test]
-fn wait_behind_a_refused_submission_counts_from_the_first_refusal() {
+fn wait_of_a_refused_submission_counts_from_the_first_refusal() {
     let mut world = refusing(&trouble(TroubleKind::QuotaExceeded), 10_000);
     world.run_for(secs(1));
     let since = world.run().waiting_since_time.unwrap();

@@ -18,7 +18,7 @@ fn set_state(world: &mut World, state: RunState) -> &mut World {
 }
 
 #[test]
-fn operation_is_polled_when_the_status_shows_an_end_that_it_has_not_had() {
+fn unrecorded_end_in_the_status_reopens_the_run() {
     for state in ENDED {
         for (limit, ended) in [(10, false), (10, true), (0, false)] {
             for mut world in both() {
@@ -40,7 +40,7 @@ fn operation_is_polled_when_the_status_shows_an_end_that_it_has_not_had() {
 }
 
 #[test]
-fn failed_operation_is_no_success_because_the_status_says_so() {
+fn edited_success_of_a_failed_run_is_reverted() {
     for mut world in both() {
         world.service.length = secs(60);
         world.service.outcomes.push_back(Phase::Failed);
@@ -52,7 +52,7 @@ fn failed_operation_is_no_success_because_the_status_says_so() {
 }
 
 #[test]
-fn operation_is_polled_when_the_status_shows_that_it_was_not_submitted() {
+fn waiting_run_with_operation_is_reopened() {
     for state in [RunState::Waiting, RunState::Submitting] {
         for mut world in both() {
             world.service.length = secs(600);
@@ -65,7 +65,7 @@ fn operation_is_polled_when_the_status_shows_that_it_was_not_submitted() {
 }
 
 #[test]
-fn unanswered_submission_is_resolved_when_the_status_shows_an_end() {
+fn edited_end_of_an_unanswered_submission_is_resolved() {
     for mut world in both() {
         world.service.posts.push_back(Fate::LostAfter);
         (world.service.length, world.service.lag) = (secs(20), secs(60));
@@ -90,7 +90,7 @@ fn held_submission_stays_held_whatever_the_status_shows() {
 }
 
 #[test]
-fn submission_in_progress_is_followed_whatever_the_status_shows_when_it_is_accepted() {
+fn accepted_submission_is_recorded_whatever_the_status_shows() {
     for state in ENDED.into_iter().chain([RunState::Waiting]) {
         for kill in [false, true] {
             for mut world in both() {
@@ -106,7 +106,7 @@ fn submission_in_progress_is_followed_whatever_the_status_shows_when_it_is_accep
 }
 
 #[test]
-fn run_that_has_ended_does_not_begin_again_because_the_status_says_so() {
+fn ended_run_stays_ended_after_an_edit() {
     for (limit, states) in [(10, &[&OPEN[..], &ENDED[..]].concat()), (0, &OPEN.to_vec())] {
         for state in states {
             for mut world in both() {
@@ -125,7 +125,7 @@ fn run_that_has_ended_does_not_begin_again_because_the_status_says_so() {
 }
 
 #[test]
-fn end_of_a_deleted_resource_is_the_services_whatever_the_status_shows() {
+fn deletion_waits_for_the_service_whatever_the_status_shows() {
     let mut world = World::new(|_| {});
     (world.service.length, world.service.cancels_after) = (secs(600), Some(secs(20)));
     world.run_for(secs(10));
@@ -136,7 +136,7 @@ fn end_of_a_deleted_resource_is_the_services_whatever_the_status_shows() {
 }
 
 #[test]
-fn numbers_go_on_from_the_history_whatever_the_status_shows() {
+fn run_numbers_continue_from_the_history() {
     for mut world in both() {
         for value in ["a", "b"] {
             world.annotate(RUN_REQUESTED_AT, Some(value)).run_for(secs(600)).is(RunState::Succeeded, Reason::Succeeded);
@@ -152,7 +152,7 @@ fn numbers_go_on_from_the_history_whatever_the_status_shows() {
 }
 
 #[test]
-fn deadline_counts_though_the_time_of_the_submission_is_removed() {
+fn deadline_counts_without_the_time_of_the_submission() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(10_000);
     world.run_for(secs(10));
@@ -172,7 +172,7 @@ fn success_that_was_edited_into_a_status_is_not_followed() {
 }
 
 #[test]
-fn status_of_an_earlier_version_is_read_as_it_was_meant() {
+fn status_of_an_earlier_version_is_understood() {
     // The operation of the failed attempt is still on record while the next attempt waits.
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.length = secs(20);
@@ -254,7 +254,7 @@ fn numbers_stay_within_the_schema_whatever_the_status_shows() {
 }
 
 #[test]
-fn deadline_counts_though_the_submission_is_shown_in_the_future() {
+fn deadline_counts_with_a_submission_in_the_future() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 600);
     world.service.length = secs(10_000);
     world.run_for(secs(10));
@@ -290,7 +290,7 @@ fn submission_shown_in_the_future_is_not_submitted_again() {
 }
 
 #[test]
-fn run_under_way_is_put_back_when_the_status_loses_it() {
+fn run_in_progress_is_restored_when_the_status_loses_it() {
     for lost in [false, true] {
         for mut world in both() {
             world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
@@ -318,7 +318,7 @@ fn run_under_way_is_put_back_when_the_status_loses_it() {
 }
 
 #[test]
-fn accepted_submission_is_recorded_though_its_run_is_removed() {
+fn accepted_submission_is_recorded_after_its_run_is_removed() {
     let mut world = World::new(|_| {});
     world.service.length = secs(60);
     world.removes_run_during_submission = true;

@@ -15,7 +15,7 @@ fn unheard(fate: Fate, kind: TroubleKind, calls: usize) -> World {
 }
 
 #[test]
-fn what_another_unresolved_submission_may_have_started_is_neither_cancelled_nor_a_conflict() {
+fn candidate_of_another_submission_is_not_a_conflict() {
     for policy in [ConflictPolicy::Replace, ConflictPolicy::Wait, ConflictPolicy::Fail] {
         let mut world = World::new(|spec| spec.conflict_policy = policy);
         // Another resource's submission started it, and no record names it.
@@ -31,7 +31,7 @@ fn what_another_unresolved_submission_may_have_started_is_neither_cancelled_nor_
 }
 
 #[test]
-fn what_started_before_or_after_that_submission_is_another_clients() {
+fn operation_outside_that_submission_is_another_clients() {
     for seconds in [-60, 60] {
         let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
         world.service.stranger(100, "full");
@@ -42,7 +42,7 @@ fn what_started_before_or_after_that_submission_is_another_clients() {
 }
 
 #[test]
-fn lost_answer_is_resolved_beside_an_older_submission_that_is_unresolved() {
+fn lost_response_is_resolved_beside_an_older_submission() {
     let mut world = World::new(|_| {});
     world.service.taken.unresolved.insert(world.now - secs(60));
     world.service.posts.push_back(Fate::LostAfter);
@@ -51,7 +51,7 @@ fn lost_answer_is_resolved_beside_an_older_submission_that_is_unresolved() {
 }
 
 #[test]
-fn what_either_of_two_unresolved_submissions_may_have_started_waits_for_the_other_and_then_for_a_user() {
+fn shared_candidate_waits_for_the_other_submission_then_a_user() {
     let both = || {
         let mut world = World::new(|_| {});
         world.service.taken.unresolved.insert(world.now + secs(1));
@@ -70,7 +70,7 @@ fn what_either_of_two_unresolved_submissions_may_have_started_waits_for_the_othe
 }
 
 #[test]
-fn what_another_resource_asks_its_user_about_is_a_question_to_this_one_too() {
+fn candidate_of_another_resource_needs_a_user_decision() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.service.taken.candidates.insert("op-1".to_owned());
@@ -80,7 +80,7 @@ fn what_another_resource_asks_its_user_about_is_a_question_to_this_one_too() {
 }
 
 #[test]
-fn what_another_resource_asks_its_user_about_is_never_cancelled() {
+fn candidate_of_another_resource_is_never_cancelled() {
     let mut world = World::new(|spec| spec.conflict_policy = ConflictPolicy::Replace);
     world.service.stranger(100, "full");
     world.service.taken.candidates.insert("op-1".to_owned());
@@ -91,7 +91,7 @@ fn what_another_resource_asks_its_user_about_is_never_cancelled() {
 }
 
 #[test]
-fn identity_that_recovers_finds_its_own_operation_beside_another_resources() {
+fn recovered_identity_adopts_its_own_operation() {
     let mut world = unheard(Fate::LostAfter, TroubleKind::CredentialsRefused, 400);
     world.run_for(secs(100)).is(RunState::Submitting, Reason::CredentialsRefused);
     assert_eq!(world.turn_use(), TurnUse::Free);
@@ -105,7 +105,7 @@ fn identity_that_recovers_finds_its_own_operation_beside_another_resources() {
 }
 
 #[test]
-fn submission_that_began_nothing_asks_for_its_turn_again_where_it_was_free() {
+fn unlisted_submission_requests_its_turn_again() {
     let mut world = unheard(Fate::LostBefore, TroubleKind::CredentialsRefused, 40);
     world.run_for(secs(180)).is(RunState::Submitting, Reason::CredentialsRefused);
     world.service.asks.clear();
@@ -118,7 +118,7 @@ fn submission_that_began_nothing_asks_for_its_turn_again_where_it_was_free() {
 }
 
 #[test]
-fn trouble_that_lasts_frees_the_turn_whatever_it_is() {
+fn lasting_error_frees_the_turn() {
     for kind in [TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::AccessDenied, TroubleKind::CredentialsRefused] {
         let mut world = unheard(Fate::LostAfter, kind, 1_000);
         world.run_for(secs(30));

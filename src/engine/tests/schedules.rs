@@ -40,7 +40,7 @@ fn missed(world: &World) -> usize {
 }
 
 #[test]
-fn each_time_is_one_run_and_nothing_else_runs() {
+fn each_scheduled_time_starts_one_run() {
     let mut world = scheduled("0 5 * * *", |_| {});
     world.run_for(secs(HOUR));
     assert_eq!(world.service.submits, 0);
@@ -56,7 +56,7 @@ fn each_time_is_one_run_and_nothing_else_runs() {
 }
 
 #[test]
-fn what_passed_while_the_operator_was_down_is_made_up_for_by_one_run() {
+fn times_during_downtime_start_one_run() {
     let mut world = scheduled("0 5 * * *", |_| {});
     world.run_for(secs(60));
     world.advance(secs(4 * DAY));
@@ -67,7 +67,7 @@ fn what_passed_while_the_operator_was_down_is_made_up_for_by_one_run() {
 }
 
 #[test]
-fn a_new_resource_counts_from_its_creation_and_an_edited_schedule_from_then_on() {
+fn new_schedule_counts_from_creation_and_edited_one_from_now() {
     let mut world = scheduled("30 12 * * *", |_| {});
     world.advance(secs(HOUR));
     world.run_for(secs(HOUR));
@@ -83,7 +83,7 @@ fn a_new_resource_counts_from_its_creation_and_an_edited_schedule_from_then_on()
 }
 
 #[test]
-fn what_is_too_late_is_left_out_and_said_once() {
+fn late_time_is_skipped_and_reported_once() {
     let mut world = scheduled("0 5 * * *", |trigger| trigger.starting_deadline_seconds = Some(3600));
     world.run_for(secs(60));
     world.advance(secs(DAY));
@@ -96,7 +96,7 @@ fn what_is_too_late_is_left_out_and_said_once() {
 }
 
 #[test]
-fn a_crash_at_any_step_leaves_one_run_for_each_time() {
+fn crash_at_any_step_leaves_one_run_per_time() {
     for step in 0..20 {
         let mut world = scheduled("0 5 * * *", |_| {});
         world.crash_in = Some(step);
@@ -108,7 +108,7 @@ fn a_crash_at_any_step_leaves_one_run_for_each_time() {
 }
 
 #[test]
-fn a_time_that_comes_during_a_run_is_queued_dropped_or_replaces_it() {
+fn time_during_a_run_follows_the_concurrency_policy() {
     for (policy, submits, states) in [
         (ConcurrencyPolicy::Queue, 2, [RunState::Succeeded, RunState::Succeeded]),
         (ConcurrencyPolicy::Replace, 2, [RunState::Succeeded, RunState::Cancelled]),
@@ -134,7 +134,7 @@ fn a_time_that_comes_during_a_run_is_queued_dropped_or_replaces_it() {
 
 /// The alert for a schedule that is shorter than its runs reads this of the history.
 #[test]
-fn each_run_that_its_schedule_replaces_is_known_as_replaced() {
+fn run_replaced_by_its_schedule_is_marked_replaced() {
     let mut world = scheduled("*/10 * * * *", |_| {});
     world.edit(|spec| spec.concurrency_policy = ConcurrencyPolicy::Replace);
     world.service.length = secs(HOUR);
@@ -153,7 +153,7 @@ fn each_run_that_its_schedule_replaces_is_known_as_replaced() {
 }
 
 #[test]
-fn suspension_lets_one_run_make_up_for_what_passed() {
+fn times_during_suspension_start_one_run() {
     let mut world = scheduled("0 5 * * *", |_| {});
     world.edit(|spec| spec.suspend = true).run_for(secs(3 * DAY));
     assert_eq!(world.service.submits, 0);
@@ -165,7 +165,7 @@ fn suspension_lets_one_run_make_up_for_what_passed() {
 }
 
 #[test]
-fn another_trigger_runs_beside_the_clock() {
+fn other_trigger_runs_beside_the_schedule() {
     let mut world = scheduled("0 5 * * *", |trigger| trigger.token = Some("a".to_owned()));
     world.run_for(secs(60));
     world.edit(|spec| spec.trigger.get_or_insert_default().token = Some("b".to_owned()));
@@ -175,7 +175,7 @@ fn another_trigger_runs_beside_the_clock() {
 }
 
 #[test]
-fn a_schedule_that_cannot_be_read_stalls_and_says_why() {
+fn invalid_schedule_stalls_with_its_cause() {
     let mut world = scheduled("0 0 30 2 *", |_| {});
     world.run_for(secs(DAY));
     let stalled = world.condition(ConditionType::Stalled).expect("it is stalled");
@@ -184,7 +184,7 @@ fn a_schedule_that_cannot_be_read_stalls_and_says_why() {
 }
 
 #[test]
-fn schedule_goes_on_though_its_cursor_is_in_the_future() {
+fn schedule_continues_with_a_cursor_in_the_future() {
     let mut world = scheduled("0 5 * * *", |_| {});
     world.run_for(secs(60));
     world.edit_status(|status| status.next_schedule_time = Some(Time::from(at("2099-01-01T05:00:00Z"))));

@@ -7,7 +7,7 @@ use crate::engine::{Cure, Fault, Seen};
 use crate::operation::{Phase, TroubleKind};
 
 #[test]
-fn a_crash_at_any_step_leaves_one_operation() {
+fn crash_at_any_step_leaves_one_operation() {
     for step in 0..24 {
         let mut world = World::new(|_| {});
         world.crash_in = Some(step);
@@ -19,7 +19,7 @@ fn a_crash_at_any_step_leaves_one_operation() {
 }
 
 #[test]
-fn a_lost_answer_is_found_in_the_listing_and_followed() {
+fn lost_submit_response_is_adopted_from_list() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
@@ -29,7 +29,7 @@ fn a_lost_answer_is_found_in_the_listing_and_followed() {
 }
 
 #[test]
-fn a_submission_that_never_arrived_is_made_again_only_when_the_listing_cannot_be_late() {
+fn unlisted_submission_is_retried_after_visibility_timeout() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -39,7 +39,7 @@ fn a_submission_that_never_arrived_is_made_again_only_when_the_listing_cannot_be
 }
 
 #[test]
-fn a_submission_that_arrives_late_behind_a_listing_that_lags_is_found() {
+fn late_submission_is_adopted_from_lagging_list() {
     let mut world = World::new(|_| {});
     (world.service.lag, world.service.length) = (secs(119), secs(3));
     world.service.posts.push_back(Fate::Late(secs(29)));
@@ -48,7 +48,7 @@ fn a_submission_that_arrives_late_behind_a_listing_that_lags_is_found() {
 }
 
 #[test]
-fn a_service_that_loses_every_submission_is_not_tried_for_ever() {
+fn lost_submissions_end_at_the_wait_deadline() {
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 1_000);
     world.service.posts.extend((0..100).map(|_| Fate::LostBefore));
     world.run_for(secs(10_000)).is(RunState::TimedOut, Reason::WaitDeadlineExceeded);
@@ -56,7 +56,7 @@ fn a_service_that_loses_every_submission_is_not_tried_for_ever() {
 }
 
 #[test]
-fn nothing_is_submitted_while_the_listing_cannot_be_read_and_it_is_said_once() {
+fn unreadable_list_blocks_submission_and_is_reported_once() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.service.asks.extend((0..50).map(|_| Ask::Trouble(unreachable())));
@@ -69,7 +69,7 @@ fn nothing_is_submitted_while_the_listing_cannot_be_read_and_it_is_said_once() {
 }
 
 #[test]
-fn a_call_that_cannot_be_prepared_records_no_intent() {
+fn unprepared_call_records_no_intent() {
     let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
     let mut world = World::new(|_| {});
     world.hindrance = Some(Seen::Fault(fault));
@@ -86,7 +86,7 @@ impl World {
 }
 
 #[test]
-fn a_stale_view_submits_nothing_and_ends_nothing() {
+fn stale_view_submits_and_ends_nothing() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
@@ -99,7 +99,7 @@ fn a_stale_view_submits_nothing_and_ends_nothing() {
 }
 
 #[test]
-fn an_edit_while_it_is_unknown_does_not_change_what_was_submitted() {
+fn edit_during_unresolved_submission_does_not_affect_it() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(5));
@@ -110,7 +110,7 @@ fn an_edit_while_it_is_unknown_does_not_change_what_was_submitted() {
 }
 
 #[test]
-fn suspension_while_it_is_unknown_keeps_it_from_being_made_again() {
+fn suspension_blocks_retry_of_unlisted_submission() {
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(5));
@@ -121,7 +121,7 @@ fn suspension_while_it_is_unknown_keeps_it_from_being_made_again() {
 }
 
 #[test]
-fn each_sort_of_refusal_is_told_once_however_often_it_comes() {
+fn each_kind_of_refusal_is_reported_once() {
     let mut world = World::new(|_| ());
     let refusals = [TroubleKind::Throttled, TroubleKind::Throttled, TroubleKind::Unreachable, TroubleKind::Paused, TroubleKind::Paused];
     world.service.posts.extend(refusals.map(|kind| Fate::Refused(trouble(kind))));

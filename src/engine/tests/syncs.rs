@@ -16,7 +16,7 @@ fn running(length: u64) -> World {
 }
 
 #[test]
-fn it_runs_to_its_end_for_four_writes_and_asks_for_running_refreshes_first() {
+fn sync_lists_refreshes_first_and_costs_four_writes() {
     let mut world = World::sync(|_| {});
     world.service.length = secs(5);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -26,7 +26,7 @@ fn it_runs_to_its_end_for_four_writes_and_asks_for_running_refreshes_first() {
 }
 
 #[test]
-fn a_crash_at_any_step_leaves_one() {
+fn crash_at_any_step_leaves_one_sync() {
     for step in 0..24 {
         let mut world = World::sync(|_| {});
         world.crash_in = Some(step);
@@ -38,7 +38,7 @@ fn a_crash_at_any_step_leaves_one() {
 }
 
 #[test]
-fn without_replicas_it_has_succeeded_at_once_and_says_why() {
+fn sync_without_replicas_succeeds_immediately() {
     let mut world = World::sync(|_| {});
     world.service.replicas = false;
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -48,7 +48,7 @@ fn without_replicas_it_has_succeeded_at_once_and_says_why() {
 }
 
 #[test]
-fn another_clients_refresh_is_waited_for_without_a_submission() {
+fn sync_waits_for_another_clients_refresh() {
     let mut world = World::sync(|_| {});
     world.service.stranger(100, "full");
     world.run_for(secs(60)).is(RunState::Waiting, Reason::ModelBusy);
@@ -59,7 +59,7 @@ fn another_clients_refresh_is_waited_for_without_a_submission() {
 }
 
 #[test]
-fn a_list_that_may_hide_a_refresh_is_read_again_until_it_tells_or_the_deadline_comes() {
+fn list_that_may_hide_a_refresh_is_read_until_the_deadline() {
     let mut world = World::sync(|_| {});
     (world.service.truncated, world.service.hides_running) = (true, true);
     world.service.stranger(100, "full");
@@ -81,7 +81,7 @@ fn a_list_that_may_hide_a_refresh_is_read_again_until_it_tells_or_the_deadline_c
 }
 
 #[test]
-fn a_refresh_asks_the_service_itself_where_a_list_may_hide_another() {
+fn refresh_is_submitted_when_a_list_may_hide_another() {
     // Whether it is busy, it says by refusing; which one it is busy with, nobody can say.
     for (conflict, state, reason) in [
         (ConflictPolicy::Wait, RunState::Waiting, Reason::ModelBusy),
@@ -100,7 +100,7 @@ fn a_refresh_asks_the_service_itself_where_a_list_may_hide_another() {
 }
 
 #[test]
-fn a_busy_answer_waits_too_and_is_no_failure() {
+fn busy_sync_waits_and_does_not_fail() {
     let mut world = World::sync(|_| {});
     world.service.strangers_sync(50);
     world.run_for(secs(20)).is(RunState::Waiting, Reason::ModelBusy);
@@ -109,7 +109,7 @@ fn a_busy_answer_waits_too_and_is_no_failure() {
 }
 
 #[test]
-fn a_failure_is_attempted_again_as_often_as_backoff_limit_says() {
+fn failed_sync_is_retried_up_to_backoff_limit() {
     let mut world = World::sync(|spec| spec.backoff_limit = 1);
     world.service.outcomes.extend([Phase::Failed, Phase::Failed]);
     world.run_for(secs(600)).is(RunState::Failed, Reason::SyncFailed);
@@ -117,7 +117,7 @@ fn a_failure_is_attempted_again_as_often_as_backoff_limit_says() {
 }
 
 #[test]
-fn one_that_is_finalizing_has_succeeded_and_says_so() {
+fn finalizing_sync_has_succeeded() {
     let world = running(1_000);
     let operation = Operation {
         id: OperationId::parse("op-1").unwrap(),
@@ -142,7 +142,7 @@ fn one_that_is_finalizing_has_succeeded_and_says_so() {
 }
 
 #[test]
-fn it_is_followed_by_the_newest_place_also_over_a_restart_and_for_few_writes() {
+fn sync_is_polled_at_its_newest_location() {
     let mut world = World::sync(|_| {});
     (world.service.moves, world.service.length) = (true, secs(600));
     world.run_for(secs(5));
@@ -162,7 +162,7 @@ fn it_is_followed_by_the_newest_place_also_over_a_restart_and_for_few_writes() {
 }
 
 #[test]
-fn a_place_that_is_too_long_is_not_kept_in_part() {
+fn too_long_location_is_not_truncated() {
     let world = running(1_000);
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
     for (length, kept) in [(2_048, true), (2_049, false)] {
@@ -176,7 +176,7 @@ fn a_place_that_is_too_long_is_not_kept_in_part() {
 }
 
 #[test]
-fn after_its_deadline_it_is_let_go_and_may_go_on() {
+fn sync_is_orphaned_at_its_deadline() {
     let mut world = World::sync(|spec| (spec.active_deadline_seconds, spec.backoff_limit) = (120, 3));
     world.service.length = secs(1_000);
     world.run_for(secs(600)).is(RunState::TimedOut, Reason::DeadlineExceeded);
@@ -185,7 +185,7 @@ fn after_its_deadline_it_is_let_go_and_may_go_on() {
 }
 
 #[test]
-fn deletion_lets_go_and_says_that_it_goes_on() {
+fn deletion_orphans_a_running_sync_with_an_event() {
     let mut world = running(1_000);
     world.delete().run_for(secs(2));
     assert!(world.gone && world.service.cancels.is_empty());
@@ -206,7 +206,7 @@ fn deletion_lets_go_and_says_that_it_goes_on() {
 }
 
 #[test]
-fn a_missing_secret_in_mid_run_forgets_nothing() {
+fn missing_secret_during_a_sync_loses_nothing() {
     let mut world = running(100);
     let fault = Fault { reason: Reason::SecretNotFound, message: "Secret aas-sp is not there".to_owned(), cure: Cure::Cluster };
     world.hindrance = Some(Seen::Fault(fault));
@@ -216,7 +216,7 @@ fn a_missing_secret_in_mid_run_forgets_nothing() {
 }
 
 #[test]
-fn one_that_is_gone_is_looked_for_among_synchronisations() {
+fn unknown_sync_is_searched_in_the_list_of_syncs() {
     let mut world = running(1_000);
     world.run_for(secs(150));
     world.service.ops[0].vanished = true;
@@ -226,7 +226,7 @@ fn one_that_is_gone_is_looked_for_among_synchronisations() {
 }
 
 #[test]
-fn a_trigger_during_a_run_starts_one_when_that_has_ended() {
+fn trigger_during_a_sync_starts_one_afterwards() {
     let mut world = running(60);
     world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(10));
     assert!(world.status().queued.is_some());
@@ -237,7 +237,7 @@ fn a_trigger_during_a_run_starts_one_when_that_has_ended() {
 // Lost answers: what proves, what does not.
 
 #[test]
-fn a_lost_answer_is_found_by_its_time_before_a_second_submission() {
+fn lost_sync_response_is_adopted_by_its_times() {
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     world.run_for(secs(5)).is(RunState::Running, Reason::Running);
@@ -246,7 +246,7 @@ fn a_lost_answer_is_found_by_its_time_before_a_second_submission() {
 }
 
 #[test]
-fn one_that_never_arrived_is_submitted_again_only_when_the_listing_cannot_be_late_and_no_refresh_runs() {
+fn unlisted_sync_is_retried_when_no_refresh_runs() {
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(149)).is(RunState::Submitting, Reason::ResolvingSubmission);
@@ -258,7 +258,7 @@ fn one_that_never_arrived_is_submitted_again_only_when_the_listing_cannot_be_lat
 }
 
 #[test]
-fn one_that_began_earlier_is_not_ours() {
+fn earlier_sync_is_not_adopted() {
     let mut world = World::sync(|_| {});
     world.service.strangers_sync(3);
     world.advance(secs(60));
@@ -268,7 +268,7 @@ fn one_that_began_earlier_is_not_ours() {
 }
 
 #[test]
-fn one_that_ended_earlier_and_hides_its_start_is_not_ours() {
+fn sync_that_ended_earlier_without_start_is_not_adopted() {
     let mut world = World::sync(|_| {});
     world.service.strangers_sync(3);
     world.service.ops[0].shows_start = false;
@@ -279,7 +279,7 @@ fn one_that_ended_earlier_and_hides_its_start_is_not_ours() {
 }
 
 #[test]
-fn one_that_began_a_moment_before_the_intent_is_not_taken_in_haste() {
+fn sync_just_before_the_intent_is_not_adopted_immediately() {
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(1));
@@ -289,7 +289,7 @@ fn one_that_began_a_moment_before_the_intent_is_not_taken_in_haste() {
 }
 
 #[test]
-fn where_the_service_tells_no_time_a_person_is_asked() {
+fn sync_without_service_clock_needs_a_user_decision() {
     let mut world = World::sync(|_| {});
     (world.service.tells_time, world.service.length) = (false, secs(3));
     world.service.posts.push_back(Fate::LostAfter);
@@ -299,7 +299,7 @@ fn where_the_service_tells_no_time_a_person_is_asked() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_understood() {
+fn sync_is_adopted_with_a_wrong_service_clock() {
     for skew in [-299, -60, 60, 299] {
         let mut world = World::sync(|_| {});
         (world.service.skew, world.service.length, world.service.lag) = (SignedDuration::from_secs(skew), secs(3), secs(20));
@@ -310,7 +310,7 @@ fn a_clock_that_is_off_is_understood() {
 }
 
 #[test]
-fn an_accepted_one_is_followed_also_under_an_id_that_was_there_before() {
+fn accepted_sync_is_tracked_under_a_known_id() {
     // Power BI names none; the client's name for two that found the same state is the same.
     let mut world = running(10);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -337,7 +337,7 @@ fn an_accepted_one_is_followed_also_under_an_id_that_was_there_before() {
 }
 
 #[test]
-fn scale_out_that_is_off_stalls_until_it_is_on() {
+fn disabled_scale_out_stalls_until_it_is_enabled() {
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::ScaleOutOff)));
     world.run_for(secs(10)).is(RunState::Waiting, Reason::ScaleOutOff);

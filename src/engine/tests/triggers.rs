@@ -16,7 +16,7 @@ fn runs(world: &World) -> i32 {
 }
 
 #[test]
-fn a_plain_run_costs_four_writes_and_one_submission() {
+fn plain_run_costs_four_writes_and_one_submission() {
     let mut world = World::new(|_| {});
     world.service.length = secs(5);
     world.run_for(secs(60)).is(RunState::Succeeded, Reason::Succeeded);
@@ -30,7 +30,7 @@ fn a_plain_run_costs_four_writes_and_one_submission() {
 }
 
 #[test]
-fn applying_it_again_runs_nothing() {
+fn unchanged_apply_starts_no_run() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     let writes = world.writes;
@@ -41,7 +41,7 @@ fn applying_it_again_runs_nothing() {
 }
 
 #[test]
-fn creation_runs_nothing_where_on_change_is_false() {
+fn creation_starts_no_run_without_on_change() {
     let mut world = World::new(|spec| {
         on_change(spec, false);
         token(spec, Some("v1"));
@@ -55,7 +55,7 @@ fn creation_runs_nothing_where_on_change_is_false() {
 }
 
 #[test]
-fn a_change_of_the_work_runs_once_and_of_the_rest_nothing() {
+fn only_a_change_of_the_work_starts_a_run() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     world.edit(|spec| spec.active_deadline_seconds = 60).run_for(secs(60));
@@ -68,7 +68,7 @@ fn a_change_of_the_work_runs_once_and_of_the_rest_nothing() {
 }
 
 #[test]
-fn an_edit_never_looks_finished_before_its_run() {
+fn edit_is_never_finished_before_its_run() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300));
     let seen = world.statuses.len();
@@ -78,7 +78,7 @@ fn an_edit_never_looks_finished_before_its_run() {
 }
 
 #[test]
-fn a_new_token_runs_even_without_on_change_and_its_removal_does_not() {
+fn new_token_starts_a_run_and_its_removal_none() {
     let mut world = World::new(|spec| on_change(spec, false));
     world.run_for(secs(60));
     world.edit(|spec| token(spec, Some("v1"))).run_for(secs(300));
@@ -90,7 +90,7 @@ fn a_new_token_runs_even_without_on_change_and_its_removal_does_not() {
 }
 
 #[test]
-fn only_a_new_value_of_the_annotation_runs() {
+fn only_a_new_run_request_starts_a_run() {
     let mut world = World::new(|spec| on_change(spec, false));
     world.run_for(secs(60));
     world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(300));
@@ -104,7 +104,7 @@ fn only_a_new_value_of_the_annotation_runs() {
 }
 
 #[test]
-fn several_triggers_at_once_are_one_run() {
+fn simultaneous_triggers_start_one_run() {
     let mut world = World::new(|spec| token(spec, Some("v1")));
     world.annotate(RUN_REQUESTED_AT, Some("noon")).run_for(secs(300));
     assert_eq!((runs(&world), world.run().trigger.r#type), (1, TriggerType::Request));
@@ -117,7 +117,7 @@ fn several_triggers_at_once_are_one_run() {
 }
 
 #[test]
-fn what_is_triggered_while_suspended_runs_once_afterwards() {
+fn triggers_during_suspension_start_one_run() {
     let mut world = World::new(|spec| spec.suspend = true);
     world.run_for(secs(60));
     assert_eq!((runs(&world), world.ready(), world.due), (0, ConditionStatus::False, None));
@@ -129,7 +129,7 @@ fn what_is_triggered_while_suspended_runs_once_afterwards() {
 }
 
 #[test]
-fn suspension_lets_a_running_operation_go_on() {
+fn suspension_does_not_stop_a_running_operation() {
     let mut world = World::new(|_| {});
     world.run_for(secs(10));
     world.edit(|spec| spec.suspend = true).run_for(secs(2));
@@ -139,7 +139,7 @@ fn suspension_lets_a_running_operation_go_on() {
 }
 
 #[test]
-fn the_finalizer_is_there_before_the_first_submission() {
+fn finalizer_precedes_the_first_submission() {
     let mut world = World::new(|_| {});
     world.crash_in = Some(0);
     for crash in 0..6 {
@@ -157,7 +157,7 @@ fn the_finalizer_is_there_before_the_first_submission() {
 }
 
 #[test]
-fn request_runs_once_though_it_is_removed_while_it_waits() {
+fn removed_request_of_a_waiting_run_runs_once() {
     let mut world = World::new(|_| {});
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     world.ahead = Some("bi/other".to_owned());
