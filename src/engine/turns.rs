@@ -20,7 +20,7 @@ pub struct TurnQueue {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct ModelQueue {
-    /// Those with an operation in progress, or about to submit one. More than one only where a record says so.
+    /// Those with an operation in progress, or about to submit one. More than one only if the records show it.
     holders: Vec<(String, ResourceKey)>,
     /// Those that wait, by the time since when, and then by uid.
     waiting: BTreeMap<(Time, String), ResourceKey>,

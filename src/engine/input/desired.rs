@@ -18,7 +18,7 @@ use crate::engine::text;
 use crate::operation::{ObjectName, OperationKind, RefreshRequest, Request};
 
 /// The request of a resource.
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[allow(clippy::struct_excessive_bools, reason = "each is a separate fact")]
 #[derive(Clone, Debug)]
 pub struct Desired {
     /// The namespace and the name.

@@ -18,7 +18,7 @@ use crate::engine::pass::Pass;
 use crate::engine::{Settings, Taken};
 use crate::operation::{Ahead, Listing, ObjectName, Operation, Origin, RefreshRequest, Request};
 
-/// The resolution of what clocks show: a `Date` header, an intent on record and some start times have whole seconds.
+/// The resolution of clocks: a `Date` header, a recorded intent and some start times have whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
 /// How much the clocks of two machines may differ when one operator takes over from another. For an operation up to that long before the
 /// window a user decides; it does not count as another client's.

@@ -1,4 +1,4 @@
-//! The table of adoption: what is decided for each sort of candidate after a lost answer.
+//! The table of adoption: the decision for each kind of candidate after a lost response.
 
 use jiff::SignedDuration;
 
@@ -125,7 +125,7 @@ fn operation_of_another_resource_is_not_a_candidate() {
 
 #[test]
 fn operation_of_an_earlier_run_is_not_adopted() {
-    // Where the service does not tell the time, it may have begun when this one should have.
+    // If the service does not report its time, the operation may have started when this one should have.
     for tells_time in [true, false] {
         let mut world = World::new(|spec| spec.backoff_limit = 1);
         (world.service.length, world.service.tells_time) = (secs(1), tells_time);
@@ -247,7 +247,7 @@ fn wrong_server_clock_does_not_prevent_adoption() {
 
 #[test]
 fn seemingly_older_operation_by_unknown_clock_is_undecided() {
-    // Ours, by a clock that is behind; and a stranger's that ended before the intent, by one that is right.
+    // This resource's operation by a slow clock; and another client's operation that ended before the intent, by a correct clock.
     for (fate, skew) in [(Fate::LostAfter, -60), (Fate::LostAfter, -299), (Fate::LostBefore, 0)] {
         let mut world = World::new(|_| {});
         (world.service.skew, world.service.tells_time) = (SignedDuration::from_secs(skew), false);
@@ -278,7 +278,7 @@ fn seemingly_older_operation_in_slow_list_is_undecided() {
     world.service.hesitates = secs(30);
     world.run_for(secs(900)).is(RunState::Submitting, Reason::SubmissionUnknown);
     assert!(world.run().message.contains("just before the submission"), "{}", world.run().message);
-    // What began since the intent is ours all the same.
+    // An operation that started after the intent is still this resource's.
     let mut world = World::new(|_| {});
     world.service.posts.push_back(Fate::LostAfter);
     (world.service.length, world.service.hesitates) = (secs(20), secs(30));

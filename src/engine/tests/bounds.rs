@@ -1,4 +1,4 @@
-//! Bounds: whatever the service answers and users write, the status stays small.
+//! Bounds: the status stays small, whatever the service responds and users write.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The annotation `cancel-requested-at`: it ends the run that is under way when it is set, truly, once, and no other.
+//! The annotation `cancel-requested-at`: it ends only the run that is in progress when it is set, and once.
 
 use super::service::{Ask, Fate, trouble, unreachable};
 use super::world::{World, secs};
@@ -20,7 +20,7 @@ fn running() -> World {
     world
 }
 
-/// One whose submission got no answer.
+/// A run whose submission got no response.
 fn in_doubt(fate: Fate) -> World {
     let mut world = World::new(|spec| spec.backoff_limit = 3);
     (world.service.length, world.service.lag) = (secs(1_000), secs(60));
@@ -189,7 +189,7 @@ fn cancel_request_resolves_submission_first() {
     cancel(&mut world, "a");
     world.run_for(secs(1)).is(RunState::Submitting, Reason::ResolvingSubmission);
     assert_eq!((world.run().cancel_cause, handled(&world)), (Some(CancelCause::Request), Some("a")));
-    // What was asked for is on record: neither a restart nor a tool that takes the annotation away undoes it.
+    // The request is recorded: neither a restart nor a tool that removes the annotation undoes it.
     world.annotate(CANCEL_REQUESTED_AT, None).restart().run_for(secs(300)).is(RunState::Cancelled, Reason::CancelledOnRequest);
     assert_eq!((world.service.submits, world.service.cancels.len()), (1, 1));
 
@@ -202,7 +202,7 @@ fn cancel_request_resolves_submission_first() {
 
 #[test]
 fn cancelled_held_submission_ends_by_user_decision() {
-    // What a person says is believed, also where it is wrong.
+    // A user's decision counts, even if it is wrong.
     for (fate, key, value, cancels) in [
         (Fate::LostAfter, ADOPT, "op-1", 1),
         (Fate::LostBefore, RESUBMIT, "run-1-attempt-1", 0),

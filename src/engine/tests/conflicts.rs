@@ -93,7 +93,7 @@ fn orphaned_operation_counts_as_another_clients() {
     let mut world = let_go(ConflictPolicy::Wait);
     world.run_for(secs(300)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.service.cancels.len(), 0);
-    // Where the list says it, and not the refusal of a submission.
+    // The list shows it, and not the refusal of a submission.
     let mut world = let_go(ConflictPolicy::Fail);
     world.service.posts.push_back(Fate::Refused(trouble(TroubleKind::Throttled)));
     world.run_for(secs(30)).is(RunState::Failed, Reason::Conflict);
@@ -139,7 +139,7 @@ fn wait_deadline_ends_the_run() {
 
 #[test]
 fn wait_continues_over_refusals() {
-    // A holder that the listing never shows: each try is refused, and together they end at the deadline.
+    // The list never shows the holder: each try is refused, and the wait ends at the deadline.
     let mut world = World::new(|spec| spec.wait_deadline_seconds = 600);
     world.service.stranger(100_000, "full");
     world.service.ops[0].visible = world.now + secs(1_000_000);

@@ -1,4 +1,4 @@
-//! A user decision applies to one submission: what is left over, or names something else, answers nothing.
+//! A user decision applies to one submission: a leftover value, or one for something else, has no effect.
 
 use super::service::{Ask, Fate, unreachable};
 use super::world::{World, secs};
@@ -105,7 +105,7 @@ fn decisions_without_a_question_are_removed() {
         assert_eq!((annotation(&world, RESUBMIT), annotation(&world, ADOPT), world.service.submits), (None, None, 1));
         assert_eq!(ignored(&world).len(), 2);
         assert!(ignored(&world).iter().all(|message| message.contains("no decision is needed now")), "{:?}", ignored(&world));
-        // What was meant for a run that is over answers nothing later.
+        // A decision for an ended run has no effect later.
         world.annotate(RESUBMIT, Some("run-2-attempt-1")).run_for(secs(5));
         assert_eq!((annotation(&world, RESUBMIT), ignored(&world).len()), (None, 3));
     }

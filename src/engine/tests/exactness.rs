@@ -98,7 +98,7 @@ fn attempt_has_no_operation_before_it_is_submitted() {
 fn deadline_is_not_shortened_by_a_time_in_whole_seconds() {
     let mut world = World::new(|spec| spec.active_deadline_seconds = 60);
     world.service.length = secs(1_000);
-    // Submitted at the end of a second, on record at its begin.
+    // Submitted at the end of a second, recorded at its start.
     world.now += SignedDuration::from_millis(900);
     world.run_for(secs(59)).is(RunState::Running, Reason::Running);
     let submitted = world.now - SignedDuration::from_secs(59);

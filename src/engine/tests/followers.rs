@@ -108,7 +108,7 @@ fn success_during_downtime_is_followed() {
         world.advance(secs(600)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
         assert_eq!(world.followings(), ["staging run 1"]);
     }
-    // Even where the follower was never looked at before.
+    // Even if the follower was never observed before.
     for mut world in both() {
         world.advance(secs(60)).leader_succeeds().advance(secs(600)).restart().run_for(secs(100));
         assert_eq!(world.followings(), ["staging run 1"]);
@@ -269,7 +269,7 @@ fn missing_followed_refresh_blocks_only_following() {
     for mut world in both() {
         (world.leader, world.spec_fault) = (None, Some(missing(Reason::FollowedNotFound)));
         world.run_for(secs(60));
-        assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is looked at again by itself");
+        assert!(world.holds(ConditionType::Stalled) && world.due.is_some(), "it is checked again automatically");
         assert_eq!((world.writes, world.service.submits), (2, 0), "that it is awaited, and that it has not come");
         world.annotate(RUN_REQUESTED_AT, Some("a")).run_for(secs(300));
         assert_eq!((world.service.submits, world.run().state), (1, RunState::Succeeded), "the model is known, so a request runs");
@@ -277,7 +277,7 @@ fn missing_followed_refresh_blocks_only_following() {
         let (ready, finished) = (world.condition(ConditionType::Ready).unwrap(), world.condition(ConditionType::Finished).unwrap());
         assert_eq!((ready.reason.as_str(), finished.reason.as_str()), ("FollowedNotFound", "Succeeded"), "each has its own reason");
         assert_eq!(finished.message, "run 1 succeeded");
-        // It comes, and has run before the next look.
+        // It is created, and has run before the next poll.
         (world.leader, world.spec_fault) = (Some(leader("staging", "led-1")), None);
         world.leader_succeeds().run_for(secs(300));
         assert_eq!((world.followings(), world.ready()), (vec!["staging run 1".to_owned()], ConditionStatus::True));

@@ -1,4 +1,4 @@
-//! The service says not to know the model while an operation on it may run: it was deleted, or the identity has lost its access.
+//! The service reports the model as not found while an operation on it may be running: it was deleted, or the identity lost its access.
 
 use super::service::{Fate, trouble};
 use super::world::{World, secs};
@@ -57,7 +57,7 @@ fn restored_model_keeps_its_run() {
     world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
     world.service.unknown = None;
     world.run_for(secs(100)).is(RunState::Running, Reason::Running);
-    // It counts anew.
+    // The count starts again.
     delete_model(&mut world);
     world.run_for(secs(100)).is(RunState::Running, Reason::ModelNotFound);
 }

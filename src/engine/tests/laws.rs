@@ -53,7 +53,7 @@ pub(super) fn step(world: &World, desired: &Desired, before: &Status, step: &Ste
     }
 }
 
-/// What is missing is Reconciling for the grace, counted from what is on record, and Stalled after that.
+/// A missing reference is Reconciling for the grace period, counted from the record, and Stalled after that.
 fn references(world: &World, status: &Status) {
     let find = |kind: ConditionType| status.conditions.iter().find(|condition| condition.r#type == kind);
     let reason = Reason::parse(&find(ConditionType::Ready).unwrap().reason);
@@ -83,7 +83,7 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
             shown.is_none_or(|(vanished, _)| vanished || world.service.unknown == Some(Presence::Gone)),
             "an operation is lost that is there"
         ),
-        // It cannot be cancelled, and that is said.
+        // It cannot be cancelled, and the message states that.
         Reason::DeadlineExceeded if world.kind == OperationKind::Sync => {
             assert!(run.message.contains("may still be running at the service"), "{}", run.message);
             return;
@@ -92,7 +92,7 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
             assert!(shown.is_none_or(|(vanished, phase)| vanished || phase == Phase::Cancelled));
         }
         Reason::CancelledOnRequest => {
-            // Another attempt may have run and failed before it; a success is never told as this.
+            // Another attempt may have run and failed before it; a success is never reported like this.
             assert!(shown.is_none_or(|(vanished, phase)| vanished || phase.ended() && phase != Phase::Succeeded));
         }
         Reason::WaitDeadlineExceeded | Reason::Conflict | Reason::RequestRejected => {
@@ -101,13 +101,13 @@ pub(super) fn written(world: &World, before: &Status, after: &Status) {
         }
         _ => {}
     }
-    // What nobody can cancel is said to be only where nothing of it has begun.
+    // An operation that cannot be cancelled is reported as cancelled only if none has started.
     if !world.person_answers && (world.kind == OperationKind::Refresh || reason == Reason::CancelledOnRequest) {
         assert!(mine_alive(world).is_empty(), "run {} ended ({reason}) and its operation runs: {:?}", run.number, mine_alive(world));
     }
 }
 
-/// No run that is followed has two of ours, and none comes before an earlier one.
+/// No followed run starts two runs, and none before an earlier one.
 fn followed(world: &World, before: &Status, after: &Status) {
     let number = |status: &Status| status.run.as_ref().map_or(0, |run| run.number);
     let Some(run) = after.run.as_ref().filter(|run| run.trigger.r#type == TriggerType::AfterRefresh && run.number > number(before)) else {
@@ -140,7 +140,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
     let ready = find(ConditionType::Ready).expect("Ready is always there");
     assert!(ready.status != ConditionStatus::True || reconciling.is_none() && stalled.is_none(), "Ready while Reconciling or Stalled");
     assert!(ready.status != ConditionStatus::Unknown || reconciling.is_some(), "Ready Unknown without Reconciling");
-    // A fact of the run beside what Ready says, and never another resource's problem.
+    // A fact of the run besides Ready, and never another resource's fault.
     for fact in [find(ConditionType::Succeeded), find(ConditionType::Finished)].into_iter().flatten() {
         assert!(fact.message.len() < 64 && fact.message != ready.message, "{fact:?} repeats {ready:?}");
         let awaited = |reason: Reason| reason.telling() == Telling::Awaited;
@@ -159,7 +159,7 @@ pub(super) fn conditions(status: &Status, generation: i64) {
 }
 
 fn mine_alive(world: &World) -> Vec<&OperationId> {
-    // A synchronisation that was followed too long goes on by itself, beside those of later runs.
+    // A synchronization that exceeded its deadline keeps running, besides those of later runs.
     let run = world.object.status.as_ref().and_then(|status| status.run.as_ref());
     let number = run.map_or(0, |run| run.number + i32::from(run.state.ended()));
     let let_go = |op: &super::service::Op| op.kind == OperationKind::Sync && matches!(op.owner, Owner::Run(of, _) if of < number);
@@ -191,7 +191,7 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
     }
 }
 
-/// A stranger's operation is cancelled only where `conflictPolicy` says so; our own is never taken for one.
+/// Another client's operation is cancelled only if `conflictPolicy` requests it; an own operation never counts as one.
 pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
     assert!(world.kind.offers().cancel, "a synchronisation is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
@@ -208,7 +208,7 @@ pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &O
     }
 }
 
-/// The finalizer goes when nothing of ours runs, or it is said that something may.
+/// The finalizer is removed when no operation of the resource is running, or an event reports that one may be.
 pub(super) fn release(world: &World, desired: &Desired, step: &Step) {
     let said = step.notices.iter().any(|notice| notice.reason == Reason::Released);
     let may = !world.kind.offers().cancel

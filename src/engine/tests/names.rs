@@ -1,4 +1,4 @@
-//! A model that is given by names: looked up before a run's turn, and one model with the same one by ids.
+//! A model that is given by names: resolved before a run's turn, and equal to the same model by ids.
 
 use super::service::{Fate, trouble};
 use super::world::{World, model, secs};

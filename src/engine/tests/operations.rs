@@ -1,4 +1,4 @@
-//! An operation that is followed: its end, its deadline, its disappearance, and answers that say nothing or two things.
+//! A tracked operation: its end, its deadline, its disappearance, and empty or contradictory responses.
 
 use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
@@ -143,7 +143,7 @@ fn errors_never_end_a_run_and_cost_two_writes() {
         world.service.asks.push_back(Ask::Trouble(trouble(kind)));
     }
     world.run_for(secs(600)).is(RunState::Running, Reason::Retrying);
-    assert_eq!(world.writes, writes + 1, "that it cannot be looked at");
+    assert_eq!(world.writes, writes + 1, "that it cannot be polled");
     world.run_for(secs(2_500)).is(RunState::Succeeded, Reason::Succeeded);
     assert_eq!(world.writes, writes + 2);
 }

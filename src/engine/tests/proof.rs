@@ -1,4 +1,4 @@
-//! What proves that an operation is the one that an unanswered submission started, and what proves nothing.
+//! The facts that prove that an unanswered submission started an operation, and those that prove nothing.
 
 use jiff::SignedDuration;
 

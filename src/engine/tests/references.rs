@@ -81,7 +81,7 @@ fn missing_reference_is_checked_at_growing_intervals() {
         }
         assert!(pauses[0] <= secs(5) && pauses[59] == secs(60), "{reason}: {pauses:?}");
         assert!(pauses.iter().all(|pause| *pause <= secs(60)), "{reason}: {pauses:?}");
-        // Another run that cannot begin is looked at within seconds again.
+        // Another run that cannot start is checked again within seconds.
         world.hindrance = None;
         world.run_until(RunState::Succeeded).hindrance = Some(Seen::Fault(fault(reason)));
         world.annotate(RUN_REQUESTED_AT, Some("1")).run_for(secs(7)).shows(reason, reason == Reason::SecretNotFound);

@@ -1,4 +1,4 @@
-//! Refused calls: how the pauses grow, when the wait ends, and what the status says meanwhile.
+//! Refused calls: how the delays grow, when the wait ends, and what the status shows meanwhile.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The status is checked, not trusted: what somebody edits into it is resolved from the history, or else from the service.
+//! The status is checked, not trusted: an edit is resolved from the history, or else from the service.
 
 use super::service::{Ask, Fate, trouble};
 use super::world::{World, at, secs};
@@ -173,7 +173,7 @@ fn success_that_was_edited_into_a_status_is_not_followed() {
 
 #[test]
 fn status_of_an_earlier_version_is_understood() {
-    // The operation of the failed attempt is still on record while the next attempt waits.
+    // The operation of the failed attempt is still recorded while the next attempt waits.
     let mut world = World::new(|spec| spec.backoff_limit = 1);
     world.service.length = secs(20);
     world.service.outcomes.push_back(Phase::Failed);

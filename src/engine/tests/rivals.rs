@@ -1,4 +1,4 @@
-//! Two resources of ours on one model, of which one has a submission that is unresolved because its identity's calls bring nothing.
+//! Two resources on one model, of which one has an unresolved submission because the calls of its identity fail.
 
 use super::service::{Ask, Fate, trouble};
 use super::world::{World, secs};

@@ -1,4 +1,4 @@
-//! A service with a clock, a lagging listing and one refresh at a time, which loses answers on request.
+//! A service with a clock, a lagging list and one refresh at a time, which loses responses on request.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::operation::{
 /// What becomes of a submission on its way.
 #[derive(Clone, Debug)]
 pub(super) enum Fate {
-    /// It arrives, and its answer comes back.
+    /// It arrives, and its response comes back.
     Answered,
-    /// It never arrives, and nobody says so.
+    /// It never arrives, and no response reports it.
     LostBefore,
-    /// It arrives, and its answer is lost.
+    /// It arrives, and its response is lost.
     LostAfter,
-    /// Its answer is lost, and it arrives by and by.
+    /// Its response is lost, and it arrives later.
     Late(Duration),
     /// It is refused.
     Refused(Trouble),
@@ -28,7 +28,7 @@ pub(super) enum Fate {
     Deferred,
 }
 
-/// What becomes of a look, a listing or a cancellation.
+/// The fate of a poll, a list or a cancellation.
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Answered,
@@ -53,7 +53,7 @@ pub(super) struct Op {
     /// When it ends of itself.
     pub(super) end: Timestamp,
     pub(super) outcome: Phase,
-    /// What the service says of a bad end.
+    /// What the service reports of a failed end.
     pub(super) failure: Option<Failure>,
     pub(super) refresh_type: Option<String>,
     pub(super) shows_start: bool,
@@ -81,7 +81,7 @@ impl Op {
 pub(super) struct Service {
     pub(super) now: Timestamp,
     pub(super) ops: Vec<Op>,
-    /// How much its clock is ahead of the true time, and whether it says what it shows.
+    /// How much its clock is ahead of the true time, and whether it reports it.
     pub(super) skew: SignedDuration,
     pub(super) tells_time: bool,
     pub(super) lag: Duration,
@@ -91,16 +91,16 @@ pub(super) struct Service {
     pub(super) asks: VecDeque<Ask>,
     /// Submissions that are still on their way.
     pub(super) under_way: Vec<(Timestamp, Owner, Request)>,
-    /// Whether its listings leave some out, and whether one that runs may be among those.
+    /// Whether its lists omit operations, and whether those may include a running one.
     pub(super) truncated: bool,
     pub(super) hides_running: bool,
-    /// An operation without an id that runs, and is not ours.
+    /// A running operation of another client without an id.
     pub(super) unnamed: Option<UnnamedOperation>,
-    /// How long the answer to a listing takes, once it has said what the service's clock shows; and how long until then.
+    /// How long the response to a list takes after it has read the service's clock; and how long before that.
     pub(super) slow: Duration,
     pub(super) hesitates: Duration,
     pub(super) taken: Taken,
-    /// How many submissions were sent, how many cancellations, listings and looks.
+    /// How many submissions, cancellations, lists and polls were sent.
     pub(super) submits: usize,
     pub(super) cancels: Vec<OperationId>,
     pub(super) lists: usize,
@@ -109,14 +109,14 @@ pub(super) struct Service {
     pub(super) cancels_after: Option<Duration>,
     pub(super) cancel_answer: Option<Cancellation>,
     pub(super) all_objects: usize,
-    /// Where the service says not to know the model: what its list of models says, and how often that was asked.
+    /// If the service reports the model as not found: what its list of models shows, and how often it was requested.
     pub(super) unknown: Option<Presence>,
     pub(super) finds: usize,
     /// Why the next operations fail.
     pub(super) failures: VecDeque<Failure>,
-    /// Whether there are replicas to synchronise.
+    /// Whether there are replicas to synchronize.
     pub(super) replicas: bool,
-    /// Whether each answer about a synchronisation names another place to ask at, and where it was asked.
+    /// Whether each response about a synchronization has another `Location`, and where it was polled.
     pub(super) moves: bool,
     pub(super) asked_at: Vec<Option<String>>,
     /// How long it asks to stay away where it accepts an operation or shows one that runs.
@@ -169,7 +169,8 @@ impl Service {
         self.now = now;
     }
 
-    /// An operation begins, unless one runs. Whether a synchronisation is refused during a refresh nobody knows: here it is not.
+    /// Starts an operation, unless one is running. Whether a service refuses a synchronization during a refresh is not documented; this one
+    /// does not.
     pub(super) fn accept(&mut self, owner: Owner, request: &Request) -> Option<OperationId> {
         let kind = request.kind();
         if self.ops.iter().any(|op| op.live(self.now) && op.kind == kind) {
@@ -231,7 +232,7 @@ impl Service {
         id.expect("nothing else runs")
     }
 
-    /// A stranger's synchronisation begins.
+    /// Starts another client's synchronization.
     pub(super) fn strangers_sync(&mut self, length: u64) -> OperationId {
         let own = std::mem::replace(&mut self.length, Duration::from_secs(length));
         let id = self.accept(Owner::Stranger, &Request::Sync);

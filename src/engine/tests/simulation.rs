@@ -209,7 +209,7 @@ fn found(group: u8) -> Resolution {
     }
 }
 
-/// No more faults, and whoever is asked for a word gives it.
+/// No more faults, and a user answers each question.
 fn calm(world: &mut World) {
     world.crash_in = None;
     (world.hindrance, world.spec_fault, world.ahead) = (None, None, None);

@@ -1,4 +1,4 @@
-//! Intent, submission, outcome: a crash or a lost answer at any point is one operation in the end.
+//! Intent, submission, outcome: a crash or a lost response at any point leads to one operation in the end.
 
 use super::service::{Ask, Fate, trouble, unreachable};
 use super::world::{Ended, World, model, secs};

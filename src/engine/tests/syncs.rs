@@ -1,4 +1,4 @@
-//! A synchronisation: the same decision as for a refresh, without a cancellation, and told by its times alone.
+//! A synchronization: the same decision as for a refresh, without a cancellation, and matched only by its times.
 
 use jiff::SignedDuration;
 
@@ -82,7 +82,7 @@ fn list_that_may_hide_a_refresh_is_read_until_the_deadline() {
 
 #[test]
 fn refresh_is_submitted_when_a_list_may_hide_another() {
-    // Whether it is busy, it says by refusing; which one it is busy with, nobody can say.
+    // A refusal shows that it is busy; with which operation is unknown.
     for (conflict, state, reason) in [
         (ConflictPolicy::Wait, RunState::Waiting, Reason::ModelBusy),
         (ConflictPolicy::Replace, RunState::Waiting, Reason::ModelBusy),
@@ -192,7 +192,7 @@ fn deletion_orphans_a_running_sync_with_an_event() {
     let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
     assert!(said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"), "{}", said.message);
 
-    // One that may have begun is not waited for either: nobody could end it.
+    // One that may have started is not awaited either: it cannot be cancelled.
     let mut world = World::sync(|_| {});
     world.service.posts.push_back(Fate::LostBefore);
     world.run_for(secs(2)).delete().run_for(secs(2));
@@ -234,7 +234,7 @@ fn trigger_during_a_sync_starts_one_afterwards() {
     assert_eq!((world.run().number, world.service.submits), (2, 2));
 }
 
-// Lost answers: what proves, what does not.
+// Lost responses: what proves an operation, and what does not.
 
 #[test]
 fn lost_sync_response_is_adopted_by_its_times() {

@@ -148,7 +148,7 @@ fn finalizer_precedes_the_first_submission() {
         let protected = world.object.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
         assert!(protected || world.service.submits == 0);
     }
-    // Somebody replaces the object whole, and the finalizer with it.
+    // A client replaces the whole object, and the finalizer with it.
     let mut world = World::new(|_| {});
     world.run_for(secs(10));
     world.object.metadata.finalizers = None;

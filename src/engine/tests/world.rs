@@ -34,9 +34,9 @@ pub(super) struct World {
     pub(super) kind: OperationKind,
     /// Whether a `ModelSync` leaves out its model.
     pub(super) takes_model: bool,
-    /// The refresh that is followed, as it stands.
+    /// The current state of the followed refresh.
     pub(super) leader: Option<ModelRefresh>,
-    /// What the names of the model stand for, and how often that was asked.
+    /// The ids that the names of the model are resolved to, and how often that was requested.
     pub(super) resolution: Resolution,
     pub(super) resolves: usize,
     /// The object as the API server has it, and each version that it had.
@@ -45,11 +45,11 @@ pub(super) struct World {
     pub(super) gone: bool,
     pub(super) service: Service,
     pub(super) scratch: Scratch,
-    /// When the next pass is due; `None` is not before somebody acts.
+    /// When the next pass is due; `None` if it is not due before a change.
     pub(super) due: Option<Timestamp>,
     pub(super) ahead: Option<String>,
     pub(super) spec_fault: Option<Fault>,
-    /// What every preparation of a call brings instead of the call.
+    /// The result of every preparation of a call, instead of the call.
     pub(super) hindrance: Option<Seen>,
     /// Which calls that concerns.
     pub(super) hinders: fn(&Effect) -> bool,
@@ -57,16 +57,16 @@ pub(super) struct World {
     pub(super) leaving: Option<Leaving>,
     pub(super) adopt_taken: bool,
     pub(super) metadata_refused: bool,
-    /// What somebody edits the state of the run to while a submission is in progress.
+    /// The state that a client sets in the run while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
-    /// Whether somebody removes the run meanwhile.
+    /// Whether a client removes the run meanwhile.
     pub(super) removes_run_during_submission: bool,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
     pub(super) statuses: Vec<Status>,
     pub(super) notices: Vec<Notice>,
-    /// A person has said something that may be wrong, so a second operation is theirs to answer for.
+    /// A user decision that may be wrong allows a second operation.
     pub(super) person_answers: bool,
     pub(super) dirty: bool,
 }
@@ -211,7 +211,7 @@ impl World {
         self
     }
 
-    /// Answers what is asked about the submission: it started nothing.
+    /// Answers the question about the submission: it started no operation.
     pub(super) fn resubmit(&mut self) -> &mut Self {
         let value = question(self.run());
         self.annotate(RESUBMIT, Some(&value))
@@ -279,7 +279,7 @@ impl World {
         panic!("never {state:?}: {:#?}", self.status().run);
     }
 
-    /// One pass, as the controller makes it; on a view that is `stale` versions old where that is said.
+    /// One pass, as the controller makes it, on a view that is `stale` versions old.
     pub(super) fn pass(&mut self, stale: Option<usize>) -> Ended {
         if self.gone {
             return Ended::Done;
@@ -324,7 +324,7 @@ impl World {
                 self.statuses.push(step.recorded.clone());
             }
             self.scratch = step.scratch.clone();
-            // Whatever is told stands in the reference of events.
+            // Each event is in the reference of events.
             assert!(step.notices.iter().all(|notice| notice.reason.warns().is_some()), "{:?}", step.notices);
             self.notices.extend(step.notices.iter().cloned());
             if self.killed() {
@@ -446,7 +446,7 @@ impl World {
         }
     }
 
-    // What is to be seen.
+    // Accessors.
 
     pub(super) fn status(&self) -> &Status {
         self.object.status.as_ref().unwrap()
