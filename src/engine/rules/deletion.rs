@@ -77,7 +77,7 @@ pub(in crate::engine) fn decide(pass: &Pass<'_>) -> Option<Next> {
 
 /// Whether the deletion of the namespace has waited for its time limit. An end that was just observed counts first.
 fn is_time_up(pass: &Pass<'_>) -> bool {
-    let learnt = match &pass.situation.seen {
+    let observed = match &pass.situation.seen {
         Seen::Look(Look::Found { operation, .. }) => operation.phase.ended(),
         Seen::Submission(_) | Seen::Listing { result: Ok(_), .. } => true,
         Seen::Look(Look::Gone | Look::Trouble(_))
@@ -90,7 +90,7 @@ fn is_time_up(pass: &Pass<'_>) -> bool {
         | Seen::Trouble(_)
         | Seen::Fault(_) => false,
     };
-    !learnt && held_until(pass).is_some_and(|pause| pause.is_zero())
+    !observed && held_until(pass).is_some_and(|pause| pause.is_zero())
 }
 
 /// What kept the operator from seeing the end, if the run shows it.

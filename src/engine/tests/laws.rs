@@ -176,7 +176,7 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
     assert!(world.service.under_way.is_empty(), "submitted again while a submission is still on its way");
     if world.kind == OperationKind::Sync {
         let refreshes = |op: &&super::service::Op| op.kind == OperationKind::Refresh && op.live(world.now) && op.visible <= world.now;
-        assert!(world.service.ops.iter().find(refreshes).is_none(), "synchronised during a refresh");
+        assert!(world.service.ops.iter().find(refreshes).is_none(), "synchronized during a refresh");
     }
     let run = step.recorded.run.as_ref().unwrap();
     for op in &world.service.ops {
@@ -193,7 +193,7 @@ pub(super) fn submission(world: &World, desired: &Desired, step: &Step) {
 
 /// Another client's operation is cancelled only if `conflictPolicy` requests it; an own operation never counts as one.
 pub(super) fn cancellation(world: &World, desired: &Desired, step: &Step, id: &OperationId) {
-    assert!(world.kind.offers().cancel, "a synchronisation is cancelled");
+    assert!(world.kind.offers().cancel, "a synchronization is cancelled");
     let op = world.service.ops.iter().find(|op| op.id == *id);
     let run = step.recorded.run.as_ref().unwrap();
     let followed = run.operation_id.as_deref() == Some(id.as_str());

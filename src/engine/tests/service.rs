@@ -200,7 +200,7 @@ impl Service {
     pub(super) fn submit(&mut self, owner: Owner, request: &Request) -> Submission {
         self.submits += 1;
         if request.kind() == OperationKind::Sync && !self.replicas {
-            return Submission::Completed { message: "there is no read-only replica to synchronise".to_owned() };
+            return Submission::Completed { message: "there is no read-only replica to synchronize".to_owned() };
         }
         let lost = || Submission::Unanswered { message: "no answer".to_owned() };
         match self.posts.pop_front().unwrap_or(Fate::Answered) {

@@ -1,5 +1,5 @@
-//! Random histories: lost answers, crashes, stale views, edits, other clients. Whatever happens, the laws hold, and once it is
-//! quiet every run comes to its end.
+//! Random histories: lost responses, crashes, stale views, edits, other clients. Whatever happens, the laws hold, and once it is
+//! quiet every run ends.
 
 use std::time::Duration;
 
