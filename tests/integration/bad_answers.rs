@@ -98,7 +98,10 @@ async fn compressed_responses_are_read_or_reported() {
         })
         .await;
     let message = &run(&reported_once).message;
-    assert!(message.contains("is still running") && message.contains("disable compression for this host in the proxy or gateway"), "{message}");
+    assert!(
+        message.contains("is still running") && message.contains("disable compression for this host in the proxy or gateway"),
+        "{message}"
+    );
     lasting.remove().await;
     assert_followed(&world, "lasting").await;
     world.assert_kstatus();

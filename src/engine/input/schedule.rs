@@ -44,7 +44,10 @@ impl Schedule {
         let fields: Vec<&str> = expression.split_whitespace().collect();
         // The library parses a sixth field as a time zone, which may differ from `zone`.
         if fields.len() != 5 {
-            return Err(format!("spec.trigger.schedule: {expression:?} has {} fields: set the five fields of a cron expression", fields.len()));
+            return Err(format!(
+                "spec.trigger.schedule: {expression:?} has {} fields: set the five fields of a cron expression",
+                fields.len()
+            ));
         }
         let whole = format!("{} {}", fields.join(" "), if fixed_hours { "UTC" } else { zone_name });
         let crontab = cronexpr::parse_crontab(&whole).map_err(|error| {

@@ -66,7 +66,10 @@ pub(super) fn too_late(pass: &mut Pass<'_>) -> bool {
     settle(pass);
     let new = pass.situation.recorded.observed_generation < 0;
     if !new {
-        pass.notice(Reason::NotCancelled, "nothing was cancelled: no run was in progress when the operator read the annotation cancel-requested-at");
+        pass.notice(
+            Reason::NotCancelled,
+            "nothing was cancelled: no run was in progress when the operator read the annotation cancel-requested-at",
+        );
     }
     !new
 }

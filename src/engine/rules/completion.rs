@@ -98,7 +98,9 @@ fn cancelled(pass: &Pass<'_>, cause: Option<CancelCause>, what: &str) -> (RunSta
             let message = format!("{what} was cancelled by the annotation cancel-requested-at");
             (RunState::Cancelled, Reason::CancelledOnRequest, message)
         }
-        Some(CancelCause::Deletion) => (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is being deleted")),
+        Some(CancelCause::Deletion) => {
+            (RunState::Cancelled, Reason::Deleted, format!("{what} was cancelled: its resource is being deleted"))
+        }
         Some(CancelCause::Newer(cause)) => {
             (RunState::Cancelled, Reason::Cancelled, format!("{what} was cancelled by a newer version of the operator ({cause})"))
         }
@@ -150,9 +152,8 @@ pub(super) fn lost(pass: &mut Pass<'_>, what: Lost) -> Next {
         );
         (RunState::Failed, Reason::RequestDropped, message)
     } else {
-        let message = format!(
-            "the service no longer shows operation {id}, so its result is unknown: check the model, then trigger a new run"
-        );
+        let message =
+            format!("the service no longer shows operation {id}, so its result is unknown: check the model, then trigger a new run");
         (RunState::Failed, Reason::OperationLost, message)
     };
     // Only an operation that never ran is retried: another may have succeeded.

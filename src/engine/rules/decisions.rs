@@ -76,8 +76,11 @@ pub(in crate::engine) fn leftover(pass: &mut Pass<'_>) -> Option<&'static str> {
     if let Some(value) = pass.desired.requests.resubmit.as_deref().filter(|_| !resubmits(pass)) {
         let followed = run.is_some_and(|run| (0..run.resubmissions).any(|decisions| asked(run, decisions) == value));
         if !followed {
-            let why =
-                if run.is_some_and(|run| run.state == RunState::Submitting) { "it answers another question" } else { "no submission is unresolved" };
+            let why = if run.is_some_and(|run| run.state == RunState::Submitting) {
+                "it answers another question"
+            } else {
+                "no submission is unresolved"
+            };
             ignore(pass, api::RESUBMIT, value, why);
         }
         return Some(api::RESUBMIT);

@@ -45,7 +45,8 @@ pub(in crate::engine) fn at_once(pass: &mut Pass<'_>) -> Option<Next> {
     }
     if is_time_up(pass) {
         let hindrance = hindrance(pass).map(|said| format!(" ({said})")).unwrap_or_default();
-        let message = format!("{what} may still be running{hindrance}: the namespace is being deleted, which waits for two minutes at most");
+        let message =
+            format!("{what} may still be running{hindrance}: the namespace is being deleted, which waits for two minutes at most");
         pass.notice(Reason::Released, message);
         return released;
     }

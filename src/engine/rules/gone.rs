@@ -48,9 +48,8 @@ pub(super) fn decide(pass: &mut Pass<'_>) -> Next {
     let until = since.checked_add(settings.listing_lag).map(Time::from);
     if let Some((run, until)) = pass.record.run.as_mut().zip(until.ok()) {
         let what = run.operation_id.as_ref().map_or_else(|| "the operation".to_owned(), |id| format!("operation {id}"));
-        let message = format!(
-            "{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then"
-        );
+        let message =
+            format!("{what} cannot be polled because the model was deleted: the run ends at {until} unless the model exists again by then");
         run.tell(run.state, errors::reason(TroubleKind::NotFound), message);
     }
     let pause = left.min(pace::SERVICE);

@@ -25,7 +25,11 @@ pub(super) fn look(pass: &Pass<'_>, id: OperationId) -> Next {
 pub(super) fn lost_id(pass: &mut Pass<'_>) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         run.operation_id = None;
-        run.tell(RunState::Submitting, Reason::ResolvingSubmission, "the status has no operation id, so the operator reads the service's list");
+        run.tell(
+            RunState::Submitting,
+            Reason::ResolvingSubmission,
+            "the status has no operation id, so the operator reads the service's list",
+        );
     }
     Next::record(Effect::Nothing, Some(Duration::ZERO))
 }
@@ -149,7 +153,11 @@ fn gone(pass: &mut Pass<'_>) -> Next {
 fn unsure(pass: &mut Pass<'_>, trouble: &Trouble) -> Next {
     if let Some(run) = pass.record.run.as_mut() {
         let id = run.operation_id.clone().unwrap_or_default();
-        run.tell(run.state, errors::reason(trouble.kind), format!("operation {id} is still running but cannot be polled: {}", trouble.message));
+        run.tell(
+            run.state,
+            errors::reason(trouble.kind),
+            format!("operation {id} is still running but cannot be polled: {}", trouble.message),
+        );
     }
     pass.stop_for(pace::SERVICE)
 }

@@ -296,8 +296,7 @@ fn resubmit(pass: &mut Pass<'_>) -> Next {
 
 /// Handles a list that shows no running refresh but may hide one, where the service would not refuse: it is read again, until the deadline.
 fn untold(pass: &mut Pass<'_>) -> Next {
-    let message =
-        "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
+    let message = "the service's list of refreshes is too long to read completely, or has rows without an id, so it does not show whether one is running";
     let trouble = Trouble { kind: TroubleKind::InvalidAnswer, message: message.to_owned(), retry_after: None, activity_id: None };
     let next = refusals::refused(pass, &trouble, Asked::Question);
     if let Some(run) = pass.record.run.as_mut() {

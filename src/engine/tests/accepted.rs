@@ -244,7 +244,7 @@ fn missed(world: &World, times: usize, what: &str) {
 fn queued_runs_of_a_deleted_refresh_run_or_are_reported() {
     for mut world in followers() {
         delete_leader(&mut world).restart().run_for(secs(5));
-        missed(&world, 1, "1 successful run of ModelRefresh staging");
+        missed(&world, 1, "1 queued successful run of ModelRefresh staging");
         world.restart().run_for(secs(1_000));
         missed(&world, 1, "staging");
         assert_eq!(world.followings(), ["staging run 1", "staging run 2 (no longer followed)"], "what .status.queued showed runs");
@@ -260,7 +260,7 @@ fn queued_runs_of_a_recreated_refresh_run_or_are_reported() {
         leader.status = Some(crate::api::Status::default());
         world.leader_ends(RunState::Succeeded, 20);
         world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-        missed(&world, 1, "1 successful run of ModelRefresh staging");
+        missed(&world, 1, "1 queued successful run of ModelRefresh staging");
         assert_eq!(world.service.submits, 3, "the queued one, and the first of the new refresh");
         assert_eq!(world.run().trigger.value, "staging run 1");
         assert_eq!(queued(&world), None);
@@ -283,7 +283,7 @@ fn queued_runs_are_kept_when_the_followed_refresh_changes() {
                 (trigger.after_refresh, trigger.on_change) = (after, Some(false));
             });
             world.run_for(secs(1_000)).is(RunState::Succeeded, Reason::Succeeded);
-            missed(&world, 1, "1 successful run of ModelRefresh staging");
+            missed(&world, 1, "1 queued successful run of ModelRefresh staging");
             assert_eq!(world.service.submits, 2, "{name:?}");
         }
     }
@@ -311,7 +311,7 @@ fn lost_followed_runs_of_a_suspended_resource_are_reported() {
             world.run_for(secs(2));
         }
         delete_leader(&mut world).run_for(secs(60));
-        missed(&world, 1, "2 successful runs of ModelRefresh staging");
+        missed(&world, 1, "2 queued successful runs of ModelRefresh staging");
         world.edit(|spec| spec.suspend = false).run_for(secs(1_000));
         assert_eq!(world.followings(), ["staging run 1 (no longer followed)"]);
     }

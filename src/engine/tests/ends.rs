@@ -17,7 +17,7 @@ fn each_failure_has_its_reason_remedy_and_rule() {
         (Failure::AttemptTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::AttemptTimeLimit, "attemptTimeoutSeconds", false),
         (Failure::TotalTimeLimit, Phase::TimedOut, RunState::TimedOut, Reason::TotalTimeLimit, "24 hours", false),
         (Failure::CapacityPaused, Phase::Failed, RunState::Failed, Reason::CapacityPaused, "resume the capacity", true),
-        (Failure::Disabled, Phase::Failed, RunState::Failed, Reason::RefreshDisabled, "switched off", false),
+        (Failure::Disabled, Phase::Failed, RunState::Failed, Reason::RefreshDisabled, "refreshes are disabled", false),
     ];
     for (failure, phase, state, reason, said, again) in table {
         for backoff in [0, 1] {
@@ -54,7 +54,7 @@ fn dropped_request_is_retried() {
     never_known(&mut world);
     world.run_for(secs(60)).is(RunState::Running, Reason::Running);
     world.run_for(secs(300)).is(RunState::Failed, Reason::RequestDropped);
-    assert!(world.run().message.contains("it never ran; Power BI drops requests"), "{}", world.run().message);
+    assert!(world.run().message.contains("it never ran: Power BI drops requests"), "{}", world.run().message);
     assert_eq!(world.service.submits, 1);
 
     let mut world = World::new(|spec| {

@@ -67,7 +67,7 @@ fn contradiction_ends_no_run() {
     let mut world = running(OperationKind::Refresh);
     world.service.unknown = Some(Presence::There);
     world.run_for(secs(3_600)).is(RunState::Running, Reason::Retrying);
-    assert!(world.run().message.contains("the service shows the model"), "{}", world.run().message);
+    assert!(world.run().message.contains("the service lists the model"), "{}", world.run().message);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn cancellation_for_an_unknown_cause_is_completed() {
     for state in ["Cancelling", "Hibernating"] {
         let mut world = downgraded(1_000, &[("/run/state", json!(state)), ("/run/cancelCause", json!("Preemption"))]);
         world.run_for(secs(60)).is(RunState::Cancelled, Reason::Cancelled);
-        assert!(world.run().message.contains("by a newer version of this operator (Preemption)"), "{}", world.run().message);
+        assert!(world.run().message.contains("by a newer version of the operator (Preemption)"), "{}", world.run().message);
         assert_eq!(world.service.cancels.len(), 1);
     }
 }

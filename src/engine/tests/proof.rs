@@ -140,7 +140,7 @@ fn names_differing_in_spaces_or_encoding_need_a_user_decision() {
         let mut world = lost(Fate::LostAfter, asked);
         world.service.ops[0].objects = vec![ObjectName { table: shown.to_owned(), partition: None }];
         world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
-        assert!(world.run().message.contains("differ in blanks"), "{}", world.run().message);
+        assert!(world.run().message.contains("differ in spaces"), "{}", world.run().message);
         assert_eq!(world.service.submits, 1, "{asked}");
     }
 }
@@ -174,7 +174,7 @@ fn partly_read_details_prove_nothing() {
     let mut world = lost(Fate::LostAfter, "Orders");
     world.service.ops[0].unread = true;
     world.run_for(secs(600)).is(RunState::Submitting, Reason::SubmissionUnknown);
-    assert!(world.run().message.contains("cannot be read in full"), "{}", world.run().message);
+    assert!(world.run().message.contains("cannot be read completely"), "{}", world.run().message);
 }
 
 #[test]

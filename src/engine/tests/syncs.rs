@@ -138,7 +138,7 @@ fn finalizing_sync_has_succeeded() {
     let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.scratch, seen, now, settings }).recorded.run;
     let run = run.unwrap();
     assert_eq!((run.state, run.service_state.as_deref()), (RunState::Succeeded, Some("Finalizing")));
-    assert!(run.message.contains("cleans up"), "{}", run.message);
+    assert!(run.message.contains("still cleaning up"), "{}", run.message);
 }
 
 #[test]
@@ -190,7 +190,11 @@ fn deletion_orphans_a_running_sync_with_an_event() {
     world.delete().run_for(secs(2));
     assert!(world.gone && world.service.cancels.is_empty());
     let said = world.notices.iter().find(|notice| notice.reason == Reason::Released).unwrap();
-    assert!(said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"), "{}", said.message);
+    assert!(
+        said.message.contains("op-1 is still running at the service") && said.message.contains("cannot be cancelled"),
+        "{}",
+        said.message
+    );
 
     // One that may have started is not awaited either: it cannot be cancelled.
     let mut world = World::sync(|_| {});
