@@ -16,7 +16,7 @@ pub enum CallError {
     #[error("{}", describe(.0))]
     Kube(#[from] kube::Error),
     /// Nothing came back in time. A write may have been done all the same.
-    #[error("the Kubernetes API has not answered within {}", humantime::format_duration(*.0))]
+    #[error("the Kubernetes API did not respond within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
     /// The API server accepted a write, and its response does not have what was written: a mutating webhook changes it back.
     #[error("{NO_EFFECT}")]
@@ -90,9 +90,9 @@ impl CallError {
 /// The library writes a whole status twice; the sentence in it is enough.
 pub(super) fn describe(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        kube::Error::Api(status) => format!("the Kubernetes API returned {}: {}", status.code, status.message),
         // The library's sentence quotes what it found, which may be a part of a Secret.
-        kube::Error::SerdeError(error) => format!("the Kubernetes API gave an answer that cannot be read (line {})", error.line()),
+        kube::Error::SerdeError(error) => format!("the Kubernetes API returned an unreadable response (line {})", error.line()),
         other => other.to_string(),
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_ends_at_its_deadline() {
         let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
-        assert_eq!(error.to_string(), "the Kubernetes API has not answered within 5s");
+        assert_eq!(error.to_string(), "the Kubernetes API did not respond within 5s");
         assert_eq!(error.status(), None);
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let error = serde_json::from_str::<u8>("\n\"planted\"").unwrap_err();
         assert!(error.to_string().contains("planted"));
         let said = CallError::from(kube::Error::SerdeError(error)).to_string();
-        assert_eq!(said, "the Kubernetes API gave an answer that cannot be read (line 2)");
+        assert_eq!(said, "the Kubernetes API returned an unreadable response (line 2)");
     }
 
     #[tokio::test]
@@ -132,7 +132,7 @@ mod tests {
         let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
         let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
         let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();
-        assert_eq!(error.to_string(), "the Kubernetes API said 403: leases is forbidden");
+        assert_eq!(error.to_string(), "the Kubernetes API returned 403: leases is forbidden");
         assert_eq!(error.status(), Some(403));
         assert!(!error.is_conflict() && !error.is_not_found());
     }

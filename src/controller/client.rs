@@ -105,13 +105,13 @@ fn from_kubeconfig(kubeconfig: &Kubeconfig) -> Result<Config, ClientError> {
         .iter()
         .find(|context| context.name == current)
         .and_then(|named| named.context.as_ref())
-        .ok_or_else(|| incomplete(format!("its current-context '{current}' is not in it")))?;
+        .ok_or_else(|| incomplete(format!("its current-context '{current}' does not exist")))?;
     let cluster = kubeconfig
         .clusters
         .iter()
         .find(|cluster| cluster.name == context.cluster)
         .and_then(|named| named.cluster.as_ref())
-        .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context is not in it", context.cluster)))?;
+        .ok_or_else(|| incomplete(format!("the cluster '{}' of its current-context does not exist", context.cluster)))?;
     let mut config = of_cluster(cluster)?;
     config.auth_info = user(kubeconfig, context.user.as_deref(), cluster)?;
     if let Some(namespace) = context.namespace.as_ref().filter(|namespace| !namespace.is_empty()) {
@@ -137,7 +137,7 @@ fn uri(field: &str, text: &str) -> Result<Uri, ClientError> {
     text.parse()
         .ok()
         .filter(whole)
-        .ok_or_else(|| ClientError::Incomplete(format!("its {field} '{text}' is no URL such as https://host:6443")))
+        .ok_or_else(|| ClientError::Incomplete(format!("its {field} '{text}' is not a URL such as https://host:6443")))
 }
 
 /// The library decodes the data or reads the file, whichever there is, when it describes a cluster to a plugin.
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn missing_variables_are_named() {
         assert!(parse("{}").unwrap_err().to_string().contains("has no server"));
-        assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("no URL"));
+        assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("is not a URL"));
         let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();
         assert!(bad.starts_with("failed to read the kubeconfig"), "{bad}");
         let empty = from_kubeconfig(&Kubeconfig::default()).unwrap_err().to_string();

@@ -22,10 +22,10 @@ fn message(write: Write, said: &str) -> String {
         Write::Finalizer => "the finalizer or an annotation",
         Write::Event => "an event",
     };
-    let cure = "change the admission policy, webhook or permission that refuses it; the operator tries again, at least once a minute";
+    let cure = "change the admission policy, webhook or permission that refuses it; the operator retries at least once a minute";
     // The cure stays readable whatever is said.
     let said: String = sentence(said).chars().take(400).collect();
-    format!("the Kubernetes API refuses the operator's write of {what}: {said}: {cure}")
+    format!("the Kubernetes API refuses the write of {what}: {said}: {cure}")
 }
 
 #[cfg(test)]
@@ -35,10 +35,7 @@ mod tests {
     #[test]
     fn message_names_the_refusal_in_plain_text_and_what_to_do() {
         let said = message(Write::Status, "policy 'no-status' denied request:\u{202e}\n\u{1b}[31mread only");
-        assert!(
-            said.starts_with("the Kubernetes API refuses the operator's write of the status: policy 'no-status' denied request:"),
-            "{said}"
-        );
+        assert!(said.starts_with("the Kubernetes API refuses the write of the status: policy 'no-status' denied request:"), "{said}");
         assert!(!said.contains(['\u{202e}', '\n', '\u{1b}']) && said.ends_with("at least once a minute"), "{said}");
         assert!(message(Write::Finalizer, &"ü".repeat(5_000)).len() <= 1_024);
     }

@@ -53,23 +53,23 @@ pub enum DrainError {
     #[error("failed to listen for SIGTERM: {0}")]
     Signals(#[source] io::Error),
     /// What is said cannot be written.
-    #[error("failed to write: {0}")]
+    #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
     /// Time is over.
     #[error(
-        "{0} still under way after {after}: the operator goes on as before. Wait and try again, give it longer, or leave what runs to itself (in the \
-         chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",
+        "{0} still in progress after {after}, and the operator continues as before: retry later, increase --timeout, or leave running \
+         operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",
         after = humantime::format_duration(*.1)
     )]
     TooLate(String, Duration),
     /// Nobody is there who could bring anything to an end.
     #[error(
-        "{0} under way, and no operator holds the Lease {1}: nothing is followed or cancelled until one does. Mend it, or leave what runs to \
-         itself (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)"
+        "{0} in progress, and no operator holds the Lease {1}, so nothing is polled or cancelled: repair the operator, or leave running \
+         operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)"
     )]
     NobodyLeads(String, String),
     /// Told to stop by a signal.
-    #[error("stopped before its end: the operator goes on as before")]
+    #[error("stopped by a signal; the operator continues as before")]
     Stopped,
 }
 
@@ -167,14 +167,14 @@ async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>
         }
     }
     for failed in &failed {
-        writeln!(out, "failed to take the finalizer off {failed}")?;
+        writeln!(out, "failed to remove the finalizer of {failed}")?;
     }
     let goes_on = found.iter().filter(|found| found.goes_on()).count();
     if goes_on > 0 {
-        writeln!(out, "{goes_on} operations go on at the service, as the deletionPolicy of their resources says (Orphan)")?;
+        writeln!(out, "{goes_on} operations continue at the service: the deletionPolicy of their resources is Orphan")?;
     }
-    let without = if failed.is_empty() { "without a finalizer" } else { "those named above with their finalizer" };
-    writeln!(out, "nothing else is under way; {} resources stay, {without}: the operator can be uninstalled now", found.len())?;
+    let without = if failed.is_empty() { "without a finalizer" } else { "the ones listed above with their finalizer" };
+    writeln!(out, "no other operation is in progress; {} resources remain, {without}: the operator can be uninstalled now", found.len())?;
     Ok(())
 }
 
@@ -255,7 +255,7 @@ impl Word<'_> {
             Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),
             // The holder was faster: it is said at the next look.
             Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(DrainError::Call("tell the operator by its Lease", error)),
+            Err(error) => return Err(DrainError::Call("write the request to the operator's Lease", error)),
         }
         Ok(())
     }
@@ -365,5 +365,5 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, Drai
 /// What is under way, a line each.
 fn table(under_way: &[&Found]) -> String {
     let lines = under_way.iter().map(|found| format!("  {}  {}  {}\n", found.name(), found.run("state"), found.run("message")));
-    format!("{} under way:\n{}", under_way.len(), lines.collect::<String>())
+    format!("{} in progress:\n{}", under_way.len(), lines.collect::<String>())
 }

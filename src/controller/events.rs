@@ -100,7 +100,7 @@ impl Events {
                 written_of(&mut counts.lock(), &namespace);
                 match written {
                     Err(error) if result == WriteResult::Refused => {
-                        tracing::warn!(namespace, name, event, %error, "the Kubernetes API refuses an event");
+                        tracing::warn!(namespace, name, event, %error, "the Kubernetes API refused an event");
                     }
                     Err(error) => tracing::debug!(namespace, name, event, %error, "failed to write an event"),
                     Ok(_) => {}
@@ -141,7 +141,7 @@ impl Events {
         let (reason, namespace) = (waiting.notice.reason, waiting.namespace.clone());
         if !admits(&mut self.waiting.lock(), &namespace) || self.backlog.send(waiting).is_err() {
             self.metrics.wrote(Write::Event, WriteResult::Error);
-            tracing::warn!(namespace, reason = reason.as_str(), "an event was dropped: too many wait to be written");
+            tracing::warn!(namespace, reason = reason.as_str(), "dropped an event; too many events are waiting to be written");
         }
     }
 

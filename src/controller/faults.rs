@@ -23,7 +23,7 @@ pub(super) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &
     let wrong = followed.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
     let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|fault| (fault.reason, fault.message));
     let (reason, message) = wrong.or_else(forbidden)?;
-    let message = format!("the ModelRefresh {}, whose model this takes over: {message}", followed.name_any());
+    let message = format!("ModelRefresh {}, whose model this resource uses: {message}", followed.name_any());
     // Its spec may be mended, and then the follower is woken.
     Some(Fault { reason, message, cure: Cure::Cluster })
 }
@@ -44,7 +44,7 @@ fn of_parameters(resource: &ModelResource) -> Option<Wrong> {
     let mut named = HashSet::new();
     let twice = objects.iter().find(|object| !named.insert(*object))?;
     let partition = twice.partition.as_ref().map(|partition| format!(", partition {partition}")).unwrap_or_default();
-    let message = format!("refresh.objects: name each table, or partition of it, once: table {}{partition} is there twice", twice.table);
+    let message = format!("refresh.objects: must contain each table or partition once; table {}{partition} is listed twice", twice.table);
     Some((Reason::InvalidSpec, message))
 }
 

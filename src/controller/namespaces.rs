@@ -26,13 +26,13 @@ pub(super) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool
             if ctx.memory.is_news("", &format!("namespace {namespace}")) {
                 tracing::warn!(
                     %error, namespace,
-                    "the operator may not ask whether the namespace is being deleted, so nothing limits how long the deletion waits for an operation: allow it to get namespaces"
+                    "not allowed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
                 );
             }
             false
         }
         Err(error) => {
-            tracing::debug!(%error, namespace, "failed to ask whether the namespace is being deleted");
+            tracing::debug!(%error, namespace, "failed to get the namespace");
             false
         }
     };

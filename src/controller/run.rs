@@ -69,13 +69,13 @@ pub enum RunError {
     #[error("failed to start the thread that renews the lease: {0}")]
     Thread(#[source] io::Error),
     /// Another may lead now.
-    #[error("the lease is lost: another operator may lead now, so this one ends; started again, it stands by")]
+    #[error("lost the lease, and another operator may lead; restart to rejoin as a candidate")]
     LeaseLost,
     /// The work failed.
-    #[error("failed to go on: {0}")]
+    #[error("failed to run the controller: {0}")]
     Work(#[source] Box<dyn Error + Send + Sync>),
     /// The work ended by itself, which it never should.
-    #[error("failed to go on: the controller ended by itself; please report this")]
+    #[error("the controller stopped unexpectedly; report this bug")]
     Ended,
 }
 
@@ -123,7 +123,7 @@ where
     let ended = attend(work(running), &lease, &stop).await;
     health.stopping();
     if tokio::time::timeout(GIVE_BACK, lease.release()).await.is_err() {
-        tracing::warn!("failed to give the lease back in time; the next leader waits for it to run out");
+        tracing::warn!("failed to release the lease in time; the next leader waits until it expires");
     }
     reports.abort();
     ended
@@ -144,7 +144,7 @@ async fn attend(work: impl Future<Output = Result<(), RunError>>, lease: &LeaseH
             Err(error) => Err(error),
         },
         () = grace => {
-            tracing::warn!("the work has not ended within {}; it is left where it stands", humantime::format_duration(GRACE));
+            tracing::warn!(limit = ?GRACE, "failed to stop the controller in time; aborting it");
             Ok(())
         }
     }
@@ -157,18 +157,18 @@ async fn first_answer(client: &Client) {
     loop {
         match bounded(FIRST_ANSWER, client.apiserver_version()).await {
             Ok(version) => {
-                tracing::info!(version = version.git_version, "the Kubernetes API answers");
+                tracing::info!(version = version.git_version, "the Kubernetes API responds");
                 return;
             }
             Err(error) if error.status().is_some() => {
-                tracing::warn!(%error, "the Kubernetes API answers, with a refusal");
+                tracing::warn!(%error, "the Kubernetes API responds, but refuses the request");
                 return;
             }
             Err(error) if !warned => {
                 warned = true;
-                tracing::warn!(%error, "failed to reach the Kubernetes API; trying again");
+                tracing::warn!(%error, "failed to reach the Kubernetes API; retrying");
             }
-            Err(error) => tracing::debug!(%error, "failed again to reach the Kubernetes API"),
+            Err(error) => tracing::debug!(%error, "failed to reach the Kubernetes API again; retrying"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -183,7 +183,7 @@ fn seek(
     health: &Health,
 ) -> io::Result<LeaseHandle> {
     let Some(LeaderElection { name, namespace, duration }) = election else {
-        tracing::info!("leader election is off: nothing keeps a second operator from acting too");
+        tracing::info!("leader election is disabled; a second operator would act at the same time");
         return Ok(LeaseHandle::always());
     };
     let settings = LeaseSettings {

@@ -23,10 +23,10 @@ pub fn on_signal() -> io::Result<CancellationToken> {
             }
         };
         let signal = next().await;
-        tracing::info!(signal, "stopping: no new work is taken, what is being written is finished");
+        tracing::info!(signal, "received a signal; finishing writes in progress and starting no new work");
         told.cancel();
         let signal = next().await;
-        tracing::warn!(signal, "stopping at once, as told a second time");
+        tracing::warn!(signal, "received a second signal; exiting immediately");
         std::process::exit(1);
     });
     Ok(stop)

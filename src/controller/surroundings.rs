@@ -59,22 +59,21 @@ fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Faul
     let fault = |message| Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
     match ctx.find(name) {
         Some(Ok(resource)) => Ok(resource),
-        Some(Err(error)) => Err(fault(format!(
-            "the ModelRefresh {}, which spec.trigger.afterRefresh names, cannot be decoded until it is mended: {error}",
-            name.name
-        ))),
+        Some(Err(error)) => {
+            Err(fault(format!("failed to decode ModelRefresh {}, the upstream of this resource: {error}: correct it", name.name)))
+        }
         None if let Some(of) = ctx.unseen_of(name) => Err(fault(format!(
-            "the ModelRefresh {}, which spec.trigger.afterRefresh names, cannot be read: the operator cannot watch {of}, and its /readyz says why",
+            "failed to read ModelRefresh {}, the upstream of this resource: the operator cannot watch {of}: see its /readyz for the cause",
             name.name
         ))),
         None => Err(fault(format!(
-            "the ModelRefresh {}, which spec.trigger.afterRefresh names, is not in namespace {}: create it, or mend the name",
+            "ModelRefresh {} not found in namespace {}: create it or correct spec.trigger.afterRefresh.name",
             name.name, name.namespace
         ))),
     }
 }
 
 fn in_circle(path: &str) -> Fault {
-    let message = format!("the resources follow each other in a circle: {path}: take spec.trigger.afterRefresh out of one of them");
+    let message = format!("spec.trigger.afterRefresh forms a cycle: {path}: remove it from one of these resources");
     Fault { reason: Reason::FollowCycle, message, cure: Cure::Cluster }
 }

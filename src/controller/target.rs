@@ -25,7 +25,7 @@ impl Target {
             Model { analysis_services: Some(model), power_bi: _ } => Self::of_analysis_services(model, cloud),
             Model { analysis_services: None, power_bi: Some(model) } => Self::of_power_bi(model, cloud),
             Model { analysis_services: None, power_bi: None } => {
-                Err((Reason::InvalidSpec, "model: set analysisServices or powerBI".to_owned()))
+                Err((Reason::InvalidSpec, "model: set exactly one of analysisServices and powerBI".to_owned()))
             }
         }
     }
@@ -40,13 +40,13 @@ impl Target {
 
     fn of_power_bi(model: &PowerBiModel, cloud: &Cloud) -> Result<Self, (Reason, String)> {
         if cloud.power_bi.is_none() {
-            let message = format!("model.powerBI: the cloud that the operator is set to, {}, has no Power BI", cloud.name);
+            let message = format!("model.powerBI: must not be set; the cloud of the operator, {}, has no Power BI", cloud.name);
             return Err((Reason::ServerNotInCloud, message));
         }
         let named = match (&model.group_id, &model.dataset_id, &model.workspace, &model.dataset) {
             (Some(group), Some(dataset), _, _) => ModelName::by_ids(group, dataset),
             (_, _, Some(workspace), Some(dataset)) => ModelName::by_names(workspace, dataset),
-            _ => Err("name the model either by groupId and datasetId, or by workspace and dataset".to_owned()),
+            _ => Err("set exactly one of the pairs groupId and datasetId, or workspace and dataset".to_owned()),
         };
         named.map(Self::PowerBi).map_err(|message| (Reason::InvalidSpec, format!("model.powerBI: {message}")))
     }

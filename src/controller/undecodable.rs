@@ -35,11 +35,11 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
     };
     if !asked && patience.is_none_or(|left| !left.is_zero()) {
         let message = format!(
-            "the resource cannot be decoded, so it is left alone ({error}): correct it, or delete it with the annotation {}: \"true\"",
+            "failed to decode the resource, so the operator ignores it ({error}): correct it, or delete it with the annotation {}: \"true\"",
             api::RELEASE
         );
         if ctx.memory.is_news(&uid, &message) {
-            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; it is left alone");
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, "failed to decode a resource; ignoring it");
             publish(Reason::Undecodable, message);
         }
         return held.map_or_else(Action::await_change, |_| Action::requeue(patience.unwrap_or(LOOK)));
@@ -50,7 +50,7 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
             let why = if asked {
                 format!("released by the annotation {}", api::RELEASE)
             } else {
-                "the namespace is being deleted, and waits for two minutes at most".to_owned()
+                "the namespace is being deleted, which waits for at most two minutes".to_owned()
             };
             let message = format!("{what} may still be running: {why}, and the status cannot be decoded");
             if patience.is_some() {

@@ -97,7 +97,7 @@ async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
     if let Some(cached) = ctx.cached(&name) {
         return reconcile(name.kind, cached, ctx).await;
     }
-    tracing::debug!(kind = name.kind.as_str(), namespace = name.namespace, name = name.name, "a resource is gone");
+    tracing::debug!(kind = name.kind.as_str(), namespace = name.namespace, name = name.name, "resource deleted");
     ctx.forget(&name);
     Action::await_change()
 }

@@ -44,7 +44,7 @@ pub async fn ready(settings: &OperatorSettings, site: &'static Site) -> (Operato
 /// The time of the log line about the first response.
 fn first_response(line: &str) -> Option<Timestamp> {
     let line: Value = serde_json::from_str(line).ok()?;
-    (line["message"] == "the Kubernetes API answers").then(|| line["timestamp"].as_str()?.parse().ok())?
+    (line["message"] == "the Kubernetes API responds").then(|| line["timestamp"].as_str()?.parse().ok())?
 }
 
 async fn is_ready(address: std::net::SocketAddr) -> bool {

@@ -29,7 +29,7 @@ kubectl apply -f refresh.yaml
 
 at 'no Secret'
 has_reason mref/adventureworks SecretNotFound
-says 'the Secret aas-sp is not in namespace bi' describe
+says 'Secret aas-sp not found in namespace bi' describe
 says 'create it' describe
 
 at 'a Secret without a key'

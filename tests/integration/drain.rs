@@ -49,7 +49,7 @@ async fn drain_without_runs_or_operator_completes_at_once() {
     let began = Instant::now();
     let (code, output_text) = drain(&world, &[]).await;
     assert_eq!(code, Some(0), "{output_text}");
-    assert!(output_text.contains("1 resources stay, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{output_text}");
+    assert!(output_text.contains("1 resources remain, without a finalizer") && began.elapsed() < Duration::from_secs(10), "{output_text}");
     world.until("orders", "no finalizer", |object| object.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await;
 }
 
@@ -68,7 +68,7 @@ async fn late_finalizer_is_removed_by_drain() {
     world.api(Kind::Refresh).patch("orders", &PatchParams::default(), &late).await.unwrap();
     second_check.release();
     let (code, output_text) = output_text(draining.wait_with_output().await.unwrap());
-    assert!(code == Some(0) && output_text.contains("1 resources stay, without a finalizer"), "{output_text}");
+    assert!(code == Some(0) && output_text.contains("1 resources remain, without a finalizer"), "{output_text}");
     let left = world.api(Kind::Refresh).get("orders").await.unwrap();
     assert_eq!(left.metadata.finalizers, None);
 }
@@ -122,7 +122,7 @@ async fn stopped_drain_withdraws_its_request() {
     harness::eventually("the drain request in the Lease", async || is_drain_requested(&world).await.then_some(())).await;
     std::process::Command::new("kill").arg(draining.id().unwrap().to_string()).status().unwrap();
     let (code, output_text) = output_text(draining.wait_with_output().await.unwrap());
-    assert!(code == Some(1) && output_text.contains("the operator goes on as before"), "{output_text}");
+    assert!(code == Some(1) && output_text.contains("the operator continues as before"), "{output_text}");
     assert!(!is_drain_requested(&world).await);
     world.azure.end(&world.operations().await[0].operation_id, "succeeded").await;
     world.annotate("orders", RUN_REQUESTED_AT, Some("once more")).await;

@@ -58,7 +58,7 @@ async fn missing_upstream_is_reported_and_awaited() {
     world.apply(REPLICAS, &following("orders")).await;
     let stalled = world.until_reason(REPLICAS, "Stalled", "FollowedNotFound").await;
     let text = &status(&stalled).conditions.iter().find(|found| found.reason == "FollowedNotFound").unwrap().message;
-    assert!(text.contains("the ModelRefresh orders") && text.contains("create it"), "{text}");
+    assert!(text.contains("ModelRefresh orders") && text.contains("create it"), "{text}");
     let began = std::time::Instant::now();
     world.apply("orders", &json!({})).await;
     world.until_state(REPLICAS, RunState::Succeeded).await;

@@ -99,7 +99,7 @@ fn message(object: &AnyObject) -> String {
 
 /// Executes the commands at the end of a message.
 async fn run_commands(world: &World, message: &str) {
-    let (_, commands) = message.split_once("grants it by: ").unwrap_or_else(|| panic!("no command: {message}"));
+    let (_, commands) = message.split_once("of the namespace run: ").unwrap_or_else(|| panic!("no command: {message}"));
     for command in commands.split(" && ") {
         let words: Vec<&str> = command.split_whitespace().collect();
         assert_eq!(words[0], "kubectl");
@@ -202,7 +202,7 @@ async fn reported_commands_set_up_federated_account() {
     federate(&world, "refresher").await;
     world.apply("orders", &federated("refresher")).await;
     let text = stalled(&world, "ServiceAccountForbidden").await;
-    assert!(text.contains("may not read the ServiceAccount refresher"), "{text}");
+    assert!(text.contains("not allowed to read ServiceAccount refresher"), "{text}");
     // Permission to read it is not sufficient.
     let role = json!({"metadata": {"name": "read"}, "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]}]});
     make::<Role>(&Api::namespaced(world.client.clone(), &world.namespace), role).await;
@@ -219,7 +219,7 @@ async fn reported_commands_set_up_federated_account() {
     assert!(text.contains("has no annotation azure.workload.identity/tenant-id"), "{text}");
     put_account(&world, "refresher", &world.client_id).await;
     let is_reported =
-        |object: &AnyObject| object.status.is_some() && message(object).contains("may not ask for a token of the ServiceAccount");
+        |object: &AnyObject| object.status.is_some() && message(object).contains("not allowed to request a token of ServiceAccount");
     let text = message(&world.until("orders", "the message about the missing permission", is_reported).await);
     assert!(rows_of_entra(&world).await.is_empty());
     run_commands(&world, &text).await;

@@ -117,7 +117,7 @@ async fn refused_events_are_logged_and_counted() {
     world.until_state(&name, RunState::Succeeded).await;
     within(TRIED_AGAIN, "the message in the log", async || {
         let log = operator.log();
-        log.lines().any(|line| line.contains("the Kubernetes API refuses an event") && line.contains(POLICY_MESSAGE)).then_some(())
+        log.lines().any(|line| line.contains("the Kubernetes API refused an event") && line.contains(POLICY_MESSAGE)).then_some(())
     })
     .await;
 }

@@ -161,7 +161,7 @@ async fn operation_of_force_deleted_resource_is_cancelled() {
     eventually("the old operation to be cancelled", async || (world.operations().await[0].status == "cancelled").then_some(())).await;
     world.until_state("orders", RunState::Succeeded).await;
     assert_eq!(world.operations().await.len(), 2);
-    assert!(operator.log().contains("its finalizer was removed"));
+    assert!(operator.log().contains("resource deleted without its finalizer"));
     assert_eq!(operator.terminate().await.code(), Some(0));
 }
 

@@ -73,7 +73,7 @@ async fn unreadable_namespace_stops_no_other_and_joins_later() {
     let (status, body) = operator.get("/readyz").await;
     assert_eq!(status, 200, "{body}");
     for kind in ["ModelRefresh", "ModelSync"] {
-        assert!(body.contains(&format!("{kind} in namespace {other} (the Kubernetes API said 403")), "{body}");
+        assert!(body.contains(&format!("{kind} in namespace {other} (the Kubernetes API returned 403")), "{body}");
     }
     let metrics = operator.metrics().await;
     for (namespace, value) in [(&other, 0), (&world.namespace, 1)] {

@@ -204,7 +204,7 @@ impl Candidate {
     fn stand_by(&self, holder: &str) {
         let standing = Standing::Seeking { holder: Some(holder.to_owned()) };
         if self.handle.set(standing) {
-            tracing::info!(lease = %self.settings.name, holder, "standing by: another holds the lease");
+            tracing::info!(lease = %self.settings.name, holder, "another operator holds the lease; standing by");
         }
     }
 
@@ -218,7 +218,7 @@ impl Candidate {
             if !acts && Instant::now() >= self.acts_from {
                 acts = true;
                 self.hold(&holding, term);
-                tracing::info!(lease = %self.settings.name, identity = %self.settings.identity, term, "holding the lease");
+                tracing::info!(lease = %self.settings.name, identity = %self.settings.identity, term, "acquired the lease");
             }
             let next = if acts { holding.renew } else { holding.renew.min(self.acts_from) };
             tokio::select! {
@@ -284,8 +284,8 @@ impl Candidate {
             Some(None) => Ok(Sight::Deleted),
             Some(Some(lease)) => match record::holder(&lease) {
                 Some(holder) if holder == self.settings.identity => Ok(Sight::Ours(Box::new(lease))),
-                Some(holder) => Err(format!("{holder} has taken it")),
-                None => Err("somebody has emptied it".to_owned()),
+                Some(holder) => Err(format!("{holder} acquired it")),
+                None => Err("another client cleared its holder".to_owned()),
             },
         }
     }
@@ -295,7 +295,7 @@ impl Candidate {
     fn wait_for_an_earlier_holder(&mut self) {
         self.acts_from = Instant::now() + self.settings.duration;
         self.handle.set(Standing::Seeking { holder: Some(self.settings.identity.clone()) });
-        tracing::warn!(lease = %self.settings.name, wait = ?self.settings.duration, "created the deleted lease; an earlier holder may still act");
+        tracing::warn!(lease = %self.settings.name, wait = ?self.settings.duration, "created the deleted lease; waiting for an earlier holder to stop");
     }
 
     /// The Lease was deleted. It is still held: nobody else can have taken it, unless the create request fails because it exists.
@@ -340,12 +340,12 @@ impl Candidate {
             };
             match self.write(&record::given_back(lease, Timestamp::now())).await {
                 Ok(_) => {
-                    tracing::info!(lease = %self.settings.name, "gave the lease back");
+                    tracing::info!(lease = %self.settings.name, "released the lease");
                     return;
                 }
                 Err(error) if error.is_not_found() => return,
                 Err(error) => {
-                    tracing::warn!(lease = %self.settings.name, %error, "failed to give the lease back");
+                    tracing::warn!(lease = %self.settings.name, %error, "failed to release the lease");
                 }
             }
         }
@@ -355,8 +355,11 @@ impl Candidate {
     fn heed(&mut self, lease: &Lease) {
         let leaving = self.heard.hear(lease, Instant::now());
         if self.handle.set_leaving(leaving) {
-            let said = if leaving.is_some() { "about to be uninstalled: no run begins any more" } else { "here to stay: runs begin again" };
-            tracing::warn!(lease = %self.settings.name, ?leaving, "{said}");
+            if leaving.is_some() {
+                tracing::warn!(lease = %self.settings.name, ?leaving, "drain requested; starting no more runs");
+            } else {
+                tracing::warn!(lease = %self.settings.name, ?leaving, "drain request ended; starting runs again");
+            }
         }
     }
 
@@ -366,7 +369,7 @@ impl Candidate {
 
     fn run_out(&self) -> Kept {
         Kept::Lost(format!(
-            "it could not be renewed for {}, and another may take it soon",
+            "renewal failed for {}, and another operator may acquire it soon",
             humantime::format_duration(self.settings.hold())
         ))
     }
@@ -381,14 +384,14 @@ impl Candidate {
             Err(error) => {
                 let LeaseSettings { namespace, name, .. } = &self.settings;
                 if std::mem::replace(&mut self.failing, true) {
-                    tracing::debug!(%namespace, lease = %name, %error, "failed again to {verb} the lease");
+                    tracing::debug!(%namespace, lease = %name, request = verb, %error, "failed to access the lease again; retrying");
                 } else {
-                    let advice = match error.status() {
-                        Some(401 | 403) => "; allow get, create and update of leases in this namespace",
-                        Some(404) => "; create the namespace, or name another by --lease-namespace",
-                        Some(_) | None => "",
+                    let remedy = match error.status() {
+                        Some(401 | 403) => Some("grant get, create and update on leases in this namespace"),
+                        Some(404) => Some("create the namespace, or set --lease-namespace to another one"),
+                        Some(_) | None => None,
                     };
-                    tracing::warn!(%namespace, lease = %name, %error, "failed to {verb} the lease{advice}");
+                    tracing::warn!(%namespace, lease = %name, request = verb, remedy, %error, "failed to access the lease; retrying");
                 }
                 None
             }

@@ -38,7 +38,7 @@ pub(in super::super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedR
                 match watched.object(kind) {
                     Ok(object) => Box::pin(see_to(ctx, &object, accepted)).await,
                     // A pass has read it, so this is never said.
-                    Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a resource that is gone"),
+                    Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a deleted resource"),
                 }
                 ctx.orphans.seen_to(&watched.uid().unwrap_or_default());
             }),
@@ -57,7 +57,7 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Accepted
         match records.read(&object.name_any()).await {
             Ok(Some(found)) if found.uid() == object.uid() => return,
             Ok(_) => break,
-            Err(error) => tracing::debug!(%error, "failed to read a resource that seems to be gone"),
+            Err(error) => tracing::debug!(%error, "failed to read a resource that appears to be deleted"),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -68,12 +68,12 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Accepted
         name = object.name_any(),
         uid = object.uid(),
         operation,
-        "a resource is gone while its operation may be running: its finalizer was removed; the operation is seen to all the same"
+        "resource deleted without its finalizer; tracking its operation until it ends"
     );
     let given_up = match tokio::time::timeout(LONGEST, Box::pin(follow(ctx, deleted(object), accepted))).await {
         Ok(Followed::ToTheEnd) => return,
-        Ok(Followed::InDoubt) => "nobody can say any more which operation it was",
-        Err(_) => "its end could not be seen",
+        Ok(Followed::InDoubt) => "the operation cannot be identified any more",
+        Err(_) => "its end was not observed",
     };
     let message = format!("an operation may still be running: the resource's finalizer was removed, and {given_up}");
     ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::Released, message });

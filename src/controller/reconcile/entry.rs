@@ -43,13 +43,13 @@ pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: A
                 Finish::Conflict => (ReconcileResult::Conflict, requeue),
                 Finish::Failed => {
                     let error = error.as_ref().map(tracing::field::display);
-                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in = ?requeue, "failed to go on with a resource");
+                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in = ?requeue, "reconciliation failed");
                     (ReconcileResult::Error, requeue)
                 }
             }
         }
         Ok(Err(_)) => {
-            tracing::error!(kind = kind.as_str(), namespace, name, uid, "a pass over a resource panicked; please report this");
+            tracing::error!(kind = kind.as_str(), namespace, name, uid, "reconciliation panicked; report this bug");
             (ReconcileResult::Panic, guard.abandon())
         }
         Err(_) => {
@@ -58,8 +58,8 @@ pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: A
                 namespace,
                 name,
                 uid,
-                "a pass over a resource took longer than {} s and was given up",
-                RECONCILE_TIMEOUT.as_secs()
+                limit = ?RECONCILE_TIMEOUT,
+                "reconciliation timed out; report this bug"
             );
             (ReconcileResult::Timeout, guard.abandon())
         }

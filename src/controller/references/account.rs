@@ -40,18 +40,18 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
         Ok(account) => account,
         Err(error) if error.is_not_found() => {
             let message = format!(
-                "the ServiceAccount {name} is not in namespace {namespace}: create it with the annotations {CLIENT} and {TENANT}, or mend \
-                 spec.credentials.workloadIdentity.serviceAccountName"
+                "ServiceAccount {name} not found in namespace {namespace}: create it with the annotations {CLIENT} and {TENANT}, or \
+                 correct spec.credentials.workloadIdentity.serviceAccountName"
             );
             return Err(fault(Reason::ServiceAccountNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
             let command = grants.tokens(namespace, name).await;
             let message =
-                format!("the operator may not read the ServiceAccount {name}: an administrator of the namespace grants it by: {command}");
+                format!("the operator is not allowed to read ServiceAccount {name}: have an administrator of the namespace run: {command}");
             return Err(fault(Reason::ServiceAccountForbidden, message));
         }
-        Err(error) => return Err(unread(&format!("the ServiceAccount {name}"), &error)),
+        Err(error) => return Err(unread(&format!("ServiceAccount {name}"), &error)),
     };
     let uid = account.uid().unwrap_or_default();
     let source = Tokens { accounts, namespace: namespace.to_owned(), name: name.to_owned(), uid, grants: grants.clone() };
@@ -63,12 +63,12 @@ pub(super) fn identity_of(account: &ServiceAccount, source: Arc<dyn AssertionSou
     let name = account.name_any();
     let annotation = |key: &str, what: &str| {
         let text = account.annotations().get(key).filter(|text| !value::is_empty(text));
-        text.ok_or_else(|| format!("the ServiceAccount {name} has no annotation {key}: set it to {what}"))
+        text.ok_or_else(|| format!("ServiceAccount {name} has no annotation {key}: set it to {what}"))
     };
     let client = annotation(CLIENT, "the client id of the application or managed identity that it is federated with")?;
     let tenant = annotation(TENANT, "the id of the tenant that has the application or managed identity")?;
     Identity::workload_identity(tenant, client, source, ANNOTATIONS)
-        .map_err(|error| format!("the ServiceAccount {name} cannot be used: {error}"))
+        .map_err(|error| format!("ServiceAccount {name} cannot be used: {error}"))
 }
 
 /// The tokens of one account.
@@ -98,23 +98,21 @@ impl AssertionSource for Tokens {
         match bounded(CALL, self.accounts.create_token_request(name, &PostParams::default(), &request)).await {
             Ok(answer) => {
                 let token = answer.status.map(|status| zeroize::Zeroizing::new(status.token)).filter(|token| !token.is_empty());
-                let nothing = || trouble(TroubleKind::InvalidAnswer, "the Kubernetes API answered without a token".to_owned());
+                let nothing = || trouble(TroubleKind::InvalidAnswer, "the Kubernetes API returned a response without a token".to_owned());
                 token.map(|token| SecretText::new(&token)).ok_or_else(nothing)
             }
             Err(error) if error.status() == Some(403) => {
                 let command = self.grants.tokens(&self.namespace, name).await;
                 let message = format!(
-                    "the operator may not ask for a token of the ServiceAccount {name}: an administrator of the namespace grants it by: {command}"
+                    "the operator is not allowed to request a token of ServiceAccount {name}: have an administrator of the namespace run: {command}"
                 );
                 Err(trouble(TroubleKind::AssertionRefused, message))
             }
             Err(error) if error.is_not_found() => {
-                let message = format!("the ServiceAccount {name} is no longer in namespace {}", self.namespace);
+                let message = format!("ServiceAccount {name} no longer exists in namespace {}", self.namespace);
                 Err(trouble(TroubleKind::AssertionRefused, message))
             }
-            Err(error) => {
-                Err(trouble(TroubleKind::Unreachable, format!("a token of the ServiceAccount {name} could not be asked for: {error}")))
-            }
+            Err(error) => Err(trouble(TroubleKind::Unreachable, format!("failed to request a token of ServiceAccount {name}: {error}"))),
         }
     }
 }

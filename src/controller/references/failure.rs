@@ -16,7 +16,7 @@ pub(in crate::controller) enum NoIdentity {
 
 /// What is referred to could not be read. It is tried again, as a service is that does not answer.
 pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
-    let message = format!("{what} could not be read: {error}");
+    let message = format!("failed to read {what}: {error}");
     NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 

@@ -54,7 +54,7 @@ impl Grants {
             let user = review.and_then(|review| review.status?.user_info?.username);
             user.map(|user| flag(&user)).ok_or(())
         };
-        let unknown = || "--serviceaccount=NAMESPACE:NAME, those of the operator's ServiceAccount".to_owned();
+        let unknown = || "--serviceaccount=NAMESPACE:NAME, with the namespace and name of the operator's ServiceAccount".to_owned();
         self.subject.get_or_try_init(ask).await.map_or_else(|()| unknown(), Clone::clone)
     }
 }

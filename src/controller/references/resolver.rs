@@ -118,16 +118,16 @@ impl Identities {
     /// Why a namespace may not use such credentials at all. It costs no call: what the operator was started with decides.
     pub(in crate::controller) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
         let what = match Asked::of(credentials) {
-            Asked::Own => "the operator's own identity, which a resource without spec.credentials uses,",
-            Asked::Managed(_) => "a managed identity, which is that of the operator's nodes or pod,",
+            Asked::Own => "the identity of the operator, which a resource without spec.credentials uses,",
+            Asked::Managed(_) => "a managed identity, which belongs to the nodes or pod of the operator,",
             Asked::Secret(_) | Asked::Account(_) => return None,
         };
         if self.own.namespaces.iter().any(|allowed| allowed == namespace) {
             return None;
         }
         let message = format!(
-            "{what} is not allowed for the namespace {namespace}: set spec.credentials to servicePrincipalRef or workloadIdentity, or let the \
-             operator's administrator start it with --operator-identity-namespace {namespace}"
+            "{what} is not allowed for namespace {namespace}: set spec.credentials.servicePrincipalRef or spec.credentials.workloadIdentity, \
+             or have the operator's administrator add --operator-identity-namespace {namespace}"
         );
         Some(Fault { reason: Reason::IdentityNotAllowed, message, cure: Cure::Spec })
     }
@@ -151,8 +151,7 @@ impl Identities {
         match Asked::of(credentials) {
             Asked::Own => {
                 let identity = self.own.environment.identity(Timestamp::now());
-                identity
-                    .map_err(|why| fault(Reason::OperatorIdentityInvalid, format!("the operator has no identity of its own to use: {why}")))
+                identity.map_err(|why| fault(Reason::OperatorIdentityInvalid, format!("the operator has no usable identity: {why}")))
             }
             Asked::Managed(managed) => Ok(Identity::managed(managed.client_id.as_deref())),
             Asked::Secret(name) => secret::read(&self.client, &self.grants, namespace, name).await,

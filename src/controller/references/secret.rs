@@ -26,20 +26,21 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
         Ok(secret) => secret,
         Err(error) if error.is_not_found() => {
             let message = format!(
-                "the Secret {name} is not in namespace {namespace}: create it with {KEYS}, or correct spec.credentials.servicePrincipalRef.name"
+                "Secret {name} not found in namespace {namespace}: create it with {KEYS}, or correct spec.credentials.servicePrincipalRef.name"
             );
             return Err(fault(Reason::SecretNotFound, message));
         }
         Err(error) if error.status() == Some(403) => {
             let command = grants.secret(namespace, name).await;
-            let message = format!("the operator may not read the Secret {name}: an administrator of the namespace grants it by: {command}");
+            let message =
+                format!("the operator is not allowed to read Secret {name}: have an administrator of the namespace run: {command}");
             return Err(fault(Reason::SecretForbidden, message));
         }
-        Err(error) => return Err(unread(&format!("the Secret {name}"), &error)),
+        Err(error) => return Err(unread(&format!("Secret {name}"), &error)),
     };
     if secret.data.as_ref().is_none_or(BTreeMap::is_empty) {
         // Some controllers create a Secret first and fill it later.
-        let message = format!("the Secret {name} in namespace {namespace} has no keys yet: fill it with {KEYS}");
+        let message = format!("Secret {name} in namespace {namespace} has no keys yet: add {KEYS}");
         return Err(fault(Reason::SecretNotFound, message));
     }
     identity_of(name, &secret, Timestamp::now()).map_err(|message| fault(Reason::SecretInvalid, message))
@@ -51,21 +52,21 @@ pub(in crate::controller) fn identity_of(name: &str, secret: &Secret, now: Times
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };
         let most = if key == "clientCertificate" { LONGEST_CERTIFICATE } else { LONGEST_VALUE };
         if bytes.0.len() > most {
-            return Err(format!("the Secret {name} cannot be used: {key} is longer than {most} bytes: it holds something else"));
+            return Err(format!("Secret {name} cannot be used: {key} is longer than {most} bytes: replace it with the expected value"));
         }
-        let text = value::text(&bytes.0).map_err(|what| format!("the Secret {name} cannot be used: {key} {what}"))?;
+        let text = value::text(&bytes.0).map_err(|what| format!("Secret {name} cannot be used: {key} {what}"))?;
         Ok((!value::is_empty(text)).then_some(text))
     };
-    let required = |key: &str| text(key)?.ok_or_else(|| format!("the Secret {name} has no {key}: it needs {KEYS}"));
+    let required = |key: &str| text(key)?.ok_or_else(|| format!("Secret {name} has no {key}: add {KEYS}"));
     let (tenant, client) = (required("tenantId")?, required("clientId")?);
     let keys = Spelling::SECRET_KEYS;
     let identity = match (text("clientSecret")?, text("clientCertificate")?) {
         (Some(_), Some(_)) => {
-            return Err(format!("the Secret {name} has both a clientSecret and a clientCertificate: leave the one that is to be used"));
+            return Err(format!("Secret {name} has both a clientSecret and a clientCertificate: keep only the one to use"));
         }
-        (None, None) => return Err(format!("the Secret {name} has neither a clientSecret nor a clientCertificate: it needs {KEYS}")),
+        (None, None) => return Err(format!("Secret {name} has neither a clientSecret nor a clientCertificate: add {KEYS}")),
         (Some(secret), None) => Identity::service_principal_secret(tenant, client, secret, keys),
         (None, Some(pem)) => Identity::service_principal_certificate(tenant, client, pem, now, keys),
     };
-    identity.map_err(|error| format!("the Secret {name} cannot be used: {error}"))
+    identity.map_err(|error| format!("Secret {name} cannot be used: {error}"))
 }

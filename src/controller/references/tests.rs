@@ -38,7 +38,7 @@ fn what_is_wrong_with_a_secret_is_one_sentence() {
     assert!(with(&[]).contains("neither a clientSecret nor a clientCertificate"));
     assert!(with(&[("clientSecret", b" \n")]).contains("neither"));
     assert!(with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("has both"));
-    assert!(with(&[("clientCertificate", b"planted")]).starts_with("the Secret aas-sp cannot be used: clientCertificate is not PEM"));
+    assert!(with(&[("clientCertificate", b"planted")]).starts_with("Secret aas-sp cannot be used: clientCertificate is not PEM"));
     assert!(secret_fault(&[ids[0]]).contains("has no clientId"));
     assert!(!with(&[("clientSecret", b"planted"), ("clientCertificate", b"planted")]).contains("planted"));
 }
@@ -48,7 +48,7 @@ fn value_that_is_too_long_is_refused() {
     let long = vec![b'x'; 1_000_000];
     for key in ["tenantId", "clientId", "clientSecret", "clientCertificate"] {
         let message = read(key, &long).map(drop).unwrap_err();
-        assert!(message.starts_with(&format!("the Secret aas-sp cannot be used: {key} is longer than ")), "{message}");
+        assert!(message.starts_with(&format!("Secret aas-sp cannot be used: {key} is longer than ")), "{message}");
         assert!(message.len() < 200);
     }
     assert!(read("clientSecret", &long[..4_096]).is_ok());
@@ -185,7 +185,7 @@ fn a_binary_file_is_named_with_the_command_that_converts_it() {
     ];
     for (value, expected) in rows {
         let message = read("clientCertificate", value).unwrap_err();
-        assert!(message.starts_with("the Secret aas-sp cannot be used: clientCertificate ") && message.contains(expected), "{message}");
+        assert!(message.starts_with("Secret aas-sp cannot be used: clientCertificate ") && message.contains(expected), "{message}");
     }
 }
 
@@ -212,7 +212,7 @@ fn what_is_wrong_with_an_account_is_one_sentence() {
     };
     let (client, tenant) = ("azure.workload.identity/client-id", "azure.workload.identity/tenant-id");
     assert_eq!(fault(json!({client: GUID, tenant: GUID})), Ok(()));
-    assert!(fault(json!({})).unwrap_err().starts_with("the ServiceAccount refresher has no annotation azure.workload.identity/client-id"));
+    assert!(fault(json!({})).unwrap_err().starts_with("ServiceAccount refresher has no annotation azure.workload.identity/client-id"));
     assert!(fault(json!({client: GUID, tenant: " "})).unwrap_err().contains("has no annotation azure.workload.identity/tenant-id"));
     let wrong = fault(json!({client: "refresher", tenant: GUID})).unwrap_err();
     assert!(wrong.contains("its annotation azure.workload.identity/client-id must be"), "{wrong}");
@@ -278,7 +278,7 @@ async fn a_secret_without_any_key_counts_as_one_that_is_still_to_come() {
         let refused = secret::read(&client, &Grants::new(client.clone()), "bi", "aas-sp").await;
         let Err(NoIdentity::Fault(fault)) = refused else { panic!("an identity") };
         assert_eq!((fault.reason, fault.cure), (Reason::SecretNotFound, Cure::Cluster));
-        assert!(fault.message.starts_with("the Secret aas-sp in namespace bi has no keys yet"), "{}", fault.message);
+        assert!(fault.message.starts_with("Secret aas-sp in namespace bi has no keys yet"), "{}", fault.message);
     }
 }
 

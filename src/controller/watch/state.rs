@@ -53,7 +53,7 @@ impl WatchState {
     pub(super) fn works(&self) {
         let Failures { told, .. } = std::mem::take(&mut *self.failures.lock());
         if told.is_some() {
-            tracing::info!(watch = %self.of, "watching the resources again");
+            tracing::info!(watch = %self.of, "watch recovered");
         }
         self.show(None);
     }
@@ -70,9 +70,9 @@ impl WatchState {
         let message = in_short(error);
         // What was said once is said again only where it is something else.
         if failures.told.as_ref() == Some(&message) {
-            tracing::debug!(watch = %self.of, error = message, retry_in = ?pause, "failed again to watch the resources");
+            tracing::debug!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources again; retrying");
         } else {
-            tracing::warn!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources; trying again");
+            tracing::warn!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources; retrying");
         }
         if is_refusal(error) || failures.count >= FAILURES {
             self.settled.cancel();
@@ -90,7 +90,7 @@ impl WatchState {
     /// Shows that it does not work yet: a watch that has never been answered is as good as none.
     pub(super) fn begins(&self) {
         self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), false);
-        self.health.watch(&self.of.to_string(), Some("not answered yet"));
+        self.health.watch(&self.of.to_string(), Some("no response yet"));
     }
 }
 
@@ -119,7 +119,7 @@ fn in_short(error: &watcher::Error) -> String {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
             call::describe(error)
         }
-        watcher::Error::WatchError(status) => format!("the Kubernetes API said {}: {}", status.code, status.message),
+        watcher::Error::WatchError(status) => format!("the Kubernetes API returned {}: {}", status.code, status.message),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
@@ -157,7 +157,7 @@ mod tests {
             assert_eq!(pauses, [800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
             assert_eq!((state.settled.is_cancelled(), state.synced.is_cancelled()), (true, false));
             let said = health.ready().unwrap_err();
-            assert!(said.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API said {code}: no)")), "{said}");
+            assert!(said.contains(&format!("ModelRefresh in namespace bi (the Kubernetes API returned {code}: no)")), "{said}");
             assert_eq!(shown(&metrics), r#"tabular_operator_watch_healthy{kind="ModelRefresh",watched_namespace="bi"} 0"#);
             state.synced();
             state.works();
