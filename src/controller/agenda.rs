@@ -1,4 +1,4 @@
-//! Which resources are due for a pass, and when: each at most once at a time.
+//! The schedule of reconciliations. A resource is reconciled at most once at a time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use crate::api::ResourceKey;
 
-/// When the next pass over a resource is due.
+/// When the next reconciliation of a resource is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Action(Option<Duration>);
 
 impl Action {
-    /// After this time at the latest.
+    /// After this delay at the latest.
     pub(super) fn requeue(after: Duration) -> Self {
         Self(Some(after))
     }
 
-    /// Not before something changes.
+    /// Only after a change.
     pub(super) fn await_change() -> Self {
         Self(None)
     }
@@ -28,7 +28,7 @@ impl Action {
     }
 }
 
-/// The schedule of all passes.
+/// The schedule of all reconciliations.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     due: BTreeSet<(Instant, Arc<ResourceKey>)>,
@@ -37,14 +37,14 @@ pub(super) struct Agenda {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Entry {
-    /// Due then.
+    /// Due at this time.
     Waits(Instant),
-    /// A pass is in progress; another is due then, if something asked for it meanwhile.
+    /// In progress. Another reconciliation is due at this time if one was requested meanwhile.
     Runs(Option<Instant>),
 }
 
 impl Agenda {
-    /// Schedules a pass then, or keeps the one that is due sooner.
+    /// Schedules a reconciliation at this time, or keeps one that is due sooner.
     pub(super) fn schedule(&mut self, name: ResourceKey, at: Instant) {
         match self.entries.get_key_value(&name).map(|(name, entry)| (Arc::clone(name), *entry)) {
             Some((name, Entry::Waits(due))) if at < due => {
@@ -59,12 +59,12 @@ impl Agenda {
         }
     }
 
-    /// When the first pass is due.
+    /// When the first reconciliation is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// Begins the first pass that is due.
+    /// Starts the first reconciliation that is due.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Arc<ResourceKey>> {
         let (_, name) = self.due.first().filter(|(due, _)| *due <= now).cloned()?;
         self.due.pop_first();
@@ -72,7 +72,7 @@ impl Agenda {
         Some(name)
     }
 
-    /// A pass has ended.
+    /// Records the end of a reconciliation, and schedules the next one.
     pub(super) fn end(&mut self, name: Arc<ResourceKey>, action: Action, now: Instant) {
         let asked = match self.entries.remove(&name) {
             Some(Entry::Runs(again)) => again,
@@ -121,7 +121,7 @@ mod tests {
         agenda.schedule(name("a"), now);
         let a = agenda.begin(now).unwrap();
         agenda.schedule(name("a"), now);
-        assert_eq!((agenda.begin(now), agenda.next()), (None, None), "one pass at a time");
+        assert_eq!((agenda.begin(now), agenda.next()), (None, None), "one reconciliation at a time");
         agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
         assert_eq!(agenda.begin(now).as_deref(), Some(&name("a")));
         agenda.end(Arc::clone(&a), Action::requeue(Duration::from_mins(1)), now);
@@ -129,6 +129,6 @@ mod tests {
         let later = now + Duration::from_mins(1);
         assert!(agenda.begin(later).is_some());
         agenda.end(a, Action::await_change(), later);
-        assert_eq!((agenda.next(), agenda.entries.len()), (None, 0), "nothing is kept of what is not due");
+        assert_eq!((agenda.next(), agenda.entries.len()), (None, 0), "no entry remains without a due time");
     }
 }

@@ -1,7 +1,7 @@
-//! One call to the Kubernetes API under a deadline.
+//! Requests to the Kubernetes API with a deadline.
 //!
-//! The client has no read timeout, for a watch may be silent for minutes: so every other call gets its deadline here.
-//! A call on a connection that died unnoticed would otherwise wait for ever.
+//! The read timeout of the client allows for a silent watch, so every other request gets its deadline here. Without it, a request
+//! on a dead connection would block for a long time.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use thiserror::Error;
 
 const NO_EFFECT: &str = "the write was accepted but had no effect";
 
-/// Why a call to the Kubernetes API gave no answer that can be used.
+/// Why a request to the Kubernetes API has no usable response.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// The API server said no, or could not be asked.
+    /// The API server rejected the request or could not be reached.
     #[error("{}", describe(.0))]
     Kube(#[from] kube::Error),
-    /// Nothing came back in time. A write may have been done all the same.
+    /// No response arrived in time. A write may have been performed nevertheless.
     #[error("the Kubernetes API did not respond within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// The API server accepted a write, and its response does not have what was written: a mutating webhook changes it back.
+    /// The API server accepted a write, but its response does not contain what was written: a mutating webhook reverts it.
     #[error("{NO_EFFECT}")]
     NoEffect,
 }
 
 impl CallError {
-    /// The HTTP status, where the API server answered.
+    /// The HTTP status, if the API server responded.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -33,21 +33,21 @@ impl CallError {
         }
     }
 
-    /// Whether the object has changed since it was read, or is there already.
+    /// Whether the object has changed since it was read, or already exists.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.status() == Some(409)
     }
 
-    /// Whether the API server certainly did not do what was asked.
+    /// Whether the API server certainly did not perform the request.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| (400..500).contains(&status) && status != 408)
     }
 
-    /// What the API server said, where it refuses the write for what it is, so that only somebody's action helps: an admission policy or
-    /// webhook, also one that cannot be called, a missing permission, or a definition that does not fit. Not a conflict, a throttle or an
-    /// expired token.
+    /// The message of the API server if it refuses the write because of its content, so that only a user or an administrator can
+    /// resolve it: an admission policy or webhook (also one that cannot be called), a missing permission, or a CRD that does not match.
+    /// `None` for a conflict, throttling or an expired token.
     #[must_use]
     pub fn denial(&self) -> Option<&str> {
         let said = self.said();
@@ -62,7 +62,7 @@ impl CallError {
         }
     }
 
-    /// What the API server said, or what its response shows.
+    /// The message of the API server, or what its response shows.
     #[must_use]
     pub fn said(&self) -> Option<&str> {
         match self {
@@ -72,7 +72,7 @@ impl CallError {
         }
     }
 
-    /// Whether the namespace is being deleted, and takes nothing new.
+    /// Whether the write failed because the namespace is being deleted.
     #[must_use]
     pub fn is_namespace_terminating(&self) -> bool {
         let Self::Kube(kube::Error::Api(status)) = self else { return false };
@@ -80,27 +80,27 @@ impl CallError {
         causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.status() == Some(404)
     }
 }
 
-/// The library writes a whole status twice; the sentence in it is enough.
+/// Describes an error in one sentence. The `Display` of the library contains the whole status twice.
 pub(super) fn describe(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("the Kubernetes API returned {}: {}", status.code, status.message),
-        // The library's sentence quotes what it found, which may be a part of a Secret.
+        // The message of the library quotes the content, which may be a part of a Secret.
         kube::Error::SerdeError(error) => format!("the Kubernetes API returned an unreadable response (line {})", error.line()),
         other => other.to_string(),
     }
 }
 
-/// Waits for a call no longer than `limit`.
+/// Performs a request with a deadline of `limit`.
 ///
 /// # Errors
-/// What the call itself failed with, or [`CallError::Timeout`].
+/// The error of the request, or [`CallError::Timeout`].
 pub async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(limit, call).await {
         Ok(answer) => Ok(answer?),

@@ -1,4 +1,4 @@
-//! How the resources stand, counted for the metrics.
+//! Counts of the resources by state, for the metrics.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use crate::engine::was_replaced;
 use crate::telemetry::labels::Standing;
 use crate::telemetry::metrics::Metrics;
 
-/// Of so many runs in a row a schedule has replaced each before it counts as starved.
+/// A schedule counts as starved when it has replaced this many runs in a row.
 const STARVED_RUNS: i32 = 3;
-/// So many are enough where `historyLimit` keeps no more. A single one may be chance.
+/// The number that suffices if `historyLimit` keeps no more. A single replaced run may be chance.
 const FEWEST_STARVED_RUNS: i32 = 2;
 
-/// What the metrics need to know of one resource.
+/// What the metrics count of one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     kind: Kind,
@@ -27,7 +27,7 @@ pub(super) struct Facts {
     due: Option<Time>,
 }
 
-/// How the resources of each kind stand. It changes with each resource and never reads all of them.
+/// The counts of each kind, updated with each resource without iterating over all of them.
 #[derive(Debug, Default)]
 pub(super) struct Census {
     kinds: HashMap<Kind, Counts>,
@@ -40,7 +40,7 @@ struct Counts {
     active: HashMap<RunState, usize>,
     starved: usize,
     unresolved: usize,
-    /// Since when each resource that needs a person has needed one, with its uid.
+    /// The time since when each resource has needed a user, with its uid.
     unsuccessful: BTreeSet<(Time, Arc<str>)>,
     /// When each resource that may start a run is due, with its uid.
     due: BTreeSet<(Time, Arc<str>)>,
@@ -63,7 +63,7 @@ impl Facts {
         let blank = Status::default();
         let status = resource.status().unwrap_or(&blank);
         let standing = standing(status);
-        // What a released resource has on record is no longer the operator's.
+        // The operator no longer owns the recorded run of a released resource.
         let status = if resource.is_released() { &blank } else { status };
         let active = active(status);
         // While a run is in progress, and while the resource is suspended, the next run is not due.
@@ -74,7 +74,7 @@ impl Facts {
 }
 
 impl Census {
-    /// Replaces the facts of the resource with this uid, and publishes what changed.
+    /// Replaces the facts of the resource with this uid, and publishes the changed counts.
     pub(super) fn replace(&mut self, uid: &Arc<str>, before: Option<&Facts>, after: Option<&Facts>, metrics: &Metrics) {
         if before == after {
             return;
@@ -97,7 +97,7 @@ impl Census {
         }
     }
 
-    /// Publishes what changes with the time alone.
+    /// Publishes the metrics that change with time alone.
     pub(super) fn publish(&self, now: Timestamp, metrics: &Metrics) {
         for &kind in Kind::ALL {
             let (unsuccessful, overdue) = self.kinds.get(&kind).map(|counts| counts.seconds(now)).unwrap_or_default();
@@ -133,7 +133,7 @@ impl Counts {
         facts.due.map(|due| self.due.remove(&(due, Arc::clone(uid))));
     }
 
-    /// For how long the oldest resource has needed a person, and by how much the most overdue schedule is.
+    /// How long the oldest resource has needed a user, and how long the most overdue schedule is overdue, in seconds.
     fn seconds(&self, now: Timestamp) -> (i64, i64) {
         let since = |first: Option<&(Time, Arc<str>)>| {
             first.map_or(0, |(time, _)| now.as_second().saturating_sub(time.timestamp().as_second()).max(0))
@@ -157,10 +157,11 @@ fn active(status: &Status) -> Option<RunState> {
     status.run.as_ref().map(|run| run.state).filter(|state| !state.ended())
 }
 
-/// Whether a schedule that is shorter than its runs replaces each of them, so that none succeeds. A run is in the history as soon as it
-/// has ended, and a run of any other kind or end there ends the row. What asks for no such run now is not starved.
+/// Whether a schedule with an interval shorter than its runs replaces each of them, so that none succeeds. A run enters the history
+/// when it ends. A run with another trigger or outcome interrupts the sequence. A resource that currently requests no such run is not
+/// starved.
 fn is_starved(resource: &ModelResource, status: &Status) -> bool {
-    // A synchronisation cannot be cancelled, so nothing replaces it.
+    // A synchronization cannot be cancelled, so nothing replaces it.
     let ModelResource::ModelRefresh(refresh) = resource else { return false };
     let spec = &refresh.spec;
     let scheduled = spec.trigger.as_ref().is_some_and(|trigger| trigger.schedule.is_some());
@@ -173,14 +174,14 @@ fn is_starved(resource: &ModelResource, status: &Status) -> bool {
     newest.take(enough).count() == enough
 }
 
-/// Whether nobody knows what became of a submission: its answer was lost, and neither the listing nor a person has said yet.
+/// Whether the outcome of a submission is unresolved: its response was lost, and neither the list nor a user has resolved it.
 fn is_unresolved(status: &Status) -> bool {
     let run = status.run.as_ref().filter(|run| run.state == RunState::Submitting);
     run.is_some_and(|run| [Reason::ResolvingSubmission, Reason::SubmissionUnknown].iter().any(|reason| run.reason == reason.as_str()))
 }
 
-/// Since when a resource has needed a person: since it is Stalled, or since the first of the bad ends in a row that its history
-/// shows. A new run does not set that back, only a success does; one that was cancelled counts for nothing.
+/// The time since when a resource has needed a user: since it is Stalled, or since the first of the latest consecutive failures in its
+/// history. Only a success resets it, not a new run. Cancelled runs do not count.
 fn unsuccessful_since(status: &Status) -> Option<Time> {
     let ends = status.history.iter().filter(|entry| entry.state != RunState::Cancelled);
     let bad = ends.take_while(|entry| matches!(entry.state, RunState::Failed | RunState::TimedOut)).last();
@@ -278,10 +279,10 @@ mod tests {
         let all = [8, 7, 6, 5, 4, 3, 2, 1].map(replaced);
         assert!(starves(&json!({}), &all) && starves(&json!({}), &all[..3]));
         assert!(!starves(&json!({}), &all[..2]), "two may be chance");
-        // A shorter history has to do, but a single run tells nothing.
+        // A shorter history suffices, but a single run does not.
         assert!(starves(&json!({"historyLimit": 2}), &all[..2]));
         assert!(!starves(&json!({"historyLimit": 1}), &all[..1]) && !starves(&json!({"historyLimit": 0}), &[]));
-        // The run in progress, and those that ended before, do not matter.
+        // The run in progress and earlier runs do not count.
         let succeeded = entry(4, "Succeeded", "2026-11-22T10:00:00Z");
         assert!(starves(&json!({}), &[&all[..3], std::slice::from_ref(&succeeded)].concat()));
         assert!(!starves(&json!({}), &[&[succeeded], &all[4..]].concat()));
@@ -318,10 +319,10 @@ mod tests {
         if let ModelResource::ModelRefresh(refresh) = &mut resource {
             refresh.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T11:30:00Z")).unwrap();
         }
-        assert!(!Facts::of(Kind::ModelRefresh, Some(&resource)).starved, "one that is being deleted");
+        assert!(!Facts::of(Kind::ModelRefresh, Some(&resource)).starved, "a resource that is being deleted");
     }
 
-    /// Any sequence of changes leaves the counts of what there is in the end.
+    /// After any sequence of changes, the counts match the remaining resources.
     #[test]
     fn counts_follow_each_change() {
         let (metrics, uid): (_, Arc<str>) = (Metrics::new(), "u-1".into());

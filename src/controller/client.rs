@@ -1,8 +1,8 @@
-//! The connection to the Kubernetes API: where it is, and how it is spoken to.
+//! The client of the Kubernetes API and its configuration.
 //!
-//! `KUBECONFIG` names it, or `~/.kube/config`, or the pod's own account, in this order. The configuration is put
-//! together here and not by `kube::Config`, which would take `HTTPS_PROXY` for the Kubernetes API too, and would judge a
-//! kubeconfig's own `proxy-url` by `NO_PROXY`. Those variables are for Azure; `proxy-url` is for the Kubernetes API.
+//! The configuration comes from `KUBECONFIG`, `~/.kube/config` or the `ServiceAccount` of the pod, in this order. It is not built by
+//! `kube::Config`, which would use `HTTPS_PROXY` for the Kubernetes API and apply `NO_PROXY` to the `proxy-url` of a kubeconfig.
+//! Those variables are for Azure; `proxy-url` is for the Kubernetes API.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,47 +17,47 @@ use thiserror::Error;
 
 use super::lease::installation;
 
-/// How the API server, its logs and its audit know us.
+/// The user agent, which identifies the operator in the logs and the audit of the API server.
 const AGENT: &str = concat!("tabular-operator/", env!("CARGO_PKG_VERSION"));
-/// How long a connection may take to come about.
+/// Timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the API server may take nothing of what is sent.
+/// How long the API server may accept no data of a request.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the API server may say nothing at all: longer than it leaves a watch open (`watch::WATCH_SECONDS`).
+/// How long the API server may send no data. It is longer than the duration of a watch request (`watch::WATCH_SECONDS`).
 const LONGEST_SILENCE: Duration = Duration::from_secs(75);
 
-/// Why there is no connection to speak of: a matter of settings, each of them.
+/// Why no client can be set up. The settings cause each of these errors.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// No kubeconfig, and no pod.
+    /// There is no kubeconfig, and the process does not run in a pod.
     #[error("failed to find a Kubernetes API: {0}; set KUBECONFIG to a kubeconfig, or run in a pod with a ServiceAccount token")]
     Nowhere(#[source] InClusterError),
-    /// The kubeconfig cannot be used.
+    /// The kubeconfig cannot be read.
     #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
     Kubeconfig(#[from] KubeconfigError),
-    /// The kubeconfig lacks something, or names what it does not hold.
+    /// The kubeconfig is incomplete or refers to an entry that does not exist.
     #[error("failed to read the kubeconfig: {0}; check it with 'kubectl config view'")]
     Incomplete(String),
-    /// The library refuses what the configuration says.
+    /// The library rejects the configuration.
     #[error("failed to set up the Kubernetes client: {0}")]
     Setup(#[source] kube::Error),
 }
 
 /// A client of the Kubernetes API.
 pub struct Connection {
-    /// It connects with the first call.
+    /// Connects with the first request.
     pub client: Client,
-    /// For further clients, each of which works for the runtime that it is made in.
+    /// The configuration for further clients. A client works only in the runtime in which it was created.
     pub config: Config,
-    /// Which installation speaks by it: see [`installation`].
+    /// The installation that uses it: see [`installation`].
     pub installation: Option<String>,
 }
 
-/// Sets up a client. It connects with the first call; its default namespace is that of the pod, or of the kubeconfig's
-/// context. Call it where tokio runs.
+/// Sets up a client. It connects with the first request. Its default namespace is that of the pod or of the context of the
+/// kubeconfig. Must be called within a tokio runtime.
 ///
 /// # Errors
-/// Where there is no configuration, or one that cannot work.
+/// If there is no configuration, or an invalid one.
 pub fn connect() -> Result<Connection, ClientError> {
     let config = match kubeconfig()? {
         Some(kubeconfig) => from_kubeconfig(&kubeconfig)?,
@@ -69,19 +69,19 @@ pub fn connect() -> Result<Connection, ClientError> {
     Ok(Connection { client, config, installation })
 }
 
-/// What is the same wherever the API is.
+/// Applies the settings that do not depend on the source of the configuration.
 fn ours(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
-    // A watch may be silent until the API server ends it; whatever is silent for longer, such as a list that hangs, is dead.
+    // A watch may be silent until the API server ends it. A request that is silent for longer, such as a list that hangs, is dead.
     config.read_timeout = Some(LONGEST_SILENCE);
-    // One call is one request. Repeating is for the caller, who knows what a lost answer means.
+    // One call is one request. The caller retries, because only it knows what a lost response means.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     config
 }
 
-/// A kubeconfig that is named has to be there; the one at the usual place need not.
+/// Reads the kubeconfig. One that `KUBECONFIG` names must exist; the one in the home directory may be absent.
 fn kubeconfig() -> Result<Option<Kubeconfig>, KubeconfigError> {
     if let Some(named) = Kubeconfig::from_env()? {
         return Ok(Some(named));
@@ -140,7 +140,7 @@ fn uri(field: &str, text: &str) -> Result<Uri, ClientError> {
         .ok_or_else(|| ClientError::Incomplete(format!("its {field} '{text}' is not a URL such as https://host:6443")))
 }
 
-/// The library decodes the data or reads the file, whichever there is, when it describes a cluster to a plugin.
+/// The certificate authorities. The library decodes the data or reads the file when it describes a cluster to a plugin.
 fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
     let Some(pem) = ExecAuthCluster::try_from(cluster)?.certificate_authority_data else {
         return Ok(None);
@@ -152,7 +152,7 @@ fn authorities(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, ClientError> {
         .map_err(|error| ClientError::Incomplete(format!("its certificate-authority is not PEM ({error})")))
 }
 
-/// The user of a context; none is anonymous, as for kubectl.
+/// The user of a context. A context without a user is anonymous, as with kubectl.
 fn user(kubeconfig: &Kubeconfig, name: Option<&str>, cluster: &Cluster) -> Result<AuthInfo, ClientError> {
     let named = name.and_then(|name| kubeconfig.auth_infos.iter().find(|user| user.name == name));
     let mut user = named.and_then(|named| named.auth_info.clone()).unwrap_or_default();
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_can_be_made_with_a_proxy() {
-        // Ignored where another test of this process was first.
+        // Fails if another test of this process has installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
         assert_eq!(Client::try_from(ours(config)).unwrap().default_namespace(), "bi");

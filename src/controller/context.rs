@@ -1,4 +1,4 @@
-//! What every pass has at hand.
+//! The state that all reconciliations share.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -29,10 +29,10 @@ use crate::service::Azure;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// What every pass has at hand.
+/// The state that all reconciliations share.
 pub(super) struct Context {
     pub(super) client: Client,
-    /// For the calls about resources.
+    /// The permits for requests about resources.
     pub(super) places: Shares,
     pub(super) azure: Azure,
     pub(super) settings: Arc<Settings>,
@@ -47,22 +47,22 @@ pub(super) struct Context {
     pub(super) index: Index,
     pub(super) orphans: Orphans,
     pub(super) followers: Followers,
-    /// The uid under each name: a name may come back as another resource.
+    /// The uid of each resource by name, because a name may be reused by another resource.
     pub(super) uids: Mutex<HashMap<ResourceKey, String>>,
     pub(super) views: HashMap<WatchScope, WatchHandle>,
-    /// For passes, over all watches.
+    /// The permits for reconciliations, over all watches.
     pub(super) passes: Shares,
-    /// Where a pass over a resource is asked for.
+    /// Receives requests for reconciliations.
     pub(super) waker: mpsc::UnboundedSender<ResourceKey>,
 }
 
 impl Context {
-    /// Takes over what the watch shows of a resource.
+    /// Records the state of a resource that the watch shows.
     pub(super) fn shown(&self, of: &Arc<WatchScope>, name: &ResourceKey, watched: &Watched) {
         let metadata = watched.meta();
         self.memory.shown(metadata);
         let sight = self.index.sight(metadata);
-        // A record that a later write of ours left is known better.
+        // A later write of this process is newer.
         if sight == Sight::Known || self.memory.newer_than(metadata).is_some() {
             return;
         }
@@ -71,14 +71,14 @@ impl Context {
         if let (Sight::First, Some(object)) = (sight, object) {
             self.meet_first(name, &object);
         }
-        // Not as our own write left it, so a user may have edited the status: that is a reason for a pass, also where none is due. A write of
-        // ours that the watch shows before its response costs a pass that finds nothing to do.
+        // A user may have edited the status, which requires a reconciliation even if none is due. A write of this process that the watch
+        // shows before its response costs one reconciliation without effect.
         if sight == Sight::Changed {
             self.wake(vec![name.clone()]);
         }
     }
 
-    /// Notes whom a resource follows, and the place in the queue of its model that its record states: before its first pass.
+    /// Records the upstream of a resource and its position in the queue of its model, before its first reconciliation.
     fn meet_first(&self, name: &ResourceKey, object: &ModelResource) {
         self.follow(name, object.follows());
         let Some(status) = object.status().filter(|_| !object.is_released()) else { return };
@@ -88,7 +88,7 @@ impl Context {
         }
     }
 
-    /// A watch has shown all that there is: what it showed before and shows no longer was deleted meanwhile.
+    /// Handles a complete list of a watch. Resources that the watch showed before and that the list does not contain were deleted.
     pub(super) fn shown_all(&self, of: &WatchScope) {
         let Some(view) = self.views.get(of) else { return };
         let all = view.store.state();
@@ -99,13 +99,13 @@ impl Context {
         self.tell_all_followers(of.namespace.as_deref());
     }
 
-    /// Takes over what a write, or a read past the cache, showed of a resource.
+    /// Records the state of a resource that a write or a read from the API server returned.
     pub(super) fn keep_latest(&self, object: &Arc<ModelResource>) {
         self.memory.keep_latest(object);
         self.index.wrote(object);
     }
 
-    /// Which of these operations of a kind on a model are claimed by other resources than this one.
+    /// Which of these operations of a kind on a model other resources have claimed.
     pub(super) fn claimed_by_others<'a>(
         &self,
         object: &ModelResource,
@@ -116,7 +116,7 @@ impl Context {
     }
 
     /// Whether another resource has the operation that the annotation `adopt` of this one names. If none has, it is reserved for this one
-    /// until the next call, so that two passes at the same time do not both adopt it.
+    /// until the next call, so that two concurrent reconciliations do not both adopt it.
     pub(super) fn adopt_taken(&self, object: &ModelResource) -> bool {
         let run = object.status().and_then(|status| status.run.as_ref()).filter(|run| run.state == RunState::Submitting);
         let named = object.annotations().get(ADOPT).and_then(|id| OperationId::parse(id));
@@ -136,7 +136,7 @@ impl Context {
         self.index.reserve(uid, operation, |uid| self.orphans.follows(uid))
     }
 
-    /// Asks for a pass over every resource.
+    /// Requests a reconciliation of every resource.
     pub(super) fn wake_all(&self) {
         for (of, WatchHandle { store, .. }) in &self.views {
             let name = |watched: &Watched| ResourceKey {
@@ -148,7 +148,7 @@ impl Context {
         }
     }
 
-    /// A resource as the watch showed it last.
+    /// The state of a resource that the watch showed last.
     pub(super) fn cached(&self, name: &ResourceKey) -> Option<Arc<Watched>> {
         let (_, view) = self.view_of(name)?;
         view.store.get(&ObjectRef::new_with(&name.name, name.kind).within(&name.namespace))
@@ -159,12 +159,12 @@ impl Context {
         self.views.get_key_value(&watching(None)).or_else(|| self.views.get_key_value(&watching(Some(name.namespace.clone()))))
     }
 
-    /// The watch that would show a resource, where it has never shown all that there is.
+    /// The watch of a resource, if it has not yet shown a complete list.
     pub(super) fn unseen_of(&self, name: &ResourceKey) -> Option<&WatchScope> {
         self.view_of(name).filter(|(_, view)| !view.synced.is_cancelled()).map(|(of, _)| of)
     }
 
-    /// The watches over a kind that have never shown all that there is: resources of this operator whose claims are unknown.
+    /// The watches of a kind that have not yet shown a complete list. The claims of their resources are unknown.
     pub(super) fn unseen(&self, kind: Kind) -> Option<String> {
         let unseen = self.views.iter().filter(|(of, view)| of.kind == kind && !view.synced.is_cancelled());
         let mut unseen: Vec<String> = unseen.map(|(of, _)| of.to_string()).collect();
@@ -172,13 +172,13 @@ impl Context {
         (!unseen.is_empty()).then(|| unseen.join(", "))
     }
 
-    /// A resource as it is known now, or why it cannot be decoded; `None` where it is not there.
+    /// The newest known state of a resource, or why it cannot be decoded. `None` if it does not exist.
     pub(super) fn find(&self, name: &ResourceKey) -> Option<Result<Arc<ModelResource>, String>> {
         let watched = self.cached(name)?;
         Some(self.memory.newer_than(watched.meta()).map_or_else(|| watched.object(name.kind), Ok))
     }
 
-    /// Notes which resource has this name now, and forgets the one that had it before.
+    /// Records which resource has this name now, and forgets the previous one.
     pub(super) fn meet(&self, name: &ResourceKey, uid: &str) {
         let before = self.uids.lock().insert(name.clone(), uid.to_owned());
         if let Some(before) = before.filter(|before| before != uid) {
@@ -186,7 +186,7 @@ impl Context {
         }
     }
 
-    /// Forgets a resource that is gone.
+    /// Forgets a deleted resource.
     pub(super) fn forget(&self, name: &ResourceKey) {
         self.follow(name, None);
         let uid = self.uids.lock().remove(name);
@@ -195,7 +195,7 @@ impl Context {
         }
     }
 
-    /// Forgets a resource that the watch saw go. Its name stays on record, for a pass that is still under way to be forgotten by.
+    /// Forgets a resource whose deletion the watch showed. Its name stays recorded for a reconciliation in progress, which removes it.
     pub(super) fn gone(&self, name: &ResourceKey, metadata: &ObjectMeta) {
         if let Some(uid) = &metadata.uid {
             self.forget_uid(uid);
@@ -203,17 +203,17 @@ impl Context {
         self.tell_followers(name);
     }
 
-    /// Takes note of whom a resource follows.
+    /// Records the upstream of a resource.
     pub(super) fn follow(&self, name: &ResourceKey, follows: Option<&str>) {
         self.wake(self.followers.note(name, follows));
     }
 
-    /// Wakes the followers of a refresh, where the cache shows something that matters to them.
+    /// Requests reconciliations of the followers of a refresh if the cache shows a relevant change.
     pub(super) fn tell_followers(&self, name: &ResourceKey) {
         self.wake(self.followers.tell(name, || self.sight(name)));
     }
 
-    /// All of a refresh that matters to its followers.
+    /// A hash of everything in a refresh that is relevant to its followers.
     fn sight(&self, name: &ResourceKey) -> followers::Sight {
         let mut hasher = DefaultHasher::new();
         match self.find(name)? {
@@ -223,8 +223,8 @@ impl Context {
         Some(hasher.finish())
     }
 
-    /// Wakes the followers in one namespace, or in all, whose refreshes the cache shows otherwise than before. A cache that was
-    /// filled anew does not say what has changed in it.
+    /// Requests reconciliations of the followers, in one namespace or in all, whose refreshes have changed in the cache. A new list does
+    /// not show which resources changed.
     pub(super) fn tell_all_followers(&self, namespace: Option<&str>) {
         for name in self.followers.followed_in(namespace) {
             self.tell_followers(&name);
@@ -240,10 +240,10 @@ impl Context {
         self.wake(self.queue.lock().remove(uid));
     }
 
-    /// Asks for a pass over each of these resources.
+    /// Requests a reconciliation of each of these resources.
     pub(super) fn wake(&self, names: Vec<ResourceKey>) {
         for name in names {
-            // Fails only where the process is about to end.
+            // Fails only while the process is shutting down.
             let _ = self.waker.send(name);
         }
     }
@@ -294,14 +294,14 @@ mod tests {
         let mut written = ours.clone();
         written.meta_mut().resource_version = Some("3".to_owned());
         ctx.keep_latest(&Arc::new(written));
-        // The watch lags behind our write, and then shows it.
+        // The watch lags behind the write, and then shows it.
         assert_eq!((show("2"), show("3"), show("4")), (0, 0, 1));
-        // A write whose response comes after the watch has shown a later one.
+        // The response to a write arrives after the watch has shown a later one.
         ctx.keep_latest(&Arc::new(ours.with_status(&crate::api::Status::default())));
         assert_eq!(taken(&ctx, &fixture::running(0)), ["op-7"]);
         ctx.gone(&ours.key(), ours.meta());
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
-        // A write of a pass that was in progress does not bring it back.
+        // A write of a reconciliation in progress does not add the resource again.
         ctx.keep_latest(&Arc::new(ours.clone()));
         assert_eq!((taken(&ctx, &fixture::running(0)), running(&ctx.metrics)), (Vec::new(), "0".to_owned()));
     }
@@ -320,9 +320,9 @@ mod tests {
             ctx.shown(&of, &ours.key(), &Watched::of(&at(version)).unwrap());
             std::iter::from_fn(|| woken.try_recv().ok()).collect::<Vec<_>>()
         };
-        assert_eq!(shows("1"), [], "the watch asks for the first pass itself");
+        assert_eq!(shows("1"), [], "the watch requests the first reconciliation");
         ctx.keep_latest(&Arc::new(at("3")));
-        assert_eq!((shows("2"), shows("3"), shows("3")), (vec![], vec![], vec![]), "our own write");
+        assert_eq!((shows("2"), shows("3"), shows("3")), (vec![], vec![], vec![]), "a write of the operator");
         assert_eq!(shows("4"), [ours.key()], "a status that a user has edited");
     }
 }

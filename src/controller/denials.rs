@@ -1,4 +1,4 @@
-//! Writes that the API server refuses for what they are: told as an event, since the status cannot say it.
+//! Events about writes that the API server refuses because of their content. The status cannot report them.
 
 use kube::Resource as _;
 
@@ -7,7 +7,7 @@ use crate::api::{ModelResource, Reason};
 use crate::engine::{Notice, sentence};
 use crate::telemetry::labels::Write;
 
-/// Tells of a refused write, unless the same was told lately: the write is tried again and again.
+/// Reports a refused write, unless the same refusal was reported recently: the write is retried repeatedly.
 pub(super) fn report(ctx: &Context, object: &ModelResource, write: Write, said: &str) {
     let message = message(write, said);
     let uid = object.meta().uid.as_deref().unwrap_or_default();
@@ -23,7 +23,7 @@ fn message(write: Write, said: &str) -> String {
         Write::Event => "an event",
     };
     let cure = "change the admission policy, webhook or permission that refuses it; the operator retries at least once a minute";
-    // The cure stays readable whatever is said.
+    // Bounded so that the remedy is not cut off.
     let said: String = sentence(said).chars().take(400).collect();
     format!("the Kubernetes API refuses the write of {what}: {said}: {cure}")
 }

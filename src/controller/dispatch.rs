@@ -1,4 +1,4 @@
-//! Runs a pass over each resource when it is due.
+//! Reconciles each resource when it is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use super::shares::Shares;
 use crate::api::ResourceKey;
 use crate::telemetry::health::Heartbeat;
 
-/// What the passes depend on.
+/// The dependencies of the dispatcher.
 pub(super) struct Dispatch<'a> {
-    /// No pass begins before.
+    /// No reconciliation starts before this is cancelled.
     pub(super) ready: CancellationToken,
-    /// No pass begins from then on; those in progress end.
+    /// No reconciliation starts after this is cancelled; those in progress end.
     pub(super) stop: &'a CancellationToken,
-    /// Each pass has one for its namespace.
+    /// Each reconciliation holds a permit of its namespace.
     pub(super) passes: &'a Shares,
-    /// Beats while passes are dispatched.
+    /// Beats while the dispatcher makes progress.
     pub(super) heartbeat: Heartbeat,
 }
 
 impl Dispatch<'_> {
-    /// Runs `pass` over each resource that `due` names, and when the pass before it asked for the next, until told to stop.
+    /// Runs `pass` for each resource that `due` yields, and again when its result requests it, until `stop` is cancelled.
     pub(super) async fn run<F>(self, mut due: impl Stream<Item = ResourceKey> + Unpin, pass: impl Fn(Arc<ResourceKey>) -> F)
     where
         F: Future<Output = Action>,
@@ -37,7 +37,7 @@ impl Dispatch<'_> {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         let begin = |name: Arc<ResourceKey>| {
             let pass = &pass;
-            // Thousands may wait for their permit: what a pass needs beyond that is made when it has one.
+            // Thousands may wait for a permit, so the future of the reconciliation is created only with one.
             async move {
                 let action = tokio::select! {
                     biased;
@@ -89,7 +89,7 @@ mod tests {
         ResourceKey { kind: Kind::ModelRefresh, namespace: namespace.to_owned(), name: name.to_string() }
     }
 
-    /// What a test sees of the passes: when each began, and how many are in progress at once at most.
+    /// What a test observes: when each reconciliation started, and how many are in progress at once at most.
     #[derive(Default)]
     struct Seen {
         begun: Vec<(ResourceKey, Instant)>,
@@ -97,7 +97,7 @@ mod tests {
         most: usize,
     }
 
-    /// Passes of which each takes this long, and is due again after an hour.
+    /// Runs reconciliations that each take this long and are due again after an hour.
     async fn run(
         took: Duration,
         names: mpsc::UnboundedReceiver<ResourceKey>,
@@ -163,7 +163,7 @@ mod tests {
             running.ask([other.clone()]);
             // Eight of them are in progress at once.
             tokio::time::sleep(Duration::from_secs(2)).await;
-            let begun = running.begun(&other).unwrap_or_else(|| panic!("pass {n} is delayed"));
+            let begun = running.begun(&other).unwrap_or_else(|| panic!("reconciliation {n} is delayed"));
             assert!(begun.duration_since(asked) < Duration::from_millis(100));
         }
         assert!(running.seen.lock().most <= 64);
@@ -192,7 +192,7 @@ mod tests {
         running.stop.cancel();
         running.task.await.unwrap();
         let seen = running.seen.lock();
-        assert_eq!((seen.begun.len(), seen.now), (begun, 0), "those in progress ended, and no other began");
+        assert_eq!((seen.begun.len(), seen.now), (begun, 0), "those in progress ended, and no other started");
     }
 
     #[tokio::test(start_paused = true)]

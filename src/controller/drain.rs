@@ -1,8 +1,8 @@
-//! Before an uninstall: the operator is told to begin nothing more, what it started is brought to an end, and the resources
-//! are left without a finalizer, so that they can be kept or deleted with no operator there.
+//! Preparation of an uninstall. The operator starts no more runs, its operations end, and the finalizers are removed, so that the
+//! resources can be kept or deleted without an operator.
 //!
-//! It runs beside the operator (`tabular-operator drain`) and speaks to it by the Lease ([`super::lease::leaving`]); the operator
-//! does what there is to do. It needs no more than the operator's own permissions.
+//! The drain is a separate process (`tabular-operator drain`) and sends its request through the Lease ([`super::lease::leaving`]). The
+//! operator cancels or waits for the operations. The drain needs only the permissions of the operator.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -27,54 +27,54 @@ use crate::api::{self, FINALIZER, Kind, ModelResource};
 use crate::cli::{DrainSettings, UnderWay};
 use crate::engine::Leaving;
 
-/// How long a call to the Kubernetes API may take.
+/// Timeout for one request to the Kubernetes API.
 const CALL: Duration = Duration::from_secs(10);
-/// From one look to the next.
+/// Interval between two polls.
 const PAUSE: Duration = Duration::from_millis(500);
-/// How often the word in the Lease is said anew, so that it goes on to hold.
+/// Interval at which the request in the Lease is renewed before it expires.
 const SAY_AGAIN: Duration = Duration::from_secs(HOLDS.as_secs() / 4);
-/// How long nobody may lead while something is under way: a Deployment may just be replacing its pod.
+/// How long no operator may lead while an operation is in progress: a Deployment may be replacing its pod.
 const LEADERLESS: Duration = Duration::from_secs(30);
-/// How often finalizers are looked for: a write of the operator may have been on its way at the first look, and another at the second.
+/// How many times finalizers are listed: a write of the operator may be in flight during the first list, and another during the second.
 const LOOKS: usize = 3;
-/// The most resources of one answer.
+/// The maximum number of resources in one list response.
 const PAGE: u32 = 250;
 
-/// Why the operator is not ready to be uninstalled.
+/// Why the operator must not be uninstalled yet.
 #[derive(Debug, Error)]
 pub enum DrainError {
-    /// There is no Kubernetes API to speak to.
+    /// No client of the Kubernetes API can be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The Kubernetes API said no, or could not be asked.
+    /// The Kubernetes API rejected a request or could not be reached.
     #[error("failed to {0}: {1}")]
     Call(&'static str, #[source] CallError),
-    /// Signals cannot be listened to.
+    /// Signal handlers cannot be installed.
     #[error("failed to listen for SIGTERM: {0}")]
     Signals(#[source] io::Error),
-    /// What is said cannot be written.
+    /// The output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
-    /// Time is over.
+    /// Operations were still in progress at the timeout.
     #[error(
         "{0} still in progress after {after}, and the operator continues as before: retry later, increase --timeout, or leave running \
          operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)",
         after = humantime::format_duration(*.1)
     )]
     TooLate(String, Duration),
-    /// Nobody is there who could bring anything to an end.
+    /// No operator leads that could end the operations.
     #[error(
         "{0} in progress, and no operator holds the Lease {1}, so nothing is polled or cancelled: repair the operator, or leave running \
          operations alone (in the chart: uninstall.runs=Leave, or helm uninstall --no-hooks)"
     )]
     NobodyLeads(String, String),
-    /// Told to stop by a signal.
+    /// A signal stopped the drain.
     #[error("stopped by a signal; the operator continues as before")]
     Stopped,
 }
 
 impl DrainError {
-    /// 2 where only a person can mend it by other settings, 1 for the rest.
+    /// 2 if only other settings resolve the error, otherwise 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -84,13 +84,13 @@ impl DrainError {
     }
 }
 
-/// Readies the cluster for the operator's uninstall, and says to `out` what is still under way.
+/// Prepares the cluster for an uninstall of the operator, and writes to `out` which operations are in progress.
 ///
-/// Where it succeeds, the operator begins nothing for another minute, within which it has to be gone. Where it fails, the operator
-/// goes on as if nothing had been asked of it.
+/// After a success, the operator starts no runs for another minute, within which it must be removed. After a failure, the operator
+/// continues as before.
 ///
 /// # Errors
-/// Why nothing may be uninstalled yet: see [`DrainError`].
+/// Why the operator must not be uninstalled yet: see [`DrainError`].
 pub async fn drain(settings: DrainSettings, out: &mut (impl Write + Send)) -> Result<(), DrainError> {
     let stop = shutdown::on_signal().map_err(DrainError::Signals)?;
     let Connection { client, config: _, installation } = client::connect()?;
@@ -116,7 +116,7 @@ async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &Cancellati
     let deadline = Instant::now() + settings.timeout;
     let mut shown = String::new();
     loop {
-        // The word first, then the look: what was not under way when the word had been heeded never will be.
+        // The request precedes the list: an operation that is not in progress once the operator honors the request never starts.
         let standing = word.say().await?;
         let found = list(client, &settings.namespaces).await?;
         let under_way: Vec<&Found> = found.iter().filter(|found| found.is_under_way()).collect();
@@ -143,9 +143,8 @@ async fn bring_to_an_end(client: &Client, word: &mut Word<'_>, stop: &Cancellati
     }
 }
 
-/// Takes the finalizers off: with nothing under way there is nothing that they hold a resource for. Whoever comes next puts one on
-/// before it begins anything. One that the operator was just putting on when it was told comes to light at the next look, and so
-/// does a resource that somebody changed meanwhile.
+/// Removes the finalizers. No operation is running, so none is needed. The next installation adds one before it starts a run. A later
+/// list finds a finalizer that the operator was adding when it received the request, and a resource that changed meanwhile.
 async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>, out: &mut impl Write) -> Result<(), DrainError> {
     let mut failed = Vec::new();
     for look in 0..LOOKS {
@@ -178,41 +177,41 @@ async fn let_go(client: &Client, settings: &DrainSettings, mut found: Vec<Found>
     Ok(())
 }
 
-/// Who has heard the word.
+/// Which process has received the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ears {
-    /// The leader has.
+    /// The leader has received it.
     Heard,
-    /// The leader has not yet.
+    /// The leader has not received it yet.
     Deaf,
     /// There is no leader.
     Nobody,
 }
 
-/// The word in the Lease, and what has become of it.
+/// The request in the Lease and its progress.
 struct Word<'a> {
     leases: Api<Lease>,
     settings: &'a DrainSettings,
-    /// Which installation this process is of, where that is known.
+    /// The installation of this process, if it is known.
     installation: Option<String>,
-    /// The Lease as this process wrote it last, and when.
+    /// The version of the Lease that this process wrote last, and when.
     said: Option<(Option<String>, Instant)>,
     count: u64,
-    /// When somebody else was last seen to have written the Lease, or the beginning.
+    /// When another client was last observed to have written the Lease, or when the drain started.
     seen: Instant,
-    /// Whether a holder has written it since the word was said.
+    /// Whether a holder has written the Lease since the request.
     heard: bool,
 }
 
 impl Word<'_> {
-    /// Says it where it is time to, and tells whether it was heard. What was heard once stays heard: a new holder reads it with
-    /// the Lease that it takes.
+    /// Writes the request when it is due, and returns whether the leader has received it. It stays received, because a new holder reads
+    /// it with the Lease that it acquires.
     async fn say(&mut self) -> Result<Ears, DrainError> {
         let failed = |error| DrainError::Call("read the operator's Lease", error);
         let Some(lease) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await.map_err(failed)? else {
             return Ok(Ears::Nobody);
         };
-        // A holder of an installation that was not known yet drops it, and has to be told anew.
+        // A holder of another installation removes the request, which is then written again for it.
         let says = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(ANNOTATION));
         if self.said.is_some() && !says {
             (self.said, self.seen, self.heard) = (None, Instant::now(), false);
@@ -227,7 +226,7 @@ impl Word<'_> {
         if self.said.as_ref().is_none_or(|(_, at)| at.elapsed() > SAY_AGAIN) {
             self.write(lease).await?;
         }
-        // A holder that is silent for as long as its lease lasts is gone.
+        // A holder that has not renewed the Lease for its whole duration is gone.
         let gone = self.seen.elapsed() > Duration::from_secs(lasts.into());
         Ok(if !held || gone {
             Ears::Nobody
@@ -241,8 +240,8 @@ impl Word<'_> {
     async fn write(&mut self, mut lease: Lease) -> Result<(), DrainError> {
         self.count += 1;
         let annotations = lease.metadata.annotations.get_or_insert_default();
-        // The holder's, and our own, whose pod may take the Lease over from one that has gone before it. Whose holder does not say
-        // which it is of, is told without a name.
+        // The installation of the holder and that of this process, a pod of which may acquire the Lease next. If the holder does not
+        // state its installation, the request names none.
         let holder = annotations.get(installation::ANNOTATION).map(String::as_str);
         let to: Vec<&str> = holder.into_iter().flat_map(|holder| [Some(holder), self.installation.as_deref()]).flatten().collect();
         let leaving = match self.settings.runs {
@@ -253,7 +252,7 @@ impl Word<'_> {
         annotations.insert(ANNOTATION.to_owned(), said);
         match self.replace(&lease).await {
             Ok(written) => self.said = Some((written.metadata.resource_version, Instant::now())),
-            // The holder was faster: it is said at the next look.
+            // The holder wrote first: the next poll writes the request.
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(DrainError::Call("write the request to the operator's Lease", error)),
         }
@@ -264,7 +263,7 @@ impl Word<'_> {
         bounded(CALL, self.leases.replace(&self.settings.lease_name, &PostParams::default(), lease)).await
     }
 
-    /// Takes the word out of the Lease. Where that fails, it holds for [`HOLDS`] more.
+    /// Removes the request from the Lease. If that fails, it stays in effect for [`HOLDS`].
     async fn take_back(&self) {
         for _ in 0..5 {
             let Ok(Some(mut lease)) = bounded(CALL, self.leases.get_opt(&self.settings.lease_name)).await else { return };
@@ -279,7 +278,7 @@ impl Word<'_> {
     }
 }
 
-/// A resource as it is found, of whatever version of the definition.
+/// A resource as it was listed, of any version of the CRD.
 struct Found {
     kind: Kind,
     object: DynamicObject,
@@ -299,7 +298,7 @@ impl Found {
         matches!(self.run("state"), "Submitting" | "Running" | "Cancelling")
     }
 
-    /// Whether it is to go on: nobody who deletes the resource would stop it either.
+    /// Whether the operation continues without the resource, so that the drain does not wait for it.
     fn goes_on(&self) -> bool {
         self.runs() && self.object.data["spec"]["deletionPolicy"] == "Orphan"
     }
@@ -308,7 +307,7 @@ impl Found {
         self.runs() && !self.goes_on()
     }
 
-    /// Whether a finalizer of ours is on it.
+    /// Whether it has the finalizer of the operator.
     fn is_held(&self) -> bool {
         api::has_finalizer(&self.object.metadata)
     }
@@ -332,7 +331,7 @@ fn resource(kind: Kind) -> ApiResource {
     }
 }
 
-/// Every resource of the namespaces, or of all.
+/// Lists all resources of the namespaces, or of all namespaces if there are none.
 async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, DrainError> {
     let mut all = Vec::new();
     for &kind in Kind::ALL {
@@ -347,7 +346,7 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, Drai
             loop {
                 let list = match bounded(CALL, api.list(&page)).await {
                     Ok(list) => list,
-                    // The definition is gone, and every resource with it.
+                    // The CRD does not exist, so neither do its resources.
                     Err(error) if error.is_not_found() => break,
                     Err(error) => return Err(DrainError::Call("list the resources", error)),
                 };
@@ -362,7 +361,7 @@ async fn list(client: &Client, namespaces: &[String]) -> Result<Vec<Found>, Drai
     Ok(all)
 }
 
-/// What is under way, a line each.
+/// The operations in progress, one per line.
 fn table(under_way: &[&Found]) -> String {
     let lines = under_way.iter().map(|found| format!("  {}  {}  {}\n", found.name(), found.run("state"), found.run("message")));
     format!("{} in progress:\n{}", under_way.len(), lines.collect::<String>())

@@ -1,4 +1,4 @@
-//! The calls to the services: the preparation of each, and what its response shows.
+//! The calls to the services: their preparation, and what their responses show.
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -13,7 +13,7 @@ use crate::operation::{CallKind, OperationKind, ServiceKind, Submission, Trouble
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{self, Window};
 
-/// A call that needs nothing more: credentials, token and a place among the calls in flight are at hand.
+/// A prepared call, which has its credentials, its token and a permit for a call in flight.
 pub(super) struct Prepared {
     call: service::Call,
     credentials: Option<Credentials>,
@@ -21,7 +21,7 @@ pub(super) struct Prepared {
     model: String,
 }
 
-/// What a call counts as at its service.
+/// The kind of a call, by which its service limits calls.
 fn call_kind(object: &ModelResource, call: &Call) -> CallKind {
     match call {
         Call::Submit(_) => CallKind::Submit(object.kind().into()),
@@ -40,8 +40,8 @@ fn of_kind(kind: OperationKind) -> Kind {
     }
 }
 
-/// The identity for a call, and the credentials that it is of. Where the credentials were removed from the spec since the operation began,
-/// those that served last still serve to look at it and to cancel it, as those of a deleted Secret do.
+/// The identity for a call and its credentials. If the credentials were removed from the spec after the operation started, the ones used
+/// last still serve to poll and cancel it, as those of a deleted Secret do.
 async fn identity(
     ctx: &Context,
     object: &ModelResource,
@@ -64,8 +64,8 @@ async fn identity(
     Ok((found?, credentials))
 }
 
-/// Prepares a call on `model`, before anything is recorded about it: without credentials there is no intent. An error is what the decision has
-/// to know of what prevents the call.
+/// Prepares a call on `model` before anything is recorded about it: without credentials there is no intent. The error states what
+/// prevents the call.
 pub(super) async fn prepare(
     ctx: &Context,
     object: &ModelResource,
@@ -104,7 +104,7 @@ pub(super) async fn prepare(
     }
 }
 
-/// Makes a call that was prepared.
+/// Performs a prepared call.
 pub(super) async fn call(ctx: &Context, object: &ModelResource, call: &Call, prepared: Prepared) -> Seen {
     let Prepared { call: service, credentials, identity, model } = prepared;
     let seen = match call {
@@ -132,7 +132,7 @@ pub(super) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
     seen
 }
 
-/// The refusal of the identity that an answer is, if it is one.
+/// The error by which the service refused the identity, if it did.
 fn refusal_in(seen: &Seen) -> Option<&Trouble> {
     use crate::operation::{Cancellation, Look, Presence, Resolution};
     let trouble = match seen {
@@ -203,14 +203,14 @@ mod tests {
     async fn credentials_that_were_removed_still_serve_to_look_and_to_cancel() {
         let (ctx, object) = world();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
-        // Nothing is known yet.
+        // No credentials are known yet.
         assert!(matches!(identity(&ctx, &object, None, Freshness::Cached).await, Err(NoIdentity::Fault(_))));
         assert!(identity(&ctx, &object, Some(credentials.clone()), Freshness::Fresh).await.is_ok());
         for freshness in [Freshness::Cached, Freshness::LastKnown] {
             let found = identity(&ctx, &object, None, freshness).await;
             assert_eq!(found.map(|(_, used)| used).ok(), Some(Some(credentials.clone())), "{freshness:?}");
         }
-        // A new operation needs what the spec has.
+        // A new operation needs the credentials of the spec.
         assert!(matches!(identity(&ctx, &object, None, Freshness::Fresh).await, Err(NoIdentity::Fault(_))));
     }
 }

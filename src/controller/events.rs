@@ -1,4 +1,4 @@
-//! Events: one for each transition, written in the background. A lost event never delays a run, and namespaces share the writers fairly.
+//! Events: one for each transition, written in the background. They never delay a run, and namespaces share the writers fairly.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,38 +23,38 @@ use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::metrics::Metrics;
 use crate::text::plain;
 
-/// How many events may wait to be written; beyond it they are dropped, and that is logged.
+/// The maximum number of events waiting to be written. Further events are dropped and logged.
 const BACKLOG: usize = 4096;
-/// How many of them may be of one namespace.
+/// The maximum number of waiting events of one namespace.
 const BACKLOG_OF_NAMESPACE: usize = 1024;
-/// The longest note that the Kubernetes API takes, in bytes.
+/// The longest note that the Kubernetes API accepts, in bytes.
 const NOTE: usize = 1024;
-/// The longest `reportingInstance` that the Kubernetes API takes, in bytes.
+/// The longest `reportingInstance` that the Kubernetes API accepts, in bytes.
 const INSTANCE: usize = 128;
-/// How much of the resource's name an event's name has: with the time, it fits into the 253 characters of a name. Neither `-`
-/// nor `.` may end it, since a label would begin or end with `-`, or be empty.
+/// The maximum length of the resource's name within an event's name. With the time, it fits into the 253 characters of a name. It must
+/// not end with `-` or `.`, because a DNS label would then start or end with `-`, or be empty.
 const NAME: usize = 200;
-/// The namespace of the events about what is in none.
+/// The namespace of events about objects without a namespace.
 const OF_CLUSTER: &str = "default";
-/// Who reports.
+/// The `reportingController` of the events.
 const CONTROLLER: &str = "tabular-operator.dev/controller";
 
-/// How many events are written at the same time, of one namespace at most six.
+/// The number of events written concurrently, of which at most six belong to one namespace.
 const WRITERS: usize = 8;
 
-/// What an event is about.
+/// The object of an event.
 #[derive(Clone, Copy)]
 enum About {
-    /// A resource, in whose namespace the event is.
+    /// A resource. The event is in its namespace.
     Resource(Kind),
-    /// A namespace that is being deleted, which takes no more events: those about a namespace are in `default`.
+    /// A namespace that is being deleted and accepts no more events. The event is in `default`.
     Namespace,
 }
 
-/// One event that waits to be written.
+/// An event that waits to be written.
 struct Waiting {
     about: About,
-    /// Where the event is.
+    /// The namespace of the event.
     namespace: String,
     name: String,
     uid: Option<String>,
@@ -63,19 +63,19 @@ struct Waiting {
     time: Timestamp,
 }
 
-/// Where events are handed in.
+/// The queue of events to write.
 #[derive(Clone)]
 pub(super) struct Events {
     backlog: mpsc::UnboundedSender<Waiting>,
-    /// How many events of each namespace wait to be written or are being written.
+    /// The number of events of each namespace that are waiting or being written.
     waiting: Arc<Mutex<HashMap<String, usize>>>,
     metrics: Arc<Metrics>,
 }
 
 impl Events {
-    /// Starts the writer. It ends when every handle is dropped and the backlog is written.
+    /// Starts the writer. It ends when all handles are dropped and the backlog is written.
     pub(super) fn start(client: Client, metrics: Arc<Metrics>) -> (Self, tokio::task::JoinHandle<()>) {
-        // Bounded by the counts.
+        // The counts bound the channel.
         let (backlog, waiting) = mpsc::unbounded_channel::<Waiting>();
         let (counts, shares) = (Arc::<Mutex<HashMap<String, usize>>>::default(), Shares::new(WRITERS));
         let handle = Self { backlog, waiting: Arc::clone(&counts), metrics: Arc::clone(&metrics) };
@@ -91,7 +91,7 @@ impl Events {
                 let written = bounded(CALL, events.create(&PostParams::default(), &next.event(&instance))).await;
                 let result = match &written {
                     Ok(_) => WriteResult::Success,
-                    // It takes no more events, and that is in order.
+                    // The namespace accepts no more events, which is expected.
                     Err(error) if error.is_namespace_terminating() => WriteResult::Conflict,
                     Err(error) if error.denial().is_some() => WriteResult::Refused,
                     Err(_) => WriteResult::Error,
@@ -110,7 +110,7 @@ impl Events {
         (handle, writer)
     }
 
-    /// Hands in one event about the resource of this kind with this metadata.
+    /// Queues an event about a resource.
     pub(super) fn publish(&self, kind: Kind, object: &ObjectMeta, notice: &Notice) {
         self.hand_in(Waiting {
             about: About::Resource(kind),
@@ -123,7 +123,7 @@ impl Events {
         });
     }
 
-    /// Hands in one event about the namespace of a resource, which is being deleted.
+    /// Queues an event about the namespace of a resource. The namespace is being deleted.
     pub(super) fn publish_of_namespace(&self, resource: &ResourceKey, notice: &Notice) {
         let ResourceKey { kind, namespace, name } = resource;
         self.hand_in(Waiting {
@@ -145,7 +145,7 @@ impl Events {
         }
     }
 
-    /// Gives the backlog a moment to be written before the process ends.
+    /// Waits a limited time for the backlog to be written before the process exits.
     pub(super) async fn finish(self, writer: tokio::task::JoinHandle<()>) {
         drop(self.backlog);
         let _ = tokio::time::timeout(Duration::from_secs(2), writer).await;
@@ -163,7 +163,7 @@ impl Waiting {
             action: Some("Reconcile".to_owned()),
             event_time: Some(MicroTime(time)),
             metadata: ObjectMeta {
-                // A name of its own for each: a library that merges repeats keeps the note of the first.
+                // Each event has its own name: a library that merges repeated events keeps the note of the first.
                 name: Some(format!("{}.{:x}", cut(&name, NAME).trim_end_matches(['-', '.']), time.as_nanosecond())),
                 namespace: Some(namespace),
                 ..ObjectMeta::default()
@@ -187,7 +187,7 @@ impl Waiting {
     }
 }
 
-/// Counts one more event of a namespace, if it may wait to be written.
+/// Counts an event of a namespace if it is within the limits.
 fn admits(counts: &mut HashMap<String, usize>, namespace: &str) -> bool {
     let of_namespace = counts.get(namespace).copied().unwrap_or_default();
     let admitted = of_namespace < BACKLOG_OF_NAMESPACE && counts.values().sum::<usize>() < BACKLOG;
@@ -197,7 +197,7 @@ fn admits(counts: &mut HashMap<String, usize>, namespace: &str) -> bool {
     admitted
 }
 
-/// Counts one event of a namespace less.
+/// Decrements the count of a namespace.
 fn written_of(counts: &mut HashMap<String, usize>, namespace: &str) {
     match counts.get_mut(namespace) {
         Some(count) if *count > 1 => *count -= 1,
@@ -231,7 +231,7 @@ mod tests {
         waiting.event(instance)
     }
 
-    /// As the API server judges the name of an object: labels of `[a-z0-9-]`, joined by dots.
+    /// Validates the name of an object like the API server: labels of `[a-z0-9-]`, joined by dots.
     fn is_valid_name(name: &str) -> bool {
         let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let is_label = |label: &str| label.starts_with(edge) && label.ends_with(edge) && label.chars().all(|c| edge(c) || c == '-');

@@ -1,4 +1,4 @@
-//! What is wrong with a spec, in a way that only the operator can tell. It costs no call.
+//! Faults of a spec that admission cannot detect. Detecting them needs no request.
 
 use std::collections::HashSet;
 
@@ -10,32 +10,32 @@ use crate::api::{Credentials, Model, ModelResource, Reason, RefreshParameters};
 use crate::engine::{Cure, Fault};
 use crate::service::cloud::Cloud;
 
-/// What is wrong with a resource's own spec.
+/// The fault of the resource's own spec.
 pub(super) fn of_spec(resource: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
     let wrong = resource.model().and_then(|model| of_model(model, cloud)).or_else(|| of_parameters(resource));
     let wrong = wrong.map(|(reason, message)| Fault { reason, message: format!("spec.{message}"), cure: Cure::Spec });
-    // Whose model is taken over, his credentials are too.
+    // A resource without a model also uses the credentials of its upstream.
     wrong.or_else(|| resource.model().and_then(|_| of_credentials(resource, resource.credentials(), identities)))
 }
 
-/// What is wrong with a followed refresh whose model and credentials are taken over.
+/// The fault of an upstream whose model and credentials the resource uses.
 pub(super) fn of_followed(followed: &ModelResource, cloud: &Cloud, identities: &Identities) -> Option<Fault> {
     let wrong = followed.model().and_then(|model| of_model(model, cloud)).map(|(reason, message)| (reason, format!("spec.{message}")));
     let forbidden = || of_credentials(followed, followed.credentials(), identities).map(|fault| (fault.reason, fault.message));
     let (reason, message) = wrong.or_else(forbidden)?;
     let message = format!("ModelRefresh {}, whose model this resource uses: {message}", followed.name_any());
-    // Its spec may be mended, and then the follower is woken.
+    // A correction of its spec triggers a reconciliation of the follower.
     Some(Fault { reason, message, cure: Cure::Cluster })
 }
 
-/// Which fault, and a sentence about it that begins with the field below `spec`.
+/// The reason of a fault, and its message, which starts with the field below `spec`.
 type Wrong = (Reason, String);
 
 fn of_model(model: &Model, cloud: &Cloud) -> Option<Wrong> {
     Target::of(model, cloud).err()
 }
 
-/// Admission sees it in a list of 200; a longer one is beyond what the API server lets a rule cost.
+/// Admission checks lists of up to 200 objects. For longer lists, the rule would exceed the cost limit of the API server.
 fn of_parameters(resource: &ModelResource) -> Option<Wrong> {
     let RefreshParameters { objects, .. } = match resource {
         ModelResource::ModelRefresh(refresh) => refresh.spec.refresh.as_ref()?,

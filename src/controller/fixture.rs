@@ -27,12 +27,12 @@ use crate::service::identity::Environment;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// What a namespace for all watches shows.
+/// The scope of the watch of refreshes in all namespaces.
 pub(super) fn all_refreshes() -> Arc<WatchScope> {
     Arc::new(WatchScope { kind: Kind::ModelRefresh, namespace: None })
 }
 
-/// A refresh whose run follows the operation `op-<n>`.
+/// A refresh whose run polls the operation `op-<n>`.
 pub(super) fn running(n: usize) -> ModelResource {
     let model = json!({"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": format!("d{n}")}});
     let object = json!({
@@ -52,13 +52,13 @@ pub(super) fn settings(flags: &[&str]) -> Settings {
     let words = ["tabular-operator", "run"].iter().chain(flags);
     match Cli::try_parse_from(words).unwrap().command {
         Command::Run(args) => args.settings().unwrap(),
-        Command::Drain(_) | Command::Crds => panic!("run was asked for"),
+        Command::Drain(_) | Command::Crds => panic!("the command must be run"),
     }
 }
 
-/// A context that has been shown the first `count` of [`running`].
+/// A context whose watch has shown the first `count` of [`running`].
 pub(super) fn context(count: usize) -> Context {
-    // Ignored where another test of this process was first.
+    // Fails if another test of this process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (settings, metrics, traces) = (settings(&[]), Arc::new(Metrics::new()), Traces::off());
     let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };

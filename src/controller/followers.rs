@@ -1,8 +1,7 @@
-//! Who follows whom by `trigger.afterRefresh`: an index, so that a change of a refresh wakes its followers without a look at all
-//! resources, and so that a circle is seen.
+//! An index of `trigger.afterRefresh`. It finds the followers of a changed refresh without a search of all resources, and detects cycles.
 //!
-//! Each pass notes whom its resource follows before it reads the followed one from the cache; the watch asks for the followers
-//! after the cache shows a change. So a pass sees the change, or is followed by another.
+//! A reconciliation records the upstream of its resource before it reads the upstream from the cache. The watch finds the followers
+//! after the cache shows a change. So either the reconciliation observes the change, or another reconciliation follows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,13 +9,13 @@ use parking_lot::Mutex;
 
 use crate::api::{Kind, ResourceKey};
 
-/// The most names of a circle that are said.
+/// The maximum number of names of a cycle in a message.
 const SAID: usize = 8;
 
-/// What a followed refresh looked like, in all that matters to its followers; `None` where it is not there.
+/// A hash of everything in an upstream that is relevant to its followers. `None` if the upstream does not exist.
 pub(super) type Sight = Option<u64>;
 
-/// Who follows whom.
+/// The index of followers.
 #[derive(Debug, Default)]
 pub(super) struct Followers {
     known: Mutex<Known>,
@@ -24,22 +23,22 @@ pub(super) struct Followers {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The refresh that each follower follows.
+    /// The upstream of each follower.
     follows: HashMap<ResourceKey, ResourceKey>,
-    /// Each followed refresh, whether it is there or not.
+    /// Each upstream, whether it exists or not.
     followed: HashMap<ResourceKey, Followed>,
 }
 
 #[derive(Debug, Default)]
 struct Followed {
     by: BTreeSet<ResourceKey>,
-    /// As its followers were last told of it; `None` where they never were.
+    /// The state that its followers were last notified of. `None` if they never were.
     told: Option<Sight>,
 }
 
 impl Followers {
-    /// Takes note of whom a resource follows. Where that is news, gives everybody who follows it, however indirectly: they may be
-    /// in a circle now, or in none any more.
+    /// Records the upstream of a resource. If it has changed, returns all direct and indirect followers of the resource, because they may
+    /// have become part of a cycle or left one.
     pub(super) fn note(&self, name: &ResourceKey, follows: Option<&str>) -> Vec<ResourceKey> {
         let followed = follows.map(|follows| refresh(name, follows));
         let mut known = self.known.lock();
@@ -54,7 +53,7 @@ impl Followers {
         known.all_behind(name)
     }
 
-    /// Takes note of how a refresh looks now, and gives its followers where that is news to them.
+    /// Records the state of a refresh, and returns its followers if it has changed.
     pub(super) fn tell(&self, name: &ResourceKey, sight: impl FnOnce() -> Sight) -> Vec<ResourceKey> {
         if !self.known.lock().followed.contains_key(name) {
             return Vec::new();
@@ -70,13 +69,13 @@ impl Followers {
         }
     }
 
-    /// The refreshes that are followed, in one namespace or in all.
+    /// The upstreams in one namespace or in all.
     pub(super) fn followed_in(&self, namespace: Option<&str>) -> Vec<ResourceKey> {
         let known = self.known.lock();
         known.followed.keys().filter(|name| namespace.is_none_or(|namespace| namespace == name.namespace)).cloned().collect()
     }
 
-    /// The circle that a resource is part of, by the names in it: `a → b → a`.
+    /// The cycle that a resource is part of, as the names in it: `a → b → a`.
     pub(super) fn circle(&self, name: &ResourceKey) -> Option<String> {
         let known = self.known.lock();
         let mut path = vec![name];
@@ -86,7 +85,7 @@ impl Followers {
             if next == name {
                 break;
             }
-            // Another circle, which this resource only leads to.
+            // The resource leads to this cycle but is not part of it.
             if !passed.insert(next) {
                 return None;
             }
@@ -112,7 +111,7 @@ impl Known {
         }
     }
 
-    /// Who follows a resource, or follows one that does, and so on.
+    /// The direct and indirect followers of a resource.
     fn all_behind(&self, name: &ResourceKey) -> Vec<ResourceKey> {
         let mut behind = Vec::new();
         let mut met = BTreeSet::from([name]);
@@ -129,7 +128,7 @@ impl Known {
     }
 }
 
-/// The refresh of this name in a follower's namespace.
+/// The key of the refresh with this name in the namespace of a follower.
 pub(super) fn refresh(follower: &ResourceKey, name: &str) -> ResourceKey {
     ResourceKey { kind: Kind::ModelRefresh, namespace: follower.namespace.clone(), name: name.to_owned() }
 }
@@ -153,13 +152,13 @@ mod tests {
         followers.note(&name("b"), Some("a"));
         followers.note(&sync("a"), Some("a"));
         let both = [name("b"), sync("a")];
-        // Nobody knows what they saw when they began to follow it, so anything is news: that it is gone, too.
+        // The state that new followers observed is unknown, so any state is a change, also a missing upstream.
         assert_eq!(followers.tell(&name("a"), || None), both);
         assert_eq!(followers.tell(&name("a"), || None), []);
         assert_eq!(followers.tell(&name("a"), || Some(1)), both);
         assert_eq!(followers.tell(&name("a"), || Some(1)), []);
         assert_eq!(followers.tell(&name("a"), || Some(2)), both);
-        // Of the same name, but another namespace or kind.
+        // The same name in another namespace or of another kind.
         assert_eq!(followers.tell(&ResourceKey { namespace: "x".to_owned(), ..name("a") }, || Some(3)), []);
         assert_eq!(followers.tell(&sync("a"), || Some(3)), []);
         followers.note(&name("b"), None);
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!(followers.circle(&name("a")).as_deref(), Some("a → b → c → a"));
         assert_eq!(followers.circle(&name("c")).as_deref(), Some("c → a → b → c"));
         assert_eq!(followers.circle(&sync("s")), None);
-        // Said once: a pass that finds nothing new wakes nobody.
+        // A repeated record of the same upstream returns no followers.
         assert_eq!(followers.note(&name("c"), Some("a")), []);
         let mut behind = followers.note(&name("c"), None);
         behind.sort();

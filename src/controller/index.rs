@@ -1,4 +1,4 @@
-//! What the records of all resources say, kept up to date by the watch and by our own writes, so that nothing needs to read all of them.
+//! An index of the recorded state of all resources. The watch and the writes of the operator update it incrementally.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -41,14 +41,14 @@ struct Entry {
     facts: Facts,
 }
 
-/// What an observation of a resource is.
+/// What an observation of a resource shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
     /// The resource was unknown.
     First,
     /// The resource changed.
     Changed,
-    /// Its record was known: a write of ours left it so.
+    /// This version is known: the operator wrote it.
     Known,
 }
 
@@ -57,7 +57,7 @@ impl Index {
         Self { metrics, known: Mutex::default() }
     }
 
-    /// What the watch shows of a resource now.
+    /// Compares what the watch shows of a resource with the known version.
     pub(super) fn sight(&self, metadata: &ObjectMeta) -> Sight {
         let known = self.known.lock();
         match metadata.uid.as_deref().and_then(|uid| known.entries.get(uid)) {
@@ -67,14 +67,14 @@ impl Index {
         }
     }
 
-    /// Takes over what the watch shows of a resource; `None` is one that cannot be decoded, whose claims stay as they were.
+    /// Records what the watch shows of a resource. `None` is one that cannot be decoded; its claims stay unchanged.
     pub(super) fn shown(&self, of: &Arc<WatchScope>, metadata: &ObjectMeta, object: Option<&ModelResource>) {
         let Some(uid) = metadata.uid.as_deref() else { return };
         let entry = Entry { version: metadata.resource_version.clone(), of: Arc::clone(of), facts: Facts::of(of.kind, object) };
         self.known.lock().replace(&Arc::from(uid), entry, object, &self.metrics);
     }
 
-    /// Takes over what a write of ours, or a read past the cache, left of a resource that exists.
+    /// Records what a write of the operator or a read from the API server returned for a known resource.
     pub(super) fn wrote(&self, object: &ModelResource) {
         let (metadata, mut known) = (object.meta(), self.known.lock());
         let Some((uid, entry)) = metadata.uid.as_deref().and_then(|uid| known.entries.get_key_value(uid)) else { return };
@@ -88,19 +88,19 @@ impl Index {
         known.replace(&uid, entry, Some(object), &self.metrics);
     }
 
-    /// A resource no longer exists.
+    /// Removes a resource that no longer exists.
     pub(super) fn gone(&self, uid: &str) {
         self.known.lock().remove(&Arc::from(uid), &self.metrics);
     }
 
-    /// The uids of one watch that are not among those that it shows.
+    /// The known uids of one watch that are not among `shown`.
     pub(super) fn missing(&self, of: &WatchScope, shown: &HashSet<&str>) -> Vec<Arc<str>> {
         let known = self.known.lock();
         let of_watch = known.entries.iter().filter(|(_, entry)| *entry.of == *of);
         of_watch.map(|(uid, _)| uid).filter(|uid| !shown.contains(&***uid)).cloned().collect()
     }
 
-    /// A resource is being deleted, or was: its operations stay claimed.
+    /// Keeps the operations of a resource claimed that is being deleted or was deleted.
     pub(super) fn departs(&self, object: &ModelResource) {
         if let Some(uid) = object.uid() {
             self.known.lock().claims.depart(&Arc::from(uid), record(object));
@@ -123,7 +123,7 @@ impl Index {
         self.known.lock().claims.reserve(own, named, is_tracked)
     }
 
-    /// Publishes what changes with the time alone.
+    /// Publishes the metrics that change with time alone.
     pub(super) fn publish(&self, now: Timestamp) {
         self.known.lock().census.publish(now, &self.metrics);
     }

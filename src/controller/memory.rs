@@ -1,4 +1,4 @@
-//! What is kept in memory of each resource between two reconciliations. All of it may be lost; none of it decides the promise.
+//! The state of each resource that is kept in memory between two reconciliations. The guarantees do not depend on it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,39 +16,39 @@ use crate::operation::Submission;
 /// The memory of all resources, by uid.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// Boxed, as a table that grows is half empty, and there twice while it does.
+    /// Boxed, because a growing table is half empty and temporarily exists twice.
     of: Mutex<HashMap<String, Box<Remembered>>>,
 }
 
-/// What is remembered of one resource.
+/// The state of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    /// What a reconciliation keeps for the next one.
+    /// The state that a reconciliation keeps for the next one.
     pub transient: Transient,
-    /// The object as our own last write left it, until the watch shows it: the cache lags behind our writes.
+    /// The object that the last write returned, until the watch shows it: the cache lags behind writes.
     latest: Option<Arc<ModelResource>>,
-    /// What was told of a refused write, and when.
+    /// The last reported refusal of a write, and when it was reported.
     denial: Option<(String, Instant)>,
-    /// What the spec had for credentials when an identity was last found for it.
+    /// The credentials in the spec for which an identity was last found.
     credentials: Option<Box<Credentials>>,
 }
 
-/// When the same refusal of a write is told again: the API server forgets an event after an hour.
+/// The interval after which the same refusal is reported again. The API server deletes events after an hour.
 const TOLD: Duration = Duration::from_mins(45);
 
 impl Memory {
-    /// What a reconciliation of the resource with this uid starts with.
+    /// The state with which a reconciliation of the resource starts.
     #[must_use]
     pub fn transient(&self, uid: &str) -> Transient {
         self.of.lock().get(uid).map(|remembered| remembered.transient.clone()).unwrap_or_default()
     }
 
-    /// Keeps what a reconciliation leaves for the next one.
+    /// Keeps the state for the next reconciliation.
     pub fn keep(&self, uid: &str, transient: Transient) {
         self.of.lock().entry(uid.to_owned()).or_default().transient = transient;
     }
 
-    /// Remembers the credentials that an identity was found for.
+    /// Keeps the credentials for which an identity was found.
     pub(super) fn used(&self, uid: &str, credentials: &Credentials) {
         let mut of = self.of.lock();
         let remembered = of.entry(uid.to_owned()).or_default();
@@ -57,12 +57,12 @@ impl Memory {
         }
     }
 
-    /// The credentials that an identity was last found for.
+    /// The credentials for which an identity was last found.
     pub(super) fn last_used(&self, uid: &str) -> Option<Credentials> {
         self.of.lock().get(uid)?.credentials.as_deref().cloned()
     }
 
-    /// The newer of what the cache shows and what our own last write left.
+    /// The newer of the cached object and the one that the last write returned.
     #[must_use]
     pub fn newest(&self, cached: &Arc<ModelResource>) -> Arc<ModelResource> {
         let Some(uid) = cached.uid() else { return Arc::clone(cached) };
@@ -77,7 +77,7 @@ impl Memory {
         }
     }
 
-    /// What our own last write left, where the cache does not show it yet.
+    /// The object that the last write returned, if the cache does not show it yet.
     #[must_use]
     pub fn newer_than(&self, cached: &ObjectMeta) -> Option<Arc<ModelResource>> {
         let of = self.of.lock();
@@ -85,14 +85,14 @@ impl Memory {
         (latest.version() > version_of(cached.resource_version.as_deref())).then(|| Arc::clone(latest))
     }
 
-    /// Remembers the object as a write, or a read past the cache, showed it.
+    /// Keeps the object that a write or a read from the API server returned.
     pub fn keep_latest(&self, object: &Arc<ModelResource>) {
         if let Some(uid) = object.uid() {
             self.of.lock().entry(uid).or_default().latest = Some(Arc::clone(object));
         }
     }
 
-    /// Takes note of what the watch shows: our own write is not needed once it is seen there.
+    /// Discards the object of the last write once the watch shows that version or a later one.
     pub fn shown(&self, metadata: &ObjectMeta) {
         let Some(uid) = metadata.uid.as_deref() else { return };
         if let Some(remembered) = self.of.lock().get_mut(uid)
@@ -102,18 +102,18 @@ impl Memory {
         }
     }
 
-    /// What the service accepted for the intent that a status shows, while the id of its operation is not recorded.
+    /// The submission that the service accepted for the intent in `status`, while the id of its operation is not recorded.
     #[must_use]
     pub fn accepted(&self, uid: &str, status: &Status) -> Option<AcceptedSubmission> {
         self.of.lock().get(uid)?.transient.accepted_for(status).cloned()
     }
 
-    /// Keeps what the service has just accepted, before the reconciliation ends: the watch may show meanwhile that the resource is gone.
+    /// Keeps an accepted submission before the reconciliation ends, because the watch may show meanwhile that the resource was deleted.
     pub fn accept(&self, uid: &str, status: &Status, submission: &Submission) {
         self.of.lock().entry(uid.to_owned()).or_default().transient.accept(status, submission, 0);
     }
 
-    /// The delay after a failure outside of a reconciliation, longer each time.
+    /// The delay after a failure outside a reconciliation. It grows with each failure.
     #[must_use]
     pub fn failed(&self, uid: &str) -> Duration {
         let mut of = self.of.lock();
@@ -122,18 +122,18 @@ impl Memory {
         transient.after_failure()
     }
 
-    /// Whether the namespace of a resource is known to be going.
+    /// Whether the namespace of a resource is known to be terminating.
     #[must_use]
     pub fn namespace_ends(&self, uid: &str) -> bool {
         self.of.lock().get(uid).is_some_and(|remembered| remembered.transient.namespace_ending)
     }
 
-    /// The namespace of a resource is going.
+    /// Records that the namespace of a resource is terminating.
     pub fn namespace_is_ending(&self, uid: &str) {
         self.of.lock().entry(uid.to_owned()).or_default().transient.namespace_ending = true;
     }
 
-    /// Whether a refusal of a write is to be told: it is another one than before, or was told long ago.
+    /// Whether to report a refusal of a write: it differs from the last one, or was last reported long ago.
     #[must_use]
     pub fn is_news(&self, uid: &str, denial: &str) -> bool {
         let mut of = self.of.lock();
@@ -145,23 +145,23 @@ impl Memory {
         true
     }
 
-    /// A reconciliation succeeded: the next refusal is reported again.
+    /// Records a successful reconciliation, so that the next refusal is reported again.
     pub fn succeeded(&self, uid: &str) {
         if let Some(remembered) = self.of.lock().get_mut(uid) {
-            // It may have succeeded without the write that is refused.
+            // The reconciliation may have succeeded without the refused write.
             if remembered.transient.metadata_refused.is_none() {
                 remembered.denial = None;
             }
         }
     }
 
-    /// Forgets a resource that is gone.
+    /// Forgets a deleted resource.
     pub fn forget(&self, uid: &str) {
         self.of.lock().remove(uid);
     }
 }
 
-/// The resource version as a number; one that is no number counts as older than any, so that the cache is believed.
+/// The resource version as a number. One that is not a number counts as the oldest, so that the cache takes precedence.
 pub(super) fn version_of(version: Option<&str>) -> u64 {
     version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
-//! Kubernetes I/O: where the resources, the decision and the services meet.
+//! Kubernetes I/O: connects the resources, the state machine and the services.
 //!
-//! [`run`] has the life of the process, `work` what it does while it leads, `reconcile` one pass over one resource,
+//! [`run`] is the lifecycle of the process, `work` its tasks while it leads, `reconcile` the reconciliation of one resource, and
 //! `effects` the calls to the services.
 
 mod agenda;

@@ -1,4 +1,4 @@
-//! Whether a namespace is being deleted, and takes its resources with it.
+//! Whether a namespace is being deleted together with its resources.
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -7,9 +7,9 @@ use super::call::bounded;
 use super::context::Context;
 use super::records::CALL;
 
-/// Whether the namespace of the resource with this uid is being deleted, or is gone.
+/// Whether the namespace of the resource with this uid is being deleted or no longer exists.
 pub(super) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool {
-    // It never comes back.
+    // Deletion is irreversible.
     if ctx.memory.namespace_ends(uid) {
         return true;
     }
@@ -22,11 +22,11 @@ pub(super) async fn is_ending(ctx: &Context, namespace: &str, uid: &str) -> bool
         Ok(found) => found.metadata.deletion_timestamp.is_some(),
         Err(error) if error.is_not_found() => true,
         Err(error) if error.denial().is_some() => {
-            // One permission is missing, for all resources.
+            // The same permission is missing for all resources, so it is reported once per namespace.
             if ctx.memory.is_news("", &format!("namespace {namespace}")) {
                 tracing::warn!(
                     %error, namespace,
-                    "not allowed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
+                    "failed to get the namespace; its deletion may wait for an operation without limit; grant get on namespaces"
                 );
             }
             false

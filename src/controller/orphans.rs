@@ -1,5 +1,5 @@
-//! Which operations may be running, by their resources, and which of those resources are gone: somebody has removed its finalizer by
-//! hand, or replaced it by another of the same name. [`super::reconcile::detached`] follows them.
+//! Resources whose operations may be running, and those among them that were deleted: a user removed the finalizer, or replaced the
+//! resource with another one of the same name. [`super::reconcile::detached`] tracks the operations of the latter.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use super::watched::Watched;
 use crate::api::{Kind, ModelResource};
 use crate::engine::reconcile::AcceptedSubmission;
 
-/// A resource as the cache keeps it.
+/// A resource as the cache holds it.
 type Kept = (Kind, Arc<Watched>);
 
-/// A resource that is gone while its operation may be running.
+/// A deleted resource whose operation may be running.
 pub(super) struct Gone {
     pub(super) kind: Kind,
     pub(super) watched: Arc<Watched>,
-    /// What the service accepted for it, where its id is not on record.
+    /// The accepted submission whose id is not recorded.
     pub(super) accepted: Option<AcceptedSubmission>,
 }
 
-/// The resources with an operation that may be running, and those of them that are gone.
+/// The resources with an operation that may be running, and those among them that were deleted.
 pub(super) struct Orphans {
-    /// As it was when it was last looked at, by uid. Kept as the cache keeps it, and nearly always the very same.
+    /// The last reconciled state of each resource by uid. It nearly always shares its memory with the cache.
     under_way: Mutex<HashMap<String, Kept>>,
-    /// Those that are gone and are being seen to.
+    /// The uids of deleted resources whose operations are tracked.
     followed: Mutex<HashSet<String>>,
     gone: mpsc::UnboundedSender<Gone>,
 }
 
 impl Orphans {
-    /// And where those that are gone come out.
+    /// Returns the tracker, and the receiver of the deleted resources.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Gone>) {
         let (gone, coming) = mpsc::unbounded_channel();
         (Self { under_way: Mutex::default(), followed: Mutex::default(), gone }, coming)
     }
 
-    /// Keeps a resource whose operation may be running, where `cached` is what the reconciliation started with.
+    /// Keeps a resource whose operation may be running. `cached` is the state with which the reconciliation started.
     pub(super) fn track(&self, object: &ModelResource, cached: &Arc<Watched>) {
         let Some(uid) = object.uid() else { return };
         let is_cached = object.meta().resource_version == cached.meta().resource_version;
@@ -47,31 +47,31 @@ impl Orphans {
         self.under_way.lock().insert(uid, (object.kind(), newer.map_or_else(|| Arc::clone(cached), Arc::new)));
     }
 
-    /// Nothing of the resource runs any more, or it was let go.
+    /// Stops tracking a resource that has no running operation or was released.
     pub(super) fn let_go(&self, uid: &str) {
         self.under_way.lock().remove(uid);
     }
 
-    /// Whether the operation of a resource that is gone is being seen to.
+    /// Whether the operation of a deleted resource is tracked.
     pub(super) fn follows(&self, uid: &str) -> bool {
         self.followed.lock().contains(uid)
     }
 
-    /// The resource seems to be gone. Where its operation may be running, that is seen to, and the resource as it was is given back.
-    /// `accepted` knows what the service accepted for it, where that is not on record.
+    /// Handles a resource that appears to be deleted. If its operation may be running, starts to track it and returns the last state of
+    /// the resource. `accepted` returns the accepted submission whose id is not recorded.
     pub(super) fn gone(&self, uid: &str, accepted: impl FnOnce(&ModelResource) -> Option<AcceptedSubmission>) -> Option<ModelResource> {
         let (kind, watched) = self.under_way.lock().remove(uid)?;
         let object = watched.object(kind).ok().map(Arc::unwrap_or_clone);
         let accepted = object.as_ref().and_then(accepted);
-        // A pass that was under way may notice it once more.
+        // A reconciliation in progress may report the deletion again.
         if self.followed.lock().insert(uid.to_owned()) {
-            // Fails only where the process is about to end.
+            // Fails only while the process is shutting down.
             let _ = self.gone.send(Gone { kind, watched, accepted });
         }
         object
     }
 
-    /// One that was gone has been seen to.
+    /// Records that the operation of a deleted resource needs no more tracking.
     pub(super) fn seen_to(&self, uid: &str) {
         self.followed.lock().remove(uid);
     }

@@ -1,5 +1,5 @@
-//! A door for the fuzz targets (`tests/fuzz`): what the API server gives, to the reader that the operator has for it.
-//! Nothing in the operator uses it.
+//! The entry points of the fuzz targets (`tests/fuzz`), which pass responses of the API server to the parsers of the operator.
+//! The operator itself does not use them.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -11,15 +11,15 @@ use crate::service::identity::Identity;
 /// The service principal that a Secret holds.
 ///
 /// # Errors
-/// One sentence for what is wrong with it.
+/// One sentence that states the fault.
 pub fn service_principal(secret: &Secret, now: Timestamp) -> Result<Identity, String> {
     super::references::service_principal("aas-sp", secret, now)
 }
 
-/// A resource as the watch gives it, in JSON.
+/// Decodes a resource from the JSON of the watch.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it cannot be decoded.
 pub fn resource(kind: Kind, json: &[u8]) -> Result<ModelResource, String> {
     let watched: Watched = serde_json::from_slice(json).map_err(|error| error.to_string())?;
     watched.object(kind).map(|resource| ModelResource::clone(&resource))

@@ -1,4 +1,4 @@
-//! Writes to a resource: its status, its finalizer, its annotation. Each carries the resource version that it was decided on.
+//! Writes to a resource: its status, its finalizer and its annotations. Each write carries the resource version on which it is based.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use super::call::{CallError, bounded};
 use super::shares::Shares;
 use crate::api::{self, Kind, MORE_FINALIZERS, ModelResource, Status};
 
-/// How long a call to the Kubernetes API may take.
+/// Timeout for one request to the Kubernetes API.
 pub(super) const CALL: Duration = Duration::from_secs(15);
 
-/// How many calls of passes are made at the same time, over all resources. Each takes a connection of its own, which costs memory
-/// here and at the API server, and lies idle most of the time; at 10 ms a call these are 1600 calls a second.
+/// The maximum number of concurrent requests about resources. Each uses its own connection, which costs memory here and at the API
+/// server and is idle most of the time. At 10 ms per request, 16 connections serve 1600 requests per second.
 pub(super) const CONNECTIONS: usize = 16;
 
-/// The permits for the calls of passes, which namespaces share.
+/// The permits for requests about resources, which namespaces share.
 pub(super) fn places() -> Shares {
     Shares::new(CONNECTIONS)
 }
 
-/// The calls about one resource.
+/// The requests about the resources of one kind and namespace.
 #[derive(Clone)]
 pub(super) struct Records {
     api: Api<ModelResource>,
@@ -39,18 +39,18 @@ impl Records {
         Self { api, namespace: namespace.to_owned(), places: places.clone() }
     }
 
-    /// Makes a call when it has a place. Its deadline counts from then: those before it have one too.
+    /// Performs a request once it has a permit. Its deadline starts then, because the requests before it have deadlines too.
     pub(super) async fn call<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
         let _place = self.places.take(&self.namespace).await;
         bounded(CALL, call).await
     }
 
-    /// Reads the resource past the cache; `None` where it is gone.
+    /// Reads the resource from the API server. `None` if it does not exist.
     pub(super) async fn read(&self, name: &str) -> Result<Option<Arc<ModelResource>>, CallError> {
         Ok(self.call(self.api.get_opt(name)).await?.map(Arc::new))
     }
 
-    /// Records a status, if the resource is still as it was when it was decided on.
+    /// Writes a status if the resource has not changed since `object`.
     pub(super) async fn write_status(&self, object: &ModelResource, status: &Status) -> Result<Arc<ModelResource>, CallError> {
         let changed = object.with_status(status);
         let name = object.name_any();
@@ -69,7 +69,7 @@ impl Records {
         took_effect(self.patch_metadata(object, json!({"finalizers": finalizers})).await?, |written| holds(written, object))
     }
 
-    /// Drops the finalizer; the resource may be gone with that, or before.
+    /// Removes the finalizer. The resource may be deleted as a result, or may have been deleted before.
     pub(super) async fn drop_finalizer(&self, object: &ModelResource) -> Result<(), CallError> {
         let finalizers = self.call(finalizers_of(&self.api, object.meta())).await?;
         let finalizers: Vec<String> = finalizers.into_iter().filter(|name| name != api::FINALIZER).collect();
@@ -77,7 +77,7 @@ impl Records {
         took_effect(written, |written| !holds(written, object)).map(|_| ())
     }
 
-    /// Takes off an annotation.
+    /// Removes an annotation.
     pub(super) async fn drop_annotation(&self, object: &ModelResource, key: &str) -> Result<Arc<ModelResource>, CallError> {
         let written = self.patch_metadata(object, json!({"annotations": {key: null}})).await?;
         took_effect(written, |written| !written.annotations().contains_key(key))
@@ -92,7 +92,7 @@ impl Records {
     }
 }
 
-/// All finalizers of a resource. Those that are too long for the cache are read.
+/// All finalizers of a resource. If the cache does not hold all of them, they are read.
 pub(super) async fn finalizers_of<K: Clone + Debug + DeserializeOwned>(
     api: &Api<K>,
     meta: &ObjectMeta,
@@ -101,17 +101,17 @@ pub(super) async fn finalizers_of<K: Clone + Debug + DeserializeOwned>(
     if !cached.iter().any(|name| name == MORE_FINALIZERS) {
         return Ok(cached);
     }
-    // A write under the version that was decided on is refused where they have changed since.
+    // If they have changed, the write is rejected because of its resource version.
     let read = api.get_metadata(meta.name.as_deref().unwrap_or_default()).await?;
     Ok(read.metadata.finalizers.unwrap_or_default())
 }
 
-/// What a write left, where it has what was written. A mutating webhook may change it back.
+/// The result of a write if it contains what was written. A mutating webhook may revert it.
 fn took_effect(written: ModelResource, has: impl FnOnce(&ModelResource) -> bool) -> Result<Arc<ModelResource>, CallError> {
     if has(&written) { Ok(Arc::new(written)) } else { Err(CallError::NoEffect) }
 }
 
-/// Whether what was found is the same resource, with the finalizer.
+/// Whether `found` is the same resource and has the finalizer.
 fn holds(found: &ModelResource, object: &ModelResource) -> bool {
     found.uid() == object.uid() && api::has_finalizer(found.meta())
 }

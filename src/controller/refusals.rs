@@ -1,4 +1,4 @@
-//! The identities that services refused lately, so that a Secret can be looked at often and the service asked seldom.
+//! Identities that services refused recently. A Secret is read often, but a refused identity is sent to the service rarely.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use tokio::time::Instant;
 use crate::operation::Trouble;
 use crate::service::identity::{Fingerprint, Identity};
 
-/// How long an identity that a model's service refused twice is not tried again, while it is the same identity.
+/// How long an identity is not used again for a model after the service refused it twice.
 const REFUSED: Duration = Duration::from_mins(1);
-/// One refusal may be of a token alone, which is got anew for the next call; and an operation may be waiting to be looked at.
+/// The number of refusals that count. A single one may concern only the token, which is replaced for the next call.
 const REFUSALS: u32 = 2;
-/// How many refusals are remembered.
+/// The maximum number of refusals kept.
 const REMEMBERED: usize = 10_000;
 
-/// By identity and model.
+/// The recent refusals by identity and model.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     lately: Mutex<HashMap<(Fingerprint, String), Refusal>>,
 }
 
-/// What a model's service said to an identity, when it last did, and how often in a row.
+/// The last refusal of an identity for a model, its time, and the number of consecutive refusals.
 #[derive(Debug)]
 struct Refusal {
     trouble: Trouble,
@@ -31,14 +31,14 @@ struct Refusal {
 }
 
 impl Refusals {
-    /// What was said to it, where it is not to be tried again yet.
+    /// The refusal of an identity that must not be used again yet.
     pub(super) fn of(&self, identity: &Identity, model: &str) -> Option<Trouble> {
         let lately = self.lately.lock();
         let refusal = lately.get(&(identity.fingerprint(), model.to_owned()))?;
         (refusal.count >= REFUSALS && refusal.at.elapsed() < REFUSED).then(|| refusal.trouble.clone())
     }
 
-    /// The service has refused it.
+    /// Records a refusal.
     pub(super) fn remember(&self, identity: Fingerprint, model: &str, trouble: &Trouble) {
         let mut lately = self.lately.lock();
         if lately.len() >= REMEMBERED {
@@ -47,7 +47,7 @@ impl Refusals {
             oldest.filter(|_| lately.len() >= REMEMBERED).map(|key| lately.remove(&key));
         }
         let key = (identity, model.to_owned());
-        // The next try comes soon after the time that it was put off for.
+        // The next attempt follows soon after the delay, so a refusal within twice the delay is consecutive.
         let before = lately.get(&key).filter(|refusal| refusal.at.elapsed() < REFUSED.saturating_mul(2));
         let count = before.map_or(1, |refusal| refusal.count.saturating_add(1));
         lately.insert(key, Refusal { trouble: trouble.clone(), at: Instant::now(), count });

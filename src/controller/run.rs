@@ -1,4 +1,4 @@
-//! The life of the process: what comes up in which order, what ends it, and how it goes down.
+//! The lifecycle of the process: the order of startup, the reasons to stop, and the shutdown.
 
 use std::error::Error;
 use std::io;
@@ -19,68 +19,68 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server::{BindError, Port, Server};
 use crate::telemetry::traces::Traces;
 
-/// How long the work may take to end after SIGTERM. With the lease's give-back it fits into the 30 s that a pod has.
+/// How long the controller may take to stop after SIGTERM. With [`GIVE_BACK`], it fits into the 30 s grace period of a pod.
 const GRACE: Duration = Duration::from_secs(20);
-/// How long giving back the lease may take.
+/// How long releasing the lease may take.
 const GIVE_BACK: Duration = Duration::from_secs(8);
-/// How long the API server may take for its first answer, before it is asked again.
+/// Timeout of a request for the first response of the API server.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
-/// The pauses between such questions.
+/// The delays between these requests.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// A lease loop that has not moved for this long is stuck, however short the lease.
+/// A lease loop without progress for this long is stuck, however short the lease.
 const STUCK: Duration = Duration::from_mins(1);
 
-/// What the work has to work with.
+/// What the controller needs to work.
 #[derive(Clone)]
 pub struct Running {
-    /// What the command line said.
+    /// The settings of the command line.
     pub settings: Arc<Settings>,
-    /// The Kubernetes API.
+    /// The client of the Kubernetes API.
     pub client: Client,
-    /// Whether to act. It is not held yet when the work begins.
+    /// Whether this process leads. The lease may not be held yet when the work starts.
     pub lease: LeaseHandle,
-    /// Where things are counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Where spans go.
+    /// The exporter of spans.
     pub traces: Traces,
-    /// Where the work reports that its caches are full, and that its loops move.
+    /// Receives the state of the caches and the heartbeats of the loops.
     pub health: Health,
-    /// Cancelled when the work has to end: take nothing new, finish the write under way, return.
+    /// Cancelled when the work must stop: start nothing new, finish writes in progress, and return.
     pub stop: CancellationToken,
 }
 
-/// Why the process ends other than by SIGTERM.
+/// Why the process ends other than by a signal.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// The settings cannot work.
+    /// The settings are invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// There is no Kubernetes API to speak to.
+    /// No client of the Kubernetes API can be set up.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A port for metrics or probes cannot be had.
+    /// The address for metrics or probes cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// Signals cannot be listened to.
+    /// Signal handlers cannot be installed.
     #[error("failed to listen for SIGTERM: {0}")]
     Signals(#[source] io::Error),
-    /// There is no thread for the lease.
+    /// The thread for the lease cannot be started.
     #[error("failed to start the thread that renews the lease: {0}")]
     Thread(#[source] io::Error),
-    /// Another may lead now.
+    /// The lease was lost. Another operator may lead now.
     #[error("lost the lease, and another operator may lead; restart to rejoin as a candidate")]
     LeaseLost,
-    /// The work failed.
+    /// The controller failed.
     #[error("failed to run the controller: {0}")]
     Work(#[source] Box<dyn Error + Send + Sync>),
-    /// The work ended by itself, which it never should.
+    /// The controller stopped without a request, which is a bug.
     #[error("the controller stopped unexpectedly; report this bug")]
     Ended,
 }
 
 impl RunError {
-    /// 2 where only a person can mend it by other settings, 1 where a new start may do.
+    /// 2 if only other settings resolve the error, 1 if a restart may.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -90,13 +90,12 @@ impl RunError {
     }
 }
 
-/// Runs `work` until SIGTERM, with everything around it: signals, the client, metrics and health, and the lease.
+/// Runs `work` until SIGTERM, with signal handling, the client, metrics, probes and the lease.
 ///
-/// The work is dropped where it stands when the lease is lost. When told to stop it has [`GRACE`] to return; then the
-/// lease is given back.
+/// If the lease is lost, `work` is dropped immediately. After a signal, it has [`GRACE`] to return; then the lease is released.
 ///
 /// # Errors
-/// Whatever else ends it: see [`RunError`].
+/// Why the process ends without a signal: see [`RunError`].
 pub async fn run<W, F>(settings: Settings, metrics: Arc<Metrics>, traces: Traces, work: W) -> Result<(), RunError>
 where
     W: FnOnce(Running) -> F,
@@ -105,7 +104,7 @@ where
     let stop = shutdown::on_signal().map_err(RunError::Signals)?;
     let Connection { client, config, installation } = client::connect()?;
     let health = Health::new();
-    // Probes get a response to the very end: a process on its way out is alive.
+    // Probes are served until the process exits, because a process that shuts down is alive.
     for (port, address) in [(Port::Metrics, settings.metrics_address), (Port::Health, settings.health_address)] {
         let server = Server::bind(port, address).await?;
         tokio::spawn(server.serve(Arc::clone(&metrics), health.clone(), CancellationToken::new()));
@@ -129,7 +128,7 @@ where
     ended
 }
 
-/// Waits for the work to end, or for a reason to end it.
+/// Waits for the work to end, or for a reason to stop it.
 async fn attend(work: impl Future<Output = Result<(), RunError>>, lease: &LeaseHandle, stop: &CancellationToken) -> Result<(), RunError> {
     let grace = async {
         stop.cancelled().await;
@@ -150,7 +149,7 @@ async fn attend(work: impl Future<Output = Result<(), RunError>>, lease: &LeaseH
     }
 }
 
-/// Waits until the API server answers at all; a refusal is an answer.
+/// Waits for the first response of the API server. A refusal is a response.
 async fn first_answer(client: &Client) {
     let mut pause = FIRST_PAUSE;
     let mut warned = false;
@@ -198,7 +197,7 @@ fn seek(
     Lease::start(move || Client::try_from(config), settings, reports)
 }
 
-/// Shows where the lease stands to probes and metrics.
+/// Reports the state of the lease to probes and metrics.
 async fn report(lease: LeaseHandle, metrics: Arc<Metrics>, health: Health) {
     tokio::select! {
         biased;

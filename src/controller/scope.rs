@@ -1,4 +1,4 @@
-//! What a watch is of, and what it shows.
+//! The scope of a watch, and access to its cache.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Permits that namespaces share fairly: for passes, and for requests to the Kubernetes API.
+//! Permits that namespaces share fairly: for reconciliations, and for requests to the Kubernetes API.
 //!
-//! Namespaces that wait take turns, one permit each. One namespace never holds all permits: what it holds stays in proportion to
-//! what is free, so that another one rarely waits behind requests that take long.
+//! Waiting namespaces take turns, one permit each. One namespace never holds all permits: its permits stay in proportion to the free
+//! ones, so that another namespace rarely waits behind slow requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::mem;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// How many permits a namespace may hold for each one that stays free. Of 64, one namespace alone gets 48, and each of four gets 15.
+/// How many permits a namespace may hold for each free one. Of 64, a single namespace gets 48, and each of four gets 15.
 const PER_FREE: usize = 3;
 
 /// A number of permits. Clones share them.
@@ -21,15 +21,15 @@ pub(super) struct Shares(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     free: usize,
-    /// By namespace, where it is not zero.
+    /// The number of held permits by namespace, without zeros.
     held: HashMap<String, usize>,
-    /// By namespace, first come, first served.
+    /// The waiting callers by namespace, in order of arrival.
     waiting: BTreeMap<String, VecDeque<oneshot::Sender<Share>>>,
     /// The namespace that had the last turn.
     last: String,
 }
 
-/// A permit, until it is dropped.
+/// A permit. Dropping it returns it.
 #[derive(Debug)]
 pub(super) struct Share {
     of: Option<Shares>,
@@ -42,7 +42,7 @@ impl Shares {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Waits for a permit. Cancel-safe: a caller that no longer waits has none.
+    /// Waits for a permit. Cancel-safe: a dropped call takes none.
     pub(super) async fn take(&self, namespace: &str) -> Option<Share> {
         let (turn, granted) = oneshot::channel();
         {
@@ -54,7 +54,7 @@ impl Shares {
         granted.await.ok()
     }
 
-    /// Serves those that wait, as far as the permits go.
+    /// Grants permits to waiting callers while any are free.
     fn grant(&self, state: &mut State) {
         while let Some(namespace) = state.next() {
             let Some(queue) = state.waiting.get_mut(&namespace) else { return };
@@ -69,7 +69,7 @@ impl Shares {
                     *state.held.entry(namespace.clone()).or_default() += 1;
                     state.last = namespace;
                 }
-                // It no longer waits. The permit was not counted, and the lock is held.
+                // The caller no longer waits. The permit was not counted, and its `Drop` would take the held lock.
                 Some(Err(mut share)) => share.of = None,
                 None => {}
             }
@@ -78,7 +78,7 @@ impl Shares {
 }
 
 impl State {
-    /// The namespace whose turn it is, if there is a permit for it.
+    /// The next namespace that may take a permit.
     fn next(&self) -> Option<String> {
         let left = self.free.checked_sub(1)?;
         let may_have_more = |namespace: &&String| self.held.get(*namespace).is_none_or(|held| *held <= PER_FREE * left);
@@ -113,7 +113,7 @@ mod tests {
 
     type Waiting = BoxFuture<'static, Option<Share>>;
 
-    /// Begins to wait.
+    /// Starts to wait for a permit.
     fn wait(shares: &Shares, namespace: &str) -> Waiting {
         let (shares, namespace) = (shares.clone(), namespace.to_owned());
         let mut waiting = async move { shares.take(&namespace).await }.boxed();
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Takes what is granted out of those that wait.
+    /// Removes the granted permits from the waiting calls.
     fn granted(waiting: &mut Vec<Waiting>) -> Vec<Share> {
         let mut shares = Vec::new();
         waiting.retain_mut(|waiting| match waiting.now_or_never() {

@@ -1,15 +1,15 @@
-//! The end from outside: SIGTERM or SIGINT asks for an orderly one, a second of them for one at once.
+//! Shutdown by signal: the first SIGTERM or SIGINT requests a graceful shutdown, the second an immediate one.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The second ends the process with 1, where it stands.
-/// Call it where tokio runs, before anything that is to be ended in order.
+/// Returns a token that the first SIGTERM or SIGINT cancels. The second signal exits the process immediately with code 1.
+/// Must be called within a tokio runtime, before any work that needs a graceful shutdown.
 ///
 /// # Errors
-/// Where the signals cannot be listened to.
+/// If the signal handlers cannot be installed.
 pub fn on_signal() -> io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

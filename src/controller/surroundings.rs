@@ -1,5 +1,4 @@
-//! What stands around a resource: the refresh that it follows, whose model and credentials it may take over, and what is wrong
-//! with any of it.
+//! The surroundings of a resource: its upstream, whose model and credentials it may use, and the faults of both.
 
 use std::sync::Arc;
 
@@ -12,11 +11,11 @@ use crate::api::{Credentials, ModelResource, Reason, ResourceKey};
 use crate::engine::reconcile::Observed;
 use crate::engine::{Cure, Fault, Followed};
 
-/// Who to be at the service, where `Ok(None)` is the operator itself; or why that is unknown.
+/// The credentials that apply, where `Ok(None)` is the identity of the operator; or why they are unknown.
 pub(super) type Found = Result<Option<Credentials>, Fault>;
 
-/// Observes what surrounds a resource, by the newest that is known, and the credentials that apply. To one that no longer exists nothing is
-/// reserved.
+/// Observes the newest known surroundings of a resource, and returns the credentials that apply. No operation is reserved for a
+/// detached resource.
 pub(super) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelResource>, is_detached: bool) -> (Observed, Found) {
     let (fault, followed, credentials) = around(ctx, key, resource);
     let observed = Observed {
@@ -31,7 +30,7 @@ pub(super) fn observe(ctx: &Context, key: &ResourceKey, resource: &Arc<ModelReso
     (observed, credentials)
 }
 
-/// What is wrong with a resource, if anything; the refresh that it follows, where it is there; and its credentials.
+/// The fault of a resource, if any; its upstream, if it exists; and its credentials.
 fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Option<Fault>, Option<Followed>, Found) {
     let own = faults::of_spec(resource, ctx.azure.cloud(), &ctx.identities);
     let credentials = || Ok(resource.credentials().cloned());
@@ -54,7 +53,7 @@ fn around(ctx: &Context, name: &ResourceKey, resource: &ModelResource) -> (Optio
     (fault, followed.ok().as_deref().and_then(Followed::of_resource), credentials)
 }
 
-/// The refresh of this name, or why there is none.
+/// The refresh of this name, or why it is not available.
 fn look_up(ctx: &Context, name: &ResourceKey) -> Result<Arc<ModelResource>, Fault> {
     let fault = |message| Fault { reason: Reason::FollowedNotFound, message, cure: Cure::Cluster };
     match ctx.find(name) {

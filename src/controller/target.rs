@@ -1,4 +1,4 @@
-//! The model that a resource names, in the words of the services' clients.
+//! The model that a resource names, in the types of the service clients.
 
 use crate::api::{AnalysisServicesModel, Model, PowerBiModel, Reason};
 use crate::service::analysis_services::{DatabaseName, ServerName};
@@ -7,7 +7,7 @@ use crate::service::identity::Identity;
 use crate::service::power_bi::ModelName;
 use crate::service::{self, Azure};
 
-/// A model whose names are such that the service can be asked about it.
+/// A model whose names are valid at its service.
 pub(super) enum Target {
     /// A database of Analysis Services.
     AnalysisServices(ServerName, DatabaseName),
@@ -16,10 +16,10 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// Reads what a resource names. It costs no call.
+    /// Parses the model that a resource names. Needs no request.
     ///
     /// # Errors
-    /// Which fault, and a sentence about it that begins with the field below `spec`.
+    /// The reason of a fault, and its message, which starts with the field below `spec`.
     pub(super) fn of(model: &Model, cloud: &Cloud) -> Result<Self, (Reason, String)> {
         match model {
             Model { analysis_services: Some(model), power_bi: _ } => Self::of_analysis_services(model, cloud),
@@ -51,10 +51,10 @@ impl Target {
         named.map(Self::PowerBi).map_err(|message| (Reason::InvalidSpec, format!("model.powerBI: {message}")))
     }
 
-    /// The model at its service, as an identity sees it.
+    /// The client of the model at its service, with an identity.
     ///
     /// # Errors
-    /// One sentence, where the operator's cloud does not have the service.
+    /// One sentence, if the cloud of the operator does not have the service.
     pub(super) fn at(self, azure: &Azure, identity: Identity) -> Result<service::Model, String> {
         match self {
             Self::AnalysisServices(server, database) => Ok(azure.analysis_services(server, database, identity)),

@@ -1,4 +1,4 @@
-//! A resource that cannot be decoded, since another version has written it. It is left alone, but a user can release it.
+//! A resource that cannot be decoded because another version wrote it. The operator ignores it, but a user can release it.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use super::watched::Watched;
 use crate::api::{self, Kind, Reason, ResourceKey};
 use crate::engine::{Notice, namespace_patience};
 
-/// How often the namespace of a resource that is being deleted is looked at: its own deletion changes nothing of the resource.
+/// How often the namespace of a resource that is being deleted is polled: the deletion of the namespace does not change the resource.
 const LOOK: Duration = Duration::from_mins(1);
 
-/// Reports why the resource cannot be decoded, or removes its finalizer where it is being deleted and a user says so, or where its namespace
-/// is being deleted and has waited for as long as it may.
+/// Reports why the resource cannot be decoded. Removes its finalizer if the resource is being deleted and a user requests the release, or
+/// if its namespace is being deleted and the wait has reached its limit.
 pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &str) -> Action {
     let (namespace, name) = (cached.namespace().unwrap_or_default(), cached.name_any());
     let uid = cached.uid().unwrap_or_default();
-    // What the record said of the queue cannot be read any more.
+    // Its position in the queue cannot be read any more.
     ctx.wake(ctx.queue.lock().remove(&uid));
     let publish = |reason, message| ctx.events.publish(kind, cached.meta(), &Notice { reason, message });
     let held = cached.meta().deletion_timestamp.as_ref().filter(|_| api::has_finalizer(cached.meta()));
@@ -98,7 +98,7 @@ mod tests {
     use crate::controller::fixture::context;
     use crate::controller::reconcile::reconcile;
 
-    /// What is sent to the API server in a pass over a resource that a newer version has written.
+    /// The requests to the API server during the reconciliation of a resource that a newer version wrote.
     async fn sent(change: impl FnOnce(&mut Value)) -> Vec<(String, Value)> {
         let mut object = json!({
             "apiVersion": "tabular-operator.dev/v1alpha1", "kind": "ModelRefresh",

@@ -1,5 +1,5 @@
-//! The watches: what each shows goes into the cache and the index, and what someone else changed is due for a pass. One that the API
-//! server refuses is tried again, and holds up none of the others.
+//! The watches. Each updates the cache and the index, and triggers reconciliations for changes by other clients. A watch that the API
+//! server refuses is retried and does not block the others.
 
 mod paging;
 mod state;
@@ -25,20 +25,20 @@ use super::watched::Watched;
 use crate::api::{Kind, ResourceKey};
 use crate::telemetry::health::Health;
 
-/// How long a watch is left open. Whatever is silent for longer is taken for dead, so that a list that hangs at the start holds nobody
-/// up for minutes; and Azure's load balancer drops a connection that was idle for 240 s.
+/// The duration of a watch request in seconds. A connection that is silent for longer counts as dead, so that a list that hangs at startup
+/// does not block for minutes. Azure's load balancer drops connections that are idle for 240 s.
 pub(super) const WATCH_SECONDS: u32 = 60;
-/// How many resources a page is asked to have, before [`paging`] says how many.
+/// The page size that the library requests, which [`paging`] replaces.
 const PAGE: u32 = 100;
 
-/// The watch over one kind, in one namespace or in all.
+/// The watch of one kind, in one namespace or in all.
 pub(super) struct Watch {
     of: WatchScope,
     writer: Writer<Watched>,
     synced: CancellationToken,
 }
 
-/// The watches that the settings ask for, and what each of them shows.
+/// The watches of these namespaces (all if there are none), and access to their caches.
 pub(super) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope, WatchHandle>) {
     let of_all = namespaces.is_empty().then_some(None);
     let namespaces = of_all.into_iter().chain(namespaces.iter().cloned().map(Some));
@@ -52,8 +52,8 @@ pub(super) fn watches(namespaces: &[String]) -> (Vec<Watch>, HashMap<WatchScope,
     (watches, views)
 }
 
-/// Begins to watch. Returns the names of the resources that are new or that someone else changed, and what is cancelled, for each
-/// watch, when no pass has to wait for it any longer.
+/// Starts the watches. Returns the names of the resources that are new or that other clients changed, and a token for each watch that is
+/// cancelled when no reconciliation needs to wait for it any longer.
 pub(super) fn changes(
     watches: Vec<Watch>,
     ctx: &Arc<Context>,
@@ -76,15 +76,15 @@ pub(super) fn changes(
         .unzip()
 }
 
-/// A client whose watch requests show that a watch works.
+/// A client that records the success of watch requests in `state`.
 fn watched_by(state: &Arc<WatchState>, client: Client) -> Client {
     let state = Arc::clone(state);
     paging::client(client, move || state.works())
 }
 
-/// What the API server shows. It is asked again when it fails, after a pause that grows; and where it no longer knows the version to
-/// watch from, or the definition, it lists anew. The library would ask for that version for ever, and begins with the shortest pause
-/// at each list.
+/// The events of a watch. It is retried after a failure with increasing backoff. If the API server does not know the resource version or
+/// the CRD any more, the watch starts with a new list. The library would retry that version forever, and would reset the backoff with
+/// each list.
 fn events(api: Api<Watched>, state: Arc<WatchState>) -> impl Stream<Item = watcher::Result<Event<Watched>>> {
     stream::unfold((None, Duration::ZERO), move |(watching, pause): (Option<BoxStream<'static, _>>, Duration)| {
         let (api, state) = (api.clone(), Arc::clone(&state));
@@ -105,14 +105,14 @@ fn events(api: Api<Watched>, state: Arc<WatchState>) -> impl Stream<Item = watch
     })
 }
 
-/// A list that is read anew lies beside the cache until it is complete: what has not changed is there once.
+/// Shares the content of an unchanged resource with the cache. A new list is held beside the cache until it is complete.
 fn reuse(store: &Store<Watched>, kind: Kind, object: &mut Watched) {
     if let Some(cached) = store.get(&ObjectRef::from_obj_with(object, kind)) {
         object.reuse(&cached);
     }
 }
 
-/// Takes over what is shown, and returns the names of the resources that someone else changed.
+/// Records the events, and returns the names of the resources that other clients changed.
 fn names(
     events: impl Stream<Item = watcher::Result<Event<Watched>>> + Send + 'static,
     of: WatchScope,
@@ -140,7 +140,7 @@ fn names(
             ctx.shown_all(&of);
             changes.all_listed(|name| ctx.cached(name).is_some())
         }
-        // A resource that was never ours to hold is gone without a pass; nobody waits behind it any more.
+        // A resource without the finalizer disappears without a reconciliation, and must leave the queue.
         Ok(Event::Delete(object)) => {
             let name = named(&object);
             ctx.gone(&name, object.meta());
@@ -152,12 +152,12 @@ fn names(
     events.map(due).flat_map(stream::iter).boxed()
 }
 
-/// Tells what someone else changed from what the operator wrote itself: the status, which is no reason for another pass.
+/// Distinguishes changes by other clients from status writes of the operator, which need no further reconciliation.
 #[derive(Default)]
 struct Changes {
-    /// What was seen last of what others change, as a hash.
+    /// A hash of the properties that other clients change, by resource.
     seen: HashMap<ResourceKey, Option<u64>>,
-    /// The changes that a list shows: they are due when it is complete, for the cache does not have them before.
+    /// The changes in a list. They are due when the list is complete, because the cache does not contain them before.
     listed: Vec<ResourceKey>,
 }
 

@@ -1,4 +1,4 @@
-//! A resource as the watch gives it, without what nobody here reads; one that cannot be decoded does not stop the others.
+//! A resource from the watch, without the fields that the operator does not read. One that cannot be decoded does not block the others.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::api::{Kind, Metadata, ModelResource};
 
-/// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not: a third of what they take up
-/// when they are taken apart, for the time that they lie in the cache, which is nearly all of their time.
+/// A resource in the cache. Its spec and status are kept as JSON, whether they can be decoded or not. JSON takes a third of the memory of
+/// the decoded form.
 #[derive(Clone, Debug)]
 pub(super) struct Watched {
     metadata: ObjectMeta,
@@ -27,15 +27,15 @@ thread_local! {
 }
 
 impl Watched {
-    /// A resource as it goes into the cache.
+    /// Encodes a resource for the cache.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON, which each that was read can be.
+    /// If it cannot be encoded as JSON, which never happens to a decoded one.
     pub(super) fn of(object: &ModelResource) -> Result<Self, serde_json::Error> {
         Ok(Self { metadata: object.meta().clone(), body: object.body()?.into() })
     }
 
-    /// Takes the content of an equal one, so that it lies in memory once.
+    /// Shares the content of the cached resource if both are the same version, so that it is in memory once.
     pub(super) fn reuse(&mut self, cached: &Self) {
         if cached.metadata.uid == self.metadata.uid && cached.metadata.resource_version == self.metadata.resource_version {
             self.body = Arc::clone(&cached.body);
@@ -45,14 +45,14 @@ impl Watched {
     /// The resource, of the kind that is watched.
     ///
     /// # Errors
-    /// Why it cannot be decoded: it was written by another version of the definition.
+    /// Why it cannot be decoded: another version of the CRD wrote it.
     pub(super) fn object(&self, kind: Kind) -> Result<Arc<ModelResource>, String> {
         #[cfg(test)]
         DECODED.with(|count| count.set(count.get() + 1));
         ModelResource::assemble(kind, &self.metadata, &self.body).map(Arc::new)
     }
 
-    /// The operation that its status names, though the rest of it may not be decoded.
+    /// The operation that its status names, even if the rest cannot be decoded.
     pub(super) fn operation(&self) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         Some(body.pointer("/status/run/operationId")?.as_str()?.chars().filter(char::is_ascii_graphic).take(64).collect())

@@ -1,4 +1,4 @@
-//! From the command line's settings to the services' clients, and from their calls to the metrics and traces.
+//! Connects the settings of the command line to the service clients, and their calls to the metrics and traces.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::service::{self, Azure};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Traces;
 
-/// The clients of the services, as the command line says.
+/// The service clients, configured by the command line.
 pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces) -> Result<Azure, SettingsError> {
     let cloud = match &settings.cloud {
         CloudChoice::Named(CloudName::UsGovernment) => Cloud::us_government(),
         CloudChoice::Named(CloudName::UsGovernmentHigh) => Cloud::us_government_high(),
         CloudChoice::Named(CloudName::UsGovernmentDod) => Cloud::us_government_dod(),
         CloudChoice::Named(CloudName::China) => Cloud::china(),
-        // `Custom` never comes without its file.
+        // `Custom` always has its file.
         CloudChoice::Named(CloudName::Public | CloudName::Custom) => Cloud::public(),
         CloudChoice::File { path, text } => {
             Cloud::from_file_text(text).map_err(|error| SettingsError(format!("--cloud-file {}: {error}", path.display())))?
@@ -35,7 +35,7 @@ pub(super) fn azure(settings: &Settings, metrics: &Arc<Metrics>, traces: &Traces
     Azure::new(settings).map_err(|error| SettingsError(error.to_string()))
 }
 
-/// What the decision has to know of the settings.
+/// The settings of the engine.
 pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     engine::Settings {
         poll_min: settings.polling.min,
@@ -47,7 +47,7 @@ pub(super) fn engine_settings(settings: &Settings) -> engine::Settings {
     }
 }
 
-/// Counts the calls to the services, and makes a span of each.
+/// Counts the calls to the services, and creates a span for each.
 fn observer(metrics: &Arc<Metrics>, traces: &Traces) -> service::Observer {
     let (metrics, traces) = (Arc::clone(metrics), traces.clone());
     Arc::new(move |call: &CallRecord<'_>| {

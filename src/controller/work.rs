@@ -1,4 +1,4 @@
-//! What the operator does while it leads: watches the resources, and runs a pass over each when it is due.
+//! The tasks of the operator while it leads: it watches the resources and reconciles each when it is due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,17 +28,17 @@ use crate::api::ResourceKey;
 use crate::service::identity::Environment;
 use crate::telemetry::health::Health;
 
-/// How long a watch without any response is waited for, once another one works.
+/// How long to wait for a watch without any response once another one works.
 const UNANSWERED: Duration = Duration::from_secs(30);
-/// How often the metrics that change with the time are published.
+/// Interval at which the metrics that change with time are published.
 const SHOW: Duration = Duration::from_secs(15);
-/// A dispatcher that has not moved for this long is stuck.
+/// A dispatcher without progress for this long is stuck.
 const STUCK: Duration = Duration::from_mins(2);
 
-/// Leads, once the lease is held, until told to stop.
+/// Waits for the lease, and then leads until `stop` is cancelled.
 ///
 /// # Errors
-/// Where the settings for Azure cannot be used, or the watches end.
+/// If the settings for Azure are invalid.
 pub async fn work(running: Running) -> Result<(), RunError> {
     let Running { settings, client, lease, metrics, traces, health, stop } = running;
     let azure = wiring::azure(&settings, &metrics, &traces)?;
@@ -86,13 +86,13 @@ pub async fn work(running: Running) -> Result<(), RunError> {
         () = dispatch.run(due, |name| pass(Arc::clone(&ctx), name)) => {}
         () = waits => {}
     }
-    // Whoever can still hand in an event goes first, so that the writer comes to its end.
+    // The writer of events ends only when all senders are dropped.
     drop(ctx);
     events.finish(events_writer).await;
     Ok(())
 }
 
-/// One pass over the resource of this name, if there is one.
+/// Reconciles the resource of this name, if it exists.
 async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
     if let Some(cached) = ctx.cached(&name) {
         return reconcile(name.kind, cached, ctx).await;
@@ -102,7 +102,7 @@ async fn pass(ctx: Arc<Context>, name: Arc<ResourceKey>) -> Action {
     Action::await_change()
 }
 
-/// Waits until every cache is filled, and with it the queues and who follows whom: before that there is no pass.
+/// Waits until the caches, and with them the queues and the index of followers, are filled. No reconciliation starts before.
 async fn ready(ctx: &Context, health: Health, settled: Vec<CancellationToken>, ready: CancellationToken) {
     let synced: Vec<CancellationToken> = ctx.views.values().map(|view| view.synced.clone()).collect();
     until_settled(&synced, &settled).await;
@@ -110,7 +110,7 @@ async fn ready(ctx: &Context, health: Health, settled: Vec<CancellationToken>, r
     ready.cancel();
 }
 
-/// Waits until a watch works. Another one that fails is not waited for, and one that gets no response is waited for a limited time.
+/// Waits until a watch works. It does not wait for a failing one, and waits for one without a response only for a limited time.
 async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToken]) {
     let one_works = || futures::future::select_all(synced.iter().map(|synced| Box::pin(synced.cancelled())));
     let all_settle = futures::future::join_all(settled.iter().map(CancellationToken::cancelled));
@@ -125,7 +125,7 @@ async fn until_settled(synced: &[CancellationToken], settled: &[CancellationToke
     one_works().await;
 }
 
-/// Publishes the metrics that change without a resource.
+/// Publishes the metrics that change without a change of a resource.
 async fn publish(ctx: &Context) {
     let mut show = tokio::time::interval(SHOW);
     loop {
@@ -137,7 +137,7 @@ async fn publish(ctx: &Context) {
     }
 }
 
-/// Has every resource looked at when the operator is about to be uninstalled, and when it is no longer.
+/// Requests a reconciliation of every resource when a drain is requested, and when the request ends.
 async fn wake_on_leaving(ctx: &Context) {
     let mut changes = ctx.lease.leaving_changes();
     while changes.changed().await.is_ok() {

@@ -1,4 +1,4 @@
-//! The loop of one candidate: seek the Lease, keep it, and give it back.
+//! The loop of one candidate: acquire the Lease, renew it, and release it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::settings::{LeaseReports, LeaseSettings};
 use crate::controller::call::{CallError, bounded};
 use crate::telemetry::labels::WriteResult;
 
-/// How often the give-back is tried. It is a courtesy: without it the next one waits for the duration.
+/// The number of attempts to release the lease. Without a release, the next holder waits for the whole duration.
 const GIVE_BACK_ATTEMPTS: usize = 3;
 
 pub(super) struct Candidate {
@@ -24,12 +24,12 @@ pub(super) struct Candidate {
     settings: LeaseSettings,
     reports: LeaseReports,
     handle: LeaseHandle,
-    /// Whether the last call failed: only the first failure in a row is a warning.
+    /// Whether the last request failed: only the first of consecutive failures is a warning.
     failing: bool,
     heard: Heard,
-    /// What this candidate, which has not seen the Lease, has found out about its absence.
+    /// Why the Lease is absent, as far as a candidate that has never seen it knows.
     absence: Absence,
-    /// When this candidate may begin to act: not before an earlier holder of a Lease that was deleted has stopped.
+    /// When this candidate may start to act: after an earlier holder of a deleted Lease has stopped.
     acts_from: Instant,
 }
 
@@ -38,29 +38,29 @@ enum Absence {
     Unknown,
     /// No operator has worked here yet.
     Unused,
-    /// Somebody has deleted it, since then at the latest.
+    /// It was deleted at this time at the latest.
     Deleted(Instant),
 }
 
-/// The Lease as the API server last confirmed it to us.
+/// The Lease as the API server last confirmed it to this process.
 struct Holding {
     lease: Lease,
-    /// To act is allowed until then.
+    /// The process may act until this time.
     until: Instant,
     /// When the next renewal is due.
     renew: Instant,
 }
 
-/// How seeking ended.
+/// The result of [`Candidate::seek`].
 enum Sought {
     Found(Box<Holding>),
-    /// Told to stop. `open` where a write of ours may have been done.
+    /// A stop was requested. `open` if a write of this process may have been performed.
     Told {
         open: bool,
     },
 }
 
-/// What a read after a refused renewal shows.
+/// The state of the Lease after a rejected renewal.
 enum Sight {
     Ours(Box<Lease>),
     Deleted,
@@ -68,11 +68,11 @@ enum Sight {
     Unknown,
 }
 
-/// How keeping ended.
+/// The result of [`Candidate::keep`].
 enum Kept {
-    /// Told to stop. Without the Lease where this candidate has not begun to act: an earlier holder may still, so the next one has to wait.
+    /// A stop was requested. Without the Lease if this candidate has not acted: an earlier holder may still act, so the next one must wait.
     Told(Option<Box<Lease>>),
-    /// Why it is held no more.
+    /// Why it is no longer held.
     Lost(String),
 }
 
@@ -102,7 +102,7 @@ impl Candidate {
             }
             Sought::Found(holding) => match self.keep(*holding).await {
                 Kept::Told(lease) => {
-                    // First nobody acts any more, then another may.
+                    // This process stops acting before another one may start.
                     self.handle.set(Standing::GivenBack);
                     if let Some(lease) = lease {
                         self.give_back(Some(*lease)).await;
@@ -120,7 +120,7 @@ impl Candidate {
         drop(ended);
     }
 
-    /// Looks at the Lease until it can be taken, and takes it.
+    /// Polls the Lease until it can be acquired, and acquires it.
     async fn seek(&mut self) -> Sought {
         let stop = self.handle.stop().clone();
         let mut seen = None;
@@ -141,11 +141,11 @@ impl Candidate {
                     match self.claim(found, &mut seen) {
                         Ok(claim) => {
                             self.heed(&claim);
-                            // Not cut short by a stop: what is sent may be done.
+                            // A stop does not interrupt the request, because it may be performed.
                             let sent = self.write(&claim).await;
                             open = matches!(&sent, Err(error) if !error.is_conflict());
                             if matches!(&sent, Err(error) if error.is_conflict()) {
-                                // Another has it, even if it is deleted before it is seen.
+                                // Another operator wrote it, even if it is deleted before the next read.
                                 self.absence = Absence::Deleted(Instant::now());
                             }
                             if let Some(holding) = self.answered("take", sent) {
@@ -167,8 +167,8 @@ impl Candidate {
         }
     }
 
-    /// The Lease to write, or how long it is certain to be held by another. One that was deleted counts as unchanged since then: its
-    /// holder creates it again.
+    /// The Lease to write, or how long another operator certainly holds it. A deleted Lease counts as unchanged, because its holder creates
+    /// it again.
     fn claim(&self, found: Option<Lease>, seen: &mut Option<(Lease, Sighting)>) -> Result<Lease, Duration> {
         let now = Instant::now();
         let (earlier, sighting) = seen.take().unzip();
@@ -188,11 +188,11 @@ impl Candidate {
         }
     }
 
-    /// Whether a holder may still act though there is no Lease, and this candidate has seen none.
+    /// Whether a holder may still act although there is no Lease and this candidate has never seen one.
     async fn may_be_held(&mut self) -> bool {
         if let Absence::Unknown = self.absence {
             let worked = precedent::has_worked(&self.leases.clone().into_client(), &self.settings.watched).await;
-            // Where the API server does not tell, it has.
+            // Without a response, assume that an operator has worked here.
             self.absence = if worked.unwrap_or(true) { Absence::Deleted(Instant::now()) } else { Absence::Unused };
         }
         match self.absence {
@@ -208,7 +208,7 @@ impl Candidate {
         }
     }
 
-    /// Renews until told to stop, or until it is too late.
+    /// Renews the Lease until a stop is requested or the Lease is lost.
     async fn keep(&mut self, mut holding: Holding) -> Kept {
         let stop = self.handle.stop().clone();
         let term = record::transitions(&holding.lease);
@@ -237,18 +237,18 @@ impl Candidate {
                 () = sleep_until(holding.until) => return self.run_out(),
                 renewed = self.write(&renewal) => renewed,
             };
-            // An answer that came too late is none: whoever asked meanwhile was told that it is over.
+            // A late response does not count, because `holds` has already returned false.
             if Instant::now() >= holding.until {
                 return self.run_out();
             }
-            // After a failure: at once where the attempt itself took long, or else after a pause.
+            // After a failure: immediately if the attempt took long, otherwise after the retry interval.
             holding.renew = sent + self.settings.pace();
             match renewed {
                 Err(error) if error.is_not_found() && renewal.metadata.resource_version.is_some() => self.recreate(&mut holding),
                 Err(error) if error.is_conflict() => match self.look_again(holding.until).await {
                     Ok(Sight::Deleted) => self.recreate(&mut holding),
                     Ok(Sight::Ours(lease)) => {
-                        // Before the renewal, which says that it is heeded.
+                        // Before the renewal, which confirms that the request was received.
                         self.heed(&lease);
                         holding.lease = *lease;
                         holding.renew = Instant::now();
@@ -271,8 +271,8 @@ impl Candidate {
         }
     }
 
-    /// After a renewal was refused: the answer to an earlier one was lost, or somebody edited the Lease, or another has it.
-    /// It is lost where another has it.
+    /// Reads the Lease after a rejected renewal. The response to an earlier renewal was lost, a client edited the Lease, or another
+    /// operator acquired it. In the last case, it is lost.
     async fn look_again(&mut self, until: Instant) -> Result<Sight, String> {
         let read = tokio::select! {
             biased;
@@ -290,22 +290,22 @@ impl Candidate {
         }
     }
 
-    /// This candidate has created a Lease that was deleted. Its earlier holder may have renewed it until just before, so it is given the time
-    /// to stop.
+    /// Delays acting after this candidate created a deleted Lease. Its earlier holder may have renewed it until just before, and needs
+    /// time to stop.
     fn wait_for_an_earlier_holder(&mut self) {
         self.acts_from = Instant::now() + self.settings.duration;
         self.handle.set(Standing::Seeking { holder: Some(self.settings.identity.clone()) });
         tracing::warn!(lease = %self.settings.name, wait = ?self.settings.duration, "created the deleted lease; waiting for an earlier holder to stop");
     }
 
-    /// The Lease was deleted. It is still held: nobody else can have taken it, unless the create request fails because it exists.
+    /// Handles a deleted Lease. It is still held: no other operator has acquired it unless the create request fails because it exists.
     fn recreate(&self, holding: &mut Holding) {
         tracing::warn!(lease = %self.settings.name, "the lease was deleted; creating it again");
         holding.lease = record::deleted(holding.lease.clone());
         holding.renew = Instant::now();
     }
 
-    /// Writes the Lease, and counts from before that.
+    /// Writes the Lease. Its validity counts from before the request.
     async fn write(&self, lease: &Lease) -> Result<Holding, CallError> {
         let sent = Instant::now();
         let params = PostParams { field_manager: Some("tabular-operator".to_owned()), ..PostParams::default() };
@@ -324,7 +324,7 @@ impl Candidate {
         Ok(Holding { lease: written?, until: sent + self.settings.hold(), renew: sent + self.settings.renewal() })
     }
 
-    /// Empties the Lease, if it is ours: the next one need not wait.
+    /// Clears the holder if it is this process, so that the next candidate does not wait.
     async fn give_back(&self, mut known: Option<Lease>) {
         for _ in 0..GIVE_BACK_ATTEMPTS {
             let lease = match known.take() {
@@ -351,7 +351,7 @@ impl Candidate {
         }
     }
 
-    /// Heeds what the Lease says of an uninstall.
+    /// Applies a drain request in the Lease.
     fn heed(&mut self, lease: &Lease) {
         let leaving = self.heard.hear(lease, Instant::now());
         if self.handle.set_leaving(leaving) {
@@ -374,7 +374,7 @@ impl Candidate {
         ))
     }
 
-    /// Unwraps an answer; a failure is logged, as a warning where it is the first in a row.
+    /// Unwraps a response. A failure is logged, the first of consecutive ones as a warning.
     fn answered<T>(&mut self, verb: &str, answer: Result<T, CallError>) -> Option<T> {
         match answer {
             Ok(value) => {

@@ -1,4 +1,4 @@
-//! The start of leader election, on a thread of its own.
+//! The start of leader election on its own thread.
 
 use std::{io, thread};
 
@@ -9,7 +9,7 @@ use super::candidate::Candidate;
 use super::handle::{LeaseHandle, Standing};
 use super::settings::{LeaseReports, LeaseSettings};
 
-/// The stack of the lease's thread: enough for a TLS handshake, in a debug build too. Only what is used of it takes up memory.
+/// The stack size of the lease thread: sufficient for a TLS handshake, also in a debug build. Unused stack takes no memory.
 const STACK: usize = 1024 * 1024;
 
 /// Leader election.
@@ -17,11 +17,11 @@ const STACK: usize = 1024 * 1024;
 pub struct Lease;
 
 impl Lease {
-    /// Seeks the Lease and keeps it, on a thread and with a client of its own: no other work of the operator delays a renewal.
-    /// The thread ends when the lease was lost or given back.
+    /// Acquires and renews the Lease on a thread and with a client of its own, so that no other work of the operator delays a renewal.
+    /// The thread ends when the lease is lost or released.
     ///
     /// # Errors
-    /// Where the thread or its runtime cannot be started.
+    /// If the thread or its runtime cannot be started.
     pub fn start(
         connect: impl FnOnce() -> Result<Client, kube::Error> + Send + 'static,
         settings: LeaseSettings,
@@ -33,7 +33,7 @@ impl Lease {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             move || {
                 runtime.block_on(async {
-                    // A client works for the runtime that it was made in.
+                    // A client works only in the runtime in which it was created.
                     match connect() {
                         Ok(client) => Candidate::new(client, settings, reports, of_thread).run().await,
                         Err(error) => {
@@ -48,7 +48,7 @@ impl Lease {
         Ok(handle)
     }
 
-    /// As [`Self::start`], as a task of this runtime, whose clock a test may pause.
+    /// Like [`Self::start`], but as a task of this runtime, whose clock a test may pause.
     #[cfg(test)]
     pub(super) fn spawn(client: Client, settings: LeaseSettings) -> (LeaseHandle, tokio::task::JoinHandle<()>) {
         let handle = LeaseHandle::seeking(settings.margin());

@@ -1,4 +1,4 @@
-//! A Kubernetes API that holds one Lease, in memory, with faults on demand.
+//! An in-memory Kubernetes API with one Lease, and faults on demand.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What goes wrong with the requests that follow.
+/// The fault of subsequent requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// No request is ever answered, and none is done.
+    /// No request gets a response, and none is performed.
     Away,
-    /// Writes are done, and their answers are lost.
+    /// Writes are performed, and their responses are lost.
     AnswersLost,
-    /// Everything is refused.
+    /// Every request is refused.
     Forbidden,
 }
 
@@ -35,10 +35,10 @@ struct State {
     lease: Option<Lease>,
     version: u64,
     fault: Fault,
-    /// Holders, in the order in which writes were accepted.
+    /// The holders, in the order in which their writes were accepted.
     writes: Vec<String>,
     reads: usize,
-    /// What shows in a resource's metadata that an operator has worked.
+    /// The metadata of a resource that shows that an operator has worked.
     work: Value,
 }
 
@@ -48,7 +48,7 @@ impl FakeApi {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// A client of this API; `cut` is a fault on its own line alone.
+    /// A client of this API. `cut` is a fault of its connection only.
     pub(super) fn client(&self, cut: &Arc<Mutex<Fault>>) -> Client {
         let (api, cut) = (self.clone(), Arc::clone(cut));
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -74,12 +74,12 @@ impl FakeApi {
         self.state.lock().writes.clone()
     }
 
-    /// From now on a resource has this in its metadata.
+    /// Adds a resource with this metadata.
     pub(super) fn work(&self, metadata: Value) {
         self.state.lock().work = metadata;
     }
 
-    /// From now on a resource has the finalizer.
+    /// Adds a resource with the finalizer.
     pub(super) fn work_with_finalizer(&self) {
         self.work(json!({"finalizers": ["another.example/one", crate::api::FINALIZER]}));
     }
@@ -88,7 +88,7 @@ impl FakeApi {
         self.state.lock().reads
     }
 
-    /// Somebody else's hand: a person with kubectl, or another operator.
+    /// An edit by another client: a user with kubectl, or another operator.
     pub(super) fn edit(&self, edit: impl FnOnce(&mut Option<Lease>)) {
         let mut state = self.state.lock();
         edit(&mut state.lease);

@@ -1,4 +1,4 @@
-//! What the rest of the operator asks about the lease.
+//! The state of the lease for the rest of the operator.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use crate::engine::Leaving;
 #[derive(Clone, Debug)]
 pub struct LeaseHandle {
     standing: Arc<watch::Sender<Standing>>,
-    /// How much of the lease has to be left for a submission to be sent.
+    /// How much of the lease must remain to send a submission.
     margin: Duration,
-    /// Asks the loop to give the lease back.
+    /// Requests the loop to release the lease.
     stop: CancellationToken,
-    /// The loop has ended, whatever the reason.
+    /// Cancelled when the loop has ended for any reason.
     ended: CancellationToken,
     leaving: Arc<watch::Sender<Option<Leaving>>>,
 }
 
-/// Where this process stands. It only ever moves down this list.
+/// The state of this process. It only moves down this list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It wants the lease; `holder` is who has it, once that is known.
+    /// It seeks the lease. `holder` is the current holder, once known.
     Seeking { holder: Option<String> },
-    /// It has the lease, until then or for ever.
+    /// It holds the lease until this time, or forever.
     Held { until: Option<Instant>, term: Option<i32> },
-    /// It had the lease, and has it no more.
+    /// It has lost the lease.
     Lost,
-    /// It gave up the lease, or the wish for it.
+    /// It released the lease or stopped seeking it.
     GivenBack,
 }
 
 impl LeaseHandle {
-    /// Leader election is off: always held, until released.
+    /// A lease without leader election: held until released.
     #[must_use]
     pub fn always() -> Self {
         let handle = Self::seeking(Duration::ZERO);
@@ -55,14 +55,14 @@ impl LeaseHandle {
         }
     }
 
-    /// Whether it may act at this moment, by the monotonic clock. Once false after true, it stays false.
+    /// Whether the process may act now, by the monotonic clock. Once false after true, it stays false.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.holds_for(Duration::ZERO)
     }
 
-    /// Whether it may act now and for `margin` more, even if no further renewal succeeds. Just before a renewal 7/15 of the
-    /// lease's duration are left, so a margin of more than that often fails with nothing wrong.
+    /// Whether the process may act now and for `margin` more, even if no further renewal succeeds. Just before a renewal, 7/15 of the
+    /// duration remain, so a larger margin often fails without any fault.
     #[must_use]
     pub fn holds_for(&self, margin: Duration) -> bool {
         match *self.standing.borrow() {
@@ -71,19 +71,19 @@ impl LeaseHandle {
         }
     }
 
-    /// Whether a submission may be sent now: the lease is held, and lasts long enough for the request to be on its way before
-    /// anybody else may act.
+    /// Whether a submission may be sent now: the lease is held, and remains valid long enough to send the request before another
+    /// operator may act.
     ///
-    /// It need not last for the answer: a call may take longer than the whole lease. A submission that is in flight when the
-    /// lease ends is no second one. Its intent is on record, and whoever leads next submits nothing for it before the call's
-    /// deadline and the listing's lag have passed since that intent; what has arrived by then is in the listing, and adopted.
+    /// It need not remain valid until the response, because a call may take longer than the lease. A submission that is in flight when
+    /// the lease ends causes no duplicate. Its intent is recorded, and the next leader submits nothing for it until the timeout of the
+    /// call and the lag of the list have passed since that intent. An operation that has arrived by then is in the list, and is adopted.
     #[must_use]
     pub fn holds_for_a_submission(&self) -> bool {
         self.holds_for(self.margin)
     }
 
-    /// The number of this holder among all that the Lease had, `leaseTransitions`: a later holder has a higher one.
-    /// `None` where it has not been held, or leader election is off.
+    /// The number of this holder (`leaseTransitions`). A later holder has a higher one. `None` if the lease is not held or leader
+    /// election is disabled.
     #[must_use]
     pub fn term(&self) -> Option<i32> {
         match *self.standing.borrow() {
@@ -92,17 +92,17 @@ impl LeaseHandle {
         }
     }
 
-    /// Waits until the lease is held. For ever, where that does not come about: wait for [`Self::lost`] beside it.
+    /// Waits until the lease is held. If that never happens, waits forever: wait for [`Self::lost`] concurrently.
     pub async fn acquired(&self) {
         self.until(|standing| matches!(standing, Standing::Held { .. })).await;
     }
 
-    /// Waits until another was seen to hold the lease: this one stands by from then on.
+    /// Waits until another holder of the lease is observed. This process is on standby from then on.
     pub async fn standing_by(&self) {
         self.until(|standing| matches!(standing, Standing::Seeking { holder: Some(_) })).await;
     }
 
-    /// Waits until the lease is held no more: lost, run out, or given back.
+    /// Waits until the lease is no longer held: lost, expired or released.
     pub async fn lost(&self) {
         let mut changes = self.standing.subscribe();
         loop {
@@ -112,34 +112,34 @@ impl LeaseHandle {
                 Standing::Seeking { .. } => None,
             };
             tokio::select! {
-                // Unless it was renewed at the last moment.
+                // It may have been renewed at the last moment.
                 () = run_out(until) => if !self.holds() { return },
-                // The handle itself keeps the sender, so this cannot fail.
+                // The handle owns the sender, so this cannot fail.
                 _ = changes.changed() => {}
             }
         }
     }
 
-    /// Whether the Lease says that the operator is about to be uninstalled. Whoever said so and sees the Lease renewed since knows
-    /// that this is heeded.
+    /// Whether the Lease contains a drain request, and how running operations end. A renewal of the Lease after the request confirms that
+    /// the holder has received it.
     #[must_use]
     pub fn leaving(&self) -> Option<Leaving> {
         *self.leaving.borrow()
     }
 
-    /// Shows the same each time that it changes.
+    /// Receives each change of [`Self::leaving`].
     #[must_use]
     pub fn leaving_changes(&self) -> watch::Receiver<Option<Leaving>> {
         self.leaving.subscribe()
     }
 
-    /// Takes note of what the Lease says, and says whether that is new.
+    /// Records the drain request, and returns whether it changed.
     pub(super) fn set_leaving(&self, next: Option<Leaving>) -> bool {
         self.leaving.send_if_modified(|leaving| std::mem::replace(leaving, next) != next)
     }
 
-    /// Gives the lease back, so that another can take it at once, and waits until that is done or has failed. From the call
-    /// on nothing may act by it any more.
+    /// Releases the lease, so that another candidate can acquire it immediately, and waits until that has succeeded or failed. The process
+    /// must not act after this call.
     pub async fn release(&self) {
         self.stop.cancel();
         self.ended.cancelled().await;
@@ -149,12 +149,12 @@ impl LeaseHandle {
     async fn until(&self, reached: impl Fn(&Standing) -> bool) {
         let mut changes = self.standing.subscribe();
         if changes.wait_for(|standing| reached(standing)).await.is_err() {
-            // The handle itself keeps the sender, so this is never reached.
+            // The handle owns the sender, so this is unreachable.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Moves on, and says whether that changed anything. What has ended stays so, the first reason with it.
+    /// Changes the state, and returns whether it changed. A final state never changes.
     pub(super) fn set(&self, next: Standing) -> bool {
         self.standing.send_if_modified(|standing| {
             let moves = match standing {
@@ -168,12 +168,12 @@ impl LeaseHandle {
         })
     }
 
-    /// Asked to give the lease back.
+    /// Cancelled when the release of the lease is requested.
     pub(super) fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 
-    /// Says that the loop has ended, when what is returned is dropped.
+    /// Returns a guard that records the end of the loop when it is dropped.
     pub(super) fn ends(&self) -> impl Drop + use<> {
         self.ended.clone().drop_guard()
     }

@@ -1,8 +1,7 @@
-//! Which installation an operator is of, so that what was said to one is not heard by the next.
+//! The installation of an operator, so that a drain request to one installation does not apply to the next.
 //!
-//! It is known by the uid of its `ServiceAccount`: all pods of an installation have that in common, and whoever is installed anew
-//! gets another. Where somebody keeps the account over an uninstall, or the operator is no `ServiceAccount`, the word that it leaves
-//! ([`super::leaving`]) runs out by itself.
+//! The uid of its `ServiceAccount` identifies an installation: all its pods share it, and a new installation gets another one. If the
+//! account outlives an uninstall, or the operator does not use a `ServiceAccount`, the request ([`super::leaving`]) expires.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,12 +12,12 @@ use serde_json::Value;
 
 use super::leaving;
 
-/// In the Lease: the last holder's, as it says of itself, for whoever speaks to it.
+/// The annotation of the Lease with the installation of its last holder, to which drain requests are addressed.
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/installation";
-/// A uid is shorter.
+/// The maximum length of a uid.
 const LONGEST: usize = 64;
 
-/// The uid in the token of a `ServiceAccount`, which nobody has to check: the API server tells by the same token who writes.
+/// The uid in the token of a `ServiceAccount`. The token needs no verification: the API server authenticates the writer with it.
 pub(crate) fn of(user: &AuthInfo) -> Option<String> {
     let file = || user.token_file.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
     let token = user.token.as_ref().map(|token| token.expose_secret().to_owned()).or_else(file)?;
@@ -27,7 +26,7 @@ pub(crate) fn of(user: &AuthInfo) -> Option<String> {
     claims["kubernetes.io"]["serviceaccount"]["uid"].as_str().filter(plain).map(ToOwned::to_owned)
 }
 
-/// What a new holder makes of the Lease that it takes: a word that is said to other installations is dropped.
+/// Records the installation of a new holder in the Lease, and removes a drain request to other installations.
 pub(super) fn settle(lease: &mut Lease, ours: Option<&str>) {
     let annotations = lease.metadata.annotations.get_or_insert_default();
     let Some(ours) = ours else {

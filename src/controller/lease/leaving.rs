@@ -1,7 +1,7 @@
-//! The word in the Lease by which an operator is told that it is about to be uninstalled.
+//! The drain request, an annotation of the Lease that announces an uninstall to the operator.
 //!
-//! It is told in the Lease because the holder reads no other object of its own so often, and because a write there makes the
-//! holder's next renewal fail until it has read it: whoever sees the Lease renewed after the word knows that it was heeded.
+//! The Lease contains it because the holder accesses the Lease most often, and because a write to the Lease makes the next renewal fail
+//! until the holder has read it. A renewal after the request confirms that the holder has received it.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::engine::Leaving;
 
-/// The annotation: `cancel` or `wait`, a number that changes each time that it is said anew, and the installations
-/// ([`super::installation`]) that it is said to; where it names none, it is said to all.
+/// The annotation: `cancel` or `wait`, a number that increases with each renewal, and the installations ([`super::installation`]) that
+/// it addresses. Without any, it addresses all.
 pub(crate) const ANNOTATION: &str = "tabular-operator.dev/leaving";
-/// How long the word holds when it is not said anew, by the listener's own clock. It has to outlast the pods of an uninstall, a
-/// standby among them that takes the Lease over. One that is installed right after drops it ([`super::installation`]).
+/// How long the request stays in effect without a renewal, by the clock of the operator. It must outlast the pods of an uninstall,
+/// including a standby that acquires the Lease. The next installation removes it ([`super::installation`]).
 pub(crate) const HOLDS: Duration = Duration::from_mins(1);
 
-/// The word to these installations, for the so-manieth time.
+/// The value of the request to these installations. `count` is the number of its renewals.
 pub(crate) fn word(leaving: Leaving, count: u64, to: &[&str]) -> String {
     let word = match leaving {
         Leaving::Cancel => "cancel",
@@ -26,20 +26,20 @@ pub(crate) fn word(leaving: Leaving, count: u64, to: &[&str]) -> String {
     [&[word, &count.to_string()], to].concat().join(" ")
 }
 
-/// Whether it is said to others than this installation.
+/// Whether the request addresses only other installations.
 pub(super) fn is_to_others(word: &str, ours: &str) -> bool {
     let mut named = word.split(' ').skip(2).peekable();
     named.peek().is_some() && !named.any(|named| named == ours)
 }
 
-/// The word that was heard last, and since when it has been the same.
+/// The last received request, and since when it has been unchanged.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     last: Option<(String, Instant)>,
 }
 
 impl Heard {
-    /// What the Lease says, as far as it still holds.
+    /// The request in the Lease if it is still in effect.
     pub(super) fn hear(&mut self, lease: &Lease, now: Instant) -> Option<Leaving> {
         let said = lease.metadata.annotations.as_ref().and_then(|all| all.get(ANNOTATION));
         if said != self.last.as_ref().map(|(word, _)| word) {

@@ -1,18 +1,18 @@
 //! Leader election: only the holder of a `coordination.k8s.io/v1` Lease acts.
 //!
-//! What makes it safe, each rule on its own:
-//! - Every write carries the resourceVersion that it was decided on, so of two candidates one is refused.
-//! - The holder counts from *before* it sent the request that the API server accepted, by its own monotonic clock, and
-//!   stops at four fifths of the lease's duration. Nobody else can have begun to count earlier.
-//! - A candidate takes over only when it has itself seen the Lease unchanged for the whole duration. The times written
-//!   in the Lease are for people; no clock is ever compared with another machine's.
-//! - A deleted Lease counts as one that is unchanged: its holder creates it again, and a candidate waits for the whole duration, even one that
-//!   starts and has not seen it, if a resource shows that an operator has worked here. A candidate that has created it waits once more before
-//!   it acts: the holder may have created it in between, and somebody deleted it again.
-//! - A lease that was lost stays lost. The process ends, and comes back as a candidate of a new name.
+//! The rules that make it safe:
+//! - Every write carries the resourceVersion on which it is based, so the API server rejects one of two concurrent candidates.
+//! - The holder counts from *before* it sent the accepted request, by its own monotonic clock, and stops acting at four fifths of the
+//!   duration. No candidate can have started to count earlier.
+//! - A candidate acquires the Lease only after it has observed it unchanged for the whole duration. The times in the Lease are
+//!   informational: clocks of different machines are never compared.
+//! - A deleted Lease counts as unchanged: its holder creates it again, and a candidate waits for the whole duration. A candidate that has
+//!   never seen it also waits if a resource shows that an operator has worked here. A candidate that has created the Lease waits once more
+//!   before it acts, because the holder may have created it in between and a client may have deleted it again.
+//! - A lost lease stays lost. The process exits, and restarts as a candidate with a new name.
 //!
-//! An API server that is away costs the holder its lease, though nobody can take it meanwhile: the holder cannot tell
-//! that from being cut off alone.
+//! If the API server is not available, the holder loses its lease although no candidate can acquire it: the holder cannot distinguish
+//! this from a network partition that affects only itself.
 
 mod candidate;
 mod election;

@@ -1,4 +1,4 @@
-//! Whether an operator has worked here before. Where it has, and the Lease is absent, somebody has deleted the Lease, and its holder may still act.
+//! Whether an operator has worked here before. If so, an absent Lease was deleted, and its holder may still act.
 
 use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
@@ -8,13 +8,13 @@ use crate::api::{self, Kind, ModelResource};
 use crate::controller::call::{CallError, bounded};
 use crate::controller::records::CALL;
 
-/// How many resources one list request returns.
+/// The maximum number of resources in one list response.
 const PAGE: u32 = 500;
 
-/// Whether a resource of these namespaces (none: of all) has the finalizer, or a status that was written.
+/// Whether a resource in these namespaces (all if there are none) has the finalizer or a written status.
 ///
 /// # Errors
-/// Where the API server does not tell.
+/// If a list request fails.
 pub(super) async fn has_worked(client: &Client, namespaces: &[String]) -> Result<bool, CallError> {
     for kind in Kind::ALL {
         let of_all = namespaces.is_empty().then(|| Api::all_with(client.clone(), kind));
@@ -32,7 +32,7 @@ async fn shows_work(resources: &Api<ModelResource>) -> Result<bool, CallError> {
     let mut page = ListParams::default().limit(PAGE);
     loop {
         let list = match bounded(CALL, resources.list_metadata(&page)).await {
-            // The definitions are not installed.
+            // The CRDs are not installed.
             Err(error) if error.is_not_found() => return Ok(false),
             list => list?,
         };

@@ -1,4 +1,4 @@
-//! The Lease object: what it says, and how it is written. No I/O here, and the time is an argument.
+//! The Lease object: how it is read and changed. Pure functions; the time is an argument.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::installation;
 use super::settings::LeaseSettings;
 
-/// The longest duration that is believed of another's Lease. A wrong one must not lock everybody out for ever.
+/// The maximum duration accepted from the Lease of another holder. A wrong one must not block all candidates forever.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// A version of the Lease, and since when this process has seen it unchanged.
+/// A version of the Lease, and since when this process has observed it unchanged.
 #[derive(Clone, Debug)]
 pub(super) struct Sighting {
     version: Option<String>,
@@ -21,7 +21,7 @@ pub(super) struct Sighting {
 }
 
 impl Sighting {
-    /// Takes note of what was read. `now` is after the answer came in: a later beginning is the safe one.
+    /// Records an observation. `now` is after the response, because a later start is safe.
     pub(super) fn of(lease: &Lease, earlier: Option<Self>, now: Instant) -> Self {
         let version = &lease.metadata.resource_version;
         match earlier {
@@ -31,18 +31,18 @@ impl Sighting {
     }
 }
 
-/// What a candidate makes of the Lease.
+/// The state of the Lease for a candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It can be taken: given back, run out, or never held.
+    /// It can be acquired: released, expired, or never held.
     Free,
-    /// It is held in our name: the answer to a write of ours was lost.
+    /// This process holds it: the response to its write was lost.
     Ours,
-    /// Another has it, until then at the least.
+    /// Another holder has it, at least until this time.
     Taken { by: String, until: Instant },
 }
 
-/// Whether the Lease can be taken.
+/// Whether the Lease can be acquired.
 pub(super) fn judge(lease: &Lease, sighting: &Sighting, settings: &LeaseSettings, now: Instant) -> Verdict {
     let Some(holder) = holder(lease) else {
         return Verdict::Free;
@@ -50,17 +50,17 @@ pub(super) fn judge(lease: &Lease, sighting: &Sighting, settings: &LeaseSettings
     if holder == settings.identity {
         return Verdict::Ours;
     }
-    // The holder may have been told a longer duration than we were.
+    // The holder may be configured with a longer duration than this process.
     let until = sighting.since + settings.duration.max(duration(lease));
     if now < until { Verdict::Taken { by: holder.to_owned(), until } } else { Verdict::Free }
 }
 
-/// Who holds it; nobody where it was given back.
+/// The holder. `None` if the Lease was released.
 pub(super) fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
 }
 
-/// How many holders it has had before this one.
+/// The number of holders before the current one.
 pub(super) fn transitions(lease: &Lease) -> i32 {
     lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or(0)
 }
@@ -70,7 +70,7 @@ fn duration(lease: &Lease) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).min(LONGEST)
 }
 
-/// The Lease, taken: `found` is what there was. Its resourceVersion goes with it, and so does all that is not ours.
+/// The Lease with this process as its holder. Keeps the resourceVersion of `found` and everything that the operator does not own.
 pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timestamp) -> Lease {
     let mut lease = found.unwrap_or_else(|| Lease {
         metadata: ObjectMeta { name: Some(settings.name.clone()), namespace: Some(settings.namespace.clone()), ..ObjectMeta::default() },
@@ -90,13 +90,13 @@ pub(super) fn taken(found: Option<Lease>, settings: &LeaseSettings, time: Timest
     lease
 }
 
-/// The Lease after somebody deleted it, ready to be created again.
+/// A deleted Lease, ready to be created again.
 pub(super) fn deleted(lease: Lease) -> Lease {
     let ObjectMeta { name, namespace, labels, annotations, .. } = lease.metadata;
     Lease { metadata: ObjectMeta { name, namespace, labels, annotations, ..ObjectMeta::default() }, spec: lease.spec }
 }
 
-/// The Lease, renewed by its holder.
+/// The Lease after a renewal.
 pub(super) fn renewed(mut lease: Lease, settings: &LeaseSettings, time: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.renew_time = Some(MicroTime(time));
@@ -104,7 +104,7 @@ pub(super) fn renewed(mut lease: Lease, settings: &LeaseSettings, time: Timestam
     lease
 }
 
-/// The Lease, given back by its holder. The count of holders stays: the next one adds to it.
+/// The Lease after its release. Keeps the number of holders, which the next one increments.
 pub(super) fn given_back(mut lease: Lease, time: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_lease_runs_out_by_our_own_clock_only() {
-        // Written by a clock that is years behind, then ahead: it makes no difference.
+        // The clock of the holder is years behind, then ahead, without effect.
         for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
             let lease = at("7", taken(None, &settings("a"), time));
             let start = Instant::now();
@@ -171,7 +171,7 @@ mod tests {
         for (seconds, waits) in [(60, 60), (1, 15), (-3, 15), (i32::MAX, 3600)] {
             lease.spec.as_mut().unwrap().lease_duration_seconds = Some(seconds);
             let Verdict::Taken { until, .. } = judge(&lease, &Sighting::of(&lease, None, now), &settings("b"), now) else {
-                panic!("it is taken")
+                panic!("another holder has it")
             };
             assert_eq!(until - now, Duration::from_secs(waits));
         }

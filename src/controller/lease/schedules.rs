@@ -1,4 +1,4 @@
-//! Random schedules of faults: whatever fails, and whenever, nobody holds the lease while another does.
+//! Random schedules of faults. At most one process holds the lease at any time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::fake::{FakeApi, Fault};
 use super::tests::operator;
 
-/// A small generator, so that a schedule can be run again by its seed.
+/// A small random generator, so that a schedule can be repeated by its seed.
 struct Dice(u64);
 
 impl Dice {
@@ -41,7 +41,7 @@ async fn never_two_at_a_time_whatever_fails() {
         for step in 0..10_000 {
             sleep(Duration::from_millis(20 + dice.roll(60))).await;
             if api.lease().is_none() {
-                // A process that has not seen the deleted Lease counts from the beginning.
+                // A process that has not observed the deleted Lease counts from zero.
                 latest = -1;
             }
             let holders: Vec<_> = all.iter().filter(|operator| operator.lease.holds()).collect();
@@ -68,12 +68,12 @@ async fn never_two_at_a_time_whatever_fails() {
                 4 if dice.roll(4) == 0 => api.edit(|lease| *lease = None),
                 _ => {}
             }
-            // What has ended is started anew, as its pod would be. It has no say in it any more.
+            // An ended process is restarted, as its pod would be.
             if all[one].task.is_finished() && !all[one].lease.holds() {
                 all[one] = operator(&api, &format!("o{names}"));
                 names += 1;
             }
         }
     }
-    assert!(changes > 100, "{changes} changes of holder are too few to prove anything");
+    assert!(changes > 100, "{changes} changes of holder are too few");
 }

@@ -1,4 +1,4 @@
-//! The lease against an API in memory, on a paused clock: every second here is a step of that clock.
+//! The lease against an in-memory API with a paused clock. Every second is a step of that clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const MOMENT: Duration = Duration::from_millis(10);
 pub(super) struct Operator {
     pub(super) lease: LeaseHandle,
     pub(super) task: JoinHandle<()>,
-    /// What is wrong with its own line to the API.
+    /// The fault of its own connection to the API.
     pub(super) line: Arc<Mutex<Fault>>,
 }
 
@@ -45,10 +45,10 @@ fn settings(name: &str, installation: Option<&str>) -> LeaseSettings {
     }
 }
 
-/// Waits within the paused clock, and says how long it took.
+/// Waits on the paused clock, and returns the elapsed time.
 async fn took(what: impl Future<Output = ()>) -> Duration {
     let start = Instant::now();
-    timeout(Duration::from_mins(2), what).await.expect("it comes about within two minutes");
+    timeout(Duration::from_mins(2), what).await.expect("it ends within two minutes");
     start.elapsed()
 }
 
@@ -65,9 +65,9 @@ async fn a_free_lease_is_taken_at_once_and_kept() {
     assert_eq!((a.lease.holds(), a.lease.term()), (true, Some(0)));
     for _ in 0..600 {
         sleep(seconds(1)).await;
-        assert!(a.lease.holds_for(seconds(6)), "what is left just before a renewal is 7 s of 15");
+        assert!(a.lease.holds_for(seconds(6)), "7 s of 15 remain just before a renewal");
     }
-    // 600 s at a renewal every 5 s, and the first.
+    // The first write, and a renewal every 5 s for 600 s.
     assert!((118..=122).contains(&api.writes().len()), "{} writes", api.writes().len());
 }
 
@@ -79,7 +79,7 @@ async fn nothing_is_submitted_in_the_last_fifth() {
     a.lease.acquired().await;
     for _ in 0..120 {
         sleep(MOMENT * 25).await;
-        assert!(a.lease.holds_for_a_submission(), "while every renewal comes in time");
+        assert!(a.lease.holds_for_a_submission(), "while every renewal succeeds in time");
     }
     api.fail(Fault::Away);
     let cut_off = Instant::now();
@@ -89,12 +89,12 @@ async fn nothing_is_submitted_in_the_last_fifth() {
         }
     })
     .await;
-    assert!(a.lease.holds(), "what is under way may still be recorded");
+    assert!(a.lease.holds(), "an operation in progress may still be recorded");
     let sent_at_the_latest = cut_off.elapsed();
     let ended = sent_at_the_latest + took(a.lease.lost()).await;
     let left = ended.saturating_sub(sent_at_the_latest);
     assert!(left + MOMENT >= DURATION / 5 && left <= DURATION / 5, "{left:?}");
-    // The last good renewal is counted from before it was sent, so nobody can have the lease sooner than this.
+    // The last successful renewal counts from before it was sent, so no other operator can hold the lease sooner.
     assert!(ended + DURATION / 5 <= DURATION + MOMENT, "{ended:?}");
 }
 
@@ -108,7 +108,7 @@ async fn a_second_one_stands_by() {
     sleep(seconds(300)).await;
     assert!(a.lease.holds() && !b.lease.holds());
     assert!(api.writes().iter().all(|holder| holder == "a"));
-    assert!(api.reads() <= 302, "{} looks in 300 s", api.reads());
+    assert!(api.reads() <= 302, "{} reads in 300 s", api.reads());
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,15 +130,15 @@ async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
     a.task.abort();
     let waited = took(b.lease.acquired()).await;
     assert!(waited <= DURATION + seconds(2), "{waited:?}");
-    assert!(waited >= seconds(10), "{waited:?} is less than a renewal could have been old");
+    assert!(waited >= seconds(10), "{waited:?} is shorter than the rest of the duration after a renewal");
     assert_eq!(b.lease.term(), Some(1));
-    // The handle of the dead one says so too, by its own clock.
+    // The handle of the dead operator also reports the loss, by its own clock.
     assert!(!a.lease.holds());
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_clock_is_compared_with_anothers() {
-    // Taken, by the wall clock, in 1970: it is waited for all the same.
+    // By the wall clock, it was acquired in 1970. The candidate waits nevertheless.
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -159,7 +159,7 @@ async fn a_holder_without_the_api_stops_before_another_can_begin() {
     a.lease.acquired().await;
     let b = operator(&api, "b");
     sleep(seconds(31)).await;
-    // It alone is cut off.
+    // Only this operator is disconnected.
     *a.line.lock() = Fault::Away;
     let start = Instant::now();
     took(a.lease.lost()).await;
@@ -169,7 +169,7 @@ async fn a_holder_without_the_api_stops_before_another_can_begin() {
     assert!(!b.lease.holds());
     b.lease.acquired().await;
     assert!(Instant::now() - stopped >= seconds(2), "{:?} between the two", Instant::now() - stopped);
-    // It stays lost when the line is back.
+    // It stays lost after the connection recovers.
     *a.line.lock() = Fault::None;
     sleep(seconds(60)).await;
     assert!(!a.lease.holds() && b.lease.holds());
@@ -182,7 +182,7 @@ async fn a_short_absence_of_the_api_is_ridden_out() {
     let a = operator(&api, "a");
     a.lease.acquired().await;
     for fault in [Fault::Away, Fault::Forbidden, Fault::AnswersLost] {
-        // Just before a renewal, for 6 s of the 7 that are left.
+        // Just before a renewal, for 6 s of the remaining 7.
         sleep(seconds(4)).await;
         api.fail(fault);
         sleep(seconds(6)).await;
@@ -195,7 +195,7 @@ async fn a_short_absence_of_the_api_is_ridden_out() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_lost_for_long_are_no_renewals() {
-    // The writes are done; but whoever does not know that must not act.
+    // The writes are performed, but an operator without their responses must not act.
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -212,7 +212,7 @@ async fn a_claim_whose_answer_was_lost_is_found_again() {
     api.fail(Fault::None);
     assert_eq!(api.holder().as_deref(), Some("a"));
     assert!(took(a.lease.acquired()).await < seconds(5));
-    assert_eq!(a.lease.term(), Some(0), "it is one and the same claim");
+    assert_eq!(a.lease.term(), Some(0), "it is the same claim");
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +295,7 @@ async fn lease_that_is_deleted_whenever_it_is_seen_has_one_holder() {
     api.work_with_finalizer();
     for step in 0..60_000 {
         sleep(MOMENT).await;
-        // As early as somebody can who watches it, as late as the next renewal, and all between.
+        // From the earliest time at which a candidate can observe it to the next renewal.
         if api.lease().is_some() && step % 701 < 1 + step / 2_000 {
             api.edit(|lease| *lease = None);
         }
@@ -347,7 +347,7 @@ async fn what_is_given_back_is_taken_at_once() {
     a.lease.acquired().await;
     let b = operator(&api, "b");
     b.lease.standing_by().await;
-    // Between two looks of the other one.
+    // Between two polls of the other candidate.
     sleep(seconds(20) + Duration::from_millis(500)).await;
     let released = a.lease.clone();
     assert!(took(released.release()).await < MOMENT);
@@ -380,7 +380,7 @@ async fn nobody_acts_while_it_is_given_back() {
     let lease = a.lease.clone();
     let releasing = tokio::spawn(async move { lease.release().await });
     sleep(MOMENT).await;
-    // The API server has emptied it already, though no answer came.
+    // The API server has already cleared the holder, although the response was lost.
     assert_eq!(api.holder().as_deref(), Some(""));
     assert!(!a.lease.holds());
     releasing.await.unwrap();
@@ -429,11 +429,11 @@ async fn a_frozen_process_knows_it_when_it_thaws() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
-    // The clock goes on and nothing of ours runs: the first question after it is answered rightly.
+    // The clock advances while the process is suspended. The first check after it must be correct.
     tokio::time::advance(seconds(13)).await;
     assert!(!a.lease.holds());
     sleep(seconds(5)).await;
-    assert!(!a.lease.holds(), "and it is not taken up again");
+    assert!(!a.lease.holds(), "and it stays lost");
     assert!(a.task.is_finished());
 }
 
@@ -467,7 +467,7 @@ async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
     sleep(DURATION).await;
     assert_eq!(first.lease.leaving(), Some(Leaving::Cancel));
     first.lease.release().await;
-    // A pod of the same installation may take over while that goes.
+    // A pod of the same installation may acquire the lease meanwhile.
     let standby = installed(&api, "b", Some("one"));
     standby.lease.acquired().await;
     assert_eq!(standby.lease.leaving(), Some(Leaving::Cancel));
@@ -480,7 +480,7 @@ async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
     assert!(next.lease.holds() && next.lease.leaving().is_none());
 }
 
-/// In real time: the test's own runtime does nothing meanwhile.
+/// In real time, while the runtime of the test is blocked.
 #[tokio::test]
 async fn busy_operator_keeps_its_lease() {
     let api = FakeApi::new();

@@ -1,8 +1,7 @@
-//! Follows operations whose resource went without waiting for them.
+//! Tracks operations whose resource was deleted without the finalizer.
 //!
-//! Nothing that was started is left running unwatched, so they are followed as a deletion would have followed them: by the
-//! same decision, on the record as it was last known, which is kept in memory from then on. A process that ends forgets
-//! them, as there is no place left to write them to.
+//! No operation is left running unobserved, so they are tracked as during a normal deletion: by the same state machine, on the last known
+//! record, which is kept in memory. A process that exits forgets them, because no object remains to store them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +21,14 @@ use crate::api::{self, ModelResource, Reason};
 use crate::engine::Notice;
 use crate::engine::reconcile::{AcceptedSubmission, Finish, Reconciliation, Transient};
 
-/// The pause before something is tried again that the decision did not set one for.
+/// The delay before a retry for which the state machine sets none.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The shortest pause between two looks.
+/// The minimum delay between two reconciliations.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// When it is given up, for want of credentials, say: by then the service's own limits have ended most operations.
+/// The time after which tracking stops, for example without credentials. The limits of the service have ended most operations by then.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Sees to all that come, for ever.
+/// Tracks the operations of all received resources. Never returns.
 pub(in super::super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedReceiver<Gone>) {
     let mut followed = FuturesUnordered::new();
     loop {
@@ -37,21 +36,21 @@ pub(in super::super) async fn attend(ctx: &Context, mut coming: mpsc::UnboundedR
             Some(Gone { kind, watched, accepted }) = coming.recv() => followed.push(async move {
                 match watched.object(kind) {
                     Ok(object) => Box::pin(see_to(ctx, &object, accepted)).await,
-                    // A pass has read it, so this is never said.
+                    // Unreachable: a reconciliation has decoded it before.
                     Err(error) => tracing::error!(error, name = watched.name_any(), "failed to decode a deleted resource"),
                 }
                 ctx.orphans.seen_to(&watched.uid().unwrap_or_default());
             }),
             Some(()) = followed.next(), if !followed.is_empty() => {}
-            // Nobody can hand in one any more.
+            // The channel is closed.
             else => std::future::pending().await,
         }
     }
 }
 
-/// Follows the operation of a resource that is gone to its end.
+/// Tracks the operation of a deleted resource until it ends.
 async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<AcceptedSubmission>) {
-    // A watch may miss what is there: only the API server itself says that it is gone.
+    // A watch may miss an existing resource, so the deletion is confirmed with the API server.
     let records = Records::new(&ctx.client, &ctx.places, object.kind(), &object.namespace().unwrap_or_default());
     loop {
         match records.read(&object.name_any()).await {
@@ -79,7 +78,7 @@ async fn see_to(ctx: &Context, object: &ModelResource, accepted: Option<Accepted
     ctx.events.publish(object.kind(), object.meta(), &Notice { reason: Reason::Released, message });
 }
 
-/// The resource as it would be if its deletion had waited.
+/// The resource as it would be if the finalizer still delayed its deletion.
 fn deleted(object: &ModelResource) -> ModelResource {
     let mut object = object.clone();
     let metadata = object.meta_mut();
@@ -90,15 +89,15 @@ fn deleted(object: &ModelResource) -> ModelResource {
     object
 }
 
-/// How following ended.
+/// How the tracking ended.
 enum Followed {
-    /// As a deletion ends, or with the lease.
+    /// The operation ended, or the lease was lost.
     ToTheEnd,
-    /// Only a person could have said which operation is the resource's, and there is no resource to say it at.
+    /// Only a user could identify the operation, and the resource to annotate no longer exists.
     InDoubt,
 }
 
-/// Reconciles in memory until the operation has ended. What the service accepted is followed by its id.
+/// Reconciles in memory until the operation has ended. An accepted submission is polled by its id.
 async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedSubmission>) -> Followed {
     let (key, uid) = (object.key(), object.uid().unwrap_or_default());
     let (mut view, mut transient) = (Arc::new(object), Transient { accepted, ..Transient::default() });
@@ -108,7 +107,7 @@ async fn follow(ctx: &Context, object: ModelResource, accepted: Option<AcceptedS
         ctx.index.departs(&outcome.view);
         let pause = match outcome.finish {
             Finish::Settled { requeue } => requeue.unwrap_or(PAUSE),
-            // Nothing is written or read, so nothing of that can fail.
+            // Unreachable: a detached reconciliation neither reads nor writes.
             Finish::Failed => PAUSE,
             Finish::Released | Finish::Gone | Finish::Conflict => return Followed::ToTheEnd,
             Finish::Unresolvable => return Followed::InDoubt,

@@ -1,6 +1,6 @@
-//! The driver: performs what the machine requests, and decides nothing.
+//! The driver performs what the machine requests. It makes no decisions.
 //!
-//! Each request has a future of its own, boxed: a reconciliation that waits for its permit or its service is small.
+//! Each request has its own boxed future, so that a reconciliation that waits for a permit or a service uses little memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
 
-/// Performs what a reconciliation of the resource with this key and uid requests. Returns how it ended, and what failed last.
+/// Performs what a reconciliation of the resource with this key and uid requests. Returns its outcome and the last error.
 pub(super) async fn drive(
     ctx: &Context,
     (key, uid): (&ResourceKey, &str),
@@ -87,7 +87,7 @@ pub(super) async fn drive(
             Request::RemoveFinalizer { events } => {
                 last_events = events;
                 let removal = Box::pin(async {
-                    // Before the write: the watch may show that the resource is gone sooner than the response does.
+                    // Before the write, because the watch may show the deletion before the response arrives.
                     ctx.orphans.let_go(uid);
                     ctx.index.departs(view);
                     records.drop_finalizer(view).await
@@ -115,7 +115,7 @@ pub(super) async fn drive(
                     }
                     called.map_or(Response::TimedOut, |seen| Response::Called(Box::new(seen)))
                 }
-                // Never: a call comes after its preparation. The machine ends with a response that it did not request.
+                // Unreachable: a call follows its preparation. The machine ends on an unexpected response.
                 None => Response::Prepared,
             },
             Request::Done(outcome) => {
@@ -127,7 +127,7 @@ pub(super) async fn drive(
     }
 }
 
-/// Waits no longer than `timeout`. `None` is no result by then.
+/// Waits for at most `timeout`. Returns `None` if there is no result by then.
 async fn within_limit<F: Future>(timeout: Option<Duration>, work: F) -> Option<F::Output> {
     match timeout {
         None => Some(work.await),

@@ -1,4 +1,4 @@
-//! What surrounds a reconciliation: the lease, the limits, and that nothing in it concerns another resource.
+//! The entry of a reconciliation: the check of the lease, the limits, and the isolation from other resources.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::api::{Kind, ModelResource, ResourceKey};
 use crate::engine::reconcile::{Finish, Outcome, QueueUpdate, Reconciliation, Tracking};
 use crate::telemetry::labels::ReconcileResult;
 
-/// How long a reconciliation may take; every call in it has a deadline of its own, so this is a last resort.
+/// Timeout for a reconciliation. Every request in it has its own timeout, so this is a last resort.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// One reconciliation, whatever happens in it: a panic or an error of one resource is no other resource's business.
+/// Performs one reconciliation. A panic or an error of one resource does not affect the others.
 pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: Arc<Context>) -> Action {
     if !ctx.lease.holds() {
         return Action::await_change();
@@ -72,19 +72,19 @@ fn action_of(requeue: Option<Duration>) -> Action {
     requeue.map_or_else(Action::await_change, Action::requeue)
 }
 
-/// A reconciliation in progress. Whatever ends it, what holds then is applied once: also where it panics, takes too long or is dropped.
+/// A reconciliation in progress. Its outcome is applied exactly once, also after a panic, a timeout or a drop.
 struct ReconcileGuard<'a> {
     ctx: &'a Context,
     cached: &'a Arc<Watched>,
     key: &'a ResourceKey,
     uid: &'a str,
     machine: Reconciliation<Arc<ModelResource>>,
-    /// Whether what holds is applied.
+    /// Whether the outcome was applied.
     applied: bool,
 }
 
 impl<'a> ReconcileGuard<'a> {
-    /// Begins with the newest that is known of the resource, and with what the reconciliation before has kept.
+    /// Starts with the newest known state of the resource and the state that the previous reconciliation kept.
     fn begin(ctx: &'a Context, (key, uid): (&'a ResourceKey, &'a str), cached: &'a Arc<Watched>, object: &Arc<ModelResource>) -> Self {
         ctx.meet(key, uid);
         let view = ctx.memory.newest(object);
@@ -93,12 +93,12 @@ impl<'a> ReconcileGuard<'a> {
         Self { ctx, cached, key, uid, machine, applied: false }
     }
 
-    /// Applies how it ended. Returns the delay before the next one.
+    /// Applies the outcome. Returns the delay before the next reconciliation.
     fn finish(mut self, outcome: Outcome<Arc<ModelResource>>) -> Option<Duration> {
         self.apply(outcome)
     }
 
-    /// Applies what holds where it did not end.
+    /// Applies the outcome of a reconciliation that did not complete.
     fn abandon(mut self) -> Option<Duration> {
         let outcome = self.machine.abandon();
         self.apply(outcome)

@@ -1,4 +1,4 @@
-//! One reconciliation of one resource: what the machine requests, performed.
+//! The reconciliation of one resource.
 
 pub(super) mod detached;
 mod driver;

@@ -14,14 +14,14 @@ use crate::engine::reconcile::{Finish, Outcome, Rejection, Response, RunRef, Vie
 use crate::telemetry::labels::{Write, WriteResult};
 use crate::telemetry::traces::Subject;
 
-/// The resource, as the reports name it.
+/// The reports about one resource.
 pub(super) struct Report<'a> {
     pub(super) ctx: &'a Context,
     key: &'a ResourceKey,
     uid: &'a str,
     /// The last write or read that failed.
     pub(super) error: Option<CallError>,
-    /// A write that was rejected as if the view, of this version, were stale. Only a read shows whether it was.
+    /// A write that was rejected as if the view of this version were stale. Only a read shows whether it was.
     doubtful: Option<(Write, u64)>,
 }
 
@@ -30,13 +30,13 @@ impl<'a> Report<'a> {
         Self { ctx, key, uid, error: None, doubtful: None }
     }
 
-    /// A write was performed.
+    /// Records a successful write.
     pub(super) fn wrote(&mut self, what: Write) {
         self.settle(WriteResult::Conflict);
         self.ctx.metrics.wrote(what, WriteResult::Success);
     }
 
-    /// A write failed. The response is how.
+    /// Records a failed write, and returns the response for the machine.
     pub(super) fn write_failed(&mut self, what: Write, view: &Arc<ModelResource>, error: CallError) -> Response<Arc<ModelResource>> {
         self.settle(WriteResult::Conflict);
         let (denied, certain) = (error.denial().is_some(), error.is_refusal());
@@ -59,21 +59,21 @@ impl<'a> Report<'a> {
         response
     }
 
-    /// The id of an accepted operation is written again.
+    /// Logs that the id of an accepted operation is written again.
     pub(super) fn records_again(&self) {
         let ResourceKey { kind, namespace, name } = self.key;
         let error = self.error.as_ref().map(tracing::field::display);
         tracing::warn!(kind = kind.as_str(), namespace, name, uid = self.uid, error, "failed to record the id of an operation; retrying");
     }
 
-    /// The reconciliation ended. Whether a rejected write was one of a stale view is known by now.
+    /// Records the end of the reconciliation. It is known by now whether the view of a rejected write was stale.
     pub(super) fn ended(&mut self, outcome: &Outcome<Arc<ModelResource>>, last_events: &[Notice]) {
         if outcome.finish == Finish::Released {
             self.removed(&outcome.view, last_events);
             return self.settle(WriteResult::Success);
         }
         let Some((what, version)) = self.doubtful else { return };
-        // A webhook may deny a write with the status of a conflict, and a definition without the status subresource responds 404.
+        // A webhook may deny a write with status 409, and a CRD without the status subresource causes 404.
         let refused = outcome.finish == Finish::Failed && outcome.view.version() == version;
         if let (true, Some(error)) = (refused, &self.error) {
             denials::report(self.ctx, &outcome.view, what, error.said().unwrap_or_default());
@@ -87,7 +87,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Publishes events of the resource, and of a namespace that is being deleted where no event of the resource remains.
+    /// Publishes events about the resource. If its namespace is being deleted, a release is also published about the namespace.
     pub(super) fn published(&self, view: &ModelResource, events: &[Notice], namespace_ending: bool) {
         for event in events {
             self.ctx.events.publish(self.key.kind, view.meta(), event);
@@ -98,7 +98,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A status was written: a log line for each transition of its run.
+    /// Records a written status, with a log line for each transition of its run.
     pub(super) fn status_written(&self, before: &Status, after: &Status) {
         let Some(run) = &after.run else { return };
         let (before, subject) = (before.run.as_ref(), self.subject_of(run));
@@ -110,7 +110,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The finalizer was removed. A run that ends with its resource has no record of its end.
+    /// Records the removal of the finalizer. A run that ends with its resource has no other record of its end.
     fn removed(&self, view: &Arc<ModelResource>, events: &[Notice]) {
         let Some(run) = View::status(view).run.as_ref().filter(|run| !run.state.ended()) else { return };
         let subject = self.subject_of(run);
@@ -121,7 +121,7 @@ impl<'a> Report<'a> {
         self.ctx.traces.ended(&subject, run, reason.as_str(), message);
     }
 
-    /// A run of the resource, as traces name it.
+    /// The subject of traces for a run of the resource.
     pub(super) fn subject(&self, run: RunRef) -> Subject {
         let ResourceKey { kind, namespace, name } = self.key.clone();
         let RunRef { number, operation_id, activity_id } = run;

@@ -1,4 +1,4 @@
-//! What becomes of runs, as metrics.
+//! Metrics of runs.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::telemetry::labels::{END_STATES, ENDS, UnknownSubmission};
 use crate::telemetry::metrics::{Ended, Metrics, Submitted};
 use crate::telemetry::trace_id::TraceId;
 
-/// Counts what a record says that the one before it did not.
+/// Counts the transitions between two records of a run.
 pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run: &Run, trace: Option<TraceId>) {
     let before = before.filter(|before| before.number == run.number);
     if before.is_none() {
@@ -26,13 +26,13 @@ pub(super) fn recorded(metrics: &Metrics, kind: Kind, before: Option<&Run>, run:
     }
     let Some(reason) = Reason::parse(&run.reason).filter(|_| END_STATES.contains(&run.state)) else { return };
     let took = run.started_time.zip(run.ended_time).map(|(start, end)| span(start, end));
-    // Where the service never had it, or knows it no longer, the end is the operator's own word.
+    // If the service never had the operation or has lost it, the operator itself determined the end, so there is no lag.
     let seen = run.operation_id.is_some() && reason != Reason::OperationLost && reason != Reason::RequestDropped;
     let lag = run.recorded_time.zip(run.ended_time).filter(|_| seen).map(|(recorded, end)| span(end, recorded));
     metrics.run_ended(kind, Ended { state: run.state, reason, took, lag }, trace);
 }
 
-/// Counts a run that ended with its resource, as its last notice tells, and gives the reason.
+/// Counts a run that ended with its resource. Its last notice determines the reason, which is returned.
 pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Notice], trace: Option<TraceId>) -> Reason {
     let told = notices.iter().rev().find_map(|notice| ENDS.iter().find(|(_, reason)| *reason == notice.reason));
     let &(state, reason) = told.unwrap_or(&(RunState::Cancelled, Reason::Deleted));
@@ -41,20 +41,20 @@ pub(super) fn released(metrics: &Metrics, kind: Kind, run: &Run, notices: &[Noti
     reason
 }
 
-/// Counts what became of submissions whose answer was lost.
+/// Counts the outcomes of submissions whose response was lost.
 pub(super) fn told(metrics: &Metrics, notice: &Notice) {
     let outcome = match notice.reason {
         Reason::ResolvingSubmission => UnknownSubmission::Observed,
         Reason::Resubmitted => UnknownSubmission::Resubmitted,
         Reason::Adopted => UnknownSubmission::Adopted,
         Reason::SubmissionUnknown => UnknownSubmission::Held,
-        // Any other reason has nothing to do with it.
+        // Other reasons are not related to unresolved submissions.
         _ => return,
     };
     metrics.unknown_submission(outcome);
 }
 
-/// From one moment to a later one; nothing where two clocks put them the other way round.
+/// The time between two timestamps; zero if differing clocks reverse their order.
 fn span(start: Time, end: Time) -> Duration {
     Duration::from_secs(u64::try_from(end.seconds_since(start)).unwrap_or(0))
 }

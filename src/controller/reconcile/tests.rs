@@ -1,4 +1,4 @@
-//! Whole passes against an API server that answers as a test wants.
+//! Reconciliations against an API server whose responses a test determines.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::api::{FINALIZER, Kind, ModelResource, RUN_REQUESTED_AT, Status};
 use crate::engine::Turn;
 use crate::service::identity::Environment;
 
-/// What the API server was asked: `PATCH sales`, with the body.
+/// The requests to the API server: `PATCH sales` and the body.
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A context whose API server answers a request as `answer` says, and what it was asked.
+/// A context whose API server responds with `answer`, and the requests to it.
 fn context(answer: impl Fn(&str, &Value) -> (u16, Value) + Send + Sync + 'static) -> (Context, Asked) {
     let (asked, answer) = (Asked::default(), Arc::new(answer));
     let keep = Arc::clone(&asked);
@@ -60,7 +60,7 @@ fn running(metadata: &Value) -> ModelResource {
     serde_json::from_value(object).unwrap()
 }
 
-/// Whether another resource would have the turn on the model of [`fixture::running`].
+/// Whether another resource would get the turn on the model of [`fixture::running`].
 fn is_free(ctx: &Context) -> bool {
     let model = fixture::running(0).model().unwrap().key();
     ctx.queue.lock().acquire(&model, "u-other", &fixture::running(1).key(), Timestamp::now().into()) == Turn::Granted
@@ -73,10 +73,10 @@ async fn released_resource_holds_no_turn_and_is_not_followed() {
     let (ctx, asked) = context(|_, _| (500, Value::Null));
     let ctx = Arc::new(ctx);
     ctx.shown(&fixture::all_refreshes(), &released.key(), &cached);
-    assert!(is_free(&ctx), "after it is shown");
+    assert!(is_free(&ctx), "after the watch has shown it");
     reconcile(Kind::ModelRefresh, Arc::clone(&cached), Arc::clone(&ctx)).await;
     assert!(asked.lock().is_empty());
-    assert!(is_free(&ctx), "after its pass");
+    assert!(is_free(&ctx), "after its reconciliation");
     assert!(!ctx.metrics.encode().unwrap().contains(r#"state="Running"} 1"#));
     ctx.gone(&released.key(), released.meta());
     assert!(!ctx.orphans.follows(&released.uid().unwrap()));
@@ -106,7 +106,7 @@ fn new() -> ModelResource {
 async fn turn_is_returned_when_a_reconciliation_does_not_end() {
     for dropped in [false, true] {
         let (mut ctx, asked) = context(|_, _| (500, Value::Null));
-        // The Secret is never read.
+        // The read of the Secret never completes.
         ctx.identities = Identities::new(
             ctx.client.clone(),
             Shares::new(0),
@@ -134,7 +134,7 @@ fn refusal(code: u16, message: &str) -> (u16, Value) {
     (code, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code}))
 }
 
-/// Some passes over a resource: the pauses after them, and the events that were written.
+/// Reconciles a resource several times. Returns the delays, and the events that were written.
 async fn passes(ctx: Context, asked: &Asked, resource: &ModelResource) -> (Vec<Action>, Vec<String>) {
     let (ctx, cached) = (Arc::new(ctx), Arc::new(Watched::of(resource).unwrap()));
     let mut pauses = Vec::new();
@@ -208,11 +208,11 @@ async fn refused_change_of_metadata_stops_no_run() {
         assert_eq!(events.iter().filter(|event| event.contains("WriteRefused")).count(), 1, "{events:?}");
         assert!(!events.iter().any(|event| event.contains("DecisionIgnored")), "{events:?}");
         let writes: Vec<String> = asked.lock().iter().map(|(line, _)| line.clone()).filter(|line| !line.starts_with("POST")).collect();
-        assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the record goes on");
+        assert_eq!(writes, ["PATCH modelrefreshes/r-0", "PUT modelrefreshes/r-0/status"], "the status is still written");
     }
 }
 
-/// The answer about the namespace, where it is being deleted.
+/// The response to a read of a namespace that is being deleted.
 fn ending() -> (u16, Value) {
     (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bi", "deletionTimestamp": "2026-01-01T00:00:00Z"}}))
 }

@@ -1,4 +1,4 @@
-//! Writes to a resource, which only the leader performs.
+//! Writes to a resource. Only the leader performs them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::telemetry::labels::Write;
 
 type View = Arc<ModelResource>;
 
-/// Performs a write while the process leads: another operator may have seen more.
+/// Performs a write if the process leads. Otherwise another operator may have newer information.
 pub(super) async fn fenced<T>(
     report: &mut Report<'_>,
     what: Write,
@@ -30,7 +30,7 @@ pub(super) async fn fenced<T>(
     }
 }
 
-/// Keeps what a write left.
+/// Keeps the object that a write returned, and returns the response for the machine.
 pub(super) fn left(ctx: &Context, written: Result<View, Response<View>>) -> Response<View> {
     written.map_or_else(
         |failed| failed,

@@ -1,5 +1,4 @@
-//! Every write carries the version, and what a write by name needs beside it, that it was decided on: without it two views could
-//! both record an intent.
+//! Every write carries the resource version and the uid on which it is based. Without them, two views could both record an intent.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::super::call::CallError;
 use super::{CALL, CONNECTIONS, Records, places};
 use crate::api::{FINALIZER, Kind, ModelResource, RESUBMIT, Status};
 
-/// An API server that takes every write as it is, and keeps it.
+/// An API server that accepts and keeps every write.
 fn open_api(kept: &Arc<Mutex<Vec<(Method, Value)>>>) -> Client {
     let kept = Arc::clone(kept);
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -48,7 +47,7 @@ async fn every_write_carries_the_version_that_it_was_decided_on() {
     let (records, object) = (Records::new(&open_api(&kept), &places(), Kind::ModelRefresh, "bi"), resource());
     records.write_status(&object, &Status::default()).await.unwrap();
     records.add_finalizer(&object).await.unwrap();
-    // What this API server shows still has it.
+    // The responses of this API server still contain the finalizer.
     assert!(matches!(records.drop_finalizer(&object).await, Err(CallError::NoEffect)));
     records.drop_annotation(&object, RESUBMIT).await.unwrap();
     let kept = kept.lock();
@@ -60,7 +59,7 @@ async fn every_write_carries_the_version_that_it_was_decided_on() {
     assert_eq!(kept[2].1["metadata"]["finalizers"], json!(["other/one"]));
 }
 
-/// An API server that answers nothing, and counts what it was asked.
+/// An API server that does not respond, and counts the requests.
 fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
     let asked = Arc::clone(asked);
     let service = tower::service_fn(move |_: Request<Body>| {
@@ -79,7 +78,7 @@ async fn calls_about_resources_have_a_bound_together() {
         async move {
             let calls = namespaces.iter().map(|namespace| async {
                 let records = Records::new(&client, &places, Kind::ModelRefresh, namespace);
-                assert!(records.read("sales").await.is_err(), "nobody answers");
+                assert!(records.read("sales").await.is_err(), "the API server does not respond");
             });
             futures::future::join_all(calls).await;
         }
@@ -87,8 +86,8 @@ async fn calls_about_resources_have_a_bound_together() {
     let one = calls(&of_one, vec!["bi".to_owned(); 3 * CONNECTIONS]);
     let others = calls(&of_others, (0..3 * CONNECTIONS).map(|n| format!("other-{n}")).collect());
     let all = async { tokio::join!(one, others) };
-    assert!(tokio::time::timeout(CALL / 2, all).await.is_err(), "the first ones hang");
-    // One namespace leaves places for others, which take what is left.
+    assert!(tokio::time::timeout(CALL / 2, all).await.is_err(), "the first requests hang");
+    // One namespace leaves permits for the others.
     let asked = (of_one.load(Ordering::Relaxed), of_others.load(Ordering::Relaxed));
     assert_eq!(asked, (CONNECTIONS * 3 / 4, CONNECTIONS / 4));
 }

@@ -1,7 +1,7 @@
-//! A federated `ServiceAccount`: its annotations say who it is in Entra ID, and its tokens prove it.
+//! A federated `ServiceAccount`: its annotations name its identity in Entra ID, and its tokens authenticate it.
 //!
-//! The annotations are those of Azure Workload Identity. They are a tenant's own, and so they prove nothing: an
-//! application admits this account only where its owner made a federated credential for it.
+//! The annotations are those of Azure Workload Identity. A tenant can set them freely, so they grant nothing: an application accepts
+//! this account only if its owner created a federated credential for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::service::identity::{AUDIENCE, AssertionSource, Identity, SecretText, 
 const CLIENT: &str = "azure.workload.identity/client-id";
 const TENANT: &str = "azure.workload.identity/tenant-id";
 
-/// What they are called in messages. There is neither a secret nor a certificate.
+/// The names of the annotations in messages. There is neither a secret nor a certificate.
 const ANNOTATIONS: Spelling = Spelling {
     tenant: "its annotation azure.workload.identity/tenant-id",
     client: "its annotation azure.workload.identity/client-id",
@@ -31,7 +31,7 @@ const ANNOTATIONS: Spelling = Spelling {
     certificate: "no certificate",
 };
 
-/// How long a token of the account is good for, the least that Kubernetes gives. It serves one exchange.
+/// The validity of a token of the account, in seconds: the minimum that Kubernetes allows. It serves one exchange.
 const TOKEN_SECONDS: i64 = 600;
 
 pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
@@ -58,7 +58,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
     identity_of(&account, Arc::new(source)).map_err(|message| fault(Reason::ServiceAccountInvalid, message))
 }
 
-/// Whom the annotations of an account name, or one sentence for what is wrong with them.
+/// The identity that the annotations of an account name, or one sentence that states their fault.
 pub(super) fn identity_of(account: &ServiceAccount, source: Arc<dyn AssertionSource>) -> Result<Identity, String> {
     let name = account.name_any();
     let annotation = |key: &str, what: &str| {
@@ -76,7 +76,7 @@ struct Tokens {
     accounts: Api<ServiceAccount>,
     namespace: String,
     name: String,
-    /// Another account of the same name is another account.
+    /// Distinguishes accounts of the same name.
     uid: String,
     grants: Grants,
 }

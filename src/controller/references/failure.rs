@@ -1,26 +1,26 @@
-//! Why there is no identity.
+//! The reasons for a missing identity.
 
 use crate::api::Reason;
 use crate::controller::call::CallError;
 use crate::engine::{Cure, Fault};
 use crate::operation::{Trouble, TroubleKind};
 
-/// Why there is no identity.
+/// Why no identity is available.
 #[derive(Debug)]
 pub(in crate::controller) enum NoIdentity {
-    /// Something is wrong that a user can mend.
+    /// A fault that a user can correct.
     Fault(Fault),
-    /// The Kubernetes API did not show what is referred to.
+    /// The Kubernetes API did not return the referenced object.
     Unread(Trouble),
 }
 
-/// What is referred to could not be read. It is tried again, as a service is that does not answer.
+/// A referenced object could not be read. The read is retried like a call to a service that does not respond.
 pub(super) fn unread(what: &str, error: &CallError) -> NoIdentity {
     let message = format!("failed to read {what}: {error}");
     NoIdentity::Unread(Trouble { kind: TroubleKind::Unreachable, message, retry_after: None, activity_id: None })
 }
 
-/// A fault that is mended in the cluster.
+/// A fault that a change in the cluster resolves.
 pub(super) fn fault(reason: Reason, message: String) -> NoIdentity {
     NoIdentity::Fault(Fault { reason, message, cure: Cure::Cluster })
 }

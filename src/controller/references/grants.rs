@@ -1,4 +1,4 @@
-//! The command that grants what the operator lacks, to copy as it is.
+//! Commands that grant missing permissions to the operator, ready to copy.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use tokio::sync::OnceCell;
 use crate::controller::call::bounded;
 use crate::controller::records::CALL;
 
-/// Writes commands, for whom the operator is to the Kubernetes API. Cheap to clone.
+/// Builds the commands for the user that the operator is in the Kubernetes API. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Grants {
     client: Client,
-    /// Asked for when the first right is missing.
+    /// Requested when the first permission is missing.
     subject: Arc<OnceCell<String>>,
 }
 
@@ -23,21 +23,21 @@ impl Grants {
         Self { client, subject: Arc::default() }
     }
 
-    /// Lets the operator read this one Secret.
+    /// The commands that allow the operator to read this Secret.
     pub(super) async fn secret(&self, namespace: &str, name: &str) -> String {
         let role = format!("tabular-operator-secret-{name}");
         self.commands(namespace, &role, &format!("--verb=get --resource=secrets --resource-name={name}")).await
     }
 
-    /// Lets the operator read this one `ServiceAccount`, and ask for its tokens. The role has each verb for each resource;
-    /// those that are not needed mean nothing: what is created has no name yet, and a token cannot be read.
+    /// The commands that allow the operator to read this `ServiceAccount` and request its tokens. The role contains each verb for each
+    /// resource. The unnecessary combinations grant nothing: an object to create has no name yet, and a token cannot be read.
     pub(super) async fn tokens(&self, namespace: &str, name: &str) -> String {
         let role = format!("tabular-operator-token-{name}");
         let rights = format!("--verb=get,create --resource=serviceaccounts,serviceaccounts/token --resource-name={name}");
         self.commands(namespace, &role, &rights).await
     }
 
-    /// They name no role of the installation, whose names are its administrator's choice.
+    /// The commands create their own role, because the administrator chooses the names of the roles of the installation.
     async fn commands(&self, namespace: &str, role: &str, rights: &str) -> String {
         let subject = self.subject().await;
         format!(
@@ -46,7 +46,7 @@ impl Grants {
         )
     }
 
-    /// The operator, as a flag of kubectl.
+    /// The user of the operator as a flag of kubectl.
     async fn subject(&self) -> String {
         let ask = || async {
             let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
@@ -59,7 +59,7 @@ impl Grants {
     }
 }
 
-/// How kubectl is told of a user.
+/// The flag of kubectl for a user.
 pub(super) fn flag(user: &str) -> String {
     let account = user.strip_prefix("system:serviceaccount:").filter(|account| account.split(':').count() == 2);
     account.map_or_else(|| format!("--user='{}'", user.replace('\'', "")), |account| format!("--serviceaccount={account}"))

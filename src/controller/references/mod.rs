@@ -1,4 +1,4 @@
-//! Who to be at a service for a resource: what its credentials refer to, read by name and never listed or watched.
+//! The identity of a resource at a service. The objects that its credentials reference are read by name, and never listed or watched.
 
 mod account;
 mod failure;

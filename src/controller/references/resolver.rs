@@ -1,4 +1,4 @@
-//! The identities of resources, with what was read of them lately.
+//! The identities of resources, with a cache.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,19 +17,19 @@ use crate::engine::reconcile::Freshness;
 use crate::engine::{Cure, Fault};
 use crate::service::identity::{Environment, Identity};
 
-/// How long what was read serves the looks at a run.
+/// How long a cached identity serves polls.
 const FRESH: Duration = Duration::from_mins(1);
-/// How long it serves submissions: many at once read it once.
+/// How long it serves submissions, so that concurrent ones read it once.
 const JUST_READ: Duration = Duration::from_secs(1);
-/// How long after it was read an identity counts as in use: a resource may run once a day.
+/// How long an identity counts as in use after it was read: a resource may run once a day.
 const IN_USE: Duration = Duration::from_hours(36);
-/// How many identities are remembered. Beyond it the namespace with the most forgets its oldest, so no namespace makes another forget.
+/// The maximum number of cached identities. Beyond it, the namespace with the most loses its oldest, so namespaces do not evict each other.
 pub(super) const REMEMBERED: usize = 20_000;
 
-/// A namespace, and the credentials that a resource in it asks for; none is the operator's own identity.
+/// A namespace, and the credentials of a resource in it; `None` is the identity of the operator.
 type Key = (String, Option<Credentials>);
 
-/// The identities of resources, with what was read of them lately.
+/// The identities of resources, with a cache.
 pub(in crate::controller) struct Identities {
     client: Client,
     places: Shares,
@@ -38,11 +38,11 @@ pub(in crate::controller) struct Identities {
     pub(super) lately: Mutex<HashMap<Key, (Identity, Instant)>>,
 }
 
-/// The identity of the operator itself and of the machine that it runs on, and who may use them.
+/// The identities of the operator and of its nodes, and the namespaces that may use them.
 pub(in crate::controller) struct OwnIdentity {
-    /// What describes it.
+    /// The environment that describes the identity of the operator.
     pub(in crate::controller) environment: Environment,
-    /// The namespaces whose resources may.
+    /// The namespaces whose resources may use them.
     pub(in crate::controller) namespaces: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ impl Identities {
         Self { grants: Grants::new(client.clone()), client, places, own, lately: Mutex::default() }
     }
 
-    /// Who to be at the service for a resource of `namespace` that asks for `credentials`; `None` is the operator's own.
+    /// The identity for a resource in `namespace` with these `credentials`; `None` is the identity of the operator.
     pub(in crate::controller) async fn of(
         &self,
         namespace: &str,
@@ -69,7 +69,7 @@ impl Identities {
             Asked::Own | Asked::Managed(_) => None,
             Asked::Secret(_) | Asked::Account(_) => self.places.take(namespace).await,
         };
-        // Those who had a place before may have read the same.
+        // An earlier holder of the permit may have read the same object.
         if let Some(identity) = self.just_read(&key, freshness) {
             return Ok(identity);
         }
@@ -84,14 +84,14 @@ impl Identities {
                 Some(_) | None => Err(NoIdentity::Fault(fault)),
             },
             Err(NoIdentity::Unread(trouble)) => match remembered {
-                // The Kubernetes API is away: what was read last still serves to look.
+                // The Kubernetes API is not available: the cached identity still serves to poll.
                 Some(identity) if freshness != Freshness::Fresh => Ok(identity),
                 Some(_) | None => Err(NoIdentity::Unread(trouble)),
             },
         }
     }
 
-    /// What was read, where that is as fresh as it is wanted.
+    /// The cached identity, if it is fresh enough.
     fn just_read(&self, key: &Key, freshness: Freshness) -> Option<Identity> {
         let fresh = match freshness {
             Freshness::Fresh => JUST_READ,
@@ -101,21 +101,21 @@ impl Identities {
         lately.get(key).filter(|(_, at)| at.elapsed() < fresh).map(|(identity, _)| identity.clone())
     }
 
-    /// When the first of the certificates that were used lately expires.
+    /// The earliest expiry of the certificates in use.
     pub(in crate::controller) fn first_expiry(&self) -> Option<Timestamp> {
         let lately = self.lately.lock();
         lately.values().filter(|(_, at)| at.elapsed() < IN_USE).filter_map(|(identity, _)| identity.expires()).min()
     }
 
-    /// Forgets what was read for such credentials, since the service or Entra ID refused them.
+    /// Expires the cached identity of credentials that the service or Entra ID refused.
     pub(in crate::controller) fn refused(&self, namespace: &str, credentials: Option<&Credentials>) {
         if let Some((_, at)) = self.lately.lock().get_mut(&(namespace.to_owned(), credentials.cloned())) {
-            // Old enough to be read again, and still there for a cancellation.
+            // It is read again, but stays available for a cancellation.
             *at = at.checked_sub(FRESH).unwrap_or(*at);
         }
     }
 
-    /// Why a namespace may not use such credentials at all. It costs no call: what the operator was started with decides.
+    /// Why a namespace is not allowed to use these credentials. Depends only on the settings of the operator, so it needs no request.
     pub(in crate::controller) fn forbidden(&self, namespace: &str, credentials: Option<&Credentials>) -> Option<Fault> {
         let what = match Asked::of(credentials) {
             Asked::Own => "the identity of the operator, which a resource without spec.credentials uses,",
@@ -160,7 +160,7 @@ impl Identities {
     }
 }
 
-/// What credentials ask for.
+/// The source of an identity.
 enum Asked<'a> {
     Own,
     Managed(&'a ManagedIdentity),
@@ -169,7 +169,7 @@ enum Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Admission sees to it that exactly one is set.
+    /// Admission ensures that exactly one is set.
     fn of(credentials: Option<&'a Credentials>) -> Self {
         let Some(Credentials { service_principal_ref, workload_identity, managed_identity }) = credentials else { return Self::Own };
         match (service_principal_ref, workload_identity, managed_identity) {

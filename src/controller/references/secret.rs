@@ -1,4 +1,4 @@
-//! A service principal, from the Secret that holds it.
+//! A service principal in a Secret.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::service::identity::{Identity, Spelling, value};
 
 const KEYS: &str = "the keys tenantId, clientId and one of clientSecret and clientCertificate";
 
-/// The longest id or client secret, in bytes. What is remembered of the Secrets of one tenant stays small beside the memory limit.
+/// The longest id or client secret, in bytes, so that cached Secrets stay small compared with the memory limit.
 const LONGEST_VALUE: usize = 4 * 1024;
-/// The longest PEM text, in bytes: a certificate with its chain and its key has up to 12 KiB.
+/// The longest PEM text, in bytes. A certificate with its chain and its key has up to 12 KiB.
 const LONGEST_CERTIFICATE: usize = 32 * 1024;
 
 pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name: &str) -> Result<Identity, NoIdentity> {
@@ -46,7 +46,7 @@ pub(super) async fn read(client: &Client, grants: &Grants, namespace: &str, name
     identity_of(name, &secret, Timestamp::now()).map_err(|message| fault(Reason::SecretInvalid, message))
 }
 
-/// The service principal that a Secret holds, or one sentence for what is wrong with it.
+/// The service principal in a Secret, or one sentence that states the fault of the Secret.
 pub(in crate::controller) fn identity_of(name: &str, secret: &Secret, now: Timestamp) -> Result<Identity, String> {
     let text = |key: &str| -> Result<Option<&str>, String> {
         let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Ok(None) };

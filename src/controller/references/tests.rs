@@ -56,7 +56,7 @@ fn value_that_is_too_long_is_refused() {
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A Secret with a client secret, one key of which holds something else.
+/// Reads a Secret with a client secret, in which one key has another value.
 fn read(key: &str, value: &[u8]) -> Result<Identity, String> {
     let mut data: BTreeMap<String, ByteString> =
         [("tenantId", GUID), ("clientId", GUID)].map(|(key, value)| (key.to_owned(), ByteString(value.into()))).into();
@@ -78,7 +78,7 @@ fn a_byte_order_mark_and_the_final_line_break_are_no_part_of_a_value() {
     for key in ["tenantId", "clientId"] {
         let value = [BOM, GUID.as_bytes(), b"\r\n"].concat();
         assert_eq!(read(key, &value).unwrap().fingerprint(), plain, "{key}");
-        assert!(read(key, BOM).unwrap_err().contains(&format!("the Secret aas-sp has no {key}")));
+        assert!(read(key, BOM).unwrap_err().contains(&format!("Secret aas-sp has no {key}")));
     }
     assert!(read("clientSecret", &[BOM, b"\r\n"].concat()).unwrap_err().contains("neither a clientSecret nor"));
 }
@@ -144,7 +144,7 @@ fn what_a_value_is_instead_of_text_is_named_with_its_remedy_and_without_the_valu
     for (value, expected) in rows.iter().filter(|(_, expected)| !expected.is_empty()) {
         for key in ["tenantId", "clientId", "clientSecret"] {
             let message = read(key, value).map(drop).expect_err(expected);
-            assert!(message.starts_with(&format!("the Secret aas-sp cannot be used: {key} ")), "{message}");
+            assert!(message.starts_with(&format!("Secret aas-sp cannot be used: {key} ")), "{message}");
             assert!(message.contains(expected), "{expected}: {message}");
             assert!(message.split(": ").count() >= 3, "no remedy: {message}");
             assert!(!message.contains("planted") && message.chars().all(|c| matches!(c, ' '..='~')), "{message:?}");
@@ -175,7 +175,7 @@ fn what_was_encoded_once_too_often_or_put_under_the_wrong_key_is_named() {
 fn a_binary_file_is_named_with_the_command_that_converts_it() {
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap().der().to_vec();
-    // The first bytes of one that Windows exports.
+    // The first bytes of a certificate that Windows exports.
     let pfx = b"\x30\x82\x09\x9a\x02\x01\x03\x30\x82\x09\x60\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
     let rows = [
         (pfx.as_slice(), "is a PFX file: convert it with 'openssl pkcs12 -in FILE -nodes'"),
@@ -229,9 +229,9 @@ fn the_operator_is_named_as_kubectl_takes_it() {
 }
 
 fn identities(namespaces: &[&str]) -> Identities {
-    // Ignored where another test of this process was first.
+    // Fails if another test of this process has installed it.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    // Nobody listens there: what is asked of it fails.
+    // No server listens on this port, so every request fails.
     let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
     Identities::new(client, places(), OwnIdentity { environment: Environment::read(|_| None), namespaces })
@@ -253,7 +253,7 @@ async fn only_listed_namespaces_may_use_what_is_the_operators() {
     }
 }
 
-/// An API server that takes a moment to show a Secret, and counts what it was asked.
+/// An API server that responds with a Secret after a delay, and counts the requests.
 fn slow_api(asked: &Arc<AtomicUsize>) -> Client {
     let asked = Arc::clone(asked);
     let service = tower::service_fn(move |_: Request<Body>| {

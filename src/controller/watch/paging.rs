@@ -1,5 +1,5 @@
-//! The requests of one watch. Its lists come in pages that are bounded in bytes, however large the resources are: the library asks for
-//! a fixed number of them, and a page lies in memory as it came and taken apart.
+//! The requests of one watch. Pages of its lists are bounded in bytes, however large the resources are. The library requests pages with a
+//! fixed number of resources, and holds each page in memory both encoded and decoded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,15 +12,15 @@ use hyper::{Request, Response, Uri};
 use kube::Client;
 use kube::client::Body;
 
-/// The largest page that is read to its end, in bytes, unless it is one resource.
+/// The maximum size of a page in bytes, unless it contains a single resource.
 const LARGEST: usize = 2 * 1024 * 1024;
-/// How large a page should be, so that the next one is rarely too large.
+/// The intended size of a page in bytes, so that the next one is rarely too large.
 const AIM: usize = LARGEST / 4 * 3;
-/// How many resources the first page has, and any page at most.
+/// The number of resources in the first page, and the maximum of any page.
 const FIRST: usize = 16;
 const MOST: usize = 500;
 
-/// A client for one watch, by way of `client`. `on_watch` is called when the API server begins to send changes.
+/// A client for one watch, which sends through `client`. It calls `on_watch` when the API server starts to send changes.
 pub(super) fn client(client: Client, on_watch: impl Fn() + Send + Sync + 'static) -> Client {
     let pages = Arc::new(Pages { limit: AtomicUsize::new(FIRST), on_watch });
     let namespace = client.default_namespace().to_owned();
@@ -32,7 +32,7 @@ pub(super) fn client(client: Client, on_watch: impl Fn() + Send + Sync + 'static
 }
 
 struct Pages<F> {
-    /// How many resources the next page has.
+    /// The number of resources in the next page.
     limit: AtomicUsize,
     on_watch: F,
 }
@@ -49,7 +49,7 @@ impl<F: Fn()> Pages<F> {
         Ok(response)
     }
 
-    /// Reads one page, with as many resources as fit.
+    /// Reads one page, and retries with fewer resources if it is too large.
     async fn page(&self, client: &Client, request: Parts) -> Result<Response<Body>, kube::Error> {
         loop {
             let limit = self.limit.load(Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl<F: Fn()> Pages<F> {
     }
 }
 
-/// The bytes of a body; `None` where there are more than `most`, which are left unread.
+/// The bytes of a body. `None` if there are more than `most`, the rest of which is not read.
 async fn read(mut body: Body, most: usize) -> Result<Option<Bytes>, kube::Error> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {

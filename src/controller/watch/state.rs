@@ -1,4 +1,4 @@
-//! How one watch stands: whether the API server answers it, since when it does not, and what is told of that.
+//! The state of one watch: whether the API server serves it, how often it failed, and what was reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::controller::scope::WatchScope;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-/// The pause after the first failure in a row; each further one doubles it.
+/// The backoff after the first consecutive failure. Each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(800);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A watch fails with its first refusal. Whatever else went wrong may pass at once: only as many failures in a row count.
+/// The number of consecutive failures after which a watch counts as failing. A refusal counts at once; other errors may be transient.
 const FAILURES: u32 = 3;
 
 /// The state of one watch.
@@ -23,18 +23,18 @@ pub(super) struct WatchState {
     of: WatchScope,
     metrics: Arc<Metrics>,
     health: Health,
-    /// Cancelled when the cache has held all that there is.
+    /// Cancelled once the cache has held a complete list.
     pub(super) synced: CancellationToken,
-    /// Cancelled when it is synced or known to fail: from then on no pass waits for it.
+    /// Cancelled once the watch is synced or known to fail. Reconciliations do not wait for it from then on.
     pub(super) settled: CancellationToken,
     failures: Mutex<Failures>,
 }
 
 #[derive(Default)]
 struct Failures {
-    /// In a row.
+    /// The number of consecutive failures.
     count: u32,
-    /// What was said of the last one.
+    /// The last reported message.
     told: Option<String>,
 }
 
@@ -43,13 +43,13 @@ impl WatchState {
         Self { of, metrics, health, synced, settled: CancellationToken::new(), failures: Mutex::default() }
     }
 
-    /// The cache holds all that there is.
+    /// Records that the cache holds a complete list.
     pub(super) fn synced(&self) {
         self.synced.cancel();
         self.settled.cancel();
     }
 
-    /// The API server has begun to send changes.
+    /// Records that the API server has started to send changes.
     pub(super) fn works(&self) {
         let Failures { told, .. } = std::mem::take(&mut *self.failures.lock());
         if told.is_some() {
@@ -58,17 +58,17 @@ impl WatchState {
         self.show(None);
     }
 
-    /// The list or the watch failed. Returns the pause before it is tried again.
+    /// Records a failure of the list or the watch. Returns the backoff.
     pub(super) fn failed(&self, error: &watcher::Error) -> Duration {
         let mut failures = self.failures.lock();
         let pause = FIRST_PAUSE.saturating_mul(1 << failures.count.min(6)).min(LONGEST_PAUSE);
         failures.count = failures.count.saturating_add(1);
-        // The version to watch from is too old: the list is read anew.
+        // An expired resource version is expected: a new list follows.
         if code(error) == Some(410) && failures.count == 1 {
             return pause;
         }
         let message = in_short(error);
-        // What was said once is said again only where it is something else.
+        // The same message is a warning only once.
         if failures.told.as_ref() == Some(&message) {
             tracing::debug!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources again; retrying");
         } else {
@@ -87,14 +87,14 @@ impl WatchState {
         self.health.watch(&self.of.to_string(), failure);
     }
 
-    /// Shows that it does not work yet: a watch that has never been answered is as good as none.
+    /// Reports the watch as failing until it gets its first response.
     pub(super) fn begins(&self) {
         self.metrics.set_watch_healthy(self.of.kind, self.of.namespace.as_deref(), false);
         self.health.watch(&self.of.to_string(), Some("no response yet"));
     }
 }
 
-/// The HTTP status that the API server answered with.
+/// The HTTP status of the response of the API server.
 pub(super) fn code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -108,12 +108,12 @@ pub(super) fn code(error: &watcher::Error) -> Option<u16> {
     }
 }
 
-/// Whether only somebody's action helps: a permission, or a resource definition.
+/// Whether only an administrator can resolve the error: a missing permission or CRD.
 fn is_refusal(error: &watcher::Error) -> bool {
     code(error).is_some_and(|code| matches!(code, 401 | 403 | 404))
 }
 
-/// A watch's error in one sentence: the library writes the API server's whole answer twice.
+/// Describes a watch error in one sentence. The `Display` of the library contains the whole response twice.
 fn in_short(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::controller::fixture;
 
-/// What an API server is asked, and when.
+/// The requests to an API server, and their times.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-/// An API server that answers each request, which is a list or a watch, by a status and a body.
+/// An API server that responds to each list or watch request with a status and a body.
 fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'static) -> (Client, Asked) {
     let asked = Asked::default();
     let log = Arc::clone(&asked);
@@ -27,7 +27,7 @@ fn api(answer: impl Fn(usize, &str) -> (u16, Value) + Clone + Send + Sync + 'sta
         };
         let (status, body) = answer(number, &query);
         async move {
-            // A watch without anything to show stays open.
+            // A watch without events stays open.
             let silence = StreamBody::new(stream::pending::<Result<Frame<Bytes>, Infallible>>());
             let body = if query.contains("watch=true") && status == 200 {
                 silence.boxed_unsync()
@@ -62,7 +62,7 @@ fn refresh(name: &str, text: &str) -> Value {
     })
 }
 
-/// A context that watches the refreshes of all namespaces by this client; and what the watch says.
+/// A context that watches the refreshes of all namespaces with this client, and the changes from the watch.
 fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, ResourceKey>>, CancellationToken, Health) {
     let (mut watches, views) = watches(&[]);
     watches.retain(|watch| watch.of.kind == Kind::ModelRefresh);
@@ -128,7 +128,7 @@ async fn version_or_definition_that_is_gone_is_listed_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn pages_are_bounded_in_bytes_whatever_the_sizes() {
-    // 2,000 small ones, then 40 that are large, then small ones again.
+    // 2,000 small resources, then 40 large ones, then small ones again.
     let size = |n: usize| if (2_000..2_040).contains(&n) { 600_000 } else { 10 };
     let pages = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&pages);
@@ -153,10 +153,10 @@ async fn pages_are_bounded_in_bytes_whatever_the_sizes() {
     names.dedup();
     assert_eq!((names.len(), ctx.views.values().map(|view| view.store.len()).sum::<usize>()), (3_000, 3_000));
     let pages = pages.lock();
-    // One that is not followed by the next was given up.
+    // A page that the next one does not continue was discarded.
     let read = pages.iter().enumerate().filter(|(n, (_, to, _))| *to == 3_000 || pages.get(n + 1).is_some_and(|next| next.0 == *to));
     let read: Vec<_> = read.map(|(_, page)| *page).collect();
     assert!(read.iter().all(|(from, to, bytes)| *bytes <= 2 * 1024 * 1024 || to - from == 1), "{read:?}");
-    assert!(read.iter().any(|(from, to, _)| to - from > 100), "small ones come in large pages");
+    assert!(read.iter().any(|(from, to, _)| to - from > 100), "large pages contain small resources");
     assert!(asked.lock().len() < 100, "{}", asked.lock().len());
 }
