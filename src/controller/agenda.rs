@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn request_during_a_pass_is_served_after_it() {
+    async fn request_during_reconciliation_is_served_after_it() {
         let (mut agenda, now) = (Agenda::default(), Instant::now());
         agenda.schedule(name("a"), now);
         let a = agenda.begin(now).unwrap();

@@ -113,14 +113,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_hangs_ends_at_its_deadline() {
+    async fn hanging_request_ends_at_its_deadline() {
         let error = bounded(Duration::from_secs(5), std::future::pending::<Result<(), kube::Error>>()).await.unwrap_err();
         assert_eq!(error.to_string(), "the Kubernetes API did not respond within 5s");
         assert_eq!(error.status(), None);
     }
 
     #[test]
-    fn an_answer_that_cannot_be_read_is_not_quoted() {
+    fn unreadable_response_is_not_quoted() {
         let error = serde_json::from_str::<u8>("\n\"planted\"").unwrap_err();
         assert!(error.to_string().contains("planted"));
         let said = CallError::from(kube::Error::SerdeError(error)).to_string();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_one_sentence_with_its_status() {
+    async fn refusal_is_one_sentence_with_status() {
         let status = kube::core::Status::failure("leases is forbidden", "Forbidden").with_code(403).boxed();
         let refused = std::future::ready(Err::<(), _>(kube::Error::Api(status)));
         let error = bounded(Duration::from_secs(5), refused).await.unwrap_err();

@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_count_from_the_first() {
+    fn consecutive_failures_count_from_the_first() {
         let history = [
             entry(5, "Cancelled", "2026-11-22T11:00:00Z"),
             entry(4, "Failed", "2026-11-22T10:00:00Z"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_is_overdue_where_nothing_runs_for_it() {
+    fn schedule_without_a_run_is_overdue() {
         let ready = condition("Ready", "True", "Succeeded", "2026-11-22T11:00:00Z");
         let late = json!({"nextScheduleTime": "2026-11-22T11:50:00Z", "conditions": [ready]});
         assert_eq!(seconds(&[late]).1, 600);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn schedule_that_replaces_each_run_is_starved() {
+    fn schedule_replacing_each_run_is_starved() {
         let all = [8, 7, 6, 5, 4, 3, 2, 1].map(replaced);
         assert!(starves(&json!({}), &all) && starves(&json!({}), &all[..3]));
         assert!(!starves(&json!({}), &all[..2]), "two may be chance");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_ended_for_anything_else_starve_nothing() {
+    fn other_run_outcomes_do_not_count_as_starved() {
         let with = |field: &str, value: Value| {
             let mut odd = replaced(2);
             odd[field] = value;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn resource_that_no_longer_replaces_by_schedule_is_not_starved() {
+    fn resource_without_replacing_schedule_is_not_starved() {
         let all = [3, 2, 1].map(replaced);
         assert!(starves(&json!({}), &all));
         for spec in [

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kubeconfig_is_read_whole() {
+    fn kubeconfig_fields_are_all_read() {
         let config = ours(parse("{server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}").unwrap());
         assert_eq!(config.cluster_url.to_string(), "https://127.0.0.1:6443/");
         assert_eq!(config.default_namespace, "bi");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_kubeconfigs_own_proxy_counts() {
+    fn only_proxy_url_of_kubeconfig_is_used() {
         assert_eq!(parse("{server: 'https://k'}").unwrap().proxy_url, None);
         assert_eq!(parse("{server: 'https://k', proxy-url: ''}").unwrap().proxy_url, None);
         let through = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_can_be_made_with_a_proxy() {
+    async fn client_can_be_created_with_a_proxy() {
         // Fails if another test of this process has installed it.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = parse("{server: 'https://k', proxy-url: 'http://p:3128'}").unwrap();
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_variables_are_named() {
+    fn incomplete_kubeconfig_fields_are_named() {
         assert!(parse("{}").unwrap_err().to_string().contains("has no server"));
         assert!(parse("{server: 'localhost'}").unwrap_err().to_string().contains("is not a URL"));
         let bad = parse("{server: 'https://k', certificate-authority-data: '!'}").unwrap_err().to_string();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_is_decoded() {
+    fn certificate_authority_is_decoded() {
         // "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         let data = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
         let config = parse(&format!("{{server: 'https://k', certificate-authority-data: {data}}}")).unwrap();

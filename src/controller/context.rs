@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_write_of_another_client_wakes_a_resource() {
+    async fn only_writes_of_other_clients_trigger_reconciliation() {
         let (mut ctx, of, ours) = (fixture::context(0), fixture::all_refreshes(), fixture::running(7));
         let (waker, mut woken) = mpsc::unbounded_channel();
         ctx.waker = waker;

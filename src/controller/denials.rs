@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_names_the_refusal_in_plain_text_and_what_to_do() {
+    fn message_has_plain_refusal_and_remedy() {
         let said = message(Write::Status, "policy 'no-status' denied request:\u{202e}\n\u{1b}[31mread only");
         assert!(said.starts_with("the Kubernetes API refuses the write of the status: policy 'no-status' denied request:"), "{said}");
         assert!(!said.contains(['\u{202e}', '\n', '\u{1b}']) && said.ends_with("at least once a minute"), "{said}");

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_passes_of_one_namespace_do_not_delay_another() {
+    async fn slow_namespace_does_not_delay_another() {
         let running = start(Duration::from_secs(15));
         running.ready.cancel();
         running.ask((0..1_000).map(|n| name("greedy", n)));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_short_passes_of_one_namespace_do_not_delay_another() {
+    async fn busy_namespace_does_not_delay_another() {
         let running = start(Duration::from_millis(20));
         running.ready.cancel();
         running.ask((0..10_000).map(|n| name("greedy", n)).chain([name("other", 0)]));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn passes_begin_when_all_is_ready_and_end_when_told_to_stop() {
+    async fn reconciliations_start_when_ready_and_end_on_stop() {
         let running = start(Duration::from_secs(5));
         running.ask((0..100).map(|n| name("bi", n)));
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_during_a_pass_comes_after_it() {
+    async fn request_during_a_run_is_dispatched_after_it() {
         let running = start(Duration::from_secs(5));
         running.ready.cancel();
         running.ask([name("bi", 0)]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_asked_for_while_it_waits_for_its_permit_is_not_lost() {
+    async fn request_while_waiting_for_permit_is_not_lost() {
         let running = start(Duration::from_secs(5));
         running.ready.cancel();
         running.ask((0..100).map(|n| name("bi", n)));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_resource_has_its_next_pass_when_it_asked_for_it() {
+    async fn reconciliation_is_repeated_after_requested_delay() {
         let running = start(Duration::from_secs(1));
         running.ready.cancel();
         running.ask([name("bi", 0)]);

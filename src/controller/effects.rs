@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn credentials_that_were_removed_still_serve_to_look_and_to_cancel() {
+    async fn removed_credentials_still_poll_and_cancel() {
         let (ctx, object) = world();
         let credentials: Credentials = serde_json::from_value(json!({"servicePrincipalRef": {"name": "aas-sp"}})).unwrap();
         // No credentials are known yet.

@@ -240,7 +240,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn event_of_a_resource_of_any_name_is_valid(
+        fn event_name_is_valid_for_any_resource_name(
             head in "[a-z0-9]([-.a-z0-9]{0,3}[a-z0-9])?", middle in "[-.]{0,3}", at in 190_usize..=201, tail in "[a-z0-9]{1,50}",
             seconds in 0_i64..=253_402_207_200, instance in ".{0,300}",
         ) {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn namespace_with_many_events_leaves_room_for_others() {
+    fn namespace_with_many_events_does_not_block_others() {
         let mut counts = HashMap::new();
         let admitted = (0..2 * BACKLOG).filter(|_| admits(&mut counts, "loud")).count();
         assert_eq!(admitted, BACKLOG_OF_NAMESPACE);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn name_is_cut_before_what_cannot_end_it() {
+    fn event_name_is_cut_before_invalid_last_character() {
         for cut in ["-", ".", "--", "-x.", "x-"] {
             let name = format!("{}{cut}{}", "a".repeat(200 - cut.len()), "z".repeat(53));
             let called = event(&name, Timestamp::UNIX_EPOCH, "host").metadata.name.unwrap();

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn followers_of_both_kinds_are_told_what_is_news() {
+    fn followers_of_both_kinds_are_notified_of_changes() {
         let followers = Followers::default();
         assert_eq!(followers.tell(&name("a"), || panic!("nobody follows it")), []);
         followers.note(&name("b"), Some("a"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_said_to_all_of_it_and_to_nobody_else() {
+    fn cycle_is_reported_only_to_its_members() {
         let followers = Followers::default();
         assert_eq!(followers.note(&sync("s"), Some("a")), []);
         assert_eq!(followers.note(&name("a"), Some("b")), [sync("s")]);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_circle_is_cut_short() {
+    fn long_cycle_is_abbreviated() {
         let followers = Followers::default();
         for number in 0..1000 {
             followers.note(&name(&number.to_string()), Some(&((number + 1) % 1000).to_string()));

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn refusal_of_a_write_is_told_again_when_it_changes_or_after_a_while_or_after_a_success() {
+    async fn refusal_is_reported_again_if_new_old_or_after_success() {
         let memory = Memory::default();
         let told = |denial| memory.is_news("u", denial);
         assert_eq!([told("a"), told("a"), told("b"), told("b")], [true, false, true, false]);

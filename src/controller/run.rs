@@ -223,14 +223,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_ends_when_told_to_is_a_good_end() {
+    async fn work_that_stops_on_request_is_a_success() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         stop.cancel();
         assert!(attend(told_to_stop(stop.clone()), &lease, &stop).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_does_not_end_is_left_after_its_grace() {
+    async fn work_without_end_is_dropped_after_grace_period() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         stop.cancel();
         let start = tokio::time::Instant::now();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lost_lease_ends_the_process_with_1() {
+    async fn lost_lease_exits_with_1() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         lease.release().await;
         let error = attend(std::future::pending(), &lease, &stop).await.unwrap_err();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_that_ends_by_itself_is_an_error() {
+    async fn unrequested_end_of_work_is_an_error() {
         let (lease, stop) = (LeaseHandle::always(), CancellationToken::new());
         let error = attend(async { Ok(()) }, &lease, &stop).await.unwrap_err();
         assert!(matches!(error, RunError::Ended));

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_take_turns_whoever_came_first() {
+    fn namespaces_take_turns_regardless_of_arrival() {
         let shares = Shares::new(1);
         let first = shares.take("a").now_or_never();
         let mut waiting: Vec<Waiting> = ["a", "a", "a", "c", "b", "b"].iter().map(|namespace| wait(&shares, namespace)).collect();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn one_namespace_leaves_permits_for_the_next() {
+    fn one_namespace_leaves_permits_for_another() {
         for (total, most) in [(1, 1), (2, 1), (16, 12), (64, 48)] {
             let shares = Shares::new(total);
             let mut waiting: Vec<Waiting> = (0..2 * total).map(|_| wait(&shares, "greedy")).collect();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn several_greedy_namespaces_give_the_next_permit_to_another() {
+    fn waiting_namespace_gets_next_permit_before_greedy_ones() {
         let shares = Shares::new(64);
         let (mut held, mut waiting) = (Vec::new(), Vec::new());
         for namespace in ["a", "b", "c", "d"] {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn greedy_namespaces_come_to_equal_shares() {
+    fn greedy_namespaces_get_equal_shares() {
         let shares = Shares::new(64);
         let (mut held, mut waiting) = (VecDeque::new(), Vec::new());
         for namespace in ["a", "b", "c", "d"] {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_with_those_that_no_longer_wait() {
+    fn cancelled_waiters_lose_no_permits() {
         let shares = Shares::new(1);
         let first = shares.take("a").now_or_never();
         let given_up = wait(&shares, "a");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn all_permits_come_back() {
+    fn all_permits_are_returned() {
         let shares = Shares::new(3);
         for round in 0..50 {
             let mut waiting: Vec<Waiting> = (0..10).map(|n| wait(&shares, ["a", "b", "c"][(n + round) % 3])).collect();

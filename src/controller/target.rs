@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_name_a_model_is_read() {
+    fn each_form_of_model_reference_is_parsed() {
         let server = "asazure://westus.asazure.windows.net/s";
         for model in [
             serde_json::json!({"analysisServices": {"server": server, "database": "d"}}),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_field() {
+    fn fault_names_its_field() {
         let rows = [
             (serde_json::json!({}), Reason::InvalidSpec, "model: "),
             (

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn resource_that_cannot_be_decoded_can_be_released() {
+    async fn undecodable_resource_can_be_released() {
         let sent = sent(|_| {}).await;
         assert_eq!(sent.len(), 1);
         let (line, body) = &sent[0];
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_left_alone_otherwise() {
+    async fn undecodable_resource_is_otherwise_unchanged() {
         assert!(sent(|object| object["metadata"]["deletionTimestamp"] = Value::Null).await.is_empty());
         assert!(sent(|object| object["metadata"]["annotations"] = json!({(api::RELEASE): "yes"})).await.is_empty());
         assert!(sent(|object| object["metadata"]["finalizers"] = json!(["other/one"])).await.is_empty());

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_left_out() {
+    fn unread_fields_are_omitted() {
         let spec = serde_json::json!({"model": {"analysisServices": {"server": "asazure://w.asazure.windows.net/s", "database": "d"}}});
         let watched: Watched = serde_json::from_value(object(&spec)).unwrap();
         let metadata = watched.meta();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_decoded_keeps_its_name() {
+    fn undecodable_resource_keeps_its_name() {
         let watched: Watched = serde_json::from_value(object(&serde_json::json!({"model": 5}))).unwrap();
         assert_eq!(watched.meta().name.as_deref(), Some("a"));
         assert!(watched.object(Kind::ModelRefresh).unwrap_err().contains("invalid type"));

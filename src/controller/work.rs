@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn watch_without_a_response_is_waited_for_a_limited_time() {
+    async fn wait_for_unresponsive_watch_is_limited() {
         let tokens = || [CancellationToken::new(), CancellationToken::new()];
         let ([works, silent], [settled, unsettled]) = (tokens(), tokens());
         let synced = [works.clone(), silent];

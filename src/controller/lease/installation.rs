@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_by_the_uid_of_its_account() {
+    fn installation_is_uid_of_service_account() {
         let claims = r#"{"sub": "system:serviceaccount:ops:op", "kubernetes.io": {"namespace": "ops", "serviceaccount": {"name": "op", "uid": "7a-1"}}}"#;
         assert_eq!(of(&user(claims)).as_deref(), Some("7a-1"));
         let directory = tempfile::tempdir().unwrap();
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_no_service_account_is_of_none() {
+    fn other_users_have_no_installation() {
         assert_eq!(of(&AuthInfo::default()), None);
         for token in ["", "opaque", "a.b", "a.!.c", "a.e30.c"] {
             assert_eq!(of(&AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() }), None, "{token}");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_dropped_where_it_is_said_to_others_for_sure() {
+    fn drain_request_to_others_is_removed() {
         let kept = |to: &[&str], ours: Option<&str>| {
             let mut lease = Lease::default();
             let word = leaving::word(crate::engine::Leaving::Cancel, 1, to);

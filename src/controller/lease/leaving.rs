@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_word_holds_for_a_minute_since_it_was_last_said_anew() {
+    async fn drain_request_expires_a_minute_after_renewal() {
         let (mut heard, start) = (Heard::default(), Instant::now());
         let mut at = |seconds, word: Option<&str>| heard.hear(&saying(word), start + Duration::from_secs(seconds));
         let (first, second) = (word(Leaving::Cancel, 1, &[]), word(Leaving::Cancel, 2, &["a"]));

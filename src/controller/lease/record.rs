@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_runs_out_by_our_own_clock_only() {
+    async fn lease_expires_only_by_local_clock() {
         // The clock of the holder is years behind, then ahead, without effect.
         for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
             let lease = at("7", taken(None, &settings("a"), time));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_change_begins_the_wait_anew() {
+    async fn change_restarts_the_wait() {
         let start = Instant::now();
         let lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
         let seen = Sighting::of(&at("7", lease.clone()), None, start);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn anothers_longer_duration_is_respected_within_reason() {
+    async fn longer_duration_of_holder_is_respected_up_to_limit() {
         let now = Instant::now();
         let mut lease = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
         for (seconds, waits) in [(60, 60), (1, 15), (-3, 15), (i32::MAX, 3600)] {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn holders_are_counted_and_what_is_not_ours_is_kept() {
+    fn holders_are_counted_and_foreign_fields_kept() {
         let first = taken(None, &settings("a"), Timestamp::UNIX_EPOCH);
         assert_eq!(transitions(&first), 0);
         let mut back = given_back(renewed(first, &settings("a"), Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_are_never_too_few() {
+    fn duration_is_rounded_up_to_seconds() {
         assert_eq!(whole_seconds(Duration::from_millis(1_500)), 2);
         assert_eq!(whole_seconds(Duration::from_secs(15)), 15);
         assert_eq!(whole_seconds(Duration::ZERO), 1);

@@ -29,7 +29,7 @@ impl Dice {
 }
 
 #[tokio::test(start_paused = true)]
-async fn never_two_at_a_time_whatever_fails() {
+async fn random_faults_never_cause_two_holders() {
     let mut changes = 0;
     for seed in 1..=20 {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));

@@ -57,7 +57,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_free_lease_is_taken_at_once_and_kept() {
+async fn free_lease_is_acquired_immediately_and_kept() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     assert!(!a.lease.holds() && a.lease.term().is_none());
@@ -72,7 +72,7 @@ async fn a_free_lease_is_taken_at_once_and_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_submitted_in_the_last_fifth() {
+async fn no_submission_in_the_last_fifth_of_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     assert!(!a.lease.holds_for_a_submission());
@@ -99,7 +99,7 @@ async fn nothing_is_submitted_in_the_last_fifth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_one_stands_by() {
+async fn second_candidate_stands_by() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -112,7 +112,7 @@ async fn a_second_one_stands_by() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_at_once_one_wins() {
+async fn one_of_many_candidates_wins() {
     let api = FakeApi::new();
     let all: Vec<_> = (0..20).map(|n| operator(&api, &format!("o{n}"))).collect();
     sleep(seconds(30)).await;
@@ -120,7 +120,7 @@ async fn of_many_at_once_one_wins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
+async fn dead_holder_is_replaced_within_duration_and_two_seconds() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -137,7 +137,7 @@ async fn a_dead_holder_is_followed_within_the_duration_and_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_clock_is_compared_with_anothers() {
+async fn clocks_of_machines_are_never_compared() {
     // By the wall clock, it was acquired in 1970. The candidate waits nevertheless.
     let api = FakeApi::new();
     let a = operator(&api, "a");
@@ -153,7 +153,7 @@ async fn no_clock_is_compared_with_anothers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_holder_without_the_api_stops_before_another_can_begin() {
+async fn holder_without_api_stops_before_another_can_start() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -177,7 +177,7 @@ async fn a_holder_without_the_api_stops_before_another_can_begin() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_absence_of_the_api_is_ridden_out() {
+async fn short_api_outage_keeps_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -194,7 +194,7 @@ async fn a_short_absence_of_the_api_is_ridden_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_lost_for_long_are_no_renewals() {
+async fn renewals_without_responses_do_not_count() {
     // The writes are performed, but an operator without their responses must not act.
     let api = FakeApi::new();
     let a = operator(&api, "a");
@@ -204,7 +204,7 @@ async fn answers_lost_for_long_are_no_renewals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_whose_answer_was_lost_is_found_again() {
+async fn acquisition_with_lost_response_is_recognized() {
     let api = FakeApi::new();
     api.fail(Fault::AnswersLost);
     let a = operator(&api, "a");
@@ -216,7 +216,7 @@ async fn a_claim_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn anothers_write_ends_it_at_the_next_renewal() {
+async fn write_of_another_holder_ends_lease_at_next_renewal() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -251,7 +251,7 @@ async fn deleted_lease_is_created_again_by_its_holder() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletion_of_a_dead_holders_lease_does_not_shorten_the_wait() {
+async fn deleted_lease_of_dead_holder_keeps_full_wait() {
     let api = FakeApi::new();
     let (a, b) = (operator(&api, "a"), operator(&api, "b"));
     a.lease.acquired().await;
@@ -265,7 +265,7 @@ async fn deletion_of_a_dead_holders_lease_does_not_shorten_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn process_that_starts_after_the_deletion_waits_where_an_operator_has_worked() {
+async fn new_process_waits_if_lease_was_deleted() {
     let of_the_status = json!({"managedFields": [{"manager": "tabular-operator", "operation": "Update", "subresource": "status"}]});
     for work in [json!({"finalizers": [crate::api::FINALIZER]}), of_the_status] {
         let api = FakeApi::new();
@@ -283,7 +283,7 @@ async fn process_that_starts_after_the_deletion_waits_where_an_operator_has_work
 }
 
 #[tokio::test(start_paused = true)]
-async fn lease_that_is_deleted_whenever_it_is_seen_has_one_holder() {
+async fn repeatedly_deleted_lease_has_one_holder() {
     let api = FakeApi::new();
     let mut all = [operator(&api, "a"), operator(&api, "b"), operator(&api, "c")];
     took(async {
@@ -316,7 +316,7 @@ async fn first_operator_of_a_cluster_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn namespace_that_goes_with_its_lease_costs_the_lease() {
+async fn deletion_of_namespace_loses_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -328,7 +328,7 @@ async fn namespace_that_goes_with_its_lease_costs_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_label_put_on_the_lease_costs_nothing() {
+async fn label_on_lease_does_not_lose_it() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -341,7 +341,7 @@ async fn a_label_put_on_the_lease_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_given_back_is_taken_at_once() {
+async fn released_lease_is_acquired_immediately() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -360,7 +360,7 @@ async fn what_is_given_back_is_taken_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn giving_back_does_not_wait_for_an_api_that_is_away() {
+async fn release_does_not_wait_for_unavailable_api() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -372,7 +372,7 @@ async fn giving_back_does_not_wait_for_an_api_that_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_acts_while_it_is_given_back() {
+async fn no_operator_acts_during_release() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -387,7 +387,7 @@ async fn nobody_acts_while_it_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_candidate_can_be_released_too() {
+async fn candidate_can_be_released() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -399,7 +399,7 @@ async fn a_candidate_can_be_released_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_in_doubt_is_taken_back_by_a_release() {
+async fn unconfirmed_acquisition_is_released() {
     let api = FakeApi::new();
     api.fail(Fault::AnswersLost);
     let a = operator(&api, "a");
@@ -415,7 +415,7 @@ async fn a_claim_in_doubt_is_taken_back_by_a_release() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_dies_is_a_loss_in_time() {
+async fn dead_loop_loses_the_lease_in_time() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -425,7 +425,7 @@ async fn a_loop_that_dies_is_a_loss_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frozen_process_knows_it_when_it_thaws() {
+async fn suspended_process_loses_the_lease() {
     let api = FakeApi::new();
     let a = operator(&api, "a");
     a.lease.acquired().await;
@@ -438,7 +438,7 @@ async fn a_frozen_process_knows_it_when_it_thaws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_election_it_always_holds() {
+async fn without_election_lease_is_always_held() {
     let lease = LeaseHandle::always();
     assert!(took(lease.acquired()).await < MOMENT);
     assert!(lease.holds() && lease.holds_for(seconds(1_000_000)) && lease.term().is_none());
@@ -449,13 +449,13 @@ async fn without_election_it_always_holds() {
 }
 
 #[test]
-fn no_two_processes_share_a_name() {
+fn identities_of_processes_differ() {
     assert_ne!(identity(), identity());
     assert!(identity().contains('_'));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_word_of_an_uninstall_is_for_that_installation_alone() {
+async fn drain_request_applies_only_to_its_installation() {
     let api = FakeApi::new();
     let annotations = || api.lease().and_then(|lease| lease.metadata.annotations).unwrap_or_default();
     let first = installed(&api, "a", Some("one"));

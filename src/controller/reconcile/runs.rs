@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fact_of_a_run_is_counted_once() {
+    fn each_transition_of_a_run_is_counted_once() {
         let metrics = Metrics::new();
         let submitted = json!({"submittedTime": "2026-11-22T05:00:10Z", "operationId": "a", "startedTime": "2026-11-22T05:00:11Z"});
         let ended = json!({"submittedTime": "2026-11-22T05:00:10Z", "operationId": "a", "startedTime": "2026-11-22T05:00:11Z",
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_with_its_resource_has_ended() {
+    fn run_of_deleted_resource_is_counted_as_ended() {
         let metrics = Metrics::new();
         let let_go = Notice { reason: Reason::Released, message: String::new() };
         assert_eq!(released(&metrics, Kind::ModelSync, &run("Running", &json!({})), &[let_go], None), Reason::Released);

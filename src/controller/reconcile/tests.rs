@@ -67,7 +67,7 @@ fn is_free(ctx: &Context) -> bool {
 }
 
 #[tokio::test]
-async fn released_resource_holds_no_turn_and_is_not_followed() {
+async fn released_resource_holds_no_turn_and_is_not_tracked() {
     let released = running(&json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["acme.io/hold"]}));
     let cached = Arc::new(Watched::of(&released).unwrap());
     let (ctx, asked) = context(|_, _| (500, Value::Null));
@@ -103,7 +103,7 @@ fn new() -> ModelResource {
 }
 
 #[tokio::test(start_paused = true)]
-async fn turn_is_returned_when_a_reconciliation_does_not_end() {
+async fn turn_is_returned_if_reconciliation_times_out() {
     for dropped in [false, true] {
         let (mut ctx, asked) = context(|_, _| (500, Value::Null));
         // The read of the Secret never completes.
@@ -153,7 +153,7 @@ fn millis(pauses: [u64; 3]) -> Vec<Action> {
 }
 
 #[tokio::test]
-async fn write_that_stays_refused_is_reported_ever_more_seldom() {
+async fn refused_write_is_retried_with_backoff() {
     let whole = |resource: &ModelResource| (200, serde_json::to_value(resource).unwrap());
     for (name, answer) in [
         ("admission webhook denied the request", refusal(409, "admission webhook denied the request")),
@@ -169,7 +169,7 @@ async fn write_that_stays_refused_is_reported_ever_more_seldom() {
 }
 
 #[tokio::test]
-async fn resource_that_changes_at_each_write_is_read_ever_more_seldom() {
+async fn constantly_changing_resource_is_read_with_backoff() {
     let version = std::sync::atomic::AtomicU64::new(100);
     let (ctx, asked) = context(move |line, _| {
         let version = version.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string();
@@ -182,13 +182,13 @@ async fn resource_that_changes_at_each_write_is_read_ever_more_seldom() {
 }
 
 #[tokio::test]
-async fn resource_that_is_gone_waits_for_the_watch() {
+async fn deleted_resource_waits_for_the_watch() {
     let (ctx, asked) = context(|_, _| refusal(404, "not found"));
     assert_eq!(passes(ctx, &asked, &new()).await, (vec![Action::await_change(); 3], vec![]));
 }
 
 #[tokio::test]
-async fn refused_change_of_metadata_stops_no_run() {
+async fn refused_metadata_change_does_not_block_runs() {
     let annotated = json!({"finalizers": [FINALIZER], "annotations": {(RUN_REQUESTED_AT): ""}});
     let (bare, refused) = (json!({"finalizers": []}), refusal(403, "no patch"));
     let unchanged = |metadata: &Value| (200, serde_json::to_value(running(metadata)).unwrap());
@@ -218,7 +218,7 @@ fn ending() -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn namespace_that_ends_releases_what_cannot_be_decoded() {
+async fn terminating_namespace_releases_undecodable_resource() {
     let now = Timestamp::now().to_string();
     let held = |deleted: &str| running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": deleted}));
     let there = (200, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bi"}}));
@@ -243,7 +243,7 @@ async fn namespace_that_ends_releases_what_cannot_be_decoded() {
 }
 
 #[tokio::test]
-async fn resource_in_a_namespace_that_is_gone_is_released() {
+async fn resource_in_deleted_namespace_is_released() {
     let resource = running(&json!({"finalizers": [FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}));
     let (ctx, asked) = context(move |line, _| match line.split(' ').next() {
         Some("GET") => refusal(404, "not found"),

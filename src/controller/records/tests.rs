@@ -42,7 +42,7 @@ fn resource() -> ModelResource {
 }
 
 #[tokio::test]
-async fn every_write_carries_the_version_that_it_was_decided_on() {
+async fn every_write_carries_version_and_uid() {
     let kept = Arc::default();
     let (records, object) = (Records::new(&open_api(&kept), &places(), Kind::ModelRefresh, "bi"), resource());
     records.write_status(&object, &Status::default()).await.unwrap();
@@ -70,7 +70,7 @@ fn silent_api(asked: &Arc<AtomicUsize>) -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_about_resources_have_a_bound_together() {
+async fn concurrent_resource_requests_are_bounded() {
     let places = places();
     let (of_one, of_others) = (Arc::default(), Arc::default());
     let calls = |asked, namespaces: Vec<String>| {
@@ -93,7 +93,7 @@ async fn calls_about_resources_have_a_bound_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_gives_its_place_to_the_next() {
+async fn hanging_request_returns_its_permit() {
     let (asked, places) = (Arc::default(), places());
     let client = silent_api(&asked);
     let calls =
@@ -104,7 +104,7 @@ async fn a_call_that_hangs_gives_its_place_to_the_next() {
 }
 
 #[tokio::test]
-async fn finalizers_that_are_not_cached_are_read_before_a_write() {
+async fn uncached_finalizers_are_read_before_a_write() {
     let many: Vec<String> = (0..100).map(|n| format!("other.example/{n:0100}")).collect();
     let patched = Arc::<Mutex<Vec<Value>>>::default();
     let (all, kept) = ([&*many, &[FINALIZER.to_owned()]].concat(), Arc::clone(&patched));

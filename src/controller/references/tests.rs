@@ -32,7 +32,7 @@ fn secret_fault(keys: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_a_secret_is_one_sentence() {
+fn fault_of_a_secret_is_one_sentence() {
     let ids = [("tenantId", GUID.as_bytes()), ("clientId", GUID.as_bytes())];
     let with = |more: &[(&'static str, &'static [u8])]| secret_fault(&[ids.as_slice(), more].concat());
     assert!(with(&[]).contains("neither a clientSecret nor a clientCertificate"));
@@ -44,7 +44,7 @@ fn what_is_wrong_with_a_secret_is_one_sentence() {
 }
 
 #[test]
-fn value_that_is_too_long_is_refused() {
+fn overlong_value_is_refused() {
     let long = vec![b'x'; 1_000_000];
     for key in ["tenantId", "clientId", "clientSecret", "clientCertificate"] {
         let message = read(key, &long).map(drop).unwrap_err();
@@ -68,7 +68,7 @@ fn read(key: &str, value: &[u8]) -> Result<Identity, String> {
 }
 
 #[test]
-fn a_byte_order_mark_and_the_final_line_break_are_no_part_of_a_value() {
+fn byte_order_mark_and_final_line_break_are_removed() {
     let plain = read("clientSecret", b"planted~secret").unwrap().fingerprint();
     for end in ["", "\n", "\r\n"] {
         let value = [BOM, b"planted~secret", end.as_bytes()].concat();
@@ -84,7 +84,7 @@ fn a_byte_order_mark_and_the_final_line_break_are_no_part_of_a_value() {
 }
 
 #[test]
-fn a_client_secret_is_never_trimmed() {
+fn client_secret_is_never_trimmed() {
     let of = |value: &str| read("clientSecret", value.as_bytes()).unwrap().fingerprint();
     for other in [" planted~secret", "planted~secret ", "planted ~secret"] {
         assert_ne!(of(other), of("planted~secret"), "{other:?}");
@@ -97,7 +97,7 @@ fn utf16(text: &str, little: bool) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_value_is_instead_of_text_is_named_with_its_remedy_and_without_the_value() {
+fn value_that_is_not_text_is_described_with_remedy() {
     let planted = "planted-text-of-a-secret";
     let with = |odd: &str| format!("planted-text{odd}of-a-secret").into_bytes();
     let mut rows: Vec<(Vec<u8>, &str)> = vec![
@@ -153,7 +153,7 @@ fn what_a_value_is_instead_of_text_is_named_with_its_remedy_and_without_the_valu
 }
 
 #[test]
-fn what_was_encoded_once_too_often_or_put_under_the_wrong_key_is_named() {
+fn double_encoding_and_wrong_key_are_named() {
     use base64::Engine as _;
     let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     for key in ["tenantId", "clientId"] {
@@ -172,7 +172,7 @@ fn what_was_encoded_once_too_often_or_put_under_the_wrong_key_is_named() {
 }
 
 #[test]
-fn a_binary_file_is_named_with_the_command_that_converts_it() {
+fn binary_certificate_is_named_with_conversion_command() {
     let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
     let certificate = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap().der().to_vec();
     // The first bytes of a certificate that Windows exports.
@@ -204,7 +204,7 @@ impl AssertionSource for Nobody {
 }
 
 #[test]
-fn what_is_wrong_with_an_account_is_one_sentence() {
+fn fault_of_an_account_is_one_sentence() {
     let fault = |annotations: serde_json::Value| {
         let account = json!({"metadata": {"name": "refresher", "annotations": annotations}});
         let account: ServiceAccount = serde_json::from_value(account).unwrap();
@@ -223,7 +223,7 @@ fn what_is_wrong_with_an_account_is_one_sentence() {
 }
 
 #[test]
-fn the_operator_is_named_as_kubectl_takes_it() {
+fn operator_user_is_a_kubectl_flag() {
     assert_eq!(grants::flag("system:serviceaccount:tabular-system:tabular-operator"), "--serviceaccount=tabular-system:tabular-operator");
     assert_eq!(grants::flag("kubernetes-admin"), "--user='kubernetes-admin'");
 }
@@ -238,7 +238,7 @@ fn identities(namespaces: &[&str]) -> Identities {
 }
 
 #[tokio::test]
-async fn only_listed_namespaces_may_use_what_is_the_operators() {
+async fn only_listed_namespaces_may_use_operator_identity() {
     let identities = identities(&["bi"]);
     let managed =
         Credentials { service_principal_ref: None, workload_identity: None, managed_identity: Some(ManagedIdentity { client_id: None }) };
@@ -270,7 +270,7 @@ fn slow_api(asked: &Arc<AtomicUsize>) -> Client {
 }
 
 #[tokio::test]
-async fn a_secret_without_any_key_counts_as_one_that_is_still_to_come() {
+async fn secret_without_keys_counts_as_missing() {
     for data in [None, Some(BTreeMap::new())] {
         let body = serde_json::to_vec(&Secret { data, ..Secret::default() }).unwrap();
         let answer = move |_: Request<Body>| std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(body.clone()))));
@@ -283,7 +283,7 @@ async fn a_secret_without_any_key_counts_as_one_that_is_still_to_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_read_the_same_at_once_take_no_more_connections_than_a_namespace_has() {
+async fn concurrent_reads_of_a_secret_respect_namespace_share() {
     let asked = Arc::default();
     let own = OwnIdentity { environment: Environment::read(|_| None), namespaces: Vec::new() };
     let identities = Identities::new(slow_api(&asked), places(), own);
@@ -295,7 +295,7 @@ async fn those_who_read_the_same_at_once_take_no_more_connections_than_a_namespa
 }
 
 #[tokio::test]
-async fn one_namespace_does_not_make_another_forget() {
+async fn namespaces_do_not_evict_identities_of_others() {
     let nothing = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
     let client = Client::new(tower::service_fn(nothing), "ops");
     let own = OwnIdentity { environment: Environment::of_process(), namespaces: Vec::new() };

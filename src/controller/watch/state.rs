@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn refusal_is_shown_at_once_and_its_pause_grows_until_the_watch_works() {
+    fn refusal_is_reported_at_once_with_growing_backoff() {
         for code in [401, 403, 404] {
             let (state, health, metrics) = state();
             let pauses: Vec<u128> = (0..8).map(|_| state.failed(&refused(code)).as_millis()).collect();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_at_once_is_shown_when_it_does_not() {
+    fn transient_failure_is_reported_only_if_it_persists() {
         for error in [refused(500), refused(429), watcher::Error::NoResourceVersion] {
             let (state, health, metrics) = state();
             state.works();

@@ -74,7 +74,7 @@ fn watching(client: Client) -> (Arc<Context>, SelectAll<BoxStream<'static, Resou
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_list_shows_is_due_when_the_cache_has_it() {
+async fn listed_resource_is_due_when_it_is_in_the_cache() {
     let (client, asked) = api(|number, query| match number {
         1 => list(&[refresh("a", "d")], Some(1)),
         2 => {
@@ -94,7 +94,7 @@ async fn what_a_list_shows_is_due_when_the_cache_has_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_list_is_tried_again_ever_more_seldom_and_joins_when_it_is_answered() {
+async fn refused_list_is_retried_with_backoff_until_it_succeeds() {
     let (client, asked) = api(|number, query| match (number, query.contains("watch=true")) {
         (1..=6, _) => refused(403),
         (_, false) => list(&[refresh("a", "d")], None),
@@ -110,7 +110,7 @@ async fn refused_list_is_tried_again_ever_more_seldom_and_joins_when_it_is_answe
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_or_definition_that_is_gone_is_listed_anew() {
+async fn expired_version_or_missing_crd_causes_new_list() {
     for code in [404, 410] {
         let (client, asked) = api(move |number, query| match (number, query.contains("watch=true")) {
             (2, true) => refused(code),
@@ -127,7 +127,7 @@ async fn version_or_definition_that_is_gone_is_listed_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_are_bounded_in_bytes_whatever_the_sizes() {
+async fn pages_are_bounded_in_bytes() {
     // 2,000 small resources, then 40 large ones, then small ones again.
     let size = |n: usize| if (2_000..2_040).contains(&n) { 600_000 } else { 10 };
     let pages = Arc::new(Mutex::new(Vec::new()));
