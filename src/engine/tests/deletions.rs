@@ -217,7 +217,7 @@ fn unanswered_submission_blocks_the_deletion() {
     let mut recorded = world.status().clone();
     let run = recorded.run.as_mut().unwrap();
     (run.state, run.operation_id) = (RunState::Submitting, None);
-    let (now, settings, scratch) = (world.now, &world.settings, &world.scratch);
+    let (now, settings, scratch) = (world.now, &world.settings, &world.transient.scratch);
     let step = decide(&Situation { desired: &desired, recorded: &recorded, scratch, seen: unanswered, now, settings });
     assert_eq!((step.effect, step.recorded.run.unwrap().state), (Effect::Nothing, RunState::Submitting));
 }

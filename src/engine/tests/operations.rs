@@ -173,7 +173,7 @@ fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
 fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
     let seen = Seen::Look(Look::Found { operation: Box::new(operation("op-77", Phase::Succeeded)), retry_after: None, location: None });
-    assert_eq!(told(&world, &world.scratch, seen).recorded, *world.status());
+    assert_eq!(told(&world, &world.transient.scratch, seen).recorded, *world.status());
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn late_poll_does_not_reopen_an_ended_run() {
         }
         let step = told(
             &world,
-            &world.scratch,
+            &world.transient.scratch,
             Seen::Look(Look::Found { operation: Box::new(operation("op-1", phase)), retry_after: None, location: None }),
         );
         assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
@@ -203,7 +203,7 @@ fn repeated_success_with_failed_objects_ends_the_run() {
     let look = |scratch: &Scratch| {
         told(&world, scratch, Seen::Look(Look::Found { operation: Box::new(torn.clone()), retry_after: None, location: None }))
     };
-    let mut step = look(&world.scratch);
+    let mut step = look(&world.transient.scratch);
     for _ in 0..2 {
         assert_eq!(step.recorded.run.as_ref().unwrap().state, RunState::Running);
         step = look(&step.scratch);
@@ -238,9 +238,9 @@ fn clock_set_back_stops_no_run() {
     let mut world = running(100);
     world.now -= secs(3_600);
     world.restart();
-    world.scratch.next_look = Some(world.now + secs(3_610));
-    world.scratch.paused_at = Some(world.now + secs(3_600));
-    assert!(matches!(told(&world, &world.scratch, Seen::Nothing).effect, Effect::Look(_)));
+    world.transient.scratch.next_look = Some(world.now + secs(3_610));
+    world.transient.scratch.paused_at = Some(world.now + secs(3_600));
+    assert!(matches!(told(&world, &world.transient.scratch, Seen::Nothing).effect, Effect::Look(_)));
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn finalizing_sync_has_succeeded() {
     };
     let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
-    let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.scratch, seen, now, settings }).recorded.run;
+    let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.transient.scratch, seen, now, settings })
+        .recorded
+        .run;
     let run = run.unwrap();
     assert_eq!((run.state, run.service_state.as_deref()), (RunState::Succeeded, Some("Finalizing")));
     assert!(run.message.contains("still cleaning up"), "{}", run.message);

@@ -1,24 +1,23 @@
-//! A small world around the real decision: one resource at an API server that refuses stale writes, a service, and the
-//! controller's loop, which can be stopped at any point. What must never happen is checked at every step.
+//! A small world around the real state machine: one resource at an API server that refuses stale writes, a service, and a driver that can be
+//! killed at any point. What must never happen is checked at every step.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as ClusterTime;
 
-use super::laws;
-use super::service::{Owner, Service};
+use super::service::Service;
 use crate::api::{
-    AnalysisServicesModel, Condition, ConditionStatus, ConditionType, FINALIZER, Model, ModelRefresh, ModelRefreshSpec, ModelSync,
-    ModelSyncSpec, RESUBMIT, Reason, Run, RunState, Status,
+    AnalysisServicesModel, Condition, ConditionStatus, ConditionType, Model, ModelRefresh, ModelRefreshSpec, RESUBMIT, Reason, Run,
+    RunState, Status,
 };
+use crate::engine::reconcile::{Transient, View as _};
 use crate::engine::{
-    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Situation, Step, Surroundings, Turn, TurnUse, decide,
-    question, turn_use,
+    Desired, Effect, Fault, Followed, Leaving, Notice, Scratch, Seen, Settings, Surroundings, TurnUse, question, turn_use,
 };
 use crate::operation::{OperationKind, Resolution};
 
-/// How a pass came to its end.
+/// How a reconciliation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Done,
@@ -34,9 +33,9 @@ pub(super) struct World {
     pub(super) kind: OperationKind,
     /// Whether a `ModelSync` leaves out its model.
     pub(super) takes_model: bool,
-    /// The current state of the followed refresh.
+    /// The refresh that is followed, as it stands.
     pub(super) leader: Option<ModelRefresh>,
-    /// The ids that the names of the model are resolved to, and how often that was requested.
+    /// What the names of the model stand for, and how often that was asked.
     pub(super) resolution: Resolution,
     pub(super) resolves: usize,
     /// The object as the API server has it, and each version that it had.
@@ -44,12 +43,12 @@ pub(super) struct World {
     pub(super) versions: Vec<ModelRefresh>,
     pub(super) gone: bool,
     pub(super) service: Service,
-    pub(super) scratch: Scratch,
-    /// When the next pass is due; `None` if it is not due before a change.
+    pub(super) transient: Transient,
+    /// When the next reconciliation is due; `None` is not before somebody acts.
     pub(super) due: Option<Timestamp>,
     pub(super) ahead: Option<String>,
     pub(super) spec_fault: Option<Fault>,
-    /// The result of every preparation of a call, instead of the call.
+    /// What every preparation of a call brings instead of the call.
     pub(super) hindrance: Option<Seen>,
     /// Which calls that concerns.
     pub(super) hinders: fn(&Effect) -> bool,
@@ -57,16 +56,16 @@ pub(super) struct World {
     pub(super) leaving: Option<Leaving>,
     pub(super) adopt_taken: bool,
     pub(super) metadata_refused: bool,
-    /// The state that a client sets in the run while a submission is in progress.
+    /// What somebody edits the state of the run to while a submission is in progress.
     pub(super) edit_during_submission: Option<RunState>,
-    /// Whether a client removes the run meanwhile.
+    /// Whether somebody removes the run meanwhile.
     pub(super) removes_run_during_submission: bool,
     /// After how many further steps of the loop the operator is killed.
     pub(super) crash_in: Option<usize>,
     pub(super) writes: usize,
     pub(super) statuses: Vec<Status>,
     pub(super) notices: Vec<Notice>,
-    /// A user decision that may be wrong allows a second operation.
+    /// A person has said something that may be wrong, so a second operation is theirs to answer for.
     pub(super) person_answers: bool,
     pub(super) dirty: bool,
 }
@@ -125,7 +124,7 @@ impl World {
             object,
             gone: false,
             service: Service::new(now),
-            scratch: Scratch::default(),
+            transient: Transient::default(),
             due: None,
             ahead: None,
             spec_fault: None,
@@ -151,7 +150,7 @@ impl World {
         Self { kind: OperationKind::Sync, ..Self::new(edit) }
     }
 
-    /// What is asked for, as the controller gathers it.
+    /// What is asked for, with what surrounds it.
     pub(super) fn desired(&self, view: &ModelRefresh) -> Desired {
         let followed = self.leader.as_ref().map(Followed::of);
         let surroundings = Surroundings {
@@ -162,24 +161,7 @@ impl World {
             adopt_taken: self.adopt_taken,
             metadata_refused: self.metadata_refused,
         };
-        match self.kind {
-            OperationKind::Refresh => Desired::of_refresh(view, surroundings),
-            OperationKind::Sync => {
-                let spec = view.spec.clone();
-                let spec = ModelSyncSpec {
-                    model: Some(spec.model).filter(|_| !self.takes_model),
-                    credentials: None,
-                    trigger: spec.trigger,
-                    wait_deadline_seconds: spec.wait_deadline_seconds,
-                    active_deadline_seconds: spec.active_deadline_seconds,
-                    backoff_limit: spec.backoff_limit,
-                    suspend: spec.suspend,
-                    history_limit: spec.history_limit,
-                };
-                let sync = ModelSync { metadata: view.metadata.clone(), spec, status: view.status.clone() };
-                Desired::of_sync(&sync, surroundings)
-            }
-        }
+        self.view(view).desired(surroundings).into_owned()
     }
 
     // What people do.
@@ -211,7 +193,7 @@ impl World {
         self
     }
 
-    /// Answers the question about the submission: it started no operation.
+    /// Answers what is asked about the submission: it started nothing.
     pub(super) fn resubmit(&mut self) -> &mut Self {
         let value = question(self.run());
         self.annotate(RESUBMIT, Some(&value))
@@ -227,7 +209,7 @@ impl World {
         self
     }
 
-    fn changed(&mut self) {
+    pub(super) fn changed(&mut self) {
         let version: u64 = self.object.metadata.resource_version.as_deref().unwrap().parse().unwrap();
         self.object.metadata.resource_version = Some((version + 1).to_string());
         self.versions.push(self.object.clone());
@@ -235,7 +217,7 @@ impl World {
     }
 
     pub(super) fn restart(&mut self) -> &mut Self {
-        self.scratch = Scratch::default();
+        self.transient = Transient::default();
         self.dirty = true;
         self
     }
@@ -279,166 +261,21 @@ impl World {
         panic!("never {state:?}: {:#?}", self.status().run);
     }
 
-    /// One pass, as the controller makes it, on a view that is `stale` versions old.
-    pub(super) fn pass(&mut self, stale: Option<usize>) -> Ended {
-        if self.gone {
-            return Ended::Done;
-        }
-        (self.dirty, self.due) = (false, None);
-        let last = self.versions.len() - 1;
-        let mut view = self.versions[last - stale.unwrap_or(0).min(last)].clone();
-        let ended = self.passes(&mut view);
-        match ended {
-            Ended::Done => self.stays_silent(&view),
-            Ended::Stale => self.dirty = true,
-            Ended::Crashed => {
-                self.restart();
-            }
-        }
-        ended
-    }
-
-    fn passes(&mut self, view: &mut ModelRefresh) -> Ended {
-        let mut seen = Seen::Nothing;
-        for _ in 0..12 {
-            let desired = self.desired(view);
-            let recorded = view.status.clone().unwrap();
-            let step = self.decide(&desired, &recorded, seen, &self.scratch);
-            laws::step(self, &desired, &recorded, &step);
-            if let Some(hindrance) = self.hindrance.clone().filter(|_| (self.hinders)(&step.effect)) {
-                seen = hindrance;
-                continue;
-            }
-            if self.killed() {
-                return Ended::Crashed;
-            }
-            if step.recorded != recorded {
-                if view.metadata.resource_version != self.object.metadata.resource_version {
-                    return Ended::Stale;
-                }
-                let resubmissions = |status: &Status| status.run.as_ref().map_or(0, |run| run.resubmissions);
-                self.person_answers |= resubmissions(&step.recorded) > resubmissions(&recorded);
-                laws::written(self, &recorded, &step.recorded);
-                self.object.status = Some(step.recorded.clone());
-                self.write(view);
-                self.statuses.push(step.recorded.clone());
-            }
-            self.scratch = step.scratch.clone();
-            // Each event is in the reference of events.
-            assert!(step.notices.iter().all(|notice| notice.reason.warns().is_some()), "{:?}", step.notices);
-            self.notices.extend(step.notices.iter().cloned());
-            if self.killed() {
-                return Ended::Crashed;
-            }
-            let Some(next) = self.perform(view, &desired, &step) else { return Ended::Stale };
-            if self.killed() {
-                return Ended::Crashed;
-            }
-            match (&step.effect, step.look_again) {
-                (Effect::Release, _) => return Ended::Done,
-                (Effect::Nothing, pause) => {
-                    self.due = pause.map(|pause| self.now + pause.max(Duration::from_millis(1)));
-                    return Ended::Done;
-                }
-                (_, _) => seen = next,
-            }
-        }
-        self.due = Some(self.now + Duration::from_millis(200));
-        Ended::Done
-    }
-
-    pub(super) fn decide(&self, desired: &Desired, recorded: &Status, seen: Seen, scratch: &Scratch) -> Step {
-        decide(&Situation { desired, recorded, scratch, seen, now: self.now, settings: &self.settings })
-    }
-
-    fn killed(&mut self) -> bool {
-        let Some(left) = self.crash_in else { return false };
-        self.crash_in = left.checked_sub(1);
-        left == 0
-    }
-
-    fn write(&mut self, view: &mut ModelRefresh) {
-        let dirty = self.dirty;
-        self.changed();
-        // The operator's own writes are no event to it.
-        self.dirty = dirty;
-        self.writes += 1;
-        *view = self.object.clone();
-    }
-
-    /// Performs an effect; `None` where a write was refused.
-    fn perform(&mut self, view: &mut ModelRefresh, desired: &Desired, step: &Step) -> Option<Seen> {
-        let fresh = view.metadata.resource_version == self.object.metadata.resource_version;
-        Some(match &step.effect {
-            Effect::Nothing => Seen::Nothing,
-            Effect::AddFinalizer if fresh => {
-                self.object.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
-                self.write(view);
-                Seen::Nothing
-            }
-            Effect::RemoveAnnotation(annotation) if fresh => {
-                let removed = self.object.metadata.annotations.get_or_insert_default().remove(*annotation);
-                assert!(removed.is_some(), "{annotation} is not there");
-                self.write(view);
-                Seen::Nothing
-            }
-            Effect::Release if fresh => {
-                laws::release(self, desired, step);
-                self.object.metadata.finalizers = None;
-                self.write(view);
-                self.gone = true;
-                Seen::Nothing
-            }
-            Effect::AddFinalizer | Effect::RemoveAnnotation(_) | Effect::Release => return None,
-            Effect::Resolve => {
-                self.resolves += 1;
-                Seen::Resolved(self.resolution.clone())
-            }
-            Effect::FindModel => Seen::Presence(self.service.find()),
-            Effect::TakeTurn => Seen::Turn(self.ahead.clone().map_or(Turn::Granted, Turn::Behind)),
-            Effect::Submit => {
-                laws::submission(self, desired, step);
-                let run = step.recorded.run.as_ref().unwrap();
-                let seen = Seen::Submission(self.service.submit(Owner::Run(run.number, run.attempt), &desired.work.request));
-                if let Some(state) = self.edit_during_submission.take() {
-                    self.edit_status(|status| status.run.as_mut().unwrap().state = state);
-                    // What the service accepted is recorded on what the cluster has by then.
-                    *view = self.object.clone();
-                }
-                if std::mem::take(&mut self.removes_run_during_submission) {
-                    self.edit_status(|status| status.run = None);
-                    *view = self.object.clone();
-                }
-                seen
-            }
-            Effect::Look(handle) => Seen::Look(self.service.look(self.kind, handle)),
-            Effect::List(kind, since) => {
-                let result = self.service.list(*kind, *since);
-                self.advance(self.service.hesitates + self.service.slow);
-                Seen::Listing { kind: *kind, result, taken: self.service.taken.clone() }
-            }
-            Effect::Cancel(id) => {
-                laws::cancellation(self, desired, step, id);
-                Seen::Cancellation(self.service.cancel(id))
-            }
-        })
-    }
-
     /// What has just been decided is not decided again: nothing new is nothing to write.
-    fn stays_silent(&self, view: &ModelRefresh) {
+    pub(super) fn stays_silent(&self, view: &ModelRefresh) {
         let decides_soon = self.dirty || self.due.is_some_and(|due| due <= self.now + Duration::from_millis(200));
         if decides_soon || self.gone {
             return;
         }
         let desired = self.desired(view);
         let recorded = view.status.clone().unwrap();
-        for scratch in [&self.scratch, &Scratch::default()] {
+        for scratch in [&self.transient.scratch, &Scratch::default()] {
             let step = self.decide(&desired, &recorded, Seen::Nothing, scratch);
             // A step whose call cannot be prepared is not taken.
             let void = self.hindrance.is_some() && (self.hinders)(&step.effect);
             assert!(
                 void || step.recorded == recorded,
-                "a pass without news writes (effect {:?}): {:#?} to {:#?}",
+                "a pass that learnt nothing writes (effect {:?}): {:#?} to {:#?}",
                 step.effect,
                 recorded,
                 step.recorded
@@ -446,7 +283,7 @@ impl World {
         }
     }
 
-    // Accessors.
+    // What is to be seen.
 
     pub(super) fn status(&self) -> &Status {
         self.object.status.as_ref().unwrap()
