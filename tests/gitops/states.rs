@@ -221,7 +221,7 @@ pub async fn follow(world: &World, of_model: &Value) {
 
 #[tokio::test]
 async fn states_of_syncs() {
-    let (world, _operator) = quick("states-states_of_syncs").await;
+    let (world, _operator) = quick("states-syncs").await;
     let world = &world;
     let of = async |name: &str, sync: Value| world.put_database(name, &json!({"durationMillis": 300, "sync": sync})).await;
     let plain = async {
