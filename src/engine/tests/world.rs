@@ -275,7 +275,7 @@ impl World {
             let void = self.hindrance.is_some() && (self.hinders)(&step.effect);
             assert!(
                 void || step.recorded == recorded,
-                "a pass that learnt nothing writes (effect {:?}): {:#?} to {:#?}",
+                "a reconciliation without news writes (effect {:?}): {:#?} to {:#?}",
                 step.effect,
                 recorded,
                 step.recorded
