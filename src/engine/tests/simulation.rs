@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::names::named;
 use super::service::{Ask, Fate, Owner, trouble, unreachable};
@@ -233,13 +234,21 @@ fn calm(world: &mut World) {
     }
 }
 
-/// How many histories are tried: a few in each test run, as many as asked for by `PROPTEST_CASES`.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(400)
+/// The same few histories in each test run, or as many random ones as `PROPTEST_CASES` requests.
+fn config() -> ProptestConfig {
+    let requested = std::env::var("PROPTEST_CASES").ok().and_then(|count| count.parse().ok());
+    let rng_seed = if requested.is_some() { RngSeed::Random } else { RngSeed::Fixed(1) };
+    ProptestConfig {
+        cases: requested.unwrap_or(400),
+        rng_seed,
+        max_shrink_iters: 4_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_happens_the_laws_hold_and_every_run_ends(
