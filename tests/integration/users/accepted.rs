@@ -103,7 +103,7 @@ async fn queued_runs_of_deleted_upstream_run_or_are_reported() {
     world.delete("orders").await;
     world.until_gone("orders").await;
     let lost = waiting - 1;
-    event(&world, "reports", "RunsMissed", &["orders", &format!("{lost} successful")]).await;
+    event(&world, "reports", "RunsMissed", &["orders", &format!("{lost} queued successful")]).await;
     let first = world.operations_on("reports").await[0].operation_id.clone();
     world.azure.patch(&harness::Model::analysis_services(&world.server, "reports"), json!({"durationMillis": 200})).await;
     world.azure.end(&first, "succeeded").await;

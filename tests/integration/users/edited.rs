@@ -71,7 +71,7 @@ async fn edited_run_number_and_attempt_start_no_run() {
 async fn run_removed_from_the_status_is_restored() {
     let (world, _operator) = in_mid_run("removed-run", &json!({}), Setting::default()).await;
     edit(&world, Value::Null).await;
-    event(&world, "orders", "StatusRestored", &["run 1 was under way"]).await;
+    event(&world, "orders", "StatusRestored", &["run 1 was in progress"]).await;
     world.until_state("orders", RunState::Running).await;
     end_first(&world).await;
     let done = settled(&world).await;
