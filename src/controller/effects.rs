@@ -6,10 +6,10 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::references::NoIdentity;
 use super::target::Target;
-use crate::api::{Credentials, Kind, Model, ModelResource, Reason};
+use crate::api::{Credentials, Model, ModelResource, Reason};
 use crate::engine::reconcile::{Call, Freshness};
 use crate::engine::{Cure, Fault, Seen, claims};
-use crate::operation::{CallKind, OperationKind, ServiceKind, Submission, Trouble, TroubleKind};
+use crate::operation::{CallKind, ServiceKind, Submission, Trouble, TroubleKind};
 use crate::service::identity::{Fingerprint, Identity};
 use crate::service::{self, Window};
 
@@ -29,14 +29,6 @@ fn call_kind(object: &ModelResource, call: &Call) -> CallKind {
         Call::Poll(kind, _) => CallKind::Poll(*kind),
         Call::List(kind, _) => CallKind::List(*kind),
         Call::Cancel(_) => CallKind::Cancel,
-    }
-}
-
-/// The kind whose resources submit operations of this kind.
-fn of_kind(kind: OperationKind) -> Kind {
-    match kind {
-        OperationKind::Refresh => Kind::ModelRefresh,
-        OperationKind::Sync => Kind::ModelSync,
     }
 }
 
@@ -115,7 +107,7 @@ pub(super) async fn call(ctx: &Context, object: &ModelResource, call: &Call, pre
             let result = service.list(*kind, Window { intent: *intent, now: Timestamp::now() }).await;
             let listed = result.iter().flat_map(|listing| &listing.operations).map(|operation| &operation.id);
             let mut taken = ctx.claimed_by_others(object, (*kind, &model), listed);
-            let unseen = ctx.unseen(of_kind(*kind));
+            let unseen = ctx.unseen((*kind).into());
             let run = object.status().and_then(|status| status.run.as_ref());
             match unseen.zip(result.as_ref().ok()).and_then(|(unseen, listing)| claims::spare(run, listing, &mut taken, &unseen)) {
                 Some(fault) => Seen::Fault(fault),

@@ -34,3 +34,12 @@ impl From<Kind> for OperationKind {
         }
     }
 }
+
+impl From<OperationKind> for Kind {
+    fn from(kind: OperationKind) -> Self {
+        match kind {
+            OperationKind::Refresh => Self::ModelRefresh,
+            OperationKind::Sync => Self::ModelSync,
+        }
+    }
+}
