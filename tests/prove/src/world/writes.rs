@@ -30,7 +30,7 @@ impl World {
         if it.gone {
             return Some(Rejection::NotFound);
         }
-        (it.now().version != view.version && !self.scenario.careless.version).then_some(Rejection::Conflict)
+        (!self.is_current(resource, view)).then_some(Rejection::Conflict)
     }
 
     fn is_unwritten(&self, resource: usize, how: How) -> bool {
