@@ -34,6 +34,27 @@ pub struct Operation {
     pub unread: bool,
 }
 
+#[cfg(test)]
+impl Operation {
+    /// An operation of a client that shows nothing else.
+    pub(crate) fn of_client(id: &str, phase: Phase) -> Self {
+        Self {
+            id: OperationId::parse(id).unwrap(),
+            phase,
+            reported: format!("{phase:?}"),
+            start: None,
+            end: None,
+            refresh_type: None,
+            objects: Vec::new(),
+            messages: Vec::new(),
+            activity_id: None,
+            failure: None,
+            origin: Origin::Client,
+            unread: false,
+        }
+    }
+}
+
 /// State of an operation, independent of the terms of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {

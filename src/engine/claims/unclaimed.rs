@@ -61,23 +61,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::operation::{OperationId, Origin, Phase};
+    use crate::operation::Phase;
 
     fn operation(id: &str, start: &str) -> Operation {
-        Operation {
-            id: OperationId::parse(id).unwrap(),
-            phase: Phase::InProgress,
-            reported: "inProgress".to_owned(),
-            start: start.parse::<Timestamp>().ok(),
-            end: None,
-            refresh_type: None,
-            objects: Vec::new(),
-            messages: Vec::new(),
-            activity_id: None,
-            failure: None,
-            origin: Origin::Client,
-            unread: false,
-        }
+        Operation { start: start.parse::<Timestamp>().ok(), ..Operation::of_client(id, Phase::InProgress) }
     }
 
     fn run(state: &str) -> Run {

@@ -4,32 +4,13 @@ use super::service::{Ask, trouble, unreachable};
 use super::world::{World, secs};
 use crate::api::{ConditionType, RUN_REQUESTED_AT, Reason, RunState};
 use crate::engine::{Cure, Desired, Effect, Fault, Scratch, Seen, Situation, Step, Surroundings, Taken, decide};
-use crate::operation::{
-    Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationId, OperationKind, Origin, Phase, ServiceMessage, TroubleKind,
-};
+use crate::operation::{Cancellation, Look, ObjectName, ObjectProgress, Operation, OperationKind, Phase, ServiceMessage, TroubleKind};
 
 fn running(length: u64) -> World {
     let mut world = World::new(|_| {});
     world.service.length = secs(length);
     world.run_for(secs(10)).is(RunState::Running, Reason::Running);
     world
-}
-
-fn operation(id: &str, phase: Phase) -> Operation {
-    Operation {
-        id: OperationId::parse(id).unwrap(),
-        phase,
-        reported: format!("{phase:?}"),
-        start: None,
-        end: None,
-        refresh_type: None,
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id: None,
-        failure: None,
-        origin: Origin::Client,
-        unread: false,
-    }
 }
 
 fn told(world: &World, scratch: &Scratch, seen: Seen) -> Step {
@@ -58,7 +39,7 @@ fn first_message_is_in_the_condition_and_ten_in_the_status() {
     let world = running(7_200);
     let id = world.run().operation_id.clone().unwrap();
     let message = |n: u32| ServiceMessage { severity: "Error".to_owned(), code: None, text: format!("error {n}"), times: n };
-    let failed = Operation { messages: (1..=50).map(message).collect(), ..operation(&id, Phase::Failed) };
+    let failed = Operation { messages: (1..=50).map(message).collect(), ..Operation::of_client(&id, Phase::Failed) };
     let seen = Seen::Look(Look::Found { operation: Box::new(failed), retry_after: None, location: None });
     let run = told(&world, &Scratch::default(), seen).recorded.run.unwrap();
     assert!(run.message.ends_with(": error 1"), "{}", run.message);
@@ -128,7 +109,7 @@ fn list_with_operation_outweighs_an_empty_poll() {
     let old = World { now: world.now + secs(300), ..running(1_000) };
     let step = told(&old, &Scratch::default(), Seen::Look(Look::Gone));
     assert!(matches!(step.effect, Effect::List(..)));
-    let listing = crate::operation::Listing { operations: vec![operation("OP-1", Phase::InProgress)], ..Default::default() };
+    let listing = crate::operation::Listing { operations: vec![Operation::of_client("OP-1", Phase::InProgress)], ..Default::default() };
     let taken = Taken { watched: ["op-1".to_owned()].into(), ..Taken::default() };
     let step = told(&old, &step.scratch, Seen::Listing { kind: OperationKind::Refresh, result: Ok(listing), taken });
     assert_eq!(step.recorded.run.unwrap().state, RunState::Running);
@@ -172,7 +153,8 @@ fn missing_secret_during_a_run_stalls_and_frees_the_turn() {
 #[test]
 fn response_about_another_operation_is_ignored() {
     let world = running(1_000);
-    let seen = Seen::Look(Look::Found { operation: Box::new(operation("op-77", Phase::Succeeded)), retry_after: None, location: None });
+    let seen =
+        Seen::Look(Look::Found { operation: Box::new(Operation::of_client("op-77", Phase::Succeeded)), retry_after: None, location: None });
     assert_eq!(told(&world, &world.transient.scratch, seen).recorded, *world.status());
 }
 
@@ -188,7 +170,7 @@ fn late_poll_does_not_reopen_an_ended_run() {
         let step = told(
             &world,
             &world.transient.scratch,
-            Seen::Look(Look::Found { operation: Box::new(operation("op-1", phase)), retry_after: None, location: None }),
+            Seen::Look(Look::Found { operation: Box::new(Operation::of_client("op-1", phase)), retry_after: None, location: None }),
         );
         assert_eq!((step.recorded.run, step.effect), (world.status().run.clone(), Effect::Nothing));
     }
@@ -197,7 +179,7 @@ fn late_poll_does_not_reopen_an_ended_run() {
 #[test]
 fn repeated_success_with_failed_objects_ends_the_run() {
     let world = running(1_000);
-    let mut torn = operation("op-1", Phase::Succeeded);
+    let mut torn = Operation::of_client("op-1", Phase::Succeeded);
     let name = ObjectName { table: "Orders".to_owned(), partition: None };
     torn.objects = vec![ObjectProgress { name, phase: Phase::Failed, reported: "failed".to_owned() }];
     let look = |scratch: &Scratch| {
@@ -218,7 +200,7 @@ fn progress_is_written_at_most_every_ten_seconds() {
     let (mut scratch, mut writes, mut recorded) = (Scratch::default(), Vec::new(), world.status().clone());
     let desired = Desired::of_refresh(&world.object, Surroundings::default());
     for second in 0..100 {
-        let mut seen = operation("op-1", Phase::InProgress);
+        let mut seen = Operation::of_client("op-1", Phase::InProgress);
         let phase = |n| if n < second { Phase::Succeeded } else { Phase::InProgress };
         let object = |n| ObjectName { table: format!("T{n}"), partition: None };
         seen.objects = (0..100).map(|n| ObjectProgress { name: object(n), phase: phase(n), reported: String::new() }).collect();

@@ -6,7 +6,7 @@ use super::service::{Fate, trouble};
 use super::world::{World, secs};
 use crate::api::{ADOPT, ConflictPolicy, RUN_REQUESTED_AT, Reason, RunState, TriggerType};
 use crate::engine::{Cure, Effect, Fault, Scratch, Seen, Situation, decide};
-use crate::operation::{Look, Operation, OperationId, Origin, Phase, Submission, TroubleKind};
+use crate::operation::{Look, Operation, OperationId, Phase, Submission, TroubleKind};
 
 fn running(length: u64) -> World {
     let mut world = World::sync(|_| {});
@@ -119,20 +119,7 @@ fn failed_sync_is_retried_up_to_backoff_limit() {
 #[test]
 fn finalizing_sync_has_succeeded() {
     let world = running(1_000);
-    let operation = Operation {
-        id: OperationId::parse("op-1").unwrap(),
-        phase: Phase::Succeeded,
-        reported: "Finalizing".to_owned(),
-        start: None,
-        end: None,
-        refresh_type: None,
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id: None,
-        failure: None,
-        origin: Origin::Client,
-        unread: false,
-    };
+    let operation = Operation { reported: "Finalizing".to_owned(), ..Operation::of_client("op-1", Phase::Succeeded) };
     let seen = Seen::Look(Look::Found { operation: Box::new(operation), retry_after: None, location: None });
     let (desired, now, settings) = (world.desired(&world.object), world.now, &world.settings);
     let run = decide(&Situation { desired: &desired, recorded: world.status(), scratch: &world.transient.scratch, seen, now, settings })

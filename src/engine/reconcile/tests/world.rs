@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use super::super::{Call, Observed, Outcome, QueueUpdate, Reconciliation, Request, Response, Transient, View};
 use crate::api::{FINALIZER, Kind, ModelRefresh, ResourceKey, Run, Status, has_finalizer};
 use crate::engine::{Desired, Seen, Settings, Surroundings, Taken, TurnQueue, TurnUse};
-use crate::operation::{
-    Cancellation, Listing, Look, Operation, OperationId, OperationKind, Origin, Phase, Presence, Resolution, Submission,
-};
+use crate::operation::{Cancellation, Listing, Look, Operation, OperationId, OperationKind, Phase, Presence, Resolution, Submission};
 
 pub(super) const UID: &str = "u-1";
 pub(super) const MODEL: &str = "asazure://w.asazure.windows.net/s";
@@ -247,18 +245,10 @@ pub(super) fn accepted() -> Submission {
 
 pub(super) fn operation(phase: Phase) -> Operation {
     Operation {
-        id: OperationId::parse("op-1").unwrap(),
-        phase,
-        reported: "inProgress".to_owned(),
         start: Some(at(60)),
         end: phase.ended().then(|| at(60)),
         refresh_type: Some("full".to_owned()),
-        objects: Vec::new(),
-        messages: Vec::new(),
-        activity_id: None,
-        failure: None,
-        origin: Origin::Client,
-        unread: false,
+        ..Operation::of_client("op-1", phase)
     }
 }
 
