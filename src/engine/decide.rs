@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::next::Next;
 use super::pass::Pass;
+use super::rules::upstream::Cursor;
 use super::rules::{
     cancel_request, cancelling, completion, decisions, deletion, idle, interrupts, restoration, running, schedule, submitting, upstream,
     waiting,
@@ -82,7 +83,8 @@ fn run(mut pass: Pass<'_>) -> Step {
         // A client has replaced the whole object, and the finalizer with it.
         return pass.keep(Effect::AddFinalizer, None);
     }
-    let reported = upstream::look(&mut pass);
+    let cursor = upstream::look(&mut pass);
+    let reported = cursor == Cursor::Reported;
     if !under_way && desired.leaving.is_some() {
         // The next installation starts it.
         return pass.leave();
@@ -94,7 +96,10 @@ fn run(mut pass: Pass<'_>) -> Step {
     } else {
         by_state(&mut pass, reported)
     };
-    let step = interrupts::wake(desired, situation.now, execute(pass, next));
+    let mut step = interrupts::wake(desired, situation.now, execute(pass, next));
+    if cursor == Cursor::Postponed && step.effect == Effect::Nothing {
+        step.look_again = Some(Duration::ZERO);
+    }
     schedule::wake(desired, situation.now, step)
 }
 

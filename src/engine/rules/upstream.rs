@@ -17,9 +17,19 @@ use crate::engine::{Desired, Fault, Followed, Following, Seen, Success};
 /// The end of the value of a queued trigger whose refresh is no longer followed. No name of a resource contains a space.
 const WITHDRAWN: &str = " (no longer followed)";
 
-/// Sets the cursor if the followed refresh has changed, and drops it if none is followed. Returns whether it reported queued runs that
-/// will not be followed: then this is recorded before anything else.
-pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
+/// What became of the cursor in a decision.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Cursor {
+    /// It is up to date.
+    Current,
+    /// Queued runs were reported that will not be followed. This is recorded before anything else.
+    Reported,
+    /// It moves in the next decision: a result that was just observed is recorded first.
+    Postponed,
+}
+
+/// Sets the cursor if the followed refresh has changed, and drops it if none is followed.
+pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> Cursor {
     let before = pass.record.last_followed.take();
     let (after, lost) = cursor(pass.desired, before.clone(), pass.record.last_handled_work.is_none());
     let accepted = pass.record.queued.as_ref().and_then(number);
@@ -27,12 +37,13 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
     let waits = |cursor: &&FollowedRun| cursor.queued.is_some() || accepted.is_some_and(|number| number > cursor.number);
     let (Some(why), Some(cursor)) = (lost, before.as_ref().filter(waits)) else {
         pass.record.last_followed = after;
-        return false;
+        return Cursor::Current;
     };
-    // A result that was just observed is recorded first, and an operator that is about to be uninstalled reports nothing.
-    if pass.situation.seen != Seen::Nothing || pass.desired.leaving.is_some() {
+    // An operator that is about to be uninstalled reports nothing.
+    let is_leaving = pass.desired.leaving.is_some();
+    if is_leaving || pass.situation.seen != Seen::Nothing {
         pass.record.last_followed = before;
-        return false;
+        return if is_leaving { Cursor::Current } else { Cursor::Postponed };
     }
     let slot = pass.record.queued.as_mut().filter(|trigger| trigger.r#type == TriggerType::AfterRefresh && !is_withdrawn(trigger));
     let runs = slot.map_or(0, |trigger| {
@@ -50,7 +61,7 @@ pub(in crate::engine) fn look(pass: &mut Pass<'_>) -> bool {
         pass.notice(Reason::RunsMissed, message);
     }
     pass.record.last_followed = after;
-    missed > 0
+    if missed > 0 { Cursor::Reported } else { Cursor::Current }
 }
 
 /// The current cursor, and why the queued runs of the previous one cannot be followed, if they cannot.

@@ -296,3 +296,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn cursor_moves_after_the_result_that_postponed_it() {
+    let mut world = World::new(|spec| {
+        spec.backoff_limit = 0;
+        (spec.active_deadline_seconds, spec.wait_deadline_seconds) = (60, 60);
+        spec.model = named("Sales");
+    });
+    world = world.follower();
+    let fault = [Act::SpecFault(true), Act::Cancel(0), Act::Wait(1)];
+    for act in [Act::Request(0), Act::LeaderEnds(true), Act::Wait(1)].into_iter().chain(fault) {
+        play(&mut world, act);
+    }
+    for act in [Act::LeaderGone(true), Act::Wait(1)] {
+        play(&mut world, act);
+    }
+    calm(&mut world);
+}
