@@ -45,7 +45,8 @@ impl<V: View> Reconciliation<V> {
             Finish::Released | Finish::Gone | Finish::Unresolvable => return QueueUpdate::Leave,
             Finish::Settled { .. } | Finish::Conflict | Finish::Failed => {}
         }
-        let (failed, stuck) = (finish == Finish::Failed, finish == Finish::Failed && self.transient.is_stuck());
+        let failed = finish == Finish::Failed;
+        let stuck = finish != Finish::Conflict && self.transient.is_stuck();
         if self.intent_unanswered {
             // After an intent without a response nothing was submitted.
             return if stuck { QueueUpdate::Leave } else { QueueUpdate::Keep };

@@ -8,7 +8,7 @@ use super::super::Scratch;
 use crate::api::{RunState, Status};
 use crate::operation::Submission;
 
-/// After this many failed reconciliations in a row a resource counts as stuck, and blocks no other.
+/// After this many failures in a row a resource counts as stuck, and blocks no other.
 const STUCK: u32 = 3;
 
 /// The delay after a first failure; each further one doubles it.
@@ -40,6 +40,8 @@ pub struct Transient {
     pub namespace_ending: bool,
     /// Reconciliations in a row that failed.
     pub failures: u32,
+    /// Attempts to remove the finalizer, up to the number that counts as stuck.
+    pub removals: u32,
     /// Reconciliations in a row whose view was stale.
     pub conflicts: u32,
 }
@@ -87,9 +89,14 @@ impl Transient {
         doubled(FIRST_FAILURE, self.failures).min(longest)
     }
 
-    /// Whether the resource counts as stuck.
+    /// Whether the resource counts as stuck. While its finalizer cannot be removed, calls to the service may still succeed in between.
     pub(super) fn is_stuck(&self) -> bool {
-        self.failures >= STUCK
+        self.failures >= STUCK || self.removals >= STUCK
+    }
+
+    /// Counts an attempt to remove the finalizer.
+    pub(super) fn try_removal(&mut self) {
+        self.removals = self.removals.saturating_add(1).min(STUCK);
     }
 
     /// Keeps the accepted submission of the intent that a status shows.

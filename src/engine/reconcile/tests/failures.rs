@@ -301,6 +301,25 @@ fn removal_without_an_answer_is_read() {
 }
 
 #[test]
+fn turn_is_not_kept_for_ever_while_the_removal_fails() {
+    for failure in [Response::Rejected(Rejection::Denied), Response::Rejected(Rejection::Refused), Response::Unanswered { denied: false }] {
+        let mut world = running();
+        world.edit(|object| object["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:01:30Z"));
+        let _ = world.reconcile();
+        world.phase = Phase::Cancelled;
+        let mut turns = Vec::new();
+        for minutes in 3..12 {
+            world.now = at(60 * minutes);
+            let outcome = world.reconcile_with(|_, request| is_write(request, "removal").then(|| failure.clone()));
+            turns.push(turn(&outcome.queue));
+            // The service is called in between, and answers.
+            world.phase = if outcome.finish == Finish::Failed { Phase::InProgress } else { Phase::Cancelled };
+        }
+        assert!(turns[0] == "holds" && !turns[6..].contains(&"holds"), "{failure:?}: {turns:?}");
+    }
+}
+
+#[test]
 fn delays_grow_with_failures_and_end_with_a_success() {
     let mut world = bare();
     let delays = |world: &mut World, failure: Failure| -> Vec<u128> {
