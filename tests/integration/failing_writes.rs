@@ -61,9 +61,9 @@ async fn failing_intent_write_of_waiting_run_blocks_no_other() {
     // Of two that wait since the same second, either may be first.
     let since = run(&first).requested_time.timestamp().as_second();
     eventually("the next second", async || (jiff::Timestamp::now().as_second() > since).then_some(())).await;
-    let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
     world.apply("second", &json!({})).await;
     world.until_reason("second", "Reconciling", "WaitingForTurn").await;
+    let strike = world.proxy().strike_times(0, ALWAYS, Action::Answer(500), |seen| seen.writes_resource() && seen.name == "first");
     world.azure.end(&foreign, "succeeded").await;
     world.until_state("second", RunState::Succeeded).await;
     drop(strike);
