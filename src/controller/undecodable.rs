@@ -62,7 +62,8 @@ pub(super) async fn handle(ctx: &Context, kind: Kind, cached: &Watched, error: &
         }
         Err(error) => {
             let pause = ctx.memory.failed(&uid);
-            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in = ?pause, "failed to release a resource");
+            let retry_in_seconds = pause.as_secs_f64();
+            tracing::warn!(kind = kind.as_str(), namespace, name, uid, %error, retry_in_seconds, "failed to release a resource");
             Action::requeue(pause)
         }
     }

@@ -42,8 +42,8 @@ pub(in super::super) async fn reconcile(kind: Kind, cached: Arc<Watched>, ctx: A
                 Finish::Settled { .. } | Finish::Released | Finish::Gone | Finish::Unresolvable => (ReconcileResult::Success, requeue),
                 Finish::Conflict => (ReconcileResult::Conflict, requeue),
                 Finish::Failed => {
-                    let error = error.as_ref().map(tracing::field::display);
-                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in = ?requeue, "reconciliation failed");
+                    let (error, retry_in_seconds) = (error.as_ref().map(tracing::field::display), requeue.map(|pause| pause.as_secs_f64()));
+                    tracing::warn!(kind = kind.as_str(), namespace, name, uid, error, retry_in_seconds, "reconciliation failed");
                     (ReconcileResult::Error, requeue)
                 }
             }

@@ -67,12 +67,12 @@ impl WatchState {
         if code(error) == Some(410) && failures.count == 1 {
             return pause;
         }
-        let message = in_short(error);
+        let (message, retry_in_seconds) = (in_short(error), pause.as_secs_f64());
         // The same message is a warning only once.
         if failures.told.as_ref() == Some(&message) {
-            tracing::debug!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources again; retrying");
+            tracing::debug!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources again; retrying");
         } else {
-            tracing::warn!(watch = %self.of, error = message, retry_in = ?pause, "failed to watch the resources; retrying");
+            tracing::warn!(watch = %self.of, error = message, retry_in_seconds, "failed to watch the resources; retrying");
         }
         if is_refusal(error) || failures.count >= FAILURES {
             self.settled.cancel();
